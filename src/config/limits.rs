@@ -1,0 +1,211 @@
+//! Every limit as a flag and an environment variable. A default stands with the limit it belongs to, in its module.
+
+use clap::Args;
+
+use super::Span;
+use crate::{
+    hub::HubLimits,
+    protocol::MachineLimits,
+    schema::{PrepareLimits, SchemaLimits},
+    store::sqlite::SqliteLimits,
+    transport::TransportLimits,
+    view::ViewLimits,
+};
+
+/// The limits as they are typed. Times are written like `30s` or `500ms`.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits (0 is no limit where the least is not said)")]
+pub struct LimitFlags {
+    /// WebSocket connections at the same time
+    #[arg(long, env = "SWITCHBOARD_CONNECTIONS_MAX", hide_env = true, default_value_t = TransportLimits::default().connections_max, value_name = "N")]
+    pub connections_max: usize,
+    /// Operations at the same time on one connection
+    #[arg(long, env = "SWITCHBOARD_OPERATIONS_MAX", hide_env = true, default_value_t = MachineLimits::default().operations_max, value_name = "N")]
+    pub operations_max: usize,
+    /// Bytes of an operation's id
+    #[arg(long, env = "SWITCHBOARD_OPERATION_ID_BYTES_MAX", hide_env = true, default_value_t = MachineLimits::default().id_bytes_max, value_name = "N")]
+    pub operation_id_bytes_max: usize,
+    /// Bytes of one WebSocket message from a client (at least 1)
+    #[arg(long, env = "SWITCHBOARD_MESSAGE_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().message_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub message_bytes_max: usize,
+    /// Bytes of the body of one HTTP request (at least 1)
+    #[arg(long, env = "SWITCHBOARD_BODY_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().body_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub body_bytes_max: usize,
+    /// Time for a client to send connection_init
+    #[arg(long, env = "SWITCHBOARD_INIT_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().init_timeout), value_name = "TIME")]
+    pub init_timeout: Span,
+    /// Silence after which a client is pinged
+    #[arg(long, env = "SWITCHBOARD_PING_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().ping_interval), value_name = "TIME")]
+    pub ping_interval: Span,
+    /// Time for a client to answer a ping
+    #[arg(long, env = "SWITCHBOARD_PONG_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().pong_timeout), value_name = "TIME")]
+    pub pong_timeout: Span,
+    /// Time that a client may refuse to read what is sent
+    #[arg(long, env = "SWITCHBOARD_WRITE_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().write_timeout), value_name = "TIME")]
+    pub write_timeout: Span,
+    /// Bytes that one operation may put out before the next one has its turn
+    #[arg(long, env = "SWITCHBOARD_FLUSH_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().flush_bytes_max, value_name = "N")]
+    pub flush_bytes_max: usize,
+    /// Bytes of replies that wait for a client to read them; at this bound nothing more is read from it
+    #[arg(long, env = "SWITCHBOARD_UNSENT_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().unsent_bytes_max, value_name = "N")]
+    pub unsent_bytes_max: usize,
+    /// Buffer for reading, in bytes per socket (at least 512)
+    #[arg(long, env = "SWITCHBOARD_READ_BUFFER_BYTES", hide_env = true, default_value_t = TransportLimits::default().read_buffer_bytes, value_name = "N", value_parser = at_least::<usize>(512))]
+    pub read_buffer_bytes: usize,
+    /// Buffer for writing, in bytes per socket (at least 512)
+    #[arg(long, env = "SWITCHBOARD_WRITE_BUFFER_BYTES", hide_env = true, default_value_t = TransportLimits::default().write_buffer_bytes, value_name = "N", value_parser = at_least::<usize>(512))]
+    pub write_buffer_bytes: usize,
+    /// Time over which the closes of a shutdown are spread
+    #[arg(long, env = "SWITCHBOARD_DRAIN_WINDOW", hide_env = true, default_value_t = Span(TransportLimits::default().drain_window), value_name = "TIME")]
+    pub drain_window: Span,
+    /// Bytes of a message's text (at least 1)
+    #[arg(long, env = "SWITCHBOARD_TEXT_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().text_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub text_bytes_max: usize,
+    /// Entries of one page of a connection (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PAGE_MAX", hide_env = true, default_value_t = SchemaLimits::default().page_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub page_max: u32,
+    /// Bytes of a document
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_BYTES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_bytes_max, value_name = "N")]
+    pub document_bytes_max: usize,
+    /// Tokens of a document
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_TOKENS_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_tokens_max, value_name = "N")]
+    pub document_tokens_max: usize,
+    /// Brackets inside brackets in a document, at most 200 (at least 1)
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_NESTING_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_nesting_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub document_nesting_max: usize,
+    /// Fields of a document, its fragments expanded
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_FIELDS_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_fields_max, value_name = "N")]
+    pub document_fields_max: usize,
+    /// Values that a document may ask for, its lists counted out
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_VALUES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_values_max, value_name = "N")]
+    pub document_values_max: usize,
+    /// Levels of selections in a document
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_DEPTH_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_depth_max, value_name = "N")]
+    pub document_depth_max: usize,
+    /// Aliases in a document, its fragments expanded
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_ALIASES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_aliases_max, value_name = "N")]
+    pub document_aliases_max: usize,
+    /// Directives in a document, its fragments expanded
+    #[arg(long, env = "SWITCHBOARD_DOCUMENT_DIRECTIVES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_directives_max, value_name = "N")]
+    pub document_directives_max: usize,
+    /// Memory for parsed documents, in bytes
+    #[arg(long, env = "SWITCHBOARD_DOCUMENTS_CACHED_BYTES_MAX", hide_env = true, default_value_t = PrepareLimits::default().documents_cached_bytes_max, value_name = "N")]
+    pub documents_cached_bytes_max: u64,
+    /// Writes that wait; one more is refused (at least 1)
+    #[arg(long, env = "SWITCHBOARD_APPEND_QUEUE_MAX", hide_env = true, default_value_t = HubLimits::default().append_queue_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub append_queue_max: usize,
+    /// Writes in one transaction (at least 1)
+    #[arg(long, env = "SWITCHBOARD_APPEND_BATCH_MAX", hide_env = true, default_value_t = HubLimits::default().append_batch_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub append_batch_max: usize,
+    /// Events kept in memory for a room with readers
+    #[arg(long, env = "SWITCHBOARD_TAIL_EVENTS_MAX", hide_env = true, default_value_t = HubLimits::default().tail_events_max, value_name = "N")]
+    pub tail_events_max: usize,
+    /// Bytes of events kept in memory for a room with readers
+    #[arg(long, env = "SWITCHBOARD_TAIL_BYTES_MAX", hide_env = true, default_value_t = HubLimits::default().tail_bytes_max, value_name = "N")]
+    pub tail_bytes_max: usize,
+    /// Frames kept in memory for a view
+    #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
+    pub ring_frames_max: usize,
+    /// Bytes of frames kept in memory for a view
+    #[arg(long, env = "SWITCHBOARD_RING_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_bytes_max, value_name = "N")]
+    pub ring_bytes_max: usize,
+    /// Bytes of frames kept in memory for readers that catch up
+    #[arg(long, env = "SWITCHBOARD_PAGES_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_bytes_max, value_name = "N")]
+    pub pages_bytes_max: u64,
+    /// Pages that are made at the same time for readers that catch up (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PAGES_MAKING_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_making_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub pages_making_max: usize,
+    /// Time for one execution of a subscription's document
+    #[arg(long, env = "SWITCHBOARD_EXECUTION_TIMEOUT", hide_env = true, default_value_t = Span(ViewLimits::default().execution_timeout), value_name = "TIME")]
+    pub execution_timeout: Span,
+    /// Database connections that read at the same time (at least 1)
+    #[arg(long, env = "SWITCHBOARD_DATABASE_READERS_MAX", hide_env = true, default_value_t = SqliteLimits::default().readers_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub database_readers_max: u32,
+    /// Time to wait for the database
+    #[arg(long, env = "SWITCHBOARD_DATABASE_BUSY_TIMEOUT", hide_env = true, default_value_t = Span(SqliteLimits::default().busy_timeout), value_name = "TIME")]
+    pub database_busy_timeout: Span,
+}
+
+/// Reads a number that must not be smaller than this.
+fn at_least<T>(least: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + std::fmt::Display + Clone + Send + Sync + 'static,
+{
+    move |text| match text.parse::<T>() {
+        Ok(number) if number >= least => Ok(number),
+        Ok(_) => Err(format!("must be at least {least}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl LimitFlags {
+    /// As the module wants it: what sockets and requests may take.
+    pub fn transport(&self) -> TransportLimits {
+        TransportLimits {
+            connections_max: self.connections_max,
+            message_bytes_max: self.message_bytes_max,
+            body_bytes_max: self.body_bytes_max,
+            init_timeout: self.init_timeout.0,
+            ping_interval: self.ping_interval.0,
+            pong_timeout: self.pong_timeout.0,
+            write_timeout: self.write_timeout.0,
+            flush_bytes_max: self.flush_bytes_max,
+            unsent_bytes_max: self.unsent_bytes_max,
+            read_buffer_bytes: self.read_buffer_bytes,
+            write_buffer_bytes: self.write_buffer_bytes,
+            drain_window: self.drain_window.0,
+            machine: self.machine(),
+        }
+    }
+
+    /// As the module wants it: what the protocol bounds.
+    pub fn machine(&self) -> MachineLimits {
+        MachineLimits { operations_max: self.operations_max, id_bytes_max: self.operation_id_bytes_max }
+    }
+
+    /// As the module wants it: what lists and texts may hold.
+    pub fn schema(&self) -> SchemaLimits {
+        SchemaLimits { text_bytes_max: self.text_bytes_max, page_max: self.page_max }
+    }
+
+    /// As the module wants it: what a document may ask for.
+    pub fn prepare(&self) -> PrepareLimits {
+        PrepareLimits {
+            document_bytes_max: self.document_bytes_max,
+            document_tokens_max: self.document_tokens_max,
+            document_nesting_max: self.document_nesting_max,
+            document_fields_max: self.document_fields_max,
+            document_values_max: self.document_values_max,
+            document_depth_max: self.document_depth_max,
+            document_aliases_max: self.document_aliases_max,
+            document_directives_max: self.document_directives_max,
+            documents_cached_bytes_max: self.documents_cached_bytes_max,
+        }
+    }
+
+    /// As the module wants it: what the hub may hold.
+    pub fn hub(&self) -> HubLimits {
+        HubLimits {
+            append_queue_max: self.append_queue_max,
+            append_batch_max: self.append_batch_max,
+            tail_events_max: self.tail_events_max,
+            tail_bytes_max: self.tail_bytes_max,
+        }
+    }
+
+    /// As the module wants it: what views may hold.
+    pub fn views(&self) -> ViewLimits {
+        ViewLimits {
+            ring_frames_max: self.ring_frames_max,
+            ring_bytes_max: self.ring_bytes_max,
+            pages_bytes_max: self.pages_bytes_max,
+            pages_making_max: self.pages_making_max,
+            execution_timeout: self.execution_timeout.0,
+        }
+    }
+
+    /// As the module wants it: what the store may use.
+    pub fn sqlite(&self) -> SqliteLimits {
+        SqliteLimits { readers_max: self.database_readers_max, busy_timeout: self.database_busy_timeout.0 }
+    }
+}

@@ -1,0 +1,218 @@
+//! The command line: flags and environment in, valid configuration out.
+
+mod limits;
+
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+pub use limits::LimitFlags;
+
+use crate::telemetry::LogFormat;
+
+/// A GraphQL subscription server that never drops a call.
+///
+/// Rooms hold messages; a room is a log, a subscription is a cursor into it. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 refused to start."
+)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve, without a command.
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve (the same as no command)
+    Serve(ServeFlags),
+    /// Print the GraphQL schema
+    Schema,
+    /// Bring the database up to date and stop
+    Migrate(DatabaseFlags),
+    /// Make a user and print a token for scripts
+    Token {
+        /// What the user is called
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// How long the token is good
+        #[arg(long, default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
+        lifetime: Span,
+        #[command(flatten)]
+        /// Where the key is kept.
+        database: DatabaseFlags,
+    },
+    /// Send a message to a room of a running server
+    Send {
+        /// The room's id
+        room: String,
+        /// What the message says
+        text: String,
+        #[command(flatten)]
+        /// Which server.
+        server: ServerFlags,
+    },
+    /// Print a room's messages as they come, over broken connections too
+    Tail {
+        /// The room's id
+        room: String,
+        /// Begin after this cursor instead of now
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+        #[command(flatten)]
+        /// Which server.
+        server: ServerFlags,
+    },
+}
+
+/// Which database.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseFlags {
+    /// sqlite://PATH, made if it is missing
+    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://switchboard.db", value_name = "URL", value_parser = database)]
+    pub database: String,
+}
+
+/// Which running server, and as whom.
+#[derive(Args, Clone, Debug)]
+pub struct ServerFlags {
+    /// The server's endpoint
+    #[arg(long, env = "SWITCHBOARD_URL", default_value = "http://127.0.0.1:4000/graphql", value_name = "URL", value_parser = endpoint)]
+    pub url: String,
+    /// Who asks; without it, `send` signs in as a new guest
+    #[arg(long, env = "SWITCHBOARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// What that guest is called
+    #[arg(long, env = "USER", default_value = "guest", value_name = "NAME")]
+    pub name: String,
+}
+
+/// How to serve.
+#[derive(Args, Clone, Debug)]
+pub struct ServeFlags {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, env = "SWITCHBOARD_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseFlags,
+    /// Let anyone who reaches this server sign in as a guest, although it listens beyond loopback
+    #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
+    pub allow_remote_guests: bool,
+    /// How long a guest's token is good
+    #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
+    pub session_lifetime: Span,
+    /// For tests and benches: no rate, per-address or per-user limits (this version has none yet)
+    #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
+    pub no_rate_limits: bool,
+    /// What to log: `info`, `debug`, `switchboard=debug,warn`
+    #[arg(long, env = "SWITCHBOARD_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How log lines look
+    #[arg(long, env = "SWITCHBOARD_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitFlags,
+}
+
+impl ServeFlags {
+    /// What no single flag can know to be wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.listen.ip().is_loopback() && !self.allow_remote_guests {
+            return Err(format!(
+                "--listen {}: guests may sign in without a password, so this is refused beyond loopback; \
+                 add --allow-remote-guests if it is meant",
+                self.listen
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn database(url: &str) -> Result<String, String> {
+    match url.strip_prefix("sqlite://") {
+        Some("") => Err("the path is missing: sqlite://PATH".to_owned()),
+        Some(_) => Ok(url.to_owned()),
+        None => Err("this version keeps its data in SQLite: sqlite://PATH".to_owned()),
+    }
+}
+
+/// A server's endpoint as a WebSocket address.
+fn endpoint(url: &str) -> Result<String, String> {
+    match url.split_once("://") {
+        Some(("http" | "ws", rest)) => Ok(format!("ws://{rest}")),
+        _ => Err("write it like http://127.0.0.1:4000/graphql".to_owned()),
+    }
+}
+
+/// A time as people write it: `30s`, `500ms`, `30d`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_it_does_without_a_command() {
+        let bare = CommandLine::try_parse_from(["switchboard", "--listen", "127.0.0.1:0"]).unwrap();
+        assert!(bare.command.is_none() && bare.serve.listen.port() == 0);
+        let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"]).unwrap();
+        let Some(Command::Serve(flags)) = named.command else { panic!("{named:?}") };
+        assert_eq!(flags.limits.transport().connections_max, 7);
+    }
+
+    #[test]
+    fn guests_stay_on_loopback_unless_it_is_meant() {
+        let parse = |arguments: &[&str]| {
+            let all = std::iter::once(&"switchboard").chain(arguments);
+            CommandLine::try_parse_from(all).unwrap().serve
+        };
+        assert!(parse(&["--listen", "[::1]:4000"]).check().is_ok());
+        assert!(parse(&["--listen", "0.0.0.0:4000"]).check().is_err());
+        assert!(parse(&["--listen", "0.0.0.0:4000", "--allow-remote-guests"]).check().is_ok());
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for arguments in [
+            ["--database", "postgres://x/y"],
+            ["--database", "sqlite://"],
+            ["--init-timeout", "soon"],
+            ["--append-queue-max", "0"],
+            ["--listen", "nowhere"],
+        ] {
+            let all = std::iter::once("switchboard").chain(arguments);
+            assert!(CommandLine::try_parse_from(all).is_err(), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Positions in a room's log.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::RoomId;
+
+/// The number of an event in its room's log: 1, 2, 3, without holes (S2). 0 stands before the first event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The position before the first event.
+    pub const START: Self = Self(0);
+
+    /// The number after this one.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A random value made with a room. Seqs compare only within one epoch: a restored log has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+/// A position in one room's log. A reader that holds it has seen every event up to `seq` and goes on after it.
+///
+/// Its text form is opaque to clients: URL-safe base64 of a version byte, the epoch and the Seq (8 bytes each, big
+/// endian) and the room's id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor {
+    /// The room whose log this is a position in.
+    pub room: RoomId,
+    /// The epoch of that log.
+    pub epoch: Epoch,
+    /// The last event seen.
+    pub seq: Seq,
+}
+
+/// The text is no cursor that this server ever gave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no cursor")]
+pub struct CursorError;
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 17;
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; HEADER_BYTES + RoomId::BYTES_MAX];
+        bytes[0] = VERSION;
+        bytes[1..9].copy_from_slice(&self.epoch.0.to_be_bytes());
+        bytes[9..HEADER_BYTES].copy_from_slice(&self.seq.0.to_be_bytes());
+        let end = HEADER_BYTES + self.room.as_str().len();
+        bytes[HEADER_BYTES..end].copy_from_slice(self.room.as_str().as_bytes());
+        base64::display::Base64Display::new(&bytes[..end], &URL_SAFE_NO_PAD).fmt(f)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let mut buffer = [0; HEADER_BYTES + RoomId::BYTES_MAX + 2];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).map_err(|_| CursorError)?;
+        let (header, room) = buffer[..length].split_at_checked(HEADER_BYTES).ok_or(CursorError)?;
+        if header[0] != VERSION {
+            return Err(CursorError);
+        }
+        let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
+        let room = std::str::from_utf8(room).map_err(|_| CursorError)?;
+        Ok(Self {
+            room: room.parse().map_err(|_| CursorError)?,
+            epoch: Epoch(number(&header[1..9])),
+            seq: Seq(number(&header[9..])),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text_form() {
+        for room in ["a", "room-1", &"r".repeat(64)] {
+            let cursor = Cursor { room: room.parse().unwrap(), epoch: Epoch(u64::MAX), seq: Seq(7) };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let good = Cursor { room: "room-1".parse().unwrap(), epoch: Epoch(1), seq: Seq(2) }.to_string();
+        let long = "A".repeat(4096);
+        for bad in ["", "1", "not a cursor", "AAAA", &good[1..], &good[..20], &long, &format!("{good}=")] {
+            assert_eq!(bad.parse::<Cursor>(), Err(CursorError), "{bad}");
+        }
+    }
+}

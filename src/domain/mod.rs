@@ -1,0 +1,22 @@
+//! The words of Switchboard: rooms, logs, cursors, messages and who may do what.
+//!
+//! Values here are valid by construction: whoever holds a [`RoomId`] holds a well-formed one. Nothing in this module
+//! performs IO, awaits, reads a clock or knows a wire format.
+//!
+//! A room is a **log**: every committed event takes the room's next [`Seq`]. A subscription is a **[`Cursor`]** into it.
+
+mod cursor;
+mod event;
+mod id;
+mod rights;
+mod text;
+mod timestamp;
+mod viewer;
+
+pub use cursor::{Cursor, CursorError, Epoch, Seq};
+pub use event::{Event, Message, Room, User};
+pub use id::{IdError, MessageId, RoomId, UserId};
+pub use rights::{Action, Role, Standing, Visibility, may};
+pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
+pub use timestamp::Timestamp;
+pub use viewer::{Viewer, Who};

@@ -1,0 +1,123 @@
+//! The live rooms of this node: what was appended lately, and how far each log reaches.
+//!
+//! The hub alone holds the store's [`Append`](crate::store::Append). One task gathers commands while the last
+//! transaction is being synced, commits them together, announces what was committed and answers each.
+//!
+//! - **H1** An event is visible only after its commit: only the store can make a `Committed`.
+//! - **H2** Reading never blocks appending: readers share locks for the time of a few clones.
+//! - **H3** What the hub holds per room is bounded in events and bytes; a room without readers holds nothing.
+//! - **H4** Readers see Seq ascending, without a hole.
+//! - **H5** A room's live entry is made before its head is read, and heads only grow.
+//!
+//! Proved by the tests beside the code and by `tests/it/delivery.rs`.
+
+mod bell;
+mod room;
+mod tail;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+pub use bell::{Bell, Listener};
+pub use room::LiveRoom;
+use writer::Pending;
+
+use crate::{
+    domain::{RoomId, Timestamp},
+    store::{Append, AppendError, Command, Log, Outcome, StoreError},
+};
+
+/// Where the hub takes the time from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the hub may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct HubLimits {
+    /// Commands that wait for the writer; one more is refused.
+    pub append_queue_max: usize,
+    /// Commands in one transaction.
+    pub append_batch_max: usize,
+    /// Events kept in memory per room that has readers.
+    pub tail_events_max: usize,
+    /// Bytes of events kept in memory per room that has readers.
+    pub tail_bytes_max: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self { append_queue_max: 4096, append_batch_max: 512, tail_events_max: 256, tail_bytes_max: 256 * 1024 }
+    }
+}
+
+/// Why a command has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// Too much is waiting, or the server is stopping: the caller may try again later.
+    #[error("the server takes no more writes right now")]
+    Unavailable,
+    /// The store refused it or failed.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+type LiveRooms = Mutex<HashMap<RoomId, Weak<LiveRoom>>>;
+
+/// The live rooms of this node.
+pub struct Hub {
+    log: Arc<dyn Log>,
+    rooms: Arc<LiveRooms>,
+    queue: mpsc::Sender<Pending>,
+    limits: HubLimits,
+}
+
+impl Hub {
+    /// Starts the writer. It ends when the hub is dropped and everything that waited has been answered.
+    pub fn start(
+        log: Arc<dyn Log>,
+        append: Arc<dyn Append>,
+        clock: Clock,
+        limits: HubLimits,
+        tasks: &TaskTracker,
+    ) -> Arc<Self> {
+        let (queue, pending) = mpsc::channel(limits.append_queue_max);
+        let rooms = Arc::new(LiveRooms::default());
+        tasks.spawn(writer::run(append, rooms.clone(), pending, clock, limits.append_batch_max));
+        Arc::new(Self { log, rooms, queue, limits })
+    }
+
+    /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
+    pub async fn append(&self, command: Command) -> Result<Outcome, HubError> {
+        let (answer, outcome) = oneshot::channel();
+        let pending = Pending { command, answer };
+        self.queue.try_send(pending).map_err(|_| HubError::Unavailable)?;
+        Ok(outcome.await.map_err(|_| HubError::Unavailable)??)
+    }
+
+    /// The live entry of a room; none if there is no such room. It is kept while somebody holds it.
+    pub async fn enter(&self, id: &RoomId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
+        let room = self.entry(id);
+        // The entry stands before the head is read (H5): an append in between finds it and moves its head.
+        Ok(room.settle(&*self.log).await?.then_some(room))
+    }
+
+    fn entry(&self, id: &RoomId) -> Arc<LiveRoom> {
+        let mut rooms = self.rooms.lock().expect("no panic under this lock");
+        if let Some(room) = rooms.get(id).and_then(Weak::upgrade) {
+            return room;
+        }
+        let room = Arc::new(LiveRoom::new(id.clone(), self.log.clone(), self.limits, Arc::downgrade(&self.rooms)));
+        rooms.insert(id.clone(), Arc::downgrade(&room));
+        room
+    }
+
+    /// How many rooms have a live entry.
+    pub fn rooms_live(&self) -> usize {
+        self.rooms.lock().expect("no panic under this lock").len()
+    }
+}

@@ -1,0 +1,86 @@
+//! A room that somebody reads.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::sync::OnceCell;
+
+use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
+use crate::{
+    domain::{Epoch, Event, RoomId, Seq, Who},
+    store::{Log, StoreError},
+};
+
+/// The live entry of a room: its head and its last events. It leaves the hub when the last holder drops it (H3).
+pub struct LiveRoom {
+    id: RoomId,
+    log: Arc<dyn Log>,
+    bell: Arc<Bell>,
+    tail: Mutex<Tail>,
+    /// Known once the head was read; none if there is no such room.
+    epoch: OnceCell<Option<Epoch>>,
+    siblings: Weak<LiveRooms>,
+}
+
+impl LiveRoom {
+    pub(super) fn new(id: RoomId, log: Arc<dyn Log>, limits: HubLimits, siblings: Weak<LiveRooms>) -> Self {
+        let tail = Mutex::new(Tail::new(limits.tail_events_max, limits.tail_bytes_max));
+        Self { id, log, bell: Arc::default(), tail, epoch: OnceCell::new(), siblings }
+    }
+
+    /// Reads epoch and head once; false if there is no such room.
+    pub(super) async fn settle(&self, log: &dyn Log) -> Result<bool, StoreError> {
+        let read = async || {
+            let room = log.room(&self.id, Who::Shared).await?;
+            Ok::<_, StoreError>(room.map(|room| {
+                self.bell.ring(room.head);
+                room.epoch
+            }))
+        };
+        Ok(self.epoch.get_or_try_init(read).await?.is_some())
+    }
+
+    /// Which room.
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// How far its log reaches.
+    pub fn head(&self) -> Seq {
+        self.bell.head()
+    }
+
+    /// Somebody who waits for the head to move.
+    pub fn listen(&self) -> Listener {
+        self.bell.listen()
+    }
+
+    /// The events after `after` up to `upto`, ascending and without a hole, at most `limit`: from memory where the tail
+    /// reaches back that far, else from the store.
+    pub async fn read(&self, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError> {
+        let held = self.tail.lock().expect("no panic under this lock").read(after, upto, limit as usize);
+        match held {
+            Some(events) => Ok(events),
+            None => self.log.events(&self.id, after, upto, limit).await,
+        }
+    }
+
+    /// An event was committed: it is in the tail before the head says so.
+    pub(super) fn announce(&self, event: &Arc<Event>) {
+        self.tail.lock().expect("no panic under this lock").push(event.clone());
+    }
+
+    pub(super) fn ring(&self, head: Seq) {
+        self.bell.ring(head);
+    }
+}
+
+impl Drop for LiveRoom {
+    fn drop(&mut self) {
+        let Some(siblings) = self.siblings.upgrade() else { return };
+        let mut rooms = siblings.lock().expect("no panic under this lock");
+        // Another entry may have taken the place meanwhile; it stays.
+        if rooms.get(&self.id).is_some_and(|room| room.strong_count() == 0) {
+            rooms.remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The one task that appends.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Clock, LiveRoom, LiveRooms};
+use crate::{
+    domain::{RoomId, Seq},
+    store::{Append, AppendError, Command, Outcome},
+};
+
+/// A command and who waits for its outcome.
+pub(super) struct Pending {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<Outcome, AppendError>>,
+}
+
+/// Gathers what waits, commits it as one batch, announces, answers; until every sender is gone. Nobody cancels this.
+pub(super) async fn run(
+    append: Arc<dyn Append>,
+    rooms: Arc<LiveRooms>,
+    mut queue: mpsc::Receiver<Pending>,
+    clock: Clock,
+    batch_max: usize,
+) {
+    let mut pending = Vec::new();
+    while queue.recv_many(&mut pending, batch_max).await > 0 {
+        let (batch, waiting): (Vec<_>, Vec<_>) = pending.drain(..).map(|p: Pending| (p.command, p.answer)).unzip();
+        let outcomes = append.commit(&batch, clock()).await;
+        // Announce first: who reads the answer and then asks for the head finds the event there.
+        announce(&rooms, &outcomes);
+        for (answer, outcome) in waiting.into_iter().zip(outcomes) {
+            // Who asked may have gone; the command stands all the same.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+/// Puts the committed events into the tails of the rooms that are live, then moves each head once.
+fn announce(rooms: &LiveRooms, outcomes: &[Result<Outcome, AppendError>]) {
+    let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
+    for outcome in outcomes {
+        let Ok(Outcome::Sent(event, _)) = outcome else { continue };
+        let event = event.get();
+        let id = &event.cursor().room;
+        let live = || rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
+        let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
+        *head = event.seq();
+        if let Some(room) = room {
+            room.announce(event);
+        }
+    }
+    for (room, head) in touched.into_values() {
+        if let Some(room) = room {
+            room.ring(head);
+        }
+    }
+}

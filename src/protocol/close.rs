@@ -1,0 +1,71 @@
+//! Why a socket is closed. Clients come back after some codes and never after others.
+
+/// As much of an id as a reason has room for.
+const ID_BYTES_SHOWN: usize = 96;
+
+/// A close code with its reason; a reason has at most 123 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The server leaves for good. Clients come back.
+    GoingAway,
+    /// A message is longer than the server reads. Sending it again would not help: final.
+    MessageTooBig,
+    /// The server restarts, here or elsewhere. Clients come back.
+    ServiceRestart,
+    /// The server has too much to do, or a room cannot be read for now. Clients come back.
+    TryAgainLater,
+    /// The text is no message of the protocol, or none that a client may send. Final.
+    InvalidMessage,
+    /// `subscribe` before the acknowledgement. Final.
+    Unauthorized,
+    /// The credentials are not good. Clients come back, with new ones if they have any.
+    Forbidden,
+    /// The socket was opened for another subprotocol. Final.
+    SubprotocolNotAcceptable,
+    /// No `connection_init` in time. Clients come back.
+    InitialisationTimeout,
+    /// The id is taken. Final.
+    SubscriberExists(String),
+    /// A second `connection_init`. Final.
+    TooManyInitialisationRequests,
+}
+
+impl Close {
+    /// The code on the wire.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::MessageTooBig => 1009,
+            Self::ServiceRestart => 1012,
+            Self::TryAgainLater => 1013,
+            Self::InvalidMessage => 4400,
+            Self::Unauthorized => 4401,
+            Self::Forbidden => 4403,
+            Self::SubprotocolNotAcceptable => 4406,
+            Self::InitialisationTimeout => 4408,
+            Self::SubscriberExists(_) => 4409,
+            Self::TooManyInitialisationRequests => 4429,
+        }
+    }
+
+    /// The reason on the wire, in the words of the protocol's reference implementation.
+    pub fn reason(&self) -> String {
+        let text = match self {
+            Self::GoingAway => "Going away",
+            Self::MessageTooBig => "Message too big",
+            Self::ServiceRestart => "Service restart",
+            Self::TryAgainLater => "Try again later",
+            Self::InvalidMessage => "Invalid message received",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::SubprotocolNotAcceptable => "Subprotocol not acceptable",
+            Self::InitialisationTimeout => "Connection initialisation timeout",
+            Self::SubscriberExists(id) => {
+                let id = &id[..id.floor_char_boundary(ID_BYTES_SHOWN)];
+                return format!("Subscriber for {id} already exists");
+            }
+            Self::TooManyInitialisationRequests => "Too many initialisation requests",
+        };
+        text.to_owned()
+    }
+}

@@ -1,0 +1,194 @@
+//! The state machine.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+
+use super::{
+    Close, Payload, Subscribe,
+    message::{ClientMessage, complete, connection_ack, error, next, pong},
+};
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineLimits {
+    /// Operations that run at the same time. 0 is no limit.
+    pub operations_max: usize,
+    /// Bytes of an operation's id. 0 is no limit.
+    pub id_bytes_max: usize,
+}
+
+impl Default for MachineLimits {
+    fn default() -> Self {
+        Self { operations_max: 100, id_bytes_max: 128 }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The client sent text.
+    Text(&'a str),
+    /// The client sent bytes, which the protocol does not know.
+    Binary,
+    /// The time for `connection_init` is over.
+    InitialisationTimeout,
+    /// The credentials of `connection_init` are good.
+    Admitted,
+    /// They are not.
+    Rejected,
+    /// A query or a mutation has its result, as JSON.
+    Answered {
+        /// Which operation.
+        id: &'a str,
+        /// The result.
+        payload: &'a str,
+    },
+    /// An operation was refused before it ran: at least one error, as a JSON array.
+    Refused {
+        /// Which operation.
+        id: &'a str,
+        /// The errors.
+        errors: &'a str,
+    },
+    /// The server has its own reason to close.
+    Leave(Close),
+}
+
+/// What to do about it.
+#[derive(Debug)]
+pub enum Act {
+    /// Send this text.
+    Send(String),
+    /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
+    Admit(Payload),
+    /// Run this operation. Until it ends, `next` messages may be sent for its id.
+    Start {
+        /// Which operation.
+        id: String,
+        /// What it asks for.
+        request: Subscribe,
+    },
+    /// Stop this operation and send nothing more for it.
+    Stop {
+        /// Which operation.
+        id: String,
+    },
+    /// Send the close frame, stop everything.
+    Close(Close),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was said yet.
+    Open,
+    /// The credentials are being checked.
+    Initialising,
+    /// Acknowledged.
+    Ready,
+    /// A close was sent.
+    Closed,
+}
+
+/// One connection's side of the protocol.
+#[derive(Debug)]
+pub struct Machine {
+    limits: MachineLimits,
+    phase: Phase,
+    running: HashSet<String>,
+}
+
+impl Machine {
+    /// A connection that was just opened.
+    pub fn new(limits: MachineLimits) -> Self {
+        Self { limits, phase: Phase::Open, running: HashSet::new() }
+    }
+
+    /// Whether `connection_init` was received.
+    pub fn is_initialised(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// Takes what happened and adds what to do about it, in this order.
+    pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        match input {
+            Input::Text(text) => match ClientMessage::decode(text) {
+                Some(message) => self.message(message, acts),
+                None => self.close(Close::InvalidMessage, acts),
+            },
+            Input::Binary => self.close(Close::InvalidMessage, acts),
+            // Only a client that said nothing is too late; a slow check of its credentials is ours.
+            Input::InitialisationTimeout if self.phase == Phase::Open => self.close(Close::InitialisationTimeout, acts),
+            Input::InitialisationTimeout => {}
+            Input::Admitted => {
+                // Acknowledged before the message is sent: the client may answer faster than that is noticed here.
+                self.phase = Phase::Ready;
+                acts.push(Act::Send(connection_ack()));
+            }
+            Input::Rejected => self.close(Close::Forbidden, acts),
+            Input::Answered { id, payload } => {
+                if self.running.remove(id) {
+                    acts.push(Act::Send(next(id, payload)));
+                    acts.push(Act::Send(complete(id)));
+                }
+            }
+            Input::Refused { id, errors } => {
+                if self.running.remove(id) {
+                    acts.push(Act::Send(error(id, errors)));
+                }
+            }
+            Input::Leave(close) => self.close(close, acts),
+        }
+    }
+
+    fn message(&mut self, message: ClientMessage, acts: &mut Vec<Act>) {
+        match message {
+            ClientMessage::ConnectionInit { payload } => match self.phase {
+                Phase::Open => {
+                    self.phase = Phase::Initialising;
+                    acts.push(Act::Admit(payload));
+                }
+                _ => self.close(Close::TooManyInitialisationRequests, acts),
+            },
+            ClientMessage::Ping { payload } => acts.push(Act::Send(pong(payload))),
+            ClientMessage::Pong { .. } => {}
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload, acts),
+            ClientMessage::Complete { id } if id.is_empty() => self.close(Close::InvalidMessage, acts),
+            ClientMessage::Complete { id } => {
+                // An unknown id is one that ended meanwhile.
+                if self.running.remove(&id) {
+                    acts.push(Act::Stop { id });
+                }
+            }
+        }
+    }
+
+    fn subscribe(&mut self, id: String, request: Subscribe, acts: &mut Vec<Act>) {
+        let MachineLimits { operations_max, id_bytes_max } = self.limits;
+        if id.is_empty() || (id_bytes_max != 0 && id.len() > id_bytes_max) {
+            return self.close(Close::InvalidMessage, acts);
+        }
+        if self.phase != Phase::Ready {
+            return self.close(Close::Unauthorized, acts);
+        }
+        if self.running.contains(&id) {
+            return self.close(Close::SubscriberExists(id), acts);
+        }
+        if operations_max != 0 && self.running.len() >= operations_max {
+            let message = format!("This connection runs {operations_max} operations already, which is the most.");
+            let errors = json!([{ "message": message, "extensions": { "code": "TOO_COMPLEX" } }]);
+            return acts.push(Act::Send(error(&id, &errors.to_string())));
+        }
+        self.running.insert(id.clone());
+        acts.push(Act::Start { id, request });
+    }
+
+    fn close(&mut self, close: Close, acts: &mut Vec<Act>) {
+        self.phase = Phase::Closed;
+        self.running = HashSet::new();
+        acts.push(Act::Close(close));
+    }
+}

@@ -1,0 +1,90 @@
+//! What resolvers reach: the services behind the schema, and who asks.
+
+use std::sync::Arc;
+
+use async_graphql::Context;
+
+use super::error::{ApiError, Code};
+use crate::{
+    auth::Auth,
+    domain::{Cursor, CursorError, Room, RoomId, Seq, Viewer, Who},
+    hub::{Clock, Hub},
+    store::{Accounts, Log},
+};
+
+/// What a request may ask of lists and texts.
+#[derive(Clone, Copy, Debug)]
+pub struct SchemaLimits {
+    /// Entries of one page of a connection.
+    pub page_max: u32,
+    /// Bytes of a message's text.
+    pub text_bytes_max: usize,
+}
+
+impl Default for SchemaLimits {
+    fn default() -> Self {
+        Self { page_max: 100, text_bytes_max: crate::domain::MessageText::BYTES_MAX }
+    }
+}
+
+/// The services behind the schema.
+#[derive(Clone)]
+pub struct Services {
+    /// Reading logs.
+    pub log: Arc<dyn Log>,
+    /// Writing to them.
+    pub hub: Arc<Hub>,
+    /// Users.
+    pub accounts: Arc<dyn Accounts>,
+    /// Tokens.
+    pub auth: Arc<Auth>,
+    /// The time.
+    pub clock: Clock,
+    /// Bounds.
+    pub limits: SchemaLimits,
+}
+
+pub(super) fn services<'a>(ctx: &Context<'a>) -> &'a Services {
+    ctx.data_unchecked()
+}
+
+pub(super) fn who(ctx: &Context<'_>) -> Who {
+    *ctx.data_unchecked()
+}
+
+/// The viewer, if somebody signed in. A view has no viewer (V2): a field that asks in one is a mistake of ours.
+pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
+    match who(ctx) {
+        Who::Nobody => Ok(None),
+        Who::Viewer(viewer) => Ok(Some(viewer)),
+        Who::Shared => Err(ApiError::internal(&"a field that depends on the viewer was asked for in a shared view")),
+    }
+}
+
+/// The viewer; nobody is UNAUTHENTICATED.
+pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
+    viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))
+}
+
+/// A room that whoever asks may read; anything else is NOT_FOUND, alike.
+pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
+    let room = match id.parse::<RoomId>() {
+        Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
+        Err(_) => None,
+    };
+    room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))
+}
+
+/// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.
+pub(super) fn position(room: &Room, text: &str) -> Result<Seq, ApiError> {
+    let cursor: Cursor =
+        text.parse().map_err(|error: CursorError| ApiError::new(Code::BadUserInput, error.to_string()))?;
+    if cursor.room != room.id {
+        return Err(ApiError::new(Code::BadUserInput, "This cursor is of another room."));
+    }
+    if cursor.epoch != room.epoch || cursor.seq > room.head {
+        let oldest = room.cursor(Seq::START).to_string();
+        return Err(ApiError::new(Code::CursorExpired, "This cursor is of a log that is gone.").with("oldest", oldest));
+    }
+    Ok(cursor.seq)
+}

@@ -1,0 +1,194 @@
+//! The one table of errors that a client can see (G3). Internal text is logged and never sent.
+
+use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
+
+use crate::{
+    auth::BadToken,
+    domain::TextError,
+    hub::HubError,
+    store::{AppendError, Refusal, StoreError},
+};
+
+/// `extensions.code`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Sign in first, or again.
+    Unauthenticated,
+    /// The viewer may see it but not do this.
+    Forbidden,
+    /// There is none, or none that the viewer may see.
+    NotFound,
+    /// An argument or a variable is wrong.
+    BadUserInput,
+    /// It exists already.
+    Conflict,
+    /// The cursor's log is not this one: begin at `oldest`.
+    CursorExpired,
+    /// The document asks for more than a limit allows.
+    TooComplex,
+    /// Try again later.
+    Unavailable,
+    /// A failure of the server's own, logged there.
+    Internal,
+    /// The document is no GraphQL.
+    GraphqlParseFailed,
+    /// The document does not fit the schema.
+    GraphqlValidationFailed,
+}
+
+impl Code {
+    /// The code as clients see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::Conflict => "CONFLICT",
+            Self::CursorExpired => "CURSOR_EXPIRED",
+            Self::TooComplex => "TOO_COMPLEX",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+        }
+    }
+
+    /// Whether the same request may succeed a moment later: such an execution is no frame (V7).
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Internal)
+    }
+}
+
+/// An error fit for a client's eyes.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    code: Code,
+    message: String,
+    locations: Vec<Pos>,
+    more: Vec<(&'static str, Value)>,
+}
+
+impl ApiError {
+    /// An error with a code and a sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), locations: Vec::new(), more: Vec::new() }
+    }
+
+    /// The same, pointing at a place in the document.
+    #[must_use]
+    pub fn at(mut self, position: Pos) -> Self {
+        self.locations.push(position);
+        self
+    }
+
+    /// The same, with one more extension.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    /// A failure of our own: the cause is logged here, the client learns that there was one.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed");
+        Self::new(Code::Internal, "The server failed to do this.")
+    }
+
+    fn extensions(&self) -> ErrorExtensionValues {
+        let mut values = ErrorExtensionValues::default();
+        values.set("code", self.code.as_str());
+        for (name, value) in &self.more {
+            values.set(*name, value.clone());
+        }
+        values
+    }
+}
+
+impl From<ApiError> for async_graphql::Error {
+    fn from(error: ApiError) -> Self {
+        let extensions = Some(error.extensions());
+        Self { message: error.message, source: None, extensions }
+    }
+}
+
+impl From<ApiError> for ServerError {
+    fn from(error: ApiError) -> Self {
+        let extensions = Some(error.extensions());
+        let mut server = Self::new(error.message, None);
+        server.locations = error.locations;
+        server.extensions = extensions;
+        server
+    }
+}
+
+impl From<ApiError> for Vec<ApiError> {
+    fn from(error: ApiError) -> Self {
+        vec![error]
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy(cause) => {
+                tracing::warn!(error = %cause, "the database is busy");
+                Self::new(Code::Unavailable, "The database is busy; try again.")
+            }
+            StoreError::Failed(_) | StoreError::Open { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = match refusal {
+            Refusal::UnknownViewer => (Code::Unauthenticated, "This user is not known here; sign in again."),
+            Refusal::NotFound => (Code::NotFound, "There is no such room."),
+            Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
+            Refusal::NonceTaken => (Code::Conflict, "You used this nonce for another message."),
+            Refusal::RoomTaken => (Code::Conflict, "This room id is taken."),
+        };
+        Self::new(code, message)
+    }
+}
+
+impl From<HubError> for ApiError {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Unavailable => {
+                Self::new(Code::Unavailable, "The server takes no more writes right now; try again.")
+            }
+            HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
+            HubError::Append(AppendError::Store(error)) => error.into(),
+        }
+    }
+}
+
+impl From<TextError> for ApiError {
+    fn from(error: TextError) -> Self {
+        Self::new(Code::BadUserInput, error.to_string())
+    }
+}
+
+impl From<BadToken> for ApiError {
+    fn from(error: BadToken) -> Self {
+        Self::new(Code::Unauthenticated, error.to_string())
+    }
+}
+
+/// The code that an error carries.
+pub(super) fn code_of(error: &ServerError) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
+}
+
+/// Gives the library's own errors a code, so that every error has one.
+pub(super) fn with_code(mut error: ServerError, code: Code) -> ServerError {
+    if code_of(&error).is_none() {
+        error.extensions.get_or_insert_default().set("code", code.as_str());
+    }
+    error
+}

@@ -1,0 +1,101 @@
+//! Changes. Nullable at the root: in `{ a: sendMessage b: sendMessage }` a failing b must not hide a's answer.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+use uuid::Uuid;
+
+use super::{
+    context::{services, signed_in},
+    error::{ApiError, Code},
+    object::{MessageObject, RoomObject, UserObject, Visibility},
+    scalar::DateTime,
+};
+use crate::{
+    domain::{Epoch, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
+    store::{Command, CreateRoom, Outcome, SendMessage},
+};
+
+type Resolved<T> = async_graphql::Result<T>;
+
+/// A token and whom it is for.
+#[derive(SimpleObject)]
+pub(super) struct Session {
+    /// Give it as `Authorization: Bearer …`, or as `{"authorization": "Bearer …"}` in connection_init.
+    token: String,
+    expires_at: DateTime,
+    viewer: UserObject,
+}
+
+pub(super) struct Mutation;
+
+/// The roots of all changes.
+#[Object]
+impl Mutation {
+    /// Signs a guest in; always a new user: a name is no identity.
+    async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<Session>> {
+        let services = services(ctx);
+        let name = UserName::new(&name).map_err(ApiError::from)?;
+        let id = UserId::from_uuid(Uuid::now_v7());
+        let session = services.auth.sign_in(id, name, (services.clock)()).await.map_err(ApiError::from)?;
+        Ok(Some(Session {
+            token: session.token,
+            expires_at: DateTime(session.expires_at),
+            viewer: UserObject(Arc::new(session.user)),
+        }))
+    }
+
+    /// Makes a room that its creator owns. A taken id: CONFLICT, whoever asks. Chosen ids are public knowledge.
+    async fn create_room(
+        &self,
+        ctx: &Context<'_>,
+        id: Option<ID>,
+        name: String,
+        #[graphql(default_with = "Visibility::Public")] visibility: Visibility,
+    ) -> Resolved<Option<RoomObject>> {
+        let viewer = signed_in(ctx)?;
+        let id = match id {
+            Some(id) => id.parse().map_err(|error: crate::domain::IdError| bad(error.to_string()))?,
+            None => RoomId::from_uuid(Uuid::now_v7()),
+        };
+        let command = CreateRoom {
+            viewer: viewer.user,
+            id,
+            name: RoomName::new(&name).map_err(ApiError::from)?,
+            visibility: visibility.into(),
+            // SQL numbers are signed: the highest bit stays free.
+            epoch: Epoch(rand::random::<u64>() >> 1),
+        };
+        match services(ctx).hub.append(Command::CreateRoom(command)).await.map_err(ApiError::from)? {
+            Outcome::Created(room) => Ok(Some(room.into())),
+            other => Err(ApiError::internal(&format_args!("createRoom gave {other:?}")).into()),
+        }
+    }
+
+    /// Durable when answered. `nonce` is unique per sender: the same one again is the same message, so a retry is safe;
+    /// with other content it is CONFLICT.
+    async fn send_message(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        text: String,
+        nonce: Option<String>,
+    ) -> Resolved<Option<MessageObject>> {
+        let (viewer, services) = (signed_in(ctx)?, services(ctx));
+        let command = SendMessage {
+            viewer: viewer.user,
+            room: room_id.parse().map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?,
+            id: MessageId::from_uuid(Uuid::now_v7()),
+            text: MessageText::within(&text, services.limits.text_bytes_max).map_err(ApiError::from)?,
+            nonce: nonce.map(|nonce| Nonce::new(&nonce)).transpose().map_err(ApiError::from)?,
+        };
+        match services.hub.append(Command::SendMessage(command)).await.map_err(ApiError::from)? {
+            Outcome::Sent(_, message) | Outcome::Repeated(message) => Ok(Some(message.into())),
+            other => Err(ApiError::internal(&format_args!("sendMessage gave {other:?}")).into()),
+        }
+    }
+}
+
+fn bad(message: String) -> ApiError {
+    ApiError::new(Code::BadUserInput, message)
+}

@@ -1,0 +1,155 @@
+//! What a document would cost, by one walk that counts each fragment once.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Pos, Positioned, Variables,
+    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+};
+use async_graphql_value::Value;
+
+use super::{PrepareLimits, Shapes, too_complex};
+use crate::schema::error::{ApiError, Code};
+
+/// A selection's cost. Sums saturate: thirty levels of doubling fragments are a number, not a computation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Fields after expansion.
+    fields: usize,
+    /// Fields after expansion, each counted as often as the lists around it may be long.
+    values: usize,
+    /// The deepest nesting of selections.
+    depth: usize,
+    aliases: usize,
+    directives: usize,
+}
+
+impl Cost {
+    fn and(self, other: Self) -> Self {
+        Self {
+            fields: self.fields.saturating_add(other.fields),
+            values: self.values.saturating_add(other.values),
+            depth: self.depth.max(other.depth),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+        }
+    }
+}
+
+/// Refuses a document that asks for more than the limits allow, in any of its operations and fragments.
+pub(super) fn check(
+    document: &ExecutableDocument,
+    variables: &Variables,
+    shapes: &Shapes,
+    limits: &PrepareLimits,
+) -> Result<(), ApiError> {
+    let mut walk = Walk { document, variables, shapes, limits, known: HashMap::new() };
+    for (_, operation) in document.operations.iter() {
+        let own = Cost { directives: operation.node.directives.len(), ..Cost::default() };
+        let cost = walk.selection_set(&operation.node.selection_set.node)?.and(own);
+        walk.judge(cost, operation.pos)?;
+    }
+    // Fragments that no operation uses are validated too, so they are bounded too.
+    for (name, fragment) in &document.fragments {
+        let cost = walk.fragment(name, fragment.pos)?;
+        walk.judge(cost, fragment.pos)?;
+    }
+    Ok(())
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    variables: &'a Variables,
+    shapes: &'a Shapes,
+    limits: &'a PrepareLimits,
+    /// The cost of a fragment; none while it is being counted, so that a cycle is noticed.
+    known: HashMap<&'a Name, Option<Cost>>,
+}
+
+impl<'a> Walk<'a> {
+    fn judge(&self, cost: Cost, at: Pos) -> Result<(), ApiError> {
+        let limits = self.limits;
+        for (what, found, most) in [
+            ("fields", cost.fields, limits.document_fields_max),
+            ("values with its lists counted out", cost.values, limits.document_values_max),
+            ("levels of depth", cost.depth, limits.document_depth_max),
+            ("aliases", cost.aliases, limits.document_aliases_max),
+            ("directives", cost.directives, limits.document_directives_max),
+        ] {
+            if most != 0 && found > most {
+                return Err(too_complex(what, most).at(at));
+            }
+        }
+        Ok(())
+    }
+
+    fn selection_set(&mut self, set: &'a SelectionSet) -> Result<Cost, ApiError> {
+        let mut sum = Cost::default();
+        for selection in &set.items {
+            sum = sum.and(self.selection(selection)?);
+        }
+        Ok(Cost { depth: sum.depth + 1, ..sum })
+    }
+
+    fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<Cost, ApiError> {
+        let directives =
+            |directives: &[Positioned<Directive>]| Cost { directives: directives.len(), ..Cost::default() };
+        match &selection.node {
+            Selection::Field(field) => {
+                let below = match field.node.selection_set.node.items.is_empty() {
+                    true => Cost::default(),
+                    false => self.selection_set(&field.node.selection_set.node)?,
+                };
+                let times = self.list_length(&field.node);
+                let own = Cost { fields: 1, values: 1, aliases: field.node.alias.iter().len(), ..Cost::default() };
+                let below = Cost { values: below.values.saturating_mul(times), ..below };
+                Ok(below.and(own).and(directives(&field.node.directives)))
+            }
+            Selection::InlineFragment(inline) => {
+                Ok(self.selection_set(&inline.node.selection_set.node)?.and(directives(&inline.node.directives)))
+            }
+            Selection::FragmentSpread(spread) => {
+                let cost = self.fragment(&spread.node.fragment_name.node, selection.pos)?;
+                Ok(cost.and(directives(&spread.node.directives)))
+            }
+        }
+    }
+
+    fn fragment(&mut self, name: &Name, at: Pos) -> Result<Cost, ApiError> {
+        // An unknown fragment costs nothing here; validation names it.
+        let Some((name, fragment)) = self.document.fragments.get_key_value(name) else { return Ok(Cost::default()) };
+        match self.known.get(name) {
+            Some(Some(cost)) => return Ok(*cost),
+            Some(None) => {
+                let message = format!("Cannot spread fragment \"{name}\" within itself.");
+                return Err(ApiError::new(Code::GraphqlValidationFailed, message).at(at));
+            }
+            None => {}
+        }
+        self.known.insert(name, None);
+        let own = Cost { directives: fragment.node.directives.len(), ..Cost::default() };
+        let cost = self.selection_set(&fragment.node.selection_set.node)?.and(own);
+        self.known.insert(name, Some(cost));
+        Ok(cost)
+    }
+
+    /// How many entries a field may have: what `first` or `last` asks for, or the default page of a connection.
+    fn list_length(&self, field: &Field) -> usize {
+        let asked = ["first", "last", "limit"].iter().filter_map(|name| field.get_argument(name)).find_map(|value| {
+            let number = match &value.node {
+                Value::Number(number) => number.as_u64(),
+                Value::Variable(name) => match self.variables.get(name) {
+                    Some(async_graphql::Value::Number(number)) => number.as_u64(),
+                    _ => None,
+                },
+                _ => None,
+            };
+            number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+        });
+        match asked {
+            Some(length) => length.max(1),
+            None if self.shapes.is_list(field.name.node.as_str()) => super::LIST_LENGTH_DEFAULT,
+            None => 1,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What stands between every transport and the executor.
+//!
+//! The library checks some of this too late, some not at all, and some at a cost that grows exponentially with the
+//! document. So a request is bounded by its text, parsed (cached by text), its variables coerced, its cost counted by one
+//! linear walk, and a subscription's root folded into one field. What is handed on is what the executor gets.
+
+mod bounds;
+mod plan;
+mod root;
+mod scan;
+mod shapes;
+mod variables;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Positioned, Variables,
+    parser::{
+        parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    },
+};
+use moka::sync::Cache;
+
+pub use plan::PlanDocument;
+use shapes::Shapes;
+
+use super::error::{ApiError, Code};
+
+/// How long a list may be that does not say so: the default page of a connection.
+const LIST_LENGTH_DEFAULT: usize = 50;
+
+/// About how much memory a parsed document takes, per byte of its text.
+const PARSED_BYTES_PER_BYTE: usize = 24;
+
+/// What a document may ask for. 0 is no limit.
+#[derive(Clone, Copy, Debug)]
+pub struct PrepareLimits {
+    /// Bytes of a document's text.
+    pub document_bytes_max: usize,
+    /// Names, numbers, strings and punctuators in it.
+    pub document_tokens_max: usize,
+    /// Brackets inside brackets in it. Cannot be without limit: a parser recurses.
+    pub document_nesting_max: usize,
+    /// Fields in it, with its fragments expanded.
+    pub document_fields_max: usize,
+    /// The same, each field counted as often as the lists around it may be long.
+    pub document_values_max: usize,
+    /// Selections inside selections, with its fragments expanded.
+    pub document_depth_max: usize,
+    /// Aliases in it, with its fragments expanded.
+    pub document_aliases_max: usize,
+    /// Directives in it, with its fragments expanded.
+    pub document_directives_max: usize,
+    /// Memory for parsed documents, in bytes.
+    pub documents_cached_bytes_max: u64,
+}
+
+impl Default for PrepareLimits {
+    fn default() -> Self {
+        Self {
+            document_bytes_max: 64 * 1024,
+            document_tokens_max: 5_000,
+            document_nesting_max: 64,
+            document_fields_max: 1_000,
+            document_values_max: 20_000,
+            document_depth_max: 24,
+            document_aliases_max: 100,
+            document_directives_max: 100,
+            documents_cached_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// A request as a client sends it.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The document's text.
+    pub query: String,
+    /// Which of its operations to run.
+    pub operation_name: Option<String>,
+    /// Values for its variables.
+    pub variables: Variables,
+}
+
+/// A request that may be executed: bounded, parsed, coerced.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    document: Arc<ExecutableDocument>,
+    operation_name: Option<String>,
+    variables: Variables,
+    kind: OperationType,
+}
+
+impl Prepared {
+    /// Whether this is a query, a mutation or a subscription.
+    pub fn kind(&self) -> OperationType {
+        self.kind
+    }
+
+    fn operation(&self) -> &OperationDefinition {
+        let chosen = operation(&self.document, self.operation_name.as_deref());
+        &chosen.expect("prepare has chosen it").node
+    }
+
+    pub(super) fn into_parts(self) -> (Arc<ExecutableDocument>, Option<String>, Variables) {
+        (self.document, self.operation_name, self.variables)
+    }
+}
+
+/// Prepares requests.
+pub(super) struct Prepare {
+    shapes: Shapes,
+    limits: PrepareLimits,
+    documents: Cache<String, Arc<ExecutableDocument>>,
+}
+
+impl Prepare {
+    pub(super) fn new(sdl: &str, limits: PrepareLimits) -> Self {
+        let weigh = |text: &String, _: &Arc<ExecutableDocument>| {
+            u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX)
+        };
+        let documents = Cache::builder().max_capacity(limits.documents_cached_bytes_max).weigher(weigh).build();
+        Self { shapes: Shapes::from_sdl(sdl), limits, documents }
+    }
+
+    /// Makes a request fit to be executed, or says what is wrong with it.
+    pub(super) fn prepare(&self, request: Request) -> Result<Prepared, Vec<ApiError>> {
+        let mut document = self.parse(request.query)?;
+        let name = request.operation_name.as_deref();
+        let chosen = operation(&document, name)?;
+        let kind = chosen.node.ty;
+        let variables = variables::coerce(&chosen.node, &request.variables, &self.shapes)?;
+        bounds::check(&document, &variables, &self.shapes, &self.limits)?;
+
+        let absent = variables::absent(&chosen.node, &variables);
+        let field = match kind {
+            OperationType::Subscription => Some(root::single_field(&chosen.node, &document.fragments)?),
+            OperationType::Query | OperationType::Mutation => None,
+        };
+        if let Some(field) = field {
+            root::write_back(Arc::make_mut(&mut document), name, field);
+        }
+        if !absent.is_empty() {
+            variables::drop_absent(Arc::make_mut(&mut document), &absent);
+        }
+        Ok(Prepared { document, operation_name: request.operation_name, variables, kind })
+    }
+
+    fn parse(&self, text: String) -> Result<Arc<ExecutableDocument>, ApiError> {
+        if let Some(document) = self.documents.get(&text) {
+            return Ok(document);
+        }
+        let limits = &self.limits;
+        if limits.document_bytes_max != 0 && text.len() > limits.document_bytes_max {
+            return Err(too_complex("bytes", limits.document_bytes_max));
+        }
+        let extent = scan::scan(&text);
+        if limits.document_tokens_max != 0 && extent.tokens > limits.document_tokens_max {
+            return Err(too_complex("tokens", limits.document_tokens_max));
+        }
+        if extent.nesting > limits.document_nesting_max {
+            return Err(too_complex("levels of nesting", limits.document_nesting_max));
+        }
+        let document = parse_query(&text).map_err(|error| {
+            let positions: Vec<_> = error.positions().collect();
+            let message = format!("Syntax error: {error}");
+            positions.iter().fold(ApiError::new(Code::GraphqlParseFailed, message), |error, at| error.at(*at))
+        })?;
+        let document = Arc::new(document);
+        self.documents.insert(text, document.clone());
+        Ok(document)
+    }
+}
+
+fn too_complex(what: &str, most: usize) -> ApiError {
+    ApiError::new(Code::TooComplex, format!("The document asks for too much: it may have {most} {what}."))
+}
+
+/// The operation that a request names, or the only one.
+fn operation<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a Positioned<OperationDefinition>, ApiError> {
+    let failed = |message: String| ApiError::new(Code::GraphqlValidationFailed, message);
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => {
+            operations.get(name).ok_or_else(|| failed(format!("Unknown operation named \"{name}\".")))
+        }
+        (DocumentOperations::Single(_), Some(name)) => Err(failed(format!("Unknown operation named \"{name}\"."))),
+        (DocumentOperations::Multiple(operations), None) => match operations.values().next() {
+            Some(operation) if operations.len() == 1 => Ok(operation),
+            _ => Err(failed("The document has several operations: say which in operationName.".to_owned())),
+        },
+    }
+}
+
+fn operation_mut<'a>(
+    document: &'a mut ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a mut Positioned<OperationDefinition>> {
+    match (&mut document.operations, name) {
+        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get_mut(name),
+        (DocumentOperations::Multiple(operations), None) => operations.values_mut().next(),
+    }
+}

@@ -1,0 +1,155 @@
+//! What prepare must know of the schema: input types, and which fields hold lists. Read from the SDL once.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{
+    Value,
+    parser::{
+        parse_schema,
+        types::{BaseType, ServiceDocument, Type, TypeKind, TypeSystemDefinition},
+    },
+};
+
+/// The input types of the schema by name, and the names of fields that hold lists.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    inputs: HashMap<String, Input>,
+    lists: HashSet<String>,
+}
+
+/// A type that a variable can have.
+#[derive(Debug)]
+enum Input {
+    Int,
+    Float,
+    String,
+    Boolean,
+    Id,
+    /// A scalar of the schema's own; its resolver judges the value.
+    Custom,
+    Enum(HashSet<String>),
+    /// Field, type, and whether it may be left out.
+    Object(Vec<(String, Type, bool)>),
+}
+
+impl Shapes {
+    /// Reads them from an SDL.
+    pub(super) fn from_sdl(sdl: &str) -> Self {
+        let document = parse_schema(sdl).expect("the schema's own SDL parses");
+        let mut shapes = Self { inputs: HashMap::new(), lists: HashSet::new() };
+        for (name, input) in [
+            ("Int", Input::Int),
+            ("Float", Input::Float),
+            ("String", Input::String),
+            ("Boolean", Input::Boolean),
+            ("ID", Input::Id),
+        ] {
+            shapes.inputs.insert(name.to_owned(), input);
+        }
+        shapes.read(document);
+        shapes
+    }
+
+    fn read(&mut self, document: ServiceDocument) {
+        for definition in document.definitions {
+            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let name = definition.node.name.node.to_string();
+            match definition.node.kind {
+                TypeKind::Scalar => {
+                    self.inputs.entry(name).or_insert(Input::Custom);
+                }
+                TypeKind::Enum(values) => {
+                    let values = values.values.into_iter().map(|value| value.node.value.node.to_string()).collect();
+                    self.inputs.insert(name, Input::Enum(values));
+                }
+                TypeKind::InputObject(object) => {
+                    let fields = object.fields.into_iter().map(|field| {
+                        let field = field.node;
+                        let optional = field.default_value.is_some() || field.ty.node.nullable;
+                        (field.name.node.to_string(), field.ty.node, optional)
+                    });
+                    self.inputs.insert(name, Input::Object(fields.collect()));
+                }
+                TypeKind::Object(object) => {
+                    let list = |ty: &Type| match &ty.base {
+                        BaseType::List(_) => true,
+                        BaseType::Named(name) => name.ends_with("Connection"),
+                    };
+                    // What is inside a connection is as long as the connection: it was counted there.
+                    let counted = |field: &str| matches!(field, "edges" | "nodes");
+                    let lists = object.fields.iter().filter(|field| list(&field.node.ty.node));
+                    let names = lists.map(|field| field.node.name.node.to_string());
+                    self.lists.extend(names.filter(|field| !counted(field)));
+                }
+                TypeKind::Interface(_) | TypeKind::Union(_) => {}
+            }
+        }
+    }
+
+    /// Whether a field of this name holds a list somewhere in the schema.
+    pub(super) fn is_list(&self, field: &str) -> bool {
+        self.lists.contains(field)
+    }
+
+    /// A variable's value as its type wants it (GraphQL, section 6.1.2), or why it does not fit.
+    pub(super) fn coerce(&self, value: &Value, ty: &Type) -> Result<Value, String> {
+        if matches!(value, Value::Null) {
+            return if ty.nullable {
+                Ok(Value::Null)
+            } else {
+                Err(format!("Expected a value of type \"{ty}\", found null."))
+            };
+        }
+        match (&ty.base, value) {
+            (BaseType::List(inner), Value::List(items)) => {
+                Ok(Value::List(items.iter().map(|item| self.coerce(item, inner)).collect::<Result<_, _>>()?))
+            }
+            // A single value stands for a list of one.
+            (BaseType::List(inner), single) => Ok(Value::List(vec![self.coerce(single, inner)?])),
+            (BaseType::Named(name), value) => self.coerce_named(value, name),
+        }
+    }
+
+    fn coerce_named(&self, value: &Value, name: &str) -> Result<Value, String> {
+        // No input type: validation says so.
+        let Some(input) = self.inputs.get(name) else { return Ok(value.clone()) };
+        let fits = match (input, value) {
+            (Input::Custom, _) => true,
+            (Input::Int, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            (Input::Float, Value::Number(_)) => true,
+            (Input::String | Input::Id, Value::String(_)) => true,
+            (Input::Id, Value::Number(number)) => number.is_i64() || number.is_u64(),
+            (Input::Boolean, Value::Boolean(_)) => true,
+            (Input::Enum(values), Value::String(text)) => values.contains(text),
+            (Input::Enum(values), Value::Enum(text)) => values.contains(text.as_str()),
+            (Input::Object(fields), Value::Object(_)) => return self.coerce_object(value, name, fields),
+            _ => false,
+        };
+        match (fits, value) {
+            (true, Value::String(text)) if matches!(input, Input::Enum(_)) => {
+                Ok(Value::Enum(async_graphql::Name::new(text)))
+            }
+            (true, value) => Ok(value.clone()),
+            // The value itself stays out of the message: it may be long, or a secret.
+            (false, _) => Err(format!("The value is no {name}.")),
+        }
+    }
+
+    fn coerce_object(&self, value: &Value, name: &str, fields: &[(String, Type, bool)]) -> Result<Value, String> {
+        let Value::Object(given) = value else { return Err(format!("The value is no {name}.")) };
+        if let Some(unknown) = given.keys().find(|key| !fields.iter().any(|(field, ..)| field == key.as_str())) {
+            return Err(format!("Field \"{unknown}\" is not defined by type \"{name}\"."));
+        }
+        let mut object = async_graphql::indexmap::IndexMap::new();
+        for (field, ty, optional) in fields {
+            match given.get(field.as_str()) {
+                Some(value) => {
+                    object.insert(async_graphql::Name::new(field), self.coerce(value, ty)?);
+                }
+                None if *optional => {}
+                None => return Err(format!("Field \"{field}\" of required type \"{ty}\" was not provided.")),
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}

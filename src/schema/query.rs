@@ -1,0 +1,95 @@
+//! Questions.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+
+use super::{
+    connection::{MessageConnection, PageInfo, RoomConnection, RoomEdge, Slice},
+    context::{readable_room, services, viewer, who},
+    error::ApiError,
+    object::{MessageObject, Node, RoomObject, UserObject, messages},
+    scalar::Cursor,
+};
+use crate::domain::{MessageId, RoomId, UserId};
+
+type Resolved<T> = async_graphql::Result<T>;
+
+pub(super) struct Query;
+
+/// The roots of all questions.
+#[Object]
+impl Query {
+    /// Who asks; null when nobody signed in.
+    async fn viewer(&self, ctx: &Context<'_>) -> Resolved<Option<UserObject>> {
+        let Some(viewer) = viewer(ctx)? else { return Ok(None) };
+        let user = services(ctx).accounts.user(&viewer.user).await.map_err(ApiError::from)?;
+        Ok(user.map(|user| UserObject(Arc::new(user))))
+    }
+
+    /// Anything by its id. Unknown or unreadable: null without an error, alike.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<Node>> {
+        let services = services(ctx);
+        if let Ok(id) = id.parse::<MessageId>() {
+            let message = services.log.message(&id, who(ctx)).await.map_err(ApiError::from)?;
+            return Ok(message.map(|message| Node::Message(MessageObject::from(message))));
+        }
+        if let Ok(id) = id.parse::<UserId>() {
+            let user = services.accounts.user(&id).await.map_err(ApiError::from)?;
+            return Ok(user.map(|user| Node::User(UserObject(Arc::new(user)))));
+        }
+        Ok(room(ctx, &id).await?.map(Node::Room))
+    }
+
+    /// A room. Unknown or unreadable: null without an error, alike.
+    async fn room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<RoomObject>> {
+        Ok(room(ctx, &id).await?)
+    }
+
+    /// The rooms that the viewer may read, by id; `search` is a part of an id or a name.
+    async fn rooms(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(default = 50)] first: i32,
+        after: Option<String>,
+        search: Option<String>,
+    ) -> Resolved<RoomConnection> {
+        let services = services(ctx);
+        let slice = Slice::new(Some(first), None, false, &services.limits)?;
+        let log = &services.log;
+        let found = log.rooms(who(ctx), after.as_deref(), search.as_deref(), slice.length + 1).await;
+        let mut found = found.map_err(ApiError::from)?;
+        let has_next_page = found.len() > slice.length as usize;
+        found.truncate(slice.length as usize);
+        let edges: Vec<_> = found
+            .into_iter()
+            .map(|room| RoomEdge { cursor: room.id.to_string(), node: RoomObject::from(room) })
+            .collect();
+        let page_info = PageInfo {
+            has_previous_page: after.is_some(),
+            has_next_page,
+            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+        };
+        Ok(RoomConnection { nodes: edges.iter().map(|edge| edge.node.clone()).collect(), edges, page_info })
+    }
+
+    /// A room's messages, oldest first. An unreadable room: NOT_FOUND.
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        first: Option<i32>,
+        after: Option<Cursor>,
+        last: Option<i32>,
+        before: Option<Cursor>,
+    ) -> Resolved<MessageConnection> {
+        let room = Arc::new(readable_room(ctx, &room_id).await?);
+        Ok(messages(ctx, &room, first, after, last, before).await?)
+    }
+}
+
+async fn room(ctx: &Context<'_>, id: &str) -> Result<Option<RoomObject>, ApiError> {
+    let Ok(id) = id.parse::<RoomId>() else { return Ok(None) };
+    Ok(services(ctx).log.room(&id, who(ctx)).await?.map(RoomObject::from))
+}

@@ -1,0 +1,74 @@
+//! Streams. A subscription runs twice, in two modes.
+//!
+//! **Open**, with the viewer: arguments and rights are checked, and the resolver writes what is wanted into a slot.
+//! **Feed**, shared and without a viewer: the resolver answers with whatever events it is fed, one response each.
+
+use std::sync::{Arc, Mutex};
+
+use async_graphql::{Context, ID, Subscription};
+use futures::{StreamExt, channel::mpsc, stream::BoxStream};
+
+use super::{
+    context::{position, readable_room},
+    error::ApiError,
+    object::MessageObject,
+    scalar::Cursor,
+};
+use crate::domain::{Event, RoomId, Seq};
+
+/// What a subscription wants to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// The log of which room.
+    pub room: RoomId,
+    /// From after which event on.
+    pub after: Seq,
+}
+
+/// In which mode a subscription runs.
+pub(super) enum Mode {
+    /// Write what is wanted here.
+    Open(Arc<Mutex<Option<Want>>>),
+    /// Take the events from here, once.
+    Feed(Mutex<Option<mpsc::UnboundedReceiver<Arc<Event>>>>),
+}
+
+pub(super) struct Subscription;
+
+/// The roots of all streams.
+#[Subscription]
+impl Subscription {
+    /// The messages of a room from now on, or after a cursor; each carries its cursor in `extensions` too.
+    async fn new_message(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        after: Option<Cursor>,
+    ) -> async_graphql::Result<BoxStream<'static, MessageObject>> {
+        match ctx.data_unchecked::<Mode>() {
+            Mode::Open(slot) => {
+                let want = open(ctx, &room_id, after).await?;
+                *slot.lock().expect("no panic under this lock") = Some(want);
+                Ok(futures::stream::empty().boxed())
+            }
+            Mode::Feed(events) => {
+                let events = events.lock().expect("no panic under this lock").take();
+                let events = events.ok_or_else(|| ApiError::internal(&"a feed was taken twice"))?;
+                Ok(events
+                    .map(|event| match &*event {
+                        Event::MessageSent(message) => MessageObject::from(message.clone()),
+                    })
+                    .boxed())
+            }
+        }
+    }
+}
+
+async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<Want, ApiError> {
+    let room = readable_room(ctx, room_id).await?;
+    let after = match after {
+        Some(cursor) => position(&room, &cursor.0)?,
+        None => room.head,
+    };
+    Ok(Want { room: room.id, after })
+}

@@ -1,0 +1,157 @@
+//! The wiring: what is started in which order, and stopped in the reverse one.
+//!
+//! - **R1** Every task is tracked; listening is the last step of the start.
+//! - **R2** Draining: readiness turns false first, then sockets close with 1012 spread over a window, then the rest; a
+//!   second signal stops at once.
+//! - **R3** The soft limit on open files is raised to the hard one.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::serve::ListenerExt;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::Auth,
+    config::ServeFlags,
+    domain::Timestamp,
+    hub::{Clock, Hub},
+    schema::{Schema, Services},
+    store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
+    transport::{self, Shared},
+    view::Views,
+};
+
+/// What is left after the drain window for those that are slow to leave.
+const STOP_GRACE: Duration = Duration::from_secs(4);
+
+/// Why the server does not start. Each is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The flags contradict each other.
+    #[error("{0}")]
+    Flags(String),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address is taken or not allowed.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// A server that runs.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    views: Arc<Views>,
+    hub: Arc<Hub>,
+    store: Sqlite,
+    stop_listening: CancellationToken,
+    listening: JoinHandle<io::Result<()>>,
+    tasks: TaskTracker,
+}
+
+/// The time of day.
+pub fn clock() -> Clock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    })
+}
+
+impl Server {
+    /// Starts everything; when this returns, clients are served.
+    pub async fn start(flags: &ServeFlags) -> Result<Self, StartError> {
+        flags.check().map_err(StartError::Flags)?;
+        raise_file_limit();
+        let (limits, clock, tasks) = (&flags.limits, clock(), TaskTracker::new());
+
+        let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
+        let log: Arc<dyn Log> = Arc::new(store.clone());
+        let append: Arc<dyn Append> = Arc::new(store.clone());
+        let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
+
+        let auth = Arc::new(Auth::guests(accounts.clone(), flags.session_lifetime.0).await?);
+        let hub = Hub::start(log.clone(), append, clock.clone(), limits.hub(), &tasks);
+        let services = Services {
+            log,
+            hub: hub.clone(),
+            accounts,
+            auth: auth.clone(),
+            clock: clock.clone(),
+            limits: limits.schema(),
+        };
+        let schema = Schema::new(services, limits.prepare());
+        let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
+        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), tasks.clone());
+
+        let refused = |error| StartError::Listen { address: flags.listen, error };
+        let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let stop_listening = CancellationToken::new();
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection without TCP_NODELAY");
+            }
+        });
+        let serve = axum::serve(listener, transport::router(shared.clone()))
+            .with_graceful_shutdown(stop_listening.clone().cancelled_owned());
+        let listening = tokio::spawn(serve.into_future());
+        Ok(Self { address, shared, views, hub, store, stop_listening, listening, tasks })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What is in use right now. All zero when nobody is connected: tests accuse leaks with it.
+    pub fn in_use(&self) -> InUse {
+        InUse {
+            connections: self.shared.connections_open(),
+            plans: self.views.plans_live(),
+            rooms: self.hub.rooms_live(),
+        }
+    }
+
+    /// Stops in the reverse order of the start. Everything that was accepted is finished or its client told to come
+    /// back.
+    pub async fn stop(self) {
+        let grace = self.shared.limits.drain_window + STOP_GRACE;
+        self.shared.drain();
+        self.stop_listening.cancel();
+        if tokio::time::timeout(grace, self.listening).await.is_err() {
+            tracing::warn!("some requests did not end in time");
+        }
+        // The writer ends when the last sender is gone: the schema's, the views' and this one.
+        drop((self.shared, self.views, self.hub));
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
+        }
+        self.store.close().await;
+    }
+}
+
+/// What a server holds for its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Open WebSockets.
+    pub connections: usize,
+    /// Documents that are executed for readers.
+    pub plans: usize,
+    /// Rooms that somebody reads.
+    pub rooms: usize,
+}
+
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "the limit on open files"),
+        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
+    }
+}

@@ -1,0 +1,115 @@
+//! Durable truth. Everything that was ever acknowledged is here; the rest of the server is a cache of it.
+//!
+//! Three small traits split it by who may hold them: [`Log`] reads, [`Append`] writes to logs and is held by the hub
+//! alone, [`Accounts`] keeps users and keys.
+//!
+//! - **S1** One operation is one transaction.
+//! - **S2** A room's Seq starts at 1 and each commit takes exactly the next; a rollback takes none.
+//! - **S3** What was acknowledged survives `kill -9` and power loss (WAL, `synchronous = FULL`).
+//! - **S4** The same sender and nonce yield the same message.
+//! - **S5** Every read is bounded by its caller.
+//! - **S7** The right to do something is decided in the transaction that commits it.
+//!
+//! Proved in `tests/store.rs`, which runs one contract over every implementation, and in `tests/crash.rs`.
+
+mod command;
+pub mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use command::{Command, Committed, CreateRoom, Outcome, Refusal, SendMessage};
+
+use crate::domain::{Event, Message, MessageId, Room, RoomId, Seq, Timestamp, User, UserId, Who};
+
+/// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer in time: the caller may try again.
+    #[error("the database is busy: {0}")]
+    Busy(#[source] sqlx::Error),
+    /// It failed, or holds what it must not hold: log it and answer INTERNAL.
+    #[error("the database failed: {0}")]
+    Failed(#[source] sqlx::Error),
+    /// The database cannot be opened: tell the operator and stop.
+    #[error("cannot open the database {url}: {reason}")]
+    Open {
+        /// Which database.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Which messages of a room to read: those strictly between two Seqs, from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Only messages after this one.
+    pub after: Seq,
+    /// Only messages before this one, if any.
+    pub before: Option<Seq>,
+    /// Take the last ones instead of the first ones; the answer is ascending all the same.
+    pub from_end: bool,
+    /// How many at most (S5).
+    pub limit: u32,
+}
+
+/// Reading.
+#[async_trait]
+pub trait Log: Send + Sync + 'static {
+    /// A room, if there is one that may be read by whoever asks. Unknown and unreadable cannot be told apart.
+    async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError>;
+
+    /// The rooms that may be read by whoever asks, by id, after one of them; `search` is a part of an id or a name.
+    async fn rooms(
+        &self,
+        who: Who,
+        after: Option<&str>,
+        search: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Room>, StoreError>;
+
+    /// The events after `after` up to `upto`, ascending, at most `limit`.
+    async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError>;
+
+    /// The messages of a window of a room, ascending.
+    async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
+
+    /// A message, if there is one in a room that may be read by whoever asks.
+    async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError>;
+}
+
+/// Writing to logs. Only the hub holds it.
+#[async_trait]
+pub trait Append: Send + Sync + 'static {
+    /// Commits commands in their order, in one transaction; each succeeds or is refused by itself. If the transaction
+    /// fails it is taken back whole and the commands run one by one. The answers are durable when this returns.
+    ///
+    /// Must not be cancelled: a dropped future leaves a transaction open.
+    async fn commit(&self, batch: &[Command], now: Timestamp) -> Vec<Result<Outcome, AppendError>>;
+}
+
+/// Why a command was not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// It may not or cannot be done; nothing was written.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Users and keys.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// Makes a user known.
+    async fn create_user(&self, user: &User) -> Result<(), StoreError>;
+
+    /// A user, if there is one.
+    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
+
+    /// The key that signs guest tokens: the one kept, or `candidate`, which is kept from now on.
+    async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
+}

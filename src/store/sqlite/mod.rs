@@ -1,0 +1,94 @@
+//! The store on SQLite: one file, one writer connection, a small pool of readers.
+
+mod accounts;
+mod append;
+mod log;
+mod rows;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, SqliteConnection, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::Mutex;
+
+use super::StoreError;
+
+/// What the SQLite store may use.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteLimits {
+    /// Connections that read at the same time.
+    pub readers_max: u32,
+    /// How long a statement waits for another process's lock, and a read for a free connection.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteLimits {
+    fn default() -> Self {
+        Self { readers_max: 4, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// A database file, migrated and ready.
+#[derive(Clone)]
+pub struct Sqlite {
+    readers: SqlitePool,
+    /// SQLite has one writer at a time. Whoever holds this runs in a task that nobody cancels.
+    writer: Arc<Mutex<SqliteConnection>>,
+}
+
+impl Sqlite {
+    /// Opens `sqlite://PATH`, making the file if it is missing, and brings its tables up to date.
+    pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
+        let refused =
+            |error: &dyn std::fmt::Display| StoreError::Open { url: url.to_owned(), reason: error.to_string() };
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| refused(&error))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(limits.busy_timeout);
+        let mut writer = options.connect().await.map_err(|error| refused(&error))?;
+        migrator().run(&mut writer).await.map_err(|error| refused(&error))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(limits.readers_max)
+            .acquire_timeout(limits.busy_timeout)
+            .connect_with(options.pragma("query_only", "on"))
+            .await
+            .map_err(|error| refused(&error))?;
+        Ok(Self { readers, writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    /// Waits for running statements and closes the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        // The last connection to go folds the write-ahead log back into the file.
+        let mut writer = self.writer.lock().await;
+        if let Err(error) = sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut *writer).await {
+            tracing::warn!(%error, "the write-ahead log was not folded back");
+        }
+    }
+}
+
+fn migrator() -> Migrator {
+    let files = [(1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql"))];
+    let migrations = files.map(|(version, name, sql)| {
+        let no_transaction = false;
+        Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), no_transaction)
+    });
+    Migrator { migrations: migrations.to_vec().into(), ..Migrator::DEFAULT }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        // 5 is SQLITE_BUSY; its extended codes keep it in the low byte.
+        let busy = error
+            .as_database_error()
+            .and_then(|database| database.code()?.parse::<u32>().ok())
+            .is_some_and(|code| code & 0xff == 5);
+        if busy || matches!(error, sqlx::Error::PoolTimedOut) { Self::Busy(error) } else { Self::Failed(error) }
+    }
+}

@@ -1,0 +1,52 @@
+//! From what a client sent to what is run: the part that all transports share.
+
+use std::sync::Arc;
+
+use async_graphql::{ServerError, Value, Variables, parser::types::OperationType};
+
+use super::Shared;
+use crate::{
+    domain::Who,
+    protocol::Subscribe,
+    schema::{Answer, Code, Request},
+    view::Reader,
+};
+
+/// What a started operation became.
+pub(super) enum Started {
+    /// A query or a mutation that was run.
+    Answer(Answer),
+    /// A subscription that reads.
+    Reader(Box<Reader>),
+}
+
+pub(super) fn request(body: Subscribe) -> Request {
+    let variables = body.variables.map(|map| Variables::from_json(serde_json::Value::Object(map))).unwrap_or_default();
+    Request { query: body.query, operation_name: body.operation_name, variables }
+}
+
+/// Starts whatever is asked for.
+pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
+    let prepared = match shared.schema.prepare(request(body)) {
+        Ok(prepared) => prepared,
+        Err(errors) => return Started::Answer(Answer::Refused(errors)),
+    };
+    match prepared.kind() {
+        OperationType::Query | OperationType::Mutation => Started::Answer(shared.schema.execute(prepared, who).await),
+        OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
+            Ok(reader) => Started::Reader(Box::new(reader)),
+            Err(errors) => Started::Answer(Answer::Refused(errors)),
+        },
+    }
+}
+
+/// Errors as JSON, at least one of them.
+pub(super) fn errors_json(errors: &[ServerError]) -> String {
+    serde_json::to_string(errors).expect("errors have a JSON form")
+}
+
+/// Whether what was refused may succeed a moment later: then a client is sent away to come back, not told an error.
+pub(super) fn is_passing(errors: &[ServerError]) -> bool {
+    let passing = |code: &Value| [Code::Unavailable, Code::Internal].iter().any(|c| *code == Value::from(c.as_str()));
+    errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code")).any(passing)
+}

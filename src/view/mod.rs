@@ -1,0 +1,120 @@
+//! A room's log seen through one GraphQL document, encoded once for all its readers.
+//!
+//! A [`Plan`] is a document that many subscribers sent; its **lanes** are long-lived executions of it. A **view** is one
+//! room seen through a plan: a ring of encoded [`Frame`]s and the head up to which they reach. A [`Reader`] is a cursor
+//! over a view. It takes frames from the ring; where the ring does not reach back, from **pages** at fixed boundaries.
+//! Nothing is pushed at a reader, so a slow one costs nobody anything.
+//!
+//! - **V1** N readers with the same document and variables cost one execution and one encoding per event.
+//! - **V2** A shared execution has no viewer.
+//! - **V3** Memory is bounded, per view and for all pages; dropped frames are made again from the log.
+//! - **V4** A storm of readers at one old position runs the document once per event: pages are single-flight.
+//! - **V7** An execution that failed for a passing cause is no frame. It is tried again with backoff; then the readers
+//!   end with [`ReadError`], and their sockets close with 1013.
+//! - **V8** A reader that goes away at any await changes no other reader's frames: a lane belongs to a task, and what
+//!   it was once fed is finished.
+//!
+//! Proved by the tests in `tests/it/delivery.rs`.
+
+mod frame;
+mod lane;
+mod page;
+mod plan;
+mod reader;
+mod ring;
+mod room_view;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_graphql::ServerError;
+use tokio_util::task::TaskTracker;
+
+pub use frame::Frame;
+pub use reader::{ReadError, Reader};
+
+use self::{page::Pages, plan::Plan};
+use crate::{
+    domain::Who,
+    hub::Hub,
+    schema::{ApiError, Code, PlanDocument, Prepared, Schema},
+};
+
+/// What views may hold and how long they may try.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewLimits {
+    /// Frames kept per view.
+    pub ring_frames_max: usize,
+    /// Bytes of frames kept per view.
+    pub ring_bytes_max: usize,
+    /// Bytes of frames kept in all pages of all views.
+    pub pages_bytes_max: u64,
+    /// Pages that are made at the same time.
+    pub pages_making_max: usize,
+    /// How long one execution may take before it counts as failed.
+    pub execution_timeout: Duration,
+}
+
+impl Default for ViewLimits {
+    fn default() -> Self {
+        Self {
+            ring_frames_max: 256,
+            ring_bytes_max: 256 * 1024,
+            pages_bytes_max: 64 * 1024 * 1024,
+            pages_making_max: 2,
+            execution_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// All plans and views of this node.
+pub struct Views {
+    schema: Schema,
+    hub: Arc<Hub>,
+    limits: ViewLimits,
+    plans: Arc<Mutex<HashMap<String, Weak<Plan>>>>,
+    pages: Arc<Pages>,
+    tasks: TaskTracker,
+    plan_id_next: AtomicU64,
+}
+
+impl Views {
+    /// No views yet.
+    pub fn new(schema: Schema, hub: Arc<Hub>, limits: ViewLimits, tasks: TaskTracker) -> Self {
+        let pages = Arc::new(Pages::new(limits));
+        Self { schema, hub, limits, plans: Arc::default(), pages, tasks, plan_id_next: AtomicU64::new(0) }
+    }
+
+    /// A reader of what a subscription asks for, if whoever asks may read it.
+    pub async fn subscribe(&self, prepared: Prepared, who: Who) -> Result<Reader, Vec<ServerError>> {
+        let document = PlanDocument::new(&prepared);
+        let want = self.schema.open(prepared, who).await?;
+        let refuse = |error: ApiError| vec![ServerError::from(error)];
+        let room = self.hub.enter(&want.room).await.map_err(|error| refuse(error.into()))?;
+        let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
+        Ok(Reader::new(self.plan(document).view(room), want.after))
+    }
+
+    fn plan(&self, document: PlanDocument) -> Arc<Plan> {
+        let mut plans = self.plans.lock().expect("no panic under this lock");
+        if let Some(plan) = plans.get(&document.key).and_then(Weak::upgrade) {
+            return plan;
+        }
+        let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
+        let key = document.key.clone();
+        let plan = Plan::new(id, &self.schema, document, self, Arc::downgrade(&self.plans));
+        plans.insert(key, Arc::downgrade(&plan));
+        plan
+    }
+
+    /// How many plans are in use.
+    pub fn plans_live(&self) -> usize {
+        self.plans.lock().expect("no panic under this lock").len()
+    }
+}

@@ -1,0 +1,97 @@
+//! Old frames, made in pages at fixed boundaries, so that readers at nearby positions share them.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+
+use super::{
+    Frame, ViewLimits,
+    room_view::{RoomView, TRIES_MAX, backoff, log_failure, read},
+};
+use crate::{
+    domain::{RoomId, Seq},
+    schema::FeedError,
+};
+
+/// Events of one page.
+const PAGE_EVENTS: u64 = 64;
+
+/// The frames of the events from a boundary up to `upto`, which is the next boundary or where the head was.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) frames: Vec<Frame>,
+    pub(super) upto: Seq,
+}
+
+/// Which page: a plan, a room, and which run of [`PAGE_EVENTS`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct PageKey {
+    plan: u64,
+    room: RoomId,
+    number: u64,
+}
+
+/// All pages of all views, bounded in bytes.
+pub(super) struct Pages {
+    cache: Cache<PageKey, Arc<Page>>,
+    /// So that catching up leaves the database's readers to others.
+    making: Semaphore,
+}
+
+impl Pages {
+    pub(super) fn new(limits: ViewLimits) -> Self {
+        let weigh = |_: &PageKey, page: &Arc<Page>| {
+            let bytes = page.frames.iter().map(Frame::bytes).sum::<usize>() + size_of::<Page>();
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        let cache = Cache::builder().max_capacity(limits.pages_bytes_max).weigher(weigh).build();
+        Self { cache, making: Semaphore::new(limits.pages_making_max) }
+    }
+}
+
+/// The page that holds what comes after a cursor. Made once, however many ask for it at the same time (V4).
+pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, FeedError> {
+    let pages = view.plan.pages.clone();
+    let number = cursor.0 / PAGE_EVENTS;
+    let key = PageKey { plan: view.plan.id(), room: view.room.id().clone(), number };
+    if let Some(short) = pages.cache.get(&key).await.filter(|page| page.upto <= cursor) {
+        // Made when the head stood inside it. Whoever else sees that asks for the same new one.
+        pages.cache.invalidate(&key).await;
+        drop(short);
+    }
+    let made = pages.cache.try_get_with(key, async {
+        // In a task of its own: a reader that goes away must not stop what others wait for (V8).
+        let task = view.plan.tasks.spawn(make(view.clone(), number));
+        task.await.unwrap_or_else(|_| Err(FeedError("making a page was stopped".to_owned())))
+    });
+    made.await.map_err(|error| FeedError::clone(&error))
+}
+
+async fn make(view: Arc<RoomView>, number: u64) -> Result<Arc<Page>, FeedError> {
+    let start = Seq(number * PAGE_EVENTS);
+    let mut tries = 0;
+    loop {
+        match attempt(&view, start).await {
+            Ok(page) => return Ok(Arc::new(page)),
+            Err(error) => {
+                log_failure(view.room.id(), start, &error);
+                tries += 1;
+                if tries == TRIES_MAX {
+                    return Err(error);
+                }
+                tokio::time::sleep(backoff(tries - 1)).await;
+            }
+        }
+    }
+}
+
+async fn attempt(view: &RoomView, start: Seq) -> Result<Page, FeedError> {
+    let upto = Seq(start.0 + PAGE_EVENTS).min(view.room.head());
+    let events = {
+        let _permit = view.plan.pages.making.acquire().await.expect("never closed");
+        read(&view.room, start, upto).await?
+    };
+    let upto = events.last().map_or(start, |event| event.seq());
+    Ok(Page { frames: view.plan.catch_up.frames(events).await?, upto })
+}

@@ -1,0 +1,90 @@
+//! A document that subscribers share.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+};
+
+use super::{ViewLimits, Views, lane::Lane, page::Pages, room_view::RoomView};
+use crate::{
+    domain::RoomId,
+    hub::LiveRoom,
+    schema::{PlanDocument, Schema},
+};
+
+/// One document, for all rooms: its lanes and its views. It goes when its last view goes.
+pub(super) struct Plan {
+    id: u64,
+    key: String,
+    /// What happens now goes through here.
+    pub(super) live: Lane,
+    /// What happened before goes through here, so that it never delays what happens now.
+    pub(super) catch_up: Lane,
+    pub(super) pages: Arc<Pages>,
+    pub(super) limits: ViewLimits,
+    views: Mutex<HashMap<RoomId, Weak<RoomView>>>,
+    siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
+    pub(super) tasks: tokio_util::task::TaskTracker,
+}
+
+impl Plan {
+    pub(super) fn new(
+        id: u64,
+        schema: &Schema,
+        document: PlanDocument,
+        views: &Views,
+        siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
+    ) -> Arc<Self> {
+        let (key, document) = (document.key.clone(), Arc::new(document));
+        let lane = || Lane::spawn(schema.clone(), document.clone(), views.limits.execution_timeout, &views.tasks);
+        Arc::new(Self {
+            id,
+            key,
+            live: lane(),
+            catch_up: lane(),
+            pages: views.pages.clone(),
+            limits: views.limits,
+            views: Mutex::default(),
+            siblings,
+            tasks: views.tasks.clone(),
+        })
+    }
+
+    /// Tells this plan from others, also from one of the same document that lived before.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The view of a room through this plan.
+    pub(super) fn view(self: &Arc<Self>, room: Arc<LiveRoom>) -> Arc<RoomView> {
+        // Declared before the lock is taken, so dropped after it: the last holder of a view locks this map.
+        let known;
+        let mut views = self.views.lock().expect("no panic under this lock");
+        known = views.get(room.id()).and_then(Weak::upgrade);
+        if let Some(view) = known.as_ref().filter(|view| !view.has_failed()) {
+            return view.clone();
+        }
+        let id = room.id().clone();
+        let view = RoomView::start(self.clone(), room);
+        views.insert(id, Arc::downgrade(&view));
+        view
+    }
+
+    /// A view of this room went away.
+    pub(super) fn forget(&self, room: &RoomId) {
+        let mut views = self.views.lock().expect("no panic under this lock");
+        if views.get(room).is_some_and(|view| view.strong_count() == 0) {
+            views.remove(room);
+        }
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        let Some(siblings) = self.siblings.upgrade() else { return };
+        let mut plans = siblings.lock().expect("no panic under this lock");
+        if plans.get(&self.key).is_some_and(|plan| plan.strong_count() == 0) {
+            plans.remove(&self.key);
+        }
+    }
+}

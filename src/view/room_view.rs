@@ -1,0 +1,131 @@
+//! One room seen through one plan.
+
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::task::AbortHandle;
+
+use super::{Frame, plan::Plan, ring::Ring};
+use crate::{
+    domain::{Event, RoomId, Seq},
+    hub::{Bell, Listener, LiveRoom},
+    schema::FeedError,
+};
+
+/// Events that are read and encoded in one go.
+const EVENTS_AT_ONCE: u32 = 64;
+
+/// A passing failure is tried again after this long, then twice as long, and so on.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+
+/// So many tries, over about ten seconds; then the readers are sent away to come back later.
+pub(super) const TRIES_MAX: u32 = 8;
+
+/// A view: its frames, how far they reach, and the task that makes them. Its readers hold it; it goes with the last one.
+pub(super) struct RoomView {
+    pub(super) plan: Arc<Plan>,
+    pub(super) room: Arc<LiveRoom>,
+    state: Arc<State>,
+    pump: AbortHandle,
+}
+
+/// What the pump and the readers share.
+struct State {
+    bell: Arc<Bell>,
+    ring: RwLock<Ring>,
+    failed: AtomicBool,
+}
+
+impl RoomView {
+    pub(super) fn start(plan: Arc<Plan>, room: Arc<LiveRoom>) -> Arc<Self> {
+        let head = room.head();
+        let bell = Arc::new(Bell::default());
+        bell.ring(head);
+        let state = Arc::new(State { bell, ring: RwLock::new(Ring::new(head)), failed: AtomicBool::new(false) });
+        // The pump holds neither the view nor the readers: when they go it is stopped. What a lane was fed it finishes.
+        let pump = plan.tasks.spawn(pump(plan.clone(), room.clone(), state.clone())).abort_handle();
+        Arc::new(Self { plan, room, state, pump })
+    }
+
+    /// Somebody who waits for frames.
+    pub(super) fn listen(&self) -> Listener {
+        self.state.bell.listen()
+    }
+
+    /// The frames after a cursor, within a bound of bytes, and the new cursor; none if the ring does not reach back.
+    pub(super) fn take(&self, cursor: Seq, bytes_max: usize, out: &mut Vec<Frame>) -> Option<Seq> {
+        let ring = self.state.ring.read().expect("no panic under this lock");
+        ring.reaches_back_to(cursor).then(|| ring.take(cursor, bytes_max, out))
+    }
+
+    /// Whether making frames was given up.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.failed.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for RoomView {
+    fn drop(&mut self) {
+        self.pump.abort();
+        self.plan.forget(self.room.id());
+    }
+}
+
+/// Makes frames of what is new, for as long as somebody reads.
+async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
+    let mut listener = room.listen();
+    let mut cursor = state.ring.read().expect("no panic under this lock").head();
+    let mut tries = 0;
+    loop {
+        let head = listener.past(cursor).await;
+        match advance(&plan, &room, cursor, head).await {
+            Ok((frames, upto)) => {
+                let limits = &plan.limits;
+                let mut ring = state.ring.write().expect("no panic under this lock");
+                ring.push(frames, upto, limits.ring_frames_max, limits.ring_bytes_max);
+                drop(ring);
+                state.bell.ring(upto);
+                (cursor, tries) = (upto, 0);
+            }
+            Err(error) if tries + 1 < TRIES_MAX => {
+                log_failure(room.id(), cursor, &error);
+                tokio::time::sleep(backoff(tries)).await;
+                tries += 1;
+            }
+            Err(error) => {
+                log_failure(room.id(), cursor, &error);
+                state.failed.store(true, Ordering::Release);
+                state.bell.rouse();
+                return;
+            }
+        }
+    }
+}
+
+async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Frame>, Seq), FeedError> {
+    let events = read(room, cursor, head).await?;
+    let upto = events.last().map_or(cursor, |event| event.seq());
+    Ok((plan.live.frames(events).await?, upto))
+}
+
+/// The next events of a room, checked against holes (H4): better late than wrong.
+pub(super) async fn read(room: &LiveRoom, cursor: Seq, upto: Seq) -> Result<Vec<Arc<Event>>, FeedError> {
+    let read = room.read(cursor, upto, EVENTS_AT_ONCE).await;
+    let events = read.map_err(|error| FeedError(error.to_string()))?;
+    let expected = std::iter::successors(Some(cursor.next()), |seq| Some(seq.next()));
+    let whole = !events.is_empty() && events.iter().zip(expected).all(|(event, seq)| event.seq() == seq);
+    if whole { Ok(events) } else { Err(FeedError("the log has a hole".to_owned())) }
+}
+
+pub(super) fn log_failure(room: &RoomId, after: Seq, error: &FeedError) {
+    tracing::warn!(%room, after = after.0, error = error.0, "frames could not be made");
+}
+
+pub(super) fn backoff(tries: u32) -> Duration {
+    RETRY_FIRST * 2_u32.pow(tries)
+}

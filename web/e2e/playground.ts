@@ -1,0 +1,63 @@
+import type { Locator, Page } from "@playwright/test";
+
+/** The playground as a person uses it: tabs, editors, the button that runs, the response. */
+export class Playground {
+  /** The response pane. */
+  readonly response: Locator;
+
+  private constructor(readonly page: Page) {
+    this.response = page.getByRole("region", { name: "Result Window" });
+  }
+
+  static async open(page: Page, origin: string): Promise<Playground> {
+    await page.goto(`${origin}/graphiql`);
+    await page
+      .getByRole("region", { name: "Operation Editor" })
+      .locator(".view-line")
+      .first()
+      .waitFor();
+    return new Playground(page);
+  }
+
+  async chooseTab(name: string): Promise<void> {
+    await this.page.locator(".graphiql-tab-button", { hasText: name }).click();
+  }
+
+  async run(): Promise<void> {
+    await this.page.getByRole("button", { name: "Execute query" }).click();
+  }
+
+  /** Resolves once a connection opened from now on has asked the server for a subscription. */
+  subscribed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.page.on("websocket", (socket) => {
+        socket.on("framesent", ({ payload }) => {
+          if (payload.toString().includes(`"type":"subscribe"`)) resolve();
+        });
+      });
+    });
+  }
+
+  /** Runs the chosen tab's operation over HTTP and answers the `data` that came back. */
+  async runForData(): Promise<unknown> {
+    const answered = this.page.waitForResponse((response) => response.url().endsWith("/graphql"));
+    await this.run();
+    const { data } = (await (await answered).json()) as { data: unknown };
+    return data;
+  }
+
+  async typeHeaders(headers: Record<string, string>): Promise<void> {
+    await this.page.getByRole("button", { name: "Headers", exact: true }).click();
+    await this.page.getByRole("region", { name: "Headers" }).locator(".view-lines:visible").click();
+    await this.page.keyboard.insertText(JSON.stringify(headers));
+  }
+
+  /** Signs in and sends with the second and third tab, as their comments say. */
+  async signInAndSend(): Promise<void> {
+    await this.chooseTab("SignIn");
+    const { signIn } = (await this.runForData()) as { signIn: { token: string } };
+    await this.chooseTab("SendMessage");
+    await this.typeHeaders({ Authorization: `Bearer ${signIn.token}` });
+    await this.runForData();
+  }
+}

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const webFolder = resolve(import.meta.dirname, "..");
+const startWithinMs = 10_000;
+const stopWithinMs = 10_000;
+const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\/graphql/;
+
+/**
+ * The real executable on a database of its own. It can be stopped and started again on the same
+ * port and the same data; `destroy` ends it and removes what it wrote.
+ */
+export class Switchboard {
+  readonly #folder: string;
+  #child: ChildProcess | undefined;
+  #log = "";
+  #port = 0;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async start(): Promise<Switchboard> {
+    const server = new Switchboard(await mkdtemp(join(tmpdir(), "switchboard-web-")));
+    await server.startAgain();
+    return server;
+  }
+
+  /** `host:port`, the same for the whole life of this object. */
+  get host(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  get origin(): string {
+    return `http://${this.host}`;
+  }
+
+  get http(): string {
+    return `${this.origin}/graphql`;
+  }
+
+  get webSocket(): string {
+    return `ws://${this.host}/graphql`;
+  }
+
+  async startAgain(): Promise<void> {
+    const child = spawn(
+      executable(),
+      [
+        "serve",
+        ...["--listen", `127.0.0.1:${this.#port}`],
+        ...["--database", `sqlite://${join(this.#folder, "test.db")}`],
+        "--no-rate-limits",
+      ],
+      { cwd: this.#folder, env: cleanEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
+    );
+    this.#child = child;
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.#log += text));
+    this.#port = await this.#portFrom(child);
+  }
+
+  /** Asks the server to stop, by its process id, and waits until it has. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || hasExited(child)) return;
+    const exited = once(child, "exit", { signal: AbortSignal.timeout(stopWithinMs) });
+    child.kill("SIGTERM");
+    try {
+      await exited;
+    } catch {
+      child.kill("SIGKILL");
+      throw new Error(`The server did not stop within ${stopWithinMs} ms.\n${this.#log}`);
+    }
+  }
+
+  async destroy(): Promise<void> {
+    try {
+      await this.stop();
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true });
+    }
+  }
+
+  #portFrom(child: ChildProcess): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const fail = (why: string) => {
+        child.kill("SIGKILL");
+        reject(new Error(`The server ${why}.\nstdout:\n${output}\nstderr:\n${this.#log}`));
+      };
+      const timer = setTimeout(() => {
+        fail(`named no endpoint within ${startWithinMs} ms`);
+      }, startWithinMs);
+      let output = "";
+      child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+        const port = endpointLine.exec(output)?.[2];
+        if (port === undefined) return;
+        clearTimeout(timer);
+        resolve(Number(port));
+      });
+      child.once("error", (error) => {
+        clearTimeout(timer);
+        fail(`could not be started: ${error.message}`);
+      });
+      child.once("exit", (code, signal) => {
+        clearTimeout(timer);
+        fail(`ended before it was ready (${signal ?? `exit code ${code ?? "unknown"}`})`);
+      });
+    });
+  }
+}
+
+/** `SWITCHBOARD_BIN` is relative to `web/`, where npm runs its scripts. */
+function executable(): string {
+  const path = resolve(webFolder, process.env["SWITCHBOARD_BIN"] ?? "../target/debug/switchboard");
+  if (existsSync(path)) return path;
+  throw new Error(`There is no server at ${path}: run \`cargo build\`, or set SWITCHBOARD_BIN.`);
+}
+
+/** The developer's own settings must not change what is tested. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !name.startsWith("SWITCHBOARD_") && name !== "DATABASE_URL",
+    ),
+  );
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
