@@ -1,6 +1,6 @@
 //! `send` and `tail`: a small client of a running server, over graphql-transport-ws.
 
-use std::{process::ExitCode, time::Duration};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -181,7 +181,9 @@ async fn follow(
     while let Some(payload) = client.result().await? {
         let message = &payload["data"]["newMessage"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        println!("{}  {}: {}", text(&message["createdAt"]), text(&message["sender"]["name"]), text(&message["text"]));
+        let (at, name) = (text(&message["createdAt"]), text(&message["sender"]["name"]));
+        let line = writeln!(std::io::stdout(), "{at}  {name}: {}", text(&message["text"]));
+        line.map_err(|error| ClientError::Refused(format!("nobody reads any more: {error}")))?;
         *cursor = payload["extensions"]["cursor"].as_str().map(str::to_owned);
     }
     Ok(())

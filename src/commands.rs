@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
@@ -60,7 +60,9 @@ async fn serve(flags: &ServeFlags) -> Result<(), String> {
 
 fn greet(server: &Server, flags: &ServeFlags) {
     let address = server.address();
-    println!(
+    // Whoever started it may not listen.
+    let _ = writeln!(
+        std::io::stdout(),
         "Switchboard {version}
 
   playground  http://{address}/graphiql

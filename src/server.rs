@@ -14,8 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::Auth,
     config::ServeFlags,
-    domain::Timestamp,
-    hub::{Clock, Hub},
+    domain::{Clock, Timestamp},
+    hub::Hub,
     schema::{Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
     transport::{self, Shared},

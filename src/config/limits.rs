@@ -118,6 +118,12 @@ pub struct LimitFlags {
     /// Time for one execution of a subscription's document
     #[arg(long, env = "SWITCHBOARD_EXECUTION_TIMEOUT", hide_env = true, default_value_t = Span(ViewLimits::default().execution_timeout), value_name = "TIME")]
     pub execution_timeout: Span,
+    /// Time after which a failed execution is tried again, the first time
+    #[arg(long, env = "SWITCHBOARD_RETRY_FIRST", hide_env = true, default_value_t = Span(ViewLimits::default().retry_first), value_name = "TIME")]
+    pub retry_first: Span,
+    /// Tries of an execution before its readers are sent away to come back later (at least 1)
+    #[arg(long, env = "SWITCHBOARD_TRIES_MAX", hide_env = true, default_value_t = ViewLimits::default().tries_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub tries_max: u32,
     /// Database connections that read at the same time (at least 1)
     #[arg(long, env = "SWITCHBOARD_DATABASE_READERS_MAX", hide_env = true, default_value_t = SqliteLimits::default().readers_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub database_readers_max: u32,
@@ -201,6 +207,8 @@ impl LimitFlags {
             pages_bytes_max: self.pages_bytes_max,
             pages_making_max: self.pages_making_max,
             execution_timeout: self.execution_timeout.0,
+            retry_first: self.retry_first.0,
+            tries_max: self.tries_max,
         }
     }
 

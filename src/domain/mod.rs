@@ -18,5 +18,5 @@ pub use event::{Event, Message, Room, User};
 pub use id::{IdError, MessageId, RoomId, UserId};
 pub use rights::{Action, Role, Standing, Visibility, may};
 pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
-pub use timestamp::Timestamp;
+pub use timestamp::{Clock, Timestamp};
 pub use viewer::{Viewer, Who};

@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(bell.listeners.lock().unwrap().wakers.capacity(), 0);
     }
 
-    #[test]
-    fn no_ring_is_missed_between_looking_and_registering() {
+    #[tokio::test]
+    async fn no_ring_is_missed_between_looking_and_registering() {
         let bell = Arc::new(Bell::default());
         let ringer = std::thread::spawn({
             let bell = bell.clone();
@@ -171,7 +171,7 @@ mod tests {
         let mut listener = bell.listen();
         let mut seen = Seq::START;
         while seen < Seq(10_000) {
-            seen = futures::executor::block_on(listener.past(seen));
+            seen = listener.past(seen).await;
         }
         ringer.join().unwrap();
     }

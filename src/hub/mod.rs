@@ -29,12 +29,9 @@ pub use room::LiveRoom;
 use writer::Pending;
 
 use crate::{
-    domain::{RoomId, Timestamp},
+    domain::{Clock, RoomId},
     store::{Append, AppendError, Command, Log, Outcome, StoreError},
 };
-
-/// Where the hub takes the time from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What the hub may hold.
 #[derive(Clone, Copy, Debug)]

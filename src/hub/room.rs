@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 
 use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
 use crate::{
-    domain::{Epoch, Event, RoomId, Seq, Who},
+    domain::{Cursor, Epoch, Event, RoomId, Seq, Who},
     store::{Log, StoreError},
 };
 
@@ -42,6 +42,12 @@ impl LiveRoom {
     /// Which room.
     pub fn id(&self) -> &RoomId {
         &self.id
+    }
+
+    /// A position in its log.
+    pub fn cursor(&self, seq: Seq) -> Cursor {
+        let epoch = self.epoch.get().copied().flatten().expect("the hub hands out rooms that exist");
+        Cursor { room: self.id.clone(), epoch, seq }
     }
 
     /// How far its log reaches.

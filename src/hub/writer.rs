@@ -7,9 +7,9 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Clock, LiveRoom, LiveRooms};
+use super::{LiveRoom, LiveRooms};
 use crate::{
-    domain::{RoomId, Seq},
+    domain::{Clock, RoomId, Seq},
     store::{Append, AppendError, Command, Outcome},
 };
 

@@ -7,8 +7,8 @@ use async_graphql::Context;
 use super::error::{ApiError, Code};
 use crate::{
     auth::Auth,
-    domain::{Cursor, CursorError, Room, RoomId, Seq, Viewer, Who},
-    hub::{Clock, Hub},
+    domain::{Clock, Cursor, CursorError, Room, RoomId, Seq, Viewer, Who},
+    hub::Hub,
     store::{Accounts, Log},
 };
 

@@ -8,6 +8,7 @@
 //!
 //! Proved in `tests/schema.rs` and `tests/it/`.
 
+mod complete;
 mod connection;
 mod context;
 mod error;
@@ -70,6 +71,7 @@ impl Schema {
 
     /// Runs a query or a mutation.
     pub async fn execute(&self, prepared: Prepared, who: Who) -> Answer {
+        let (document, name) = (prepared.document(), prepared.operation_name().map(str::to_owned));
         let (run, request) = Run::of(prepared);
         let mut response = self.executor.execute(request.data(who)).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
@@ -78,6 +80,9 @@ impl Schema {
             return Answer::Refused(errors);
         }
         response.errors = errors;
+        if !response.errors.is_empty() {
+            complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
+        }
         Answer::Executed(response)
     }
 
@@ -95,11 +100,16 @@ impl Schema {
     }
 
     /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order.
-    pub fn feed(&self, plan: &PlanDocument) -> Feed {
+    pub fn feed(&self, plan: &Arc<PlanDocument>) -> Feed {
         let (events, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone());
         let request = request.data(Who::Shared).data(Mode::Feed(Mutex::new(Some(receiver))));
-        Feed { events, responses: self.executor.execute_stream(request) }
+        Feed {
+            events,
+            responses: self.executor.execute_stream(request),
+            plan: plan.clone(),
+            prepare: self.prepare.clone(),
+        }
     }
 }
 
@@ -108,6 +118,8 @@ impl Schema {
 pub struct Feed {
     events: mpsc::UnboundedSender<Arc<Event>>,
     responses: BoxStream<'static, Response>,
+    plan: Arc<PlanDocument>,
+    prepare: Arc<Prepare>,
 }
 
 /// Why a feed gave no response that can be shown.
@@ -125,7 +137,12 @@ impl Feed {
         let passing = [Code::Internal, Code::Unavailable].map(Code::as_str);
         match response.errors.iter().find(|error| error::code_of(error).is_some_and(|code| passing.contains(&code))) {
             Some(error) => Err(FeedError(error.message.clone())),
-            None => Ok(response),
+            None => {
+                if !response.errors.is_empty() {
+                    complete::complete(&mut response, &self.plan.document, None, &self.prepare.shapes);
+                }
+                Ok(response)
+            }
         }
     }
 }

@@ -15,14 +15,14 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::{FutureExt, Sink, Stream, StreamExt, future::BoxFuture};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     Shared,
     operation::{self, Started},
 };
 use crate::{
-    domain::{Seq, Who},
-    hub::Listener,
+    domain::Who,
     protocol::{Act, Close, Input, Machine, Payload, next_prefix},
     schema::Answer,
     view::{Frame, Reader},
@@ -67,7 +67,7 @@ pub(super) struct Connection {
     /// Who asks: nobody until `connection_init`, unless the upgrade carried a token.
     who: Who,
     clock: Deadlines,
-    drain: Listener,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// The moments that this connection watches. One sleep serves all.
@@ -107,7 +107,7 @@ impl Connection {
             leaving: false,
             who,
             clock,
-            drain: shared.drain.listen(),
+            drain: Box::pin(shared.drain.clone().cancelled_owned()),
             shared,
         }
     }
@@ -327,8 +327,8 @@ impl Connection {
     // --- the clock ---
 
     /// When the server drains, each connection leaves at a moment of its own within the window (R2).
-    fn poll_drain(&mut self, cx: &Context<'_>) {
-        if self.clock.drain.is_some() || self.drain.poll_past(Seq::START, cx).is_pending() {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) {
+        if self.clock.drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
             return;
         }
         // A few connections need no window: a millisecond for each is spread enough.

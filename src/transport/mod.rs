@@ -31,12 +31,11 @@ use axum::{
     http::StatusCode,
     routing::get,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{Auth, BadToken},
-    domain::{Seq, Viewer},
-    hub::{Bell, Clock},
+    domain::{Clock, Viewer},
     protocol::MachineLimits,
     schema::Schema,
     view::Views,
@@ -110,8 +109,8 @@ pub struct Shared {
     /// Open WebSockets.
     connections: AtomicUsize,
     ready: AtomicBool,
-    /// Rings once, when the drain begins.
-    drain: Arc<Bell>,
+    /// Cancelled when the drain begins.
+    drain: CancellationToken,
 }
 
 impl Shared {
@@ -133,14 +132,14 @@ impl Shared {
             tasks,
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
-            drain: Arc::default(),
+            drain: CancellationToken::new(),
         })
     }
 
     /// Readiness turns false; every socket closes with 1012 at a moment of its own within the window (R2).
     pub fn drain(&self) {
         self.ready.store(false, Ordering::Release);
-        self.drain.ring(Seq(1));
+        self.drain.cancel();
     }
 
     /// How many WebSockets are open.

@@ -59,6 +59,10 @@ pub struct ViewLimits {
     pub pages_making_max: usize,
     /// How long one execution may take before it counts as failed.
     pub execution_timeout: Duration,
+    /// A failed execution is tried again after this long, then after twice as long, and so on.
+    pub retry_first: Duration,
+    /// After so many tries the readers are sent away to come back later.
+    pub tries_max: u32,
 }
 
 impl Default for ViewLimits {
@@ -69,7 +73,17 @@ impl Default for ViewLimits {
             pages_bytes_max: 64 * 1024 * 1024,
             pages_making_max: 2,
             execution_timeout: Duration::from_secs(10),
+            retry_first: Duration::from_millis(50),
+            // About six seconds in all.
+            tries_max: 8,
         }
+    }
+}
+
+impl ViewLimits {
+    /// How long to wait after so many failures, or nothing if that was the last try.
+    fn pause_after(&self, failures: u32) -> Option<Duration> {
+        (failures < self.tries_max).then(|| self.retry_first.saturating_mul(1 << (failures - 1).min(20)))
     }
 }
 

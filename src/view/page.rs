@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Frame, ViewLimits,
-    room_view::{RoomView, TRIES_MAX, backoff, log_failure, read},
+    room_view::{RoomView, log_failure, read},
 };
 use crate::{
     domain::{RoomId, Seq},
@@ -70,17 +70,15 @@ pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, 
 
 async fn make(view: Arc<RoomView>, number: u64) -> Result<Arc<Page>, FeedError> {
     let start = Seq(number * PAGE_EVENTS);
-    let mut tries = 0;
+    let mut failures = 0;
     loop {
         match attempt(&view, start).await {
             Ok(page) => return Ok(Arc::new(page)),
             Err(error) => {
                 log_failure(view.room.id(), start, &error);
-                tries += 1;
-                if tries == TRIES_MAX {
-                    return Err(error);
-                }
-                tokio::time::sleep(backoff(tries - 1)).await;
+                failures += 1;
+                let Some(pause) = view.plan.limits.pause_after(failures) else { return Err(error) };
+                tokio::time::sleep(pause).await;
             }
         }
     }

@@ -1,11 +1,8 @@
 //! One room seen through one plan.
 
-use std::{
-    sync::{
-        Arc, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tokio::task::AbortHandle;
@@ -19,12 +16,6 @@ use crate::{
 
 /// Events that are read and encoded in one go.
 const EVENTS_AT_ONCE: u32 = 64;
-
-/// A passing failure is tried again after this long, then twice as long, and so on.
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-
-/// So many tries, over about ten seconds; then the readers are sent away to come back later.
-pub(super) const TRIES_MAX: u32 = 8;
 
 /// A view: its frames, how far they reach, and the task that makes them. Its readers hold it; it goes with the last one.
 pub(super) struct RoomView {
@@ -80,7 +71,7 @@ impl Drop for RoomView {
 async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
     let mut listener = room.listen();
     let mut cursor = state.ring.read().expect("no panic under this lock").head();
-    let mut tries = 0;
+    let mut failures = 0;
     loop {
         let head = listener.past(cursor).await;
         match advance(&plan, &room, cursor, head).await {
@@ -90,21 +81,18 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
                 ring.push(frames, upto, limits.ring_frames_max, limits.ring_bytes_max);
                 drop(ring);
                 state.bell.ring(upto);
-                (cursor, tries) = (upto, 0);
-            }
-            Err(error) if tries + 1 < TRIES_MAX => {
-                log_failure(room.id(), cursor, &error);
-                tokio::time::sleep(backoff(tries)).await;
-                tries += 1;
+                (cursor, failures) = (upto, 0);
             }
             Err(error) => {
                 log_failure(room.id(), cursor, &error);
-                state.failed.store(true, Ordering::Release);
-                state.bell.rouse();
-                return;
+                failures += 1;
+                let Some(pause) = plan.limits.pause_after(failures) else { break };
+                tokio::time::sleep(pause).await;
             }
         }
     }
+    state.failed.store(true, Ordering::Release);
+    state.bell.rouse();
 }
 
 async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Frame>, Seq), FeedError> {
@@ -124,8 +112,4 @@ pub(super) async fn read(room: &LiveRoom, cursor: Seq, upto: Seq) -> Result<Vec<
 
 pub(super) fn log_failure(room: &RoomId, after: Seq, error: &FeedError) {
     tracing::warn!(%room, after = after.0, error = error.0, "frames could not be made");
-}
-
-pub(super) fn backoff(tries: u32) -> Duration {
-    RETRY_FIRST * 2_u32.pow(tries)
 }

@@ -9,6 +9,7 @@ mod plan;
 mod root;
 mod scan;
 mod shapes;
+mod specialise;
 mod variables;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use async_graphql::{
 use moka::sync::Cache;
 
 pub use plan::PlanDocument;
-use shapes::Shapes;
+pub(super) use shapes::Shapes;
 
 use super::error::{ApiError, Code};
 
@@ -103,6 +104,14 @@ impl Prepared {
         &chosen.expect("prepare has chosen it").node
     }
 
+    pub(super) fn operation_name(&self) -> Option<&str> {
+        self.operation_name.as_deref()
+    }
+
+    pub(super) fn document(&self) -> Arc<ExecutableDocument> {
+        self.document.clone()
+    }
+
     pub(super) fn into_parts(self) -> (Arc<ExecutableDocument>, Option<String>, Variables) {
         (self.document, self.operation_name, self.variables)
     }
@@ -110,7 +119,7 @@ impl Prepared {
 
 /// Prepares requests.
 pub(super) struct Prepare {
-    shapes: Shapes,
+    pub(super) shapes: Shapes,
     limits: PrepareLimits,
     documents: Cache<String, Arc<ExecutableDocument>>,
 }
@@ -133,16 +142,12 @@ impl Prepare {
         let variables = variables::coerce(&chosen.node, &request.variables, &self.shapes)?;
         bounds::check(&document, &variables, &self.shapes, &self.limits)?;
 
-        let absent = variables::absent(&chosen.node, &variables);
-        let field = match kind {
-            OperationType::Subscription => Some(root::single_field(&chosen.node, &document.fragments)?),
-            OperationType::Query | OperationType::Mutation => None,
-        };
-        if let Some(field) = field {
+        if kind == OperationType::Subscription {
+            let field = root::single_field(&chosen.node, &document.fragments)?;
             root::write_back(Arc::make_mut(&mut document), name, field);
         }
-        if !absent.is_empty() {
-            variables::drop_absent(Arc::make_mut(&mut document), &absent);
+        if let Some(special) = specialise::specialise(&document, name, &variables) {
+            document = Arc::new(special);
         }
         Ok(Prepared { document, operation_name: request.operation_name, variables, kind })
     }
@@ -178,7 +183,7 @@ fn too_complex(what: &str, most: usize) -> ApiError {
 }
 
 /// The operation that a request names, or the only one.
-fn operation<'a>(
+pub(super) fn operation<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Result<&'a Positioned<OperationDefinition>, ApiError> {

@@ -1,19 +1,21 @@
-//! What prepare must know of the schema: input types, and which fields hold lists. Read from the SDL once.
+//! What must be known of the schema outside the library: input types, the fields' types, and which of them hold lists.
+//! Read from the SDL once.
 
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Value,
+    Positioned, Value,
     parser::{
         parse_schema,
-        types::{BaseType, ServiceDocument, Type, TypeKind, TypeSystemDefinition},
+        types::{BaseType, FieldDefinition, ServiceDocument, Type, TypeKind, TypeSystemDefinition},
     },
 };
 
-/// The input types of the schema by name, and the names of fields that hold lists.
+/// The input types of the schema by name, the fields of its objects, and the names of fields that hold lists.
 #[derive(Debug)]
-pub(super) struct Shapes {
+pub(in crate::schema) struct Shapes {
     inputs: HashMap<String, Input>,
+    outputs: HashMap<String, HashMap<String, Type>>,
     lists: HashSet<String>,
 }
 
@@ -34,9 +36,9 @@ enum Input {
 
 impl Shapes {
     /// Reads them from an SDL.
-    pub(super) fn from_sdl(sdl: &str) -> Self {
+    pub(in crate::schema) fn from_sdl(sdl: &str) -> Self {
         let document = parse_schema(sdl).expect("the schema's own SDL parses");
-        let mut shapes = Self { inputs: HashMap::new(), lists: HashSet::new() };
+        let mut shapes = Self { inputs: HashMap::new(), outputs: HashMap::new(), lists: HashSet::new() };
         for (name, input) in [
             ("Int", Input::Int),
             ("Float", Input::Float),
@@ -70,20 +72,32 @@ impl Shapes {
                     });
                     self.inputs.insert(name, Input::Object(fields.collect()));
                 }
-                TypeKind::Object(object) => {
-                    let list = |ty: &Type| match &ty.base {
-                        BaseType::List(_) => true,
-                        BaseType::Named(name) => name.ends_with("Connection"),
-                    };
-                    // What is inside a connection is as long as the connection: it was counted there.
-                    let counted = |field: &str| matches!(field, "edges" | "nodes");
-                    let lists = object.fields.iter().filter(|field| list(&field.node.ty.node));
-                    let names = lists.map(|field| field.node.name.node.to_string());
-                    self.lists.extend(names.filter(|field| !counted(field)));
-                }
-                TypeKind::Interface(_) | TypeKind::Union(_) => {}
+                TypeKind::Object(object) => self.read_fields(name, &object.fields),
+                TypeKind::Interface(interface) => self.read_fields(name, &interface.fields),
+                TypeKind::Union(_) => {}
             }
         }
+    }
+
+    fn read_fields(&mut self, of: String, fields: &[Positioned<FieldDefinition>]) {
+        let list = |ty: &Type| match &ty.base {
+            BaseType::List(_) => true,
+            BaseType::Named(name) => name.ends_with("Connection"),
+        };
+        let mut types = HashMap::new();
+        for FieldDefinition { name, ty, .. } in fields.iter().map(|field| &field.node) {
+            // What is inside a connection is as long as the connection: it was counted there.
+            if list(&ty.node) && !matches!(name.node.as_str(), "edges" | "nodes") {
+                self.lists.insert(name.node.to_string());
+            }
+            types.insert(name.node.to_string(), ty.node.clone());
+        }
+        self.outputs.insert(of, types);
+    }
+
+    /// The type of a field of an object or an interface.
+    pub(in crate::schema) fn field(&self, of: &str, name: &str) -> Option<&Type> {
+        self.outputs.get(of)?.get(name)
     }
 
     /// Whether a field of this name holds a list somewhere in the schema.

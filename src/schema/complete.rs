@@ -1,0 +1,224 @@
+//! Null where a field failed.
+//!
+//! The library leaves a failed field out of its object. GraphQL (section 6.4.4) wants null there; and where the field may
+//! not be null, the nearest thing around it that may. This costs nothing where nothing failed.
+
+use std::collections::HashSet;
+
+use async_graphql::{
+    Name, PathSegment, Response, Value,
+    indexmap::IndexMap,
+    parser::types::{BaseType, ExecutableDocument, OperationType, Selection, SelectionSet, Type},
+};
+
+use super::prepare::{Shapes, operation};
+
+/// Puts nulls where the errors of a response say that something failed.
+pub(super) fn complete(
+    response: &mut Response,
+    document: &ExecutableDocument,
+    operation_name: Option<&str>,
+    shapes: &Shapes,
+) {
+    let Ok(operation) = operation(document, operation_name) else { return };
+    let root = match operation.node.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    };
+    let walk = Walk { document, shapes };
+    let selected = &operation.node.selection_set.node;
+    let mut nulls: Vec<Vec<PathSegment>> =
+        response.errors.iter().map(|error| walk.null_for(&error.path, root, selected)).collect();
+    nulls.sort_by_key(Vec::len);
+    let mut done: HashSet<String> = HashSet::new();
+    for path in nulls {
+        let prefixes = (0..=path.len()).map(|length| format!("{:?}", &path[..length]));
+        if prefixes.into_iter().any(|prefix| done.contains(&prefix)) {
+            continue;
+        }
+        set_null(&mut response.data, &path);
+        done.insert(format!("{path:?}"));
+    }
+}
+
+/// Sets null at a path; objects on the way that lost all their fields are made again.
+fn set_null(value: &mut Value, path: &[PathSegment]) {
+    let Some((first, rest)) = path.split_first() else {
+        *value = Value::Null;
+        return;
+    };
+    match first {
+        PathSegment::Field(name) => {
+            if matches!(value, Value::Null) {
+                *value = Value::Object(IndexMap::new());
+            }
+            let Value::Object(object) = value else { return };
+            set_null(object.entry(Name::new(name)).or_default(), rest);
+        }
+        PathSegment::Index(index) => {
+            let Value::List(items) = value else { return };
+            if let Some(item) = items.get_mut(*index) {
+                set_null(item, rest);
+            }
+        }
+    }
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    shapes: &'a Shapes,
+}
+
+impl<'a> Walk<'a> {
+    /// The longest part of an error's path at which null may stand; the empty one is `data` itself.
+    fn null_for(&self, path: &[PathSegment], root: &str, selected: &'a SelectionSet) -> Vec<PathSegment> {
+        let mut sets = vec![(root.to_owned(), selected)];
+        let (mut ty, mut nullable): (Option<&Type>, usize) = (None, 0);
+        for (at, segment) in path.iter().enumerate() {
+            ty = match segment {
+                PathSegment::Field(key) => {
+                    let mut found = Found::default();
+                    sets.iter().for_each(|(of, set)| self.find(of, set, key, &mut found));
+                    sets = found.below;
+                    found.ty
+                }
+                PathSegment::Index(_) => ty.and_then(|list| match &list.base {
+                    BaseType::List(item) => Some(&**item),
+                    BaseType::Named(_) => None,
+                }),
+            };
+            match ty {
+                Some(ty) if ty.nullable => nullable = at + 1,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        path[..nullable].to_vec()
+    }
+
+    /// Looks for a field by its key in a selection, through fragments.
+    fn find(&self, of: &str, set: &'a SelectionSet, key: &str, found: &mut Found<'a>)
+    where
+        Self: 'a,
+    {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) if field.node.response_key().node == key => {
+                    let Some(ty) = self.shapes.field(of, &field.node.name.node) else { continue };
+                    found.ty = Some(ty);
+                    found.below.push((name_of(ty).to_owned(), &field.node.selection_set.node));
+                }
+                Selection::Field(_) => {}
+                Selection::InlineFragment(inline) => {
+                    let on = inline.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
+                    self.find(on.unwrap_or(of), &inline.node.selection_set.node, key, found);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) else { continue };
+                    let on = &fragment.node.type_condition.node.on.node;
+                    self.find(on, &fragment.node.selection_set.node, key, found);
+                }
+            }
+        }
+    }
+}
+
+/// A field of a key: its type, and what is selected below it.
+#[derive(Default)]
+struct Found<'a> {
+    ty: Option<&'a Type>,
+    below: Vec<(String, &'a SelectionSet)>,
+}
+
+fn name_of(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name,
+        BaseType::List(item) => name_of(item),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{ServerError, parser::parse_query};
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    const SDL: &str = "type Query { node: Node  must: Thing!  list: [Thing!]  loose: [Thing]! }
+        interface Node { id: ID! } type Thing implements Node { id: ID!  may: Thing  must: Thing! }";
+
+    /// What becomes of data when fields at these paths have failed.
+    fn completed(query: &str, data: Json, paths: &[Json]) -> Json {
+        let shapes = Shapes::from_sdl(SDL);
+        let mut response = Response::new(Value::from_json(data).unwrap());
+        response.errors = paths
+            .iter()
+            .map(|path| {
+                let mut error = ServerError::new("failed", None);
+                error.path = path
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|segment| match segment {
+                        Json::String(key) => PathSegment::Field(key.clone()),
+                        index => PathSegment::Index(usize::try_from(index.as_u64().unwrap()).unwrap()),
+                    })
+                    .collect();
+                error
+            })
+            .collect();
+        complete(&mut response, &parse_query(query).unwrap(), None, &shapes);
+        response.data.into_json().unwrap()
+    }
+
+    #[test]
+    fn a_failed_field_is_null_or_makes_what_is_around_it_null() {
+        let path = |path: Json| [path];
+        for (query, data, failed, expected) in [
+            ("{ node { id } }", json!(null), path(json!(["node"])), json!({ "node": null })),
+            ("{ must { id } }", json!(null), path(json!(["must"])), json!(null)),
+            (
+                "{ n: node { id } must { id } }",
+                json!({ "must": { "id": "1" } }),
+                path(json!(["n"])),
+                json!({ "must": { "id": "1" }, "n": null }),
+            ),
+            (
+                "{ must { may { id } } }",
+                json!({ "must": null }),
+                path(json!(["must", "may"])),
+                json!({ "must": { "may": null } }),
+            ),
+            (
+                "{ must { may { must { id } } } }",
+                json!({ "must": { "may": {} } }),
+                path(json!(["must", "may", "must"])),
+                json!({ "must": { "may": null } }),
+            ),
+            (
+                "{ list { ...f } } fragment f on Thing { must { id } id }",
+                json!({ "list": [{ "id": "1" }, { "id": "2" }] }),
+                path(json!(["list", 1, "must"])),
+                json!({ "list": null }),
+            ),
+            (
+                "{ loose { must { id } id } }",
+                json!({ "loose": [{ "id": "1" }, { "id": "2" }] }),
+                path(json!(["loose", 1, "must"])),
+                json!({ "loose": [{ "id": "1" }, null] }),
+            ),
+            (
+                "{ node { id ... on Thing { must { id } } } }",
+                json!({ "node": { "id": "1" } }),
+                path(json!(["node", "must"])),
+                json!({ "node": null }),
+            ),
+        ] {
+            assert_eq!(completed(query, data, &failed), expected, "{query}");
+        }
+        let both = [json!(["must", "may", "must"]), json!(["must", "may", "may"])];
+        let query = "{ must { may { must { id } may { id } } } }";
+        assert_eq!(completed(query, json!({ "must": { "may": null } }), &both), json!({ "must": { "may": null } }));
+    }
+}

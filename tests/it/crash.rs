@@ -1,0 +1,123 @@
+//! The real executable, killed.
+
+use std::{
+    collections::HashSet,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::json;
+
+use crate::support::{Folder, client::Client, http, soon};
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(folder: &Folder) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--database", &folder.database()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let endpoint = lines.find_map(|line| line.unwrap().split_once("endpoint").map(|(_, rest)| rest.to_owned()));
+        let endpoint = endpoint.expect("the server names its endpoint");
+        let address = endpoint.trim().strip_prefix("http://").unwrap().split('/').next().unwrap();
+        Self { address: address.parse().unwrap(), child }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn token(address: SocketAddr) -> String {
+    let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
+    let reply = http::post(address, &body, &[]).await;
+    reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned()
+}
+
+/// Sends numbered messages until the connection breaks; returns the numbers that were answered.
+async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec<String> {
+    let mut client = Client::connect(address, Some(token)).await;
+    let mut answered = Vec::new();
+    for number in 0..1_000 {
+        let text = format!("{sender}/{number}");
+        let query = "mutation ($t: String!) { sendMessage(roomId: \"room-1\", text: $t, nonce: $t) { id } }";
+        client.start(query, json!({ "t": text })).await;
+        loop {
+            match client.next().await {
+                Ok(message) if message["type"] == "complete" => break,
+                Ok(message) => assert!(message["payload"]["data"]["sendMessage"]["id"].is_string(), "{message}"),
+                Err(_) => return answered,
+            }
+        }
+        answered.push(text);
+    }
+    answered
+}
+
+/// The whole log of room-1 as a subscriber sees it: texts in order.
+async fn log(client: &mut Client) -> Vec<String> {
+    let oldest = "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
+    let head: switchboard::domain::Cursor = {
+        let result = client.ask(oldest, json!({})).await;
+        result["data"]["room"]["head"].as_str().unwrap().parse().unwrap()
+    };
+    let start = switchboard::domain::Cursor { seq: switchboard::domain::Seq(0), ..head.clone() };
+    client.subscribe("room-1", &start.to_string()).await;
+    let mut texts = Vec::new();
+    for expected in 1..=head.seq.0 {
+        let (text, cursor) = client.message().await;
+        let cursor: switchboard::domain::Cursor = cursor.parse().unwrap();
+        assert_eq!(cursor.seq.0, expected, "S2: Seq has no hole");
+        texts.push(text);
+    }
+    client.fence().await;
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
+    let folder = Folder::new();
+    let mut answered = HashSet::new();
+    let mut sender = 0;
+    for kill_after in [50, 400, 900] {
+        let server = Process::start(&folder);
+        let (address, token) = (server.address, token(server.address).await);
+        let senders: Vec<_> = (0..4)
+            .map(|_| {
+                sender += 1;
+                let (token, number) = (token.clone(), sender);
+                tokio::spawn(async move { send_until_killed(address, &token, number).await })
+            })
+            .collect();
+        let mut watcher = Client::connect(address, None).await;
+        let head = watcher.head("room-1").await;
+        watcher.subscribe("room-1", &head).await;
+        watcher.texts(kill_after).await;
+        server.kill();
+        for record in soon("the senders", futures::future::join_all(senders)).await {
+            answered.extend(record.unwrap());
+        }
+    }
+    let server = Process::start(&folder);
+    let mut client = Client::connect(server.address, None).await;
+    let texts = log(&mut client).await;
+    let distinct: HashSet<_> = texts.iter().cloned().collect();
+    assert_eq!(distinct.len(), texts.len(), "nothing is there twice");
+    let lost: Vec<_> = answered.difference(&distinct).collect();
+    assert!(lost.is_empty() && answered.len() > 1_000, "{} were answered; lost: {lost:?}", answered.len());
+}

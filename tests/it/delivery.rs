@@ -1,0 +1,197 @@
+//! What subscribers see over real sockets: everything, once, in one order.
+
+use futures::StreamExt;
+use serde_json::json;
+
+use crate::support::{
+    app::TestApp,
+    client::{Client, Closed},
+};
+
+#[tokio::test]
+async fn the_seed_subscription_runs_verbatim_without_a_token() {
+    let app = TestApp::start().await;
+    let mut reader = app.client(None).await;
+    let id =
+        reader.start(r#"subscription { newMessage(roomId: "room-1") { id text sender { name } } }"#, json!({})).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    // There is no telling when a subscription without a cursor is live, so messages are sent until one arrives.
+    let next = loop {
+        ann.send("room-1", "hello").await;
+        reader.say(&json!({ "type": "ping" })).await;
+        let message = reader.heard().await;
+        if message["type"] == "next" {
+            break message;
+        }
+    };
+    assert_eq!(next["id"], json!(id));
+    let message = &next["payload"]["data"]["newMessage"];
+    assert_eq!((&message["text"], &message["sender"]["name"]), (&json!("hello"), &json!("ann")));
+    assert!(message["id"].as_str().unwrap().starts_with("msg_"));
+    assert!(next["payload"]["extensions"]["cursor"].is_string());
+    drop((reader, ann));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_subscriber_sees_every_message_once_in_one_order() {
+    let app = TestApp::start().await;
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        let mut reader = app.client(None).await;
+        let head = reader.head("room-1").await;
+        reader.subscribe("room-1", &head).await;
+        readers.push(reader);
+    }
+    let senders = ["ann", "bob"].map(async |name| {
+        let mut client = app.client(Some(&app.sign_in(name).await)).await;
+        for number in 0..100 {
+            client.send("room-1", &format!("{name} {number}")).await;
+        }
+    });
+    futures::future::join_all(senders).await;
+    let first = readers[0].texts(200).await;
+    for reader in &mut readers[1..] {
+        assert_eq!(reader.texts(200).await, first);
+    }
+    for name in ["ann", "bob"] {
+        let own: Vec<_> = first.iter().filter(|text| text.starts_with(name)).cloned().collect();
+        assert_eq!(own, (0..100).map(|number| format!("{name} {number}")).collect::<Vec<_>>());
+    }
+    for mut reader in readers {
+        reader.fence().await;
+        reader.close().await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_everything_and_a_cursor_goes_on_from_there() {
+    let app = TestApp::start().await;
+    let token = app.sign_in("ann").await;
+    let mut ann = app.client(Some(&token)).await;
+    ann.send("room-1", "seen").await;
+    let cursor = ann.head("room-1").await;
+    for text in ["missed 1", "missed 2"] {
+        ann.send("room-1", text).await;
+    }
+    let folder = app.stop().await;
+    assert_eq!(ann.next().await, Err(Closed(1012, "Service restart".to_owned())));
+
+    let app = TestApp::on(folder, &[]).await;
+    // The token is good after the restart too: its key is in the database.
+    let mut ann = app.client(Some(&token)).await;
+    ann.subscribe("room-1", &cursor).await;
+    assert_eq!(ann.texts(2).await, ["missed 1", "missed 2"]);
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    bob.send("room-1", "live").await;
+    assert_eq!(ann.texts(1).await, ["live"]);
+    ann.fence().await;
+    drop((ann, bob));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn s4_the_same_nonce_is_the_same_message() {
+    let app = TestApp::start().await;
+    let (mut ann, mut bob) =
+        (app.client(Some(&app.sign_in("ann").await)).await, app.client(Some(&app.sign_in("bob").await)).await);
+    let head = ann.head("room-1").await;
+    let first = ann.send_once("room-1", "once", "n 1").await;
+    assert_eq!(ann.send_once("room-1", "once", "n 1").await, first);
+    let other = ann.send_once("room-1", "twice", "n 1").await;
+    assert_eq!(other["errors"][0]["extensions"]["code"], "CONFLICT");
+    assert_eq!(other["data"], json!({ "sendMessage": null }));
+    // A nonce is its sender's own.
+    let bobs = bob.send_once("room-1", "once", "n 1").await;
+    assert_ne!(bobs["data"]["sendMessage"]["id"], first["data"]["sendMessage"]["id"]);
+    bob.subscribe("room-1", &head).await;
+    assert_eq!(bob.texts(2).await, ["once", "once"]);
+    bob.fence().await;
+    drop((ann, bob));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_gets_everything_and_delays_nobody() {
+    let app = TestApp::with(&["--ring-frames-max", "16", "--tail-events-max", "16"]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let mut slow = app.client(None).await;
+    slow.subscribe("room-1", &head).await;
+    let mut quick = app.client(None).await;
+    quick.subscribe("room-1", &head).await;
+    // About 6 MB: more than the buffers between server and reader hold.
+    let long = "x".repeat(8_000);
+    for number in 0..750 {
+        ann.send("room-1", &format!("{number} {long}")).await;
+        assert!(quick.message().await.0.starts_with(&format!("{number} ")));
+    }
+    for number in 0..750 {
+        assert!(slow.message().await.0.starts_with(&format!("{number} ")));
+    }
+    slow.fence().await;
+    drop((ann, slow, quick));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed() {
+    let app = TestApp::with(&["--write-timeout", "300ms"]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let mut stuck = app.client(None).await;
+    stuck.subscribe("room-1", &head).await;
+    let long = "x".repeat(8_000);
+    for number in 0..1_500 {
+        ann.send("room-1", &format!("{number} {long}")).await;
+    }
+    drop(ann);
+    // The server lets go of the one that is stuck although it is still connected.
+    let folder = app.finish().await;
+    // It sees that as a broken connection, after what was on its way.
+    let mut seen = 0;
+    while let Some(Ok(_)) = stuck.socket.next().await {
+        seen += 1;
+    }
+    assert!(seen < 1_500, "the test sent too little to fill the buffers in between");
+
+    let app = TestApp::on(folder, &[]).await;
+    let mut back = app.client(None).await;
+    back.subscribe("room-1", &head).await;
+    for number in 0..1_500 {
+        assert!(back.message().await.0.starts_with(&format!("{number} ")));
+    }
+    drop(back);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut() {
+    let app = TestApp::with(&["--ping-interval", "50ms", "--pong-timeout", "50ms"]).await;
+    let mut alive = app.client(None).await;
+    let dead = app.client(None).await;
+    // The one that reads answers pings and stays; the other one says nothing, not even that.
+    let only_alive_left = async {
+        while app.connections() > 1 {
+            alive.fence().await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    crate::support::soon("the end of the dead one", only_alive_left).await;
+    alive.fence().await;
+    drop((alive, dead));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_told_to_come_back() {
+    let app = TestApp::with(&["--connections-max", "1"]).await;
+    let mut first = app.client(None).await;
+    let mut second = Client::open(app.address()).await;
+    assert_eq!(second.next().await, Err(Closed(1013, "Try again later".to_owned())));
+    first.fence().await;
+    first.close().await;
+    drop(second);
+    app.finish().await;
+}

@@ -1,0 +1,12 @@
+//! The product on SQLite: the schema, readers over views, and the whole server over real sockets.
+
+mod command_line;
+mod crash;
+mod delivery;
+mod hostile;
+mod http;
+mod prepare;
+mod readers;
+mod rooms;
+mod schema;
+mod support;

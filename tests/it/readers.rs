@@ -1,0 +1,183 @@
+//! Readers over views, below the transports.
+
+use std::{sync::Arc, task::Poll};
+
+use switchboard::{
+    hub::HubLimits,
+    view::{ReadError, ViewLimits},
+};
+
+use crate::support::{
+    core::{Core, seqs, take},
+    flaky::Knobs,
+    soon,
+};
+
+fn small() -> ViewLimits {
+    ViewLimits { ring_frames_max: 8, ..ViewLimits::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_and_live_are_one_read() {
+    let core = Core::with(small(), HubLimits::default(), |log| log).await;
+    core.send(1..=200).await;
+    let mut reader = core.reader("text", Some(0)).await;
+    core.send(201..=230).await;
+    let mut frames = Vec::new();
+    while frames.len() < 230 {
+        soon("a frame", reader.take(usize::MAX, &mut frames)).await.unwrap();
+        if frames.len() == 64 {
+            core.send(231..=231).await;
+        }
+    }
+    let all = take_rest(&mut reader, frames, 231).await;
+    assert_eq!(seqs(&all), (1..=231).collect::<Vec<_>>());
+    for (number, frame) in (1..).zip(&all) {
+        assert!(frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)), "{}", frame.payload);
+    }
+}
+
+async fn take_rest(
+    reader: &mut switchboard::view::Reader,
+    mut frames: Vec<switchboard::view::Frame>,
+    count: usize,
+) -> Vec<switchboard::view::Frame> {
+    while frames.len() < count {
+        soon("a frame", reader.take(usize::MAX, &mut frames)).await.unwrap();
+    }
+    frames
+}
+
+#[tokio::test]
+async fn v1_readers_of_one_document_share_each_frame() {
+    let core = Core::start().await;
+    let mut readers = Vec::new();
+    for selection in ["text sender { name }", "text   sender{name}", "text, sender { name, }"] {
+        readers.push(core.reader(selection, None).await);
+    }
+    let mut other = core.reader("text", None).await;
+    core.send(1..=5).await;
+    let first = take(&mut readers[0], 5).await;
+    for reader in &mut readers[1..] {
+        let frames = take(reader, 5).await;
+        assert!(frames.iter().zip(&first).all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload)));
+    }
+    assert!(!Arc::ptr_eq(&take(&mut other, 5).await[0].payload, &first[0].payload));
+}
+
+#[tokio::test]
+async fn v3_views_and_rooms_go_with_their_last_reader() {
+    let core = Core::start().await;
+    let readers = (core.reader("text", None).await, core.reader("id", None).await, core.reader("id", Some(0)).await);
+    assert_eq!((core.views.plans_live(), core.hub.rooms_live()), (2, 1));
+    drop(readers);
+    // What the pumps held goes when their tasks have ended.
+    while (core.views.plans_live(), core.hub.rooms_live()) != (0, 0) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
+    let knobs = Knobs::default();
+    let core = Core::with(small(), HubLimits { tail_events_max: 4, ..HubLimits::default() }, {
+        let knobs = knobs.clone();
+        move |log| knobs.log(log)
+    })
+    .await;
+    core.send(1..=200).await;
+    let core = Arc::new(core);
+    let storm = (0..100).map(|_| {
+        let core = core.clone();
+        tokio::spawn(async move { take(&mut core.reader("text", Some(10)).await, 190).await })
+    });
+    let records: Vec<_> = futures::future::try_join_all(storm).await.unwrap();
+    for frames in &records {
+        assert_eq!(seqs(frames), (11..=200).collect::<Vec<_>>());
+        assert!(frames.iter().zip(&records[0]).all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload)));
+    }
+    assert_eq!(knobs.reads(), 4, "one read per page, not per reader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
+    let knobs = Knobs::default();
+    let between = {
+        let knobs = knobs.clone();
+        move |log| knobs.log(log)
+    };
+    let core = Core::with(ViewLimits::default(), HubLimits::default(), between).await;
+    // The room is read while the document runs: that is where it fails.
+    let mut reader = core.reader("text room { name }", None).await;
+    core.send(1..=2).await;
+    take(&mut reader, 2).await;
+    knobs.fail(3);
+    core.send(3..=6).await;
+    let frames = take(&mut reader, 4).await;
+    assert_eq!((seqs(&frames), knobs.failures_left()), (vec![3, 4, 5, 6], 0));
+    assert!(frames.iter().all(|frame| !frame.payload.contains("errors")));
+}
+
+#[tokio::test]
+async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() {
+    let knobs = Knobs::default();
+    let between = {
+        let knobs = knobs.clone();
+        move |log| knobs.log(log)
+    };
+    let limits = ViewLimits { tries_max: 3, ..ViewLimits::default() };
+    let core = Core::with(limits, HubLimits::default(), between).await;
+    let mut reader = core.reader("text room { name }", None).await;
+    knobs.fail(u32::MAX);
+    core.send(1..=1).await;
+    let mut frames = Vec::new();
+    assert_eq!(reader.take(usize::MAX, &mut frames).await, Err(ReadError));
+    assert!(frames.is_empty());
+    knobs.fail(0);
+    // The next subscriber gets a view that works, and what the other one did not see.
+    let mut again = core.reader("text room { name }", Some(0)).await;
+    assert_eq!(seqs(&take(&mut again, 1).await), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
+    let core = Core::with(small(), HubLimits { tail_events_max: 4, ..HubLimits::default() }, |log| log).await;
+    core.send(1..=100).await;
+    let mut steady = core.reader("text", Some(0)).await;
+    let mut frames = Vec::new();
+    for round in 0..100_u64 {
+        let mut fleeting = core.reader("text", Some(round % 100)).await;
+        let mut seen = Vec::new();
+        // Polled a few times and dropped, wherever that leaves it.
+        for _ in 0..round % 5 {
+            let polled = futures::poll!(std::future::poll_fn(|cx| fleeting.poll_take(cx, 1, &mut seen)));
+            if polled == Poll::Pending {
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(fleeting);
+        core.send(101 + round..=101 + round).await;
+    }
+    while frames.len() < 200 {
+        soon("a frame", steady.take(64, &mut frames)).await.unwrap();
+    }
+    assert_eq!(seqs(&frames), (1..=200).collect::<Vec<_>>());
+    for (number, frame) in (1..).zip(&frames) {
+        assert!(frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)), "{}", frame.payload);
+    }
+}
+
+#[tokio::test]
+async fn a_portion_is_bounded_and_nothing_is_lost_between_portions() {
+    let core = Core::with(small(), HubLimits::default(), |log| log).await;
+    core.send(1..=150).await;
+    let mut reader = core.reader("text", Some(0)).await;
+    let (mut all, mut portion) = (Vec::new(), Vec::new());
+    while all.len() < 150 {
+        soon("a frame", reader.take(500, &mut portion)).await.unwrap();
+        let bytes: usize = portion.iter().map(|frame| frame.payload.len()).sum();
+        assert!(bytes <= 500 || portion.len() == 1, "{bytes}");
+        all.append(&mut portion);
+    }
+    assert_eq!(seqs(&all), (1..=150).collect::<Vec<_>>());
+}

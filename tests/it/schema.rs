@@ -1,0 +1,29 @@
+//! The schema that is committed, and rules that every part of it keeps.
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{TypeKind, TypeSystemDefinition},
+};
+
+#[test]
+fn g1_the_committed_schema_is_the_exported_one() {
+    let committed = include_str!("../../schema.graphql");
+    assert!(
+        committed == switchboard::schema::sdl(),
+        "schema.graphql is stale: run `cargo run -- schema > schema.graphql`"
+    );
+}
+
+#[test]
+fn mutations_are_nullable_at_the_root() {
+    for definition in parse_schema(switchboard::schema::sdl()).unwrap().definitions {
+        let TypeSystemDefinition::Type(definition) = definition else { continue };
+        if definition.node.name.node != "Mutation" {
+            continue;
+        }
+        let TypeKind::Object(object) = definition.node.kind else { panic!("Mutation is no object") };
+        for field in object.fields {
+            assert!(field.node.ty.node.nullable, "a failing {} would hide its siblings' answers", field.node.name.node);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! A client of graphql-transport-ws that says what it means and nothing by itself.
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{ClientRequestBuilder, Message},
+};
+
+use super::soon;
+
+pub(crate) const NEW_MESSAGE: &str = "subscription ($room: ID!, $after: Cursor) {
+    newMessage(roomId: $room, after: $after) { text sender { name } } }";
+const SEND: &str = "mutation ($room: ID!, $text: String!, $nonce: String) {
+    sendMessage(roomId: $room, text: $text, nonce: $nonce) { id text cursor } }";
+
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    next_id: u32,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Closed(pub(crate) u16, pub(crate) String);
+
+impl Client {
+    pub(crate) async fn connect(address: std::net::SocketAddr, token: Option<&str>) -> Self {
+        let mut client = Self::open(address).await;
+        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        client.say(&json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(client.heard().await, json!({ "type": "connection_ack" }));
+        client
+    }
+
+    /// A socket on which nothing was said yet.
+    pub(crate) async fn open(address: std::net::SocketAddr) -> Self {
+        let uri = format!("ws://{address}/graphql").parse().unwrap();
+        let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
+        let (socket, _) = soon("a connection", tokio_tungstenite::connect_async(request)).await.unwrap();
+        Self { socket, next_id: 1 }
+    }
+
+    pub(crate) async fn say(&mut self, message: &Value) {
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// The next message of the protocol's.
+    pub(crate) async fn heard(&mut self) -> Value {
+        match self.next().await {
+            Ok(message) => message,
+            Err(closed) => panic!("closed: {closed:?}"),
+        }
+    }
+
+    /// The next message of the protocol's, or how the connection ended.
+    pub(crate) async fn next(&mut self) -> Result<Value, Closed> {
+        loop {
+            match soon("a message", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Err(Closed(frame.code.into(), frame.reason.to_string()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Err(Closed(1006, String::new())),
+            }
+        }
+    }
+
+    /// Starts an operation and returns its id.
+    pub(crate) async fn start(&mut self, query: &str, variables: Value) -> String {
+        let id = self.next_id.to_string();
+        self.next_id += 1;
+        let payload = json!({ "query": query, "variables": variables });
+        self.say(&json!({ "id": id, "type": "subscribe", "payload": payload })).await;
+        id
+    }
+
+    /// The result of a query or a mutation.
+    pub(crate) async fn ask(&mut self, query: &str, variables: Value) -> Value {
+        let id = self.start(query, variables).await;
+        let next = self.heard().await;
+        assert_eq!((&next["type"], &next["id"]), (&json!("next"), &json!(id)), "{next}");
+        assert_eq!(self.heard().await, json!({ "type": "complete", "id": id }));
+        next["payload"].clone()
+    }
+
+    /// The errors of an operation that was refused.
+    pub(crate) async fn refused(&mut self, query: &str, variables: Value) -> Value {
+        let id = self.start(query, variables).await;
+        let error = self.heard().await;
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!(id)), "{error}");
+        error["payload"].clone()
+    }
+
+    /// Sends a message and returns its cursor.
+    pub(crate) async fn send(&mut self, room: &str, text: &str) -> String {
+        let result = self.ask(SEND, json!({ "room": room, "text": text })).await;
+        result["data"]["sendMessage"]["cursor"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
+    }
+
+    /// Sends under a nonce and returns the whole result.
+    pub(crate) async fn send_once(&mut self, room: &str, text: &str, nonce: &str) -> Value {
+        self.ask(SEND, json!({ "room": room, "text": text, "nonce": nonce })).await
+    }
+
+    /// The room's head.
+    pub(crate) async fn head(&mut self, room: &str) -> String {
+        let result = self.ask("query ($room: ID!) { room(id: $room) { head } }", json!({ "room": room })).await;
+        result["data"]["room"]["head"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
+    }
+
+    /// Subscribes after a cursor, so that nothing depends on when the subscription is live.
+    pub(crate) async fn subscribe(&mut self, room: &str, after: &str) -> String {
+        self.start(NEW_MESSAGE, json!({ "room": room, "after": after })).await
+    }
+
+    /// The text and the cursor of the next message of a subscription.
+    pub(crate) async fn message(&mut self) -> (String, String) {
+        let next = self.heard().await;
+        assert_eq!(next["type"], "next", "{next}");
+        let text = next["payload"]["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{next}"));
+        let cursor = next["payload"]["extensions"]["cursor"].as_str().unwrap();
+        (text.to_owned(), cursor.to_owned())
+    }
+
+    pub(crate) async fn texts(&mut self, count: usize) -> Vec<String> {
+        let mut texts = Vec::with_capacity(count);
+        for _ in 0..count {
+            texts.push(self.message().await.0);
+        }
+        texts
+    }
+
+    /// Proves silence: whatever was on its way comes before the answer to this ping.
+    pub(crate) async fn fence(&mut self) {
+        self.say(&json!({ "type": "ping", "payload": { "fence": true } })).await;
+        assert_eq!(self.heard().await, json!({ "type": "pong", "payload": { "fence": true } }));
+    }
+
+    pub(crate) async fn close(mut self) {
+        self.socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = soon("the answer to a close", self.socket.next()).await {}
+    }
+}

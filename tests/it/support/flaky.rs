@@ -1,0 +1,89 @@
+//! A log that fails when it is told to.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use switchboard::{
+    domain::{Event, Message, MessageId, Room, RoomId, Seq, Who},
+    store::{Log, StoreError, Window},
+};
+
+/// Passes everything on, but fails so many of the next reads, and counts reads of events.
+pub(crate) struct FlakyLog {
+    inner: Arc<dyn Log>,
+    failures: Arc<AtomicU32>,
+    reads: Arc<AtomicU32>,
+}
+
+/// What a test holds of it.
+#[derive(Clone, Default)]
+pub(crate) struct Knobs {
+    failures: Arc<AtomicU32>,
+    reads: Arc<AtomicU32>,
+}
+
+impl Knobs {
+    pub(crate) fn log(&self, inner: Arc<dyn Log>) -> Arc<dyn Log> {
+        Arc::new(FlakyLog { inner, failures: self.failures.clone(), reads: self.reads.clone() })
+    }
+
+    pub(crate) fn fail(&self, times: u32) {
+        self.failures.store(times, Ordering::SeqCst);
+    }
+
+    pub(crate) fn failures_left(&self) -> u32 {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+impl FlakyLog {
+    fn attempt(&self) -> Result<(), StoreError> {
+        let one_less = |left: u32| left.checked_sub(1);
+        match self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+            Ok(_) => Err(StoreError::Busy(sqlx::Error::PoolTimedOut)),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Log for FlakyLog {
+    async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError> {
+        self.attempt()?;
+        self.inner.room(id, who).await
+    }
+
+    async fn rooms(
+        &self,
+        who: Who,
+        after: Option<&str>,
+        search: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<Room>, StoreError> {
+        self.attempt()?;
+        self.inner.rooms(who, after, search, limit).await
+    }
+
+    async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.attempt()?;
+        self.inner.events(id, after, upto, limit).await
+    }
+
+    async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError> {
+        self.attempt()?;
+        self.inner.messages(id, window).await
+    }
+
+    async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError> {
+        self.attempt()?;
+        self.inner.message(id, who).await
+    }
+}

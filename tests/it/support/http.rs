@@ -1,0 +1,72 @@
+//! A client of HTTP/1.1 that sends exactly what it is told: one request, one connection.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::soon;
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The code of the first error.
+    pub(crate) fn code(&self) -> String {
+        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub(crate) async fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Reply {
+    request(address, "GET", target, headers, "").await
+}
+
+/// Posts JSON to the endpoint.
+pub(crate) async fn post(address: SocketAddr, body: &str, headers: &[(&str, &str)]) -> Reply {
+    let headers = [&[("content-type", "application/json")], headers].concat();
+    request(address, "POST", "/graphql", &headers, body).await
+}
+
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if method != "GET" {
+        text.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    text.push_str(&format!("\r\n{body}"));
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut reply = Vec::new();
+        // A server that refuses a long body may close while it is still being sent.
+        let _ = stream.read_to_end(&mut reply).await;
+        String::from_utf8(reply).unwrap()
+    };
+    let reply = soon("a reply", exchange).await;
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Reply { status, head: head.to_owned(), body: body.to_owned() }
+}

@@ -1,0 +1,51 @@
+//! One contract for every store: what [`Log`], [`Append`] and [`Accounts`] promise, whatever is behind them (S6).
+
+mod contract;
+
+use std::path::PathBuf;
+
+use switchboard::store::sqlite::{Sqlite, SqliteLimits};
+
+/// A folder of a test's own, gone when it is dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn sqlite() -> (Sqlite, Folder) {
+    let path = std::env::temp_dir().join(format!("switchboard-store-{}", uuid::Uuid::now_v7().as_simple()));
+    std::fs::create_dir(&path).unwrap();
+    let url = format!("sqlite://{}", path.join("test.db").display());
+    (Sqlite::open(&url, SqliteLimits::default()).await.unwrap(), Folder(path))
+}
+
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let (store, _folder) = super::sqlite().await;
+                    super::contract::$name(&store).await;
+                }
+            )*
+        }
+    };
+}
+
+contract!(
+    room_1_is_there_from_the_start,
+    s2_seqs_are_1_2_3_per_room,
+    s2_a_refusal_takes_no_seq,
+    s4_a_nonce_names_one_message_of_its_sender,
+    s4_the_same_nonce_twice_in_a_batch,
+    s7_each_command_sees_what_stands_before_it,
+    a_batch_that_fails_runs_one_by_one,
+    g5_unknown_and_unreadable_are_alike,
+    events_and_messages_are_read_in_windows,
+    rooms_are_listed_by_id,
+    users_and_the_key_are_kept,
+);
