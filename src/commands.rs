@@ -21,7 +21,7 @@ const REFUSED: u8 = 2;
 
 /// Runs what was typed.
 pub async fn run(line: CommandLine) -> ExitCode {
-    match line.command.unwrap_or(Command::Serve(line.serve)) {
+    match line.command.unwrap_or(Command::Serve(Box::new(line.serve))) {
         Command::Serve(flags) => or_refuse(serve(&flags).await),
         Command::Schema => {
             print!("{}", schema::sdl());

@@ -32,7 +32,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve (the same as no command)
-    Serve(ServeFlags),
+    Serve(Box<ServeFlags>),
     /// Print the GraphQL schema
     Schema,
     /// Bring the database up to date and stop

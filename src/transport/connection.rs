@@ -303,24 +303,23 @@ impl Connection {
     }
 
     fn started(&mut self, at: usize, started: Started) {
-        match started {
+        let answer = match started {
+            Started::Answer(answer) => answer,
             Started::Reader(reader) => {
                 let prefix = next_prefix(&self.operations[at].id).into();
                 self.operations[at].stage = Stage::Reading { prefix, reader };
+                return;
             }
-            Started::Answer(Answer::Executed(response)) => {
-                let Operation { id, .. } = self.operations.swap_remove(at);
+        };
+        let Operation { id, .. } = self.operations.swap_remove(at);
+        match *answer {
+            Answer::Executed(response) => {
                 let payload = serde_json::to_string(&response).expect("a response has a JSON form");
                 self.tell(Input::Answered { id: &id, payload: &payload });
             }
-            Started::Answer(Answer::Refused(errors)) if operation::is_passing(&errors) => {
-                // An `error` would be final for the client (P5).
-                self.tell(Input::Leave(Close::TryAgainLater));
-            }
-            Started::Answer(Answer::Refused(errors)) => {
-                let Operation { id, .. } = self.operations.swap_remove(at);
-                self.tell(Input::Refused { id: &id, errors: &operation::errors_json(&errors) });
-            }
+            // An `error` would be final for the client (P5).
+            Answer::Refused(errors) if operation::is_passing(&errors) => self.tell(Input::Leave(Close::TryAgainLater)),
+            Answer::Refused(errors) => self.tell(Input::Refused { id: &id, errors: &operation::errors_json(&errors) }),
         }
     }
 

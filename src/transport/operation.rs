@@ -15,9 +15,15 @@ use crate::{
 /// What a started operation became.
 pub(super) enum Started {
     /// A query or a mutation that was run.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// A subscription that reads.
     Reader(Box<Reader>),
+}
+
+impl Started {
+    fn refused(errors: Vec<ServerError>) -> Self {
+        Self::Answer(Box::new(Answer::Refused(errors)))
+    }
 }
 
 pub(super) fn request(body: Subscribe) -> Request {
@@ -29,13 +35,15 @@ pub(super) fn request(body: Subscribe) -> Request {
 pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
     let prepared = match shared.schema.prepare(request(body)) {
         Ok(prepared) => prepared,
-        Err(errors) => return Started::Answer(Answer::Refused(errors)),
+        Err(errors) => return Started::refused(errors),
     };
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => Started::Answer(shared.schema.execute(prepared, who).await),
+        OperationType::Query | OperationType::Mutation => {
+            Started::Answer(Box::new(shared.schema.execute(prepared, who).await))
+        }
         OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
-            Err(errors) => Started::Answer(Answer::Refused(errors)),
+            Err(errors) => Started::refused(errors),
         },
     }
 }

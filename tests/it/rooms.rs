@@ -196,7 +196,7 @@ async fn rooms_are_listed_and_found() {
     assert_eq!(ids(json!({ "search": "%" })).await, (vec![], false));
     // By id: alpha, beta, then the generated one or room-1, zoo.
     let (first, more) = ids(json!({ "first": 2 })).await;
-    assert_eq!(more, true);
+    assert!(more);
     let rest = ids(json!({ "after": first[1] })).await;
     let all: Vec<_> = first.into_iter().chain(rest.0).collect();
     assert!(all.is_sorted() && all.len() == 5 && !rest.1, "{all:?}");

@@ -40,7 +40,7 @@ impl<'a> Root<'a> {
     }
 
     fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<(), ApiError> {
-        for directive in selection.node.directives() {
+        if let Some(directive) = selection.node.directives().first() {
             let name = &directive.node.name.node;
             return Err(refuse(format!("@{name} is not allowed on the root of a subscription."), directive.pos));
         }

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Formatting, lints, documentation, types, generated files: everything that is checked without running the product.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo fmt --all --check
+cargo clippy --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+cd web
+npm run format:check
+npm run lint
+npm run typecheck
+npm run check:dist
