@@ -1,7 +1,7 @@
 //! Why a socket is closed. Clients come back after some codes and never after others.
 
-/// As much of an id as a reason has room for.
-const ID_BYTES_SHOWN: usize = 96;
+/// As much of an id as a reason of 123 bytes has room for, beside its 30 bytes of words.
+const ID_BYTES_SHOWN: usize = 93;
 
 /// A close code with its reason; a reason has at most 123 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -154,7 +154,7 @@ impl Machine {
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
             ClientMessage::Ping { payload } => acts.push(Act::Send(pong(payload))),
-            ClientMessage::Pong { .. } => {}
+            ClientMessage::Pong => {}
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload, acts),
             ClientMessage::Complete { id } if id.is_empty() => self.close(Close::InvalidMessage, acts),
             ClientMessage::Complete { id } => {

@@ -247,7 +247,7 @@ impl Connection {
     /// Reads `authorization`, its name in any letter case, as a header's would be. A bad token is never nobody.
     fn admit(&mut self, payload: &Payload) -> bool {
         let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let Some((_, value)) = given else { return true };
+        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else { return true };
         match value.as_str().map(|value| self.shared.bearer(value)) {
             Some(Ok(viewer)) => {
                 self.who = Who::Viewer(viewer);

@@ -77,10 +77,11 @@ pub(super) async fn post(State(shared): State<Arc<Shared>>, request: axum::extra
         Ok(body) => body,
         Err(rejection) => return unread(&rejection, media, shared.limits.body_bytes_max).into_response(),
     };
-    match serde_json::from_slice::<Subscribe>(&body) {
+    let read = serde_json::from_slice(&body).map_err(|error| error.to_string()).and_then(Subscribe::from_object);
+    match read {
         Ok(body) => run(shared, body, who, media, Method::POST).await.into_response(),
-        Err(error) => {
-            let error = bad_request(format!("The body is no GraphQL request: {error}"));
+        Err(reason) => {
+            let error = bad_request(format!("The body is no GraphQL request: {reason}."));
             // What is no request at all is not answered as a GraphQL response.
             Reply::error(StatusCode::BAD_REQUEST, Media::Json, error).into_response()
         }

@@ -1,0 +1,103 @@
+//! Thousands of subscribers that count what they see.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::{DOCUMENT, Socket, age};
+
+/// One subscriber in so many looks at how old each message is.
+const SAMPLE: usize = 25;
+
+/// What a subscriber asks for.
+#[derive(Clone)]
+pub(crate) struct Subscription {
+    pub(crate) room: String,
+    pub(crate) document: String,
+    pub(crate) after: Option<String>,
+}
+
+impl Subscription {
+    pub(crate) fn to(room: &str) -> Self {
+        Self { room: room.to_owned(), document: DOCUMENT.to_owned(), after: None }
+    }
+}
+
+/// What all subscribers saw together.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) deliveries: Cell<u64>,
+    pub(crate) bytes: Cell<u64>,
+    pub(crate) ages: RefCell<Vec<Duration>>,
+}
+
+/// Subscribers that read until they are dropped.
+pub(crate) struct Crowd {
+    pub(crate) seen: Rc<Seen>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Connects one socket and subscribes; when this returns, the server has read the `subscribe`.
+pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io::Result<Socket> {
+    let mut socket = Socket::open(address).await?;
+    socket.say(r#"{"type":"connection_init"}"#).await?;
+    socket.await_text("connection_ack").await?;
+    let mut variables = json!({ "room": wanted.room });
+    if let Some(after) = &wanted.after {
+        variables["after"] = json!(after);
+    }
+    let payload = json!({ "query": wanted.document, "variables": variables });
+    socket.say(&json!({ "id": "1", "type": "subscribe", "payload": payload }).to_string()).await?;
+    if wanted.after.is_none() {
+        socket.say(r#"{"type":"ping"}"#).await?;
+        socket.await_text("pong").await?;
+    }
+    Ok(socket)
+}
+
+/// Connects all, a few at a time, and lets them read.
+pub(crate) async fn subscribe_all(address: SocketAddr, wanted: Vec<Subscription>) -> Crowd {
+    let sockets =
+        futures::stream::iter(wanted.into_iter().map(|wanted| async move { subscribe(address, &wanted).await }));
+    let sockets: Vec<Socket> = sockets.buffered(32).try_collect().await.expect("every subscriber connects");
+    let seen = Rc::new(Seen::default());
+    let tasks = sockets
+        .into_iter()
+        .enumerate()
+        .map(|(number, socket)| tokio::task::spawn_local(read(socket, seen.clone(), number % SAMPLE == 0)));
+    Crowd { tasks: tasks.collect(), seen: seen.clone() }
+}
+
+async fn read(mut socket: Socket, seen: Rc<Seen>, sampled: bool) {
+    loop {
+        let (mut count, mut bytes) = (0, 0);
+        let open = socket
+            .hear(|text| {
+                count += 1;
+                bytes += text.len() as u64;
+                if let Some(age) = sampled.then(|| age(text)).flatten() {
+                    seen.ages.borrow_mut().push(age);
+                }
+            })
+            .await;
+        seen.deliveries.set(seen.deliveries.get() + count);
+        seen.bytes.set(seen.bytes.get() + bytes);
+        if !open.unwrap_or(false) {
+            return;
+        }
+    }
+}

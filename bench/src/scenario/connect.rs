@@ -1,0 +1,19 @@
+//! From TCP to subscribed.
+
+use super::{Context, per};
+use crate::load::{Subscription, subscribe_all};
+
+const CONNECTIONS: usize = 2_000;
+
+/// CPU per connection, until the server has read its `subscribe`.
+pub(super) async fn connect(mut context: Context<'_>) {
+    let server = context.server().await;
+    let wanted = || vec![Subscription::to("room-1"); CONNECTIONS];
+    // Once, so that what is done only once is done.
+    let first = subscribe_all(server.address, wanted()).await;
+    super::settle(&first.seen).await;
+    let before = server.cpu();
+    let second = subscribe_all(server.address, wanted()).await;
+    super::settle(&second.seen).await;
+    context.add("CPU per connection, TCP to subscribed", "us", per(server.cpu() - before, CONNECTIONS as u64));
+}

@@ -1,0 +1,135 @@
+//! A server under measurement: a process of its own on a core of its own.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::baseline;
+
+/// The core that servers run on; the load has the other one.
+const SERVER_CORE: &str = "0";
+const LOAD_CORE: &str = "1";
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// The product
+    Switchboard,
+    /// The design without GraphQL
+    Durable,
+    /// A ready frame without GraphQL and database
+    Broadcast,
+    /// async-graphql as shipped
+    Stock,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Switchboard, Self::Durable, Self::Broadcast, Self::Stock];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Switchboard => "switchboard",
+            Self::Durable => "durable prototype",
+            Self::Broadcast => "ready-frame broadcast",
+            Self::Stock => "stock async-graphql",
+        }
+    }
+}
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Server {
+    pub(crate) kind: Kind,
+    pub(crate) address: SocketAddr,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Server {
+    pub(crate) async fn start(kind: Kind, switchboard: &Path) -> Self {
+        let folder = std::env::temp_dir().join(format!("switchboard-bench-{}", uuid::Uuid::now_v7().as_simple()));
+        fs::create_dir(&folder).expect("a temporary folder");
+        let mut command = Command::new("taskset");
+        command.args(["-c", SERVER_CORE]);
+        let baseline = match kind {
+            Kind::Switchboard => None,
+            Kind::Durable => Some(baseline::Kind::Durable),
+            Kind::Broadcast => Some(baseline::Kind::Broadcast),
+            Kind::Stock => Some(baseline::Kind::Stock),
+        };
+        match baseline {
+            None => {
+                let database = format!("sqlite://{}", folder.join("switchboard.db").display());
+                command.arg(switchboard).args(["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+                // One core, one worker: the baselines' runtimes have one thread too.
+                command.args(["--no-rate-limits", "--log", "warn"]).env("TOKIO_WORKER_THREADS", "1");
+            }
+            Some(kind) => {
+                let name = clap::ValueEnum::to_possible_value(&kind).expect("every kind has a name");
+                command
+                    .arg(std::env::current_exe().expect("this program"))
+                    .args(["serve", name.get_name()])
+                    .arg(&folder);
+            }
+        }
+        let mut child =
+            command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("taskset and the server start");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = loop {
+            let line = lines.next_line().await.expect("text").expect("the server names its endpoint");
+            if let Some(address) = line.split("http://").nth(1).filter(|_| line.contains("endpoint")) {
+                break address.split('/').next().expect("an address").parse().expect("an address");
+            }
+        };
+        // What it says later goes nowhere, but the pipe stays open.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { kind, address, child, folder }
+    }
+
+    fn process(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// User and kernel time of the process so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        // The scheduler's own sum, in nanoseconds, over the threads: /proc/PID/stat counts in hundredths of a second.
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process())).expect("it runs");
+        let of = |task: io::Result<fs::DirEntry>| {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        };
+        Duration::from_nanos(tasks.filter_map(of).sum())
+    }
+
+    /// Resident memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Moves this process to the core of the load.
+pub(crate) async fn pin_load() {
+    let status = Command::new("taskset")
+        .args(["-a", "-c", "-p", LOAD_CORE, &std::process::id().to_string()])
+        .stdout(Stdio::null())
+        .status()
+        .await;
+    assert!(status.is_ok_and(|status| status.success()), "taskset is needed, and two cores");
+}

@@ -1,0 +1,143 @@
+//! What a client must hear, and whether it did.
+
+use serde_json::{Value, json};
+
+use crate::scenario::Reason;
+
+/// The most that a close frame has room for.
+const REASON_BYTES_MAX: usize = 123;
+
+/// What came from the server.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Message(Value),
+    Close(u16, String),
+}
+
+/// A message that must come.
+#[derive(Clone, Debug)]
+pub(crate) enum Expect {
+    Ack,
+    Pong(Option<Value>),
+    /// A result, exactly.
+    Next(String, Value),
+    /// A room's message under this response key, with its cursor.
+    Event(String, &'static str, String),
+    /// A result with this `data`, and an error of this code beside it.
+    Failed(String, Value, &'static str),
+    /// Nothing but errors, the first of this code.
+    Refused(String, &'static str),
+    Complete(String),
+}
+
+pub(crate) fn ack() -> Expect {
+    Expect::Ack
+}
+
+pub(crate) fn pong() -> Expect {
+    Expect::Pong(None)
+}
+
+pub(crate) fn pong_with(payload: Value) -> Expect {
+    Expect::Pong(Some(payload))
+}
+
+pub(crate) fn next(id: &str, payload: Value) -> Expect {
+    Expect::Next(id.to_owned(), payload)
+}
+
+pub(crate) fn event(id: &str, text: &str) -> Expect {
+    event_as(id, "newMessage", text)
+}
+
+pub(crate) fn event_as(id: &str, key: &'static str, text: &str) -> Expect {
+    Expect::Event(id.to_owned(), key, text.to_owned())
+}
+
+pub(crate) fn failed(id: &str, data: Value, code: &'static str) -> Expect {
+    Expect::Failed(id.to_owned(), data, code)
+}
+
+pub(crate) fn refused(id: &str, code: &'static str) -> Expect {
+    Expect::Refused(id.to_owned(), code)
+}
+
+pub(crate) fn completed(id: &str) -> Expect {
+    Expect::Complete(id.to_owned())
+}
+
+impl Expect {
+    /// The operation that it is about.
+    fn id(&self) -> Option<&str> {
+        match self {
+            Self::Ack | Self::Pong(_) => None,
+            Self::Next(id, _)
+            | Self::Event(id, ..)
+            | Self::Failed(id, ..)
+            | Self::Refused(id, _)
+            | Self::Complete(id) => Some(id),
+        }
+    }
+
+    /// Whether this is the message: everything that the protocol names is there, and nothing else.
+    pub(crate) fn is(&self, message: &Value) -> bool {
+        match self {
+            Self::Ack => *message == json!({ "type": "connection_ack" }),
+            Self::Pong(None) => *message == json!({ "type": "pong" }),
+            Self::Pong(Some(payload)) => *message == json!({ "type": "pong", "payload": payload }),
+            Self::Next(id, payload) => *message == json!({ "id": id, "type": "next", "payload": payload }),
+            Self::Complete(id) => *message == json!({ "id": id, "type": "complete" }),
+            Self::Event(id, key, text) => {
+                let cursor = &message["payload"]["extensions"]["cursor"];
+                let payload = json!({ "data": { *key: { "text": text } }, "extensions": { "cursor": cursor } });
+                cursor.as_str().is_some_and(|cursor| !cursor.is_empty())
+                    && *message == json!({ "id": id, "type": "next", "payload": payload })
+            }
+            Self::Failed(id, data, code) => {
+                let errors = &message["payload"]["errors"];
+                let payload = json!({ "data": data, "errors": errors });
+                are_errors(errors, code) && *message == json!({ "id": id, "type": "next", "payload": payload })
+            }
+            Self::Refused(id, code) => {
+                let errors = &message["payload"];
+                are_errors(errors, code) && *message == json!({ "id": id, "type": "error", "payload": errors })
+            }
+        }
+    }
+}
+
+/// A list of at least one error; each has a sentence and a code, and the first has this code.
+fn are_errors(errors: &Value, code: &str) -> bool {
+    let good = |error: &Value| error["message"].is_string() && error["extensions"]["code"].is_string();
+    let Some(all) = errors.as_array() else { return false };
+    all.iter().all(good) && all.first().is_some_and(|first| first["extensions"]["code"] == code)
+}
+
+/// Takes the expectation that this message meets. Within an id the order counts, between ids it does not.
+pub(crate) fn take(expected: &mut Vec<Expect>, message: &Value) -> Result<(), String> {
+    let at = expected.iter().position(|one| one.id() == message["id"].as_str());
+    match at {
+        Some(at) if expected[at].is(message) => {
+            expected.remove(at);
+            Ok(())
+        }
+        _ => Err(format!("heard {message} instead of {expected:?}")),
+    }
+}
+
+impl Reason {
+    pub(crate) fn is(&self, reason: &str) -> bool {
+        let fits = reason.len() <= REASON_BYTES_MAX;
+        match self {
+            Self::Exactly(text) => fits && reason == text,
+            Self::Taken(id) if format!("Subscriber for {id} already exists").len() <= REASON_BYTES_MAX => {
+                reason == format!("Subscriber for {id} already exists")
+            }
+            Self::Taken(id) => {
+                let shown =
+                    reason.strip_prefix("Subscriber for ").and_then(|rest| rest.strip_suffix(" already exists"));
+                fits && shown.is_some_and(|shown| !shown.is_empty() && id.starts_with(shown))
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How a connection ends for reasons other than what the client says.
+
+use serde_json::json;
+use switchboard::protocol::Close;
+
+use crate::{
+    documents::{NEW_MESSAGE, SAID},
+    expect::{event, pong_with},
+    scenario::{
+        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready, scenario, subscribe, together,
+    },
+};
+
+/// What a message may have where a scenario is about that.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [told_to_leave(), too_big(), crowded_and_stopped(), left_by_the_client()].concat()
+}
+
+/// The machine closes for a reason of the server's, in any of its states.
+fn told_to_leave() -> Vec<Scenario> {
+    let reasons = [
+        (Close::GoingAway, 1001, "Going away"),
+        (Close::MessageTooBig, 1009, "Message too big"),
+        (Close::ServiceRestart, 1012, "Service restart"),
+        (Close::TryAgainLater, 1013, "Try again later"),
+    ];
+    let scenarios = reasons.into_iter().flat_map(|(close, code, reason)| {
+        let leave = [Step::ServerLeaves(close), closed(code, reason)];
+        let runs = std::iter::once(subscribe("a", NEW_MESSAGE)).chain(leave.clone());
+        [scenario(format!("{reason}, before init"), leave), ready(format!("{reason}, while an operation runs"), runs)]
+    });
+    scenarios.map(|scenario| scenario.only(Reach::Machine)).collect()
+}
+
+/// A ping of exactly this many bytes, and its padding.
+fn padded(bytes: usize) -> serde_json::Value {
+    let around = json!({ "type": "ping", "payload": { "pad": "" } }).to_string().len();
+    json!({ "pad": "x".repeat(bytes - around) })
+}
+
+fn too_big() -> Vec<Scenario> {
+    let bound: &[&str] = &["--message-bytes-max", "4096"];
+    let too_big = |name: &str, bytes: usize| {
+        let steps = [subscribe("a", NEW_MESSAGE), ping_with(padded(bytes)), closed(1009, "Message too big")];
+        ready(name, steps).only(Reach::Sockets).with(bound)
+    };
+    let longest = padded(MESSAGE_BYTES_MAX);
+    vec![
+        ready("a message may be as long as the bound", [ping_with(longest.clone()), hear([pong_with(longest)])])
+            .only(Reach::Sockets)
+            .with(bound),
+        too_big("a message of one byte more is too big", MESSAGE_BYTES_MAX + 1),
+        too_big("a message of much more is too big", 64 * MESSAGE_BYTES_MAX),
+        scenario(
+            "nothing follows what is too big",
+            [together([ping_with(padded(2 * MESSAGE_BYTES_MAX)), ping()]), closed(1009, "Message too big")],
+        )
+        .only(Reach::Sockets)
+        .with(bound),
+    ]
+}
+
+fn crowded_and_stopped() -> Vec<Scenario> {
+    let later = || Reason::Exactly("Try again later".to_owned());
+    vec![
+        ready(
+            "a server that is full sends the next one away for a while",
+            [
+                Step::AnotherIsClosed(1013, later()),
+                subscribe("a", NEW_MESSAGE),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
+        )
+        .only(Reach::Sockets)
+        .with(&["--connections-max", "1"]),
+        ready(
+            "a server that stops sends its clients elsewhere",
+            [
+                together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
+                Step::Silence,
+                Step::ServerStops,
+                closed(1012, "Service restart"),
+            ],
+        )
+        .only(Reach::Sockets)
+        .with(&["--drain-window", "100ms"]),
+        scenario("a server that stops does not wait for an init", [Step::ServerStops, closed(1012, "Service restart")])
+            .only(Reach::Sockets)
+            .with(&["--drain-window", "100ms"]),
+    ]
+}
+
+fn left_by_the_client() -> Vec<Scenario> {
+    let left = |name: &str, steps: Vec<Step>| {
+        let steps = steps.into_iter().chain([Step::ClientLeaves]);
+        ready(name, steps).only(Reach::Sockets)
+    };
+    let many = || (0..20).map(|id| subscribe(&id.to_string(), NEW_MESSAGE));
+    vec![
+        scenario("a client may leave before init", [Step::ClientLeaves]).only(Reach::Sockets),
+        left("a client may leave", vec![]),
+        left("a client may leave what runs", vec![together(many()), Step::Silence]),
+        left("a client may leave what is prepared", vec![together(many())]),
+        left(
+            "a client may leave after it heard all",
+            vec![subscribe("a", NEW_MESSAGE), publish("one"), hear([event("a", "one")])],
+        ),
+    ]
+}

@@ -1,0 +1,61 @@
+//! Ping and pong, at any time and from both sides.
+
+use serde_json::{Value, json};
+
+use crate::{
+    documents::NEW_MESSAGE,
+    expect::{event, pong, pong_with},
+    scenario::{Scenario, Step, complete, hear, ping, ping_with, publish, ready, say, scenario, subscribe, together},
+};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [at_any_time(), payloads(), pongs()].concat()
+}
+
+fn at_any_time() -> Vec<Scenario> {
+    vec![
+        scenario("a ping is answered before init", [ping(), hear([pong()])]),
+        ready("a ping is answered after init", [ping(), hear([pong()])]),
+        ready(
+            "a ping is answered while operations run",
+            [
+                subscribe("a", NEW_MESSAGE),
+                ping(),
+                hear([pong()]),
+                publish("still here"),
+                hear([event("a", "still here")]),
+            ],
+        ),
+        ready("each ping is answered", [together([ping(), ping(), ping()]), hear([pong(), pong(), pong()])]),
+        ready(
+            "pings are answered in their order",
+            [
+                together([ping_with(json!({ "n": 1 })), ping_with(json!({ "n": 2 })), complete("a"), ping()]),
+                hear([pong_with(json!({ "n": 1 })), pong_with(json!({ "n": 2 })), pong()]),
+            ],
+        ),
+    ]
+}
+
+fn payloads() -> Vec<Scenario> {
+    let deep = json!({ "text": "a \"b\" \\ \u{2603}\u{0}", "list": [1, -2.5, null, true], "in": { "in": {} }, "": "" });
+    let large = json!({ "pad": "x".repeat(10_000) });
+    vec![
+        scenario("a payload comes back before init", [ping_with(deep.clone()), hear([pong_with(deep.clone())])]),
+        ready("a payload comes back", [ping_with(deep.clone()), hear([pong_with(deep)])]),
+        ready("an empty payload comes back", [ping_with(json!({})), hear([pong_with(json!({}))])]),
+        ready("a large payload comes back", [ping_with(large.clone()), hear([pong_with(large)])]),
+        ready("a null payload is none", [ping_with(Value::Null), hear([pong()])]),
+        ready("an id beside a ping is ignored", [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])]),
+    ]
+}
+
+/// A pong is never answered, whether it was asked for or not.
+fn pongs() -> Vec<Scenario> {
+    vec![
+        scenario("a pong before init is ignored", [say(r#"{"type":"pong"}"#), Step::Silence]),
+        ready("a pong is ignored", [say(r#"{"type":"pong"}"#), Step::Silence]),
+        ready("a pong with a payload is ignored", [say(r#"{"type":"pong","payload":{"a":1}}"#), Step::Silence]),
+        ready("a pong with a null payload is ignored", [say(r#"{"type":"pong","payload":null}"#), Step::Silence]),
+    ]
+}

@@ -1,0 +1,10 @@
+//! The rules, one file for each part of the protocol.
+
+pub(crate) mod identity;
+pub(crate) mod invalid;
+pub(crate) mod leaving;
+pub(crate) mod liveness;
+pub(crate) mod opening;
+pub(crate) mod refusals;
+pub(crate) mod results;
+pub(crate) mod streams;

@@ -1,0 +1,124 @@
+//! Requests that are refused before they run: one `error`, and nothing after it.
+
+use serde_json::{Value, json};
+
+use crate::{
+    documents::{
+        BAD_CURSOR, BAD_ROOTS, NEW_MESSAGE, NO_SUCH_ROOM, NODE, SYNTAX, TWO_QUERIES, TYPENAME, UNKNOWN_FIELD,
+        WITH_VARIABLES, typename,
+    },
+    expect::{completed, event, next, refused},
+    scenario::{
+        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe, subscribe_with, together,
+    },
+};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [documents(), roots(), variables(), others_live_on(), operations_max()].concat()
+}
+
+fn refusal(name: &str, payload: Value, code: &'static str) -> Scenario {
+    ready(name, [subscribe_with("a", payload), hear([refused("a", code)]), Step::Silence])
+}
+
+fn documents() -> Vec<Scenario> {
+    let (parse, validation) = ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED");
+    let named = |query: &str, name: Value| json!({ "query": query, "operationName": name });
+    vec![
+        refusal("a document that is no GraphQL", json!({ "query": SYNTAX }), parse),
+        refusal("an empty document", json!({ "query": "" }), parse),
+        refusal("a document that does not fit the schema", json!({ "query": UNKNOWN_FIELD }), validation),
+        refusal("a name that no operation has", named(TWO_QUERIES, json!("C")), validation),
+        refusal("a name for an operation without one", named(TYPENAME, json!("A")), validation),
+        refusal("several operations and no name", named(TWO_QUERIES, Value::Null), validation),
+        refusal("a subscription to what is not there", json!({ "query": NO_SUCH_ROOM }), "NOT_FOUND"),
+        refusal("a subscription after what is no cursor", json!({ "query": BAD_CURSOR }), "BAD_USER_INPUT"),
+    ]
+}
+
+fn roots() -> Vec<Scenario> {
+    let root = |(what, query): (&str, &str)| {
+        let name = format!("the root of a subscription is one plain field, not {what}");
+        refusal(&name, json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED")
+    };
+    BAD_ROOTS.map(root).to_vec()
+}
+
+fn variables() -> Vec<Scenario> {
+    let wrong = "BAD_USER_INPUT";
+    let of = |query: &str, variables: Value| json!({ "query": query, "variables": variables });
+    vec![
+        refusal("a variable that is missing", of(NODE, Value::Null), wrong),
+        refusal("a variable under another name", of(NODE, json!({ "ID": "a" })), wrong),
+        refusal("a variable that is null but must not be", of(NODE, json!({ "id": null })), wrong),
+        refusal("a variable of a wrong type", of(NODE, json!({ "id": { "a": 1 } })), wrong),
+        refusal("a list for a variable that is none", of(NODE, json!({ "id": ["a", "b"] })), wrong),
+        refusal("a subscription's variable that is missing", of(WITH_VARIABLES, json!({ "after": null })), wrong),
+    ]
+}
+
+fn others_live_on() -> Vec<Scenario> {
+    vec![
+        ready(
+            "an operation lives on when another is refused",
+            [
+                subscribe("a", NEW_MESSAGE),
+                subscribe("b", SYNTAX),
+                hear([refused("b", "GRAPHQL_PARSE_FAILED")]),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
+        ),
+        ready(
+            "refusals that come in one go are each answered once",
+            [
+                together([subscribe("a", SYNTAX), subscribe("b", UNKNOWN_FIELD), subscribe("c", NO_SUCH_ROOM)]),
+                hear([
+                    refused("a", "GRAPHQL_PARSE_FAILED"),
+                    refused("b", "GRAPHQL_VALIDATION_FAILED"),
+                    refused("c", "NOT_FOUND"),
+                ]),
+                Step::Silence,
+            ],
+        ),
+        ready_in_a_slow_world(
+            "a refusal that was completed before is silent",
+            [subscribe("a", SYNTAX), complete("a"), Step::Settle, Step::Silence],
+        ),
+    ]
+}
+
+/// One operation too many is told so; those that run and the socket live on.
+fn operations_max() -> Vec<Scenario> {
+    let two: &[&str] = &["--operations-max", "2"];
+    let both_run = || together([subscribe("a", NEW_MESSAGE), subscribe("b", NEW_MESSAGE)]);
+    let one_too_many = || [subscribe("c", TYPENAME), hear([refused("c", "TOO_COMPLEX")]), Step::Silence];
+    let begin = || std::iter::once(both_run()).chain(one_too_many());
+    vec![
+        ready(
+            "one operation too many is refused, and the others live on",
+            begin().chain([publish("still"), hear([event("a", "still"), event("b", "still")])]),
+        )
+        .with(two),
+        ready(
+            "an operation may start when another has ended",
+            begin().chain([complete("a"), subscribe("c", TYPENAME), hear([next("c", typename()), completed("c")])]),
+        )
+        .with(two),
+        ready("the id of one operation too many is not taken", begin().chain(one_too_many())).with(two),
+        ready(
+            "queries that have ended do not count",
+            (0..5).flat_map(|_| [subscribe("q", TYPENAME), hear([next("q", typename()), completed("q")])]),
+        )
+        .with(two),
+        ready(
+            "a bound of 0 operations is none",
+            [
+                together((0..150).map(|id| subscribe(&id.to_string(), NEW_MESSAGE))),
+                publish("to all"),
+                hear((0..150).map(|id| event(&id.to_string(), "to all"))),
+            ],
+        )
+        .with(&["--operations-max", "0"]),
+    ]
+}

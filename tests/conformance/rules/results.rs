@@ -1,0 +1,143 @@
+//! Queries and mutations: one `next`, then `complete`.
+
+use serde_json::{Value, json};
+
+use crate::{
+    documents::{NEW_MESSAGE, NO_MESSAGES, NODE, SEND, SIGN_IN, TWO_QUERIES, TYPENAME, typename},
+    expect::{ack, completed, event, failed, next},
+    scenario::{
+        Scenario, Step, complete, hear, init_with, ready, ready_in_a_slow_world, say, scenario, subscribe,
+        subscribe_with, together,
+    },
+};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [answers(), shapes(), failures(), races()].concat()
+}
+
+fn answered(id: &str) -> Step {
+    hear([next(id, typename()), completed(id)])
+}
+
+fn node(id: &str) -> Value {
+    json!({ "query": NODE, "variables": { "id": id } })
+}
+
+fn answers() -> Vec<Scenario> {
+    let signed_in = [init_with(json!({ "authorization": "Bearer TOKEN" })), hear([ack()])];
+    let sent = || next("m", json!({ "data": { "sendMessage": { "text": "from inside" } } }));
+    let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
+    vec![
+        ready("a query is answered and complete", [subscribe("q", TYPENAME), answered("q"), Step::Silence]),
+        ready(
+            "a mutation is answered and complete",
+            [subscribe("m", SIGN_IN), hear([next("m", viewer), completed("m")]), Step::Silence],
+        ),
+        ready(
+            "a query with variables is answered",
+            [
+                subscribe_with("q", node("nobody")),
+                hear([next("q", json!({ "data": { "node": null } })), completed("q")]),
+            ],
+        ),
+        scenario(
+            "a mutation is done once, and seen by a subscription of the same socket",
+            signed_in.into_iter().chain([
+                subscribe("s", NEW_MESSAGE),
+                subscribe("m", SEND),
+                hear([sent(), completed("m"), event("s", "from inside")]),
+            ]),
+        ),
+        ready(
+            "several queries are each answered once",
+            [
+                together(["a", "b", "c", "d"].map(|id| subscribe(id, TYPENAME))),
+                hear(["a", "b", "c", "d"].into_iter().flat_map(|id| [next(id, typename()), completed(id)])),
+            ],
+        ),
+        ready(
+            "a query is answered beside a subscription",
+            [subscribe("s", NEW_MESSAGE), subscribe("q", TYPENAME), answered("q")],
+        ),
+    ]
+}
+
+/// What the payload of `subscribe` may look like.
+fn shapes() -> Vec<Scenario> {
+    let null = json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
+    let full = json!({ "query": TWO_QUERIES, "operationName": "A", "variables": {}, "extensions": { "a": [1] } });
+    let more = json!({ "query": TYPENAME, "more": 7, "operation_name": 7, "id": 7, "type": 7 });
+    let unused = json!({ "query": TYPENAME, "variables": { "nobody": { "asked": ["for", null] } } });
+    vec![
+        ready("what is null is as if it was not there", [subscribe_with("q", null), answered("q")]),
+        ready("the operation is chosen by its name", [subscribe_with("q", full), answered("q")]),
+        ready("unknown keys of a payload are ignored", [subscribe_with("q", more), answered("q")]),
+        ready("variables that nobody asked for are ignored", [subscribe_with("q", unused), answered("q")]),
+        ready(
+            "unknown keys beside a subscribe's are ignored",
+            [
+                say(r#"{"more":[],"type":"subscribe","payload":{"query":"{ __typename }"},"id":"q","extensions":7}"#),
+                answered("q"),
+            ],
+        ),
+        ready(
+            "the type may stand last",
+            [say(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#), answered("q")],
+        ),
+    ]
+}
+
+/// Errors of fields are part of a result: `next`, never `error`.
+fn failures() -> Vec<Scenario> {
+    vec![
+        ready(
+            "a field that fails is a result with errors",
+            [
+                subscribe("m", SEND),
+                hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")]),
+            ],
+        ),
+        ready(
+            "a failure that leaves no data is a result with errors",
+            [subscribe("q", NO_MESSAGES), hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")])],
+        ),
+        ready(
+            "a failure ends neither the socket nor another operation",
+            [
+                subscribe("m", SEND),
+                hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")]),
+                subscribe("m", TYPENAME),
+                answered("m"),
+            ],
+        ),
+    ]
+}
+
+fn races() -> Vec<Scenario> {
+    vec![
+        ready_in_a_slow_world(
+            "a query that is completed before its result is silent",
+            [subscribe("q", TYPENAME), complete("q"), Step::Settle, Step::Silence],
+        ),
+        ready(
+            "a result and the client's complete may cross",
+            [
+                together([subscribe("q", TYPENAME), complete("q")]),
+                Step::AllOrNothing("q".to_owned(), typename()),
+                Step::Silence,
+            ],
+        ),
+        ready(
+            "a result that takes long and the client's complete may cross",
+            [
+                together([subscribe_with("q", node("nobody")), complete("q")]),
+                Step::AllOrNothing("q".to_owned(), json!({ "data": { "node": null } })),
+                Step::Silence,
+            ],
+        ),
+        ready_in_a_slow_world(
+            "results come when they are there, after what was asked later too",
+            [subscribe("a", TYPENAME), Step::Silence, Step::Settle, answered("a")],
+        ),
+    ]
+}

@@ -1,0 +1,99 @@
+//! Subscriptions: a `next` for each message, until either side ends it.
+
+use serde_json::json;
+
+use crate::{
+    documents::{IN_FRAGMENT, NEW_MESSAGE, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, WRITTEN_TWICE, typename},
+    expect::{completed, event, event_as, next},
+    scenario::{
+        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe, subscribe_with, together,
+    },
+};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [messages(), side_by_side(), ended_by_the_client()].concat()
+}
+
+fn messages() -> Vec<Scenario> {
+    let variables = json!({ "query": WITH_VARIABLES, "variables": { "room": "ROOM", "after": "HEAD" } });
+    let one = |name: &str, start: Step| ready(name, [start, publish("one"), hear([event("s", "one")]), Step::Silence]);
+    vec![
+        ready("a subscription says nothing before there is something", [subscribe("s", ROOM_1), Step::Silence]),
+        one("a message is heard once, with its cursor", subscribe("s", NEW_MESSAGE)),
+        one("a subscription may have variables", subscribe_with("s", variables)),
+        one("the root may stand in a fragment", subscribe("s", IN_FRAGMENT)),
+        one("a root that is written twice is one field", subscribe("s", WRITTEN_TWICE)),
+        ready(
+            "messages are heard in their order",
+            [
+                subscribe("s", NEW_MESSAGE),
+                publish("one"),
+                publish("two"),
+                publish("three"),
+                hear([event("s", "one"), event("s", "two"), event("s", "three")]),
+            ],
+        ),
+        ready(
+            "any text is heard as it was said",
+            [
+                subscribe("s", NEW_MESSAGE),
+                publish("\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more"),
+                hear([event("s", "\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more")]),
+            ],
+        ),
+    ]
+}
+
+fn side_by_side() -> Vec<Scenario> {
+    vec![
+        ready(
+            "each operation hears its own",
+            [
+                together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID), subscribe("c", NEW_MESSAGE)]),
+                publish("one"),
+                hear([event("a", "one"), event_as("b", "said", "one"), event("c", "one")]),
+                publish("two"),
+                hear([event("a", "two"), event_as("b", "said", "two"), event("c", "two")]),
+            ],
+        ),
+        ready(
+            "queries come in between",
+            [
+                together([subscribe("a", NEW_MESSAGE), subscribe("q", TYPENAME), subscribe("b", SAID)]),
+                publish("one"),
+                hear([next("q", typename()), completed("q"), event("a", "one"), event_as("b", "said", "one")]),
+                subscribe("q", TYPENAME),
+                hear([next("q", typename()), completed("q")]),
+                publish("two"),
+                hear([event("a", "two"), event_as("b", "said", "two")]),
+            ],
+        ),
+    ]
+}
+
+/// What was ended would be heard in the same moment as the witness `w`, so the witness's message and a fence prove that
+/// it is silent.
+fn ended_by_the_client() -> Vec<Scenario> {
+    let witnessed = |text: &'static str| [publish(text), hear([event("w", text)]), Step::Silence];
+    let both = || together([subscribe("w", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]);
+    vec![
+        ready("the client's complete is not answered", [subscribe("a", NEW_MESSAGE), complete("a"), Step::Silence]),
+        ready(
+            "nothing is heard after the client's complete",
+            [both(), publish("one"), hear([event("w", "one"), event("a", "one")]), complete("a"), Step::Silence]
+                .into_iter()
+                .chain(witnessed("two"))
+                .chain(witnessed("three")),
+        ),
+        ready(
+            "nothing is heard of what was completed while it was prepared",
+            [together([subscribe("a", NEW_MESSAGE), complete("a"), subscribe("w", NEW_MESSAGE)]), Step::Silence]
+                .into_iter()
+                .chain(witnessed("one")),
+        ),
+        ready_in_a_slow_world(
+            "a source that appears after the client's complete is given back",
+            [subscribe("a", NEW_MESSAGE), complete("a"), Step::Settle, publish("one"), Step::Silence],
+        ),
+    ]
+}

@@ -1,0 +1,160 @@
+//! Scenarios over sockets: against a server in this process, or against any address.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use clap::Parser;
+use switchboard::{
+    config::{CommandLine, ServeFlags},
+    protocol::SUBPROTOCOL,
+    server::{InUse, Server},
+};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::{
+    expect::Heard,
+    play::{Outcome, Target, is_close, play},
+    scenario::{Opening, Reason, Scenario},
+    socket::{Address, Socket, patiently},
+    stage::Stage,
+};
+
+/// The flags of a server on a free port, over this database.
+pub(crate) fn flags(database: &str, more: &[&str]) -> ServeFlags {
+    let own = ["switchboard", "--listen", "127.0.0.1:0", "--database", database];
+    CommandLine::try_parse_from(own.iter().chain(more)).expect("the flags of a scenario are good").serve
+}
+
+/// A server of this process, over a database that goes away with it.
+pub(crate) struct House {
+    server: Option<Server>,
+    stopping: Option<JoinHandle<()>>,
+    directory: PathBuf,
+    address: Address,
+}
+
+impl House {
+    pub(crate) async fn open(more: &[&str]) -> Self {
+        static HOUSES: AtomicUsize = AtomicUsize::new(0);
+        let number = HOUSES.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("switchboard-conformance-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("there is a directory for temporary files");
+        let database = format!("sqlite://{}", directory.join("rooms.db").display());
+        let server = Server::start(&flags(&database, more)).await.expect("a server starts");
+        let address = Address { host: server.address().to_string(), path: "/graphql".to_owned() };
+        Self { server: Some(server), stopping: None, directory, address }
+    }
+
+    /// Begins to stop, which ends when the sockets have closed.
+    fn stop(&mut self) {
+        let server = self.server.take().expect("a server is stopped once");
+        self.stopping = Some(tokio::spawn(server.stop()));
+    }
+
+    /// Stops, and accuses what was left behind by clients that are gone.
+    pub(crate) async fn close(mut self) -> Outcome {
+        if let Some(server) = &self.server {
+            let empty = async {
+                // A server notices a moment after its client that a connection is over.
+                while server.in_use() != InUse::default() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            patiently(empty).await.map_err(|_| format!("left behind: {:?}", server.in_use()))?;
+            self.stop();
+        }
+        let stopping = self.stopping.take().expect("it was told to stop");
+        patiently(stopping).await?.map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A scenario's socket on its stage.
+struct Seat<'a> {
+    socket: Socket,
+    stage: Stage,
+    address: Address,
+    house: Option<&'a mut House>,
+}
+
+impl<'a> Seat<'a> {
+    async fn take(address: &Address, house: Option<&'a mut House>, opening: &Opening) -> Result<Self, String> {
+        let stage = Stage::build(address).await?;
+        let socket = Socket::open(address, opening).await?;
+        Ok(Self { socket, stage, address: address.clone(), house })
+    }
+}
+
+impl Target for Seat<'_> {
+    async fn say(&mut self, texts: &[String]) -> Outcome {
+        let messages: Vec<Message> = texts.iter().map(|text| Message::text(self.stage.name(text))).collect();
+        self.socket.say(messages).await
+    }
+
+    async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.say([Message::binary(bytes.to_vec())]).await
+    }
+
+    async fn hear(&mut self) -> Result<Heard, String> {
+        self.socket.hear().await
+    }
+
+    async fn ended(&mut self) -> Outcome {
+        self.socket.ended().await
+    }
+
+    async fn publish(&mut self, text: &str) -> Outcome {
+        self.stage.publish(text).await
+    }
+
+    /// A socket that is opened now and says nothing is closed when the time has passed for it, and so for this one.
+    async fn init_time_passes(&mut self) -> Outcome {
+        let reason = Reason::Exactly("Connection initialisation timeout".to_owned());
+        self.another_is_closed(4408, &reason).await
+    }
+
+    async fn server_stops(&mut self) -> Outcome {
+        self.house.as_mut().expect("a scenario that stops its server has one").stop();
+        Ok(())
+    }
+
+    async fn another_is_closed(&mut self, code: u16, reason: &Reason) -> Outcome {
+        let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(SUBPROTOCOL) };
+        let mut another = Socket::open(&self.address, &opening).await?;
+        is_close(&another.hear().await?, code, reason)?;
+        another.ended().await
+    }
+
+    async fn client_leaves(&mut self) -> Outcome {
+        self.socket.close().await?;
+        is_close(&self.socket.hear().await?, 1000, &Reason::Exactly(String::new()))?;
+        self.socket.ended().await
+    }
+}
+
+/// Plays a scenario on a server that is there already.
+pub(crate) async fn play_at(address: &Address, scenario: &Scenario) -> Outcome {
+    let mut seat = Seat::take(address, None, &scenario.opening).await?;
+    play(scenario, &mut seat).await
+}
+
+/// Plays a scenario in this house, or in one of its own if it needs other flags.
+pub(crate) async fn play_in(house: &House, scenario: &Scenario) -> Outcome {
+    if scenario.flags.is_empty() {
+        return play_at(&house.address, scenario).await;
+    }
+    let mut own = House::open(scenario.flags).await;
+    let address = own.address.clone();
+    let mut seat = Seat::take(&address, Some(&mut own), &scenario.opening).await?;
+    let outcome = play(scenario, &mut seat).await;
+    drop(seat);
+    outcome.and(own.close().await)
+}

@@ -1,0 +1,136 @@
+//! A socket that is opened by hand: a library would refuse what some scenarios are about.
+
+use std::{fmt::Write, time::Duration};
+
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role, frame::coding::CloseCode},
+    },
+};
+
+use crate::{expect::Heard, play::Outcome, scenario::Opening};
+
+/// How long anything may take that must happen. It is never waited for to the end when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The example of RFC 6455, and what a server makes of it.
+const KEY: (&str, &str) = ("dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    /// `host:port`.
+    pub(crate) host: String,
+    pub(crate) path: String,
+}
+
+impl Address {
+    /// Reads `ws://host:port/path`.
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        let rest = url.strip_prefix("ws://").ok_or_else(|| format!("{url} does not begin with ws://"))?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, "graphql"));
+        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        Ok(Self { host, path: format!("/{path}") })
+    }
+}
+
+/// Waits for what must happen.
+pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| "nothing happened in time".to_owned())
+}
+
+/// One end of a WebSocket.
+pub(crate) struct Socket {
+    stream: WebSocketStream<TcpStream>,
+}
+
+impl Socket {
+    /// Opens a socket; the server must name the subprotocol that the opening says, or none.
+    pub(crate) async fn open(address: &Address, opening: &Opening) -> Result<Self, String> {
+        let (stream, head) = patiently(upgrade(address, opening))
+            .await?
+            .map_err(|error| format!("cannot open a socket at {}: {error}", address.host))?;
+        let spoken = header(&head, "sec-websocket-protocol");
+        if !head.starts_with("HTTP/1.1 101 ") || header(&head, "sec-websocket-accept") != Some(KEY.1) {
+            return Err(format!("no WebSocket: {head}"));
+        }
+        if spoken != opening.spoken {
+            return Err(format!("the server speaks {spoken:?} instead of {:?}", opening.spoken));
+        }
+        Ok(Self { stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await })
+    }
+
+    /// Sends in one go. A server that closes meanwhile may not take it all, which is seen by what it says.
+    pub(crate) async fn say(&mut self, messages: impl IntoIterator<Item = Message>) -> Outcome {
+        for message in messages {
+            let _ = patiently(self.stream.feed(message)).await?;
+        }
+        let _ = patiently(self.stream.flush()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn hear(&mut self) -> Result<Heard, String> {
+        loop {
+            match patiently(self.stream.next()).await? {
+                Some(Ok(Message::Text(text))) => {
+                    let message = serde_json::from_str(&text).map_err(|error| format!("{text} is no JSON: {error}"))?;
+                    return Ok(Heard::Message(message));
+                }
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return Ok(Heard::Close(frame.code.into(), frame.reason.as_str().to_owned()));
+                }
+                // Keep-alive of the WebSocket itself, which the library answers.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return Err(format!("the socket gave {other:?}")),
+            }
+        }
+    }
+
+    /// Reads to the end of the connection, where no message may be.
+    pub(crate) async fn ended(&mut self) -> Outcome {
+        match patiently(self.stream.next()).await? {
+            Some(Ok(message)) => Err(format!("heard {message:?} after the close")),
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn close(&mut self) -> Outcome {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.say([Message::Close(Some(frame))]).await
+    }
+}
+
+async fn upgrade(address: &Address, opening: &Opening) -> std::io::Result<(TcpStream, String)> {
+    let Address { host, path } = address;
+    let mut request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
+        KEY.0
+    );
+    if !opening.offers.is_empty() {
+        let _ = write!(request, "Sec-WebSocket-Protocol: {}\r\n", opening.offers.join(", "));
+    }
+    if let Some(authorization) = opening.authorization {
+        let _ = write!(request, "Authorization: {authorization}\r\n");
+    }
+    let mut stream = TcpStream::connect(host).await?;
+    stream.write_all(format!("{request}\r\n").as_bytes()).await?;
+    // Byte by byte, because what stands behind the head is for the WebSocket to read.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok((stream, String::from_utf8_lossy(&head).into_owned()))
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = head.lines().filter_map(|line| line.split_once(':'));
+    pairs.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
