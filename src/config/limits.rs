@@ -94,6 +94,12 @@ pub struct LimitFlags {
     /// Writes that wait; one more is refused (at least 1)
     #[arg(long, env = "SWITCHBOARD_APPEND_QUEUE_MAX", hide_env = true, default_value_t = HubLimits::default().append_queue_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub append_queue_max: usize,
+    /// Writes of one user that wait (at least 1)
+    #[arg(long, env = "SWITCHBOARD_APPEND_QUEUE_PER_USER_MAX", hide_env = true, default_value_t = HubLimits::default().append_queue_per_user_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub append_queue_per_user_max: usize,
+    /// Writes for one room that wait (at least 1)
+    #[arg(long, env = "SWITCHBOARD_APPEND_QUEUE_PER_ROOM_MAX", hide_env = true, default_value_t = HubLimits::default().append_queue_per_room_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub append_queue_per_room_max: usize,
     /// Writes in one transaction (at least 1)
     #[arg(long, env = "SWITCHBOARD_APPEND_BATCH_MAX", hide_env = true, default_value_t = HubLimits::default().append_batch_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub append_batch_max: usize,
@@ -193,6 +199,8 @@ impl LimitFlags {
     pub fn hub(&self) -> HubLimits {
         HubLimits {
             append_queue_max: self.append_queue_max,
+            append_queue_per_user_max: self.append_queue_per_user_max,
+            append_queue_per_room_max: self.append_queue_per_room_max,
             append_batch_max: self.append_batch_max,
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,

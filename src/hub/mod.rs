@@ -1,7 +1,8 @@
 //! The live rooms of this node: what was appended lately, and how far each log reaches.
 //!
-//! The hub alone holds the store's [`Append`](crate::store::Append). One task gathers commands while the last
-//! transaction is being synced, commits them together, announces what was committed and answers each.
+//! The hub alone holds the store's [`Append`]. One task gathers commands while the last
+//! transaction is being synced, commits them together, announces what was committed and answers each. What waits is
+//! bounded and taken in turns.
 //!
 //! - **H1** An event is visible only after its commit: only the store can make a `Committed`.
 //! - **H2** Reading never blocks appending: readers share locks for the time of a few clones.
@@ -12,6 +13,7 @@
 //! Proved by the tests beside the code and by `tests/it/delivery.rs`.
 
 mod bell;
+mod queue;
 mod room;
 mod tail;
 mod writer;
@@ -21,10 +23,11 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub use bell::{Bell, Listener};
+use queue::Queue;
 pub use room::LiveRoom;
 use writer::Pending;
 
@@ -38,6 +41,10 @@ use crate::{
 pub struct HubLimits {
     /// Commands that wait for the writer; one more is refused.
     pub append_queue_max: usize,
+    /// Commands of one user that wait.
+    pub append_queue_per_user_max: usize,
+    /// Commands for one room that wait.
+    pub append_queue_per_room_max: usize,
     /// Commands in one transaction.
     pub append_batch_max: usize,
     /// Events kept in memory per room that has readers.
@@ -48,7 +55,14 @@ pub struct HubLimits {
 
 impl Default for HubLimits {
     fn default() -> Self {
-        Self { append_queue_max: 4096, append_batch_max: 512, tail_events_max: 256, tail_bytes_max: 256 * 1024 }
+        Self {
+            append_queue_max: 4096,
+            append_queue_per_user_max: 512,
+            append_queue_per_room_max: 2048,
+            append_batch_max: 512,
+            tail_events_max: 256,
+            tail_bytes_max: 256 * 1024,
+        }
     }
 }
 
@@ -69,7 +83,7 @@ type LiveRooms = Mutex<HashMap<RoomId, Weak<LiveRoom>>>;
 pub struct Hub {
     log: Arc<dyn Log>,
     rooms: Arc<LiveRooms>,
-    queue: mpsc::Sender<Pending>,
+    queue: Arc<Queue>,
     limits: HubLimits,
 }
 
@@ -82,17 +96,16 @@ impl Hub {
         limits: HubLimits,
         tasks: &TaskTracker,
     ) -> Arc<Self> {
-        let (queue, pending) = mpsc::channel(limits.append_queue_max);
+        let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
-        tasks.spawn(writer::run(append, rooms.clone(), pending, clock, limits.append_batch_max));
+        tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
         Arc::new(Self { log, rooms, queue, limits })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
     pub async fn append(&self, command: Command) -> Result<Outcome, HubError> {
         let (answer, outcome) = oneshot::channel();
-        let pending = Pending { command, answer };
-        self.queue.try_send(pending).map_err(|_| HubError::Unavailable)?;
+        self.queue.push(Pending { command, answer })?;
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)
     }
 
@@ -116,5 +129,11 @@ impl Hub {
     /// How many rooms have a live entry.
     pub fn rooms_live(&self) -> usize {
         self.rooms.lock().expect("no panic under this lock").len()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }

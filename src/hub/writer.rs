@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::{LiveRoom, LiveRooms};
+use super::{LiveRoom, LiveRooms, queue::Queue};
 use crate::{
     domain::{Clock, RoomId, Seq},
     store::{Append, AppendError, Command, Outcome},
@@ -19,17 +19,14 @@ pub(super) struct Pending {
     pub(super) answer: oneshot::Sender<Result<Outcome, AppendError>>,
 }
 
-/// Gathers what waits, commits it as one batch, announces, answers; until every sender is gone. Nobody cancels this.
-pub(super) async fn run(
-    append: Arc<dyn Append>,
-    rooms: Arc<LiveRooms>,
-    mut queue: mpsc::Receiver<Pending>,
-    clock: Clock,
-    batch_max: usize,
-) {
-    let mut pending = Vec::new();
-    while queue.recv_many(&mut pending, batch_max).await > 0 {
-        let (batch, waiting): (Vec<_>, Vec<_>) = pending.drain(..).map(|p: Pending| (p.command, p.answer)).unzip();
+/// Gathers what waits, commits it as one batch, announces, answers; until the queue is closed. Nobody cancels this.
+pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: Arc<Queue>, clock: Clock) {
+    loop {
+        let pending = queue.take().await;
+        if pending.is_empty() {
+            return;
+        }
+        let (batch, waiting): (Vec<_>, Vec<_>) = pending.into_iter().map(|p| (p.command, p.answer)).unzip();
         let outcomes = append.commit(&batch, clock()).await;
         // Announce first: who reads the answer and then asks for the head finds the event there.
         announce(&rooms, &outcomes);

@@ -14,6 +14,22 @@ pub enum Command {
 }
 
 impl Command {
+    /// Who wants it.
+    pub fn viewer(&self) -> UserId {
+        match self {
+            Self::SendMessage(send) => send.viewer,
+            Self::CreateRoom(room) => room.viewer,
+        }
+    }
+
+    /// Which room it is about.
+    pub fn room(&self) -> &RoomId {
+        match self {
+            Self::SendMessage(send) => &send.room,
+            Self::CreateRoom(room) => &room.id,
+        }
+    }
+
     /// The message to send, if this sends one.
     pub(super) fn as_send(&self) -> Option<&SendMessage> {
         match self {

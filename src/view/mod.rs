@@ -1,6 +1,6 @@
 //! A room's log seen through one GraphQL document, encoded once for all its readers.
 //!
-//! A [`Plan`] is a document that many subscribers sent; its **lanes** are long-lived executions of it. A **view** is one
+//! A **plan** is a document that many subscribers sent; its **lanes** are long-lived executions of it. A **view** is one
 //! room seen through a plan: a ring of encoded [`Frame`]s and the head up to which they reach. A [`Reader`] is a cursor
 //! over a view. It takes frames from the ring; where the ring does not reach back, from **pages** at fixed boundaries.
 //! Nothing is pushed at a reader, so a slow one costs nobody anything.

@@ -1,0 +1,183 @@
+//! What waits for the writer: bounded in all, per user and per room, and taken in turns.
+//!
+//! A user who sends as fast as he can fills his own share and no more, and the next batch takes one command of every user
+//! before it takes a second one of his. Commands of one user keep their order.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Mutex,
+};
+
+use tokio::sync::Notify;
+
+use super::{HubError, HubLimits, writer::Pending};
+use crate::domain::{RoomId, UserId};
+
+/// The queue of the writer.
+pub(super) struct Queue {
+    limits: HubLimits,
+    lines: Mutex<Lines>,
+    /// Rings when something waits, or when nobody will bring anything any more.
+    something: Notify,
+}
+
+#[derive(Default)]
+struct Lines {
+    by_user: HashMap<UserId, VecDeque<Pending>>,
+    /// Whose turn it is. Everybody who has a line stands here once.
+    turns: VecDeque<UserId>,
+    by_room: HashMap<RoomId, usize>,
+    waiting: usize,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(limits: HubLimits) -> Self {
+        Self { limits, lines: Mutex::default(), something: Notify::new() }
+    }
+
+    /// Takes a command in, or refuses it: nothing piles up.
+    pub(super) fn push(&self, pending: Pending) -> Result<(), HubError> {
+        let (user, room) = (pending.command.viewer(), pending.command.room().clone());
+        let mut lines = self.lines.lock().expect("no panic under this lock");
+        let of_user = lines.by_user.get(&user).map_or(0, VecDeque::len);
+        let of_room = lines.by_room.get(&room).copied().unwrap_or(0);
+        let full = lines.waiting >= self.limits.append_queue_max
+            || of_user >= self.limits.append_queue_per_user_max
+            || of_room >= self.limits.append_queue_per_room_max;
+        if full || lines.closed {
+            return Err(HubError::Unavailable);
+        }
+        if of_user == 0 {
+            lines.turns.push_back(user);
+        }
+        lines.by_user.entry(user).or_default().push_back(pending);
+        *lines.by_room.entry(room).or_default() += 1;
+        lines.waiting += 1;
+        drop(lines);
+        self.something.notify_one();
+        Ok(())
+    }
+
+    /// Nothing more comes: what waits is still taken.
+    pub(super) fn close(&self) {
+        self.lines.lock().expect("no panic under this lock").closed = true;
+        self.something.notify_one();
+    }
+
+    /// The next batch, waiting for one; empty when there will be none.
+    pub(super) async fn take(&self) -> Vec<Pending> {
+        loop {
+            {
+                let mut lines = self.lines.lock().expect("no panic under this lock");
+                if lines.waiting > 0 || lines.closed {
+                    return lines.take(self.limits.append_batch_max);
+                }
+            }
+            self.something.notified().await;
+        }
+    }
+}
+
+impl Lines {
+    /// One of each user in turn, until the batch is full.
+    fn take(&mut self, batch_max: usize) -> Vec<Pending> {
+        let mut batch = Vec::with_capacity(self.waiting.min(batch_max));
+        while batch.len() < batch_max {
+            let Some(user) = self.turns.pop_front() else { break };
+            let Some(line) = self.by_user.get_mut(&user) else { continue };
+            batch.extend(line.pop_front());
+            if line.is_empty() {
+                self.by_user.remove(&user);
+            } else {
+                self.turns.push_back(user);
+            }
+        }
+        for pending in &batch {
+            let room = pending.command.room();
+            match self.by_room.get_mut(room) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => {
+                    self.by_room.remove(room);
+                }
+            }
+        }
+        self.waiting -= batch.len();
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        domain::{MessageId, MessageText},
+        store::{Command, SendMessage},
+    };
+
+    fn push(queue: &Queue, user: u128, room: &str, text: u32) -> bool {
+        let command = Command::SendMessage(SendMessage {
+            viewer: UserId::from_uuid(Uuid::from_u128(user)),
+            room: room.parse().unwrap(),
+            id: MessageId::from_uuid(Uuid::nil()),
+            text: MessageText::new(&format!("{user}/{text}")).unwrap(),
+            nonce: None,
+        });
+        queue.push(Pending { command, answer: oneshot::channel().0 }).is_ok()
+    }
+
+    async fn take(queue: &Queue) -> Vec<String> {
+        let text = |pending: Pending| match pending.command {
+            Command::SendMessage(send) => send.text.to_string(),
+            Command::CreateRoom(_) => unreachable!("only messages were sent"),
+        };
+        queue.take().await.into_iter().map(text).collect()
+    }
+
+    fn queue(in_all: usize, per_user: usize, per_room: usize, batch: usize) -> Queue {
+        Queue::new(HubLimits {
+            append_queue_max: in_all,
+            append_queue_per_user_max: per_user,
+            append_queue_per_room_max: per_room,
+            append_batch_max: batch,
+            ..HubLimits::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn users_take_turns_and_each_keeps_his_order() {
+        let queue = queue(99, 99, 99, 4);
+        for (user, text) in [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (3, 1), (3, 2)] {
+            assert!(push(&queue, user, "a", text));
+        }
+        assert_eq!(take(&queue).await, ["1/1", "2/1", "3/1", "1/2"]);
+        assert_eq!(take(&queue).await, ["3/2", "1/3", "1/4"]);
+    }
+
+    #[tokio::test]
+    async fn every_bound_refuses_and_frees_again() {
+        for (queue, refused) in
+            [(queue(2, 9, 9, 9), (3, "c")), (queue(9, 1, 9, 9), (1, "c")), (queue(9, 9, 1, 9), (3, "a"))]
+        {
+            assert!(push(&queue, 1, "a", 1) && push(&queue, 2, "b", 1));
+            assert!(!push(&queue, refused.0, refused.1, 2));
+            take(&queue).await;
+            assert!(push(&queue, refused.0, refused.1, 2));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_taken_after_the_close_and_then_nothing() {
+        let queue = queue(9, 9, 9, 1);
+        assert!(push(&queue, 1, "a", 1) && push(&queue, 1, "a", 2));
+        queue.close();
+        assert!(!push(&queue, 1, "a", 3));
+        assert_eq!(
+            (take(&queue).await, take(&queue).await, take(&queue).await.len()),
+            (vec!["1/1".into()], vec!["1/2".into()], 0)
+        );
+    }
+}
