@@ -115,6 +115,15 @@ pub struct LimitFlags {
     /// Bytes of frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_bytes_max, value_name = "N")]
     pub ring_bytes_max: usize,
+    /// Bytes of frames kept in memory for all views together
+    #[arg(long, env = "SWITCHBOARD_FRAMES_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().frames_bytes_max, value_name = "N")]
+    pub frames_bytes_max: usize,
+    /// Bytes of memory for all different documents that are subscribed to
+    #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_max, value_name = "N")]
+    pub plans_bytes_max: usize,
+    /// Subscriptions of one viewer, on all connections together
+    #[arg(long, env = "SWITCHBOARD_SUBSCRIPTIONS_PER_VIEWER_MAX", hide_env = true, default_value_t = ViewLimits::default().subscriptions_per_viewer_max, value_name = "N")]
+    pub subscriptions_per_viewer_max: usize,
     /// Bytes of frames kept in memory for readers that catch up
     #[arg(long, env = "SWITCHBOARD_PAGES_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_bytes_max, value_name = "N")]
     pub pages_bytes_max: u64,
@@ -212,6 +221,9 @@ impl LimitFlags {
         ViewLimits {
             ring_frames_max: self.ring_frames_max,
             ring_bytes_max: self.ring_bytes_max,
+            frames_bytes_max: self.frames_bytes_max,
+            plans_bytes_max: self.plans_bytes_max,
+            subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
             pages_making_max: self.pages_making_max,
             execution_timeout: self.execution_timeout.0,

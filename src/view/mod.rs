@@ -7,7 +7,8 @@
 //!
 //! - **V1** N readers with the same document and variables cost one execution and one encoding per event.
 //! - **V2** A shared execution has no viewer.
-//! - **V3** Memory is bounded, per view and for all pages; dropped frames are made again from the log.
+//! - **V3** Memory is bounded, per view, for all views, plans and pages, and per viewer; dropped frames are made again
+//!   from the log.
 //! - **V4** A storm of readers at one old position runs the document once per event: pages are single-flight.
 //! - **V7** An execution that failed for a passing cause is no frame. It is tried again with backoff; then the readers
 //!   end with [`ReadError`], and their sockets close with 1013.
@@ -16,6 +17,7 @@
 //!
 //! Proved by the tests in `tests/it/delivery.rs`.
 
+mod budget;
 mod frame;
 mod lane;
 mod page;
@@ -39,12 +41,19 @@ use tokio_util::task::TaskTracker;
 pub use frame::Frame;
 pub use reader::{ReadError, Reader};
 
-use self::{page::Pages, plan::Plan};
+use self::{
+    budget::{Budget, Seat, Seats},
+    page::Pages,
+    plan::Plan,
+};
 use crate::{
     domain::Who,
     hub::Hub,
     schema::{ApiError, Code, PlanDocument, Prepared, Schema},
 };
+
+/// About what the executions of one plan hold.
+const LANES_BYTES: usize = 24 * 1024;
 
 /// What views may hold and how long they may try.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +62,12 @@ pub struct ViewLimits {
     pub ring_frames_max: usize,
     /// Bytes of frames kept per view.
     pub ring_bytes_max: usize,
+    /// Bytes of frames kept in all views together. 0 is no limit.
+    pub frames_bytes_max: usize,
+    /// About how many bytes all plans together may hold: documents, and lanes that run them. 0 is no limit.
+    pub plans_bytes_max: usize,
+    /// Subscriptions of one viewer, on all connections together. 0 is no limit.
+    pub subscriptions_per_viewer_max: usize,
     /// Bytes of frames kept in all pages of all views.
     pub pages_bytes_max: u64,
     /// Pages that are made at the same time.
@@ -70,6 +85,9 @@ impl Default for ViewLimits {
         Self {
             ring_frames_max: 256,
             ring_bytes_max: 256 * 1024,
+            frames_bytes_max: 512 * 1024 * 1024,
+            plans_bytes_max: 512 * 1024 * 1024,
+            subscriptions_per_viewer_max: 1_000,
             pages_bytes_max: 64 * 1024 * 1024,
             pages_making_max: 2,
             execution_timeout: Duration::from_secs(10),
@@ -94,6 +112,9 @@ pub struct Views {
     limits: ViewLimits,
     plans: Arc<Mutex<HashMap<String, Weak<Plan>>>>,
     pages: Arc<Pages>,
+    frames: Arc<Budget>,
+    plan_bytes: Arc<Budget>,
+    seats: Arc<Seats>,
     tasks: TaskTracker,
     plan_id_next: AtomicU64,
 }
@@ -102,7 +123,18 @@ impl Views {
     /// No views yet.
     pub fn new(schema: Schema, hub: Arc<Hub>, limits: ViewLimits, tasks: TaskTracker) -> Self {
         let pages = Arc::new(Pages::new(limits));
-        Self { schema, hub, limits, plans: Arc::default(), pages, tasks, plan_id_next: AtomicU64::new(0) }
+        Self {
+            schema,
+            hub,
+            limits,
+            plans: Arc::default(),
+            pages,
+            frames: Budget::new(limits.frames_bytes_max),
+            plan_bytes: Budget::new(limits.plans_bytes_max),
+            seats: Arc::default(),
+            tasks,
+            plan_id_next: AtomicU64::new(0),
+        }
     }
 
     /// A reader of what a subscription asks for, if whoever asks may read it.
@@ -110,21 +142,36 @@ impl Views {
         let document = PlanDocument::new(&prepared);
         let want = self.schema.open(prepared, who).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
+        let seat = self.seat(who).map_err(refuse)?;
         let room = self.hub.enter(&want.room).await.map_err(|error| refuse(error.into()))?;
         let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-        Ok(Reader::new(self.plan(document).view(room), want.after))
+        let plan = self.plan(document).map_err(refuse)?;
+        Ok(Reader::new(plan.view(room), want.after, seat))
     }
 
-    fn plan(&self, document: PlanDocument) -> Arc<Plan> {
+    fn seat(&self, who: Who) -> Result<Option<Seat>, ApiError> {
+        let Who::Viewer(viewer) = who else { return Ok(None) };
+        let most = self.limits.subscriptions_per_viewer_max;
+        let full =
+            || ApiError::new(Code::TooComplex, format!("You have {most} subscriptions already, which is the most."));
+        self.seats.take(viewer.user, most).map(Some).ok_or_else(full)
+    }
+
+    fn plan(&self, document: PlanDocument) -> Result<Arc<Plan>, ApiError> {
         let mut plans = self.plans.lock().expect("no panic under this lock");
         if let Some(plan) = plans.get(&document.key).and_then(Weak::upgrade) {
-            return plan;
+            return Ok(plan);
+        }
+        let mut share = self.plan_bytes.share();
+        share.take(document.bytes() + LANES_BYTES);
+        if share.is_overdrawn() {
+            return Err(ApiError::new(Code::Unavailable, "The server runs too many different documents; try again."));
         }
         let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
         let key = document.key.clone();
-        let plan = Plan::new(id, &self.schema, document, self, Arc::downgrade(&self.plans));
+        let plan = Plan::new(id, &self.schema, document, share, self, Arc::downgrade(&self.plans));
         plans.insert(key, Arc::downgrade(&plan));
-        plan
+        Ok(plan)
     }
 
     /// How many plans are in use.

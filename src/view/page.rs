@@ -52,20 +52,28 @@ impl Pages {
 
 /// The page that holds what comes after a cursor. Made once, however many ask for it at the same time (V4).
 pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, FeedError> {
-    let pages = view.plan.pages.clone();
     let number = cursor.0 / PAGE_EVENTS;
     let key = PageKey { plan: view.plan.id(), room: view.room.id().clone(), number };
-    if let Some(short) = pages.cache.get(&key).await.filter(|page| page.upto <= cursor) {
-        // Made when the head stood inside it. Whoever else sees that asks for the same new one.
-        pages.cache.invalidate(&key).await;
-        drop(short);
+    let known = view.plan.pages.cache.get(&key).await;
+    if let Some(page) = known.filter(|page| page.upto > cursor) {
+        return Ok(page);
     }
-    let made = pages.cache.try_get_with(key, async {
-        // In a task of its own: a reader that goes away must not stop what others wait for (V8).
-        let task = view.plan.tasks.spawn(make(view.clone(), number));
-        task.await.unwrap_or_else(|_| Err(FeedError("making a page was stopped".to_owned())))
-    });
-    made.await.map_err(|error| FeedError::clone(&error))
+    // In a task of its own: others wait for the same page, and a reader that goes away, or whose client reads nothing
+    // for a while, must not stop it (V8).
+    let tasks = view.plan.tasks.clone();
+    let fetched = tasks.spawn(fetch(view, key, cursor)).await;
+    fetched.unwrap_or_else(|_| Err(FeedError("making a page was stopped".to_owned())))
+}
+
+async fn fetch(view: Arc<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Page>, FeedError> {
+    let cache = &view.plan.pages.cache;
+    if cache.get(&key).await.is_some_and(|page| page.upto <= cursor) {
+        // Made when the head stood inside it. Whoever else sees that asks for the same new one.
+        cache.invalidate(&key).await;
+    }
+    let number = key.number;
+    let made = cache.try_get_with(key, make(view.clone(), number)).await;
+    made.map_err(|error| FeedError::clone(&error))
 }
 
 async fn make(view: Arc<RoomView>, number: u64) -> Result<Arc<Page>, FeedError> {

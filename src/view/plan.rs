@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::{ViewLimits, Views, lane::Lane, page::Pages, room_view::RoomView};
+use super::{
+    ViewLimits, Views,
+    budget::{Budget, Share},
+    lane::Lane,
+    page::Pages,
+    room_view::RoomView,
+};
 use crate::{
     domain::RoomId,
     hub::LiveRoom,
@@ -21,6 +27,10 @@ pub(super) struct Plan {
     /// What happened before goes through here, so that it never delays what happens now.
     pub(super) catch_up: Lane,
     pub(super) pages: Arc<Pages>,
+    /// What all rings together may hold.
+    pub(super) frames: Arc<Budget>,
+    /// What this plan takes of what all plans may hold.
+    _share: Share,
     pub(super) limits: ViewLimits,
     views: Mutex<HashMap<RoomId, Weak<RoomView>>>,
     siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
@@ -32,6 +42,7 @@ impl Plan {
         id: u64,
         schema: &Schema,
         document: PlanDocument,
+        share: Share,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
@@ -43,6 +54,8 @@ impl Plan {
             live: lane(),
             catch_up: lane(),
             pages: views.pages.clone(),
+            frames: views.frames.clone(),
+            _share: share,
             limits: views.limits,
             views: Mutex::default(),
             siblings,

@@ -9,6 +9,7 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::{
     Frame,
+    budget::Seat,
     page::{Page, page},
     ring::take_within,
     room_view::RoomView,
@@ -27,6 +28,7 @@ pub struct Reader {
     /// Everything up to here was taken.
     cursor: Seq,
     behind: Behind,
+    _seat: Option<Seat>,
 }
 
 /// What a reader does while the ring does not reach back to its cursor.
@@ -40,8 +42,8 @@ enum Behind {
 }
 
 impl Reader {
-    pub(super) fn new(view: Arc<RoomView>, after: Seq) -> Self {
-        Self { listener: view.listen(), view, cursor: after, behind: Behind::No }
+    pub(super) fn new(view: Arc<RoomView>, after: Seq, seat: Option<Seat>) -> Self {
+        Self { listener: view.listen(), view, cursor: after, behind: Behind::No, _seat: seat }
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is

@@ -2,22 +2,22 @@
 
 use std::collections::VecDeque;
 
-use super::Frame;
+use super::{Frame, budget::Share};
 use crate::domain::Seq;
 
-/// All frames after `floor` up to `head`, bounded in frames and bytes (V3).
+/// All frames after `floor` up to `head`, bounded in frames and bytes, and by what all rings hold together (V3).
 #[derive(Debug)]
 pub(super) struct Ring {
     frames: VecDeque<Frame>,
-    bytes: usize,
+    share: Share,
     floor: Seq,
     head: Seq,
 }
 
 impl Ring {
     /// An empty ring of a view that begins after an event.
-    pub(super) fn new(after: Seq) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, floor: after, head: after }
+    pub(super) fn new(after: Seq, share: Share) -> Self {
+        Self { frames: VecDeque::new(), share, floor: after, head: after }
     }
 
     /// Whether a reader that has seen `cursor` finds everything after it here.
@@ -32,13 +32,16 @@ impl Ring {
 
     /// Adds the frames of the events up to `head`, and gives up the oldest beyond the bounds.
     pub(super) fn push(&mut self, frames: Vec<Frame>, head: Seq, frames_max: usize, bytes_max: usize) {
-        self.bytes += frames.iter().map(Frame::bytes).sum::<usize>();
+        self.share.take(frames.iter().map(Frame::bytes).sum());
         self.frames.extend(frames);
         self.head = head;
-        while self.frames.len() > frames_max || self.bytes > bytes_max {
+        while self.frames.len() > frames_max || self.share.bytes() > bytes_max || self.share.is_overdrawn() {
             let Some(oldest) = self.frames.pop_front() else { break };
-            self.bytes -= oldest.bytes();
+            self.share.give_back(oldest.bytes());
             self.floor = oldest.seq;
+        }
+        if self.frames.capacity() > 2 * frames_max.max(8) {
+            self.frames.shrink_to(frames_max);
         }
     }
 
@@ -71,6 +74,11 @@ pub(super) fn take_within<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::budget::Budget;
+
+    fn ring(after: u64) -> Ring {
+        Ring::new(Seq(after), Budget::new(0).share())
+    }
 
     fn frames(seqs: std::ops::RangeInclusive<u64>) -> Vec<Frame> {
         seqs.map(|seq| Frame { seq: Seq(seq), payload: "0123456789".into() }).collect()
@@ -84,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_reader_takes_what_is_after_its_cursor() {
-        let mut ring = Ring::new(Seq(10));
+        let mut ring = ring(10);
         ring.push(frames(11..=15), Seq(15), 9, usize::MAX);
         assert_eq!(take(&ring, 10, 999), (vec![11, 12, 13, 14, 15], 15));
         assert_eq!(take(&ring, 13, 999), (vec![14, 15], 15));
@@ -96,7 +104,7 @@ mod tests {
 
     #[test]
     fn v3_a_ring_is_bounded_and_knows_what_it_gave_up() {
-        let mut ring = Ring::new(Seq(0));
+        let mut ring = ring(0);
         ring.push(frames(1..=10), Seq(10), 3, usize::MAX);
         assert!(ring.reaches_back_to(Seq(7)) && !ring.reaches_back_to(Seq(6)));
         assert_eq!(take(&ring, 7, 999).0, [8, 9, 10]);
@@ -108,5 +116,18 @@ mod tests {
             ring.reaches_back_to(Seq(12)) && !ring.reaches_back_to(Seq(11)),
             "nothing fits: all is read from pages"
         );
+    }
+
+    #[test]
+    fn v3_rings_share_one_budget() {
+        let budget = Budget::new(frames(1..=1)[0].bytes() * 3);
+        let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), budget.share()));
+        first.push(frames(1..=2), Seq(2), 99, usize::MAX);
+        second.push(frames(1..=2), Seq(2), 99, usize::MAX);
+        assert!(first.reaches_back_to(Seq(0)), "who came first keeps what it has");
+        assert!(second.reaches_back_to(Seq(1)) && !second.reaches_back_to(Seq(0)));
+        drop(first);
+        second.push(frames(3..=4), Seq(4), 99, usize::MAX);
+        assert!(second.reaches_back_to(Seq(1)));
     }
 }

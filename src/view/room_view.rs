@@ -37,7 +37,11 @@ impl RoomView {
         let head = room.head();
         let bell = Arc::new(Bell::default());
         bell.ring(head);
-        let state = Arc::new(State { bell, ring: RwLock::new(Ring::new(head)), failed: AtomicBool::new(false) });
+        let state = Arc::new(State {
+            bell,
+            ring: RwLock::new(Ring::new(head, plan.frames.share())),
+            failed: AtomicBool::new(false),
+        });
         // The pump holds neither the view nor the readers: when they go it is stopped. What a lane was fed it finishes.
         let pump = plan.tasks.spawn(pump(plan.clone(), room.clone(), state.clone())).abort_handle();
         Arc::new(Self { plan, room, state, pump })

@@ -26,6 +26,11 @@ pub struct PlanDocument {
 }
 
 impl PlanDocument {
+    /// About how many bytes of memory this document holds, for bounds.
+    pub fn bytes(&self) -> usize {
+        self.key.len() * super::PARSED_BYTES_PER_BYTE
+    }
+
     /// The plan of a prepared subscription. Root arguments are no part of it: `roomId` and `after` are the reader's.
     pub fn new(prepared: &Prepared) -> Self {
         let operation = prepared.operation();

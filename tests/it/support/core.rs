@@ -64,9 +64,9 @@ impl Core {
         Self { hub, schema, views, ann, _folder: folder }
     }
 
-    /// Appends messages to room-1 that say their number.
+    /// Appends messages to room-1 that say their number, all at once: they are one batch, in this order.
     pub(crate) async fn send(&self, numbers: std::ops::RangeInclusive<u64>) {
-        for number in numbers {
+        let sends = numbers.map(|number| {
             let command = SendMessage {
                 viewer: self.ann.user,
                 room: "room-1".parse().unwrap(),
@@ -74,8 +74,10 @@ impl Core {
                 text: switchboard::domain::MessageText::new(&number.to_string()).unwrap(),
                 nonce: None,
             };
-            let outcome = self.hub.append(Command::SendMessage(command)).await.unwrap();
-            assert!(matches!(outcome, Outcome::Sent(..)), "{outcome:?}");
+            self.hub.append(Command::SendMessage(command))
+        });
+        for outcome in futures::future::join_all(sends).await {
+            assert!(matches!(outcome, Ok(Outcome::Sent(..))), "{outcome:?}");
         }
     }
 

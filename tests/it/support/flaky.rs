@@ -11,10 +11,11 @@ use switchboard::{
     store::{Log, StoreError, Window},
 };
 
-/// Passes everything on, but fails so many of the next reads, and counts reads of events.
+/// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
 pub(crate) struct FlakyLog {
     inner: Arc<dyn Log>,
     failures: Arc<AtomicU32>,
+    panics: Arc<AtomicU32>,
     reads: Arc<AtomicU32>,
 }
 
@@ -22,16 +23,22 @@ pub(crate) struct FlakyLog {
 #[derive(Clone, Default)]
 pub(crate) struct Knobs {
     failures: Arc<AtomicU32>,
+    panics: Arc<AtomicU32>,
     reads: Arc<AtomicU32>,
 }
 
 impl Knobs {
     pub(crate) fn log(&self, inner: Arc<dyn Log>) -> Arc<dyn Log> {
-        Arc::new(FlakyLog { inner, failures: self.failures.clone(), reads: self.reads.clone() })
+        let Self { failures, panics, reads } = self.clone();
+        Arc::new(FlakyLog { inner, failures, panics, reads })
     }
 
     pub(crate) fn fail(&self, times: u32) {
         self.failures.store(times, Ordering::SeqCst);
+    }
+
+    pub(crate) fn panic(&self, times: u32) {
+        self.panics.store(times, Ordering::SeqCst);
     }
 
     pub(crate) fn failures_left(&self) -> u32 {
@@ -46,6 +53,8 @@ impl Knobs {
 impl FlakyLog {
     fn attempt(&self) -> Result<(), StoreError> {
         let one_less = |left: u32| left.checked_sub(1);
+        let panics = self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
+        assert!(!panics, "the test wants a panic");
         match self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
             Ok(_) => Err(StoreError::Busy(sqlx::Error::PoolTimedOut)),
             Err(_) => Ok(()),

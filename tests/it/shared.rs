@@ -1,0 +1,120 @@
+//! What a shared execution must bear: no viewer, and resolvers that panic.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{BaseType, FieldDefinition, Type, TypeKind, TypeSystemDefinition},
+};
+use switchboard::{hub::HubLimits, view::ViewLimits};
+
+use crate::support::{
+    core::{Core, seqs, take},
+    flaky::Knobs,
+};
+
+/// The fields of each object and interface of the schema.
+fn fields() -> HashMap<String, Vec<FieldDefinition>> {
+    let definitions = parse_schema(switchboard::schema::sdl()).unwrap().definitions.into_iter();
+    let named = definitions.filter_map(|definition| {
+        let TypeSystemDefinition::Type(definition) = definition else { return None };
+        let fields = match definition.node.kind {
+            TypeKind::Object(object) => object.fields,
+            TypeKind::Interface(interface) => interface.fields,
+            _ => return None,
+        };
+        Some((definition.node.name.node.to_string(), fields.into_iter().map(|field| field.node).collect()))
+    });
+    named.collect()
+}
+
+fn name_of(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name,
+        BaseType::List(item) => name_of(item),
+    }
+}
+
+/// A selection for each way to each field below a type, as deep as the bounds allow, none through a type twice.
+fn selections(of: &str, fields: &HashMap<String, Vec<FieldDefinition>>, above: &mut Vec<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for field in &fields[of] {
+        let (name, below) = (field.name.node.as_str(), name_of(&field.ty.node));
+        if name.starts_with("viewer") {
+            continue;
+        }
+        if !fields.contains_key(below) {
+            found.push(name.to_owned());
+        } else if !above.iter().any(|known| known == below) {
+            above.push(below.to_owned());
+            let inner = selections(below, fields, above);
+            above.pop();
+            found.extend(inner.into_iter().map(|inner| format!("{name} {{ {inner} }}")));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn v2_every_field_can_be_asked_for_without_a_viewer() {
+    let core = Core::start().await;
+    let (fields, mut above) = (fields(), vec!["Message".to_owned()]);
+    let selections = selections("Message", &fields, &mut above);
+    assert!(selections.len() > 12, "the walk found {selections:?}");
+    let mut readers = Vec::new();
+    for selection in &selections {
+        readers.push(core.reader(selection, None).await);
+    }
+    core.send(1..=1).await;
+    for (selection, reader) in selections.iter().zip(&mut readers) {
+        let frames = take(reader, 1).await;
+        assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
+    }
+}
+
+#[tokio::test]
+async fn v7_a_panic_costs_one_execution_and_no_frame() {
+    let knobs = Knobs::default();
+    let between = {
+        let knobs = knobs.clone();
+        move |log| knobs.log(log)
+    };
+    let core = Core::with(ViewLimits::default(), HubLimits::default(), between).await;
+    let mut room = core.reader("text room { name }", None).await;
+    let mut plain = core.reader("text", None).await;
+    core.send(1..=1).await;
+    take(&mut room, 1).await;
+    knobs.panic(2);
+    core.send(2..=5).await;
+    assert_eq!(seqs(&take(&mut plain, 5).await), [1, 2, 3, 4, 5], "other documents notice nothing");
+    assert_eq!(seqs(&take(&mut room, 4).await), [2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
+    use switchboard::domain::Who;
+    let limits = ViewLimits { subscriptions_per_viewer_max: 2, plans_bytes_max: 60_000, ..ViewLimits::default() };
+    let core = Core::with(limits, HubLimits::default(), |log| log).await;
+    let subscribe = async |selection: &str, who: Who| {
+        let query = format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}");
+        let request = switchboard::schema::Request { query, ..Default::default() };
+        let prepared = core.schema.prepare(request).unwrap();
+        core.views.subscribe(prepared, who).await.map_err(|errors| {
+            errors[0].extensions.as_ref().and_then(|extensions| extensions.get("code")).unwrap().to_string()
+        })
+    };
+    let ann = Who::Viewer(core.ann);
+    let (first, second) = (subscribe("id", ann).await.unwrap(), subscribe("id", ann).await.unwrap());
+    assert_eq!(subscribe("id", ann).await.err().as_deref(), Some("\"TOO_COMPLEX\""));
+    subscribe("id", Who::Nobody).await.unwrap();
+    drop(first);
+    let third = subscribe("text", ann).await.unwrap();
+    // A third document does not fit; one that is known does.
+    assert_eq!(subscribe("cursor", Who::Nobody).await.err().as_deref(), Some("\"UNAVAILABLE\""));
+    subscribe("text", Who::Nobody).await.unwrap();
+    drop((second, third));
+    while core.views.plans_live() > 0 {
+        tokio::task::yield_now().await;
+    }
+    subscribe("cursor", ann).await.unwrap();
+}
