@@ -3,12 +3,21 @@
 //! Like a watch channel, but made for thousands of listeners that are polled by hand: a listener registers its task's
 //! waker once and keeps its place, so waiting again costs one atomic load and no lock.
 
+#[cfg(not(test))]
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
+};
+
+// In the tests below a scheduler of their own decides at each of these who goes on.
+#[cfg(test)]
+use shuttle::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
 use crate::domain::Seq;
@@ -114,15 +123,19 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::AtomicUsize,
-        task::{Wake, Waker},
-    };
+    use std::task::Wake;
+
+    use shuttle::{future::block_on, thread};
 
     use super::*;
 
+    /// Runs under many schedules, each from a seed that a failure names.
+    fn under_all_schedules(test: impl Fn() + Send + Sync + 'static) {
+        shuttle::check_random(test, 2_000);
+    }
+
     #[derive(Default)]
-    struct Count(AtomicUsize);
+    struct Count(AtomicU64);
 
     impl Wake for Count {
         fn wake(self: Arc<Self>) {
@@ -132,47 +145,82 @@ mod tests {
 
     #[test]
     fn h5_heads_only_grow_and_wake_once_per_growth() {
-        let (bell, count) = (Arc::new(Bell::default()), Arc::new(Count::default()));
-        let waker = Waker::from(count.clone());
-        let cx = Context::from_waker(&waker);
-        let mut listener = bell.listen();
-        assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending);
-        assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending);
-        bell.ring(Seq(5));
-        bell.ring(Seq(3));
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
-        assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Ready(Seq(5)));
-        assert_eq!(listener.poll_past(Seq(5), &cx), Poll::Pending);
-        bell.ring(Seq(6));
-        assert_eq!(count.0.load(Ordering::SeqCst), 2);
+        under_all_schedules(|| {
+            let (bell, count) = (Arc::new(Bell::default()), Arc::new(Count::default()));
+            let waker = Waker::from(count.clone());
+            let cx = Context::from_waker(&waker);
+            let mut listener = bell.listen();
+            assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending);
+            assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending);
+            bell.ring(Seq(5));
+            bell.ring(Seq(3));
+            assert_eq!(count.0.load(Ordering::SeqCst), 1);
+            assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Ready(Seq(5)));
+            assert_eq!(listener.poll_past(Seq(5), &cx), Poll::Pending);
+            bell.ring(Seq(6));
+            assert_eq!(count.0.load(Ordering::SeqCst), 2);
+        });
     }
 
     #[test]
     fn a_dropped_listener_leaves_no_trace() {
-        let bell = Arc::new(Bell::default());
-        let cx = Context::from_waker(Waker::noop());
-        let mut listeners: Vec<_> = (0..100).map(|_| bell.listen()).collect();
-        listeners.iter_mut().for_each(|listener| assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending));
-        listeners.truncate(1);
-        let mut again = bell.listen();
-        assert_eq!(again.poll_past(Seq(0), &cx), Poll::Pending);
-        assert_eq!(bell.listeners.lock().unwrap().wakers.len(), 100, "places are used again");
-        drop((listeners, again));
-        assert_eq!(bell.listeners.lock().unwrap().wakers.capacity(), 0);
+        under_all_schedules(|| {
+            let bell = Arc::new(Bell::default());
+            let cx = Context::from_waker(Waker::noop());
+            let mut listeners: Vec<_> = (0..10).map(|_| bell.listen()).collect();
+            listeners.iter_mut().for_each(|listener| assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending));
+            listeners.truncate(1);
+            let mut again = bell.listen();
+            assert_eq!(again.poll_past(Seq(0), &cx), Poll::Pending);
+            assert_eq!(bell.listeners.lock().unwrap().wakers.len(), 10, "places are used again");
+            drop((listeners, again));
+            assert_eq!(bell.listeners.lock().unwrap().wakers.capacity(), 0);
+        });
     }
 
-    #[tokio::test]
-    async fn no_ring_is_missed_between_looking_and_registering() {
-        let bell = Arc::new(Bell::default());
-        let ringer = std::thread::spawn({
-            let bell = bell.clone();
-            move || (1..=10_000).for_each(|seq| bell.ring(Seq(seq)))
+    #[test]
+    fn h5_no_ring_is_missed_between_looking_and_registering() {
+        under_all_schedules(|| {
+            let bell = Arc::new(Bell::default());
+            let listeners: Vec<_> = (0..2)
+                .map(|_| {
+                    let mut listener = bell.listen();
+                    thread::spawn(move || {
+                        let mut seen = Seq::START;
+                        // A ring that was missed leaves this waiting for ever, which the scheduler reports.
+                        while seen < Seq(3) {
+                            let head = block_on(listener.past(seen));
+                            assert!(head > seen);
+                            seen = head;
+                        }
+                    })
+                })
+                .collect();
+            let ringers = [[1, 3], [2, 1]].map(|heads| {
+                let bell = bell.clone();
+                thread::spawn(move || heads.into_iter().for_each(|head| bell.ring(Seq(head))))
+            });
+            listeners.into_iter().chain(ringers).for_each(|thread| thread.join().unwrap());
         });
-        let mut listener = bell.listen();
-        let mut seen = Seq::START;
-        while seen < Seq(10_000) {
-            seen = listener.past(seen).await;
-        }
-        ringer.join().unwrap();
+    }
+
+    #[test]
+    fn h5_listeners_that_come_and_go_do_not_disturb_one_that_stays() {
+        under_all_schedules(|| {
+            let bell = Arc::new(Bell::default());
+            let mut steady = bell.listen();
+            let steady = thread::spawn(move || block_on(steady.past(Seq(0))));
+            let fleeting = thread::spawn({
+                let bell = bell.clone();
+                move || {
+                    for _ in 0..3 {
+                        let _ = bell.listen().poll_past(Seq(9), &Context::from_waker(Waker::noop()));
+                    }
+                }
+            });
+            bell.ring(Seq(1));
+            assert_eq!(steady.join().unwrap(), Seq(1));
+            fleeting.join().unwrap();
+        });
     }
 }
