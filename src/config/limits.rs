@@ -130,6 +130,9 @@ pub struct LimitFlags {
     /// Pages that are made at the same time for readers that catch up (at least 1)
     #[arg(long, env = "SWITCHBOARD_PAGES_MAKING_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_making_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub pages_making_max: usize,
+    /// Time that new frames wait for the readers of the last ones to have had their turn
+    #[arg(long, env = "SWITCHBOARD_ROUND_WAIT", hide_env = true, default_value_t = Span(ViewLimits::default().round_wait), value_name = "TIME")]
+    pub round_wait: Span,
     /// Time for one execution of a subscription's document
     #[arg(long, env = "SWITCHBOARD_EXECUTION_TIMEOUT", hide_env = true, default_value_t = Span(ViewLimits::default().execution_timeout), value_name = "TIME")]
     pub execution_timeout: Span,
@@ -226,6 +229,7 @@ impl LimitFlags {
             subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
             pages_making_max: self.pages_making_max,
+            round_wait: self.round_wait.0,
             execution_timeout: self.execution_timeout.0,
             retry_first: self.retry_first.0,
             tries_max: self.tries_max,

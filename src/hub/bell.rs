@@ -1,12 +1,13 @@
 //! A number that only grows, and the tasks that wait for it to grow.
 //!
-//! Like a watch channel, but made for thousands of listeners that are polled by hand: a listener registers its task's
-//! waker once and keeps its place, so waiting again costs one atomic load and no lock.
+//! Like a watch channel, but made for thousands of listeners that are polled by hand. A listener leaves its task's waker
+//! once and keeps its place, so waiting again takes no lock. And whoever rings can wait until those that were woken have
+//! looked: what comes meanwhile is then one more ring for each of them instead of many.
 
 #[cfg(not(test))]
 use std::sync::{
     Mutex,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 use std::{
     sync::Arc,
@@ -17,50 +18,99 @@ use std::{
 #[cfg(test)]
 use shuttle::sync::{
     Mutex,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use crate::domain::Seq;
+
+/// So many of those that were woken may still have to look when a round counts as over: the slow must not hold up the rest.
+const LATE_PART: usize = 16;
 
 /// Tells listeners how far a log reaches.
 #[derive(Debug, Default)]
 pub struct Bell {
     head: AtomicU64,
-    listeners: Mutex<Listeners>,
+    places: Mutex<Places>,
+    /// How many were woken and have not looked yet.
+    unserved: AtomicUsize,
+    /// When no more than this are unserved, the ringer is woken.
+    late_max: AtomicUsize,
+    ringer: Mutex<Option<Waker>>,
 }
 
-/// The wakers, each at its listener's place; free places are used again.
+/// The row of listeners; free places are used again.
 #[derive(Debug, Default)]
-struct Listeners {
-    wakers: Vec<Option<Waker>>,
+struct Places {
+    row: Vec<Option<Arc<Place>>>,
     free: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    waker: Waker,
+    /// The listener waits. Taken by the ring that wakes it.
+    armed: AtomicBool,
 }
 
 impl Bell {
     /// How far the log reaches.
     pub fn head(&self) -> Seq {
-        Seq(self.head.load(Ordering::Acquire))
+        Seq(self.head.load(Ordering::SeqCst))
     }
 
-    /// Moves the head, never back (H5), and wakes who listens.
+    /// Moves the head, never back (H5), and wakes who waits.
     pub fn ring(&self, head: Seq) {
-        if self.head.fetch_max(head.0, Ordering::AcqRel) >= head.0 {
-            return;
+        // The head first, then who waits; a listener does it the other way round. So one of the two sees the other.
+        if self.head.fetch_max(head.0, Ordering::SeqCst) < head.0 {
+            self.rouse();
         }
-        // A listener that registers after this lock was taken looks at the head again afterwards and sees the new one.
-        let listeners = self.listeners.lock().expect("no panic under this lock");
-        listeners.wakers.iter().flatten().for_each(Waker::wake_by_ref);
     }
 
-    /// Wakes who listens although the head did not move.
+    /// Wakes who waits although the head did not move.
     pub fn rouse(&self) {
-        let listeners = self.listeners.lock().expect("no panic under this lock");
-        listeners.wakers.iter().flatten().for_each(Waker::wake_by_ref);
+        let places = self.places.lock().expect("no panic under this lock");
+        let mut woken = 0;
+        for place in places.row.iter().flatten() {
+            // Counted before it can look, and back if it was not waiting after all.
+            if !place.armed.load(Ordering::SeqCst) {
+                continue;
+            }
+            self.unserved.fetch_add(1, Ordering::SeqCst);
+            if place.armed.swap(false, Ordering::SeqCst) {
+                woken += 1;
+                place.waker.wake_by_ref();
+            } else {
+                self.serve();
+            }
+        }
+        self.late_max.store(woken / LATE_PART, Ordering::SeqCst);
+    }
+
+    /// Ready when nearly all that were woken have looked.
+    pub fn poll_served(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_served() {
+            return Poll::Ready(());
+        }
+        *self.ringer.lock().expect("no panic under this lock") = Some(cx.waker().clone());
+        if self.is_served() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn is_served(&self) -> bool {
+        self.unserved.load(Ordering::SeqCst) <= self.late_max.load(Ordering::SeqCst)
+    }
+
+    /// One of those that were woken has looked, or is gone.
+    fn serve(&self) {
+        let left = self.unserved.fetch_sub(1, Ordering::SeqCst) - 1;
+        if left == self.late_max.load(Ordering::SeqCst) || left == 0 {
+            let ringer = self.ringer.lock().expect("no panic under this lock").take();
+            ringer.iter().for_each(Waker::wake_by_ref);
+        }
     }
 
     /// A place in the row of listeners; dropping it leaves the row.
     pub fn listen(self: &Arc<Self>) -> Listener {
-        Listener { bell: self.clone(), place: None }
+        Listener { bell: self.clone(), place: None, waits: false }
     }
 }
 
@@ -68,21 +118,21 @@ impl Bell {
 #[derive(Debug)]
 pub struct Listener {
     bell: Arc<Bell>,
-    /// The place in the row, and the waker that was left there.
-    place: Option<(usize, Waker)>,
+    /// Where it stands in the row.
+    place: Option<(usize, Arc<Place>)>,
+    /// It has said that it waits, and has not looked since.
+    waits: bool,
 }
 
 impl Listener {
     /// Ready when the head is past `seq`; else this task is woken when the head moves.
     pub fn poll_past(&mut self, seq: Seq, cx: &Context<'_>) -> Poll<Seq> {
+        self.look();
         let head = self.bell.head();
         if head > seq {
             return Poll::Ready(head);
         }
-        if self.place.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        self.register(cx.waker());
+        self.arm(cx.waker());
         match self.bell.head() {
             head if head > seq => Poll::Ready(head),
             _ => Poll::Pending,
@@ -94,29 +144,50 @@ impl Listener {
         std::future::poll_fn(|cx| self.poll_past(seq, cx)).await
     }
 
-    fn register(&mut self, waker: &Waker) {
-        let mut listeners = self.bell.listeners.lock().expect("no panic under this lock");
-        let place = match &self.place {
-            Some((place, _)) => *place,
-            None => listeners.free.pop().unwrap_or_else(|| {
-                listeners.wakers.push(None);
-                listeners.wakers.len() - 1
-            }),
-        };
-        listeners.wakers[place] = Some(waker.clone());
-        self.place = Some((place, waker.clone()));
+    /// No longer waits. If a ring took it at its word meanwhile, that ring is served with this.
+    fn look(&mut self) {
+        let Some((_, place)) = self.place.as_ref().filter(|_| self.waits) else { return };
+        self.waits = false;
+        if !place.armed.swap(false, Ordering::SeqCst) {
+            self.bell.serve();
+        }
+    }
+
+    fn arm(&mut self, waker: &Waker) {
+        let known = self.place.as_ref().filter(|(_, place)| place.waker.will_wake(waker));
+        if let Some((_, place)) = known {
+            place.armed.store(true, Ordering::SeqCst);
+        } else {
+            let place = Arc::new(Place { waker: waker.clone(), armed: AtomicBool::new(true) });
+            let at = self.stand(place.clone());
+            self.place = Some((at, place));
+        }
+        self.waits = true;
+    }
+
+    /// Takes a place in the row, the same one as before if there was one.
+    fn stand(&self, place: Arc<Place>) -> usize {
+        let mut places = self.bell.places.lock().expect("no panic under this lock");
+        let known = self.place.as_ref().map(|(at, _)| *at);
+        let at = known.or_else(|| places.free.pop()).unwrap_or_else(|| {
+            places.row.push(None);
+            places.row.len() - 1
+        });
+        places.row[at] = Some(place);
+        at
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let Some((place, _)) = self.place.take() else { return };
-        let mut listeners = self.bell.listeners.lock().expect("no panic under this lock");
-        listeners.wakers[place] = None;
-        listeners.free.push(place);
-        if listeners.free.len() == listeners.wakers.len() {
+        self.look();
+        let Some((at, _)) = self.place.take() else { return };
+        let mut places = self.bell.places.lock().expect("no panic under this lock");
+        places.row[at] = None;
+        places.free.push(at);
+        if places.free.len() == places.row.len() {
             // The last one gives back what a crowd had grown.
-            *listeners = Listeners::default();
+            *places = Places::default();
         }
     }
 }
@@ -172,9 +243,9 @@ mod tests {
             listeners.truncate(1);
             let mut again = bell.listen();
             assert_eq!(again.poll_past(Seq(0), &cx), Poll::Pending);
-            assert_eq!(bell.listeners.lock().unwrap().wakers.len(), 10, "places are used again");
+            assert_eq!(bell.places.lock().unwrap().row.len(), 10, "places are used again");
             drop((listeners, again));
-            assert_eq!(bell.listeners.lock().unwrap().wakers.capacity(), 0);
+            assert_eq!(bell.places.lock().unwrap().row.capacity(), 0);
         });
     }
 
@@ -221,6 +292,27 @@ mod tests {
             bell.ring(Seq(1));
             assert_eq!(steady.join().unwrap(), Seq(1));
             fleeting.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn who_rings_can_wait_until_those_that_were_woken_have_looked() {
+        under_all_schedules(|| {
+            let bell = Arc::new(Bell::default());
+            let listeners = [0, 1, 2].map(|number| {
+                let mut listener = bell.listen();
+                thread::spawn(move || {
+                    // One goes away in the middle, the others look.
+                    let rounds = if number == 0 { 1 } else { 2 };
+                    (0..rounds).for_each(|seen| assert!(block_on(listener.past(Seq(seen))) > Seq(seen)));
+                })
+            });
+            for head in 1..=2 {
+                bell.ring(Seq(head));
+                block_on(std::future::poll_fn(|cx| bell.poll_served(cx)));
+            }
+            listeners.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(bell.unserved.load(Ordering::SeqCst), 0);
         });
     }
 }

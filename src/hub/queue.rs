@@ -67,15 +67,30 @@ impl Queue {
 
     /// The next batch, waiting for one; empty when there will be none.
     pub(super) async fn take(&self) -> Vec<Pending> {
-        loop {
-            {
-                let mut lines = self.lines.lock().expect("no panic under this lock");
-                if lines.waiting > 0 || lines.closed {
-                    return lines.take(self.limits.append_batch_max);
-                }
-            }
+        while !self.is_ready() {
             self.something.notified().await;
         }
+        self.gather().await;
+        self.lines.lock().expect("no panic under this lock").take(self.limits.append_batch_max)
+    }
+
+    /// Lets others run for as long as that brings more. While the last batch is still being delivered the next one gathers:
+    /// the larger the batches, the fewer commits and the fewer flushes per message. With nothing else to do it is one turn.
+    async fn gather(&self) {
+        let mut before = 0;
+        loop {
+            let waiting = self.lines.lock().expect("no panic under this lock").waiting;
+            if waiting == before || waiting >= self.limits.append_batch_max {
+                return;
+            }
+            before = waiting;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let lines = self.lines.lock().expect("no panic under this lock");
+        lines.waiting > 0 || lines.closed
     }
 }
 

@@ -72,6 +72,8 @@ pub struct ViewLimits {
     pub pages_bytes_max: u64,
     /// Pages that are made at the same time.
     pub pages_making_max: usize,
+    /// How long new frames wait for the readers of the last ones to have had their turn.
+    pub round_wait: Duration,
     /// How long one execution may take before it counts as failed.
     pub execution_timeout: Duration,
     /// A failed execution is tried again after this long, then after twice as long, and so on.
@@ -90,6 +92,7 @@ impl Default for ViewLimits {
             subscriptions_per_viewer_max: 1_000,
             pages_bytes_max: 64 * 1024 * 1024,
             pages_making_max: 2,
+            round_wait: Duration::from_millis(20),
             execution_timeout: Duration::from_secs(10),
             retry_first: Duration::from_millis(50),
             // About six seconds in all.

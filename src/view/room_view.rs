@@ -1,13 +1,16 @@
 //! One room seen through one plan.
 
-use std::sync::{
-    Arc, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
-use super::{Frame, plan::Plan, ring::Ring};
+use super::{Frame, ViewLimits, plan::Plan, ring::Ring};
 use crate::{
     domain::{Event, RoomId, Seq},
     hub::{Bell, Listener, LiveRoom},
@@ -16,6 +19,9 @@ use crate::{
 
 /// Events that are read and encoded in one go.
 const EVENTS_AT_ONCE: u32 = 64;
+
+/// A shorter pause than this is none: a timer knows no less.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// A view: its frames, how far they reach, and the task that makes them. Its readers hold it; it goes with the last one.
 pub(super) struct RoomView {
@@ -30,6 +36,16 @@ struct State {
     bell: Arc<Bell>,
     ring: RwLock<Ring>,
     failed: AtomicBool,
+}
+
+impl State {
+    /// The frames stand in the ring before the bell says so.
+    fn add(&self, frames: Vec<Frame>, upto: Seq, limits: &ViewLimits) {
+        let mut ring = self.ring.write().expect("no panic under this lock");
+        ring.push(frames, upto, limits.ring_frames_max, limits.ring_bytes_max);
+        drop(ring);
+        self.bell.ring(upto);
+    }
 }
 
 impl RoomView {
@@ -80,12 +96,9 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
         let head = listener.past(cursor).await;
         match advance(&plan, &room, cursor, head).await {
             Ok((frames, upto)) => {
-                let limits = &plan.limits;
-                let mut ring = state.ring.write().expect("no panic under this lock");
-                ring.push(frames, upto, limits.ring_frames_max, limits.ring_bytes_max);
-                drop(ring);
-                state.bell.ring(upto);
+                state.add(frames, upto, &plan.limits);
                 (cursor, failures) = (upto, 0);
+                rest(&state.bell, plan.limits.round_wait).await;
             }
             Err(error) => {
                 log_failure(room.id(), cursor, &error);
@@ -97,6 +110,20 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
     }
     state.failed.store(true, Ordering::Release);
     state.bell.rouse();
+}
+
+/// Waits until the readers that were woken have taken what there is, and then half as long again. What comes meanwhile
+/// goes out in one flush per reader instead of several, and however many readers a room has, others have their turn.
+/// Where readers are few or messages rare it waits for nothing.
+async fn rest(bell: &Bell, at_most: Duration) {
+    let start = Instant::now();
+    let served = std::future::poll_fn(|cx| bell.poll_served(cx));
+    // What readers do with their turn is not known here; late ones are left behind.
+    let _ = tokio::time::timeout(at_most, served).await;
+    let pause = start.elapsed() / 2;
+    if pause >= PAUSE_MIN {
+        tokio::time::sleep(pause).await;
+    }
 }
 
 async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Frame>, Seq), FeedError> {
