@@ -102,7 +102,7 @@ impl Schema {
     /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order.
     pub fn feed(&self, plan: &Arc<PlanDocument>) -> Feed {
         let (events, receiver) = mpsc::unbounded();
-        let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone());
+        let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
         let request = request.data(Who::Shared).data(Mode::Feed(Mutex::new(Some(receiver))));
         Feed {
             events,

@@ -6,23 +6,25 @@ use std::sync::{
 };
 
 use async_graphql::{
-    Request, Response, ServerError, ServerResult, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery},
+    CacheControl, Request, Response, ServerError, ServerResult, ValidationResult, Variables,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextValidation},
     parser::types::ExecutableDocument,
 };
 
-use super::prepare::Prepared;
+use super::prepare::{Known, Prepared};
 
 /// One run of the executor.
 pub(super) struct Run {
     document: Mutex<Option<ExecutableDocument>>,
+    known: Option<Arc<Known>>,
     reached: AtomicBool,
 }
 
 impl Run {
     pub(super) fn of(prepared: Prepared) -> (Arc<Self>, Request) {
+        let known = prepared.known();
         let (document, operation_name, variables) = prepared.into_parts();
-        Self::new(Arc::unwrap_or_clone(document), operation_name, variables)
+        Self::new(Arc::unwrap_or_clone(document), operation_name, variables, known)
     }
 
     /// A request that carries its parsed document with it.
@@ -30,8 +32,9 @@ impl Run {
         document: ExecutableDocument,
         operation_name: Option<String>,
         variables: Variables,
+        known: Option<Arc<Known>>,
     ) -> (Arc<Self>, Request) {
-        let run = Arc::new(Self { document: Mutex::new(Some(document)), reached: AtomicBool::new(false) });
+        let run = Arc::new(Self { document: Mutex::new(Some(document)), known, reached: AtomicBool::new(false) });
         let mut request = Request::new(String::new()).variables(variables).data(run.clone());
         request.operation_name = operation_name;
         (run, request)
@@ -43,8 +46,8 @@ impl Run {
     }
 }
 
-/// Hands the prepared document over, past the library's own parse and its exponential check of fragments, and notes when
-/// the execution begins.
+/// Hands the prepared document over, past the library's own parse and its exponential check of fragments; validates each
+/// document once; notes when the execution begins.
 pub(super) struct Stages;
 
 impl ExtensionFactory for Stages {
@@ -65,6 +68,22 @@ impl Extension for Stages {
         let run = ctx.data_unchecked::<Arc<Run>>();
         let document = run.document.lock().expect("no panic under this lock").take();
         document.ok_or_else(|| ServerError::new("a run was executed twice", None))
+    }
+
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        let known = ctx.data_unchecked::<Arc<Run>>().known.as_ref();
+        if known.is_some_and(|known| known.is_valid()) {
+            return Ok(ValidationResult { cache_control: CacheControl::default(), complexity: 0, depth: 0 });
+        }
+        let result = next.run(ctx).await?;
+        if let Some(known) = known {
+            known.set_valid();
+        }
+        Ok(result)
     }
 
     async fn execute(

@@ -20,6 +20,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     Shared,
     operation::{self, Started},
+    websocket::Seat,
 };
 use crate::{
     domain::Who,
@@ -32,7 +33,7 @@ use crate::{
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is left of the room of an outbox after a burst, in messages.
-const OUTBOX_KEPT: usize = 16;
+const OUTBOX_KEPT: usize = 4;
 
 /// An operation that a client runs under an id.
 struct Operation {
@@ -55,7 +56,6 @@ pub(super) struct Connection {
     socket: WebSocket,
     shared: Arc<Shared>,
     machine: Machine,
-    acts: Vec<Act>,
     operations: Vec<Operation>,
     /// Replies and frames that the socket has not taken yet.
     outbox: VecDeque<Message>,
@@ -67,6 +67,7 @@ pub(super) struct Connection {
     /// Who asks: nobody until `connection_init`, unless the upgrade carried a token.
     who: Who,
     clock: Deadlines,
+    _seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -85,7 +86,7 @@ struct Deadlines {
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Who) -> Self {
+    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Who, seat: Seat) -> Self {
         let now = Instant::now();
         let clock = Deadlines {
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -99,7 +100,6 @@ impl Connection {
         Self {
             socket,
             machine: Machine::new(shared.limits.machine),
-            acts: Vec::new(),
             operations: Vec::new(),
             outbox: VecDeque::new(),
             outbox_bytes: 0,
@@ -107,14 +107,16 @@ impl Connection {
             leaving: false,
             who,
             clock,
+            _seat: seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
             shared,
         }
     }
 
     /// Serves the socket until it is closed.
-    pub(super) async fn run(mut self) {
-        std::future::poll_fn(|cx| self.poll(cx)).await;
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        // Not an async function: that would hold the connection twice, once to be moved and once moved.
+        std::future::poll_fn(move |cx| self.poll(cx))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -214,12 +216,9 @@ impl Connection {
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        let mut acts = std::mem::take(&mut self.acts);
+        let mut acts = Vec::new();
         self.machine.handle(input, &mut acts);
-        for act in acts.drain(..) {
-            self.act(act);
-        }
-        self.acts = acts;
+        acts.into_iter().for_each(|act| self.act(act));
     }
 
     fn act(&mut self, act: Act) {

@@ -51,12 +51,8 @@ fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -
         }
         let Ok(who) = bearer else { return turn_away(socket, Close::Forbidden).await };
         let tasks = shared.tasks.clone();
-        let connection = Connection::new(socket, shared.clone(), who);
         // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
-        tasks.spawn(async move {
-            connection.run().await;
-            drop(seat);
-        });
+        tasks.spawn(Connection::new(socket, shared, who, seat).run());
     })
 }
 
@@ -65,7 +61,7 @@ async fn turn_away(socket: WebSocket, close: Close) {
 }
 
 /// One of `connections_max`.
-struct Seat(Arc<Shared>);
+pub(super) struct Seat(Arc<Shared>);
 
 impl Seat {
     fn take(shared: &Arc<Shared>) -> Option<Self> {

@@ -92,7 +92,7 @@ impl Default for ViewLimits {
             subscriptions_per_viewer_max: 1_000,
             pages_bytes_max: 64 * 1024 * 1024,
             pages_making_max: 2,
-            round_wait: Duration::from_millis(20),
+            round_wait: Duration::from_millis(200),
             execution_timeout: Duration::from_secs(10),
             retry_first: Duration::from_millis(50),
             // About six seconds in all.
@@ -142,7 +142,7 @@ impl Views {
 
     /// A reader of what a subscription asks for, if whoever asks may read it.
     pub async fn subscribe(&self, prepared: Prepared, who: Who) -> Result<Reader, Vec<ServerError>> {
-        let document = PlanDocument::new(&prepared);
+        let document = prepared.plan();
         let want = self.schema.open(prepared, who).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
@@ -160,7 +160,7 @@ impl Views {
         self.seats.take(viewer.user, most).map(Some).ok_or_else(full)
     }
 
-    fn plan(&self, document: PlanDocument) -> Result<Arc<Plan>, ApiError> {
+    fn plan(&self, document: Arc<PlanDocument>) -> Result<Arc<Plan>, ApiError> {
         let mut plans = self.plans.lock().expect("no panic under this lock");
         if let Some(plan) = plans.get(&document.key).and_then(Weak::upgrade) {
             return Ok(plan);

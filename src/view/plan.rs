@@ -41,12 +41,12 @@ impl Plan {
     pub(super) fn new(
         id: u64,
         schema: &Schema,
-        document: PlanDocument,
+        document: Arc<PlanDocument>,
         share: Share,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
-        let (key, document) = (document.key.clone(), Arc::new(document));
+        let key = document.key.clone();
         let lane = || Lane::spawn(schema.clone(), document.clone(), views.limits.execution_timeout, &views.tasks);
         Arc::new(Self {
             id,

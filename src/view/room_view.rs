@@ -23,6 +23,9 @@ const EVENTS_AT_ONCE: u32 = 64;
 /// A shorter pause than this is none: a timer knows no less.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
+/// A longer one is felt by people.
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+
 /// A view: its frames, how far they reach, and the task that makes them. Its readers hold it; it goes with the last one.
 pub(super) struct RoomView {
     pub(super) plan: Arc<Plan>,
@@ -112,7 +115,7 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
     state.bell.rouse();
 }
 
-/// Waits until the readers that were woken have taken what there is, and then half as long again. What comes meanwhile
+/// Waits until the readers that were woken have taken what there is, and then up to half as long again. What comes meanwhile
 /// goes out in one flush per reader instead of several, and however many readers a room has, others have their turn.
 /// Where readers are few or messages rare it waits for nothing.
 async fn rest(bell: &Bell, at_most: Duration) {
@@ -120,7 +123,7 @@ async fn rest(bell: &Bell, at_most: Duration) {
     let served = std::future::poll_fn(|cx| bell.poll_served(cx));
     // What readers do with their turn is not known here; late ones are left behind.
     let _ = tokio::time::timeout(at_most, served).await;
-    let pause = start.elapsed() / 2;
+    let pause = (start.elapsed() / 2).min(PAUSE_MAX);
     if pause >= PAUSE_MIN {
         tokio::time::sleep(pause).await;
     }

@@ -4,7 +4,7 @@ use async_graphql::{ServerError, Variables};
 use serde_json::{Value, json};
 use switchboard::{
     domain::Who,
-    schema::{Answer, PlanDocument, Prepared, Request},
+    schema::{Answer, Prepared, Request},
 };
 
 use crate::support::core::{Core, take};
@@ -207,7 +207,7 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
 #[tokio::test]
 async fn a_plan_knows_its_document_by_what_it_says() {
     let core = Core::start().await;
-    let key = |query: &str, variables: Value| PlanDocument::new(&prepared(&core, query, variables)).key;
+    let key = |query: &str, variables: Value| prepared(&core, query, variables).plan().key.clone();
     let plain = key("subscription { newMessage(roomId: \"a\") { id text } }", json!({}));
     for same in [
         "subscription S { newMessage(roomId: \"b\", after: \"c\") { id, text } }",

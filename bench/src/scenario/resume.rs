@@ -26,7 +26,9 @@ pub(super) async fn storm(mut context: Context<'_>) {
         http.send("room-1", &stamped()).await.expect("an answer");
     }
     let idle = server.cpu();
-    let wanted = vec![Subscription { after, ..Subscription::to("room-1") }; SUBSCRIBERS];
+    let document = "subscription($room:ID!,$after:Cursor){newMessage(roomId:$room,after:$after){id text createdAt sender{id name}}}";
+    let wanted = Subscription { after, document: document.to_owned(), ..Subscription::to("room-1") };
+    let wanted = vec![wanted; SUBSCRIBERS];
     let crowd = subscribe_all(server.address, wanted).await;
     settle(&crowd.seen).await;
     let deliveries = crowd.seen.deliveries.get();

@@ -12,7 +12,10 @@ mod shapes;
 mod specialise;
 mod variables;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_graphql::{
     Positioned, Variables,
@@ -91,12 +94,30 @@ pub struct Prepared {
     operation_name: Option<String>,
     variables: Variables,
     kind: OperationType,
+    /// What is known of the document, unless it was made ready for these variables alone.
+    known: Option<Arc<Known>>,
 }
 
 impl Prepared {
     /// Whether this is a query, a mutation or a subscription.
     pub fn kind(&self) -> OperationType {
         self.kind
+    }
+
+    /// The plan of this subscription.
+    pub fn plan(&self) -> Arc<PlanDocument> {
+        let made = || Arc::new(PlanDocument::new(self));
+        match &self.known {
+            // Without variables below the root it is the same for everybody who sends this text.
+            Some(known) => match known.plan.get() {
+                Some(plan) => plan.clone(),
+                None => {
+                    let plan = made();
+                    if plan.variables.is_empty() { known.plan.get_or_init(|| plan).clone() } else { plan }
+                }
+            },
+            None => made(),
+        }
     }
 
     fn operation(&self) -> &OperationDefinition {
@@ -112,69 +133,119 @@ impl Prepared {
         self.document.clone()
     }
 
+    pub(super) fn known(&self) -> Option<Arc<Known>> {
+        self.known.clone()
+    }
+
     pub(super) fn into_parts(self) -> (Arc<ExecutableDocument>, Option<String>, Variables) {
         (self.document, self.operation_name, self.variables)
     }
 }
 
+/// An operation of a document as it was first seen, and what was found out about it since.
+#[derive(Debug)]
+pub(super) struct Known {
+    document: Arc<ExecutableDocument>,
+    kind: OperationType,
+    /// Some directive's argument is a variable.
+    has_directive_variables: bool,
+    /// It passed validation once. Its variables are coerced by their definitions every time, so it always will.
+    valid: AtomicBool,
+    plan: OnceLock<Arc<PlanDocument>>,
+}
+
+impl Known {
+    pub(super) fn is_valid(&self) -> bool {
+        self.valid.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_valid(&self) {
+        self.valid.store(true, Ordering::Release);
+    }
+}
+
+/// The name of an operation, and the text of its document.
+type Text = (Option<String>, String);
+
 /// Prepares requests.
 pub(super) struct Prepare {
     pub(super) shapes: Shapes,
     limits: PrepareLimits,
-    documents: Cache<String, Arc<ExecutableDocument>>,
+    documents: Cache<Text, Arc<Known>>,
 }
 
 impl Prepare {
     pub(super) fn new(sdl: &str, limits: PrepareLimits) -> Self {
-        let weigh = |text: &String, _: &Arc<ExecutableDocument>| {
-            u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX)
-        };
+        let weigh =
+            |(_, text): &Text, _: &Arc<Known>| u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX);
         let documents = Cache::builder().max_capacity(limits.documents_cached_bytes_max).weigher(weigh).build();
         Self { shapes: Shapes::from_sdl(sdl), limits, documents }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
     pub(super) fn prepare(&self, request: Request) -> Result<Prepared, Vec<ApiError>> {
-        let mut document = self.parse(request.query)?;
+        let text = (request.operation_name.clone(), request.query);
+        let known = match self.documents.get(&text) {
+            Some(known) => known,
+            None => self.learn(text)?,
+        };
         let name = request.operation_name.as_deref();
-        let chosen = operation(&document, name)?;
-        let kind = chosen.node.ty;
-        let variables = variables::coerce(&chosen.node, &request.variables, &self.shapes)?;
-        bounds::check(&document, &variables, &self.shapes, &self.limits)?;
-
-        if kind == OperationType::Subscription {
-            let field = root::single_field(&chosen.node, &document.fragments)?;
-            root::write_back(Arc::make_mut(&mut document), name, field);
-        }
-        if let Some(special) = specialise::specialise(&document, name, &variables) {
-            document = Arc::new(special);
-        }
-        Ok(Prepared { document, operation_name: request.operation_name, variables, kind })
+        let definition = &operation(&known.document, name)?.node;
+        let variables = variables::coerce(definition, &request.variables, &self.shapes)?;
+        bounds::check(&known.document, &variables, &self.shapes, &self.limits)?;
+        let absent = definition.variable_definitions.iter().any(|v| !variables.contains_key(&v.node.name.node));
+        let special = match absent || known.has_directive_variables {
+            true => specialise::specialise(&known.document, name, &variables),
+            false => None,
+        };
+        let (operation_name, kind) = (request.operation_name, known.kind);
+        Ok(match special {
+            Some(special) => Prepared { document: Arc::new(special), operation_name, variables, kind, known: None },
+            None => {
+                let document = known.document.clone();
+                Prepared { document, operation_name, variables, kind, known: Some(known) }
+            }
+        })
     }
 
-    fn parse(&self, text: String) -> Result<Arc<ExecutableDocument>, ApiError> {
-        if let Some(document) = self.documents.get(&text) {
-            return Ok(document);
+    /// Parses a document, chooses the operation, and folds a subscription's root.
+    fn learn(&self, text: Text) -> Result<Arc<Known>, ApiError> {
+        let mut document = self.parse(&text.1)?;
+        let name = text.0.as_deref();
+        let chosen = operation(&document, name)?;
+        let kind = chosen.node.ty;
+        if kind == OperationType::Subscription {
+            let field = root::single_field(&chosen.node, &document.fragments)?;
+            root::write_back(&mut document, name, field);
         }
+        let known = Arc::new(Known {
+            has_directive_variables: specialise::has_directive_variables(&document),
+            document: Arc::new(document),
+            kind,
+            valid: AtomicBool::new(false),
+            plan: OnceLock::new(),
+        });
+        self.documents.insert(text, known.clone());
+        Ok(known)
+    }
+
+    fn parse(&self, text: &str) -> Result<ExecutableDocument, ApiError> {
         let limits = &self.limits;
         if limits.document_bytes_max != 0 && text.len() > limits.document_bytes_max {
             return Err(too_complex("bytes", limits.document_bytes_max));
         }
-        let extent = scan::scan(&text);
+        let extent = scan::scan(text);
         if limits.document_tokens_max != 0 && extent.tokens > limits.document_tokens_max {
             return Err(too_complex("tokens", limits.document_tokens_max));
         }
         if extent.nesting > limits.document_nesting_max {
             return Err(too_complex("levels of nesting", limits.document_nesting_max));
         }
-        let document = parse_query(&text).map_err(|error| {
+        parse_query(text).map_err(|error| {
             let positions: Vec<_> = error.positions().collect();
             let message = format!("Syntax error: {error}");
             positions.iter().fold(ApiError::new(Code::GraphqlParseFailed, message), |error, at| error.at(*at))
-        })?;
-        let document = Arc::new(document);
-        self.documents.insert(text, document.clone());
-        Ok(document)
+        })
     }
 }
 

@@ -32,7 +32,7 @@ impl PlanDocument {
     }
 
     /// The plan of a prepared subscription. Root arguments are no part of it: `roomId` and `after` are the reader's.
-    pub fn new(prepared: &Prepared) -> Self {
+    pub(super) fn new(prepared: &Prepared) -> Self {
         let operation = prepared.operation();
         let mut field = operation.selection_set.node.items.iter().find_map(|selection| match &selection.node {
             Selection::Field(field) => Some(field.clone()),

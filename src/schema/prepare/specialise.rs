@@ -46,6 +46,25 @@ pub(super) fn specialise(
     Some(ExecutableDocument { operations: alone(chosen, operation), fragments })
 }
 
+/// Whether some directive's argument is a variable, anywhere in a document.
+pub(super) fn has_directive_variables(document: &ExecutableDocument) -> bool {
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set.node);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set.node);
+    operations.chain(fragments).any(in_set)
+}
+
+fn in_set(set: &SelectionSet) -> bool {
+    set.items.iter().any(|selection| {
+        let arguments = selection.node.directives().iter().flat_map(|directive| &directive.node.arguments);
+        let below = match &selection.node {
+            Selection::Field(field) => in_set(&field.node.selection_set.node),
+            Selection::InlineFragment(inline) => in_set(&inline.node.selection_set.node),
+            Selection::FragmentSpread(_) => false,
+        };
+        below || arguments.into_iter().any(|(_, value)| matches!(value.node, Value::Variable(_)))
+    })
+}
+
 fn alone(name: Option<&str>, operation: Positioned<OperationDefinition>) -> DocumentOperations {
     match name {
         None => DocumentOperations::Single(operation),

@@ -43,11 +43,7 @@ async fn transaction(
     batch: &[Command],
     now: Timestamp,
 ) -> Result<Vec<Answer>, StoreError> {
-    sqlx::raw_sql("begin immediate").execute(&mut *writer).await?;
-    let result = match runs(writer, batch, now).await {
-        Ok(answers) => sqlx::raw_sql("commit").execute(&mut *writer).await.map(|_| answers).map_err(StoreError::from),
-        Err(error) => Err(error),
-    };
+    let result = runs(writer, batch, now).await;
     if result.is_err() {
         // SQLite may have rolled back by itself already; then this says so, and nothing is open either way.
         if let Err(error) = sqlx::raw_sql("rollback").execute(&mut *writer).await {
@@ -57,15 +53,32 @@ async fn transaction(
     result
 }
 
+/// Where a run stands in its transaction. Each call to the connection's thread and back costs as much as a row, so a run of
+/// sends begins and commits in the same calls that read and write.
+#[derive(Clone, Copy)]
+struct Place {
+    first: bool,
+    last: bool,
+}
+
 async fn runs(writer: &mut SqliteConnection, batch: &[Command], now: Timestamp) -> Result<Vec<Answer>, StoreError> {
     let mut answers = Vec::with_capacity(batch.len());
     let together = |a: &Command, b: &Command| matches!((a, b), (Command::SendMessage(_), Command::SendMessage(_)));
     for run in batch.chunk_by(together) {
+        let place = Place { first: answers.is_empty(), last: answers.len() + run.len() == batch.len() };
         match &run[0] {
-            Command::CreateRoom(room) => answers.push(create_room(writer, room, now).await?),
+            Command::CreateRoom(room) => {
+                if place.first {
+                    sqlx::raw_sql("begin immediate").execute(&mut *writer).await?;
+                }
+                answers.push(create_room(writer, room, now).await?);
+                if place.last {
+                    sqlx::raw_sql("commit").execute(&mut *writer).await?;
+                }
+            }
             Command::SendMessage(_) => {
                 let sends: Vec<&SendMessage> = run.iter().filter_map(Command::as_send).collect();
-                answers.extend(send_messages(writer, &sends, now).await?);
+                answers.extend(send_messages(writer, &sends, now, place).await?);
             }
         }
     }
@@ -109,7 +122,9 @@ async fn create_room(writer: &mut SqliteConnection, new: &CreateRoom, now: Times
 }
 
 /// Everything that the conditions of a send depend on, for all sends of the run at once.
-const CONDITIONS: &str = "
+macro_rules! conditions {
+    () => {
+        "
     select r.visibility, r.epoch, r.head, b.role,
            u.id as user_id, u.name as user_name, u.created_at as user_created_at,
            m.id, m.room_id, m.seq, m.text, m.created_at
@@ -118,27 +133,35 @@ const CONDITIONS: &str = "
     left join rooms r on r.id = j.value ->> 1
     left join members b on b.room_id = r.id and b.user_id = u.id
     left join messages m on m.sender_id = u.id and m.nonce = j.value ->> 2
-    order by j.key";
+    order by j.key"
+    };
+}
 
 /// The three tables in one call. `?1` holds the messages, `?2` the moment, `?3` the rooms' new heads.
-const INSERT: &str = "
+macro_rules! insert {
+    () => {
+        "
     insert into messages (id, room_id, seq, sender_id, text, nonce, created_at)
     select j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, ?2
     from json_each(?1) j;
     insert into events (room_id, seq, kind, at, message_id)
     select j.value ->> 1, j.value ->> 2, 0, ?2, j.value ->> 0 from json_each(?1) j;
-    update rooms set head = j.value from json_each(?3) j where rooms.id = j.key;";
+    update rooms set head = j.value from json_each(?3) j where rooms.id = j.key;"
+    };
+}
 
 async fn send_messages(
     writer: &mut SqliteConnection,
     sends: &[&SendMessage],
     now: Timestamp,
+    place: Place,
 ) -> Result<Vec<Answer>, StoreError> {
     let asked: Vec<_> = sends
         .iter()
         .map(|send| (send.viewer.to_string(), send.room.as_str(), send.nonce.as_ref().map(Nonce::as_str)))
         .collect();
-    let conditions = sqlx::query(CONDITIONS).bind(json(&asked)).fetch_all(&mut *writer).await?;
+    let read = if place.first { concat!("begin immediate;", conditions!()) } else { conditions!() };
+    let conditions = sqlx::query(read).bind(json(&asked)).fetch_all(&mut *writer).await?;
 
     let mut run =
         Run { now, heads: HashMap::new(), senders: HashMap::new(), nonces: HashMap::new(), fresh: Vec::new() };
@@ -147,6 +170,9 @@ async fn send_messages(
         answers.push(run.decide(send, row)?);
     }
     if run.fresh.is_empty() {
+        if place.last {
+            sqlx::raw_sql("commit").execute(&mut *writer).await?;
+        }
         return Ok(answers);
     }
     let messages: Vec<_> = run
@@ -159,7 +185,8 @@ async fn send_messages(
         })
         .collect();
     let heads: HashMap<&str, u64> = run.heads.iter().map(|(room, head)| (room.as_str(), head.0)).collect();
-    sqlx::query(INSERT).bind(json(&messages)).bind(now.0).bind(json(&heads)).execute(&mut *writer).await?;
+    let write = if place.last { concat!(insert!(), "commit;") } else { insert!() };
+    sqlx::query(write).bind(json(&messages)).bind(now.0).bind(json(&heads)).execute(&mut *writer).await?;
     Ok(answers)
 }
 
