@@ -1,4 +1,4 @@
-.PHONY: help run test test-rust test-web lint setup schema web
+.PHONY: help run test test-rust test-web lint setup schema web bench
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -27,3 +27,7 @@ schema: ## write schema.graphql anew
 
 web: setup ## build the pages anew
 	cd web && npm run build
+
+bench: ## measure, beside the baselines, and print the table; needs two cores and taskset
+	cargo build --release --workspace
+	target/release/switchboard-bench run

@@ -101,7 +101,10 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
             Ok((frames, upto)) => {
                 state.add(frames, upto, &plan.limits);
                 (cursor, failures) = (upto, 0);
-                rest(&state.bell, plan.limits.round_wait).await;
+                // Only who has caught up may rest: a pump that is behind would fall further behind with each pause.
+                if upto >= room.head() {
+                    rest(&state.bell, plan.limits.round_wait).await;
+                }
             }
             Err(error) => {
                 log_failure(room.id(), cursor, &error);

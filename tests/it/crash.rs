@@ -11,15 +11,19 @@ use serde_json::json;
 
 use crate::support::{Folder, client::Client, http, soon};
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
     fn start(folder: &Folder) -> Self {
+        Self::start_on(folder, "127.0.0.1:0")
+    }
+
+    pub(crate) fn start_on(folder: &Folder, address: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--database", &folder.database()])
+            .args(["serve", "--listen", address, "--database", &folder.database()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -30,7 +34,8 @@ impl Process {
         Self { address: address.parse().unwrap(), child }
     }
 
-    fn kill(mut self) {
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -43,7 +48,7 @@ impl Drop for Process {
     }
 }
 
-async fn token(address: SocketAddr) -> String {
+pub(crate) async fn token(address: SocketAddr) -> String {
     let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
     let reply = http::post(address, &body, &[]).await;
     reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned()

@@ -1,5 +1,6 @@
 //! The product on SQLite: the schema, readers over views, and the whole server over real sockets.
 
+mod checker;
 mod command_line;
 mod crash;
 mod delivery;

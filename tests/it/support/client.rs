@@ -33,6 +33,19 @@ impl Client {
         client
     }
 
+    /// The same, where the server may be away.
+    pub(crate) async fn try_connect(address: std::net::SocketAddr, token: Option<&str>) -> Option<Self> {
+        let uri = format!("ws://{address}/graphql").parse().unwrap();
+        let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
+        let (socket, _) = soon("an answer", tokio_tungstenite::connect_async(request)).await.ok()?;
+        let mut client = Self { socket, next_id: 1 };
+        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        let init = json!({ "type": "connection_init", "payload": payload });
+        client.socket.send(Message::text(init.to_string())).await.ok()?;
+        client.next().await.ok()?;
+        Some(client)
+    }
+
     /// A socket on which nothing was said yet.
     pub(crate) async fn open(address: std::net::SocketAddr) -> Self {
         let uri = format!("ws://{address}/graphql").parse().unwrap();
@@ -69,11 +82,16 @@ impl Client {
 
     /// Starts an operation and returns its id.
     pub(crate) async fn start(&mut self, query: &str, variables: Value) -> String {
+        self.try_start(query, variables).await.expect("the connection is open")
+    }
+
+    /// The same, where the server may be away.
+    pub(crate) async fn try_start(&mut self, query: &str, variables: Value) -> Option<String> {
         let id = self.next_id.to_string();
         self.next_id += 1;
         let payload = json!({ "query": query, "variables": variables });
-        self.say(&json!({ "id": id, "type": "subscribe", "payload": payload })).await;
-        id
+        let message = json!({ "id": id, "type": "subscribe", "payload": payload }).to_string();
+        self.socket.send(Message::text(message)).await.ok().map(|()| id)
     }
 
     /// The result of a query or a mutation.
