@@ -9,7 +9,6 @@ use switchboard::{
 
 use crate::support::{
     core::{Core, seqs, take},
-    flaky::Knobs,
     soon,
 };
 
@@ -79,12 +78,8 @@ async fn v3_views_and_rooms_go_with_their_last_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
-    let knobs = Knobs::default();
-    let core = Core::with(small(), HubLimits { tail_events_max: 4, ..HubLimits::default() }, {
-        let knobs = knobs.clone();
-        move |log| knobs.log(log)
-    })
-    .await;
+    let hub = HubLimits { tail_events_max: 4, ..HubLimits::default() };
+    let (core, knobs) = Core::flaky(small(), hub).await;
     core.send(1..=200).await;
     let core = Arc::new(core);
     let storm = (0..100).map(|_| {
@@ -101,12 +96,7 @@ async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
-    let knobs = Knobs::default();
-    let between = {
-        let knobs = knobs.clone();
-        move |log| knobs.log(log)
-    };
-    let core = Core::with(ViewLimits::default(), HubLimits::default(), between).await;
+    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
     // The room is read while the document runs: that is where it fails.
     let mut reader = core.reader("text room { name }", None).await;
     core.send(1..=2).await;
@@ -120,13 +110,8 @@ async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
 
 #[tokio::test]
 async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() {
-    let knobs = Knobs::default();
-    let between = {
-        let knobs = knobs.clone();
-        move |log| knobs.log(log)
-    };
     let limits = ViewLimits { tries_max: 3, ..ViewLimits::default() };
-    let core = Core::with(limits, HubLimits::default(), between).await;
+    let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
     let mut reader = core.reader("text room { name }", None).await;
     knobs.fail(u32::MAX);
     core.send(1..=1).await;

@@ -8,10 +8,7 @@ use async_graphql::parser::{
 };
 use switchboard::{hub::HubLimits, view::ViewLimits};
 
-use crate::support::{
-    core::{Core, seqs, take},
-    flaky::Knobs,
-};
+use crate::support::core::{Core, seqs, take};
 
 /// The fields of each object and interface of the schema.
 fn fields() -> HashMap<String, Vec<FieldDefinition>> {
@@ -74,12 +71,7 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
 
 #[tokio::test]
 async fn v7_a_panic_costs_one_execution_and_no_frame() {
-    let knobs = Knobs::default();
-    let between = {
-        let knobs = knobs.clone();
-        move |log| knobs.log(log)
-    };
-    let core = Core::with(ViewLimits::default(), HubLimits::default(), between).await;
+    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
     let mut room = core.reader("text room { name }", None).await;
     let mut plain = core.reader("text", None).await;
     core.send(1..=1).await;

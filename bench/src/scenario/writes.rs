@@ -33,4 +33,5 @@ pub(super) async fn writes(mut context: Context<'_>) {
         waits.push(asked.elapsed());
     }
     context.add("one client alone, p50", "ms", percentile_ms(&mut waits, 0.5));
+    context.add("one client alone, p99", "ms", percentile_ms(&mut waits, 0.99));
 }

@@ -18,7 +18,7 @@ use switchboard::{
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Folder, soon};
+use super::{Folder, flaky::Knobs, soon};
 
 pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
@@ -31,6 +31,13 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) async fn start() -> Self {
         Self::with(ViewLimits::default(), HubLimits::default(), |log| log).await
+    }
+
+    /// With bounds of the test's own, over a log that fails when it is told to.
+    pub(crate) async fn flaky(views: ViewLimits, hub: HubLimits) -> (Self, Knobs) {
+        let knobs = Knobs::default();
+        let core = Self::with(views, hub, |log| knobs.log(log)).await;
+        (core, knobs)
     }
 
     /// With bounds of the test's own, and something between the schema and the log.
