@@ -69,7 +69,7 @@ impl Server {
     pub async fn start(flags: &ServeFlags) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
         raise_file_limit();
-        let (limits, clock, tasks) = (&flags.limits, clock(), TaskTracker::new());
+        let (limits, clock, tasks) = (flags.limits(), clock(), TaskTracker::new());
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());

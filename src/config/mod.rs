@@ -109,7 +109,7 @@ pub struct ServeFlags {
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
     pub session_lifetime: Span,
-    /// For tests and benches: no rate, per-address or per-user limits (this version has none yet)
+    /// For tests and benches: no limits per user (there are none per address or by rate yet)
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
     /// What to log: `info`, `debug`, `switchboard=debug,warn`
@@ -124,6 +124,16 @@ pub struct ServeFlags {
 }
 
 impl ServeFlags {
+    /// The limits that hold.
+    pub fn limits(&self) -> LimitFlags {
+        let mut limits = self.limits.clone();
+        if self.no_rate_limits {
+            limits.subscriptions_per_viewer_max = 0;
+            limits.append_queue_per_user_max = limits.append_queue_max;
+        }
+        limits
+    }
+
     /// What no single flag can know to be wrong.
     pub fn check(&self) -> Result<(), String> {
         if !self.listen.ip().is_loopback() && !self.allow_remote_guests {
@@ -189,6 +199,15 @@ mod tests {
         let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"]).unwrap();
         let Some(Command::Serve(flags)) = named.command else { panic!("{named:?}") };
         assert_eq!(flags.limits.transport().connections_max, 7);
+    }
+
+    #[test]
+    fn without_rate_limits_no_user_has_a_limit_of_his_own() {
+        let parse = |arguments: &[&str]| CommandLine::try_parse_from(arguments).unwrap().serve.limits();
+        assert_eq!(parse(&["switchboard"]).hub().append_queue_per_user_max, 512);
+        let without = parse(&["switchboard", "--no-rate-limits"]);
+        assert_eq!(without.hub().append_queue_per_user_max, without.hub().append_queue_max);
+        assert_eq!(without.views().subscriptions_per_viewer_max, 0);
     }
 
     #[test]
