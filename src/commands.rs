@@ -72,9 +72,10 @@ fn greet(server: &Server, flags: &ServeFlags) {
 
 Next, in two more terminals:
 
-  switchboard tail room-1 --url http://{address}/graphql
-  switchboard send room-1 'Hello' --url http://{address}/graphql
+  {program} tail room-1 --url http://{address}/graphql
+  {program} send room-1 'Hello' --url http://{address}/graphql
 ",
+        program = std::env::args().next().as_deref().unwrap_or("switchboard"),
         version = env!("CARGO_PKG_VERSION"),
         database = flags.database.database,
     );
