@@ -25,6 +25,9 @@ const HEAD: &str = "query ($room: ID!) { room(id: $room) { head } }";
 /// Why the client stops.
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
+    /// Nobody answers there.
+    #[error("{0}")]
+    Unreachable(String),
     /// The connection broke; it may be made again.
     #[error("{0}")]
     Broken(String),
@@ -48,7 +51,8 @@ impl Client {
         let address = url.parse().map_err(|_| ClientError::Refused(format!("{url} is no address")))?;
         let request = ClientRequestBuilder::new(address).with_sub_protocol(SUBPROTOCOL);
         let connected = tokio_tungstenite::connect_async(request).await;
-        let (socket, _) = connected.map_err(|error| ClientError::Broken(format!("cannot reach {url}: {error}")))?;
+        let (socket, _) =
+            connected.map_err(|error| ClientError::Unreachable(format!("cannot reach {url}: {error}")))?;
         let mut client = Self { socket };
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
         client.say(&json!({ "type": "connection_init", "payload": payload })).await?;
@@ -149,7 +153,11 @@ pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> Ex
     let (mut cursor, mut wait, mut connected) = (after, BACKOFF.0, false);
     loop {
         match follow(server, room, &mut cursor, &mut connected).await {
-            Err(ClientError::Broken(reason)) if connected => {
+            // The first connection must succeed, or a wrong address would be tried for ever.
+            Err(ClientError::Unreachable(reason)) if !connected => {
+                return finish(Err(ClientError::Unreachable(reason)));
+            }
+            Err(ClientError::Unreachable(reason) | ClientError::Broken(reason)) => {
                 // Between half and all of the wait, so that many do not come back at the same time.
                 let pause = wait.mul_f64(rand::random_range(0.5..1.0));
                 eprintln!("{reason}; trying again");
@@ -157,9 +165,6 @@ pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> Ex
                 wait = (wait * 2).min(BACKOFF.1);
             }
             result => return finish(result),
-        }
-        if cursor.is_some() {
-            wait = wait.max(BACKOFF.0);
         }
     }
 }
@@ -182,11 +187,21 @@ async fn follow(
         let message = &payload["data"]["newMessage"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (at, name) = (text(&message["createdAt"]), text(&message["sender"]["name"]));
-        let line = writeln!(std::io::stdout(), "{at}  {name}: {}", text(&message["text"]));
+        let line = writeln!(std::io::stdout(), "{at}  {}: {}", visible(&name), visible(&text(&message["text"])));
         line.map_err(|error| ClientError::Refused(format!("nobody reads any more: {error}")))?;
         *cursor = payload["extensions"]["cursor"].as_str().map(str::to_owned);
     }
     Ok(())
+}
+
+/// One line that a terminal takes for nothing but text: other people wrote it.
+fn visible(text: &str) -> String {
+    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if harmful(c) { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 fn finish(result: Result<(), ClientError>) -> ExitCode {

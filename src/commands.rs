@@ -24,8 +24,8 @@ pub async fn run(line: CommandLine) -> ExitCode {
     match line.command.unwrap_or(Command::Serve(Box::new(line.serve))) {
         Command::Serve(flags) => or_refuse(serve(&flags).await),
         Command::Schema => {
-            print!("{}", schema::sdl());
-            ExitCode::SUCCESS
+            let written = std::io::stdout().write_all(schema::sdl().as_bytes());
+            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Command::Migrate(flags) => or_refuse(migrate(&flags.database).await),
         Command::Token { user, lifetime, database } => or_refuse(token(&database.database, &user, lifetime).await),

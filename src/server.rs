@@ -25,6 +25,12 @@ use crate::{
 /// What is left after the drain window for those that are slow to leave.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
+/// What is left after the drain window for closes to be answered.
+const CLOSES_GRACE: Duration = Duration::from_secs(2);
+
+/// How often a drain looks whether the sockets have left.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
 /// Why the server does not start. Each is one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -124,6 +130,13 @@ impl Server {
     pub async fn stop(self) {
         let grace = self.shared.limits.drain_window + STOP_GRACE;
         self.shared.drain();
+        // Until the sockets have left it still listens, so that whoever asks /readyz learns that it drains.
+        let left = async {
+            while self.shared.connections_open() > 0 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.shared.limits.drain_window + CLOSES_GRACE, left).await;
         self.stop_listening.cancel();
         if tokio::time::timeout(grace, self.listening).await.is_err() {
             tracing::warn!("some requests did not end in time");

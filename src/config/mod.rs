@@ -143,9 +143,21 @@ impl ServeFlags {
                 self.listen
             ));
         }
+        if self.session_lifetime.0 > LIFETIME_MAX {
+            return Err("--session-lifetime: at most a hundred years".to_owned());
+        }
+        if self.limits.document_nesting_max > NESTING_MAX {
+            return Err(format!("--document-nesting-max: at most {NESTING_MAX}; a parser recurses"));
+        }
         Ok(())
     }
 }
+
+/// The longest life of a token: a longer one has no date.
+const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// The deepest document that the parser can be trusted with.
+const NESTING_MAX: usize = 200;
 
 fn database(url: &str) -> Result<String, String> {
     match url.strip_prefix("sqlite://") {
@@ -219,6 +231,15 @@ mod tests {
         assert!(parse(&["--listen", "[::1]:4000"]).check().is_ok());
         assert!(parse(&["--listen", "0.0.0.0:4000"]).check().is_err());
         assert!(parse(&["--listen", "0.0.0.0:4000", "--allow-remote-guests"]).check().is_ok());
+    }
+
+    #[test]
+    fn values_past_what_can_be_kept_are_refused() {
+        let check = |name: &str, value: &str| {
+            CommandLine::try_parse_from(["switchboard", name, value]).unwrap().serve.check().is_ok()
+        };
+        assert!(check("--session-lifetime", "36500days") && !check("--session-lifetime", "36501days"));
+        assert!(check("--document-nesting-max", "200") && !check("--document-nesting-max", "201"));
     }
 
     #[test]

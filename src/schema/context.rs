@@ -84,7 +84,8 @@ pub(super) fn position(room: &Room, text: &str) -> Result<Seq, ApiError> {
     }
     if cursor.epoch != room.epoch || cursor.seq > room.head {
         let oldest = room.cursor(Seq::START).to_string();
-        return Err(ApiError::new(Code::CursorExpired, "This cursor is of a log that is gone.").with("oldest", oldest));
+        return Err(ApiError::new(Code::CursorExpired, "This cursor is of a log that is gone, or beyond its head.")
+            .with("oldest", oldest));
     }
     Ok(cursor.seq)
 }

@@ -64,8 +64,8 @@ pub(super) struct Connection {
     unflushed: bool,
     /// A close was put into the outbox.
     leaving: bool,
-    /// Who asks: nobody until `connection_init`, unless the upgrade carried a token.
-    who: Who,
+    /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
+    who: Option<Who>,
     clock: Deadlines,
     _seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -86,7 +86,7 @@ struct Deadlines {
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Who, seat: Seat) -> Self {
+    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Option<Who>, seat: Seat) -> Self {
         let now = Instant::now();
         let clock = Deadlines {
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -229,7 +229,8 @@ impl Connection {
                 self.tell(if admitted { Input::Admitted } else { Input::Rejected });
             }
             Act::Start { id, request } => {
-                let starting = operation::start(self.shared.clone(), request, self.who).boxed();
+                let who = self.who.expect("nothing starts before the credentials were found good");
+                let starting = operation::start(self.shared.clone(), request, who).boxed();
                 self.operations.push(Operation { id, stage: Stage::Starting(starting) });
             }
             Act::Stop { id } => self.operations.retain(|operation| operation.id != id),
@@ -246,10 +247,10 @@ impl Connection {
     /// Reads `authorization`, its name in any letter case, as a header's would be. A bad token is never nobody.
     fn admit(&mut self, payload: &Payload) -> bool {
         let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else { return true };
+        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else { return self.who.is_some() };
         match value.as_str().map(|value| self.shared.bearer(value)) {
             Some(Ok(viewer)) => {
-                self.who = Who::Viewer(viewer);
+                self.who = Some(Who::Viewer(viewer));
                 true
             }
             Some(Err(_)) | None => false,

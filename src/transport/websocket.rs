@@ -49,10 +49,9 @@ fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -
         if !spoken {
             return turn_away(socket, Close::SubprotocolNotAcceptable).await;
         }
-        let Ok(who) = bearer else { return turn_away(socket, Close::Forbidden).await };
         let tasks = shared.tasks.clone();
         // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
-        tasks.spawn(Connection::new(socket, shared, who, seat).run());
+        tasks.spawn(Connection::new(socket, shared, bearer.ok(), seat).run());
     })
 }
 

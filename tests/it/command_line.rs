@@ -53,6 +53,22 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_database_of_something_else_is_refused_and_left_alone() {
+    use sqlx::ConnectOptions;
+    let folder = Folder::new();
+    let path = folder.path().join("test.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    sqlx::raw_sql("create table zoo (animal text); insert into zoo values ('ape')").execute(&mut other).await.unwrap();
+    sqlx::Connection::close(other).await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let output = switchboard(&["--database", &folder.database(), "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("no database of this program"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
 async fn schema_migrate_and_token() {
     let folder = Folder::new();
     let schema = switchboard(&["schema"]).await;
@@ -87,8 +103,8 @@ async fn send_and_tail() {
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     let mut line = async || soon("a line", lines.next_line()).await.unwrap().unwrap();
     assert!(line().await.ends_with("  ann: two"));
-    switchboard(&["send", "room-1", "three", "--url", &url, "--name", "bob"]).await;
-    assert!(line().await.ends_with("  bob: three"));
+    switchboard(&["send", "room-1", "three\n\x1b[2J", "--url", &url, "--name", "bob"]).await;
+    assert!(line().await.ends_with("  bob: three\\n\\u{1b}[2J"), "other people's texts are one line of text");
     soon("the end of tail", tail.kill()).await.unwrap();
 
     for arguments in [&["send", "nowhere", "x", "--url", &url][..], &["send", "room-1", "", "--url", &url]] {

@@ -195,3 +195,20 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     drop(second);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn r2_readiness_turns_false_before_the_sockets_leave() {
+    let app = TestApp::start().await;
+    // One that does not answer the close keeps the drain going for a while.
+    let silent = app.client(None).await;
+    let address = app.address();
+    let stopping = tokio::spawn(app.stop());
+    let draining = async {
+        while crate::support::http::get(address, "/readyz", &[]).await.status != 503 {
+            tokio::task::yield_now().await;
+        }
+    };
+    crate::support::soon("503 from /readyz", draining).await;
+    drop(silent);
+    stopping.await.unwrap();
+}

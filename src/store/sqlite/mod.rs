@@ -51,6 +51,7 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(limits.busy_timeout);
+        refuse_foreign(url).await?;
         let mut writer = options.connect().await.map_err(|error| refused(&error))?;
         migrator().run(&mut writer).await.map_err(|error| refused(&error))?;
         let readers = SqlitePoolOptions::new()
@@ -70,6 +71,22 @@ impl Sqlite {
         if let Err(error) = sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut *writer).await {
             tracing::warn!(%error, "the write-ahead log was not folded back");
         }
+    }
+}
+
+/// A database that holds something else is left alone: somebody may want it back.
+async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
+    let Ok(options) = SqliteConnectOptions::from_str(url) else { return Ok(()) };
+    // What cannot even be read is told by whoever opens it for writing.
+    let Ok(mut reader) = options.read_only(true).connect().await else { return Ok(()) };
+    let sql = "select count(*) > 0 and sum(name = '_sqlx_migrations') = 0 as foreign_tables from sqlite_master";
+    let row = sqlx::query(sql).fetch_one(&mut reader).await;
+    match row.and_then(|row| sqlx::Row::try_get(&row, "foreign_tables")) {
+        Ok(true) => {
+            let reason = "it holds other tables and is no database of this program".to_owned();
+            Err(StoreError::Open { url: url.to_owned(), reason })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -99,8 +99,13 @@ fn credentials() -> Vec<Scenario> {
             [init_with(json!({ "authorization": "Bearer bad" })), Step::Silence, Step::Settle, forbidden()],
         )
         .slowly(),
-        scenario("a bad token in the upgrade's header is rejected after it", [forbidden()])
+        scenario("a bad token in the upgrade's header is rejected at the init", [init(), forbidden()])
             .opened(header(Some("Bearer bad"))),
+        scenario(
+            "a token in the init counts, whatever the upgrade's header was",
+            [init_with(json!({ "authorization": "Bearer TOKEN" })), hear([ack()])],
+        )
+        .opened(header(Some("Bearer bad"))),
     ]
 }
 
