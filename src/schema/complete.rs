@@ -40,6 +40,13 @@ pub(super) fn complete(
         set_null(&mut response.data, &path);
         done.insert(format!("{path:?}"));
     }
+    // What was put in stands last; the fields of the root are read by people, in the order in which they asked.
+    if let Value::Object(object) = &mut response.data {
+        let mut order = Vec::new();
+        walk.keys(selected, &mut order);
+        let place = |key: &Name| order.iter().position(|known| *known == key);
+        object.sort_by(|a, _, b, _| place(a).cmp(&place(b)));
+    }
 }
 
 /// Sets null at a path; objects on the way that lost all their fields are made again.
@@ -97,6 +104,21 @@ impl<'a> Walk<'a> {
         path[..nullable].to_vec()
     }
 
+    /// The keys of a selection in their order, through fragments.
+    fn keys(&self, set: &'a SelectionSet, order: &mut Vec<&'a Name>) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => order.push(&field.node.response_key().node),
+                Selection::InlineFragment(inline) => self.keys(&inline.node.selection_set.node, order),
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        self.keys(&fragment.node.selection_set.node, order);
+                    }
+                }
+            }
+        }
+    }
+
     /// Looks for a field by its key in a selection, through fragments.
     fn find(&self, of: &str, set: &'a SelectionSet, key: &str, found: &mut Found<'a>)
     where
@@ -149,7 +171,7 @@ mod tests {
         interface Node { id: ID! } type Thing implements Node { id: ID!  may: Thing  must: Thing! }";
 
     /// What becomes of data when fields at these paths have failed.
-    fn completed(query: &str, data: Json, paths: &[Json]) -> Json {
+    fn completed_value(query: &str, data: Json, paths: &[Json]) -> Value {
         let shapes = Shapes::from_sdl(SDL);
         let mut response = Response::new(Value::from_json(data).unwrap());
         response.errors = paths
@@ -169,7 +191,11 @@ mod tests {
             })
             .collect();
         complete(&mut response, &parse_query(query).unwrap(), None, &shapes);
-        response.data.into_json().unwrap()
+        response.data
+    }
+
+    fn completed(query: &str, data: Json, paths: &[Json]) -> Json {
+        completed_value(query, data, paths).into_json().unwrap()
     }
 
     #[test]
@@ -217,6 +243,10 @@ mod tests {
         ] {
             assert_eq!(completed(query, data, &failed), expected, "{query}");
         }
+        // As text: a JSON object read back would be sorted.
+        let ordered =
+            completed_value("{ z: node { id } must { id } }", json!({ "must": { "id": "1" } }), &[json!(["z"])]);
+        assert_eq!(serde_json::to_string(&ordered).unwrap(), r#"{"z":null,"must":{"id":"1"}}"#);
         let both = [json!(["must", "may", "must"]), json!(["must", "may", "may"])];
         let query = "{ must { may { must { id } may { id } } } }";
         assert_eq!(completed(query, json!({ "must": { "may": null } }), &both), json!({ "must": { "may": null } }));
