@@ -53,11 +53,6 @@ impl Code {
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
         }
     }
-
-    /// Whether the same request may succeed a moment later: such an execution is no frame (V7).
-    pub fn is_passing(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Internal)
-    }
 }
 
 /// An error fit for a client's eyes.
@@ -183,6 +178,13 @@ pub(super) fn code_of(error: &ServerError) -> Option<&str> {
         Value::String(code) => Some(code),
         _ => None,
     }
+}
+
+/// Whether the same request may succeed a moment later: such an execution is no frame (V7), and such a subscription ends
+/// with a close after which clients come back (P5).
+pub fn is_passing(error: &ServerError) -> bool {
+    let passing = [Code::Unavailable, Code::Internal].map(Code::as_str);
+    code_of(error).is_some_and(|code| passing.contains(&code))
 }
 
 /// Gives the library's own errors a code, so that every error has one.

@@ -26,7 +26,7 @@ use async_graphql::{Response, ServerError};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use context::{SchemaLimits, Services};
-pub use error::{ApiError, Code};
+pub use error::{ApiError, Code, is_passing};
 pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
 
@@ -134,8 +134,7 @@ impl Feed {
             self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
         let errors = response.errors.drain(..).map(|error| error::with_code(error, Code::BadUserInput));
         response.errors = errors.collect();
-        let passing = [Code::Internal, Code::Unavailable].map(Code::as_str);
-        match response.errors.iter().find(|error| error::code_of(error).is_some_and(|code| passing.contains(&code))) {
+        match response.errors.iter().find(|error| is_passing(error)) {
             Some(error) => Err(FeedError(error.message.clone())),
             None => {
                 if !response.errors.is_empty() {

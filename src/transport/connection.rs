@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::Who,
     protocol::{Act, Close, Input, Machine, Payload, next_prefix},
-    schema::Answer,
+    schema::{Answer, is_passing},
     view::{Frame, Reader},
 };
 
@@ -318,7 +318,7 @@ impl Connection {
                 self.tell(Input::Answered { id: &id, payload: &payload });
             }
             // An `error` would be final for the client (P5).
-            Answer::Refused(errors) if operation::is_passing(&errors) => self.tell(Input::Leave(Close::TryAgainLater)),
+            Answer::Refused(errors) if errors.iter().any(is_passing) => self.tell(Input::Leave(Close::TryAgainLater)),
             Answer::Refused(errors) => self.tell(Input::Refused { id: &id, errors: &operation::errors_json(&errors) }),
         }
     }

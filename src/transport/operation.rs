@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ServerError, Value, Variables, parser::types::OperationType};
+use async_graphql::{ServerError, Variables, parser::types::OperationType};
 
 use super::Shared;
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, Code, Request},
+    schema::{Answer, Request},
     view::Reader,
 };
 
@@ -51,10 +51,4 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
 /// Errors as JSON, at least one of them.
 pub(super) fn errors_json(errors: &[ServerError]) -> String {
     serde_json::to_string(errors).expect("errors have a JSON form")
-}
-
-/// Whether what was refused may succeed a moment later: then a client is sent away to come back, not told an error.
-pub(super) fn is_passing(errors: &[ServerError]) -> bool {
-    let passing = |code: &Value| [Code::Unavailable, Code::Internal].iter().any(|c| *code == Value::from(c.as_str()));
-    errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code")).any(passing)
 }

@@ -16,7 +16,7 @@ use axum::{
 use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::broadcast;
 
-use super::{AT, SENDER, reply, result, send_variables, subscribe};
+use super::{AT, SENDER, heard, result, send_variables, subscribed};
 
 type Rooms = Arc<Mutex<HashMap<String, broadcast::Sender<Utf8Bytes>>>>;
 
@@ -48,16 +48,8 @@ async fn upgrade(State(rooms): State<Rooms>, upgrade: WebSocketUpgrade) -> axum:
 }
 
 async fn serve(mut socket: WebSocket, rooms: Rooms) {
-    let mut frames = loop {
-        let Some(Ok(message)) = socket.next().await else { return };
-        let Message::Text(text) = message else { continue };
-        if let Some((_, room)) = subscribe(&text) {
-            break channel(&rooms, room).subscribe();
-        }
-        if let Some(reply) = reply(&text) {
-            let _ = socket.send(Message::text(reply)).await;
-        }
-    };
+    let Some((_, room)) = subscribed(&mut socket).await else { return };
+    let mut frames = channel(&rooms, room).subscribe();
     loop {
         tokio::select! {
             frame = frames.recv() => {
@@ -68,13 +60,7 @@ async fn serve(mut socket: WebSocket, rooms: Rooms) {
                 }
                 if SinkExt::flush(&mut socket).await.is_err() { return }
             }
-            message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => if let Some(reply) = reply(&text) {
-                    let _ = socket.send(Message::text(reply)).await;
-                },
-                Some(Ok(_)) => {}
-                _ => return,
-            },
+            message = socket.next() => if !heard(&mut socket, message).await { return },
         }
     }
 }

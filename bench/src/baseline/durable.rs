@@ -21,7 +21,7 @@ use sqlx::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{AT, SENDER, reply, result, send_variables, subscribe};
+use super::{AT, SENDER, heard, result, send_variables, subscribed};
 
 struct Room {
     head: watch::Sender<u64>,
@@ -113,16 +113,8 @@ async fn upgrade(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> axum
 }
 
 async fn serve(mut socket: WebSocket, app: Arc<App>) {
-    let (id, room) = loop {
-        let Some(Ok(message)) = socket.next().await else { return };
-        let Message::Text(text) = message else { continue };
-        if let Some((id, room)) = subscribe(&text) {
-            break (id, app.room(&room));
-        }
-        if let Some(reply) = reply(&text) {
-            let _ = socket.send(Message::text(reply)).await;
-        }
-    };
+    let Some((id, room)) = subscribed(&mut socket).await else { return };
+    let room = app.room(&room);
     let prefix = format!(r#"{{"id":"{id}","type":"next","payload":"#);
     let mut head = room.head.subscribe();
     let mut cursor = room.frames.read().expect("no panic").len();
@@ -141,13 +133,7 @@ async fn serve(mut socket: WebSocket, app: Arc<App>) {
                     if SinkExt::flush(&mut socket).await.is_err() { return }
                 }
             }
-            message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => if let Some(reply) = reply(&text) {
-                    let _ = socket.send(Message::text(reply)).await;
-                },
-                Some(Ok(_)) => {}
-                _ => return,
-            },
+            message = socket.next() => if !heard(&mut socket, message).await { return },
         }
     }
 }

@@ -6,6 +6,8 @@ mod stock;
 
 use std::path::Path;
 
+use axum::extract::ws::{Message, WebSocket};
+use futures::StreamExt;
 use tokio::net::TcpListener;
 
 /// A baseline.
@@ -39,25 +41,37 @@ fn send_variables(body: &serde_json::Value) -> (String, String) {
     (text("room"), text("text"))
 }
 
-/// The room of a `subscribe`, and its id.
-fn subscribe(text: &str) -> Option<(String, String)> {
-    let message: serde_json::Value = serde_json::from_str(text).ok()?;
-    if message["type"] != "subscribe" {
-        return None;
+/// Answers until the client subscribes; then the id and the room. None if it leaves before.
+async fn subscribed(socket: &mut WebSocket) -> Option<(String, String)> {
+    loop {
+        let Message::Text(text) = socket.next().await?.ok()? else { continue };
+        let message: serde_json::Value = serde_json::from_str(&text).ok()?;
+        if message["type"] == "subscribe" {
+            let room = message["payload"]["variables"]["room"].as_str().unwrap_or_default();
+            return Some((message["id"].as_str()?.to_owned(), room.to_owned()));
+        }
+        answer(socket, &text).await;
     }
-    let room = message["payload"]["variables"]["room"].as_str().unwrap_or_default();
-    Some((message["id"].as_str()?.to_owned(), room.to_owned()))
 }
 
-/// What a server that knows no GraphQL answers to the messages around `subscribe`.
-fn reply(text: &str) -> Option<&'static str> {
-    if text.contains("connection_init") {
-        Some(r#"{"type":"connection_ack"}"#)
-    } else if text.contains(r#""ping""#) {
-        Some(r#"{"type":"pong"}"#)
-    } else {
-        None
+/// Answers whatever else a subscriber says; false when it has left.
+async fn heard(socket: &mut WebSocket, message: Option<Result<Message, axum::Error>>) -> bool {
+    if let Some(Ok(Message::Text(text))) = &message {
+        answer(socket, text).await;
     }
+    matches!(message, Some(Ok(_)))
+}
+
+/// What a server that knows no GraphQL says to the messages around `subscribe`.
+async fn answer(socket: &mut WebSocket, text: &str) {
+    let reply = if text.contains("connection_init") {
+        r#"{"type":"connection_ack"}"#
+    } else if text.contains(r#""ping""#) {
+        r#"{"type":"pong"}"#
+    } else {
+        return;
+    };
+    let _ = socket.send(Message::text(reply)).await;
 }
 
 /// The result of a message, as the document of the load asks for it.
