@@ -66,6 +66,8 @@ pub(super) struct Connection {
     leaving: bool,
     /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
     who: Option<Who>,
+    /// The credentials of `connection_init` are being checked.
+    admitting: Option<BoxFuture<'static, Option<Who>>>,
     clock: Deadlines,
     _seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -106,6 +108,7 @@ impl Connection {
             unflushed: false,
             leaving: false,
             who,
+            admitting: None,
             clock,
             _seat: seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
@@ -135,6 +138,7 @@ impl Connection {
         if self.outbox_bytes <= self.shared.limits.unsent_bytes_max {
             moved |= self.poll_read(cx)?;
         }
+        moved |= self.poll_admission(cx);
         if self.outbox.is_empty() && !self.leaving {
             moved |= self.poll_operations(cx);
         }
@@ -224,10 +228,7 @@ impl Connection {
     fn act(&mut self, act: Act) {
         match act {
             Act::Send(text) => self.push(Message::Text(text.into())),
-            Act::Admit(payload) => {
-                let admitted = self.admit(&payload);
-                self.tell(if admitted { Input::Admitted } else { Input::Rejected });
-            }
+            Act::Admit(payload) => self.admit(&payload),
             Act::Start { id, request } => {
                 let who = self.who.expect("nothing starts before the credentials were found good");
                 let starting = operation::start(self.shared.clone(), request, who).boxed();
@@ -245,16 +246,28 @@ impl Connection {
     }
 
     /// Reads `authorization`, its name in any letter case, as a header's would be. A bad token is never nobody.
-    fn admit(&mut self, payload: &Payload) -> bool {
+    fn admit(&mut self, payload: &Payload) {
         let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else { return self.who.is_some() };
-        match value.as_str().map(|value| self.shared.bearer(value)) {
-            Some(Ok(viewer)) => {
-                self.who = Some(Who::Viewer(viewer));
-                true
-            }
-            Some(Err(_)) | None => false,
-        }
+        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else {
+            return self.admitted(self.who);
+        };
+        let Some(bearer) = value.as_str().map(str::to_owned) else { return self.admitted(None) };
+        let shared = self.shared.clone();
+        let admitting = async move { shared.bearer(&bearer).await.ok().map(Who::Viewer) };
+        self.admitting = Some(admitting.boxed());
+    }
+
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(admitting) = &mut self.admitting else { return false };
+        let Poll::Ready(who) = admitting.poll_unpin(cx) else { return false };
+        self.admitting = None;
+        self.admitted(who);
+        true
+    }
+
+    fn admitted(&mut self, who: Option<Who>) {
+        self.who = who;
+        self.tell(if who.is_some() { Input::Admitted } else { Input::Rejected });
     }
 
     // --- the operations ---

@@ -64,7 +64,7 @@ fn bad_request(message: impl Into<String>) -> ApiError {
 /// `POST /graphql`.
 pub(super) async fn post(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
-    let (media, who) = match admit(&shared, &parts.headers) {
+    let (media, who) = match admit(&shared, &parts.headers).await {
         Ok(admitted) => admitted,
         Err(reply) => return reply.into_response(),
     };
@@ -93,7 +93,7 @@ pub(super) async fn get(shared: Arc<Shared>, headers: HeaderMap, query: &str) ->
     if query.is_empty() && accept::wants_html(&headers) {
         return axum::response::Redirect::temporary("/graphiql").into_response();
     }
-    let (media, who) = match admit(&shared, &headers) {
+    let (media, who) = match admit(&shared, &headers).await {
         Ok(admitted) => admitted,
         Err(reply) => return reply.into_response(),
     };
@@ -112,22 +112,22 @@ pub(super) async fn method_not_allowed(headers: HeaderMap) -> Response {
 }
 
 /// The media type of the answer, and who asks. A bad token is refused, never taken for nobody.
-fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(Media, Who), Reply> {
+async fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(Media, Who), Reply> {
     let Some(media) = accept::negotiate(headers) else {
         let error = bad_request("Accept application/graphql-response+json or application/json.");
         return Err(Reply::error(StatusCode::NOT_ACCEPTABLE, Media::Json, error));
     };
-    match bearer(shared, headers) {
+    match bearer(shared, headers).await {
         Ok(who) => Ok((media, who)),
         Err(error) => Err(Reply::error(StatusCode::UNAUTHORIZED, media, error)),
     }
 }
 
 /// Who asks, by the `Authorization` header.
-pub(super) fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, ApiError> {
+pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, ApiError> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Who::Nobody) };
     let value = value.to_str().map_err(|_| ApiError::new(Code::Unauthenticated, "the authorization is no text"))?;
-    Ok(Who::Viewer(shared.bearer(value)?))
+    Ok(Who::Viewer(shared.bearer(value).await?))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -147,8 +147,8 @@ impl Shared {
         self.connections.load(Ordering::Acquire)
     }
 
-    fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
-        self.auth.bearer(authorization, (self.clock)())
+    async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
+        self.auth.bearer(authorization, (self.clock)()).await
     }
 }
 

@@ -24,16 +24,15 @@ pub(super) async fn upgrade_or_query(
     let asks_for_websocket =
         headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     match upgrade {
-        Ok(upgrade) => accept(shared, upgrade, &headers),
+        Ok(upgrade) => accept(shared, upgrade, headers),
         Err(rejection) if asks_for_websocket => rejection.into_response(),
         Err(_) => graphql::get(shared, headers, &query.unwrap_or_default()).await,
     }
 }
 
 /// Upgrades whatever may be refused: a client takes a failed upgrade as final, and a close code as what it says (T5).
-fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Response {
+fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: HeaderMap) -> Response {
     let limits = shared.limits;
-    let bearer = graphql::bearer(&shared, headers);
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
         .max_message_size(limits.message_bytes_max)
@@ -49,6 +48,7 @@ fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: &HeaderMap) -
         if !spoken {
             return turn_away(socket, Close::SubprotocolNotAcceptable).await;
         }
+        let bearer = graphql::bearer(&shared, &headers).await;
         let tasks = shared.tasks.clone();
         // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
         tasks.spawn(Connection::new(socket, shared, bearer.ok(), seat).run());
