@@ -148,6 +148,9 @@ pub struct LimitFlags {
     /// Time to wait for the database
     #[arg(long, env = "SWITCHBOARD_DATABASE_BUSY_TIMEOUT", hide_env = true, default_value_t = Span(SqliteLimits::default().busy_timeout), value_name = "TIME")]
     pub database_busy_timeout: Span,
+    /// Members of one room
+    #[arg(long, env = "SWITCHBOARD_MEMBERS_PER_ROOM_MAX", hide_env = true, default_value_t = SqliteLimits::default().members_per_room_max, value_name = "N")]
+    pub members_per_room_max: u32,
 }
 
 /// Reads a number that must not be smaller than this.
@@ -238,6 +241,10 @@ impl LimitFlags {
 
     /// As the module wants it: what the store may use.
     pub fn sqlite(&self) -> SqliteLimits {
-        SqliteLimits { readers_max: self.database_readers_max, busy_timeout: self.database_busy_timeout.0 }
+        SqliteLimits {
+            readers_max: self.database_readers_max,
+            busy_timeout: self.database_busy_timeout.0,
+            members_per_room_max: self.members_per_room_max,
+        }
     }
 }

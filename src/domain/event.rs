@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Cursor, Epoch, MessageId, MessageText, RoomId, RoomName, Seq, Timestamp, UserId, UserName, Visibility};
+use super::{
+    Change, Cursor, Epoch, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq, ShutsOut, Timestamp, UserId,
+    UserName, Visibility,
+};
 
 /// Somebody who signed in once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Room {
     pub epoch: Epoch,
     /// The last event of its log.
     pub head: Seq,
+    /// How long a member waits between two messages, in seconds; 0 is not at all.
+    pub slow_mode_seconds: u32,
 }
 
 impl Room {
@@ -49,16 +54,56 @@ pub struct Message {
     /// Who sent it.
     pub sender: Arc<User>,
     /// What it says.
-    pub text: MessageText,
+    pub body: Body,
     /// When it was committed.
     pub created_at: Timestamp,
+    /// The message of the same room that it answers.
+    pub reply_to: Option<MessageId>,
 }
 
-/// An entry of a room's log: stored and immutable.
+impl Message {
+    /// What it says; nothing once it was deleted.
+    pub fn text(&self) -> &str {
+        match &self.body {
+            Body::Text(text) => text.as_str(),
+            Body::Deleted(_) => "",
+        }
+    }
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// This.
+    Text(MessageText),
+    /// Nothing any more, since this moment. The text is gone from the store as well (V6).
+    Deleted(Timestamp),
+}
+
+/// Somebody in a room, as they stood when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Which membership.
+    pub id: MemberId,
+    /// Of which room.
+    pub room: RoomId,
+    /// Who.
+    pub user: Arc<User>,
+    /// What they are there.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Timestamp,
+    /// Until when they may not send, if that is still to come.
+    pub muted_until: Option<Timestamp>,
+}
+
+/// An entry of a room's log: stored and immutable, but for the text of a message that is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Somebody sent a message.
     MessageSent(Arc<Message>),
+    /// Something changed in the room.
+    Changed(Arc<Change>),
 }
 
 impl Event {
@@ -66,6 +111,7 @@ impl Event {
     pub fn cursor(&self) -> &Cursor {
         match self {
             Self::MessageSent(message) => &message.cursor,
+            Self::Changed(change) => &change.cursor,
         }
     }
 
@@ -74,10 +120,27 @@ impl Event {
         self.cursor().seq
     }
 
+    /// The message, if this event sent one.
+    pub fn as_message_sent(&self) -> Option<&Arc<Message>> {
+        match self {
+            Self::MessageSent(message) => Some(message),
+            Self::Changed(_) => None,
+        }
+    }
+
+    /// Who may not read on from this event.
+    pub fn shuts_out(&self) -> &ShutsOut {
+        match self {
+            Self::MessageSent(_) => &ShutsOut::Nobody,
+            Self::Changed(change) => &change.shuts_out,
+        }
+    }
+
     /// About how many bytes of memory this event holds, for bounds.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::MessageSent(message) => size_of::<Message>() + message.text.as_str().len(),
+            Self::MessageSent(message) => size_of::<Message>() + message.text().len(),
+            Self::Changed(change) => size_of::<Change>() + change.shuts_out.bytes(),
         }
     }
 }

@@ -105,6 +105,10 @@ entity_id! {
     /// A message's id: `msg_` and 32 hexadecimal digits.
     MessageId, "msg_"
 }
+entity_id! {
+    /// A membership's id: `mbr_` and 32 hexadecimal digits. Joining again gives another one.
+    MemberId, "mbr_"
+}
 
 #[cfg(test)]
 mod tests {

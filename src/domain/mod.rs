@@ -5,6 +5,7 @@
 //!
 //! A room is a **log**: every committed event takes the room's next [`Seq`]. A subscription is a **[`Cursor`]** into it.
 
+mod change;
 mod cursor;
 mod event;
 mod id;
@@ -13,10 +14,11 @@ mod text;
 mod timestamp;
 mod viewer;
 
+pub use change::{Change, ShutsOut, What};
 pub use cursor::{Cursor, CursorError, Epoch, Seq};
-pub use event::{Event, Message, Room, User};
-pub use id::{IdError, MessageId, RoomId, UserId};
-pub use rights::{Action, Role, Standing, Visibility, may};
+pub use event::{Body, Event, Member, Message, Room, User};
+pub use id::{IdError, MemberId, MessageId, RoomId, UserId};
+pub use rights::{Action, Role, Standing, Visibility, may, may_manage};
 pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
 pub use timestamp::{Clock, Timestamp};
 pub use viewer::{Viewer, Who};

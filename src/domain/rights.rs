@@ -34,45 +34,101 @@ pub enum Standing {
 /// What somebody may want to do in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// See the room and its whole log.
+    /// See the room, its members and its whole log.
     Read,
-    /// Send a message.
+    /// Send a message, unless muted.
     Send,
+    /// Delete a message of one's own.
+    DeleteOwn,
+    /// Delete anybody's message.
+    DeleteAny,
+    /// Become a member by oneself.
+    Join,
+    /// Leave.
+    Leave,
+    /// Make somebody a member; see also [`may_manage`].
+    AddMember,
+    /// Remove or mute a member; see also [`may_manage`].
+    ManageMember,
+    /// Give a member another role.
+    SetRole,
+    /// Change the room's name, visibility or pace.
+    UpdateRoom,
+    /// Delete the room.
+    DeleteRoom,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Read,
+        Self::Send,
+        Self::DeleteOwn,
+        Self::DeleteAny,
+        Self::Join,
+        Self::Leave,
+        Self::AddMember,
+        Self::ManageMember,
+        Self::SetRole,
+        Self::UpdateRoom,
+        Self::DeleteRoom,
+    ];
 }
 
 /// The table. Who may not even read a room is told that there is none.
 pub fn may(standing: Standing, visibility: Visibility, action: Action) -> bool {
     use {Action::*, Standing::*, Visibility::*};
-    match (visibility, standing, action) {
-        (_, Member(_), Read | Send) => true,
-        (Public, Nobody, Read) => true,
-        (Public, Nobody, Send) => false,
-        (Public, Outsider, Read | Send) => true,
-        (Private, Nobody | Outsider, Read | Send) => false,
+    match (standing, visibility) {
+        (Nobody | Outsider, Private) => false,
+        (Nobody, Public) => matches!(action, Read),
+        (Outsider, Public) => matches!(action, Read | Send | DeleteOwn | Join),
+        (Member(Role::Member), _) => matches!(action, Read | Send | DeleteOwn | Join | Leave),
+        (Member(Role::Moderator), _) => !matches!(action, SetRole | UpdateRoom | DeleteRoom),
+        (Member(Role::Owner), _) => true,
+    }
+}
+
+/// Whether somebody of one role may add, remove or mute somebody of another: a moderator only members, an owner anybody.
+pub fn may_manage(actor: Role, target: Role) -> bool {
+    match actor {
+        Role::Owner => true,
+        Role::Moderator => target == Role::Member,
+        Role::Member => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action::*, Role::*, Standing::*, Visibility::*, *};
+    use super::{Role::*, Standing::*, Visibility::*, *};
+
+    /// One row per standing, one mark per action in the order of [`Action::ALL`].
+    const TABLE: [(Visibility, Standing, &str); 10] = [
+        (Public, Nobody, "x.........."),
+        (Public, Outsider, "xxx.x......"),
+        (Public, Standing::Member(Role::Member), "xxx.xx....."),
+        (Public, Standing::Member(Moderator), "xxxxxxxx..."),
+        (Public, Standing::Member(Owner), "xxxxxxxxxxx"),
+        (Private, Nobody, "..........."),
+        (Private, Outsider, "..........."),
+        (Private, Standing::Member(Role::Member), "xxx.xx....."),
+        (Private, Standing::Member(Moderator), "xxxxxxxx..."),
+        (Private, Standing::Member(Owner), "xxxxxxxxxxx"),
+    ];
 
     #[test]
     fn every_cell_of_the_table() {
-        let cells = [
-            (Public, Nobody, [true, false]),
-            (Public, Outsider, [true, true]),
-            (Public, Standing::Member(Owner), [true, true]),
-            (Public, Standing::Member(Moderator), [true, true]),
-            (Public, Standing::Member(Role::Member), [true, true]),
-            (Private, Nobody, [false, false]),
-            (Private, Outsider, [false, false]),
-            (Private, Standing::Member(Owner), [true, true]),
-            (Private, Standing::Member(Moderator), [true, true]),
-            (Private, Standing::Member(Role::Member), [true, true]),
-        ];
-        for (visibility, standing, expected) in cells {
-            let found = [Read, Send].map(|action| may(standing, visibility, action));
+        for (visibility, standing, expected) in TABLE {
+            let mark = |action| if may(standing, visibility, action) { 'x' } else { '.' };
+            let found: String = Action::ALL.into_iter().map(mark).collect();
             assert_eq!(found, expected, "{visibility:?} {standing:?}");
         }
+    }
+
+    #[test]
+    fn who_manages_whom() {
+        let managed = |actor| [Owner, Moderator, Role::Member].map(|target| may_manage(actor, target));
+        assert_eq!(managed(Owner), [true, true, true]);
+        assert_eq!(managed(Moderator), [false, false, true]);
+        assert_eq!(managed(Role::Member), [false, false, false]);
     }
 }

@@ -21,3 +21,13 @@ pub enum Who {
     /// All readers of a view at once (V2): whoever is among them was let in to what is asked for before.
     Shared,
 }
+
+impl Who {
+    /// The user, if it is one.
+    pub fn user(self) -> Option<UserId> {
+        match self {
+            Self::Viewer(viewer) => Some(viewer.user),
+            Self::Nobody | Self::Shared => None,
+        }
+    }
+}

@@ -8,6 +8,7 @@
 //! - **H2** Reading never blocks appending: readers share locks for the time of a few clones.
 //! - **H3** What the hub holds per room is bounded in events and bytes; a room without readers holds nothing.
 //! - **H4** Readers see Seq ascending, without a hole.
+//! - **V6** What was taken out of the log leaves the tail, and what was made of it is known to be stale, before the head moves.
 //! - **H5** A room's live entry is made before its head is read, and heads only grow.
 //!
 //! Proved by the tests beside the code and by `tests/it/delivery.rs`.
@@ -20,7 +21,7 @@ mod writer;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, Weak, atomic::AtomicU64},
 };
 
 use tokio::sync::oneshot;
@@ -84,6 +85,7 @@ pub struct Hub {
     log: Arc<dyn Log>,
     rooms: Arc<LiveRooms>,
     queue: Arc<Queue>,
+    revisions: Arc<AtomicU64>,
     limits: HubLimits,
 }
 
@@ -99,7 +101,7 @@ impl Hub {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
         tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
-        Arc::new(Self { log, rooms, queue, limits })
+        Arc::new(Self { log, rooms, queue, revisions: Arc::default(), limits })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
@@ -121,7 +123,8 @@ impl Hub {
         if let Some(room) = rooms.get(id).and_then(Weak::upgrade) {
             return room;
         }
-        let room = Arc::new(LiveRoom::new(id.clone(), self.log.clone(), self.limits, Arc::downgrade(&self.rooms)));
+        let (revisions, siblings) = (self.revisions.clone(), Arc::downgrade(&self.rooms));
+        let room = Arc::new(LiveRoom::new(id.clone(), self.log.clone(), self.limits, revisions, siblings));
         rooms.insert(id.clone(), Arc::downgrade(&room));
         room
     }

@@ -140,6 +140,7 @@ mod tests {
             id: MessageId::from_uuid(Uuid::nil()),
             text: MessageText::new(&format!("{user}/{text}")).unwrap(),
             nonce: None,
+            reply_to: None,
         });
         queue.push(Pending { command, answer: oneshot::channel().0 }).is_ok()
     }
@@ -147,7 +148,7 @@ mod tests {
     async fn take(queue: &Queue) -> Vec<String> {
         let text = |pending: Pending| match pending.command {
             Command::SendMessage(send) => send.text.to_string(),
-            Command::CreateRoom(_) => unreachable!("only messages were sent"),
+            _ => unreachable!("only messages were sent"),
         };
         queue.take().await.into_iter().map(text).collect()
     }

@@ -1,12 +1,15 @@
 //! A room that somebody reads.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{
+    Arc, Mutex, Weak,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::OnceCell;
 
 use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
 use crate::{
-    domain::{Cursor, Epoch, Event, RoomId, Seq, Who},
+    domain::{Cursor, Epoch, Event, Message, RoomId, Seq, Who},
     store::{Log, StoreError},
 };
 
@@ -18,13 +21,35 @@ pub struct LiveRoom {
     tail: Mutex<Tail>,
     /// Known once the head was read; none if there is no such room.
     epoch: OnceCell<Option<Epoch>>,
+    /// Where revisions of all rooms come from.
+    revisions: Arc<AtomicU64>,
+    revision: AtomicU64,
+    redacted_upto: AtomicU64,
     siblings: Weak<LiveRooms>,
 }
 
 impl LiveRoom {
-    pub(super) fn new(id: RoomId, log: Arc<dyn Log>, limits: HubLimits, siblings: Weak<LiveRooms>) -> Self {
+    pub(super) fn new(
+        id: RoomId,
+        log: Arc<dyn Log>,
+        limits: HubLimits,
+        revisions: Arc<AtomicU64>,
+        siblings: Weak<LiveRooms>,
+    ) -> Self {
         let tail = Mutex::new(Tail::new(limits.tail_events_max, limits.tail_bytes_max));
-        Self { id, log, bell: Arc::default(), tail, epoch: OnceCell::new(), siblings }
+        let revision = AtomicU64::new(revisions.fetch_add(1, Ordering::Relaxed));
+        let redacted_upto = AtomicU64::new(0);
+        Self {
+            id,
+            log,
+            bell: Arc::default(),
+            tail,
+            epoch: OnceCell::new(),
+            revisions,
+            revision,
+            redacted_upto,
+            siblings,
+        }
     }
 
     /// Reads epoch and head once; false if there is no such room.
@@ -68,6 +93,27 @@ impl LiveRoom {
             Some(events) => Ok(events),
             None => self.log.events(&self.id, after, upto, limit).await,
         }
+    }
+
+    /// Changes whenever something was taken out of the log, and is never the same for two live entries: what was made of
+    /// older events under another revision may show what is gone (V6).
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// The last event before the newest deletion. What was made of events up to here may show what is gone: the message
+    /// itself, or as the one that another answers.
+    pub fn redacted_upto(&self) -> Seq {
+        Seq(self.redacted_upto.load(Ordering::Acquire))
+    }
+
+    /// A message is deleted by the event after `before`: from now on nobody reads its text, and what was made so far is known
+    /// to be stale.
+    pub(super) fn redact(&self, left: &Arc<Message>, before: Seq) {
+        let event = Arc::new(Event::MessageSent(left.clone()));
+        self.tail.lock().expect("no panic under this lock").replace(event);
+        self.redacted_upto.fetch_max(before.0, Ordering::AcqRel);
+        self.revision.store(self.revisions.fetch_add(1, Ordering::Relaxed), Ordering::Release);
     }
 
     /// An event was committed: it is in the tail before the head says so.

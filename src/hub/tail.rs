@@ -37,6 +37,15 @@ impl Tail {
         }
     }
 
+    /// Puts what is left of an event in its place, if it is here.
+    pub(super) fn replace(&mut self, event: Arc<Event>) {
+        let found = self.events.binary_search_by_key(&event.seq(), |held| held.seq());
+        if let Ok(at) = found {
+            self.bytes = self.bytes + event.bytes() - self.events[at].bytes();
+            self.events[at] = event;
+        }
+    }
+
     /// The events after `after` up to `upto`, at most `limit`, if the tail reaches back that far.
     pub(super) fn read(&self, after: Seq, upto: Seq, limit: usize) -> Option<Vec<Arc<Event>>> {
         let first = self.events.front()?.seq();
@@ -52,7 +61,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Cursor, Epoch, Message, MessageId, MessageText, Timestamp, User, UserId, UserName};
+    use crate::domain::{Body, Cursor, Epoch, Message, MessageId, MessageText, Timestamp, User, UserId, UserName};
 
     fn event(seq: u64) -> Arc<Event> {
         let sender = User {
@@ -64,9 +73,25 @@ mod tests {
             id: MessageId::from_uuid(uuid::Uuid::nil()),
             cursor: Cursor { room: "a".parse().unwrap(), epoch: Epoch(1), seq: Seq(seq) },
             sender: Arc::new(sender),
-            text: MessageText::new("hi").unwrap(),
+            body: Body::Text(MessageText::new("hi").unwrap()),
             created_at: Timestamp(0),
+            reply_to: None,
         })))
+    }
+
+    #[test]
+    fn v6_what_is_left_of_a_deleted_message_takes_its_place() {
+        let mut tail = Tail::new(9, usize::MAX);
+        (5..=7).for_each(|seq| tail.push(event(seq)));
+        for seq in [4, 6, 8] {
+            let Event::MessageSent(mut message) = Event::clone(&event(seq)) else { unreachable!() };
+            Arc::make_mut(&mut message).body = Body::Deleted(Timestamp(1));
+            tail.replace(Arc::new(Event::MessageSent(message)));
+        }
+        let events = tail.read(Seq(4), Seq(9), 9).unwrap();
+        let texts: Vec<_> = events.iter().map(|event| event.as_message_sent().unwrap().text().to_owned()).collect();
+        assert_eq!(texts, ["hi", "", "hi"]);
+        assert_eq!(tail.bytes, events.iter().map(|event| event.bytes()).sum::<usize>());
     }
 
     fn read(tail: &Tail, after: u64, upto: u64, limit: usize) -> Option<Vec<u64>> {

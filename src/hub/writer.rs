@@ -37,17 +37,20 @@ pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: A
     }
 }
 
-/// Puts the committed events into the tails of the rooms that are live, then moves each head once.
+/// Puts the committed events into the tails of the rooms that are live, then moves each head once. What was deleted leaves
+/// them before the head moves (V6).
 fn announce(rooms: &LiveRooms, outcomes: &[Result<Outcome, AppendError>]) {
     let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
-    for outcome in outcomes {
-        let Ok(Outcome::Sent(event, _)) = outcome else { continue };
-        let event = event.get();
+    for outcome in outcomes.iter().flatten() {
+        let Some(event) = outcome.event() else { continue };
         let id = &event.cursor().room;
         let live = || rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
         let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
         *head = event.seq();
         if let Some(room) = room {
+            if let Outcome::Redacted(_, message) = outcome {
+                room.redact(message, Seq(event.seq().0 - 1));
+            }
             room.announce(event);
         }
     }

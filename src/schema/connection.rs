@@ -5,6 +5,7 @@ use async_graphql::SimpleObject;
 use super::{
     context::SchemaLimits,
     error::{ApiError, Code},
+    member::MemberObject,
     object::{MessageObject, RoomObject},
     scalar::Cursor,
 };
@@ -48,6 +49,21 @@ pub(super) struct RoomConnection {
     pub(super) page_info: PageInfo,
 }
 
+/// A member and where they stand.
+#[derive(SimpleObject)]
+pub(super) struct MemberEdge {
+    pub(super) cursor: String,
+    pub(super) node: MemberObject,
+}
+
+/// A page of members, in the order in which they joined.
+#[derive(SimpleObject)]
+pub(super) struct MemberConnection {
+    pub(super) edges: Vec<MemberEdge>,
+    pub(super) nodes: Vec<MemberObject>,
+    pub(super) page_info: PageInfo,
+}
+
 /// Which end of a list a page is taken from, and how many entries it has at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slice {
@@ -77,6 +93,16 @@ impl Slice {
             Ok(length) if length <= limits.page_max => Ok(Self { from_end, length }),
             _ => Err(bad(format!("{name} must be from 0 to {}.", limits.page_max))),
         }
+    }
+
+    /// Takes out the entry that was read only to know whether there are more; whether there are.
+    pub(super) fn cut<T>(self, found: &mut Vec<T>) -> bool {
+        let more = found.len() > self.length as usize;
+        if more {
+            let surplus = if self.from_end { 0 } else { found.len() - 1 };
+            found.remove(surplus);
+        }
+        more
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Code {
     BadUserInput,
     /// It exists already.
     Conflict,
+    /// Too often: again after `retryAfter` seconds.
+    RateLimited,
     /// The cursor's log is not this one: begin at `oldest`.
     CursorExpired,
     /// The document asks for more than a limit allows.
@@ -45,6 +47,7 @@ impl Code {
             Self::NotFound => "NOT_FOUND",
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
             Self::CursorExpired => "CURSOR_EXPIRED",
             Self::TooComplex => "TOO_COMPLEX",
             Self::Unavailable => "UNAVAILABLE",
@@ -141,8 +144,21 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownViewer => (Code::Unauthenticated, "This user is not known here; sign in again."),
             Refusal::NotFound => (Code::NotFound, "There is no such room."),
             Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
+            Refusal::Muted(_) => (Code::Forbidden, "You are muted in this room."),
+            Refusal::TooSoon(seconds) => {
+                let message = format!("This room is in slow mode: you may send again in {seconds} s.");
+                return Self::new(Code::RateLimited, message).with("retryAfter", seconds);
+            }
             Refusal::NonceTaken => (Code::Conflict, "You used this nonce for another message."),
             Refusal::RoomTaken => (Code::Conflict, "This room id is taken."),
+            Refusal::NoMessage => (Code::NotFound, "There is no such message in this room."),
+            Refusal::NoUser => (Code::NotFound, "There is no such user."),
+            Refusal::NoMember => (Code::NotFound, "This user is no member of this room."),
+            Refusal::MemberAlready => (Code::Conflict, "This user is a member already, in another role: use setRole."),
+            Refusal::LastOwner => {
+                (Code::Conflict, "A room needs an owner: make somebody else one first, or delete the room.")
+            }
+            Refusal::RoomFull => (Code::Conflict, "This room has as many members as it may have."),
         };
         Self::new(code, message)
     }
@@ -170,6 +186,11 @@ impl From<BadToken> for ApiError {
     fn from(error: BadToken) -> Self {
         Self::new(Code::Unauthenticated, error.to_string())
     }
+}
+
+/// What a subscriber is told who may not read on (V5).
+pub fn shut_out() -> ServerError {
+    ApiError::new(Code::Forbidden, "You may not read this room any more.").into()
 }
 
 /// The code that an error carries.

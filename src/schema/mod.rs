@@ -12,25 +12,29 @@ mod complete;
 mod connection;
 mod context;
 mod error;
+mod member;
 mod mutation;
 mod object;
 mod prepare;
 mod query;
+mod room_mutation;
 mod scalar;
 mod stages;
 mod subscription;
 
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{Response, ServerError};
+use async_graphql::{MergedObject, Response, ServerError};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use context::{SchemaLimits, Services};
-pub use error::{ApiError, Code, is_passing};
+pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
 
-use self::{mutation::Mutation, prepare::Prepare, query::Query, stages::Run, subscription::Mode};
+use self::{
+    mutation::Mutation, prepare::Prepare, query::Query, room_mutation::RoomMutation, stages::Run, subscription::Mode,
+};
 use crate::domain::{Event, Who};
 
 /// The answer to a request.
@@ -41,10 +45,15 @@ pub enum Answer {
     Refused(Vec<ServerError>),
 }
 
+/// The roots of all changes. Each is null if it was refused, so that it does not hide the answers of others.
+#[derive(MergedObject)]
+#[graphql(name = "Mutation")]
+struct Mutations(Mutation, RoomMutation);
+
 /// The schema and the services behind it. Cheap to clone.
 #[derive(Clone)]
 pub struct Schema {
-    executor: async_graphql::Schema<Query, Mutation, subscription::Subscription>,
+    executor: async_graphql::Schema<Query, Mutations, subscription::Subscription>,
     prepare: Arc<Prepare>,
 }
 
@@ -53,8 +62,9 @@ pub fn sdl() -> String {
     builder().finish().sdl()
 }
 
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, subscription::Subscription> {
-    async_graphql::Schema::build(Query, Mutation, subscription::Subscription).extension(stages::Stages)
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutations, subscription::Subscription> {
+    async_graphql::Schema::build(Query, Mutations(Mutation, RoomMutation), subscription::Subscription)
+        .extension(stages::Stages)
 }
 
 impl Schema {
@@ -99,11 +109,12 @@ impl Schema {
         Err(errors.map(|error| error::with_code(error, Code::GraphqlValidationFailed)).collect())
     }
 
-    /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order.
-    pub fn feed(&self, plan: &Arc<PlanDocument>) -> Feed {
+    /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order. `who` is a viewer only
+    /// where the document depends on one.
+    pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
         let (events, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
-        let request = request.data(Who::Shared).data(Mode::Feed(Mutex::new(Some(receiver))));
+        let request = request.data(who).data(Mode::Feed(Mutex::new(Some(receiver))));
         Feed {
             events,
             responses: self.executor.execute_stream(request),
@@ -127,6 +138,12 @@ pub struct Feed {
 pub struct FeedError(pub String);
 
 impl Feed {
+    /// Whether an event gives a response at all: each subscription is about events of some kinds.
+    pub fn shows(&self, event: &Event) -> bool {
+        // There is one subscription, and it is about messages.
+        event.as_message_sent().is_some()
+    }
+
     /// The response to one event. An error is passing: the same event may give a response a moment later (V7).
     pub async fn next(&mut self, event: Arc<Event>) -> Result<Response, FeedError> {
         self.events.unbounded_send(event).map_err(|_| FeedError("the execution has ended".to_owned()))?;

@@ -12,7 +12,7 @@ use super::{
     scalar::DateTime,
 };
 use crate::{
-    domain::{Epoch, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
+    domain::{Epoch, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
     store::{Command, CreateRoom, Outcome, SendMessage},
 };
 
@@ -29,8 +29,8 @@ pub(super) struct Session {
 
 pub(super) struct Mutation;
 
-/// The roots of all changes.
-#[Object]
+/// Sessions, rooms that begin, and messages.
+#[Object(name = "FirstMutation")]
 impl Mutation {
     /// Signs a guest in; always a new user: a name is no identity.
     async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<Session>> {
@@ -61,6 +61,7 @@ impl Mutation {
         let command = CreateRoom {
             viewer: viewer.user,
             id,
+            owner: MemberId::from_uuid(Uuid::now_v7()),
             name: RoomName::new(&name).map_err(ApiError::from)?,
             visibility: visibility.into(),
             // SQL numbers are signed: the highest bit stays free.
@@ -80,6 +81,7 @@ impl Mutation {
         room_id: ID,
         text: String,
         nonce: Option<String>,
+        #[graphql(desc = "A message of the same room that this one answers.")] reply_to: Option<ID>,
     ) -> Resolved<Option<MessageObject>> {
         let (viewer, services) = (signed_in(ctx)?, services(ctx));
         let command = SendMessage {
@@ -88,6 +90,8 @@ impl Mutation {
             id: MessageId::from_uuid(Uuid::now_v7()),
             text: MessageText::within(&text, services.limits.text_bytes_max).map_err(ApiError::from)?,
             nonce: nonce.map(|nonce| Nonce::new(&nonce)).transpose().map_err(ApiError::from)?,
+            // One that cannot be an id is asked for all the same: the right to the room comes first.
+            reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
         match services.hub.append(Command::SendMessage(command)).await.map_err(ApiError::from)? {
             Outcome::Sent(_, message) | Outcome::Repeated(message) => Ok(Some(message.into())),

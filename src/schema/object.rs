@@ -5,25 +5,28 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Interface, Object};
 
 use super::{
-    connection::{MessageConnection, MessageEdge, PageInfo, Slice},
-    context::{position, services, who},
+    connection::{MemberConnection, MessageConnection, MessageEdge, PageInfo, Slice},
+    context::{position, services, viewer},
     error::ApiError,
+    member::{MemberObject, members},
     scalar::{Cursor, DateTime},
+    subscription::in_frame,
 };
 use crate::{
-    domain::{self, Message, Room, Seq, User, Who},
+    domain::{self, Body, Message, Room, Seq, User, Who},
     store::Window,
 };
 
 type Resolved<T> = async_graphql::Result<T>;
 
-/// Anything with an id: users `usr_…`, messages `msg_…`; rooms match `[a-z0-9][a-z0-9-]{0,63}`.
+/// Anything with an id: users `usr_…`, messages `msg_…`, members `mbr_…`; rooms match `[a-z0-9][a-z0-9-]{0,63}`.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID"))]
 pub(super) enum Node {
     User(UserObject),
     Room(RoomObject),
     Message(MessageObject),
+    Member(MemberObject),
 }
 
 /// Who may read a room.
@@ -104,6 +107,31 @@ impl RoomObject {
     ) -> Resolved<MessageConnection> {
         Ok(messages(ctx, &self.room, first, after, last, before).await?)
     }
+
+    /// The room's members, in the order in which they joined.
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Resolved<MemberConnection> {
+        Ok(members(ctx, &self.room, first, after, last, before).await?)
+    }
+
+    /// How long a member waits between two messages, in seconds; 0 is not at all. Owners and moderators do not wait.
+    async fn slow_mode_seconds(&self) -> u32 {
+        self.room.slow_mode_seconds
+    }
+
+    /// The membership of whoever asks; null for others.
+    async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
+        let Some(viewer) = viewer(ctx)? else { return Ok(None) };
+        let services = services(ctx);
+        let member = services.log.membership(&self.room.id, viewer.user, (services.clock)()).await;
+        Ok(member.map_err(ApiError::from)?.map(MemberObject::from))
+    }
 }
 
 #[derive(Clone)]
@@ -129,15 +157,10 @@ impl MessageObject {
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         let room = match &self.room {
             Some(room) => room.clone(),
-            None => {
-                // Whoever holds the message was let in to its room already.
-                let room =
-                    services(ctx).log.room(&self.message.cursor.room, Who::Shared).await.map_err(ApiError::from)?;
-                Arc::new(room.ok_or_else(|| ApiError::internal(&"a message without its room"))?)
-            }
+            None => Arc::new(room_of(ctx, &self.message.cursor.room).await?),
         };
         // Inside a frame the head is the frame's own cursor, whoever makes it and whenever.
-        let head = if who(ctx) == Who::Shared { self.message.cursor.seq } else { room.head };
+        let head = if in_frame(ctx) { self.message.cursor.seq } else { room.head };
         Ok(RoomObject { room, head })
     }
 
@@ -145,8 +168,9 @@ impl MessageObject {
         UserObject(self.message.sender.clone())
     }
 
+    /// Empty once it is deleted.
     async fn text(&self) -> &str {
-        self.message.text.as_str()
+        self.message.text()
     }
 
     /// Where the message stands in its room's log.
@@ -157,6 +181,28 @@ impl MessageObject {
     async fn created_at(&self) -> DateTime {
         DateTime(self.message.created_at)
     }
+
+    /// Since when its text is gone; null for all others.
+    async fn deleted_at(&self) -> Option<DateTime> {
+        match self.message.body {
+            Body::Text(_) => None,
+            Body::Deleted(at) => Some(DateTime(at)),
+        }
+    }
+
+    /// The message of the same room that this one answers, as it is now.
+    async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
+        let Some(id) = self.message.reply_to else { return Ok(None) };
+        // It is of the same room: whoever was let in to this one was let in to that one.
+        let message = services(ctx).log.message(&id, Who::Shared).await.map_err(ApiError::from)?;
+        Ok(message.map(|message| Self { message, room: self.room.clone() }))
+    }
+}
+
+/// The room of something whose holder was let in to it already.
+pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Room, ApiError> {
+    let room = services(ctx).log.room(id, Who::Shared).await?;
+    room.ok_or_else(|| ApiError::internal(&"something without its room"))
 }
 
 /// A page of a room's messages.
@@ -178,11 +224,7 @@ pub(super) async fn messages(
         limit: slice.length + 1,
     };
     let mut found = services.log.messages(&room.id, window).await?;
-    let more = found.len() > slice.length as usize;
-    if more {
-        let surplus = if slice.from_end { 0 } else { found.len() - 1 };
-        found.remove(surplus);
-    }
+    let more = slice.cut(&mut found);
     let (more_before, more_after) = if slice.from_end {
         (more, window.before.is_some_and(|before| before <= room.head))
     } else {

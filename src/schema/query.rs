@@ -11,7 +11,7 @@ use super::{
     object::{MessageObject, Node, RoomObject, UserObject, messages},
     scalar::Cursor,
 };
-use crate::domain::{MessageId, RoomId, UserId};
+use crate::domain::{MemberId, MessageId, RoomId, UserId};
 
 type Resolved<T> = async_graphql::Result<T>;
 
@@ -37,6 +37,10 @@ impl Query {
         if let Ok(id) = id.parse::<UserId>() {
             let user = services.accounts.user(&id).await.map_err(ApiError::from)?;
             return Ok(user.map(|user| Node::User(UserObject(Arc::new(user)))));
+        }
+        if let Ok(id) = id.parse::<MemberId>() {
+            let member = services.log.member(&id, who(ctx), (services.clock)()).await.map_err(ApiError::from)?;
+            return Ok(member.map(|member| Node::Member(member.into())));
         }
         Ok(room(ctx, &id).await?.map(Node::Room))
     }

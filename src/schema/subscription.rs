@@ -23,6 +23,8 @@ pub struct Want {
     pub room: RoomId,
     /// From after which event on.
     pub after: Seq,
+    /// The head of the log when the right to read it was read.
+    pub checked: Seq,
 }
 
 /// In which mode a subscription runs.
@@ -31,6 +33,11 @@ pub(super) enum Mode {
     Open(Arc<Mutex<Option<Want>>>),
     /// Take the events from here, once.
     Feed(Mutex<Option<mpsc::UnboundedReceiver<Arc<Event>>>>),
+}
+
+/// Whether a frame is being made.
+pub(super) fn in_frame(ctx: &Context<'_>) -> bool {
+    matches!(ctx.data_opt::<Mode>(), Some(Mode::Feed(_)))
 }
 
 pub(super) struct Subscription;
@@ -55,8 +62,9 @@ impl Subscription {
                 let events = events.lock().expect("no panic under this lock").take();
                 let events = events.ok_or_else(|| ApiError::internal(&"a feed was taken twice"))?;
                 Ok(events
-                    .map(|event| match &*event {
-                        Event::MessageSent(message) => MessageObject::from(message.clone()),
+                    .filter_map(|event| {
+                        let message = event.as_message_sent().map(|message| MessageObject::from(message.clone()));
+                        std::future::ready(message)
                     })
                     .boxed())
             }
@@ -70,5 +78,5 @@ async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
-    Ok(Want { room: room.id, after })
+    Ok(Want { room: room.id, after, checked: room.head })
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Epoch, Event, Message, MessageId, MessageText, Nonce, Room, RoomId, RoomName, UserId, Visibility};
+use crate::domain::{
+    Epoch, Event, MemberId, Message, MessageId, MessageText, Nonce, Role, Room, RoomId, RoomName, Timestamp, UserId,
+    Visibility,
+};
 
 /// A change to the logs. It carries its viewer: the store decides the right to it (S7).
 #[derive(Clone, Debug)]
@@ -11,6 +14,8 @@ pub enum Command {
     SendMessage(SendMessage),
     /// Make a room.
     CreateRoom(CreateRoom),
+    /// Change a room, its members or its messages.
+    ChangeRoom(ChangeRoom),
 }
 
 impl Command {
@@ -19,6 +24,7 @@ impl Command {
         match self {
             Self::SendMessage(send) => send.viewer,
             Self::CreateRoom(room) => room.viewer,
+            Self::ChangeRoom(change) => change.viewer,
         }
     }
 
@@ -27,6 +33,7 @@ impl Command {
         match self {
             Self::SendMessage(send) => &send.room,
             Self::CreateRoom(room) => &room.id,
+            Self::ChangeRoom(change) => &change.room,
         }
     }
 
@@ -34,7 +41,7 @@ impl Command {
     pub(super) fn as_send(&self) -> Option<&SendMessage> {
         match self {
             Self::SendMessage(send) => Some(send),
-            Self::CreateRoom(_) => None,
+            Self::CreateRoom(_) | Self::ChangeRoom(_) => None,
         }
     }
 }
@@ -52,6 +59,8 @@ pub struct SendMessage {
     pub text: MessageText,
     /// The sender's own name for it, if a repeat must be safe.
     pub nonce: Option<Nonce>,
+    /// The message of the same room that it answers.
+    pub reply_to: Option<MessageId>,
 }
 
 /// Make a room, owned by its creator.
@@ -61,12 +70,72 @@ pub struct CreateRoom {
     pub viewer: UserId,
     /// Its id.
     pub id: RoomId,
+    /// The id of its first owner's membership.
+    pub owner: MemberId,
     /// Its name.
     pub name: RoomName,
     /// Who may read it.
     pub visibility: Visibility,
     /// The epoch of its log: random, made by the caller.
     pub epoch: Epoch,
+}
+
+/// Change a room, its members or its messages.
+#[derive(Clone, Debug)]
+pub struct ChangeRoom {
+    /// Who wants it.
+    pub viewer: UserId,
+    /// Which room.
+    pub room: RoomId,
+    /// What is to be done.
+    pub change: RoomChange,
+}
+
+/// What is to be done with a room.
+#[derive(Clone, Debug)]
+pub enum RoomChange {
+    /// Take the text out of a message.
+    DeleteMessage(MessageId),
+    /// Make the viewer a member, with this id.
+    Join(MemberId),
+    /// End the viewer's membership.
+    Leave,
+    /// Make somebody a member.
+    AddMember {
+        /// The membership's id.
+        id: MemberId,
+        /// Who.
+        user: UserId,
+        /// As what.
+        role: Role,
+    },
+    /// Give a member another role.
+    SetRole {
+        /// Who.
+        user: UserId,
+        /// What they become.
+        role: Role,
+    },
+    /// End somebody's membership.
+    RemoveMember(UserId),
+    /// Keep a member from sending.
+    MuteMember {
+        /// Who.
+        user: UserId,
+        /// Until when; none ends it.
+        until: Option<Timestamp>,
+    },
+    /// Change what is given.
+    Update {
+        /// The room's name.
+        name: Option<RoomName>,
+        /// Who may read it.
+        visibility: Option<Visibility>,
+        /// How long a member waits between two messages, in seconds.
+        slow_mode_seconds: Option<u32>,
+    },
+    /// Delete the room. Its id stays taken.
+    Delete,
 }
 
 /// What a command did.
@@ -78,6 +147,22 @@ pub enum Outcome {
     Repeated(Arc<Message>),
     /// A new room.
     Created(Room),
+    /// A message lost its text; here is what is left of it.
+    Redacted(Committed<Arc<Event>>, Arc<Message>),
+    /// The room changed.
+    Changed(Committed<Arc<Event>>),
+    /// Done, without an event: it was so already, or it is nothing that the log tells.
+    Done,
+}
+
+impl Outcome {
+    /// The event that now stands in the log, if there is one.
+    pub fn event(&self) -> Option<&Arc<Event>> {
+        match self {
+            Self::Sent(event, _) | Self::Redacted(event, _) | Self::Changed(event) => Some(event.get()),
+            Self::Repeated(_) | Self::Created(_) | Self::Done => None,
+        }
+    }
 }
 
 /// Why a command was refused. Nothing was written.
@@ -92,12 +177,36 @@ pub enum Refusal {
     /// The viewer may read the room but not do this.
     #[error("you may not do this in this room")]
     Forbidden,
+    /// The viewer may not send before this moment.
+    #[error("you are muted in this room")]
+    Muted(Timestamp),
+    /// The room is in slow mode: the viewer may send again after this many seconds.
+    #[error("this room is in slow mode")]
+    TooSoon(u32),
     /// The nonce names another message of this sender.
     #[error("this nonce was used for another message")]
     NonceTaken,
     /// The room's id is taken.
     #[error("this room id is taken")]
     RoomTaken,
+    /// The room has no such message.
+    #[error("there is no such message in this room")]
+    NoMessage,
+    /// There is no such user.
+    #[error("there is no such user")]
+    NoUser,
+    /// The user is no member of the room.
+    #[error("this user is no member of this room")]
+    NoMember,
+    /// The user is a member already, in another role: that is changed by setting it.
+    #[error("this user is a member already, in another role")]
+    MemberAlready,
+    /// A room keeps one owner at least.
+    #[error("a room needs an owner")]
+    LastOwner,
+    /// The room has as many members as it may have.
+    #[error("this room has as many members as it may have")]
+    RoomFull,
 }
 
 /// Something that is durable. Only a store can make one: what is announced was committed (H1).

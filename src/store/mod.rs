@@ -8,7 +8,9 @@
 //! - **S3** What was acknowledged survives `kill -9` and power loss (WAL, `synchronous = FULL`).
 //! - **S4** The same sender and nonce yield the same message.
 //! - **S5** Every read is bounded by its caller.
-//! - **S7** The right to do something is decided in the transaction that commits it.
+//! - **S7** The right to do something is decided in the transaction that commits it: no event of a viewer is committed
+//!   after the event that took the right away.
+//! - **V6** Deleting a message takes its text out of the store in the same transaction, so that no event shows it again.
 //!
 //! Proved in `tests/store.rs`, which runs one contract over every implementation, and in `tests/crash.rs`.
 
@@ -19,9 +21,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use command::{Command, Committed, CreateRoom, Outcome, Refusal, SendMessage};
+pub use command::{ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage};
 
-use crate::domain::{Event, Message, MessageId, Room, RoomId, Seq, Timestamp, User, UserId, Who};
+use crate::domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, User, UserId, Who};
 
 /// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,19 @@ pub struct Window {
     pub limit: u32,
 }
 
+/// Which members of a room to read: those strictly between two ids, from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberWindow {
+    /// Only members after this one, if any.
+    pub after: Option<MemberId>,
+    /// Only members before this one, if any.
+    pub before: Option<MemberId>,
+    /// Take the last ones instead of the first ones; the answer is ascending all the same.
+    pub from_end: bool,
+    /// How many at most (S5).
+    pub limit: u32,
+}
+
 /// Reading.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -73,11 +88,20 @@ pub trait Log: Send + Sync + 'static {
     /// The events after `after` up to `upto`, ascending, at most `limit`.
     async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError>;
 
-    /// The messages of a window of a room, ascending.
+    /// The messages of a window of a room, ascending. Deleted ones are among them, without their texts.
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
 
     /// A message, if there is one in a room that may be read by whoever asks.
     async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError>;
+
+    /// A user's membership of a room, if there is one. Whether the room may be read is the caller's question.
+    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError>;
+
+    /// A membership by its id, if there is one of a room that may be read by whoever asks.
+    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError>;
+
+    /// The members of a window of a room, by id, which is the order in which they joined.
+    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError>;
 }
 
 /// Writing to logs. Only the hub holds it.

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     domain::Who,
     protocol::{Act, Close, Input, Machine, Payload, next_prefix},
-    schema::{Answer, is_passing},
-    view::{Frame, Reader},
+    schema::{Answer, is_passing, shut_out},
+    view::{Frame, ReadError, Reader},
 };
 
 /// How long a client may take to answer a close.
@@ -306,8 +306,14 @@ impl Connection {
                         }
                         true
                     }
-                    Poll::Ready(Err(_)) => {
+                    Poll::Ready(Err(ReadError::Unavailable)) => {
                         self.tell(Input::Leave(Close::TryAgainLater));
+                        true
+                    }
+                    Poll::Ready(Err(ReadError::ShutOut)) => {
+                        let Operation { id, .. } = self.operations.swap_remove(at);
+                        let errors = operation::errors_json(&[shut_out()]);
+                        self.tell(Input::Refused { id: &id, errors: &errors });
                         true
                     }
                 }

@@ -6,9 +6,9 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::Frame;
+use super::{Frame, frame::Entry};
 use crate::{
-    domain::Event,
+    domain::{Event, Who},
     schema::{Feed, FeedError, PlanDocument, Schema},
 };
 
@@ -17,7 +17,7 @@ const JOBS_MAX: usize = 64;
 
 struct Job {
     events: Vec<Arc<Event>>,
-    frames: oneshot::Sender<Result<Vec<Frame>, FeedError>>,
+    entries: oneshot::Sender<Result<Vec<Entry>, FeedError>>,
 }
 
 /// The way to a lane. The lane ends when this is dropped.
@@ -26,25 +26,31 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn spawn(schema: Schema, plan: Arc<PlanDocument>, timeout: Duration, tasks: &TaskTracker) -> Self {
+    pub(super) fn spawn(
+        schema: Schema,
+        plan: Arc<PlanDocument>,
+        who: Who,
+        timeout: Duration,
+        tasks: &TaskTracker,
+    ) -> Self {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
-        tasks.spawn(run(schema, plan, timeout, queue));
+        tasks.spawn(run(schema, plan, who, timeout, queue));
         Self { jobs }
     }
 
-    /// The frames of these events, in their order. Whoever asks may go away: what was fed is finished (V8).
-    pub(super) async fn frames(&self, events: Vec<Arc<Event>>) -> Result<Vec<Frame>, FeedError> {
-        let (frames, answer) = oneshot::channel();
+    /// What a view keeps of these events, in their order. Whoever asks may go away: what was fed is finished (V8).
+    pub(super) async fn entries(&self, events: Vec<Arc<Event>>) -> Result<Vec<Entry>, FeedError> {
+        let (entries, answer) = oneshot::channel();
         let gone = |_| FeedError("the lane has ended".to_owned());
-        self.jobs.send(Job { events, frames }).await.map_err(|_| gone(()))?;
+        self.jobs.send(Job { events, entries }).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
     }
 }
 
-async fn run(schema: Schema, plan: Arc<PlanDocument>, timeout: Duration, mut queue: mpsc::Receiver<Job>) {
+async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duration, mut queue: mpsc::Receiver<Job>) {
     let mut feed: Option<Feed> = None;
     while let Some(job) = queue.recv().await {
-        let open = feed.get_or_insert_with(|| schema.feed(&plan));
+        let open = feed.get_or_insert_with(|| schema.feed(&plan, who));
         // A resolver's panic costs this execution, not the room: it is thrown away below.
         let work = AssertUnwindSafe(encode(open, &job.events)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
@@ -56,15 +62,18 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, timeout: Duration, mut que
             // It may still hold an event whose response nobody took; the next feed must not be handed that one.
             feed = None;
         }
-        let _ = job.frames.send(result);
+        let _ = job.entries.send(result);
     }
 }
 
-async fn encode(feed: &mut Feed, events: &[Arc<Event>]) -> Result<Vec<Frame>, FeedError> {
-    let mut frames = Vec::with_capacity(events.len());
+async fn encode(feed: &mut Feed, events: &[Arc<Event>]) -> Result<Vec<Entry>, FeedError> {
+    let mut entries = Vec::with_capacity(events.len());
     for event in events {
-        let response = feed.next(event.clone()).await?;
-        frames.push(Frame::new(event.cursor(), &response));
+        let frame = match feed.shows(event) {
+            true => Some(Frame::new(event.cursor(), &feed.next(event.clone()).await?)),
+            false => None,
+        };
+        entries.extend(Entry::new(event, frame));
     }
-    Ok(frames)
+    Ok(entries)
 }

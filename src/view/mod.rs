@@ -6,10 +6,14 @@
 //! Nothing is pushed at a reader, so a slow one costs nobody anything.
 //!
 //! - **V1** N readers with the same document and variables cost one execution and one encoding per event.
-//! - **V2** A shared execution has no viewer.
+//! - **V2** A shared execution has no viewer. A document with a field named `viewer…` runs in a plan of the viewer's own.
 //! - **V3** Memory is bounded, per view, for all views, plans and pages, and per viewer; dropped frames are made again
 //!   from the log.
 //! - **V4** A storm of readers at one old position runs the document once per event: pages are single-flight.
+//! - **V5** Each entry carries beside its frame whom it shuts out. A reader compares that with its viewer, without a read, for
+//!   every entry after the head at which its right was read; its last frame is the one before.
+//! - **V6** No frame that is sent at or after the deletion of a message holds its text: what was made before is known to be
+//!   stale by the room's revision, and made anew.
 //! - **V7** An execution that failed for a passing cause is no frame. It is tried again with backoff; then the readers
 //!   end with [`ReadError`], and their sockets close with 1013.
 //! - **V8** A reader that goes away at any await changes no other reader's frames: a lane belongs to a task, and what
@@ -43,6 +47,7 @@ pub use reader::{ReadError, Reader};
 
 use self::{
     budget::{Budget, Seat, Seats},
+    frame::Gate,
     page::Pages,
     plan::Plan,
 };
@@ -148,8 +153,9 @@ impl Views {
         let seat = self.seat(who).map_err(refuse)?;
         let room = self.hub.enter(&want.room).await.map_err(|error| refuse(error.into()))?;
         let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-        let plan = self.plan(document).map_err(refuse)?;
-        Ok(Reader::new(plan.view(room), want.after, seat))
+        let plan = self.plan(document, who).map_err(refuse)?;
+        let gate = Gate { checked: want.checked, reader: who.user() };
+        Ok(Reader::new(plan.view(room), want.after, gate, seat))
     }
 
     fn seat(&self, who: Who) -> Result<Option<Seat>, ApiError> {
@@ -160,9 +166,14 @@ impl Views {
         self.seats.take(viewer.user, most).map(Some).ok_or_else(full)
     }
 
-    fn plan(&self, document: Arc<PlanDocument>) -> Result<Arc<Plan>, ApiError> {
+    fn plan(&self, document: Arc<PlanDocument>, who: Who) -> Result<Arc<Plan>, ApiError> {
+        let (key, who) = match who.user().filter(|_| document.depends_on_viewer) {
+            Some(user) => (format!("{user} {}", document.key), who),
+            None if document.depends_on_viewer => (document.key.clone(), Who::Nobody),
+            None => (document.key.clone(), Who::Shared),
+        };
         let mut plans = self.plans.lock().expect("no panic under this lock");
-        if let Some(plan) = plans.get(&document.key).and_then(Weak::upgrade) {
+        if let Some(plan) = plans.get(&key).and_then(Weak::upgrade) {
             return Ok(plan);
         }
         let mut share = self.plan_bytes.share();
@@ -171,8 +182,8 @@ impl Views {
             return Err(ApiError::new(Code::Unavailable, "The server runs too many different documents; try again."));
         }
         let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
-        let key = document.key.clone();
-        let plan = Plan::new(id, &self.schema, document, share, self, Arc::downgrade(&self.plans));
+        let siblings = Arc::downgrade(&self.plans);
+        let plan = Plan::new(id, key.clone(), &self.schema, (document, who), share, self, siblings);
         plans.insert(key, Arc::downgrade(&plan));
         Ok(plan)
     }

@@ -1,12 +1,13 @@
 //! Old frames, made in pages at fixed boundaries, so that readers at nearby positions share them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
 use super::{
-    Frame, ViewLimits,
+    ViewLimits,
+    frame::Entry,
     room_view::{RoomView, log_failure, read},
 };
 use crate::{
@@ -17,20 +18,26 @@ use crate::{
 /// Events of one page.
 const PAGE_EVENTS: u64 = 64;
 
-/// The frames of the events from a boundary up to `upto`, which is the next boundary or where the head was.
+/// What is kept of the events from a boundary up to `upto`, which is the next boundary or where the head was.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) frames: Vec<Frame>,
+    pub(super) entries: Vec<Entry>,
     pub(super) upto: Seq,
+    /// The room's revision before the events were read: under another one this may show what is gone (V6).
+    pub(super) revision: u64,
 }
 
-/// Which page: a plan, a room, and which run of [`PAGE_EVENTS`].
+/// Which page: a plan, a room as it stands, and which run of [`PAGE_EVENTS`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct PageKey {
     plan: u64,
     room: RoomId,
+    revision: u64,
     number: u64,
 }
+
+/// A page that nobody asks for is dropped after this long: also one that a deletion has made stale.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// All pages of all views, bounded in bytes.
 pub(super) struct Pages {
@@ -42,10 +49,10 @@ pub(super) struct Pages {
 impl Pages {
     pub(super) fn new(limits: ViewLimits) -> Self {
         let weigh = |_: &PageKey, page: &Arc<Page>| {
-            let bytes = page.frames.iter().map(Frame::bytes).sum::<usize>() + size_of::<Page>();
+            let bytes = page.entries.iter().map(Entry::bytes).sum::<usize>() + size_of::<Page>();
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        let cache = Cache::builder().max_capacity(limits.pages_bytes_max).weigher(weigh).build();
+        let cache = Cache::builder().max_capacity(limits.pages_bytes_max).weigher(weigh).time_to_idle(IDLE).build();
         Self { cache, making: Semaphore::new(limits.pages_making_max) }
     }
 }
@@ -53,7 +60,8 @@ impl Pages {
 /// The page that holds what comes after a cursor. Made once, however many ask for it at the same time (V4).
 pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, FeedError> {
     let number = cursor.0 / PAGE_EVENTS;
-    let key = PageKey { plan: view.plan.id(), room: view.room.id().clone(), number };
+    let (room, revision) = (view.room.id().clone(), view.room.revision());
+    let key = PageKey { plan: view.plan.id(), room, revision, number };
     let known = view.plan.pages.cache.get(&key).await;
     if let Some(page) = known.filter(|page| page.upto > cursor) {
         return Ok(page);
@@ -71,16 +79,16 @@ async fn fetch(view: Arc<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Pag
         // Made when the head stood inside it. Whoever else sees that asks for the same new one.
         cache.invalidate(&key).await;
     }
-    let number = key.number;
-    let made = cache.try_get_with(key, make(view.clone(), number)).await;
+    let making = make(view.clone(), key.number, key.revision);
+    let made = cache.try_get_with(key, making).await;
     made.map_err(|error| FeedError::clone(&error))
 }
 
-async fn make(view: Arc<RoomView>, number: u64) -> Result<Arc<Page>, FeedError> {
+async fn make(view: Arc<RoomView>, number: u64, revision: u64) -> Result<Arc<Page>, FeedError> {
     let start = Seq(number * PAGE_EVENTS);
     let mut failures = 0;
     loop {
-        match attempt(&view, start).await {
+        match attempt(&view, start, revision).await {
             Ok(page) => return Ok(Arc::new(page)),
             Err(error) => {
                 log_failure(view.room.id(), start, &error);
@@ -92,12 +100,12 @@ async fn make(view: Arc<RoomView>, number: u64) -> Result<Arc<Page>, FeedError> 
     }
 }
 
-async fn attempt(view: &RoomView, start: Seq) -> Result<Page, FeedError> {
+async fn attempt(view: &RoomView, start: Seq, revision: u64) -> Result<Page, FeedError> {
     let upto = Seq(start.0 + PAGE_EVENTS).min(view.room.head());
     let events = {
         let _permit = view.plan.pages.making.acquire().await.expect("never closed");
         read(&view.room, start, upto).await?
     };
     let upto = events.last().map_or(start, |event| event.seq());
-    Ok(Page { frames: view.plan.catch_up.frames(events).await?, upto })
+    Ok(Page { entries: view.plan.catch_up.entries(events).await?, upto, revision })
 }

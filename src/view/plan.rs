@@ -13,7 +13,7 @@ use super::{
     room_view::RoomView,
 };
 use crate::{
-    domain::RoomId,
+    domain::{RoomId, Who},
     hub::LiveRoom,
     schema::{PlanDocument, Schema},
 };
@@ -40,14 +40,15 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(
         id: u64,
+        key: String,
         schema: &Schema,
-        document: Arc<PlanDocument>,
+        (document, who): (Arc<PlanDocument>, Who),
         share: Share,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
-        let key = document.key.clone();
-        let lane = || Lane::spawn(schema.clone(), document.clone(), views.limits.execution_timeout, &views.tasks);
+        let timeout = views.limits.execution_timeout;
+        let lane = || Lane::spawn(schema.clone(), document.clone(), who, timeout, &views.tasks);
         Arc::new(Self {
             id,
             key,

@@ -10,16 +10,22 @@ use futures::{FutureExt, future::BoxFuture};
 use super::{
     Frame,
     budget::Seat,
+    frame::{Gate, Taken, take_within},
     page::{Page, page},
-    ring::take_within,
     room_view::RoomView,
 };
 use crate::{domain::Seq, hub::Listener, schema::FeedError};
 
-/// Frames cannot be made for now. The reader's cursor stands: close so that the client comes back and resumes.
+/// Why a reader has nothing more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this room cannot be read for now")]
-pub struct ReadError;
+pub enum ReadError {
+    /// Frames cannot be made for now. The reader's cursor stands: close so that the client comes back and resumes.
+    #[error("this room cannot be read for now")]
+    Unavailable,
+    /// Who reads may do so no longer, from the next event on (V5): tell the client that it is over.
+    #[error("you may not read this room any more")]
+    ShutOut,
+}
 
 /// One subscriber's position in a view. It holds no frames that others do not hold too.
 pub struct Reader {
@@ -27,6 +33,7 @@ pub struct Reader {
     listener: Listener,
     /// Everything up to here was taken.
     cursor: Seq,
+    gate: Gate,
     behind: Behind,
     _seat: Option<Seat>,
 }
@@ -39,11 +46,13 @@ enum Behind {
     Fetching(BoxFuture<'static, Result<Arc<Page>, FeedError>>),
     /// A page is being taken, in portions.
     Taking(Arc<Page>),
+    /// It never will again: the next event shuts this reader out.
+    ShutOut,
 }
 
 impl Reader {
-    pub(super) fn new(view: Arc<RoomView>, after: Seq, seat: Option<Seat>) -> Self {
-        Self { listener: view.listen(), view, cursor: after, behind: Behind::No, _seat: seat }
+    pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
+        Self { listener: view.listen(), view, cursor: after, gate, behind: Behind::No, _seat: seat }
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
@@ -60,21 +69,33 @@ impl Reader {
                 Behind::No => ready!(self.poll_ring(cx, bytes_max, out))?,
                 Behind::Fetching(fetch) => match ready!(fetch.poll_unpin(cx)) {
                     Ok(page) => self.behind = Behind::Taking(page),
-                    Err(_) => return Poll::Ready(Err(ReadError)),
+                    Err(_) => return Poll::Ready(Err(ReadError::Unavailable)),
                 },
                 Behind::Taking(page) => {
-                    let rest = page.frames.iter().skip_while(|frame| frame.seq <= self.cursor);
-                    match take_within(rest, bytes_max, out) {
-                        Some(last) => self.cursor = last,
-                        None => {
-                            self.cursor = page.upto.max(self.cursor);
-                            self.behind = Behind::No;
-                        }
-                    }
+                    let page = page.clone();
+                    self.take_page(&page, bytes_max, out);
                 }
+                Behind::ShutOut => return Poll::Ready(Err(ReadError::ShutOut)),
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn take_page(&mut self, page: &Page, bytes_max: usize, out: &mut Vec<Frame>) {
+        if page.revision != self.view.room.revision() {
+            // Something was taken out of the log since: what is left of this page is made anew.
+            self.behind = Behind::No;
+            return;
+        }
+        let rest = page.entries.iter().skip_while(|entry| entry.seq <= self.cursor);
+        match take_within(rest, self.gate, bytes_max, out) {
+            Taken::Upto(last) => self.cursor = last,
+            Taken::ShutOut => self.behind = Behind::ShutOut,
+            Taken::All => {
+                self.cursor = page.upto.max(self.cursor);
+                self.behind = Behind::No;
+            }
+        }
     }
 
     fn poll_ring(
@@ -85,10 +106,12 @@ impl Reader {
     ) -> Poll<Result<(), ReadError>> {
         if self.listener.poll_past(self.cursor, cx).is_pending() {
             // Looked at after the place in the row was taken: a failure from now on wakes this task.
-            return if self.view.has_failed() { Poll::Ready(Err(ReadError)) } else { Poll::Pending };
+            let failed = self.view.has_failed();
+            return if failed { Poll::Ready(Err(ReadError::Unavailable)) } else { Poll::Pending };
         }
-        match self.view.take(self.cursor, bytes_max, out) {
-            Some(cursor) => self.cursor = cursor,
+        match self.view.take(&mut self.cursor, self.gate, bytes_max, out) {
+            Some(Taken::ShutOut) => self.behind = Behind::ShutOut,
+            Some(Taken::All | Taken::Upto(_)) => {}
             None => self.behind = Behind::Fetching(page(self.view.clone(), self.cursor).boxed()),
         }
         Poll::Ready(Ok(()))

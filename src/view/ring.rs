@@ -2,13 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::{Frame, budget::Share};
+use super::{
+    Frame,
+    budget::Share,
+    frame::{Entry, Gate, Taken, take_within},
+};
 use crate::domain::Seq;
 
-/// All frames after `floor` up to `head`, bounded in frames and bytes, and by what all rings hold together (V3).
+/// All entries after `floor` up to `head`, bounded in number and bytes, and by what all rings hold together (V3).
 #[derive(Debug)]
 pub(super) struct Ring {
-    frames: VecDeque<Frame>,
+    entries: VecDeque<Entry>,
     share: Share,
     floor: Seq,
     head: Seq,
@@ -17,7 +21,7 @@ pub(super) struct Ring {
 impl Ring {
     /// An empty ring of a view that begins after an event.
     pub(super) fn new(after: Seq, share: Share) -> Self {
-        Self { frames: VecDeque::new(), share, floor: after, head: after }
+        Self { entries: VecDeque::new(), share, floor: after, head: after }
     }
 
     /// Whether a reader that has seen `cursor` finds everything after it here.
@@ -30,45 +34,35 @@ impl Ring {
         self.head
     }
 
-    /// Adds the frames of the events up to `head`, and gives up the oldest beyond the bounds.
-    pub(super) fn push(&mut self, frames: Vec<Frame>, head: Seq, frames_max: usize, bytes_max: usize) {
-        self.share.take(frames.iter().map(Frame::bytes).sum());
-        self.frames.extend(frames);
+    /// Adds the entries of the events up to `head`, and gives up the oldest beyond the bounds, and what is stale.
+    pub(super) fn push(
+        &mut self,
+        entries: Vec<Entry>,
+        head: Seq,
+        stale_upto: Seq,
+        entries_max: usize,
+        bytes_max: usize,
+    ) {
+        self.share.take(entries.iter().map(Entry::bytes).sum());
+        self.entries.extend(entries);
         self.head = head;
-        while self.frames.len() > frames_max || self.share.bytes() > bytes_max || self.share.is_overdrawn() {
-            let Some(oldest) = self.frames.pop_front() else { break };
+        loop {
+            let beyond =
+                self.entries.len() > entries_max || self.share.bytes() > bytes_max || self.share.is_overdrawn();
+            let Some(oldest) = self.entries.pop_front_if(|oldest| beyond || oldest.seq <= stale_upto) else { break };
             self.share.give_back(oldest.bytes());
             self.floor = oldest.seq;
         }
-        if self.frames.capacity() > 2 * frames_max.max(8) {
-            self.frames.shrink_to(frames_max);
+        if self.entries.capacity() > 2 * entries_max.max(8) {
+            self.entries.shrink_to(entries_max);
         }
     }
 
-    /// Takes the frames after `cursor` into `out`, as many as fit into `bytes_max` but at least one, and returns the
-    /// position up to which there is nothing more to take.
-    pub(super) fn take(&self, cursor: Seq, bytes_max: usize, out: &mut Vec<Frame>) -> Seq {
-        let first = self.frames.partition_point(|frame| frame.seq <= cursor);
-        take_within(self.frames.range(first..), bytes_max, out).unwrap_or(self.head).max(cursor)
+    /// Takes the frames after `cursor` into `out`, as many as fit into `bytes_max` but at least one.
+    pub(super) fn take(&self, cursor: Seq, gate: Gate, bytes_max: usize, out: &mut Vec<Frame>) -> Taken {
+        let first = self.entries.partition_point(|entry| entry.seq <= cursor);
+        take_within(self.entries.range(first..), gate, bytes_max, out)
     }
-}
-
-/// Takes frames into `out` within a bound of bytes, at least one. Returns the last one taken if some were left.
-pub(super) fn take_within<'a>(
-    frames: impl Iterator<Item = &'a Frame>,
-    bytes_max: usize,
-    out: &mut Vec<Frame>,
-) -> Option<Seq> {
-    let (mut bytes, mut last) = (0, None);
-    for frame in frames {
-        if last.is_some() && bytes + frame.payload.len() > bytes_max {
-            return last;
-        }
-        bytes += frame.payload.len();
-        last = Some(frame.seq);
-        out.push(frame.clone());
-    }
-    None
 }
 
 #[cfg(test)]
@@ -76,42 +70,43 @@ mod tests {
     use super::*;
     use crate::view::budget::Budget;
 
+    const OPEN: Gate = Gate { checked: Seq(u64::MAX), reader: None };
+
     fn ring(after: u64) -> Ring {
         Ring::new(Seq(after), Budget::new(0).share())
     }
 
-    fn frames(seqs: std::ops::RangeInclusive<u64>) -> Vec<Frame> {
-        seqs.map(|seq| Frame { seq: Seq(seq), payload: "0123456789".into() }).collect()
+    fn entries(seqs: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+        seqs.map(|seq| Entry::plain(Seq(seq), "0123456789")).collect()
     }
 
-    fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, u64) {
+    fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, Taken) {
         let mut out = Vec::new();
-        let position = ring.take(Seq(cursor), bytes_max, &mut out);
-        (out.iter().map(|frame| frame.seq.0).collect(), position.0)
+        let taken = ring.take(Seq(cursor), OPEN, bytes_max, &mut out);
+        (out.iter().map(|frame| frame.seq.0).collect(), taken)
     }
 
     #[test]
     fn a_reader_takes_what_is_after_its_cursor() {
         let mut ring = ring(10);
-        ring.push(frames(11..=15), Seq(15), 9, usize::MAX);
-        assert_eq!(take(&ring, 10, 999), (vec![11, 12, 13, 14, 15], 15));
-        assert_eq!(take(&ring, 13, 999), (vec![14, 15], 15));
-        assert_eq!(take(&ring, 15, 999), (vec![], 15));
-        assert_eq!(take(&ring, 99, 999), (vec![], 99), "a cursor never goes back");
-        assert_eq!(take(&ring, 10, 25), (vec![11, 12], 12), "within the bound");
-        assert_eq!(take(&ring, 10, 1), (vec![11], 11), "but always one");
+        ring.push(entries(11..=15), Seq(15), Seq(0), 9, usize::MAX);
+        assert_eq!(take(&ring, 10, 999), (vec![11, 12, 13, 14, 15], Taken::All));
+        assert_eq!(take(&ring, 13, 999), (vec![14, 15], Taken::All));
+        assert_eq!(take(&ring, 15, 999), (vec![], Taken::All));
+        assert_eq!(take(&ring, 10, 25), (vec![11, 12], Taken::Upto(Seq(12))), "within the bound");
+        assert_eq!(take(&ring, 10, 1), (vec![11], Taken::Upto(Seq(11))), "but always one");
     }
 
     #[test]
     fn v3_a_ring_is_bounded_and_knows_what_it_gave_up() {
         let mut ring = ring(0);
-        ring.push(frames(1..=10), Seq(10), 3, usize::MAX);
+        ring.push(entries(1..=10), Seq(10), Seq(0), 3, usize::MAX);
         assert!(ring.reaches_back_to(Seq(7)) && !ring.reaches_back_to(Seq(6)));
         assert_eq!(take(&ring, 7, 999).0, [8, 9, 10]);
-        let two = frames(1..=1)[0].bytes() * 2;
-        ring.push(frames(11..=11), Seq(11), 99, two);
+        let two = entries(1..=1)[0].bytes() * 2;
+        ring.push(entries(11..=11), Seq(11), Seq(0), 99, two);
         assert!(ring.reaches_back_to(Seq(9)) && !ring.reaches_back_to(Seq(8)));
-        ring.push(frames(12..=12), Seq(12), 99, 0);
+        ring.push(entries(12..=12), Seq(12), Seq(0), 99, 0);
         assert!(
             ring.reaches_back_to(Seq(12)) && !ring.reaches_back_to(Seq(11)),
             "nothing fits: all is read from pages"
@@ -120,14 +115,22 @@ mod tests {
 
     #[test]
     fn v3_rings_share_one_budget() {
-        let budget = Budget::new(frames(1..=1)[0].bytes() * 3);
+        let budget = Budget::new(entries(1..=1)[0].bytes() * 3);
         let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), budget.share()));
-        first.push(frames(1..=2), Seq(2), 99, usize::MAX);
-        second.push(frames(1..=2), Seq(2), 99, usize::MAX);
+        first.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
+        second.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
         assert!(first.reaches_back_to(Seq(0)), "who came first keeps what it has");
         assert!(second.reaches_back_to(Seq(1)) && !second.reaches_back_to(Seq(0)));
         drop(first);
-        second.push(frames(3..=4), Seq(4), 99, usize::MAX);
+        second.push(entries(3..=4), Seq(4), Seq(0), 99, usize::MAX);
         assert!(second.reaches_back_to(Seq(1)));
+    }
+    #[test]
+    fn v6_what_is_stale_is_given_up() {
+        let mut ring = ring(0);
+        ring.push(entries(1..=5), Seq(5), Seq(0), 99, usize::MAX);
+        ring.push(entries(6..=7), Seq(7), Seq(4), 99, usize::MAX);
+        assert!(ring.reaches_back_to(Seq(4)) && !ring.reaches_back_to(Seq(3)));
+        assert_eq!(take(&ring, 4, 999).0, [5, 6, 7]);
     }
 }

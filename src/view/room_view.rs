@@ -10,7 +10,12 @@ use std::{
 
 use tokio::{task::AbortHandle, time::Instant};
 
-use super::{Frame, ViewLimits, plan::Plan, ring::Ring};
+use super::{
+    Frame, ViewLimits,
+    frame::{Entry, Gate, Taken},
+    plan::Plan,
+    ring::Ring,
+};
 use crate::{
     domain::{Event, RoomId, Seq},
     hub::{Bell, Listener, LiveRoom},
@@ -43,9 +48,9 @@ struct State {
 
 impl State {
     /// The frames stand in the ring before the bell says so.
-    fn add(&self, frames: Vec<Frame>, upto: Seq, limits: &ViewLimits) {
+    fn add(&self, entries: Vec<Entry>, upto: Seq, stale_upto: Seq, limits: &ViewLimits) {
         let mut ring = self.ring.write().expect("no panic under this lock");
-        ring.push(frames, upto, limits.ring_frames_max, limits.ring_bytes_max);
+        ring.push(entries, upto, stale_upto, limits.ring_frames_max, limits.ring_bytes_max);
         drop(ring);
         self.bell.ring(upto);
     }
@@ -71,10 +76,20 @@ impl RoomView {
         self.state.bell.listen()
     }
 
-    /// The frames after a cursor, within a bound of bytes, and the new cursor; none if the ring does not reach back.
-    pub(super) fn take(&self, cursor: Seq, bytes_max: usize, out: &mut Vec<Frame>) -> Option<Seq> {
+    /// Takes the frames after a cursor, within a bound of bytes, and moves the cursor; none if the ring does not reach back, or
+    /// holds there what may show something that is gone (V6).
+    pub(super) fn take(&self, cursor: &mut Seq, gate: Gate, bytes_max: usize, out: &mut Vec<Frame>) -> Option<Taken> {
         let ring = self.state.ring.read().expect("no panic under this lock");
-        ring.reaches_back_to(cursor).then(|| ring.take(cursor, bytes_max, out))
+        if *cursor < self.room.redacted_upto() || !ring.reaches_back_to(*cursor) {
+            return None;
+        }
+        let taken = ring.take(*cursor, gate, bytes_max, out);
+        match taken {
+            Taken::All => *cursor = ring.head().max(*cursor),
+            Taken::Upto(last) => *cursor = last,
+            Taken::ShutOut => {}
+        }
+        Some(taken)
     }
 
     /// Whether making frames was given up.
@@ -98,8 +113,8 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
     loop {
         let head = listener.past(cursor).await;
         match advance(&plan, &room, cursor, head).await {
-            Ok((frames, upto)) => {
-                state.add(frames, upto, &plan.limits);
+            Ok((entries, upto)) => {
+                state.add(entries, upto, room.redacted_upto(), &plan.limits);
                 (cursor, failures) = (upto, 0);
                 // Only who has caught up may rest: a pump that is behind would fall further behind with each pause.
                 if upto >= room.head() {
@@ -132,10 +147,10 @@ async fn rest(bell: &Bell, at_most: Duration) {
     }
 }
 
-async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Frame>, Seq), FeedError> {
+async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Entry>, Seq), FeedError> {
     let events = read(room, cursor, head).await?;
     let upto = events.last().map_or(cursor, |event| event.seq());
-    Ok((plan.live.frames(events).await?, upto))
+    Ok((plan.live.entries(events).await?, upto))
 }
 
 /// The next events of a room, checked against holes (H4): better late than wrong.

@@ -2,15 +2,16 @@
 //!
 //! The schedule comes from a seed, so that a failure can be run again: `MODEL_SEED=7 cargo test model`.
 
-use std::task::Poll;
+use std::{collections::HashSet, task::Poll};
 
 use switchboard::{
     hub::HubLimits,
+    store::RoomChange,
     view::{Frame, Reader, ViewLimits},
 };
 
 use crate::support::{
-    core::{Core, seqs},
+    core::{Core, message_id, seqs},
     soon,
 };
 
@@ -26,23 +27,65 @@ impl Chance {
     }
 }
 
+/// The room's log as the model knows it.
+#[derive(Default)]
+struct Log {
+    /// Whether the event of each Seq sent a message, from 1 on.
+    sent: Vec<bool>,
+    deleted: HashSet<u64>,
+}
+
+impl Log {
+    fn head(&self) -> u64 {
+        self.sent.len() as u64
+    }
+
+    /// The messages after an event.
+    fn after(&self, seq: u64) -> impl Iterator<Item = u64> {
+        (seq + 1..=self.head()).filter(|seq| self.sent[*seq as usize - 1])
+    }
+}
+
 /// A subscriber as the model knows it.
 struct Subscriber {
     reader: Reader,
     after: u64,
     seen: Vec<Frame>,
+    /// How many of them were checked.
+    checked: usize,
 }
 
 impl Subscriber {
-    /// H4 and V1: what was seen is the log after the cursor, each entry with its own text.
-    fn check(&self, seed: u64) {
-        let expected: Vec<_> = (self.after + 1..=self.after + self.seen.len() as u64).collect();
+    /// H4: what was seen is the log after the cursor. V1 and V6: each with its own text, but for what was deleted before it was
+    /// taken.
+    fn check(&mut self, log: &Log, seed: u64) {
+        let expected: Vec<_> = log.after(self.after).take(self.seen.len()).collect();
         assert_eq!(seqs(&self.seen), expected, "seed {seed}");
-        for frame in &self.seen {
-            let text = format!(r#""text":"{}""#, frame.seq.0);
+        for frame in &self.seen[self.checked..] {
+            let seq = frame.seq.0;
+            let said = if log.deleted.contains(&seq) { String::new() } else { seq.to_string() };
+            let text = format!(r#""text":"{said}""#);
             assert!(frame.payload.contains(&text), "seed {seed}: {} is not {text}", frame.payload);
         }
+        self.checked = self.seen.len();
     }
+
+    /// Where it goes on after a reconnect.
+    fn cursor(&self) -> u64 {
+        self.seen.last().map_or(self.after, |frame| frame.seq.0)
+    }
+}
+
+/// Deletes one of the messages, if it was not deleted before.
+async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
+    let messages: Vec<_> = log.after(0).filter(|seq| !log.deleted.contains(seq)).collect();
+    if messages.is_empty() {
+        return;
+    }
+    let seq = messages[chance.below(messages.len() as u64) as usize];
+    core.change(core.ann, "room-1", RoomChange::DeleteMessage(message_id(seq))).await;
+    log.deleted.insert(seq);
+    log.sent.push(false);
 }
 
 async fn history(seed: u64) {
@@ -51,34 +94,31 @@ async fn history(seed: u64) {
         ViewLimits { ring_frames_max: 1 + chance.below(12) as usize, pages_bytes_max: 4096, ..ViewLimits::default() };
     let hub = HubLimits { tail_events_max: 1 + chance.below(12) as usize, ..HubLimits::default() };
     let core = Core::with(limits, hub, |log| log).await;
-    let (mut head, mut subscribers) = (0, Vec::<Subscriber>::new());
+    let (mut log, mut subscribers) = (Log::default(), Vec::<Subscriber>::new());
     let documents = ["text", "id text", "text room { id }"];
     for _ in 0..120 {
-        match chance.below(10) {
+        match chance.below(11) {
             0..3 => {
                 let count = 1 + chance.below(20);
-                core.send(head + 1..=head + count).await;
-                head += count;
+                core.send(log.head() + 1..=log.head() + count).await;
+                log.sent.extend((0..count).map(|_| true));
             }
             3..5 if subscribers.len() < 12 => {
-                let after = chance.below(head + 1);
-                let document = documents[chance.below(3) as usize];
-                subscribers.push(Subscriber {
-                    reader: core.reader(document, Some(after)).await,
-                    after,
-                    seen: Vec::new(),
-                });
+                let after = chance.below(log.head() + 1);
+                let reader = core.reader(documents[chance.below(3) as usize], Some(after)).await;
+                subscribers.push(Subscriber { reader, after, seen: Vec::new(), checked: 0 });
             }
             5 if !subscribers.is_empty() => {
-                let gone = subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
-                gone.check(seed);
+                let mut gone = subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
+                gone.check(&log, seed);
                 if chance.below(2) == 0 {
                     // It comes back where it was, and knows what it saw.
-                    let cursor = gone.after + gone.seen.len() as u64;
-                    let reader = core.reader("text", Some(cursor)).await;
-                    subscribers.push(Subscriber { reader, after: cursor, seen: Vec::new() });
+                    let after = gone.cursor();
+                    let reader = core.reader("text", Some(after)).await;
+                    subscribers.push(Subscriber { reader, after, seen: Vec::new(), checked: 0 });
                 }
             }
+            6 => delete(&core, &mut log, &mut chance).await,
             _ if !subscribers.is_empty() => {
                 let at = chance.below(subscribers.len() as u64) as usize;
                 let Subscriber { reader, seen, .. } = &mut subscribers[at];
@@ -86,21 +126,22 @@ async fn history(seed: u64) {
                 // Polled once: what it does not finish now it goes on with when its turn comes again, or never.
                 let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
                 assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
+                subscribers[at].check(&log, seed);
                 tokio::task::yield_now().await;
             }
             _ => {}
         }
     }
     for subscriber in &mut subscribers {
-        while subscriber.after + (subscriber.seen.len() as u64) < head {
+        while subscriber.seen.len() < log.after(subscriber.after).count() {
             soon("a frame", subscriber.reader.take(1000, &mut subscriber.seen)).await.unwrap();
         }
-        subscriber.check(seed);
+        subscriber.check(&log, seed);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h4_v1_random_histories_on_two_threads() {
+async fn h4_v1_v6_random_histories_on_two_threads() {
     let seeds = match std::env::var("MODEL_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..60).collect(),

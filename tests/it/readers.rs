@@ -116,7 +116,7 @@ async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() 
     knobs.fail(u32::MAX);
     core.send(1..=1).await;
     let mut frames = Vec::new();
-    assert_eq!(reader.take(usize::MAX, &mut frames).await, Err(ReadError));
+    assert_eq!(reader.take(usize::MAX, &mut frames).await, Err(ReadError::Unavailable));
     assert!(frames.is_empty());
     knobs.fail(0);
     // The next subscriber gets a view that works, and what the other one did not see.

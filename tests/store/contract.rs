@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use switchboard::{
     domain::{
-        Epoch, Event, MessageId, MessageText, Nonce, RoomId, RoomName, Seq, Timestamp, User, UserId, UserName, Viewer,
-        Visibility, Who,
+        Body, Epoch, Event, MemberId, Message, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq, ShutsOut,
+        Timestamp, User, UserId, UserName, Viewer, Visibility, What, Who,
     },
-    store::{Accounts, Append, AppendError, Command, CreateRoom, Log, Outcome, Refusal, SendMessage, Window},
+    store::{
+        Accounts, Append, AppendError, ChangeRoom, Command, CreateRoom, Log, MemberWindow, Outcome, Refusal,
+        RoomChange, SendMessage, Window,
+    },
 };
 use uuid::Uuid;
 
@@ -34,6 +37,7 @@ fn send(viewer: &User, to: &str, text: &str) -> Command {
         id: MessageId::from_uuid(Uuid::now_v7()),
         text,
         nonce: None,
+        reply_to: None,
     })
 }
 
@@ -48,7 +52,47 @@ fn send_once(viewer: &User, to: &str, text: &str, nonce: &str) -> Command {
 
 fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
     let name = RoomName::new(id).unwrap();
-    Command::CreateRoom(CreateRoom { viewer: viewer.id, id: room(id), name, visibility, epoch: Epoch(7) })
+    Command::CreateRoom(CreateRoom {
+        viewer: viewer.id,
+        id: room(id),
+        owner: member_id(),
+        name,
+        visibility,
+        epoch: Epoch(7),
+    })
+}
+
+fn member_id() -> MemberId {
+    MemberId::from_uuid(Uuid::now_v7())
+}
+
+fn change(viewer: &User, id: &str, change: RoomChange) -> Command {
+    Command::ChangeRoom(ChangeRoom { viewer: viewer.id, room: room(id), change })
+}
+
+fn add(viewer: &User, id: &str, user: &User, role: Role) -> Command {
+    change(viewer, id, RoomChange::AddMember { id: member_id(), user: user.id, role })
+}
+
+fn remove(viewer: &User, id: &str, user: &User) -> Command {
+    change(viewer, id, RoomChange::RemoveMember(user.id))
+}
+
+fn set_role(viewer: &User, id: &str, user: &User, role: Role) -> Command {
+    change(viewer, id, RoomChange::SetRole { user: user.id, role })
+}
+
+fn mute(viewer: &User, id: &str, user: &User, until: Option<i64>) -> Command {
+    change(viewer, id, RoomChange::MuteMember { user: user.id, until: until.map(|us| Timestamp(NOW.0 + us)) })
+}
+
+fn join(viewer: &User, id: &str) -> Command {
+    change(viewer, id, RoomChange::Join(member_id()))
+}
+
+fn show(viewer: &User, id: &str, visibility: Visibility) -> Command {
+    let update = RoomChange::Update { name: None, visibility: Some(visibility), slow_mode_seconds: None };
+    change(viewer, id, update)
 }
 
 fn as_viewer(user: &User) -> Who {
@@ -67,6 +111,12 @@ async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
             }
             Ok(Outcome::Repeated(message)) => format!("again {} {}", message.cursor.room, message.cursor.seq.0),
             Ok(Outcome::Created(room)) => format!("new {}", room.id),
+            Ok(Outcome::Redacted(event, message)) => {
+                assert!(matches!(message.body, Body::Deleted(_)) && message.text().is_empty());
+                format!("redacted {}", event.get().seq().0)
+            }
+            Ok(Outcome::Changed(event)) => format!("changed {}", event.get().seq().0),
+            Ok(Outcome::Done) => "done".to_owned(),
             Err(AppendError::Refused(refusal)) => format!("{refusal:?}"),
             Err(AppendError::Store(error)) => format!("{error}"),
         })
@@ -77,12 +127,16 @@ async fn texts(store: &impl Store, id: &str) -> Vec<String> {
     let events = store.events(&room(id), Seq::START, Seq(u64::MAX), 1000).await.unwrap();
     let seqs: Vec<_> = events.iter().map(|event| event.seq().0).collect();
     assert_eq!(seqs, (1..=events.len() as u64).collect::<Vec<_>>(), "S2");
-    events
-        .iter()
-        .map(|event| match &**event {
-            Event::MessageSent(message) => message.text.to_string(),
-        })
-        .collect()
+    events.iter().filter_map(|event| event.as_message_sent().map(|message| message.text().to_owned())).collect()
+}
+
+async fn changes(store: &impl Store, id: &str) -> Vec<(u64, What, ShutsOut)> {
+    let events = store.events(&room(id), Seq::START, Seq(u64::MAX), 1000).await.unwrap();
+    let changed = events.iter().filter_map(|event| match &**event {
+        Event::Changed(change) => Some((event.seq().0, change.what, change.shuts_out.clone())),
+        Event::MessageSent(_) => None,
+    });
+    changed.collect()
 }
 
 pub(crate) async fn room_1_is_there_from_the_start(store: &impl Store) {
@@ -241,4 +295,245 @@ pub(crate) async fn users_and_the_key_are_kept(store: &impl Store) {
     assert_eq!(store.user(&UserId::from_uuid(Uuid::now_v7())).await.unwrap(), None);
     assert_eq!(store.signing_key([1; 32]).await.unwrap(), [1; 32]);
     assert_eq!(store.signing_key([2; 32]).await.unwrap(), [1; 32]);
+}
+
+pub(crate) async fn v6_a_deleted_message_has_no_text_anywhere(store: &impl Store) {
+    let [ann, bob, eve] = [user(store, "ann").await, user(store, "bob").await, user(store, "eve").await];
+    let Command::SendMessage(said) = send_once(&bob, "a", "regret", "n") else { unreachable!() };
+    let (id, again) = (said.id, Command::SendMessage(said.clone()));
+    commit(store, &[create(&ann, "a", Visibility::Public), again.clone()]).await;
+    let delete = |viewer: &User, room: &str| change(viewer, room, RoomChange::DeleteMessage(id));
+    let batch = [
+        delete(&eve, "a"),
+        delete(&bob, "room-1"),
+        delete(&bob, "a"),
+        delete(&ann, "a"),
+        // Its nonce still names it.
+        again,
+    ];
+    assert_eq!(commit(store, &batch).await, ["Forbidden", "NoMessage", "redacted 2", "done", "again a 1"]);
+    assert_eq!(texts(store, "a").await, [""]);
+    let what = What::MessageDeleted { message: id, sent: Seq(1) };
+    assert_eq!(changes(store, "a").await, [(2, what, ShutsOut::Nobody)]);
+    let gone = store.message(&id, Who::Nobody).await.unwrap().unwrap();
+    assert_eq!((gone.text(), &gone.body), ("", &Body::Deleted(NOW)));
+    let window = Window { after: Seq::START, before: None, from_end: false, limit: 9 };
+    assert_eq!(store.messages(&room("a"), window).await.unwrap(), [gone]);
+    // Who keeps order may delete what others said.
+    let Command::SendMessage(other) = send(&bob, "a", "spam") else { unreachable!() };
+    let batch = [Command::SendMessage(other.clone()), change(&ann, "a", RoomChange::DeleteMessage(other.id))];
+    assert_eq!(commit(store, &batch).await, ["a 3", "redacted 4"]);
+}
+
+pub(crate) async fn s7_what_took_a_right_away_stands_before_what_it_forbids(store: &impl Store) {
+    let [ann, bob, eve] = [user(store, "ann").await, user(store, "bob").await, user(store, "eve").await];
+    let batch = [
+        create(&ann, "a", Visibility::Private),
+        send(&bob, "a", "not yet"),
+        add(&ann, "a", &bob, Role::Moderator),
+        send(&bob, "a", "now"),
+        add(&bob, "a", &eve, Role::Member),
+        set_role(&ann, "a", &bob, Role::Member),
+        // A moderator no longer.
+        remove(&bob, "a", &eve),
+        remove(&ann, "a", &bob),
+        send(&bob, "a", "too late"),
+        send(&eve, "a", "still here"),
+    ];
+    let expected = [
+        "new a",
+        "NotFound",
+        "changed 1",
+        "a 2",
+        "changed 3",
+        "changed 4",
+        "Forbidden",
+        "changed 5",
+        "NotFound",
+        "a 6",
+    ];
+    assert_eq!(commit(store, &batch).await, expected);
+    let joined = |user: &User, role| What::MemberJoined { user: user.id, role };
+    assert_eq!(
+        changes(store, "a").await,
+        [
+            (1, joined(&bob, Role::Moderator), ShutsOut::Nobody),
+            (3, joined(&eve, Role::Member), ShutsOut::Nobody),
+            (4, What::MemberRoleChanged { user: bob.id, role: Role::Member }, ShutsOut::Nobody),
+            (5, What::MemberLeft { user: bob.id }, ShutsOut::User(bob.id)),
+        ]
+    );
+}
+
+pub(crate) async fn who_may_change_what(store: &impl Store) {
+    let [ann, mod_, bob, eve] =
+        [user(store, "ann").await, user(store, "mod").await, user(store, "bob").await, user(store, "eve").await];
+    let ghost = User { id: UserId::from_uuid(Uuid::now_v7()), ..eve.clone() };
+    let batch = [create(&ann, "a", Visibility::Public), add(&ann, "a", &mod_, Role::Moderator), join(&bob, "a")];
+    assert_eq!(commit(store, &batch).await, ["new a", "changed 1", "changed 2"]);
+    for (command, expected) in [
+        (join(&bob, "a"), "done"),
+        (join(&ghost, "a"), "UnknownViewer"),
+        (join(&eve, "none"), "NotFound"),
+        (add(&eve, "a", &eve, Role::Member), "Forbidden"),
+        (add(&bob, "a", &eve, Role::Member), "Forbidden"),
+        (add(&mod_, "a", &eve, Role::Moderator), "Forbidden"),
+        (add(&mod_, "a", &ghost, Role::Member), "NoUser"),
+        (add(&mod_, "a", &bob, Role::Member), "done"),
+        (add(&ann, "a", &bob, Role::Moderator), "MemberAlready"),
+        (remove(&mod_, "a", &ann), "Forbidden"),
+        (remove(&mod_, "a", &mod_), "Forbidden"),
+        (remove(&mod_, "a", &eve), "NoMember"),
+        (remove(&bob, "a", &eve), "Forbidden"),
+        (set_role(&mod_, "a", &bob, Role::Moderator), "Forbidden"),
+        (set_role(&ann, "a", &eve, Role::Moderator), "NoMember"),
+        (set_role(&ann, "a", &ann, Role::Member), "LastOwner"),
+        (change(&ann, "a", RoomChange::Leave), "LastOwner"),
+        (change(&eve, "a", RoomChange::Leave), "done"),
+        (mute(&mod_, "a", &ann, Some(1)), "Forbidden"),
+        (mute(&ann, "a", &ann, Some(1)), "Forbidden"),
+        (mute(&ann, "a", &eve, Some(1)), "NoMember"),
+        (show(&mod_, "a", Visibility::Private), "Forbidden"),
+        (show(&ann, "a", Visibility::Public), "done"),
+        (change(&mod_, "a", RoomChange::Delete), "Forbidden"),
+        (remove(&mod_, "a", &bob), "changed 3"),
+        (set_role(&ann, "a", &mod_, Role::Owner), "changed 4"),
+        (change(&ann, "a", RoomChange::Leave), "changed 5"),
+        (change(&ann, "a", RoomChange::Delete), "Forbidden"),
+        (change(&mod_, "a", RoomChange::Delete), "changed 6"),
+        (send(&mod_, "a", "x"), "NotFound"),
+        (create(&ann, "a", Visibility::Public), "RoomTaken"),
+    ] {
+        assert_eq!(commit(store, std::slice::from_ref(&command)).await, [expected], "{command:?}");
+    }
+    assert!(store.room(&room("a"), as_viewer(&mod_)).await.unwrap().is_none());
+    assert!(store.room(&room("a"), Who::Shared).await.unwrap().is_some(), "its readers are still being told");
+    let (seq, what, shuts_out) = changes(store, "a").await.pop().unwrap();
+    assert_eq!((seq, what, shuts_out), (6, What::RoomDeleted, ShutsOut::Everybody));
+}
+
+pub(crate) async fn s7_the_muted_and_the_hasty_do_not_send(store: &impl Store) {
+    let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
+    let slow = RoomChange::Update { name: None, visibility: None, slow_mode_seconds: Some(5) };
+    let batch = [
+        create(&ann, "a", Visibility::Public),
+        join(&bob, "a"),
+        mute(&ann, "a", &bob, Some(1)),
+        send(&bob, "a", "no"),
+        // Leaving is no way out of it.
+        change(&bob, "a", RoomChange::Leave),
+        send(&bob, "a", "no"),
+        join(&bob, "a"),
+        mute(&ann, "a", &bob, None),
+        send(&bob, "a", "yes"),
+        change(&ann, "a", slow),
+        send(&bob, "a", "first"),
+        send(&bob, "a", "second"),
+        send(&ann, "a", "1"),
+        send(&ann, "a", "2"),
+    ];
+    let muted = format!("Muted(Timestamp({}))", NOW.0 + 1);
+    let expected = [
+        "new a",
+        "changed 1",
+        "done",
+        &muted,
+        "changed 2",
+        &muted,
+        "changed 3",
+        "done",
+        "a 4",
+        "changed 5",
+        "a 6",
+        "TooSoon(5)",
+        "a 7",
+        "a 8",
+    ];
+    assert_eq!(commit(store, &batch).await, expected);
+    let later = async |seconds: i64| {
+        let outcomes = store.commit(&[send(&bob, "a", "again")], Timestamp(NOW.0 + seconds * 1_000_000)).await;
+        outcomes.into_iter().next().unwrap().map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert!(later(4).await.is_err());
+    assert_eq!(later(5).await, Ok(()));
+}
+
+pub(crate) async fn v5_a_room_made_private_names_the_members_of_that_moment(store: &impl Store) {
+    let [ann, bob, eve, kim] =
+        [user(store, "ann").await, user(store, "bob").await, user(store, "eve").await, user(store, "kim").await];
+    let batch = [
+        create(&ann, "a", Visibility::Public),
+        join(&bob, "a"),
+        join(&eve, "a"),
+        // Leaving a public room shuts nobody out.
+        change(&eve, "a", RoomChange::Leave),
+        show(&ann, "a", Visibility::Private),
+        remove(&ann, "a", &bob),
+        add(&ann, "a", &kim, Role::Member),
+        show(&ann, "a", Visibility::Public),
+    ];
+    let outcomes = store.commit(&batch, NOW).await;
+    let mut members = vec![ann.id, bob.id];
+    members.sort();
+    let closed = ShutsOut::AllBut(members.into());
+    // What is announced and what is read again later are alike.
+    let announced =
+        outcomes.iter().filter_map(|outcome| outcome.as_ref().unwrap().event()).map(|event| event.shuts_out());
+    let nobody = ShutsOut::Nobody;
+    let expected = [&nobody, &nobody, &nobody, &closed, &ShutsOut::User(bob.id), &nobody, &nobody];
+    assert_eq!(announced.collect::<Vec<_>>(), expected);
+    let read: Vec<_> = changes(store, "a").await.into_iter().map(|(_, _, shuts_out)| shuts_out).collect();
+    assert_eq!(read.iter().collect::<Vec<_>>(), expected);
+}
+
+pub(crate) async fn members_are_read_in_windows(store: &impl Store) {
+    let ann = user(store, "ann").await;
+    commit(store, &[create(&ann, "a", Visibility::Private)]).await;
+    let mut names = vec!["ann".to_owned()];
+    for number in 0..5 {
+        let name = format!("guest {number}");
+        let guest = user(store, &name).await;
+        commit(store, &[add(&ann, "a", &guest, Role::Member)]).await;
+        names.push(name);
+    }
+    let all = MemberWindow { after: None, before: None, from_end: false, limit: 99 };
+    let members = store.members(&room("a"), all, NOW).await.unwrap();
+    let called = |members: &[switchboard::domain::Member]| {
+        members.iter().map(|member| member.user.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(called(&members), names);
+    let (second, fifth) = (Some(members[1].id), Some(members[4].id));
+    for (window, expected) in [
+        (MemberWindow { after: second, ..all }, &names[2..]),
+        (MemberWindow { before: fifth, ..all }, &names[..4]),
+        (MemberWindow { after: second, before: fifth, limit: 1, ..all }, &names[2..3]),
+        (MemberWindow { after: second, before: fifth, limit: 1, from_end: true }, &names[3..4]),
+    ] {
+        assert_eq!(called(&store.members(&room("a"), window, NOW).await.unwrap()), expected);
+    }
+    let own = store.membership(&room("a"), ann.id, NOW).await.unwrap().unwrap();
+    assert_eq!((own.role, own.joined_at, own.muted_until), (Role::Owner, NOW, None));
+    assert_eq!(store.member(&own.id, as_viewer(&ann), NOW).await.unwrap(), Some(own.clone()));
+    assert_eq!(store.member(&own.id, Who::Nobody, NOW).await.unwrap(), None, "G5");
+}
+
+pub(crate) async fn a_reply_answers_a_message_of_the_same_room(store: &impl Store) {
+    let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
+    let Command::SendMessage(asked) = send(&ann, "a", "why?") else { unreachable!() };
+    commit(store, &[create(&ann, "a", Visibility::Private), Command::SendMessage(asked.clone())]).await;
+    let answer = |viewer: &User, to: &str, id: MessageId| match send(viewer, to, "because") {
+        Command::SendMessage(send) => Command::SendMessage(SendMessage { reply_to: Some(id), ..send }),
+        other => other,
+    };
+    let batch = [
+        answer(&ann, "a", asked.id),
+        answer(&ann, "room-1", asked.id),
+        answer(&ann, "a", MessageId::from_uuid(Uuid::now_v7())),
+        // The right comes first.
+        answer(&bob, "a", MessageId::from_uuid(Uuid::now_v7())),
+    ];
+    assert_eq!(commit(store, &batch).await, ["a 2", "NoMessage", "NoMessage", "NotFound"]);
+    let replies = store.events(&room("a"), Seq(1), Seq(2), 9).await.unwrap();
+    let message: &Arc<Message> = replies[0].as_message_sent().unwrap();
+    assert_eq!(message.reply_to, Some(asked.id));
 }

@@ -48,4 +48,11 @@ contract!(
     events_and_messages_are_read_in_windows,
     rooms_are_listed_by_id,
     users_and_the_key_are_kept,
+    v6_a_deleted_message_has_no_text_anywhere,
+    s7_what_took_a_right_away_stands_before_what_it_forbids,
+    s7_the_muted_and_the_hasty_do_not_send,
+    who_may_change_what,
+    v5_a_room_made_private_names_the_members_of_that_moment,
+    members_are_read_in_windows,
+    a_reply_answers_a_message_of_the_same_room,
 );

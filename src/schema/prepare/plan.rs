@@ -23,6 +23,8 @@ pub struct PlanDocument {
     /// Equal for documents that give equal frames: white space, names of operations and fragments' order, the order of
     /// variables and unused ones make no difference.
     pub key: String,
+    /// Some field of it is named `viewer…`: each viewer's frames are their own.
+    pub depends_on_viewer: bool,
 }
 
 impl PlanDocument {
@@ -51,6 +53,7 @@ impl PlanDocument {
             printer.directives(&fragment.directives);
             printer.selection_set(&fragment.selection_set.node);
         }
+        let depends_on_viewer = printer.depends_on_viewer;
         let used = printer.variables;
         let mut variables = Variables::default();
         let mut key = format!("{}:{}", field.node.response_key().node, field.node.name.node);
@@ -66,7 +69,7 @@ impl PlanDocument {
             operations: DocumentOperations::Single(operation_of(operation, field, &used)),
             fragments,
         };
-        Self { document, variables, key }
+        Self { document, variables, key, depends_on_viewer }
     }
 }
 
@@ -89,11 +92,12 @@ fn operation_of(
     Positioned::new(definition, at)
 }
 
-/// Writes selections in one spelling, and notes the variables in them.
+/// Writes selections in one spelling, and notes the variables in them, and whether they ask who asks.
 #[derive(Default)]
 struct Printer {
     text: String,
     variables: HashSet<Name>,
+    depends_on_viewer: bool,
 }
 
 impl Printer {
@@ -128,6 +132,7 @@ impl Printer {
             let _ = write!(self.text, "{}:", alias.node);
         }
         self.text.push_str(&field.name.node);
+        self.depends_on_viewer |= field.name.node.starts_with("viewer");
         self.arguments(&field.arguments);
         self.directives(&field.directives);
         self.selection_set(&field.selection_set.node);

@@ -1,47 +1,57 @@
-//! Reading: each operation is one statement on a connection that cannot write.
+//! Reading, on connections that cannot write. Each operation is one statement, but for events that name the members of their
+//! moment: those never change.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteRow;
+use sqlx::{SqliteExecutor, sqlite::SqliteRow};
 
 use super::{Sqlite, rows};
 use crate::{
-    domain::{Event, Message, MessageId, Room, RoomId, Seq, Who},
-    store::{Log, StoreError, Window},
+    domain::{
+        Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut, Timestamp, UserId, Who,
+    },
+    store::{Log, MemberWindow, StoreError, Window},
 };
 
-/// Whether the room `r` may be read by [`asker`] `?1`. The table of rights as SQL: public, or a member.
+/// Whether the room `r` may be read by [`asker`] `?1`. The table of rights as SQL: there, and public or with the asker in it.
+/// A view goes on until its readers have been told that the room is gone.
 macro_rules! readable {
     () => {
-        "(r.visibility = 0 or ?1 = '*' or exists (select 1 from members b where b.room_id = r.id and b.user_id = ?1))"
+        "(?1 = '*' or (r.deleted_at is null and (r.visibility = 0
+            or exists (select 1 from members b where b.room_id = r.id and b.user_id = ?1))))"
+    };
+}
+
+macro_rules! room_columns {
+    () => {
+        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds"
     };
 }
 
 macro_rules! message_columns {
     () => {
-        "m.id, m.room_id, m.seq, m.text, m.created_at, r.epoch,
+        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
          u.id as user_id, u.name as user_name, u.created_at as user_created_at"
     };
 }
 
-const ROOM: &str = concat!(
-    "select r.id, r.name, r.visibility, r.created_at, r.epoch, r.head from rooms r where r.id = ?2 and ",
-    readable!()
-);
+const ROOM: &str = concat!("select ", room_columns!(), " from rooms r where r.id = ?2 and ", readable!());
 
 const ROOMS: &str = concat!(
-    "select r.id, r.name, r.visibility, r.created_at, r.epoch, r.head from rooms r where r.id > ?2
+    "select ",
+    room_columns!(),
+    " from rooms r where r.id > ?2
      and (?3 is null or instr(lower(r.id), lower(?3)) or instr(lower(r.name), lower(?3))) and ",
     readable!(),
     " order by r.id limit ?4"
 );
 
 const EVENTS: &str = concat!(
-    "select e.kind, ",
+    "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role, e.shuts_out, ",
     message_columns!(),
     " from events e join rooms r on r.id = e.room_id
-      join messages m on m.id = e.message_id join users u on u.id = m.sender_id
+      left join messages m on m.id = e.message_id left join users u on u.id = m.sender_id
       where e.room_id = ?1 and e.seq > ?2 and e.seq <= ?3 order by e.seq limit ?4"
 );
 
@@ -58,12 +68,41 @@ macro_rules! messages {
     };
 }
 
-const MESSAGE: &str = concat!(
+pub(super) const MESSAGE: &str = concat!(
     "select ",
     message_columns!(),
     " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id where m.id = ?2 and ",
     readable!()
 );
+
+macro_rules! member {
+    () => {
+        "select b.id, b.room_id, b.role, b.joined_at, x.muted_until,
+         u.id as user_id, u.name as user_name, u.created_at as user_created_at
+         from members b join users u on u.id = b.user_id
+         left join restraints x on x.room_id = b.room_id and x.user_id = b.user_id "
+    };
+}
+
+const MEMBERSHIP: &str = concat!(member!(), "where b.room_id = ?1 and b.user_id = ?2");
+
+const MEMBER: &str = concat!(member!(), "join rooms r on r.id = b.room_id where b.id = ?2 and ", readable!());
+
+macro_rules! members {
+    ($order:literal) => {
+        concat!(
+            member!(),
+            "where b.room_id = ?1 and (?2 is null or b.id > ?2) and (?3 is null or b.id < ?3) order by b.id ",
+            $order,
+            " limit ?4"
+        )
+    };
+}
+
+/// Who was a member at a Seq: who is one since then or before, and who was and left later.
+const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joined_seq <= ?2
+    union select user_id from events where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
+    order by user_id";
 
 fn asker(who: Who) -> Option<String> {
     match who {
@@ -114,7 +153,11 @@ impl Log for Sqlite {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        each(&found, |row| rows::event(row, id))
+        let mut events = each(&found, |row| rows::event(row, id))?;
+        for event in &mut events {
+            self.name_members(event).await?;
+        }
+        Ok(events.into_iter().map(Arc::new).collect())
     }
 
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError> {
@@ -137,4 +180,53 @@ impl Log for Sqlite {
         let decode = |row: &SqliteRow| rows::message(row, &rows::parsed(row, "room_id")?);
         Ok(row.as_ref().map(decode).transpose()?)
     }
+
+    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError> {
+        let query = sqlx::query(MEMBERSHIP).bind(room.as_str()).bind(user.to_string());
+        let row = query.fetch_optional(&self.readers).await?;
+        Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
+    }
+
+    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {
+        let row = sqlx::query(MEMBER).bind(asker(who)).bind(id.to_string()).fetch_optional(&self.readers).await?;
+        Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
+    }
+
+    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError> {
+        let sql = if window.from_end { members!("desc") } else { members!("asc") };
+        let mut found = sqlx::query(sql)
+            .bind(room.as_str())
+            .bind(window.after.map(|id| id.to_string()))
+            .bind(window.before.map(|id| id.to_string()))
+            .bind(window.limit)
+            .fetch_all(&self.readers)
+            .await?;
+        if window.from_end {
+            found.reverse();
+        }
+        each(&found, |row| rows::member(row, now))
+    }
+}
+
+impl Sqlite {
+    /// Puts the members of that moment into an event that shuts out all others.
+    async fn name_members(&self, event: &mut Event) -> Result<(), StoreError> {
+        let Event::Changed(change) = event else { return Ok(()) };
+        if matches!(change.shuts_out, ShutsOut::AllBut(_)) {
+            let members = members_at(&self.readers, &change.cursor).await?;
+            Arc::make_mut(change).shuts_out = ShutsOut::AllBut(members);
+        }
+        Ok(())
+    }
+}
+
+/// Who was a member of a room when an event was committed, in ascending order.
+pub(super) async fn members_at<'c>(
+    reader: impl SqliteExecutor<'c>,
+    cursor: &Cursor,
+) -> Result<Arc<[UserId]>, StoreError> {
+    let found = sqlx::query(MEMBERS_AT).bind(cursor.room.as_str()).bind(number(cursor.seq)).fetch_all(reader).await?;
+    let mut members = each(&found, |row| rows::parsed::<UserId>(row, "user_id"))?;
+    members.sort_unstable();
+    Ok(members.into())
 }

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod append;
+mod changes;
 mod log;
 mod rows;
+mod sends;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
@@ -23,11 +25,13 @@ pub struct SqliteLimits {
     pub readers_max: u32,
     /// How long a statement waits for another process's lock, and a read for a free connection.
     pub busy_timeout: Duration,
+    /// Members of one room.
+    pub members_per_room_max: u32,
 }
 
 impl Default for SqliteLimits {
     fn default() -> Self {
-        Self { readers_max: 4, busy_timeout: Duration::from_secs(5) }
+        Self { readers_max: 4, busy_timeout: Duration::from_secs(5), members_per_room_max: 100_000 }
     }
 }
 
@@ -37,6 +41,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     /// SQLite has one writer at a time. Whoever holds this runs in a task that nobody cancels.
     writer: Arc<Mutex<SqliteConnection>>,
+    limits: SqliteLimits,
 }
 
 impl Sqlite {
@@ -60,7 +65,7 @@ impl Sqlite {
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(|error| refused(&error))?;
-        Ok(Self { readers, writer: Arc::new(Mutex::new(writer)) })
+        Ok(Self { readers, writer: Arc::new(Mutex::new(writer)), limits })
     }
 
     /// Waits for running statements and closes the file.
@@ -91,7 +96,10 @@ async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
 }
 
 fn migrator() -> Migrator {
-    let files = [(1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql"))];
+    let files = [
+        (1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql")),
+        (2, "changes", include_str!("../../../migrations/sqlite/0002_changes.sql")),
+    ];
     let migrations = files.map(|(version, name, sql)| {
         let no_transaction = false;
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), no_transaction)

@@ -5,9 +5,22 @@ use std::{str::FromStr, sync::Arc};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::domain::{
-    Cursor, Epoch, Event, Message, MessageText, Role, Room, RoomId, RoomName, Seq, Timestamp, User, UserName,
-    Visibility,
+    Body, Change, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room, RoomId, RoomName, Seq, ShutsOut,
+    Timestamp, User, UserName, Visibility, What,
 };
+
+const MESSAGE_SENT: i64 = 0;
+const MESSAGE_DELETED: i64 = 1;
+const MEMBER_JOINED: i64 = 2;
+const MEMBER_LEFT: i64 = 3;
+const MEMBER_ROLE_CHANGED: i64 = 4;
+const ROOM_UPDATED: i64 = 5;
+const ROOM_DELETED: i64 = 6;
+
+const SHUTS_OUT_NOBODY: i64 = 0;
+const SHUTS_OUT_USER: i64 = 1;
+const SHUTS_OUT_ALL_BUT: i64 = 2;
+const SHUTS_OUT_EVERYBODY: i64 = 3;
 
 type Decoded<T> = Result<T, sqlx::Error>;
 
@@ -34,9 +47,21 @@ pub(super) fn timestamp(row: &SqliteRow, column: &str) -> Decoded<Timestamp> {
     row.try_get(column).map(Timestamp)
 }
 
-pub(super) fn message_text(row: &SqliteRow, column: &str) -> Decoded<MessageText> {
+fn body(row: &SqliteRow) -> Decoded<Body> {
+    if let Some(deleted) = row.try_get("deleted_at")? {
+        return Ok(Body::Deleted(Timestamp(deleted)));
+    }
     // The bound was checked when the message came in; a lower one today does not unsay old messages.
-    MessageText::within(row.try_get(column)?, usize::MAX).map_err(|error| damaged(column, error))
+    let text = MessageText::within(row.try_get("text")?, usize::MAX).map_err(|error| damaged("text", error))?;
+    Ok(Body::Text(text))
+}
+
+fn optional<T>(row: &SqliteRow, column: &str) -> Decoded<Option<T>>
+where
+    T: FromStr<Err: std::fmt::Display>,
+{
+    let text = row.try_get::<Option<&str>, _>(column)?;
+    text.map(|text| text.parse().map_err(|error| damaged(column, error))).transpose()
 }
 
 pub(super) fn visibility(row: &SqliteRow) -> Decoded<Visibility> {
@@ -54,15 +79,21 @@ pub(super) fn visibility_code(visibility: Visibility) -> i64 {
     }
 }
 
-pub(super) const OWNER: i64 = 0;
-
-pub(super) fn role(row: &SqliteRow) -> Decoded<Option<Role>> {
-    match row.try_get("role")? {
+pub(super) fn role(row: &SqliteRow, column: &str) -> Decoded<Option<Role>> {
+    match row.try_get::<Option<i64>, _>(column)? {
         None => Ok(None),
-        Some(OWNER) => Ok(Some(Role::Owner)),
+        Some(0) => Ok(Some(Role::Owner)),
         Some(1) => Ok(Some(Role::Moderator)),
         Some(2) => Ok(Some(Role::Member)),
-        Some(other) => Err(damaged("role", format_args!("{other}"))),
+        Some(other) => Err(damaged(column, format_args!("{other}"))),
+    }
+}
+
+pub(super) fn role_code(role: Role) -> i64 {
+    match role {
+        Role::Owner => 0,
+        Role::Moderator => 1,
+        Role::Member => 2,
     }
 }
 
@@ -82,6 +113,7 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
         created_at: timestamp(row, "created_at")?,
         epoch: epoch(row)?,
         head: seq(row, "head")?,
+        slow_mode_seconds: row.try_get("slow_mode_seconds")?,
     })
 }
 
@@ -91,14 +123,75 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
         id: parsed(row, "id")?,
         cursor: Cursor { room: room.clone(), epoch: epoch(row)?, seq: seq(row, "seq")? },
         sender: Arc::new(user(row)?),
-        text: message_text(row, "text")?,
+        body: body(row)?,
         created_at: timestamp(row, "created_at")?,
+        reply_to: optional(row, "reply_to")?,
     }))
 }
 
-pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Event>> {
-    match row.try_get::<i64, _>("kind")? {
-        0 => Ok(Arc::new(Event::MessageSent(message(row, room)?))),
-        other => Err(damaged("kind", format_args!("{other}"))),
+/// A member; a mute that is over is none.
+pub(super) fn member(row: &SqliteRow, now: Timestamp) -> Decoded<Member> {
+    let muted_until = row.try_get::<Option<i64>, _>("muted_until")?.map(Timestamp);
+    Ok(Member {
+        id: parsed(row, "id")?,
+        room: parsed(row, "room_id")?,
+        user: Arc::new(user(row)?),
+        role: required("role", role(row, "role")?)?,
+        joined_at: timestamp(row, "joined_at")?,
+        muted_until: muted_until.filter(|until| *until > now),
+    })
+}
+
+/// A value that a row must have.
+pub(super) fn required<T>(column: &str, value: Option<T>) -> Decoded<T> {
+    value.ok_or_else(|| damaged(column, "null"))
+}
+
+/// An event. Whom a change shuts out is known when only the user's id is needed for it; else the caller puts it in.
+pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
+    let kind = row.try_get::<i64, _>("kind")?;
+    if kind == MESSAGE_SENT {
+        return Ok(Event::MessageSent(message(row, room)?));
+    }
+    let user = || parsed(row, "subject_id");
+    let role = || required("role", role(row, "role")?);
+    let what = match kind {
+        MESSAGE_DELETED => What::MessageDeleted { message: parsed(row, "id")?, sent: seq(row, "seq")? },
+        MEMBER_JOINED => What::MemberJoined { user: user()?, role: role()? },
+        MEMBER_LEFT => What::MemberLeft { user: user()? },
+        MEMBER_ROLE_CHANGED => What::MemberRoleChanged { user: user()?, role: role()? },
+        ROOM_UPDATED => What::RoomUpdated,
+        ROOM_DELETED => What::RoomDeleted,
+        other => return Err(damaged("kind", format_args!("{other}"))),
+    };
+    let shuts_out = match row.try_get::<i64, _>("shuts_out")? {
+        SHUTS_OUT_NOBODY => ShutsOut::Nobody,
+        SHUTS_OUT_USER => ShutsOut::User(user()?),
+        SHUTS_OUT_ALL_BUT => ShutsOut::AllBut(Arc::default()),
+        SHUTS_OUT_EVERYBODY => ShutsOut::Everybody,
+        other => return Err(damaged("shuts_out", format_args!("{other}"))),
+    };
+    let cursor = Cursor { room: room.clone(), epoch: epoch(row)?, seq: seq(row, "event_seq")? };
+    let (at, actor) = (timestamp(row, "at")?, parsed(row, "actor_id")?);
+    Ok(Event::Changed(Arc::new(Change { cursor, at, actor, what, shuts_out })))
+}
+
+pub(super) fn kind_code(what: &What) -> i64 {
+    match what {
+        What::MessageDeleted { .. } => MESSAGE_DELETED,
+        What::MemberJoined { .. } => MEMBER_JOINED,
+        What::MemberLeft { .. } => MEMBER_LEFT,
+        What::MemberRoleChanged { .. } => MEMBER_ROLE_CHANGED,
+        What::RoomUpdated => ROOM_UPDATED,
+        What::RoomDeleted => ROOM_DELETED,
+    }
+}
+
+pub(super) fn shuts_out_code(shuts_out: &ShutsOut) -> i64 {
+    match shuts_out {
+        ShutsOut::Nobody => SHUTS_OUT_NOBODY,
+        ShutsOut::User(_) => SHUTS_OUT_USER,
+        ShutsOut::AllBut(_) => SHUTS_OUT_ALL_BUT,
+        ShutsOut::Everybody => SHUTS_OUT_EVERYBODY,
     }
 }

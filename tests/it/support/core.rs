@@ -5,12 +5,15 @@ use std::sync::Arc;
 use async_graphql::Variables;
 use switchboard::{
     auth::{Auth, SESSION_LIFETIME},
-    domain::{Timestamp, User, UserId, UserName, Viewer, Who},
+    domain::{
+        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, User, UserId, UserName, Viewer,
+        Visibility, Who,
+    },
     hub::{Hub, HubLimits},
     schema::{PrepareLimits, Request, Schema, SchemaLimits, Services},
     server::clock,
     store::{
-        Accounts, Command, Log, Outcome, SendMessage,
+        Accounts, ChangeRoom, Command, CreateRoom, Log, RoomChange, SendMessage,
         sqlite::{Sqlite, SqliteLimits},
     },
     view::{Frame, Reader, ViewLimits, Views},
@@ -25,7 +28,13 @@ pub(crate) struct Core {
     pub(crate) schema: Schema,
     pub(crate) views: Views,
     pub(crate) ann: Viewer,
+    store: Sqlite,
     _folder: Folder,
+}
+
+/// The id of the message that says this number.
+pub(crate) fn message_id(number: u64) -> MessageId {
+    MessageId::from_uuid(Uuid::from_u128(number.into()))
 }
 
 impl Core {
@@ -48,15 +57,10 @@ impl Core {
     ) -> Self {
         let (folder, tasks) = (Folder::new(), TaskTracker::new());
         let store = Sqlite::open(&folder.database(), SqliteLimits::default()).await.unwrap();
-        let ann = User {
-            id: UserId::from_uuid(Uuid::now_v7()),
-            name: UserName::new("ann").unwrap(),
-            created_at: Timestamp(0),
-        };
-        store.create_user(&ann).await.unwrap();
+        let ann = user(&store, "ann").await;
         let log = between(Arc::new(store.clone()));
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
-        let hub = Hub::start(log.clone(), Arc::new(store), clock(), hub, &tasks);
+        let hub = Hub::start(log.clone(), Arc::new(store.clone()), clock(), hub, &tasks);
         let services = Services {
             log,
             hub: hub.clone(),
@@ -67,45 +71,100 @@ impl Core {
         };
         let schema = Schema::new(services, PrepareLimits::default());
         let views = Views::new(schema.clone(), hub.clone(), views, tasks);
-        let ann = Viewer { user: ann.id, expires_at: Timestamp(i64::MAX) };
-        Self { hub, schema, views, ann, _folder: folder }
+        Self { hub, schema, views, ann, store, _folder: folder }
+    }
+
+    /// One more user.
+    pub(crate) async fn user(&self, name: &str) -> Viewer {
+        user(&self.store, name).await
+    }
+
+    /// Changes a room as somebody, and returns the Seq of the event.
+    pub(crate) async fn change(&self, viewer: Viewer, room: &str, change: RoomChange) -> Seq {
+        let command = ChangeRoom { viewer: viewer.user, room: room.parse().unwrap(), change };
+        self.hub.append(Command::ChangeRoom(command)).await.unwrap().event().expect("an event").seq()
+    }
+
+    /// Makes a room of ann's.
+    pub(crate) async fn room(&self, id: &str, visibility: Visibility) {
+        let command = CreateRoom {
+            viewer: self.ann.user,
+            id: id.parse().unwrap(),
+            owner: MemberId::from_uuid(Uuid::now_v7()),
+            name: RoomName::new(id).unwrap(),
+            visibility,
+            epoch: Epoch(1),
+        };
+        self.hub.append(Command::CreateRoom(command)).await.unwrap();
+    }
+
+    /// Makes somebody a member of a room of ann's.
+    pub(crate) async fn add(&self, room: &str, viewer: Viewer) -> Seq {
+        let id = MemberId::from_uuid(Uuid::now_v7());
+        self.change(self.ann, room, RoomChange::AddMember { id, user: viewer.user, role: Role::Member }).await
+    }
+
+    /// Sends a message as ann.
+    pub(crate) async fn say(&self, room: &str, number: u64, reply_to: Option<u64>) -> Seq {
+        let command = SendMessage {
+            viewer: self.ann.user,
+            room: room.parse().unwrap(),
+            id: message_id(number),
+            text: MessageText::new(&number.to_string()).unwrap(),
+            nonce: None,
+            reply_to: reply_to.map(message_id),
+        };
+        self.hub.append(Command::SendMessage(command)).await.unwrap().event().expect("an event").seq()
     }
 
     /// Appends messages to room-1 that say their number, all at once: they are one batch, in this order.
     pub(crate) async fn send(&self, numbers: std::ops::RangeInclusive<u64>) {
-        let sends = numbers.map(|number| {
-            let command = SendMessage {
-                viewer: self.ann.user,
-                room: "room-1".parse().unwrap(),
-                id: switchboard::domain::MessageId::from_uuid(Uuid::now_v7()),
-                text: switchboard::domain::MessageText::new(&number.to_string()).unwrap(),
-                nonce: None,
-            };
-            self.hub.append(Command::SendMessage(command))
-        });
-        for outcome in futures::future::join_all(sends).await {
-            assert!(matches!(outcome, Ok(Outcome::Sent(..))), "{outcome:?}");
-        }
+        futures::future::join_all(numbers.map(|number| self.say("room-1", number, None))).await;
     }
 
     /// A reader of room-1 after the event of this number, or from now on.
     pub(crate) async fn reader(&self, selection: &str, after: Option<u64>) -> Reader {
-        let after = match after {
-            Some(seq) => Some(self.cursor(seq).await),
-            None => None,
-        };
-        let query =
-            format!("subscription ($c: Cursor) {{ newMessage(roomId: \"room-1\", after: $c) {{ {selection} }} }}");
-        let variables = Variables::from_json(serde_json::json!({ "c": after }));
-        let request = Request { query, operation_name: None, variables };
-        let prepared = self.schema.prepare(request).unwrap();
-        self.views.subscribe(prepared, Who::Nobody).await.unwrap()
+        self.reader_as(Who::Nobody, "room-1", selection, after).await.unwrap()
     }
 
-    pub(crate) async fn cursor(&self, seq: u64) -> String {
-        let room = self.hub.enter(&"room-1".parse().unwrap()).await.unwrap().unwrap();
-        room.cursor(switchboard::domain::Seq(seq)).to_string()
+    /// A reader of a room as somebody, or the code of the refusal.
+    pub(crate) async fn reader_as(
+        &self,
+        who: Who,
+        room: &str,
+        selection: &str,
+        after: Option<u64>,
+    ) -> Result<Reader, String> {
+        let after = match after {
+            Some(seq) => Some(self.cursor_in(room, seq).await),
+            None => None,
+        };
+        let query = format!(
+            "subscription ($room: ID!, $after: Cursor) {{ newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
+        );
+        let variables = Variables::from_json(serde_json::json!({ "room": room, "after": after }));
+        let prepared = self.schema.prepare(Request { query, operation_name: None, variables }).unwrap();
+        self.views.subscribe(prepared, who).await.map_err(|errors| {
+            errors[0].extensions.as_ref().and_then(|extensions| extensions.get("code")).unwrap().to_string()
+        })
     }
+
+    async fn cursor_in(&self, room: &str, seq: u64) -> String {
+        let room = self.hub.enter(&room.parse().unwrap()).await.unwrap().unwrap();
+        room.cursor(Seq(seq)).to_string()
+    }
+}
+
+async fn user(store: &Sqlite, name: &str) -> Viewer {
+    let (id, name) = (UserId::from_uuid(Uuid::now_v7()), UserName::new(name).unwrap());
+    store.create_user(&User { id, name, created_at: Timestamp(0) }).await.unwrap();
+    Viewer { user: id, expires_at: Timestamp(i64::MAX) }
+}
+
+/// The text of a frame of `{ text }`.
+pub(crate) fn text(frame: &Frame) -> String {
+    let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
+    payload["data"]["newMessage"]["text"].as_str().unwrap().to_owned()
 }
 
 /// Takes this many frames.

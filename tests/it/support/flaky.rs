@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use switchboard::{
-    domain::{Event, Message, MessageId, Room, RoomId, Seq, Who},
-    store::{Log, StoreError, Window},
+    domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who},
+    store::{Log, MemberWindow, StoreError, Window},
 };
 
 /// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
@@ -94,5 +94,20 @@ impl Log for FlakyLog {
     async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError> {
         self.attempt()?;
         self.inner.message(id, who).await
+    }
+
+    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError> {
+        self.attempt()?;
+        self.inner.membership(room, user, now).await
+    }
+
+    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {
+        self.attempt()?;
+        self.inner.member(id, who, now).await
+    }
+
+    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError> {
+        self.attempt()?;
+        self.inner.members(room, window, now).await
     }
 }

@@ -1,0 +1,123 @@
+//! Rooms and their members over real sockets: what clients see of being let in and shown out.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::TestApp,
+    client::{Client, NEW_MESSAGE},
+};
+
+const MEMBER: &str = "id role user { name } room { id } mutedUntil";
+
+fn code(result: &Value) -> &str {
+    result["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+}
+
+async fn mutate(client: &mut Client, field: &str) -> Value {
+    client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+}
+
+async fn viewer_id(client: &mut Client) -> String {
+    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    let bobs = viewer_id(&mut bob).await;
+    mutate(&mut ann, r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#).await;
+    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    let head = bob.head("p").await;
+    let id = bob.subscribe("p", &head).await;
+    let before = ann.send("p", "before").await;
+    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    ann.send("p", "after").await;
+    assert_eq!(bob.message().await, ("before".to_owned(), before.clone()));
+    let error = bob.heard().await;
+    assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!(id)), "{error}");
+    assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
+    // The socket serves on; the room is as if it was not there.
+    let errors = bob.refused(NEW_MESSAGE, json!({ "room": "p", "after": before })).await;
+    assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
+    bob.fence().await;
+    drop((ann, bob));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_rooms_life_through_the_api() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    let bobs = viewer_id(&mut bob).await;
+    mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
+    let own = "viewerMembership { role } members { nodes { role user { name } } pageInfo { hasNextPage } }";
+    let joined = mutate(&mut bob, &format!(r#"joinRoom(roomId: "p") {{ {own} }}"#)).await;
+    assert_eq!(joined["data"]["answer"]["viewerMembership"], json!({ "role": "MEMBER" }));
+    let members = joined["data"]["answer"]["members"]["nodes"].as_array().unwrap();
+    assert_eq!(members.iter().map(|member| &member["user"]["name"]).collect::<Vec<_>>(), ["ann", "bob"]);
+
+    let raise = format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MODERATOR) {{ {MEMBER} }}"#);
+    let member = mutate(&mut ann, &raise).await["data"]["answer"].clone();
+    assert_eq!((&member["role"], &member["room"]["id"]), (&json!("MODERATOR"), &json!("p")));
+    let found = ann.ask("query ($id: ID!) { node(id: $id) { ... on Member { role } } }", json!({ "id": member["id"] }));
+    assert_eq!(found.await["data"]["node"]["role"], "MODERATOR");
+
+    let until = "2999-01-01T00:00:00Z";
+    let mute = format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "{until}") {{ {MEMBER} }}"#);
+    assert_eq!(mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"], until);
+    assert_eq!(code(&bob.send_once("p", "mmh", "n").await), "FORBIDDEN");
+    let unmute = format!(r#"muteMember(roomId: "p", userId: "{bobs}") {{ {MEMBER} }}"#);
+    assert_eq!(mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"], Value::Null);
+
+    let slowed = mutate(&mut ann, r#"updateRoom(id: "p", name: "Slow", slowModeSeconds: 60) { name slowModeSeconds }"#);
+    assert_eq!(slowed.await["data"]["answer"], json!({ "name": "Slow", "slowModeSeconds": 60 }));
+    mutate(&mut ann, &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#)).await;
+    assert_eq!(code(&bob.send_once("p", "one", "1").await), "");
+    let hasty = bob.send_once("p", "two", "2").await;
+    assert_eq!((code(&hasty), &hasty["errors"][0]["extensions"]["retryAfter"]), ("RATE_LIMITED", &json!(60)));
+
+    for (field, expected) in [
+        (r#"leaveRoom(roomId: "p")"#, "CONFLICT"),
+        (r#"updateRoom(id: "p", slowModeSeconds: -1) { id }"#, "BAD_USER_INPUT"),
+        (r#"updateRoom(id: "p", name: "") { id }"#, "BAD_USER_INPUT"),
+        (r#"addMember(roomId: "p", userId: "nobody") { id }"#, "NOT_FOUND"),
+        (r#"removeMember(roomId: "p", userId: "nobody") { id }"#, "NOT_FOUND"),
+        (r#"deleteMessage(id: "nothing") { id }"#, "NOT_FOUND"),
+        (r#"joinRoom(roomId: "NO ROOM") { id }"#, "NOT_FOUND"),
+    ] {
+        let result = mutate(&mut ann, field).await;
+        assert_eq!((code(&result), &result["data"]["answer"]), (expected, &Value::Null), "{field}");
+    }
+    assert_eq!(mutate(&mut bob, r#"leaveRoom(roomId: "p")"#).await["data"]["answer"], "p");
+    assert_eq!(mutate(&mut ann, r#"deleteRoom(id: "p")"#).await["data"]["answer"], "p");
+    assert_eq!(ann.ask(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"], Value::Null);
+    drop((ann, bob));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    let start = ann.head("room-1").await;
+    let sent = ann.send_once("room-1", "regret", "n").await;
+    let id = sent["data"]["sendMessage"]["id"].as_str().unwrap().to_owned();
+    let reply =
+        "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"what?\", replyTo: $to) { replyTo { text } } }";
+    assert_eq!(bob.ask(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"], "regret");
+    let delete = format!(r#"deleteMessage(id: "{id}") {{ id text deletedAt }}"#);
+    assert_eq!(code(&mutate(&mut bob, &delete).await), "FORBIDDEN");
+    for _ in 0..2 {
+        let deleted = mutate(&mut ann, &delete).await["data"]["answer"].clone();
+        assert_eq!((&deleted["id"], &deleted["text"]), (&json!(id), &json!("")));
+        assert!(deleted["deletedAt"].is_string());
+    }
+    bob.subscribe("room-1", &start).await;
+    assert_eq!(bob.texts(2).await, ["", "what?"]);
+    drop((ann, bob));
+    app.finish().await;
+}

@@ -1,0 +1,222 @@
+//! Who was shown out sees nothing more, and what was deleted is seen by nobody; exactly from the event on that says so.
+
+use std::task::Poll;
+
+use switchboard::{
+    domain::{Viewer, Visibility, Who},
+    hub::HubLimits,
+    store::RoomChange,
+    view::{Frame, ReadError, Reader, ViewLimits},
+};
+
+use crate::support::{
+    core::{Core, message_id, seqs, take, text},
+    soon,
+};
+
+/// Reads on until it ends.
+async fn to_the_end(mut reader: Reader) -> (Vec<Frame>, ReadError) {
+    let mut frames = Vec::new();
+    loop {
+        if let Err(end) = soon("the end", reader.take(400, &mut frames)).await {
+            return (frames, end);
+        }
+    }
+}
+
+fn small() -> (ViewLimits, HubLimits) {
+    (
+        ViewLimits { ring_frames_max: 8, ..ViewLimits::default() },
+        HubLimits { tail_events_max: 8, ..HubLimits::default() },
+    )
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
+}
+
+/// The race at full size: `REVOCATION_MESSAGES=10000 cargo test --release removed_member`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
+    let (runs, messages) = (number("REVOCATION_RUNS", 200), number("REVOCATION_MESSAGES", 40));
+    let (views, hub) = small();
+    let core = Core::with(views, hub, |log| log).await;
+    core.room("p", Visibility::Private).await;
+    let bob = core.user("bob").await;
+    let (mut sent, mut log) = (0, Vec::new());
+    for run in 0..runs {
+        let joined = core.add("p", bob).await.0;
+        let (who, ann) = (Who::Viewer(bob), Who::Viewer(core.ann));
+        // One that is live, one far behind, one whose frames are its own, and one who stays.
+        let behind = joined.saturating_sub(20);
+        let mut readers = Vec::new();
+        for (after, document) in
+            [(None, "text"), (Some(behind), "text"), (None, "text room { viewerMembership { role } }")]
+        {
+            let reader = core.reader_as(who, "p", document, after).await.unwrap();
+            readers.push((after.unwrap_or(joined), tokio::spawn(to_the_end(reader))));
+        }
+        let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
+        let sends = async {
+            for _ in 0..messages / 8 {
+                let batch = (0..8).map(|_| {
+                    sent += 1;
+                    core.say("p", sent, None)
+                });
+                log.extend(futures::future::join_all(batch).await.into_iter().map(|seq| seq.0));
+            }
+        };
+        let removal = async {
+            for _ in 0..run % 40 {
+                tokio::task::yield_now().await;
+            }
+            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await.0
+        };
+        let ((), removed) = tokio::join!(sends, removal);
+        log.sort_unstable();
+        let between = |after: u64, before: u64| log.iter().copied().filter(move |seq| *seq > after && *seq < before);
+        for (after, reader) in readers {
+            let (frames, end) = reader.await.unwrap();
+            assert_eq!(end, ReadError::ShutOut);
+            assert_eq!(seqs(&frames), between(after, removed).collect::<Vec<_>>(), "run {run}, removed by {removed}");
+        }
+        let all: Vec<_> = between(joined, u64::MAX).collect();
+        assert_eq!(seqs(&take(&mut stays, all.len()).await), all);
+        assert_eq!(core.reader_as(who, "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+    }
+}
+
+#[tokio::test]
+async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() {
+    let core = Core::start().await;
+    core.room("p", Visibility::Public).await;
+    let (bob, eve) = (core.user("bob").await, core.user("eve").await);
+    core.add("p", bob).await;
+    let subscribe = async |who: Who| core.reader_as(who, "p", "text", None).await.unwrap();
+    let of = Who::Viewer;
+    let (mut member, outsider, nobody) =
+        (subscribe(of(bob)).await, subscribe(of(eve)).await, subscribe(Who::Nobody).await);
+    core.say("p", 1, None).await;
+    let hide = RoomChange::Update { name: None, visibility: Some(Visibility::Private), slow_mode_seconds: None };
+    core.change(core.ann, "p", hide).await;
+    core.say("p", 2, None).await;
+    for shut_out in [outsider, nobody] {
+        let (frames, end) = to_the_end(shut_out).await;
+        assert_eq!((frames.iter().map(text).collect::<Vec<_>>(), end), (vec!["1".to_owned()], ReadError::ShutOut));
+    }
+    let texts: Vec<_> = take(&mut member, 2).await.iter().map(text).collect();
+    assert_eq!(texts, ["1", "2"]);
+    core.change(core.ann, "p", RoomChange::Delete).await;
+    assert_eq!(to_the_end(member).await.1, ReadError::ShutOut);
+    assert_eq!(core.reader_as(of(bob), "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+}
+
+#[tokio::test]
+async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
+    let (views, hub) = small();
+    let core = Core::with(views, hub, |log| log).await;
+    core.room("p", Visibility::Private).await;
+    let bob = core.user("bob").await;
+    core.add("p", bob).await;
+    core.say("p", 1, None).await;
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    core.say("p", 2, None).await;
+    core.add("p", bob).await;
+    core.say("p", 3, None).await;
+    let mut reader = core.reader_as(Who::Viewer(bob), "p", "text", Some(0)).await.unwrap();
+    let texts: Vec<_> = take(&mut reader, 3).await.iter().map(text).collect();
+    assert_eq!(texts, ["1", "2", "3"], "who may read a room now may read all of its history");
+}
+
+async fn delete(core: &Core, room: &str, number: u64) {
+    core.change(core.ann, room, RoomChange::DeleteMessage(message_id(number))).await;
+}
+
+#[tokio::test]
+async fn v6_no_frame_after_the_deletion_holds_the_text() {
+    for ring_frames_max in [2, 256] {
+        let (views, hub) = small();
+        let core = Core::with(ViewLimits { ring_frames_max, ..views }, hub, |log| log).await;
+        let document = "text replyTo { text }";
+        // Frames of everything are made, in the ring as far as it reaches and in pages, before something is deleted.
+        let mut live = core.reader(document, None).await;
+        for number in 1..=101 {
+            core.say("room-1", number, [90, 101].contains(&number).then_some(80)).await;
+        }
+        take(&mut live, 101).await;
+        let mut early = core.reader(document, Some(0)).await;
+        take(&mut early, 101).await;
+        let mut halfway = core.reader(document, Some(70)).await;
+        let mut seen = Vec::new();
+        soon("a frame", halfway.take(1, &mut seen)).await.unwrap();
+        for number in [1, 80, 101] {
+            delete(&core, "room-1", number).await;
+        }
+        let mut late = core.reader(document, Some(0)).await;
+        let frames = take(&mut late, 101).await;
+        let texts: Vec<_> = frames.iter().map(text).collect();
+        let expected = |number: u64| if [1, 80, 101].contains(&number) { String::new() } else { number.to_string() };
+        assert_eq!(texts, (1..=101).map(expected).collect::<Vec<_>>());
+        assert!(frames.iter().all(|frame| !frame.payload.contains("80")), "nor as the message that another answers");
+        let rest = take(&mut halfway, 30).await;
+        assert!(rest.iter().all(|frame| !frame.payload.contains("\"80\"") && !frame.payload.contains("\"101\"")));
+        assert_eq!(seqs(&rest), (72..=101).collect::<Vec<_>>(), "and nothing is lost by it");
+        core.say("room-1", 102, None).await;
+        for reader in [&mut early, &mut live, &mut late, &mut halfway] {
+            assert_eq!(text(&take(reader, 1).await[0]), "102");
+        }
+    }
+}
+
+#[tokio::test]
+async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
+    let core = Core::start().await;
+    core.room("p", Visibility::Public).await;
+    let bob = core.user("bob").await;
+    core.add("p", bob).await;
+    let document = "text room { viewerMembership { role user { name } } }";
+    let mut readers = Vec::new();
+    for who in [Who::Viewer(core.ann), Who::Viewer(core.ann), Who::Viewer(bob), Who::Nobody] {
+        readers.push(core.reader_as(who, "p", document, None).await.unwrap());
+    }
+    assert_eq!(core.views.plans_live(), 3, "one for each who asks");
+    core.say("p", 1, None).await;
+    let ann = r#"{"role":"OWNER","user":{"name":"ann"}}"#;
+    let bobs = r#"{"role":"MEMBER","user":{"name":"bob"}}"#;
+    for (reader, expected) in readers.iter_mut().zip([ann, ann, bobs, "null"]) {
+        let payload = take(reader, 1).await[0].payload.clone();
+        let own = format!(r#""room":{{"viewerMembership":{expected}}}"#);
+        assert!(payload.contains(&own) && !payload.contains("errors"), "{payload} has not {own}");
+    }
+}
+
+#[tokio::test]
+async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
+    let core = Core::start().await;
+    let document = "cursor room { head viewerMembership { id } }";
+    let mut reader = core.reader_as(Who::Viewer(core.ann), "room-1", document, Some(0)).await.unwrap();
+    core.send(1..=3).await;
+    for frame in take(&mut reader, 3).await {
+        let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
+        let message = &payload["data"]["newMessage"];
+        assert_eq!(message["cursor"], message["room"]["head"]);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_who_was_shut_out_stays_so() {
+    let core = Core::start().await;
+    core.room("p", Visibility::Private).await;
+    let bob: Viewer = core.user("bob").await;
+    core.add("p", bob).await;
+    let mut reader = core.reader_as(Who::Viewer(bob), "p", "text", None).await.unwrap();
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    core.add("p", bob).await;
+    core.say("p", 1, None).await;
+    let mut frames = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(soon("the end", reader.take(99, &mut frames)).await, Err(ReadError::ShutOut));
+        let again = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, 99, &mut frames)));
+        assert_eq!((again, frames.len()), (Poll::Ready(Err(ReadError::ShutOut)), 0));
+    }
+}
