@@ -68,6 +68,13 @@ pub enum ShutsOut {
     Everybody,
 }
 
+impl What {
+    /// Whether it says anything about who may read the room.
+    pub fn is_about_the_room(&self) -> bool {
+        matches!(self, Self::RoomUpdated | Self::RoomDeleted)
+    }
+}
+
 impl ShutsOut {
     /// Whether a reader may not go on.
     pub fn applies_to(&self, reader: Option<UserId>) -> bool {

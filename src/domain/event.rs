@@ -35,9 +35,16 @@ pub struct Room {
     pub head: Seq,
     /// How long a member waits between two messages, in seconds; 0 is not at all.
     pub slow_mode_seconds: u32,
+    /// Since when it is gone. Only its readers, who are still being told, are shown such a room.
+    pub deleted_at: Option<Timestamp>,
 }
 
 impl Room {
+    /// Whether anybody may read it.
+    pub fn is_open(&self) -> bool {
+        self.visibility == Visibility::Public && self.deleted_at.is_none()
+    }
+
     /// The position of an event of this room.
     pub fn cursor(&self, seq: Seq) -> Cursor {
         Cursor { room: self.id.clone(), epoch: self.epoch, seq }

@@ -33,7 +33,7 @@ pub use room::LiveRoom;
 use writer::Pending;
 
 use crate::{
-    domain::{Clock, RoomId},
+    domain::{Clock, Epoch, RoomId, Seq},
     store::{Append, AppendError, Command, Log, Outcome, StoreError},
 };
 
@@ -116,6 +116,13 @@ impl Hub {
         let room = self.entry(id);
         // The entry stands before the head is read (H5): an append in between finds it and moves its head.
         Ok(room.settle(&*self.log).await?.then_some(room))
+    }
+
+    /// The epoch and the head of the log of a room that anybody may read, if that is known without asking the store. What
+    /// changes it later is an event after this head.
+    pub fn open(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
+        let live = self.rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
+        live?.open()
     }
 
     fn entry(&self, id: &RoomId) -> Arc<LiveRoom> {

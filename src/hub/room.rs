@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, Weak,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::sync::OnceCell;
@@ -20,12 +20,22 @@ pub struct LiveRoom {
     bell: Arc<Bell>,
     tail: Mutex<Tail>,
     /// Known once the head was read; none if there is no such room.
-    epoch: OnceCell<Option<Epoch>>,
+    known: OnceCell<Option<Known>>,
+    /// Since then something was said about who may read it.
+    changed: AtomicBool,
     /// Where revisions of all rooms come from.
     revisions: Arc<AtomicU64>,
     revision: AtomicU64,
     redacted_upto: AtomicU64,
     siblings: Weak<LiveRooms>,
+}
+
+/// What was read with the head.
+#[derive(Clone, Copy)]
+struct Known {
+    epoch: Epoch,
+    /// Anybody may read it.
+    open: bool,
 }
 
 impl LiveRoom {
@@ -38,18 +48,8 @@ impl LiveRoom {
     ) -> Self {
         let tail = Mutex::new(Tail::new(limits.tail_events_max, limits.tail_bytes_max));
         let revision = AtomicU64::new(revisions.fetch_add(1, Ordering::Relaxed));
-        let redacted_upto = AtomicU64::new(0);
-        Self {
-            id,
-            log,
-            bell: Arc::default(),
-            tail,
-            epoch: OnceCell::new(),
-            revisions,
-            revision,
-            redacted_upto,
-            siblings,
-        }
+        let (redacted_upto, known, changed) = (AtomicU64::new(0), OnceCell::new(), AtomicBool::new(false));
+        Self { id, log, bell: Arc::default(), tail, known, changed, revisions, revision, redacted_upto, siblings }
     }
 
     /// Reads epoch and head once; false if there is no such room.
@@ -58,10 +58,18 @@ impl LiveRoom {
             let room = log.room(&self.id, Who::Shared).await?;
             Ok::<_, StoreError>(room.map(|room| {
                 self.bell.ring(room.head);
-                room.epoch
+                Known { epoch: room.epoch, open: room.is_open() }
             }))
         };
-        Ok(self.epoch.get_or_try_init(read).await?.is_some())
+        Ok(self.known.get_or_try_init(read).await?.is_some())
+    }
+
+    /// The epoch and the head of a log that anybody may read, if that is known without asking the store.
+    pub(super) fn open(&self) -> Option<(Epoch, Seq)> {
+        let known = self.known.get().copied().flatten()?;
+        // The head first: an event that closes the room later than this stands after it, and shuts its readers out (V5).
+        let head = self.head();
+        (known.open && !self.changed.load(Ordering::SeqCst)).then_some((known.epoch, head))
     }
 
     /// Which room.
@@ -71,8 +79,8 @@ impl LiveRoom {
 
     /// A position in its log.
     pub fn cursor(&self, seq: Seq) -> Cursor {
-        let epoch = self.epoch.get().copied().flatten().expect("the hub hands out rooms that exist");
-        Cursor { room: self.id.clone(), epoch, seq }
+        let known = self.known.get().copied().flatten().expect("the hub hands out rooms that exist");
+        Cursor { room: self.id.clone(), epoch: known.epoch, seq }
     }
 
     /// How far its log reaches.
@@ -118,6 +126,11 @@ impl LiveRoom {
 
     /// An event was committed: it is in the tail before the head says so.
     pub(super) fn announce(&self, event: &Arc<Event>) {
+        if let Event::Changed(change) = &**event
+            && change.what.is_about_the_room()
+        {
+            self.changed.store(true, Ordering::SeqCst);
+        }
         self.tail.lock().expect("no panic under this lock").push(event.clone());
     }
 

@@ -7,7 +7,7 @@ use async_graphql::Context;
 use super::error::{ApiError, Code};
 use crate::{
     auth::Auth,
-    domain::{Clock, Cursor, CursorError, Room, RoomId, Seq, Viewer, Who},
+    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Viewer, Who},
     hub::Hub,
     store::{Accounts, Log},
 };
@@ -77,13 +77,18 @@ pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Room, A
 
 /// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.
 pub(super) fn position(room: &Room, text: &str) -> Result<Seq, ApiError> {
+    position_in(&room.id, room.epoch, room.head, text)
+}
+
+/// The same, where only this is known of the room.
+pub(super) fn position_in(room: &RoomId, epoch: Epoch, head: Seq, text: &str) -> Result<Seq, ApiError> {
     let cursor: Cursor =
         text.parse().map_err(|error: CursorError| ApiError::new(Code::BadUserInput, error.to_string()))?;
-    if cursor.room != room.id {
+    if cursor.room != *room {
         return Err(ApiError::new(Code::BadUserInput, "This cursor is of another room."));
     }
-    if cursor.epoch != room.epoch || cursor.seq > room.head {
-        let oldest = room.cursor(Seq::START).to_string();
+    if cursor.epoch != epoch || cursor.seq > head {
+        let oldest = Cursor { room: room.clone(), epoch, seq: Seq::START }.to_string();
         return Err(ApiError::new(Code::CursorExpired, "This cursor is of a log that is gone, or beyond its head.")
             .with("oldest", oldest));
     }

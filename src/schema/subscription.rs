@@ -9,7 +9,7 @@ use async_graphql::{Context, ID, Subscription};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 use super::{
-    context::{position, readable_room},
+    context::{position, position_in, readable_room, services},
     error::ApiError,
     object::MessageObject,
     scalar::Cursor,
@@ -73,10 +73,25 @@ impl Subscription {
 }
 
 async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<Want, ApiError> {
+    if let Some(want) = open_to_all(ctx, room_id, after.as_ref()) {
+        return Ok(want);
+    }
     let room = readable_room(ctx, room_id).await?;
     let after = match after {
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
     Ok(Want { room: room.id, after, checked: room.head })
+}
+
+/// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is
+/// left to the store's answer: it may know more of the log.
+fn open_to_all(ctx: &Context<'_>, room_id: &str, after: Option<&Cursor>) -> Option<Want> {
+    let room = room_id.parse().ok()?;
+    let (epoch, head) = services(ctx).hub.open(&room)?;
+    let after = match after {
+        Some(cursor) => position_in(&room, epoch, head, &cursor.0).ok()?,
+        None => head,
+    };
+    Some(Want { room, after, checked: head })
 }

@@ -11,6 +11,7 @@ mod model;
 mod prepare;
 mod readers;
 mod revocation;
+mod rights;
 mod rooms;
 mod schema;
 mod shared;

@@ -99,6 +99,8 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
     core.say("p", 1, None).await;
     let hide = RoomChange::Update { name: None, visibility: Some(Visibility::Private), slow_mode_seconds: None };
     core.change(core.ann, "p", hide).await;
+    // What is known of a room that somebody reads is no longer that anybody may.
+    assert_eq!(core.reader_as(of(eve), "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
     core.say("p", 2, None).await;
     for shut_out in [outsider, nobody] {
         let (frames, end) = to_the_end(shut_out).await;

@@ -54,6 +54,7 @@ pub(super) async fn create_room(
         epoch: new.epoch,
         head: Seq::START,
         slow_mode_seconds: 0,
+        deleted_at: None,
     })))
 }
 

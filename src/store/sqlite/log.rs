@@ -25,7 +25,7 @@ macro_rules! readable {
 
 macro_rules! room_columns {
     () => {
-        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds"
+        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds, r.deleted_at"
     };
 }
 

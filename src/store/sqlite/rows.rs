@@ -114,6 +114,7 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
         epoch: epoch(row)?,
         head: seq(row, "head")?,
         slow_mode_seconds: row.try_get("slow_mode_seconds")?,
+        deleted_at: row.try_get::<Option<i64>, _>("deleted_at")?.map(Timestamp),
     })
 }
 
