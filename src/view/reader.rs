@@ -14,7 +14,11 @@ use super::{
     ring::take_within,
     room_view::RoomView,
 };
-use crate::{domain::Seq, hub::Listener, schema::FeedError};
+use crate::{
+    domain::{Cursor, Seq},
+    hub::Listener,
+    schema::FeedError,
+};
 
 /// Frames cannot be made for now. The reader's cursor stands: close so that the client comes back and resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +31,8 @@ pub struct Reader {
     listener: Listener,
     /// Everything up to here was taken.
     cursor: Seq,
+    /// Where the room's head was when this reader was made.
+    head_then: Seq,
     behind: Behind,
     _seat: Option<Seat>,
 }
@@ -43,7 +49,15 @@ enum Behind {
 
 impl Reader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, seat: Option<Seat>) -> Self {
-        Self { listener: view.listen(), view, cursor: after, behind: Behind::No, _seat: seat }
+        let head_then = view.room.head();
+        Self { listener: view.listen(), view, cursor: after, head_then, behind: Behind::No, _seat: seat }
+    }
+
+    /// Where it stands, if everything that there was when it was made was taken. Asked after [`Self::poll_take`] said
+    /// that there is nothing more for now.
+    pub fn live_at(&self) -> Option<Cursor> {
+        let live = matches!(self.behind, Behind::No) && self.cursor >= self.head_then;
+        live.then(|| self.view.room.cursor(self.cursor))
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is

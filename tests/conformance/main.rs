@@ -19,6 +19,7 @@ use std::io::Write;
 
 use futures::{StreamExt, stream};
 use scenario::{Reach, Scenario};
+use switchboard::protocol::Subprotocol;
 use world::World;
 
 /// Scenarios that are played at the same time over sockets.
@@ -37,7 +38,8 @@ async fn on_the_machine(scenarios: Vec<Scenario>) {
     let mut played = Vec::new();
     for scenario in scenarios.into_iter().filter(|scenario| scenario.reach != Reach::Sockets) {
         let limits = server::flags("sqlite://none", scenario.flags).limits.machine();
-        let outcome = play::play(&scenario, &mut World::new(limits, scenario.slow)).await;
+        let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
+        let outcome = play::play(&scenario, &mut World::new(dialect, limits, scenario.slow)).await;
         played.push((scenario.name, outcome));
     }
     judge("the machine", &played);
@@ -77,7 +79,20 @@ macro_rules! rules {
     };
 }
 
-rules!(opening, invalid, liveness, identity, results, refusals, streams, leaving);
+rules!(
+    opening,
+    invalid,
+    framing,
+    liveness,
+    identity,
+    results,
+    refusals,
+    streams,
+    live,
+    leaving,
+    legacy_connection,
+    legacy_operations
+);
 
 #[tokio::test]
 async fn at_an_address() {

@@ -118,12 +118,14 @@ async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     let request = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                   sec-websocket-protocol: graphql-ws\r\n\r\n";
+                   sec-websocket-protocol: graphql-sse\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = vec![0; 4096];
     let mut read = 0;
     while !reply[..read].windows(2).any(|bytes| bytes == 4406_u16.to_be_bytes()) {
-        read += soon("a close frame", stream.read(&mut reply[read..])).await.unwrap();
+        let more = soon("a close frame", stream.read(&mut reply[read..])).await.unwrap();
+        assert_ne!(more, 0, "the connection ended without a close: {:?}", &reply[..read]);
+        read += more;
     }
     let head = String::from_utf8_lossy(&reply[..read]).to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101") && !head.contains("sec-websocket-protocol"), "{head}");
