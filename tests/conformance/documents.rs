@@ -28,7 +28,7 @@ pub(crate) const NO_SUCH_ROOM: &str = r#"subscription { newMessage(roomId: "no-s
 pub(crate) const BAD_CURSOR: &str = r#"subscription { newMessage(roomId: "room-1", after: "junk") { text } }"#;
 
 /// Subscriptions whose root is not one plain field.
-pub(crate) const BAD_ROOTS: [(&str, &str); 8] = [
+pub(crate) const BAD_ROOTS: [(&str, &str); 10] = [
     ("an unknown field", "subscription { nope { text } }"),
     (
         "two fields",
@@ -41,6 +41,8 @@ pub(crate) const BAD_ROOTS: [(&str, &str); 8] = [
     ("@skip", r#"subscription { newMessage(roomId: "room-1") @skip(if: false) { text } }"#),
     ("@include", r#"subscription { newMessage(roomId: "room-1") @include(if: true) { text } }"#),
     ("@include on a fragment", r#"subscription { ... @include(if: true) { newMessage(roomId: "room-1") { text } } }"#),
+    ("@defer", r#"subscription { ... @defer { newMessage(roomId: "room-1") { text } } }"#),
+    ("@stream", r#"subscription { newMessage(roomId: "room-1") @stream { text } }"#),
     ("__typename", "subscription { __typename }"),
     ("__typename beside a field", r#"subscription { newMessage(roomId: "room-1") { text } __typename }"#),
 ];
