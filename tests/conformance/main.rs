@@ -1,8 +1,10 @@
 //! The rules of graphql-transport-ws as data, kept by three: the pure machine, the server in this process, and any
-//! address that `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`).
+//! address that `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`). `coverage.rs` is the table of what the protocol
+//! says and which scenarios hold it to that. The legacy dialect has its own rules, in `rules/legacy_*.rs`.
 
 mod babble;
 mod chance;
+mod coverage;
 mod documents;
 mod expect;
 mod play;

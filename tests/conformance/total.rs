@@ -169,3 +169,20 @@ fn every_close_has_a_scenario_and_its_own_words() {
         assert!(scenarios.iter().any(|scenario| scenario.steps.iter().any(ends_so)), "no scenario ends with {close:?}");
     }
 }
+
+/// After these codes graphql-ws never comes back, and neither does it after any other from 1000 to 1999 but those below.
+const FATAL: [u16; 8] = [4500, 4005, 4400, 4004, 4401, 4406, 4409, 4429];
+const HEALING: [u16; 6] = [1000, 1001, 1005, 1012, 1013, 1014];
+
+#[test]
+fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() {
+    let comes_back = |close: &Close| {
+        let code = close.code();
+        !FATAL.contains(&code) && (!(1000..2000).contains(&code) || HEALING.contains(&code))
+    };
+    let healing =
+        [Close::GoingAway, Close::ServiceRestart, Close::TryAgainLater, Close::Forbidden, Close::InitialisationTimeout];
+    assert!(healing.iter().all(comes_back));
+    let pointless = [Close::ProtocolError, Close::InvalidText, Close::MessageTooBig, Close::InvalidMessage];
+    assert!(!pointless.iter().any(comes_back), "what would fail again in the same way is not tried again");
+}

@@ -14,7 +14,7 @@ const PING: u8 = 0x9;
 const FINAL: u8 = 0x80;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let all = [fragments(), broken(), no_text(), too_big()].concat();
+    let all = [fragments(), broken(), no_text(), too_big(), closes()].concat();
     all.into_iter().map(|scenario| scenario.only(Reach::Sockets)).collect()
 }
 
@@ -160,4 +160,43 @@ fn too_big() -> Vec<Scenario> {
         too_big("a frame that only promises to be endless is too big", vec![endless]),
         too_big("the rest of what is too big is heard out", vec![frame(FINAL | TEXT, &vec![b'x'; 2_000_000])]),
     ]
+}
+
+fn close(code: u16, reason: &[u8]) -> Step {
+    raw([frame(FINAL | CLOSE, &[&code.to_be_bytes(), reason].concat())])
+}
+
+/// What a client closes with is its own affair, as long as it is a code that may be sent.
+fn closes() -> Vec<Scenario> {
+    let own = |code: u16, reason: &'static str| {
+        let name = format!("a client may close with {code} {reason}");
+        ready(name, [subscribe("a", NEW_MESSAGE), close(code, reason.as_bytes()), closed(code, reason)])
+    };
+    let never = |code: u16| {
+        ready(format!("a client must not close with {code}"), [close(code, b""), closed(1002, "Protocol violation")])
+    };
+    let owns = [
+        (1000, "Normal Closure"),
+        (1001, ""),
+        (3000, ""),
+        (4004, "Bad response"),
+        (4005, "Internal client error"),
+        (4205, "Client Restart"),
+        (4499, "Terminated"),
+        (4504, "Connection acknowledgement timeout"),
+    ];
+    let owns = owns.map(|(code, reason)| own(code, reason));
+    let nevers = [0, 999, 1005, 1006, 1015].map(never);
+    let others = [
+        scenario("a client may close before it said anything", [close(4499, b""), closed(4499, "")]),
+        ready("a reason that is no text", [close(1000, b"\xff"), closed(1007, "Invalid UTF-8")]),
+        ready(
+            "nothing is served behind a client's close",
+            [
+                raw([frame(FINAL | CLOSE, &1000_u16.to_be_bytes()), frame(FINAL | TEXT, br#"{"type":"ping"}"#)]),
+                closed(1000, ""),
+            ],
+        ),
+    ];
+    [owns.to_vec(), nevers.to_vec(), others.to_vec()].concat()
 }
