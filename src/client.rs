@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{self, ClientRequestBuilder, Message, protocol::CloseFrame},
 };
 
-use crate::{config::ServerFlags, protocol::SUBPROTOCOL};
+use crate::{config::ServerFlags, protocol::Subprotocol};
 
 /// After a connection broke: how long to wait at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -49,7 +49,7 @@ struct Client {
 impl Client {
     async fn connect(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let address = url.parse().map_err(|_| ClientError::Refused(format!("{url} is no address")))?;
-        let request = ClientRequestBuilder::new(address).with_sub_protocol(SUBPROTOCOL);
+        let request = ClientRequestBuilder::new(address).with_sub_protocol(Subprotocol::TransportWs.name());
         let connected = tokio_tungstenite::connect_async(request).await;
         let (socket, _) =
             connected.map_err(|error| ClientError::Unreachable(format!("cannot reach {url}: {error}")))?;

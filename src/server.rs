@@ -7,7 +7,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -58,7 +57,7 @@ pub struct Server {
     hub: Arc<Hub>,
     store: Sqlite,
     stop_listening: CancellationToken,
-    listening: JoinHandle<io::Result<()>>,
+    listening: JoinHandle<()>,
     tasks: TaskTracker,
 }
 
@@ -100,14 +99,9 @@ impl Server {
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let stop_listening = CancellationToken::new();
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection without TCP_NODELAY");
-            }
-        });
-        let serve = axum::serve(listener, transport::router(shared.clone()))
-            .with_graceful_shutdown(stop_listening.clone().cancelled_owned());
-        let listening = tokio::spawn(serve.into_future());
+        let router = transport::router(shared.clone());
+        let serve = transport::serve(listener, router, shared.limits, stop_listening.clone());
+        let listening = tokio::spawn(serve);
         Ok(Self { address, shared, views, hub, store, stop_listening, listening, tasks })
     }
 

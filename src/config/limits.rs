@@ -25,6 +25,9 @@ pub struct LimitFlags {
     /// Bytes of an operation's id
     #[arg(long, env = "SWITCHBOARD_OPERATION_ID_BYTES_MAX", hide_env = true, default_value_t = MachineLimits::default().id_bytes_max, value_name = "N")]
     pub operation_id_bytes_max: usize,
+    /// Bytes of operations that wait for the acknowledgement, on one connection of the legacy protocol
+    #[arg(long, env = "SWITCHBOARD_HELD_BYTES_MAX", hide_env = true, default_value_t = MachineLimits::default().held_bytes_max, value_name = "N")]
+    pub held_bytes_max: usize,
     /// Bytes of one WebSocket message from a client (at least 1)
     #[arg(long, env = "SWITCHBOARD_MESSAGE_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().message_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub message_bytes_max: usize,
@@ -43,6 +46,18 @@ pub struct LimitFlags {
     /// Time that a client may refuse to read what is sent
     #[arg(long, env = "SWITCHBOARD_WRITE_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().write_timeout), value_name = "TIME")]
     pub write_timeout: Span,
+    /// Time between the heartbeats of streams that have them: the legacy graphql-ws protocol's `ka`
+    #[arg(long, env = "SWITCHBOARD_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().heartbeat_interval), value_name = "TIME")]
+    pub heartbeat_interval: Span,
+    /// Time for a client to send the head of a request
+    #[arg(long, env = "SWITCHBOARD_HEADER_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().header_timeout), value_name = "TIME")]
+    pub header_timeout: Span,
+    /// Bytes of the head of a request (at least 8192)
+    #[arg(long, env = "SWITCHBOARD_HEADER_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().header_bytes_max, value_name = "N", value_parser = at_least::<usize>(8192))]
+    pub header_bytes_max: usize,
+    /// Requests at the same time on one HTTP/2 connection, WebSockets included (at least 1)
+    #[arg(long, env = "SWITCHBOARD_STREAMS_MAX", hide_env = true, default_value_t = TransportLimits::default().streams_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub streams_max: u32,
     /// Bytes that one operation may put out before the next one has its turn
     #[arg(long, env = "SWITCHBOARD_FLUSH_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().flush_bytes_max, value_name = "N")]
     pub flush_bytes_max: usize,
@@ -55,6 +70,9 @@ pub struct LimitFlags {
     /// Buffer for writing, in bytes per socket (at least 512)
     #[arg(long, env = "SWITCHBOARD_WRITE_BUFFER_BYTES", hide_env = true, default_value_t = TransportLimits::default().write_buffer_bytes, value_name = "N", value_parser = at_least::<usize>(512))]
     pub write_buffer_bytes: usize,
+    /// Bytes that are read and thrown away so that a client which broke the framing hears the close
+    #[arg(long, env = "SWITCHBOARD_LINGER_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().linger_bytes_max, value_name = "N")]
+    pub linger_bytes_max: usize,
     /// Time over which the closes of a shutdown are spread
     #[arg(long, env = "SWITCHBOARD_DRAIN_WINDOW", hide_env = true, default_value_t = Span(TransportLimits::default().drain_window), value_name = "TIME")]
     pub drain_window: Span,
@@ -176,10 +194,15 @@ impl LimitFlags {
             ping_interval: self.ping_interval.0,
             pong_timeout: self.pong_timeout.0,
             write_timeout: self.write_timeout.0,
+            heartbeat_interval: self.heartbeat_interval.0,
+            header_timeout: self.header_timeout.0,
+            header_bytes_max: self.header_bytes_max,
+            streams_max: self.streams_max,
             flush_bytes_max: self.flush_bytes_max,
             unsent_bytes_max: self.unsent_bytes_max,
             read_buffer_bytes: self.read_buffer_bytes,
             write_buffer_bytes: self.write_buffer_bytes,
+            linger_bytes_max: self.linger_bytes_max,
             drain_window: self.drain_window.0,
             machine: self.machine(),
         }
@@ -187,7 +210,11 @@ impl LimitFlags {
 
     /// As the module wants it: what the protocol bounds.
     pub fn machine(&self) -> MachineLimits {
-        MachineLimits { operations_max: self.operations_max, id_bytes_max: self.operation_id_bytes_max }
+        MachineLimits {
+            operations_max: self.operations_max,
+            id_bytes_max: self.operation_id_bytes_max,
+            held_bytes_max: self.held_bytes_max,
+        }
     }
 
     /// As the module wants it: what lists and texts may hold.

@@ -6,8 +6,14 @@ const ID_BYTES_SHOWN: usize = 93;
 /// A close code with its reason; a reason has at most 123 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Close {
+    /// The client said that it is done.
+    Normal,
     /// The server leaves for good. Clients come back.
     GoingAway,
+    /// The client's frames break RFC 6455. Final.
+    ProtocolError,
+    /// A text that is no UTF-8. Final.
+    InvalidText,
     /// A message is longer than the server reads. Sending it again would not help: final.
     MessageTooBig,
     /// The server restarts, here or elsewhere. Clients come back.
@@ -34,7 +40,10 @@ impl Close {
     /// The code on the wire.
     pub fn code(&self) -> u16 {
         match self {
+            Self::Normal => 1000,
             Self::GoingAway => 1001,
+            Self::ProtocolError => 1002,
+            Self::InvalidText => 1007,
             Self::MessageTooBig => 1009,
             Self::ServiceRestart => 1012,
             Self::TryAgainLater => 1013,
@@ -51,7 +60,10 @@ impl Close {
     /// The reason on the wire, in the words of the protocol's reference implementation.
     pub fn reason(&self) -> String {
         let text = match self {
+            Self::Normal => "Normal closure",
             Self::GoingAway => "Going away",
+            Self::ProtocolError => "Protocol error",
+            Self::InvalidText => "Invalid UTF-8",
             Self::MessageTooBig => "Message too big",
             Self::ServiceRestart => "Service restart",
             Self::TryAgainLater => "Try again later",

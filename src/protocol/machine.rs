@@ -1,12 +1,12 @@
-//! The state machine.
+//! The state machine of graphql-transport-ws.
 
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Close, Payload, Subscribe,
-    message::{ClientMessage, complete, connection_ack, error, next, pong},
+    message::{ClientMessage, complete, connection_ack, error, live, next, pong, problem},
 };
 
 /// What a connection may do.
@@ -16,11 +16,27 @@ pub struct MachineLimits {
     pub operations_max: usize,
     /// Bytes of an operation's id. 0 is no limit.
     pub id_bytes_max: usize,
+    /// Bytes of messages that wait for the acknowledgement, in the dialect that lets them wait. 0 is no limit.
+    pub held_bytes_max: usize,
 }
 
 impl Default for MachineLimits {
     fn default() -> Self {
-        Self { operations_max: 100, id_bytes_max: 128 }
+        Self { operations_max: 100, id_bytes_max: 128, held_bytes_max: 256 * 1024 }
+    }
+}
+
+impl MachineLimits {
+    /// Whether an operation may have this id.
+    pub(super) fn allow_id(&self, id: &str) -> bool {
+        !id.is_empty() && (self.id_bytes_max == 0 || id.len() <= self.id_bytes_max)
+    }
+
+    /// The error for one operation more than so many, if that is one too many.
+    pub(super) fn too_many(&self, running: usize) -> Option<Value> {
+        let most = self.operations_max;
+        let message = format!("This connection runs {most} operations already, which is the most.");
+        (most != 0 && running >= most).then(|| problem(&message, "TOO_COMPLEX"))
     }
 }
 
@@ -51,6 +67,15 @@ pub enum Input<'a> {
         /// The errors.
         errors: &'a str,
     },
+    /// A subscription has delivered everything that there was when it began, and stands at the head.
+    Live {
+        /// Which operation.
+        id: &'a str,
+        /// Where it stands.
+        cursor: &'a str,
+    },
+    /// It is time to say that the server lives, in the dialect that does so.
+    Heartbeat,
     /// The server has its own reason to close.
     Leave(Close),
 }
@@ -62,7 +87,7 @@ pub enum Act {
     Send(String),
     /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
     Admit(Payload),
-    /// Run this operation. Until it ends, `next` messages may be sent for its id.
+    /// Run this operation. Until it ends, results may be sent for its id.
     Start {
         /// Which operation.
         id: String,
@@ -140,6 +165,13 @@ impl Machine {
                     acts.push(Act::Send(error(id, errors)));
                 }
             }
+            Input::Live { id, cursor } => {
+                if self.running.contains(id) {
+                    acts.push(Act::Send(live(id, cursor)));
+                }
+            }
+            // Here the WebSocket's own pings do that.
+            Input::Heartbeat => {}
             Input::Leave(close) => self.close(close, acts),
         }
     }
@@ -167,8 +199,7 @@ impl Machine {
     }
 
     fn subscribe(&mut self, id: String, request: Subscribe, acts: &mut Vec<Act>) {
-        let MachineLimits { operations_max, id_bytes_max } = self.limits;
-        if id.is_empty() || (id_bytes_max != 0 && id.len() > id_bytes_max) {
+        if !self.limits.allow_id(&id) {
             return self.close(Close::InvalidMessage, acts);
         }
         if self.phase != Phase::Ready {
@@ -177,10 +208,8 @@ impl Machine {
         if self.running.contains(&id) {
             return self.close(Close::SubscriberExists(id), acts);
         }
-        if operations_max != 0 && self.running.len() >= operations_max {
-            let message = format!("This connection runs {operations_max} operations already, which is the most.");
-            let errors = json!([{ "message": message, "extensions": { "code": "TOO_COMPLEX" } }]);
-            return acts.push(Act::Send(error(&id, &errors.to_string())));
+        if let Some(too_many) = self.limits.too_many(self.running.len()) {
+            return acts.push(Act::Send(error(&id, &json!([too_many]).to_string())));
         }
         self.running.insert(id.clone());
         acts.push(Act::Start { id, request });

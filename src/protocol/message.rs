@@ -1,4 +1,4 @@
-//! Messages as JSON text.
+//! The messages of graphql-transport-ws as JSON text, and what both dialects share.
 
 use serde_json::{Map, Value, json};
 
@@ -64,7 +64,7 @@ impl Subscribe {
     }
 }
 
-fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+pub(super) fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -72,7 +72,7 @@ fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>,
     }
 }
 
-fn object(object: &mut Map<String, Value>, name: &str) -> Result<Payload, String> {
+pub(super) fn object(object: &mut Map<String, Value>, name: &str) -> Result<Payload, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => Ok(Some(map)),
@@ -91,8 +91,20 @@ pub(super) fn pong(payload: Payload) -> String {
     }
 }
 
+/// Tells that a subscription is live: a `ping`, because that is the one message with a payload of its own that every
+/// client takes, and answers by itself.
+pub(super) fn live(id: &str, cursor: &str) -> String {
+    let (id, cursor) = (Value::from(id), Value::from(cursor));
+    format!(r#"{{"type":"ping","payload":{{"subscribed":{id},"cursor":{cursor}}}}}"#)
+}
+
+/// An error as GraphQL has it.
+pub(super) fn problem(message: &str, code: &str) -> Value {
+    json!({ "message": message, "extensions": { "code": code } })
+}
+
 /// What stands in front of a result that is sent for an operation; `}` stands behind it.
-pub fn next_prefix(id: &str) -> String {
+pub(super) fn next_prefix(id: &str) -> String {
     format!(r#"{{"id":{},"type":"next","payload":"#, Value::from(id))
 }
 

@@ -11,20 +11,23 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures::{FutureExt, Sink, Stream, StreamExt, future::BoxFuture};
-use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::tungstenite;
+use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt, future::BoxFuture};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protocol::CloseFrame};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     Shared,
     operation::{self, Started},
+    upgrade::Socket,
     websocket::Seat,
 };
 use crate::{
     domain::Who,
-    protocol::{Act, Close, Input, Machine, Payload, next_prefix},
+    protocol::{Act, Close, Dialect, Input, Payload, Subprotocol},
     schema::{Answer, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
@@ -35,6 +38,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is left of the room of an outbox after a burst, in messages.
 const OUTBOX_KEPT: usize = 4;
 
+/// Bytes that are thrown away at once.
+const DISCARD_BYTES: usize = 4 * 1024;
+
+/// About what a pong takes beside its payload.
+const PONG_HEAD_BYTES: usize = 16;
+
 /// An operation that a client runs under an id.
 struct Operation {
     id: String,
@@ -44,8 +53,16 @@ struct Operation {
 enum Stage {
     /// A query or a mutation until its result, a subscription until it reads.
     Starting(BoxFuture<'static, Started>),
-    /// A subscription; with what stands in front of each of its frames.
-    Reading { prefix: Box<str>, reader: Box<Reader> },
+    /// A subscription; with what stands in front of each of its frames, and whether its client knows that it is live.
+    Reading { prefix: Box<str>, reader: Box<Reader>, announced: bool },
+}
+
+/// What the client still sends although its frames cannot be read any more. A connection that ends with unread bytes is
+/// reset, and the client would not see the close.
+struct Discard {
+    bytes: usize,
+    /// The end of what is sent here was told to the client.
+    finished: bool,
 }
 
 /// The connection is over; there is nothing more to say.
@@ -53,17 +70,21 @@ struct Over;
 
 /// One WebSocket.
 pub(super) struct Connection {
-    socket: WebSocket,
+    socket: Socket,
     shared: Arc<Shared>,
-    machine: Machine,
+    machine: Dialect,
     operations: Vec<Operation>,
     /// Replies and frames that the socket has not taken yet.
     outbox: VecDeque<Message>,
     outbox_bytes: usize,
     /// The socket holds bytes that were not flushed.
     unflushed: bool,
+    /// Bytes of pongs that the library has made and that were not flushed.
+    pong_bytes: usize,
     /// A close was put into the outbox.
     leaving: bool,
+    /// The client's frames cannot be read any more.
+    discard: Option<Discard>,
     /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
     who: Option<Who>,
     /// The credentials of `connection_init` are being checked.
@@ -81,6 +102,8 @@ struct Deadlines {
     pinged: Option<Instant>,
     /// Since when the client takes nothing of what waits.
     stuck: Option<Instant>,
+    /// When the client is told next that the server lives.
+    heartbeat: Option<Instant>,
     /// When to leave because the server drains.
     drain: Option<Instant>,
     /// When the close was sent.
@@ -88,7 +111,13 @@ struct Deadlines {
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Option<Who>, seat: Seat) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        subprotocol: Subprotocol,
+        shared: Arc<Shared>,
+        who: Option<Who>,
+        seat: Seat,
+    ) -> Self {
         let now = Instant::now();
         let clock = Deadlines {
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -96,17 +125,20 @@ impl Connection {
             heard: now,
             pinged: None,
             stuck: None,
+            heartbeat: None,
             drain: None,
             left: None,
         };
         Self {
             socket,
-            machine: Machine::new(shared.limits.machine),
+            machine: Dialect::new(subprotocol, shared.limits.machine),
             operations: Vec::new(),
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             unflushed: false,
+            pong_bytes: 0,
             leaving: false,
+            discard: None,
             who,
             admitting: None,
             clock,
@@ -135,7 +167,9 @@ impl Connection {
     /// Lets everything move that can; false when nothing could.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         let mut moved = self.poll_write(cx)?;
-        if self.outbox_bytes <= self.shared.limits.unsent_bytes_max {
+        if self.discard.is_some() {
+            moved |= self.poll_discard(cx)?;
+        } else if self.outbox_bytes + self.pong_bytes <= self.shared.limits.unsent_bytes_max {
             moved |= self.poll_read(cx)?;
         }
         moved |= self.poll_admission(cx);
@@ -169,7 +203,7 @@ impl Connection {
                 Poll::Pending => return Ok(self.note_stuck(moved)),
                 Poll::Ready(result) => result.map_err(|_| Over)?,
             }
-            self.unflushed = false;
+            (self.unflushed, self.pong_bytes) = (false, 0);
         }
         self.clock.stuck = None;
         Ok(moved)
@@ -194,28 +228,64 @@ impl Connection {
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => return Err(Over),
             Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return self.unreadable(error),
+            Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
         };
         self.clock.heard = Instant::now();
         self.clock.pinged = None;
         match message {
             Message::Text(text) => self.tell(Input::Text(&text)),
             Message::Binary(_) => self.tell(Input::Binary),
-            // The library answers a ping and a close by itself; the stream ends when the close was answered.
-            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => {}
+            // The library answers by itself, but it has no bound on answers that nobody reads.
+            Message::Ping(payload) => {
+                self.pong_bytes += payload.len() + PONG_HEAD_BYTES;
+                self.unflushed = true;
+            }
+            // A close is answered too; the stream ends when that has left.
+            Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
         Ok(true)
     }
 
-    /// A message that is too long has a close code of its own; anything else is a broken connection.
-    fn unreadable(&mut self, error: axum::Error) -> Result<bool, Over> {
-        let error = error.into_inner();
-        match error.downcast_ref::<tungstenite::Error>() {
-            Some(tungstenite::Error::Capacity(_)) if !self.leaving => {
-                self.tell(Input::Leave(Close::MessageTooBig));
-                Ok(true)
+    /// Frames that break the rules or a bound are told so by a close; anything else is a broken connection.
+    fn unreadable(&mut self, error: &tungstenite::Error) -> Result<bool, Over> {
+        let close = match error {
+            tungstenite::Error::Capacity(_) => Close::MessageTooBig,
+            tungstenite::Error::Utf8(_) => Close::InvalidText,
+            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Over),
+            tungstenite::Error::Protocol(_) => Close::ProtocolError,
+            _ => return Err(Over),
+        };
+        if !self.leaving {
+            self.tell(Input::Leave(close));
+        }
+        self.discard = Some(Discard { bytes: 0, finished: false });
+        Ok(true)
+    }
+
+    /// Throws away what the client still sends, until it has ended its side or sent too much. The close has its time.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+        let all_sent = self.outbox.is_empty() && !self.unflushed;
+        let Some(discard) = &mut self.discard else { return Ok(false) };
+        let stream = self.socket.get_mut();
+        if all_sent && !discard.finished {
+            match Pin::new(&mut *stream).poll_shutdown(cx) {
+                Poll::Pending => {}
+                Poll::Ready(result) => {
+                    result.map_err(|_| Over)?;
+                    discard.finished = true;
+                }
             }
-            _ => Err(Over),
+        }
+        let mut bytes = [0; DISCARD_BYTES];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        match Pin::new(stream).poll_read(cx, &mut bytes) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_)) => Err(Over),
+            Poll::Ready(Ok(())) => {
+                discard.bytes += bytes.filled().len();
+                let most = self.shared.limits.linger_bytes_max;
+                if bytes.filled().is_empty() || (most != 0 && discard.bytes > most) { Err(Over) } else { Ok(true) }
+            }
         }
     }
 
@@ -268,6 +338,21 @@ impl Connection {
     fn admitted(&mut self, who: Option<Who>) {
         self.who = who;
         self.tell(if who.is_some() { Input::Admitted } else { Input::Rejected });
+        if who.is_some() && self.machine.has_heartbeat() {
+            self.beat(Instant::now());
+        }
+    }
+
+    /// Tells the client that the server lives, and sets the time to tell it again.
+    fn beat(&mut self, now: Instant) {
+        let interval = self.shared.limits.heartbeat_interval;
+        if interval.is_zero() {
+            return;
+        }
+        self.tell(Input::Heartbeat);
+        let next = now + interval;
+        self.clock.heartbeat = Some(next);
+        self.clock.wake_at(next);
     }
 
     // --- the operations ---
@@ -294,10 +379,17 @@ impl Connection {
                     true
                 }
             },
-            Stage::Reading { prefix, reader } => {
+            Stage::Reading { prefix, reader, announced } => {
                 let mut frames: Vec<Frame> = Vec::new();
                 match reader.poll_take(cx, flush_bytes_max, &mut frames) {
-                    Poll::Pending => false,
+                    Poll::Pending if *announced => false,
+                    Poll::Pending => match reader.live_at() {
+                        None => false,
+                        Some(cursor) => {
+                            *announced = true;
+                            self.live(at, &cursor.to_string())
+                        }
+                    },
                     Poll::Ready(Ok(())) => {
                         for frame in frames {
                             let message = Message::Text([prefix, &*frame.payload, "}"].concat().into());
@@ -321,12 +413,20 @@ impl Connection {
         }
     }
 
+    /// Says that a subscription is live: the client has all that there was, and hears what comes as it comes.
+    fn live(&mut self, at: usize, cursor: &str) -> bool {
+        let id = std::mem::take(&mut self.operations[at].id);
+        self.tell(Input::Live { id: &id, cursor });
+        self.operations[at].id = id;
+        !self.outbox.is_empty()
+    }
+
     fn started(&mut self, at: usize, started: Started) {
         let answer = match started {
             Started::Answer(answer) => answer,
             Started::Reader(reader) => {
-                let prefix = next_prefix(&self.operations[at].id).into();
-                self.operations[at].stage = Stage::Reading { prefix, reader };
+                let prefix = self.machine.result_prefix(&self.operations[at].id).into();
+                self.operations[at].stage = Stage::Reading { prefix, reader, announced: false };
                 return;
             }
         };
@@ -391,6 +491,9 @@ impl Connection {
             self.clock.pinged = Some(now);
             self.push(Message::Ping(Default::default()));
         }
+        if self.clock.heartbeat.is_some_and(|at| now >= at) && !self.leaving && self.clock.stuck.is_none() {
+            self.beat(now);
+        }
         self.plan(now);
         Ok(true)
     }
@@ -406,9 +509,15 @@ impl Connection {
         let stuck = clock.stuck.map(|since| since + limits.write_timeout);
         let left = clock.left.map(|left| left + CLOSE_TIMEOUT);
         let drain = clock.drain.filter(|at| *at > now);
+        // The same for a heartbeat: one that is held back comes with the next.
+        let heartbeat = clock.heartbeat.map(|at| if at <= now { now + limits.heartbeat_interval } else { at });
         // A ping that is held back because the client is stuck is not looked for again before a while.
         let ping = if ping <= now { now + limits.ping_interval } else { ping };
-        let next = [init, Some(ping), stuck, left, drain].into_iter().flatten().min().expect("a ping is always due");
+        let next = [init, Some(ping), heartbeat, stuck, left, drain]
+            .into_iter()
+            .flatten()
+            .min()
+            .expect("a ping is always due");
         self.clock.sleep.as_mut().reset(next);
     }
 }
@@ -426,21 +535,21 @@ fn length(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
         Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
+        Message::Close(_) | Message::Frame(_) => 0,
     }
 }
 
 fn close_message(close: &Close) -> Message {
-    Message::Close(Some(CloseFrame { code: close.code(), reason: close.reason().into() }))
+    Message::Close(Some(CloseFrame { code: close.code().into(), reason: close.reason().into() }))
 }
 
 /// Closes a socket that is not served at all.
-pub(super) async fn leave(mut socket: WebSocket, close: &Close) {
+pub(super) async fn leave(mut socket: Socket, close: &Close) {
     let farewell = async {
         socket.send(close_message(close)).await?;
         // Until the client has answered, so that the close is not lost with the connection.
         while let Some(Ok(_)) = socket.next().await {}
-        Ok::<_, axum::Error>(())
+        Ok::<_, tungstenite::Error>(())
     };
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
 }

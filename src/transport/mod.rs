@@ -13,8 +13,10 @@
 mod accept;
 mod connection;
 mod graphql;
+mod listener;
 mod operation;
 mod pages;
+mod upgrade;
 mod websocket;
 
 use std::{
@@ -32,6 +34,8 @@ use axum::{
     routing::get,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use listener::{serve, serve_connection};
 
 use crate::{
     auth::{Auth, BadToken},
@@ -60,6 +64,14 @@ pub struct TransportLimits {
     pub pong_timeout: Duration,
     /// How long a client may refuse to take what is sent.
     pub write_timeout: Duration,
+    /// How often a client that must hear so is told that the server lives.
+    pub heartbeat_interval: Duration,
+    /// How long a client may take for the head of a request, its first one or the next on a kept connection.
+    pub header_timeout: Duration,
+    /// Bytes of the head of a request. Cannot be without limit.
+    pub header_bytes_max: usize,
+    /// Requests at the same time on one connection of HTTP/2, WebSockets included. Cannot be without limit.
+    pub streams_max: u32,
     /// Bytes of frames that one operation may put out before the next one has its turn.
     pub flush_bytes_max: usize,
     /// Bytes of replies that wait for a client to read; reading from it stops at this bound.
@@ -68,6 +80,8 @@ pub struct TransportLimits {
     pub read_buffer_bytes: usize,
     /// Buffer for writing, in bytes per socket.
     pub write_buffer_bytes: usize,
+    /// Bytes that are read and thrown away so that a client which broke the framing hears the close.
+    pub linger_bytes_max: usize,
     /// Over how long the closes of a drain are spread.
     pub drain_window: Duration,
 }
@@ -83,10 +97,15 @@ impl Default for TransportLimits {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(12),
+            header_timeout: Duration::from_secs(10),
+            header_bytes_max: 16 * 1024,
+            streams_max: 128,
             flush_bytes_max: 64 * 1024,
             unsent_bytes_max: 64 * 1024,
             read_buffer_bytes: 4 * 1024,
             write_buffer_bytes: 4 * 1024,
+            linger_bytes_max: 4 * 1024 * 1024,
             drain_window: Duration::from_secs(5),
         }
     }
@@ -154,8 +173,13 @@ impl Shared {
 
 /// The table of contents.
 pub fn router(shared: Arc<Shared>) -> Router {
+    let endpoint = get(websocket::upgrade_or_query)
+        .post(graphql::post)
+        // A WebSocket over HTTP/2 (RFC 8441).
+        .connect(websocket::upgrade_or_query)
+        .fallback(graphql::method_not_allowed);
     Router::new()
-        .route("/graphql", get(websocket::upgrade_or_query).post(graphql::post).fallback(graphql::method_not_allowed))
+        .route("/graphql", endpoint)
         .route("/graphiql", get(pages::playground))
         .route("/assets/{*path}", get(pages::asset))
         .route("/", get(pages::home))

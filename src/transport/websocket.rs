@@ -1,62 +1,49 @@
-//! The upgrade to a WebSocket.
+//! From a request to a WebSocket that is served.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
-    extract::{
-        RawQuery, State, WebSocketUpgrade,
-        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
-    },
-    http::{HeaderMap, header},
+    extract::{Request, State},
+    http::{HeaderMap, Method},
     response::{IntoResponse, Response},
 };
 
-use super::{Shared, connection::Connection, graphql};
-use crate::protocol::{Close, SUBPROTOCOL};
+use super::{
+    Shared,
+    connection::{Connection, leave},
+    graphql,
+    upgrade::Upgrade,
+};
+use crate::protocol::Close;
 
-/// `GET /graphql`: a WebSocket where the client asks for one, else a query.
-pub(super) async fn upgrade_or_query(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let asks_for_websocket =
-        headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    match upgrade {
-        Ok(upgrade) => accept(shared, upgrade, headers),
-        Err(rejection) if asks_for_websocket => rejection.into_response(),
-        Err(_) => graphql::get(shared, headers, &query.unwrap_or_default()).await,
+/// `GET /graphql` (or CONNECT, over HTTP/2): a WebSocket where the client asks for one, else a query.
+pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    match Upgrade::asked_for(&mut parts) {
+        Some(Ok(upgrade)) => accept(shared, upgrade, parts.headers),
+        Some(Err(refusal)) => refusal.into_response(),
+        None if parts.method == Method::CONNECT => graphql::method_not_allowed(parts.headers).await,
+        None => graphql::get(shared, parts.headers, parts.uri.query().unwrap_or_default()).await,
     }
 }
 
 /// Upgrades whatever may be refused: a client takes a failed upgrade as final, and a close code as what it says (T5).
-fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: HeaderMap) -> Response {
-    let limits = shared.limits;
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(limits.message_bytes_max)
-        .max_frame_size(limits.message_bytes_max)
-        .read_buffer_size(limits.read_buffer_bytes)
-        .write_buffer_size(limits.write_buffer_bytes)
-        // Room for one message beyond the buffer: the connection sends none before the last one has left.
-        .max_write_buffer_size(usize::MAX);
-    let spoken = upgrade.selected_protocol().is_some();
-    // A socket that was opened without knowing of the protocol learns it from the close.
-    upgrade.on_upgrade(move |socket| async move {
-        let Some(seat) = Seat::take(&shared) else { return turn_away(socket, Close::TryAgainLater).await };
-        if !spoken {
-            return turn_away(socket, Close::SubprotocolNotAcceptable).await;
-        }
-        let bearer = graphql::bearer(&shared, &headers).await;
-        let tasks = shared.tasks.clone();
-        // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
-        tasks.spawn(Connection::new(socket, shared, bearer.ok(), seat).run());
-    })
+fn accept(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) -> Response {
+    let answer = upgrade.answer();
+    shared.tasks.clone().spawn(open(shared, upgrade, headers));
+    answer
 }
 
-async fn turn_away(socket: WebSocket, close: Close) {
-    super::connection::leave(socket, &close).await;
+async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) {
+    let subprotocol = upgrade.subprotocol;
+    let Some(socket) = upgrade.open(&shared.limits).await else { return };
+    let Some(seat) = Seat::take(&shared) else { return leave(socket, &Close::TryAgainLater).await };
+    // A socket that was opened without knowing of the protocol learns it from the close.
+    let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
+    let bearer = graphql::bearer(&shared, &headers).await;
+    let tasks = shared.tasks.clone();
+    // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
+    tasks.spawn(Connection::new(socket, subprotocol, shared, bearer.ok(), seat).run());
 }
 
 /// One of `connections_max`.

@@ -14,7 +14,11 @@ use super::{
     page::{Page, page},
     room_view::RoomView,
 };
-use crate::{domain::Seq, hub::Listener, schema::FeedError};
+use crate::{
+    domain::{Cursor, Seq},
+    hub::Listener,
+    schema::FeedError,
+};
 
 /// Why a reader has nothing more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,13 @@ enum Behind {
 impl Reader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
         Self { listener: view.listen(), view, cursor: after, gate, behind: Behind::No, _seat: seat }
+    }
+
+    /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
+    /// [`Self::poll_take`] said that there is nothing more for now.
+    pub fn live_at(&self) -> Option<Cursor> {
+        let live = matches!(self.behind, Behind::No) && self.cursor >= self.gate.checked;
+        live.then(|| self.view.room.cursor(self.cursor))
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is

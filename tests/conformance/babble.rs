@@ -1,6 +1,7 @@
 //! What a client may say when it is not well: anything.
 
 use serde_json::{Map, Value, json};
+use switchboard::protocol::Subprotocol;
 
 use crate::{chance::Chance, documents::TYPENAME};
 
@@ -9,28 +10,42 @@ pub(crate) const IDS: [&str; 4] = ["a", "b", "\u{2603}\"", "iiiiiiiiiiiiiiiiii"]
 
 const KEYS: [&str; 7] = ["type", "id", "payload", "query", "operationName", "variables", "extensions"];
 
-const TYPES: [&str; 9] =
-    ["connection_init", "connection_ack", "ping", "pong", "subscribe", "next", "error", "complete", "Subscribe"];
+const TYPES: [&str; 13] = [
+    "connection_init",
+    "connection_ack",
+    "connection_terminate",
+    "ping",
+    "pong",
+    "subscribe",
+    "start",
+    "stop",
+    "next",
+    "data",
+    "error",
+    "complete",
+    "Subscribe",
+];
 
 /// A text: mostly a good message, now and then one that was damaged, or JSON by chance, or noise.
-pub(crate) fn text(chance: &mut Chance) -> String {
+pub(crate) fn text(chance: &mut Chance, dialect: Subprotocol) -> String {
     match chance.below(40) {
         0 => noise(chance),
         1 => json(chance, 4).to_string(),
-        2 => damaged(chance),
+        2 => damaged(chance, dialect),
         3 => message_by_chance(chance).to_string(),
-        _ => message(chance).to_string(),
+        _ => message(chance, dialect).to_string(),
     }
 }
 
 /// Texts that no server closes for: an id is given back before it is used again.
-pub(crate) fn politely(chance: &mut Chance) -> Vec<String> {
+pub(crate) fn politely(chance: &mut Chance, dialect: Subprotocol) -> Vec<String> {
+    let (begin, end) = words(dialect);
     let id = chance.pick(&IDS[..3]);
-    let complete = json!({ "type": "complete", "id": id });
+    let complete = json!({ "type": end, "id": id });
     let all = match chance.below(4) {
         0 => vec![json!({ "type": "ping", "payload": { "a": json(chance, 2) } }), json!({ "type": "pong" })],
         1 => vec![complete],
-        _ => vec![complete, json!({ "type": "subscribe", "id": id, "payload": { "query": TYPENAME } })],
+        _ => vec![complete, json!({ "type": begin, "id": id, "payload": { "query": TYPENAME } })],
     };
     all.iter().map(Value::to_string).collect()
 }
@@ -40,19 +55,29 @@ fn noise(chance: &mut Chance) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn message(chance: &mut Chance) -> Value {
-    let id = chance.pick(&IDS);
+/// The words that begin and end an operation.
+fn words(dialect: Subprotocol) -> (&'static str, &'static str) {
+    match dialect {
+        Subprotocol::TransportWs => ("subscribe", "complete"),
+        Subprotocol::Legacy => ("start", "stop"),
+    }
+}
+
+fn message(chance: &mut Chance, dialect: Subprotocol) -> Value {
+    let (id, (begin, end)) = (chance.pick(&IDS), words(dialect));
     match chance.below(12) {
         0 => json!({ "type": "connection_init", "payload": {} }),
         1 => json!({ "type": "ping", "payload": { "a": json(chance, 2) } }),
         2 => json!({ "type": "pong" }),
-        3..6 => json!({ "type": "complete", "id": id }),
-        _ => json!({ "type": "subscribe", "id": id, "payload": { "query": TYPENAME } }),
+        3..6 => json!({ "type": end, "id": id }),
+        // Only the legacy dialect is left this way.
+        6 if chance.one_in(8) => json!({ "type": "connection_terminate" }),
+        _ => json!({ "type": begin, "id": id, "payload": { "query": TYPENAME } }),
     }
 }
 
-fn damaged(chance: &mut Chance) -> String {
-    let mut letters: Vec<char> = message(chance).to_string().chars().collect();
+fn damaged(chance: &mut Chance, dialect: Subprotocol) -> String {
+    let mut letters: Vec<char> = message(chance, dialect).to_string().chars().collect();
     let at = chance.below(letters.len());
     match chance.below(3) {
         0 => letters.truncate(at),

@@ -28,7 +28,7 @@ pub(crate) const NO_SUCH_ROOM: &str = r#"subscription { newMessage(roomId: "no-s
 pub(crate) const BAD_CURSOR: &str = r#"subscription { newMessage(roomId: "room-1", after: "junk") { text } }"#;
 
 /// Subscriptions whose root is not one plain field.
-pub(crate) const BAD_ROOTS: [(&str, &str); 8] = [
+pub(crate) const BAD_ROOTS: [(&str, &str); 10] = [
     ("an unknown field", "subscription { nope { text } }"),
     (
         "two fields",
@@ -41,6 +41,8 @@ pub(crate) const BAD_ROOTS: [(&str, &str); 8] = [
     ("@skip", r#"subscription { newMessage(roomId: "room-1") @skip(if: false) { text } }"#),
     ("@include", r#"subscription { newMessage(roomId: "room-1") @include(if: true) { text } }"#),
     ("@include on a fragment", r#"subscription { ... @include(if: true) { newMessage(roomId: "room-1") { text } } }"#),
+    ("@defer", r#"subscription { ... @defer { newMessage(roomId: "room-1") { text } } }"#),
+    ("@stream", r#"subscription { newMessage(roomId: "room-1") @stream { text } }"#),
     ("__typename", "subscription { __typename }"),
     ("__typename beside a field", r#"subscription { newMessage(roomId: "room-1") { text } __typename }"#),
 ];
@@ -51,8 +53,9 @@ pub(crate) enum Fate {
     Answer(Value),
     /// It is refused with an error of this code.
     Refuse(&'static str),
-    /// It runs, and answers under this response key.
-    Run(&'static str),
+    /// It runs, and answers under this response key; first with what was said since the room was made, if it asks for
+    /// that.
+    Run { key: &'static str, replayed: bool },
 }
 
 /// What the query `{ __typename }` answers.
@@ -77,8 +80,10 @@ pub(crate) fn fate(request: &Subscribe, signed_in: bool) -> Fate {
         (NO_SUCH_ROOM, _) => Fate::Refuse("NOT_FOUND"),
         (BAD_CURSOR, _) => Fate::Refuse("BAD_USER_INPUT"),
         (WITH_VARIABLES, _) if !is_given("room") => Fate::Refuse("BAD_USER_INPUT"),
-        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => Fate::Run("newMessage"),
-        (SAID, _) => Fate::Run("said"),
+        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => {
+            Fate::Run { key: "newMessage", replayed: request.query.contains("HEAD") || is_given("after") }
+        }
+        (SAID, _) => Fate::Run { key: "said", replayed: true },
         (bad, _) if BAD_ROOTS.iter().any(|(_, root)| *root == bad) => Fate::Refuse("GRAPHQL_VALIDATION_FAILED"),
         (unknown, _) => panic!("the world does not know {unknown}"),
     }

@@ -1,6 +1,7 @@
 //! What a client must hear, and whether it did.
 
 use serde_json::{Value, json};
+use switchboard::protocol::Subprotocol;
 
 use crate::scenario::Reason;
 
@@ -28,6 +29,12 @@ pub(crate) enum Expect {
     /// Nothing but errors, the first of this code.
     Refused(String, &'static str),
     Complete(String),
+    /// A subscription has delivered what there was, and stands at the head.
+    Live(String),
+    /// The legacy protocol's sign of life.
+    KeepAlive,
+    /// The legacy protocol's error that belongs to no operation.
+    ConnectionError(&'static str),
 }
 
 pub(crate) fn ack() -> Expect {
@@ -66,44 +73,97 @@ pub(crate) fn completed(id: &str) -> Expect {
     Expect::Complete(id.to_owned())
 }
 
+pub(crate) fn live(id: &str) -> Expect {
+    Expect::Live(id.to_owned())
+}
+
+pub(crate) fn keep_alive() -> Expect {
+    Expect::KeepAlive
+}
+
+pub(crate) fn connection_error(code: &'static str) -> Expect {
+    Expect::ConnectionError(code)
+}
+
+/// The word for a result.
+fn result(dialect: Subprotocol) -> &'static str {
+    match dialect {
+        Subprotocol::TransportWs => "next",
+        Subprotocol::Legacy => "data",
+    }
+}
+
+/// What a server may say at any time, and scenarios that are not about it need not expect.
+pub(crate) fn is_extra(message: &Value) -> bool {
+    message["type"] == "ka" || (message["type"] == "ping" && message["payload"]["subscribed"].is_string())
+}
+
+/// The operation that a message is about.
+fn id_of(message: &Value) -> Option<&str> {
+    message["id"].as_str().or(message["payload"]["subscribed"].as_str().filter(|_| is_extra(message)))
+}
+
 impl Expect {
     /// The operation that it is about.
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Ack | Self::Pong(_) => None,
+            Self::Ack | Self::Pong(_) | Self::KeepAlive | Self::ConnectionError(_) => None,
             Self::Next(id, _)
             | Self::Event(id, ..)
             | Self::Failed(id, ..)
             | Self::Refused(id, _)
+            | Self::Live(id)
             | Self::Complete(id) => Some(id),
         }
     }
 
     /// Whether this is the message: everything that the protocol names is there, and nothing else.
-    pub(crate) fn is(&self, message: &Value) -> bool {
+    pub(crate) fn is(&self, message: &Value, dialect: Subprotocol) -> bool {
+        let result = |id: &String, payload: Value| json!({ "id": id, "type": result(dialect), "payload": payload });
         match self {
             Self::Ack => *message == json!({ "type": "connection_ack" }),
             Self::Pong(None) => *message == json!({ "type": "pong" }),
             Self::Pong(Some(payload)) => *message == json!({ "type": "pong", "payload": payload }),
-            Self::Next(id, payload) => *message == json!({ "id": id, "type": "next", "payload": payload }),
+            Self::Next(id, payload) => *message == result(id, payload.clone()),
             Self::Complete(id) => *message == json!({ "id": id, "type": "complete" }),
+            Self::KeepAlive => *message == json!({ "type": "ka" }),
             Self::Event(id, key, text) => {
                 let cursor = &message["payload"]["extensions"]["cursor"];
                 let payload = json!({ "data": { *key: { "text": text } }, "extensions": { "cursor": cursor } });
-                cursor.as_str().is_some_and(|cursor| !cursor.is_empty())
-                    && *message == json!({ "id": id, "type": "next", "payload": payload })
+                is_cursor(cursor) && *message == result(id, payload)
+            }
+            Self::Live(id) => {
+                let cursor = &message["payload"]["cursor"];
+                let payload = json!({ "subscribed": id, "cursor": cursor });
+                is_cursor(cursor) && *message == json!({ "type": "ping", "payload": payload })
             }
             Self::Failed(id, data, code) => {
                 let errors = &message["payload"]["errors"];
-                let payload = json!({ "data": data, "errors": errors });
-                are_errors(errors, code) && *message == json!({ "id": id, "type": "next", "payload": payload })
+                are_errors(errors, code) && *message == result(id, json!({ "data": data, "errors": errors }))
             }
             Self::Refused(id, code) => {
                 let errors = &message["payload"];
-                are_errors(errors, code) && *message == json!({ "id": id, "type": "error", "payload": errors })
+                let good = match dialect {
+                    Subprotocol::TransportWs => are_errors(errors, code),
+                    Subprotocol::Legacy => is_error(errors, code),
+                };
+                good && *message == json!({ "id": id, "type": "error", "payload": errors })
+            }
+            Self::ConnectionError(code) => {
+                let error = &message["payload"];
+                is_error(error, code) && *message == json!({ "type": "connection_error", "payload": error })
             }
         }
     }
+}
+
+fn is_cursor(value: &Value) -> bool {
+    value.as_str().is_some_and(|cursor| !cursor.is_empty())
+}
+
+/// One error as an object, with a sentence and this code.
+fn is_error(error: &Value, code: &str) -> bool {
+    error["message"].is_string() && error["extensions"]["code"] == code
 }
 
 /// A list of at least one error; each has a sentence and a code, and the first has this code.
@@ -114,10 +174,10 @@ fn are_errors(errors: &Value, code: &str) -> bool {
 }
 
 /// Takes the expectation that this message meets. Within an id the order counts, between ids it does not.
-pub(crate) fn take(expected: &mut Vec<Expect>, message: &Value) -> Result<(), String> {
-    let at = expected.iter().position(|one| one.id() == message["id"].as_str());
+pub(crate) fn take(expected: &mut Vec<Expect>, message: &Value, dialect: Subprotocol) -> Result<(), String> {
+    let at = expected.iter().position(|one| one.id() == id_of(message));
     match at {
-        Some(at) if expected[at].is(message) => {
+        Some(at) if expected[at].is(message, dialect) => {
             expected.remove(at);
             Ok(())
         }

@@ -1,8 +1,10 @@
 //! The rules of graphql-transport-ws as data, kept by three: the pure machine, the server in this process, and any
-//! address that `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`).
+//! address that `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`). `coverage.rs` is the table of what the protocol
+//! says and which scenarios hold it to that. The legacy dialect has its own rules, in `rules/legacy_*.rs`.
 
 mod babble;
 mod chance;
+mod coverage;
 mod documents;
 mod expect;
 mod play;
@@ -19,6 +21,7 @@ use std::io::Write;
 
 use futures::{StreamExt, stream};
 use scenario::{Reach, Scenario};
+use switchboard::protocol::Subprotocol;
 use world::World;
 
 /// Scenarios that are played at the same time over sockets.
@@ -37,7 +40,8 @@ async fn on_the_machine(scenarios: Vec<Scenario>) {
     let mut played = Vec::new();
     for scenario in scenarios.into_iter().filter(|scenario| scenario.reach != Reach::Sockets) {
         let limits = server::flags("sqlite://none", scenario.flags).limits.machine();
-        let outcome = play::play(&scenario, &mut World::new(limits, scenario.slow)).await;
+        let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
+        let outcome = play::play(&scenario, &mut World::new(dialect, limits, scenario.slow)).await;
         played.push((scenario.name, outcome));
     }
     judge("the machine", &played);
@@ -77,7 +81,20 @@ macro_rules! rules {
     };
 }
 
-rules!(opening, invalid, liveness, identity, results, refusals, streams, leaving);
+rules!(
+    opening,
+    invalid,
+    framing,
+    liveness,
+    identity,
+    results,
+    refusals,
+    streams,
+    live,
+    leaving,
+    legacy_connection,
+    legacy_operations
+);
 
 #[tokio::test]
 async fn at_an_address() {

@@ -1,10 +1,10 @@
 //! How a scenario is played, on whatever can be talked to.
 
-use serde_json::json;
-use switchboard::protocol::Close;
+use serde_json::{Value, json};
+use switchboard::protocol::{Close, Subprotocol};
 
 use crate::{
-    expect::{Expect, Heard, take},
+    expect::{Expect, Heard, is_extra, take},
     scenario::{Reason, Scenario, Step},
 };
 
@@ -15,11 +15,17 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) trait Target {
     async fn say(&mut self, texts: &[String]) -> Outcome;
     async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome;
+    async fn say_raw(&mut self, _bytes: &[u8]) -> Outcome {
+        unreachable!("only a socket has frames")
+    }
     async fn hear(&mut self) -> Result<Heard, String>;
     /// Proves that nothing follows the close that was just heard.
     async fn ended(&mut self) -> Outcome;
     async fn publish(&mut self, text: &str) -> Outcome;
     async fn init_time_passes(&mut self) -> Outcome;
+    async fn beat(&mut self) -> Outcome {
+        unreachable!("only the machine is told the time")
+    }
     async fn settle(&mut self) -> Outcome {
         unreachable!("only the machine has a slow world")
     }
@@ -39,73 +45,112 @@ pub(crate) trait Target {
 
 /// Plays a scenario; one that is not closed at its end must be silent there.
 pub(crate) async fn play(scenario: &Scenario, target: &mut impl Target) -> Outcome {
+    let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
+    let mut player = Player { target, dialect, exactly: scenario.exactly };
     let mut open = true;
     for (at, step) in scenario.steps.iter().enumerate() {
         open &= !matches!(step, Step::Closed(..) | Step::ClientLeaves);
-        perform(step, target).await.map_err(|error| format!("step {at}, {step:?}: {error}"))?;
+        player.perform(step).await.map_err(|error| format!("step {at}, {step:?}: {error}"))?;
     }
-    if open { silence(target).await.map_err(|error| format!("at the end: {error}")) } else { Ok(()) }
+    if open { player.silence().await.map_err(|error| format!("at the end: {error}")) } else { Ok(()) }
 }
 
-async fn perform(step: &Step, target: &mut impl Target) -> Outcome {
-    match step {
-        Step::Say(texts) => target.say(texts).await,
-        Step::SayBytes(bytes) => target.say_bytes(bytes).await,
-        Step::Hear(expected) => hear(expected.clone(), target).await,
-        Step::Silence => silence(target).await,
-        Step::AllOrNothing(id, payload) => all_or_nothing(id, payload, target).await,
-        Step::Closed(code, reason) => {
-            is_close(&target.hear().await?, *code, reason)?;
-            target.ended().await
+/// One who plays the client of a scenario.
+struct Player<'a, T> {
+    target: &'a mut T,
+    dialect: Subprotocol,
+    exactly: bool,
+}
+
+impl<T: Target> Player<'_, T> {
+    async fn perform(&mut self, step: &Step) -> Outcome {
+        match step {
+            Step::Say(texts) => self.target.say(texts).await,
+            Step::SayBytes(bytes) => self.target.say_bytes(bytes).await,
+            Step::SayRaw(bytes) => self.target.say_raw(bytes).await,
+            Step::Hear(expected) => self.hear(expected.clone()).await,
+            Step::Silence => self.silence().await,
+            Step::AllOrNothing(id, payload) => self.all_or_nothing(id, payload).await,
+            Step::Closed(code, reason) => self.closed(*code, reason).await,
+            Step::Publish(text) => self.target.publish(text).await,
+            Step::InitTimePasses => self.target.init_time_passes().await,
+            Step::Beat => self.target.beat().await,
+            Step::Settle => self.target.settle().await,
+            Step::ServerLeaves(close) => self.target.server_leaves(close).await,
+            Step::ServerStops => self.target.server_stops().await,
+            Step::AnotherIsClosed(code, reason) => self.target.another_is_closed(*code, reason).await,
+            Step::ClientLeaves => self.target.client_leaves().await,
         }
-        Step::Publish(text) => target.publish(text).await,
-        Step::InitTimePasses => target.init_time_passes().await,
-        Step::Settle => target.settle().await,
-        Step::ServerLeaves(close) => target.server_leaves(close).await,
-        Step::ServerStops => target.server_stops().await,
-        Step::AnotherIsClosed(code, reason) => target.another_is_closed(*code, reason).await,
-        Step::ClientLeaves => target.client_leaves().await,
     }
-}
 
-async fn message(target: &mut impl Target) -> Result<serde_json::Value, String> {
-    match target.hear().await? {
-        Heard::Message(message) => Ok(message),
-        Heard::Close(code, reason) => Err(format!("closed with {code} {reason:?}")),
+    /// The next that is heard, but for what may be said at any time and is not expected.
+    async fn next(&mut self, expected: &[Expect]) -> Result<Heard, String> {
+        loop {
+            let heard = self.target.hear().await?;
+            let Heard::Message(message) = &heard else { return Ok(heard) };
+            let wanted = || expected.iter().any(|one| one.is(message, self.dialect));
+            if self.exactly || !is_extra(message) || wanted() {
+                return Ok(heard);
+            }
+        }
     }
-}
 
-async fn hear(mut expected: Vec<Expect>, target: &mut impl Target) -> Outcome {
-    while !expected.is_empty() {
-        let heard = message(target).await.map_err(|error| format!("{error} instead of {expected:?}"))?;
-        take(&mut expected, &heard)?;
+    async fn message(&mut self, expected: &[Expect]) -> Result<Value, String> {
+        match self.next(expected).await? {
+            Heard::Message(message) => Ok(message),
+            Heard::Close(code, reason) => Err(format!("closed with {code} {reason:?}")),
+        }
     }
-    Ok(())
-}
 
-async fn fence(target: &mut impl Target) -> Outcome {
-    target.say(&[json!({ "type": "ping", "payload": { "fence": true } }).to_string()]).await
-}
-
-fn fence_answered() -> Expect {
-    Expect::Pong(Some(json!({ "fence": true })))
-}
-
-/// Whatever was on its way would come before the answer to a ping.
-async fn silence(target: &mut impl Target) -> Outcome {
-    fence(target).await?;
-    hear(vec![fence_answered()], target).await
-}
-
-async fn all_or_nothing(id: &str, payload: &serde_json::Value, target: &mut impl Target) -> Outcome {
-    fence(target).await?;
-    let first = message(target).await?;
-    if fence_answered().is(&first) {
-        return Ok(());
+    async fn hear(&mut self, mut expected: Vec<Expect>) -> Outcome {
+        while !expected.is_empty() {
+            let heard = self.message(&expected).await.map_err(|error| format!("{error} instead of {expected:?}"))?;
+            take(&mut expected, &heard, self.dialect)?;
+        }
+        Ok(())
     }
-    let next = Expect::Next(id.to_owned(), payload.clone());
-    take(&mut vec![next], &first)?;
-    hear(vec![Expect::Complete(id.to_owned()), fence_answered()], target).await
+
+    async fn closed(&mut self, code: u16, reason: &Reason) -> Outcome {
+        is_close(&self.next(&[]).await?, code, reason)?;
+        self.target.ended().await
+    }
+
+    /// Something that is answered at once, in any state that is not closed.
+    async fn fence(&mut self) -> Outcome {
+        let fence = match self.dialect {
+            Subprotocol::TransportWs => json!({ "type": "ping", "payload": { "fence": true } }),
+            Subprotocol::Legacy => json!({ "type": "fence" }),
+        };
+        self.target.say(&[fence.to_string()]).await
+    }
+
+    fn fence_answered(&self) -> Expect {
+        match self.dialect {
+            Subprotocol::TransportWs => Expect::Pong(Some(json!({ "fence": true }))),
+            Subprotocol::Legacy => Expect::ConnectionError("BAD_USER_INPUT"),
+        }
+    }
+
+    /// Whatever was on its way would come before the answer to a fence.
+    async fn silence(&mut self) -> Outcome {
+        self.fence().await?;
+        self.hear(vec![self.fence_answered()]).await
+    }
+
+    /// The legacy protocol answers a `stop` that came in time with `complete`, and one that came too late not at all.
+    async fn all_or_nothing(&mut self, id: &str, payload: &Value) -> Outcome {
+        self.fence().await?;
+        let first = self.message(&[]).await?;
+        let complete = Expect::Complete(id.to_owned());
+        match self.dialect {
+            Subprotocol::TransportWs if self.fence_answered().is(&first, self.dialect) => return Ok(()),
+            Subprotocol::Legacy if complete.is(&first, self.dialect) => {
+                return self.hear(vec![self.fence_answered()]).await;
+            }
+            _ => take(&mut vec![Expect::Next(id.to_owned(), payload.clone())], &first, self.dialect)?,
+        }
+        self.hear(vec![complete, self.fence_answered()]).await
+    }
 }
 
 pub(crate) fn is_close(heard: &Heard, code: u16, reason: &Reason) -> Outcome {

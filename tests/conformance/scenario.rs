@@ -5,9 +5,9 @@
 //! long a subscription takes to start. `TOKEN` is a token that is good.
 
 use serde_json::{Value, json};
-use switchboard::protocol::{Close, SUBPROTOCOL};
+use switchboard::protocol::{Close, Subprotocol};
 
-use crate::expect::{Expect, ack};
+use crate::expect::{Expect, ack, keep_alive};
 
 /// Where a scenario can be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,14 @@ pub(crate) enum Reach {
 pub(crate) struct Opening {
     pub(crate) offers: &'static [&'static str],
     pub(crate) authorization: Option<&'static str>,
-    pub(crate) spoken: Option<&'static str>,
+    pub(crate) spoken: Option<Subprotocol>,
 }
+
+/// The name that nearly all scenarios open their socket with.
+pub(crate) const SUBPROTOCOL: &str = Subprotocol::TransportWs.name();
+
+/// The name of the other dialect.
+pub(crate) const LEGACY: &str = Subprotocol::Legacy.name();
 
 /// One thing that is done or must happen.
 #[derive(Clone, Debug)]
@@ -35,6 +41,8 @@ pub(crate) enum Step {
     Say(Vec<String>),
     /// The client sends a binary message.
     SayBytes(Vec<u8>),
+    /// The client sends these bytes as they are, frames or not.
+    SayRaw(Vec<u8>),
     /// The client hears exactly these: in this order for each id, in any order between ids.
     Hear(Vec<Expect>),
     /// The client hears nothing: its ping is answered first.
@@ -47,6 +55,8 @@ pub(crate) enum Step {
     Publish(String),
     /// The time that a client has for `connection_init` passes.
     InitTimePasses,
+    /// It is time for a heartbeat.
+    Beat,
     /// What a slow world was asked for is done now.
     Settle,
     /// The server has a reason of its own to close.
@@ -78,15 +88,29 @@ pub(crate) struct Scenario {
     pub(crate) flags: &'static [&'static str],
     /// The world does nothing before [`Step::Settle`].
     pub(crate) slow: bool,
+    /// What a server may say at any time is expected where it comes, and nowhere else.
+    pub(crate) exactly: bool,
     pub(crate) opening: Opening,
     pub(crate) steps: Vec<Step>,
 }
 
 /// A scenario that begins right after the socket was opened.
 pub(crate) fn scenario(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(SUBPROTOCOL) };
+    let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(Subprotocol::TransportWs) };
     let steps = steps.into_iter().collect();
-    Scenario { name: name.into(), reach: Reach::Everywhere, flags: &[], slow: false, opening, steps }
+    let (reach, flags) = (Reach::Everywhere, &[]);
+    Scenario { name: name.into(), reach, flags, slow: false, exactly: false, opening, steps }
+}
+
+/// The same in the legacy dialect.
+pub(crate) fn legacy(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
+    let opening = Opening { offers: &[LEGACY], authorization: None, spoken: Some(Subprotocol::Legacy) };
+    Scenario { opening, ..scenario(format!("legacy: {name}"), steps) }
+}
+
+/// A legacy scenario that begins when the connection is acknowledged.
+pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
+    legacy(name, [init(), hear([ack(), keep_alive()])].into_iter().chain(steps))
 }
 
 /// A scenario that begins when the connection is acknowledged.
@@ -111,6 +135,11 @@ impl Scenario {
     /// Played by a slow world, which only the machine has.
     pub(crate) fn slowly(self) -> Self {
         Self { slow: true, reach: Reach::Machine, ..self }
+    }
+
+    /// Live pings and heartbeats are part of what must be heard.
+    pub(crate) fn exactly(self) -> Self {
+        Self { exactly: true, ..self }
     }
 
     pub(crate) fn opened(self, opening: Opening) -> Self {
@@ -163,6 +192,18 @@ pub(crate) fn subscribe_with(id: &str, payload: Value) -> Step {
 
 pub(crate) fn complete(id: &str) -> Step {
     say_json(&json!({ "id": id, "type": "complete" }))
+}
+
+pub(crate) fn start(id: &str, query: &str) -> Step {
+    say_json(&json!({ "id": id, "type": "start", "payload": { "query": query } }))
+}
+
+pub(crate) fn stop(id: &str) -> Step {
+    say_json(&json!({ "id": id, "type": "stop" }))
+}
+
+pub(crate) fn terminate() -> Step {
+    say_json(&json!({ "type": "connection_terminate", "payload": null }))
 }
 
 // --- what happens ---

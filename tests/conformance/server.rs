@@ -8,16 +8,16 @@ use std::{
 use clap::Parser;
 use switchboard::{
     config::{CommandLine, ServeFlags},
-    protocol::SUBPROTOCOL,
+    protocol::Subprotocol,
     server::{InUse, Server},
 };
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    expect::Heard,
+    expect::{Heard, is_extra},
     play::{Outcome, Target, is_close, play},
-    scenario::{Opening, Reason, Scenario},
+    scenario::{Opening, Reason, SUBPROTOCOL, Scenario},
     socket::{Address, Socket, patiently},
     stage::Stage,
 };
@@ -103,6 +103,10 @@ impl Target for Seat<'_> {
         self.socket.say([Message::binary(bytes.to_vec())]).await
     }
 
+    async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.say_raw(bytes).await
+    }
+
     async fn hear(&mut self) -> Result<Heard, String> {
         self.socket.hear().await
     }
@@ -121,13 +125,18 @@ impl Target for Seat<'_> {
         self.another_is_closed(4408, &reason).await
     }
 
+    /// Time passes by itself.
+    async fn beat(&mut self) -> Outcome {
+        Ok(())
+    }
+
     async fn server_stops(&mut self) -> Outcome {
         self.house.as_mut().expect("a scenario that stops its server has one").stop();
         Ok(())
     }
 
     async fn another_is_closed(&mut self, code: u16, reason: &Reason) -> Outcome {
-        let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(SUBPROTOCOL) };
+        let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(Subprotocol::TransportWs) };
         let mut another = Socket::open(&self.address, &opening).await?;
         is_close(&another.hear().await?, code, reason)?;
         another.ended().await
@@ -135,7 +144,12 @@ impl Target for Seat<'_> {
 
     async fn client_leaves(&mut self) -> Outcome {
         self.socket.close().await?;
-        is_close(&self.socket.hear().await?, 1000, &Reason::Exactly(String::new()))?;
+        let mut heard = self.socket.hear().await?;
+        // What the server said before it read the close.
+        while matches!(&heard, Heard::Message(message) if is_extra(message)) {
+            heard = self.socket.hear().await?;
+        }
+        is_close(&heard, 1000, &Reason::Exactly(String::new()))?;
         self.socket.ended().await
     }
 }

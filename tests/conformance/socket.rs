@@ -3,6 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use futures::{SinkExt, StreamExt};
+use switchboard::protocol::Subprotocol;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -10,7 +11,7 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        self, Message,
         protocol::{CloseFrame, Role, frame::coding::CloseCode},
     },
 };
@@ -61,7 +62,7 @@ impl Socket {
         if !head.starts_with("HTTP/1.1 101 ") || header(&head, "sec-websocket-accept") != Some(KEY.1) {
             return Err(format!("no WebSocket: {head}"));
         }
-        if spoken != opening.spoken {
+        if spoken != opening.spoken.map(Subprotocol::name) {
             return Err(format!("the server speaks {spoken:?} instead of {:?}", opening.spoken));
         }
         Ok(Self { stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await })
@@ -73,6 +74,13 @@ impl Socket {
             let _ = patiently(self.stream.feed(message)).await?;
         }
         let _ = patiently(self.stream.flush()).await?;
+        Ok(())
+    }
+
+    /// Sends bytes below the frames.
+    pub(crate) async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
+        // As above: what it says tells whether the server took them.
+        let _ = patiently(self.stream.get_mut().write_all(bytes)).await?;
         Ok(())
     }
 
@@ -93,10 +101,11 @@ impl Socket {
         }
     }
 
-    /// Reads to the end of the connection, where no message may be.
+    /// Reads to the end of the connection, where no message may be. A reset would take the close from the client.
     pub(crate) async fn ended(&mut self) -> Outcome {
         match patiently(self.stream.next()).await? {
             Some(Ok(message)) => Err(format!("heard {message:?} after the close")),
+            Some(Err(tungstenite::Error::Io(error))) => Err(format!("the connection broke: {error}")),
             Some(Err(_)) | None => Ok(()),
         }
     }

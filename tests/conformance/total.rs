@@ -2,41 +2,43 @@
 
 use std::panic::AssertUnwindSafe;
 
-use switchboard::protocol::{Close, Input, MachineLimits};
+use switchboard::protocol::{Close, Input, MachineLimits, Subprotocol};
 
 use crate::{
     all, babble,
     chance::Chance,
     scenario::{Reason, Step},
-    watch::Watched,
+    watch::{Legacy, TransportWs, Watched},
 };
 
 const RUNS: u64 = 4_000;
 const INPUTS_PER_RUN: usize = 60;
 
 /// Small enough that both bounds are met all the time.
-const LIMITS: MachineLimits = MachineLimits { operations_max: 3, id_bytes_max: 16 };
+const LIMITS: MachineLimits = MachineLimits { operations_max: 3, id_bytes_max: 16, held_bytes_max: 256 };
 
 /// Something happens: mostly the client speaks, else the world does what it was asked for, or what it was not.
-fn happen(chance: &mut Chance, machine: &mut Watched, politely: bool) {
+fn happen(chance: &mut Chance, machine: &mut impl Watched, dialect: Subprotocol, politely: bool) {
     let id = chance.pick(&babble::IDS);
     match chance.below(100) {
         0 | 4 | 30..100 if politely => {
-            babble::politely(chance).iter().for_each(|text| machine.handle(Input::Text(text)));
+            babble::politely(chance, dialect).iter().for_each(|text| machine.handle(Input::Text(text)));
         }
         0 => machine.handle(Input::Binary),
         1..4 => machine.handle(Input::InitialisationTimeout),
         4 => machine.handle(Input::Leave(Close::TryAgainLater)),
-        5..20 => machine.handle(Input::Answered { id, payload: r#"{"data":null}"# }),
-        20..30 => machine.handle(Input::Refused { id, errors: r#"[{"message":"no"}]"# }),
-        30..50 if machine.asked => machine.handle(Input::Admitted),
-        50..52 if machine.asked => machine.handle(Input::Rejected),
-        _ => machine.handle(Input::Text(&babble::text(chance))),
+        5..18 => machine.handle(Input::Answered { id, payload: r#"{"data":null}"# }),
+        18..26 => machine.handle(Input::Refused { id, errors: r#"[{"message":"no"}]"# }),
+        26..29 => machine.handle(Input::Live { id, cursor: "c" }),
+        29 => machine.handle(Input::Heartbeat),
+        30..50 if machine.is_asked() => machine.handle(Input::Admitted),
+        50..52 if machine.is_asked() => machine.handle(Input::Rejected),
+        _ => machine.handle(Input::Text(&babble::text(chance, dialect))),
     }
 }
 
-fn run(seed: u64) -> bool {
-    let (mut chance, mut machine) = (Chance::of(seed), Watched::new(LIMITS));
+fn run<W: Watched>(seed: u64, dialect: Subprotocol) -> bool {
+    let (mut chance, mut machine) = (Chance::of(seed), W::new(LIMITS));
     // A client that is rude does not live long; a polite one lives to the end.
     let politely = chance.one_in(2);
     if politely || chance.one_in(2) {
@@ -44,57 +46,85 @@ fn run(seed: u64) -> bool {
         machine.handle(Input::Admitted);
     }
     for _ in 0..INPUTS_PER_RUN {
-        happen(&mut chance, &mut machine, politely);
+        happen(&mut chance, &mut machine, dialect, politely);
     }
-    machine.closed
+    machine.is_closed()
+}
+
+fn closed_runs<W: Watched>(dialect: Subprotocol) -> u64 {
+    let closed = (0..RUNS).filter(|seed| {
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run::<W>(*seed, dialect)));
+        outcome.unwrap_or_else(|_| panic!("the run of seed {seed} failed, see above"))
+    });
+    closed.count() as u64
 }
 
 #[test]
 fn p1_whatever_happens_the_machine_keeps_the_rules() {
-    let closed = (0..RUNS).filter(|seed| {
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run(*seed)));
-        outcome.unwrap_or_else(|_| panic!("the run of seed {seed} failed, see above"))
-    });
-    let closed = closed.count() as u64;
+    let closed = closed_runs::<TransportWs>(Subprotocol::TransportWs);
     // Chance is only worth something if it reaches both: long lives, and ends of all kinds.
     assert!((RUNS / 4..RUNS * 3 / 4).contains(&closed), "{closed} of {RUNS} runs ended in a close");
 }
 
 #[test]
-fn p1_every_short_history_keeps_the_rules() {
-    let subscribe = |id: &str| format!(r#"{{"type":"subscribe","id":"{id}","payload":{{"query":""}}}}"#);
-    let texts = [
-        r#"{"type":"connection_init"}"#.to_owned(),
-        r#"{"type":"ping"}"#.to_owned(),
-        subscribe("a"),
-        subscribe("b"),
-        r#"{"type":"complete","id":"a"}"#.to_owned(),
-        "junk".to_owned(),
-    ];
+fn p1_whatever_happens_the_legacy_machine_keeps_the_rules() {
+    let closed = closed_runs::<Legacy>(Subprotocol::Legacy);
+    assert!((RUNS / 4..RUNS * 3 / 4).contains(&closed), "{closed} of {RUNS} runs ended in a close");
+}
+
+/// Every history of five of these inputs and what the world may say.
+fn every_short_history<W: Watched>(texts: [&str; 6]) {
     let inputs = |number: usize| match number {
         0 => Input::InitialisationTimeout,
         1 => Input::Admitted,
         2 => Input::Rejected,
         3 => Input::Answered { id: "a", payload: "{}" },
         4 => Input::Refused { id: "a", errors: "[{}]" },
-        text => Input::Text(&texts[text - 5]),
+        text => Input::Text(texts[text - 5]),
     };
     let (kinds, length) = (texts.len() + 5, 5_u32);
     for history in 0..kinds.pow(length) {
-        let mut machine = Watched::new(MachineLimits { operations_max: 1, id_bytes_max: 16 });
+        let mut machine = W::new(MachineLimits { operations_max: 1, id_bytes_max: 16, held_bytes_max: 64 });
         for place in 0..length {
             let number = history / kinds.pow(place) % kinds;
             // The world only answers what it was asked.
-            if machine.asked || !(1..3).contains(&number) {
+            if machine.is_asked() || !(1..3).contains(&number) {
                 machine.handle(inputs(number));
             }
         }
     }
 }
 
+#[test]
+fn p1_every_short_history_keeps_the_rules() {
+    every_short_history::<TransportWs>([
+        r#"{"type":"connection_init"}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"subscribe","id":"a","payload":{"query":""}}"#,
+        r#"{"type":"subscribe","id":"b","payload":{"query":""}}"#,
+        r#"{"type":"complete","id":"a"}"#,
+        "junk",
+    ]);
+}
+
+#[test]
+fn p1_every_short_history_of_the_legacy_dialect_keeps_the_rules() {
+    every_short_history::<Legacy>([
+        r#"{"type":"connection_init"}"#,
+        r#"{"type":"connection_terminate"}"#,
+        r#"{"type":"start","id":"a","payload":{"query":""}}"#,
+        r#"{"type":"start","id":"b","payload":{"query":""}}"#,
+        r#"{"type":"start","id":"a","payload":{}}"#,
+        r#"{"type":"stop","id":"a"}"#,
+    ]);
+}
+
 /// The protocol's words for each close; a new one does not compile before it stands here.
 fn words(close: &Close) -> (u16, &'static str) {
     match close {
+        Close::Normal => (1000, "Normal closure"),
+        Close::ProtocolError => (1002, "Protocol error"),
+        Close::InvalidText => (1007, "Invalid UTF-8"),
         Close::GoingAway => (1001, "Going away"),
         Close::MessageTooBig => (1009, "Message too big"),
         Close::ServiceRestart => (1012, "Service restart"),
@@ -112,6 +142,9 @@ fn words(close: &Close) -> (u16, &'static str) {
 #[test]
 fn every_close_has_a_scenario_and_its_own_words() {
     let closes = [
+        Close::Normal,
+        Close::ProtocolError,
+        Close::InvalidText,
         Close::GoingAway,
         Close::MessageTooBig,
         Close::ServiceRestart,
@@ -135,4 +168,21 @@ fn every_close_has_a_scenario_and_its_own_words() {
         };
         assert!(scenarios.iter().any(|scenario| scenario.steps.iter().any(ends_so)), "no scenario ends with {close:?}");
     }
+}
+
+/// After these codes graphql-ws never comes back, and neither does it after any other from 1000 to 1999 but those below.
+const FATAL: [u16; 8] = [4500, 4005, 4400, 4004, 4401, 4406, 4409, 4429];
+const HEALING: [u16; 6] = [1000, 1001, 1005, 1012, 1013, 1014];
+
+#[test]
+fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() {
+    let comes_back = |close: &Close| {
+        let code = close.code();
+        !FATAL.contains(&code) && (!(1000..2000).contains(&code) || HEALING.contains(&code))
+    };
+    let healing =
+        [Close::GoingAway, Close::ServiceRestart, Close::TryAgainLater, Close::Forbidden, Close::InitialisationTimeout];
+    assert!(healing.iter().all(comes_back));
+    let pointless = [Close::ProtocolError, Close::InvalidText, Close::MessageTooBig, Close::InvalidMessage];
+    assert!(!pointless.iter().any(comes_back), "what would fail again in the same way is not tried again");
 }

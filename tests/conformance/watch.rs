@@ -1,30 +1,41 @@
-//! A watcher that knows the rules on its own, and looks at every act of a machine.
+//! Watchers that know the rules on their own, and look at every act of a machine.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
-use switchboard::protocol::{Act, Input, Machine, MachineLimits};
+use switchboard::protocol::{Act, Input, LegacyMachine, Machine, MachineLimits};
 
-/// A machine that is watched.
-pub(crate) struct Watched {
+/// A machine with somebody who judges what it does.
+pub(crate) trait Watched {
+    /// A connection that was just opened.
+    fn new(limits: MachineLimits) -> Self;
+    /// Lets the machine handle this, and judges what it does about it.
+    fn handle(&mut self, input: Input<'_>);
+    /// Whether the credentials are being checked.
+    fn is_asked(&self) -> bool;
+    fn is_closed(&self) -> bool;
+}
+
+/// Speaks graphql-transport-ws.
+pub(crate) struct TransportWs {
     machine: Machine,
     acts: Vec<Act>,
-    pub(crate) acknowledged: bool,
+    acknowledged: bool,
     /// The credentials are being checked.
-    pub(crate) asked: bool,
-    pub(crate) closed: bool,
+    asked: bool,
+    closed: bool,
     running: HashSet<String>,
 }
 
-impl Watched {
-    pub(crate) fn new(limits: MachineLimits) -> Self {
+impl Watched for TransportWs {
+    fn new(limits: MachineLimits) -> Self {
         let (machine, acts, running) = (Machine::new(limits), Vec::new(), HashSet::new());
         Self { machine, acts, acknowledged: false, asked: false, closed: false, running }
     }
 
-    /// Lets the machine handle this, and judges what it does about it.
-    pub(crate) fn handle(&mut self, input: Input<'_>) {
-        let about = self.about(&input);
+    fn handle(&mut self, input: Input<'_>) {
+        let about = About::of(&input);
+        self.asked &= !matches!(input, Input::Admitted | Input::Rejected);
         let mut acts = std::mem::take(&mut self.acts);
         self.machine.handle(input, &mut acts);
         for act in acts.drain(..) {
@@ -35,24 +46,16 @@ impl Watched {
         assert_eq!(self.machine.is_initialised(), self.acknowledged || self.asked || self.closed);
     }
 
-    /// What the input is, and which id it is about.
-    fn about(&mut self, input: &Input<'_>) -> About {
-        match input {
-            Input::Text(text) => {
-                let message: Value = serde_json::from_str(text).unwrap_or_default();
-                let word = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
-                About { kind: word("type"), id: word("id") }
-            }
-            Input::Answered { id, .. } => About { kind: "answered".to_owned(), id: (*id).to_owned() },
-            Input::Refused { id, .. } => About { kind: "refused".to_owned(), id: (*id).to_owned() },
-            Input::Admitted | Input::Rejected => {
-                self.asked = false;
-                About::default()
-            }
-            _ => About::default(),
-        }
+    fn is_asked(&self) -> bool {
+        self.asked
     }
 
+    fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl TransportWs {
     fn judge(&mut self, act: Act, about: &About) {
         match act {
             Act::Send(text) => self.judge_message(&text, about),
@@ -83,6 +86,10 @@ impl Watched {
         let id = message["id"].as_str().unwrap_or_default();
         match message["type"].as_str() {
             Some("connection_ack") => self.acknowledged = true,
+            Some("ping") => {
+                let id = message["payload"]["subscribed"].as_str().expect("a ping of the server's is about an id");
+                assert!(about.is("live", id) && self.running.contains(id), "P2: {text}");
+            }
             Some("pong") => assert_eq!(about.kind, "ping", "a pong answers a ping"),
             Some("next") => assert!(about.is("answered", id) && self.running.contains(id), "P2: {text}"),
             Some("complete") => assert!(about.is("answered", id) && self.running.remove(id), "P2: {text}"),
@@ -93,7 +100,105 @@ impl Watched {
     }
 }
 
-/// What an input is about.
+/// Speaks the legacy protocol.
+pub(crate) struct Legacy {
+    machine: LegacyMachine,
+    acts: Vec<Act>,
+    acknowledged: bool,
+    asked: bool,
+    closed: bool,
+    running: HashSet<String>,
+    /// What waits for the acknowledgement.
+    held: HashSet<String>,
+    /// What was stopped in this moment.
+    stopped: Option<String>,
+}
+
+impl Watched for Legacy {
+    fn new(limits: MachineLimits) -> Self {
+        let (machine, acts, running, held) = (LegacyMachine::new(limits), Vec::new(), HashSet::new(), HashSet::new());
+        Self { machine, acts, acknowledged: false, asked: false, closed: false, running, held, stopped: None }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let about = About::of(&input);
+        self.asked &= !matches!(input, Input::Admitted | Input::Rejected);
+        let mut acts = std::mem::take(&mut self.acts);
+        self.machine.handle(input, &mut acts);
+        let silent = acts.is_empty();
+        self.stopped = None;
+        for act in acts.drain(..) {
+            assert!(!self.closed, "P2: {act:?} after the close");
+            self.judge(act, &about);
+        }
+        self.acts = acts;
+        if silent && about.kind == "start" && !self.acknowledged && !self.closed {
+            self.held.insert(about.id);
+        }
+        assert_eq!(self.machine.is_initialised(), self.acknowledged || self.asked || self.closed);
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+impl Legacy {
+    fn judge(&mut self, act: Act, about: &About) {
+        match act {
+            Act::Send(text) => self.judge_message(&text, about),
+            Act::Admit(_) => {
+                let first = !self.acknowledged && !self.asked;
+                assert!(about.kind == "connection_init" && first, "an init is allowed once");
+                self.asked = true;
+            }
+            Act::Start { id, .. } => {
+                assert!(self.acknowledged, "{id} starts after the acknowledgement");
+                assert!(
+                    about.is("start", &id) || (about.kind == "admitted" && self.held.remove(&id)),
+                    "{id} was asked for"
+                );
+                assert!(self.running.insert(id.clone()), "P3: {id} is taken");
+            }
+            Act::Stop { id } => {
+                assert!(about.is("stop", &id) || about.is("start", &id), "only the client stops {id}");
+                assert!(self.running.remove(&id), "P2: {id} has ended");
+                self.stopped = Some(id);
+            }
+            Act::Close(close) => {
+                self.closed = true;
+                assert!(close.reason().len() <= 123, "{close:?} does not fit its frame");
+            }
+        }
+    }
+
+    fn judge_message(&mut self, text: &str, about: &About) {
+        let message: Value = serde_json::from_str(text).expect("the machine sends JSON");
+        let id = message["id"].as_str().unwrap_or_default();
+        match message["type"].as_str() {
+            Some("connection_ack") => self.acknowledged = true,
+            Some("connection_error") => assert!(message.get("id").is_none(), "it is about no operation: {text}"),
+            Some("ka") => assert!(about.kind == "heartbeat" && self.acknowledged, "{text}"),
+            Some("data") => assert!(about.is("answered", id) && self.running.contains(id), "P2: {text}"),
+            Some("complete") if about.is("stop", id) => {
+                assert!(self.held.remove(id) || self.stopped.take().is_some_and(|stopped| stopped == id), "P2: {text}");
+            }
+            Some("complete") => assert!(about.is("answered", id) && self.running.remove(id), "P2: {text}"),
+            Some("error") if about.is("start", id) => {
+                self.held.remove(id);
+                assert!(!self.running.contains(id), "P2: {text}");
+            }
+            Some("error") => assert!(about.is("refused", id) && self.running.remove(id), "P2: {text}"),
+            _ => panic!("the protocol does not know {text}"),
+        }
+    }
+}
+
+/// What an input is, and which id it is about.
 #[derive(Default)]
 struct About {
     kind: String,
@@ -101,6 +206,22 @@ struct About {
 }
 
 impl About {
+    fn of(input: &Input<'_>) -> Self {
+        let about = |kind: &str, id: &str| Self { kind: kind.to_owned(), id: id.to_owned() };
+        match input {
+            Input::Text(text) => {
+                let message: Value = serde_json::from_str(text).unwrap_or_default();
+                about(message["type"].as_str().unwrap_or_default(), message["id"].as_str().unwrap_or_default())
+            }
+            Input::Answered { id, .. } => about("answered", id),
+            Input::Refused { id, .. } => about("refused", id),
+            Input::Live { id, .. } => about("live", id),
+            Input::Heartbeat => about("heartbeat", ""),
+            Input::Admitted => about("admitted", ""),
+            _ => Self::default(),
+        }
+    }
+
     fn is(&self, kind: &str, id: &str) -> bool {
         self.kind == kind && self.id == id
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
-use switchboard::protocol::{Act, Close, Input, Machine, MachineLimits, Payload, Subscribe, next_prefix};
+use switchboard::protocol::{Act, Close, Dialect, Input, MachineLimits, Payload, Subprotocol, Subscribe};
 
 use crate::{
     documents::{Fate, errors, fate},
@@ -19,27 +19,28 @@ enum Held {
 
 /// The machine and what it works for.
 pub(crate) struct World {
-    machine: Machine,
+    machine: Dialect,
     heard: VecDeque<Heard>,
     slow: bool,
     held: Vec<Held>,
     /// Subscriptions that run, with the response key of each.
     running: Vec<(String, &'static str)>,
     signed_in: bool,
-    published: usize,
+    /// What was said in the room.
+    published: Vec<String>,
     closed: bool,
 }
 
 impl World {
-    pub(crate) fn new(limits: MachineLimits, slow: bool) -> Self {
+    pub(crate) fn new(dialect: Subprotocol, limits: MachineLimits, slow: bool) -> Self {
         Self {
-            machine: Machine::new(limits),
+            machine: Dialect::new(dialect, limits),
             heard: VecDeque::new(),
             slow,
             held: Vec::new(),
             running: Vec::new(),
             signed_in: false,
-            published: 0,
+            published: Vec::new(),
             closed: false,
         }
     }
@@ -85,6 +86,9 @@ impl World {
         self.signed_in = given.is_some_and(|(_, value)| good(value));
         let admitted = given.is_none() || self.signed_in;
         self.tell(if admitted { Input::Admitted } else { Input::Rejected });
+        if admitted && self.machine.has_heartbeat() {
+            self.tell(Input::Heartbeat);
+        }
     }
 
     fn start(&mut self, id: String, request: &Subscribe) {
@@ -96,18 +100,32 @@ impl World {
                 }
             }
             Fate::Refuse(code) => self.tell(Input::Refused { id: &id, errors: &errors(code).to_string() }),
-            Fate::Run(key) => self.running.push((id, key)),
+            Fate::Run { key, replayed } => self.run(id, key, replayed),
         }
     }
 
-    /// Sends a message to all that run, in the way of the transport: past the machine, behind its prefix.
+    /// What was said before comes first where it is asked for; then the subscription is live.
+    fn run(&mut self, id: String, key: &'static str, replayed: bool) {
+        self.running.push((id.clone(), key));
+        let before = if replayed { self.published.len() } else { 0 };
+        (0..before).for_each(|at| self.deliver(&id, key, at));
+        let cursor = format!("cursor-{}", self.published.len());
+        self.tell(Input::Live { id: &id, cursor: &cursor });
+    }
+
+    /// Sends a message to all that run.
     fn emit(&mut self, text: &str) {
-        self.published += 1;
+        self.published.push(text.to_owned());
         for (id, key) in self.running.clone() {
-            let cursor = format!("cursor-{}", self.published);
-            let payload = json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
-            self.send(&format!("{}{payload}}}", next_prefix(&id)));
+            self.deliver(&id, key, self.published.len() - 1);
         }
+    }
+
+    /// Sends a message in the way of the transport: past the machine, behind its prefix.
+    fn deliver(&mut self, id: &str, key: &str, at: usize) {
+        let (text, cursor) = (&self.published[at], format!("cursor-{}", at + 1));
+        let payload = json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
+        self.send(&format!("{}{payload}}}", self.machine.result_prefix(id)));
     }
 }
 
@@ -134,6 +152,8 @@ impl Target for World {
         let (id, payload) = ("a", "{}");
         self.tell(Input::Answered { id, payload });
         self.tell(Input::Refused { id, errors: "[]" });
+        self.tell(Input::Live { id, cursor: "c" });
+        self.tell(Input::Heartbeat);
         for input in [Input::Binary, Input::InitialisationTimeout, Input::Admitted, Input::Rejected] {
             self.tell(input);
         }
@@ -161,6 +181,11 @@ impl Target for World {
                 Held::Start(id, request) => self.start(id, &request),
             }
         }
+        Ok(())
+    }
+
+    async fn beat(&mut self) -> Outcome {
+        self.tell(Input::Heartbeat);
         Ok(())
     }
 

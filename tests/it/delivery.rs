@@ -15,21 +15,34 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
     let id =
         reader.start(r#"subscription { newMessage(roomId: "room-1") { id text sender { name } } }"#, json!({})).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    // There is no telling when a subscription without a cursor is live, so messages are sent until one arrives.
-    let next = loop {
-        ann.send("room-1", "hello").await;
-        reader.say(&json!({ "type": "ping" })).await;
-        let message = reader.heard().await;
-        if message["type"] == "next" {
-            break message;
-        }
-    };
+    let (live, _) = reader.live().await;
+    assert_eq!(live, id);
+    ann.send("room-1", "hello").await;
+    let next = reader.heard().await;
     assert_eq!(next["id"], json!(id));
     let message = &next["payload"]["data"]["newMessage"];
     assert_eq!((&message["text"], &message["sender"]["name"]), (&json!("hello"), &json!("ann")));
     assert!(message["id"].as_str().unwrap().starts_with("msg_"));
     assert!(next["payload"]["extensions"]["cursor"].is_string());
     drop((reader, ann));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on() {
+    let app = TestApp::start().await;
+    let (mut ann, mut bob) = (app.client(Some(&app.sign_in("ann").await)).await, app.client(None).await);
+    ann.send("room-1", "before").await;
+    let id = bob.start(r#"subscription { newMessage(roomId: "room-1") { text } }"#, json!({})).await;
+    let (live, cursor) = bob.live().await;
+    assert_eq!((live, cursor.as_str()), (id, ann.head("room-1").await.as_str()));
+    drop(bob);
+    let last = ann.send("room-1", "meanwhile").await;
+    let mut bob = app.client(None).await;
+    let id = bob.subscribe("room-1", &cursor).await;
+    assert_eq!(bob.message().await, ("meanwhile".to_owned(), last.clone()));
+    assert_eq!(bob.live().await, (id, last));
+    drop((ann, bob));
     app.finish().await;
 }
 

@@ -91,6 +91,154 @@ async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded() {
     app.finish().await;
 }
 
+/// A client's frame with a mask of zeros.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() < 126);
+    [&[first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0], payload].concat()
+}
+
+/// The connection below a client that was acknowledged.
+async fn raw(app: &TestApp) -> TcpStream {
+    match app.client(None).await.socket.into_inner() {
+        tokio_tungstenite::MaybeTlsStream::Plain(stream) => stream,
+        _ => unreachable!("no TLS was asked for"),
+    }
+}
+
+/// Sends the same over and over until the server lets go, or for as many times.
+async fn flood(stream: &mut TcpStream, bytes: &[u8], times: usize) -> usize {
+    let mut sent = 0;
+    while sent < times && soon("room for more", stream.write_all(bytes)).await.is_ok() {
+        sent += 1;
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended() {
+    let app = TestApp::with(&["--write-timeout", "4s"]).await;
+    let mut stream = raw(&app).await;
+    let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
+    // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
+    let most = 400;
+    assert!(flood(&mut stream, &pings, most).await < most, "a client that reads nothing was read on and on");
+    let mut other = app.client(None).await;
+    other.fence().await;
+    drop((stream, other));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_control_frames_and_empty_fragments_stall_nobody() {
+    let app = TestApp::start().await;
+    let mut other = app.client(None).await;
+    for bytes in [
+        frame(0x89, b"").repeat(1_000),
+        frame(0x8a, b"unasked").repeat(1_000),
+        [frame(0x01, b"{"), frame(0x00, b"").repeat(1_000), frame(0x80, b"}")].concat(),
+    ] {
+        let mut stream = raw(&app).await;
+        let (mut reading, mut writing) = stream.split();
+        let mut answers = tokio::io::sink();
+        // Half a fragmented message ends with an invalid one, so that the server may close meanwhile.
+        let flood = async {
+            for _ in 0..200 {
+                if writing.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+            other.fence().await;
+        };
+        tokio::select! {
+            () = async { soon("the end of the flood", flood).await } => {}
+            Ok(_) = tokio::io::copy(&mut reading, &mut answers) => {}
+        }
+        other.fence().await;
+    }
+    drop(other);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn fragments_without_end_are_bounded_like_one_message() {
+    let app = TestApp::with(&["--message-bytes-max", "4096"]).await;
+    let mut client = app.client(None).await;
+    let fragments = [frame(0x01, &[b'x'; 100]), frame(0x00, &[b'x'; 100]).repeat(60)].concat();
+    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else { unreachable!() };
+    stream.write_all(&fragments).await.unwrap();
+    assert_eq!(client.next().await, Err(Closed(1009, "Message too big".to_owned())));
+    drop(client);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_never_stops_sending_what_is_too_big_is_let_go() {
+    let app = TestApp::with(&["--message-bytes-max", "4096", "--linger-bytes-max", "1000000"]).await;
+    let mut client = app.client(None).await;
+    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else { unreachable!() };
+    // A text that promises 2^40 bytes.
+    let head = [0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    stream.write_all(&head).await.unwrap();
+    let most = 2_000;
+    assert!(flood(stream, &[b'x'; 64 * 1024], most).await < most, "it was read on and on");
+    drop(client);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not() {
+    let app = TestApp::with(&["--header-timeout", "200ms"]).await;
+    let mut asked = app.client(None).await;
+    for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"] {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        let mut rest = Vec::new();
+        // The end, with a word or without one.
+        let _ = soon("the end of one that is slow", stream.read_to_end(&mut rest)).await;
+        assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
+    }
+    asked.fence().await;
+    drop(asked);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let app = TestApp::with(&["--header-bytes-max", "8192"]).await;
+    let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
+    assert_eq!(http::get(app.address(), "/healthz", &[("x-pad", &fits)]).await.status, 200);
+    assert_eq!(http::get(app.address(), "/healthz", &[("x-pad", &long)]).await.status, 431);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
+    // What is kept open after the answer is closed soon.
+    let app = TestApp::with(&["--header-timeout", "500ms"]).await;
+    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let good = [("connection", "close, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-version", "13"), key];
+    let without = |name: &str| good.into_iter().filter(|(known, _)| *known != name).collect::<Vec<_>>();
+    let with = |name: &'static str, value: &'static str| [without(name), vec![(name, value)]].concat();
+    for (headers, status, word) in [
+        (without("connection"), 400, "Connection"),
+        (without("sec-websocket-version"), 426, "13"),
+        (with("sec-websocket-version", "8"), 426, "13"),
+        (without("sec-websocket-key"), 400, "Key"),
+        (with("sec-websocket-key", "c2hvcnQ="), 400, "Key"),
+        (with("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ"), 400, "Key"),
+    ] {
+        let reply = upgrade(app.address(), &headers).await;
+        assert!(reply.status == status && reply.body.contains(word), "{headers:?}: {reply:?}");
+    }
+    assert_eq!(upgrade(app.address(), &without("upgrade")).await.status, 400, "no WebSocket, and no query either");
+    app.finish().await;
+}
+
+/// A GET with exactly these headers.
+async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> http::Reply {
+    http::bare(address, "GET /graphql HTTP/1.1", headers).await
+}
+
 #[tokio::test]
 async fn thousands_of_operations_come_and_go() {
     let app = TestApp::start().await;
@@ -118,12 +266,14 @@ async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     let request = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                   sec-websocket-protocol: graphql-ws\r\n\r\n";
+                   sec-websocket-protocol: graphql-sse\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = vec![0; 4096];
     let mut read = 0;
     while !reply[..read].windows(2).any(|bytes| bytes == 4406_u16.to_be_bytes()) {
-        read += soon("a close frame", stream.read(&mut reply[read..])).await.unwrap();
+        let more = soon("a close frame", stream.read(&mut reply[read..])).await.unwrap();
+        assert_ne!(more, 0, "the connection ended without a close: {:?}", &reply[..read]);
+        read += more;
     }
     let head = String::from_utf8_lossy(&reply[..read]).to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 101") && !head.contains("sec-websocket-protocol"), "{head}");

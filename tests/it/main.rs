@@ -6,6 +6,7 @@ mod crash;
 mod delivery;
 mod hostile;
 mod http;
+mod http2;
 mod members;
 mod model;
 mod prepare;

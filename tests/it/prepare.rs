@@ -184,6 +184,63 @@ async fn a_subscriptions_root_is_one_plain_field() {
     }
 }
 
+/// The sentence and the code with which a document is refused before anything of it runs.
+fn sentence(core: &Core, query: &str) -> (String, String) {
+    let errors = core.schema.prepare(request(query, json!({}))).expect_err(query);
+    assert_eq!(errors[0].locations.len(), 1, "{query}: {errors:?}");
+    (errors[0].message.clone(), code(&errors))
+}
+
+#[tokio::test]
+async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_for() {
+    let core = Core::start().await;
+    let message = "newMessage(roomId: \"room-1\")";
+    for (name, query) in [
+        ("defer", "{ viewer { ... @defer { id } } }".to_owned()),
+        ("defer", "{ ...f @defer(label: \"l\", if: false) } fragment f on Query { viewer { id } }".to_owned()),
+        ("defer", "mutation { signIn(name: \"x\") { ... @defer { token } } }".to_owned()),
+        ("stream", "{ rooms { nodes @stream(initialCount: 1) { id } } }".to_owned()),
+        ("stream", "{ viewer { id } } fragment unused on RoomConnection { nodes @stream { id } }".to_owned()),
+        ("stream", "query A { viewer { id } } query B { rooms { nodes @stream { id } } }".to_owned()),
+        ("defer", format!("subscription {{ {message} {{ ... @defer {{ text }} }} }}")),
+        ("defer", format!("subscription {{ ... @defer {{ {message} {{ text }} }} }}")),
+        ("stream", format!("subscription {{ {message} @stream {{ text }} }}")),
+        ("defer", format!("subscription @defer {{ {message} {{ text }} }}")),
+    ] {
+        // Also where another operation was chosen: the document is one.
+        let asked =
+            Request { operation_name: query.contains("query A").then(|| "A".to_owned()), ..request(&query, json!({})) };
+        let errors = core.schema.prepare(asked).expect_err(&query);
+        let expected = format!("@{name} is not supported: every result comes in one piece.");
+        assert_eq!(
+            (errors[0].message.as_str(), code(&errors).as_str()),
+            (&*expected, "GRAPHQL_VALIDATION_FAILED"),
+            "{query}"
+        );
+    }
+    // A name that only looks like it is none.
+    assert_eq!(refusal(&core, "{ viewer @deferred { id } }", json!({})).await, "GRAPHQL_VALIDATION_FAILED");
+    assert_eq!(run(&core, "{ defer: __typename }", json!({})).await["data"], json!({ "defer": "Query" }));
+}
+
+#[tokio::test]
+async fn what_is_not_supported_on_a_subscriptions_root_is_said() {
+    let core = Core::start().await;
+    for (name, query) in [
+        ("include", "subscription { newMessage(roomId: \"room-1\") @include(if: true) { id } }"),
+        ("skip", "subscription { ... @skip(if: false) { newMessage(roomId: \"room-1\") { id } } }"),
+        (
+            "skip",
+            "subscription { ...f @skip(if: false) } fragment f on Subscription { newMessage(roomId: \"a\") { id } }",
+        ),
+        ("include", "subscription ($x: Boolean!) { newMessage(roomId: \"room-1\") @include(if: $x) { id } }"),
+    ] {
+        let expected =
+            format!("@{name} is not supported on the root of a subscription: its one field is always there.");
+        assert_eq!(sentence(&core, query), (expected, "GRAPHQL_VALIDATION_FAILED".to_owned()), "{query}");
+    }
+}
+
 #[tokio::test]
 async fn root_fragments_and_equal_root_fields_give_one_stream() {
     let core = Core::start().await;

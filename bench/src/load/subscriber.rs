@@ -17,6 +17,9 @@ use super::{DOCUMENT, Socket, age};
 /// One subscriber in so many looks at how old each message is.
 const SAMPLE: usize = 25;
 
+/// How Switchboard says that a subscription is live. That is no delivery; it need not be answered.
+const LIVE: &[u8] = br#"{"type":"ping""#;
+
 /// What a subscriber asks for.
 #[derive(Clone)]
 pub(crate) struct Subscription {
@@ -87,6 +90,9 @@ async fn read(mut socket: Socket, seen: Rc<Seen>, sampled: bool) {
         let (mut count, mut bytes) = (0, 0);
         let open = socket
             .hear(|text| {
+                if text.starts_with(LIVE) {
+                    return;
+                }
                 count += 1;
                 bytes += text.len() as u64;
                 if let Some(age) = sampled.then(|| age(text)).flatten() {

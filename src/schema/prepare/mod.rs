@@ -5,6 +5,7 @@
 //! linear walk, and a subscription's root folded into one field. What is handed on is what the executor gets.
 
 mod bounds;
+mod incremental;
 mod plan;
 mod root;
 mod scan;
@@ -211,6 +212,7 @@ impl Prepare {
     /// Parses a document, chooses the operation, and folds a subscription's root.
     fn learn(&self, text: Text) -> Result<Arc<Known>, ApiError> {
         let mut document = self.parse(&text.1)?;
+        incremental::refuse(&document)?;
         let name = text.0.as_deref();
         let chosen = operation(&document, name)?;
         let kind = chosen.node.ty;

@@ -42,7 +42,9 @@ impl<'a> Root<'a> {
     fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<(), ApiError> {
         if let Some(directive) = selection.node.directives().first() {
             let name = &directive.node.name.node;
-            return Err(refuse(format!("@{name} is not allowed on the root of a subscription."), directive.pos));
+            let message =
+                format!("@{name} is not supported on the root of a subscription: its one field is always there.");
+            return Err(refuse(message, directive.pos));
         }
         match &selection.node {
             Selection::Field(field) => self.field(field),

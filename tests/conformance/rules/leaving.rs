@@ -7,7 +7,8 @@ use crate::{
     documents::{NEW_MESSAGE, SAID},
     expect::{event, pong_with},
     scenario::{
-        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready, scenario, subscribe, together,
+        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready, ready_in_a_slow_world, scenario,
+        subscribe, together,
     },
 };
 
@@ -31,7 +32,11 @@ fn told_to_leave() -> Vec<Scenario> {
         let runs = std::iter::once(subscribe("a", NEW_MESSAGE)).chain(leave.clone());
         [scenario(format!("{reason}, before init"), leave), ready(format!("{reason}, while an operation runs"), runs)]
     });
-    scenarios.map(|scenario| scenario.only(Reach::Machine)).collect()
+    let prepared = ready_in_a_slow_world(
+        "a close while operations are prepared is the last word",
+        [subscribe("a", NEW_MESSAGE), Step::ServerLeaves(Close::ServiceRestart), closed(1012, "Service restart")],
+    );
+    scenarios.map(|scenario| scenario.only(Reach::Machine)).chain([prepared]).collect()
 }
 
 /// A ping of exactly this many bytes, and its padding.

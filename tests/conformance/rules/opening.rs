@@ -1,14 +1,14 @@
 //! From the upgrade to the acknowledgement.
 
 use serde_json::{Value, json};
-use switchboard::protocol::SUBPROTOCOL;
+use switchboard::protocol::Subprotocol;
 
 use crate::{
     documents::{NEW_MESSAGE, ROOM_1, TYPENAME, typename},
     expect::{ack, completed, next, pong},
     scenario::{
-        Opening, Reach, Scenario, Step, closed, complete, hear, init, init_with, invalid, ping, ready, say, scenario,
-        subscribe, subscribe_with, together,
+        LEGACY, Opening, Reach, SUBPROTOCOL, Scenario, Step, closed, complete, hear, init, init_with, invalid, ping,
+        ready, say, scenario, subscribe, subscribe_with, together,
     },
 };
 
@@ -30,18 +30,22 @@ fn unauthorized() -> Step {
 
 fn subprotocols() -> Vec<Scenario> {
     let refused = |offers| Opening { offers, authorization: None, spoken: None };
-    let spoken = |offers| Opening { offers, authorization: None, spoken: Some(SUBPROTOCOL) };
+    let spoken = |offers, name| Opening { offers, authorization: None, spoken: Some(name) };
+    let (today, legacy) = (Subprotocol::TransportWs, Subprotocol::Legacy);
     let hello = [init(), hear([ack()])];
     vec![
         scenario("no subprotocol is offered", [not_acceptable()]).opened(refused(&[])),
-        scenario("only the legacy subprotocol is offered, and not echoed", [not_acceptable()])
-            .opened(refused(&["graphql-ws"])),
+        scenario("an unknown subprotocol is not echoed", [not_acceptable()]).opened(refused(&["graphql-sse"])),
         scenario("a subprotocol's name has one spelling", [not_acceptable()])
             .opened(refused(&["GraphQL-Transport-WS"])),
         scenario("an init on a socket without subprotocol is not answered", [init(), not_acceptable()])
             .opened(refused(&[])),
-        scenario("the subprotocol is chosen from several", hello.clone()).opened(spoken(&["graphql-ws", SUBPROTOCOL])),
-        scenario("the subprotocol is chosen wherever it stands", hello).opened(spoken(&[SUBPROTOCOL, "graphql-ws"])),
+        scenario("the subprotocol is chosen from several", hello.clone())
+            .opened(spoken(&["graphql-sse", SUBPROTOCOL, "soap"], today)),
+        scenario("what is spoken is the first in the client's order", hello.clone())
+            .opened(spoken(&[SUBPROTOCOL, LEGACY], today)),
+        scenario("what is spoken is the first in the client's order, also the legacy one", hello)
+            .opened(spoken(&[LEGACY, SUBPROTOCOL], legacy)),
     ]
 }
 
@@ -74,7 +78,8 @@ fn acknowledgements() -> Vec<Scenario> {
 fn credentials() -> Vec<Scenario> {
     let good = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
     let bad = |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
-    let header = |authorization| Opening { offers: &[SUBPROTOCOL], authorization, spoken: Some(SUBPROTOCOL) };
+    let header =
+        |authorization| Opening { offers: &[SUBPROTOCOL], authorization, spoken: Some(Subprotocol::TransportWs) };
     vec![
         good("a good token is admitted", json!({ "authorization": "Bearer TOKEN" })),
         good("authorization may be written like a header", json!({ "Authorization": "Bearer TOKEN" })),

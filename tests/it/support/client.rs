@@ -66,8 +66,25 @@ impl Client {
         }
     }
 
-    /// The next message of the protocol's, or how the connection ended.
+    /// The next message of the protocol's, or how the connection ended. That a subscription is live is passed over.
     pub(crate) async fn next(&mut self) -> Result<Value, Closed> {
+        loop {
+            let message = self.next_of_any_kind().await?;
+            if message["type"] != "ping" {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Waits until a subscription is live, and returns its id and where it stands. Nothing else may come before.
+    pub(crate) async fn live(&mut self) -> (String, String) {
+        let ping = self.next_of_any_kind().await.unwrap();
+        let word = |key: &str| ping["payload"][key].as_str().unwrap_or_else(|| panic!("{ping}")).to_owned();
+        assert_eq!(ping["type"], "ping");
+        (word("subscribed"), word("cursor"))
+    }
+
+    async fn next_of_any_kind(&mut self) -> Result<Value, Closed> {
         loop {
             match soon("a message", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),

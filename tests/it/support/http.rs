@@ -57,6 +57,16 @@ pub(crate) async fn request(
         text.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     text.push_str(&format!("\r\n{body}"));
+    exchange(address, &text).await
+}
+
+/// A request without a body and with no header but these; the client ends its side.
+pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Reply {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    exchange(address, &format!("{line}\r\nhost: {address}\r\n{headers}\r\n")).await
+}
+
+async fn exchange(address: SocketAddr, text: &str) -> Reply {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();

@@ -1,0 +1,337 @@
+//! The legacy dialect: operations, from `start` to whatever ends them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    documents::{
+        BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SAID, SEND, SIGN_IN, SYNTAX, TWO_QUERIES, TYPENAME,
+        UNKNOWN_FIELD, typename,
+    },
+    expect::{ack, completed, event, event_as, failed, next, refused},
+    scenario::{Scenario, Step, hear, init, init_with, legacy, legacy_ready, publish, say, start, stop, together},
+};
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [results(), refusals(), streams(), stops(), repeated(), held(), bounds()].concat()
+}
+
+fn answered(id: &str) -> Step {
+    hear([next(id, typename()), completed(id)])
+}
+
+fn start_with(id: &str, payload: &Value) -> Step {
+    say(json!({ "id": id, "type": "start", "payload": payload }).to_string())
+}
+
+fn results() -> Vec<Scenario> {
+    let signed_in = [init_with(json!({ "authorization": "Bearer TOKEN" })), hear([ack()])];
+    let sent = json!({ "data": { "sendMessage": { "text": "from inside" } } });
+    let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
+    let full = json!({ "query": TWO_QUERIES, "operationName": "A", "variables": {}, "extensions": {} });
+    let null = json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
+    vec![
+        legacy_ready(
+            "a query is answered by data, then complete",
+            [start("q", TYPENAME), answered("q"), Step::Silence],
+        ),
+        legacy_ready("a mutation is answered", [start("m", SIGN_IN), hear([next("m", viewer), completed("m")])]),
+        legacy_ready("the operation is chosen by its name", [start_with("q", &full), answered("q")]),
+        legacy_ready("what is null is as if it was not there", [start_with("q", &null), answered("q")]),
+        legacy_ready(
+            "a field that fails is a result with errors",
+            [start("m", SEND), hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")])],
+        ),
+        legacy_ready(
+            "a failure that leaves no data is a result with errors",
+            [start("q", NO_MESSAGES), hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")])],
+        ),
+        legacy(
+            "a mutation is done once, and seen by a subscription of the same socket",
+            signed_in.into_iter().chain([
+                start("s", NEW_MESSAGE),
+                start("m", SEND),
+                hear([next("m", sent), completed("m"), event("s", "from inside")]),
+            ]),
+        ),
+    ]
+}
+
+fn refusals() -> Vec<Scenario> {
+    let refusal = |name: &str, query: &str, code| {
+        legacy_ready(name, [start("a", query), hear([refused("a", code)]), Step::Silence])
+    };
+    let malformed = |name: &str, payload: Value| {
+        legacy_ready(name, [start_with("a", &payload), hear([refused("a", "BAD_USER_INPUT")]), Step::Silence])
+    };
+    vec![
+        refusal("a document that is no GraphQL is an error", SYNTAX, "GRAPHQL_PARSE_FAILED"),
+        refusal("a document that does not fit the schema is an error", UNKNOWN_FIELD, "GRAPHQL_VALIDATION_FAILED"),
+        refusal("a subscription to what is not there is an error", NO_SUCH_ROOM, "NOT_FOUND"),
+        refusal("a subscription after what is no cursor is an error", BAD_CURSOR, "BAD_USER_INPUT"),
+        malformed("a start without a payload is an error of its operation", Value::Null),
+        malformed("a start without a query is an error of its operation", json!({})),
+        malformed("a query that is no string is an error of its operation", json!({ "query": 7 })),
+        malformed(
+            "variables that are no object are an error of its operation",
+            json!({
+                "query": TYPENAME, "variables": []
+            }),
+        ),
+        malformed("a payload that is no object is an error of its operation", json!([TYPENAME])),
+        legacy_ready(
+            "an id is free after an error",
+            [start("a", SYNTAX), hear([refused("a", "GRAPHQL_PARSE_FAILED")]), start("a", TYPENAME), answered("a")],
+        ),
+        legacy_ready(
+            "an operation lives on when another is refused",
+            [
+                start("a", NEW_MESSAGE),
+                start("b", SYNTAX),
+                hear([refused("b", "GRAPHQL_PARSE_FAILED")]),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
+        ),
+    ]
+}
+
+fn streams() -> Vec<Scenario> {
+    vec![
+        legacy_ready(
+            "messages are heard in their order, each with its cursor",
+            [start("s", NEW_MESSAGE), publish("one"), publish("two"), hear([event("s", "one"), event("s", "two")])],
+        ),
+        legacy_ready(
+            "a subscription is not said to be live: old clients do not know ping",
+            [start("s", ROOM_1), Step::Silence],
+        )
+        .exactly(),
+        legacy_ready(
+            "what there was comes first",
+            [
+                publish("one"),
+                start("s", NEW_MESSAGE),
+                hear([event("s", "one")]),
+                publish("two"),
+                hear([event("s", "two")]),
+            ],
+        )
+        .exactly(),
+        legacy_ready(
+            "each operation hears its own",
+            [
+                together([start("a", NEW_MESSAGE), start("b", SAID)]),
+                publish("one"),
+                hear([event("a", "one"), event_as("b", "said", "one")]),
+            ],
+        ),
+    ]
+}
+
+/// The reference answers `stop` with `complete`, and some clients wait for it.
+fn stops() -> Vec<Scenario> {
+    let witnessed = [publish("two"), hear([event("w", "two")]), Step::Silence];
+    vec![
+        legacy_ready(
+            "a stop is answered by complete",
+            [start("a", NEW_MESSAGE), stop("a"), hear([completed("a")]), Step::Silence],
+        ),
+        legacy_ready("nothing is heard after a stop", {
+            let both = [
+                together([start("w", NEW_MESSAGE), start("a", NEW_MESSAGE)]),
+                publish("one"),
+                hear([event("w", "one"), event("a", "one")]),
+                stop("a"),
+                hear([completed("a")]),
+            ];
+            both.into_iter().chain(witnessed)
+        }),
+        legacy_ready("a stop for an unknown id is ignored", [stop("a"), Step::Silence]),
+        legacy_ready(
+            "a second stop is ignored",
+            [start("a", NEW_MESSAGE), together([stop("a"), stop("a")]), hear([completed("a")]), Step::Silence],
+        ),
+        legacy_ready(
+            "a stop for what was answered is ignored",
+            [start("a", TYPENAME), answered("a"), stop("a"), Step::Silence],
+        ),
+        legacy_ready(
+            "a result and a stop may cross",
+            [
+                together([start("q", TYPENAME), stop("q")]),
+                Step::AllOrNothing("q".to_owned(), typename()),
+                Step::Silence,
+            ],
+        ),
+        legacy_ready(
+            "an id is free after a stop",
+            [
+                start("a", NEW_MESSAGE),
+                stop("a"),
+                hear([completed("a")]),
+                start("a", SAID),
+                publish("one"),
+                hear([event_as("a", "said", "one")]),
+            ],
+        ),
+        legacy(
+            "a result after a stop is not sent",
+            [
+                init(),
+                Step::Settle,
+                hear([ack()]),
+                start("q", TYPENAME),
+                stop("q"),
+                hear([completed("q")]),
+                Step::Settle,
+                Step::Silence,
+            ],
+        )
+        .slowly(),
+    ]
+}
+
+fn repeated() -> Vec<Scenario> {
+    vec![
+        legacy_ready(
+            "a repeated id replaces what runs, without a word",
+            [
+                start("a", NEW_MESSAGE),
+                Step::Silence,
+                start("a", SAID),
+                publish("one"),
+                hear([event_as("a", "said", "one")]),
+                publish("two"),
+                hear([event_as("a", "said", "two")]),
+            ],
+        ),
+        legacy_ready(
+            "a repeated id may become a query",
+            [start("a", NEW_MESSAGE), start("a", TYPENAME), answered("a")],
+        ),
+        legacy_ready(
+            "a repeated id replaces what is prepared",
+            [
+                together([start("a", NEW_MESSAGE), start("a", SAID)]),
+                publish("one"),
+                hear([event_as("a", "said", "one")]),
+            ],
+        ),
+        legacy_ready(
+            "a malformed start ends what runs under its id",
+            [
+                start("a", NEW_MESSAGE),
+                start_with("a", &json!({ "query": 7 })),
+                hear([refused("a", "BAD_USER_INPUT")]),
+                publish("one"),
+                Step::Silence,
+            ],
+        ),
+    ]
+}
+
+/// What comes before the acknowledgement waits for it.
+fn held() -> Vec<Scenario> {
+    vec![
+        legacy(
+            "a start right behind the init is served",
+            [together([init(), start("a", TYPENAME)]), hear([ack()]), answered("a")],
+        ),
+        legacy(
+            "a start before the init waits for it",
+            [start("a", TYPENAME), Step::Silence, init(), hear([ack()]), answered("a")],
+        ),
+        legacy(
+            "starts wait for the check and then run in their order",
+            [
+                init(),
+                start("a", NEW_MESSAGE),
+                start("q", TYPENAME),
+                Step::Silence,
+                Step::Settle,
+                hear([ack()]),
+                Step::Settle,
+                hear([next("q", typename()), completed("q")]),
+                publish("one"),
+                hear([event("a", "one")]),
+            ],
+        )
+        .slowly(),
+        legacy(
+            "who asks is decided before what waits is run",
+            [
+                together([init_with(json!({ "authorization": "Bearer TOKEN" })), start("m", SEND)]),
+                hear([
+                    ack(),
+                    next("m", json!({ "data": { "sendMessage": { "text": "from inside" } } })),
+                    completed("m"),
+                ]),
+            ],
+        ),
+        legacy(
+            "a start that waits can be stopped",
+            [start("a", TYPENAME), stop("a"), hear([completed("a")]), init(), hear([ack()]), Step::Silence],
+        ),
+        legacy(
+            "a start that waits can be replaced",
+            [start("a", SYNTAX), start("a", TYPENAME), init(), hear([ack()]), answered("a")],
+        ),
+        legacy(
+            "a malformed start does not wait",
+            [start_with("a", &json!({})), hear([refused("a", "BAD_USER_INPUT")]), init(), hear([ack()]), Step::Silence],
+        ),
+    ]
+}
+
+fn bounds() -> Vec<Scenario> {
+    let two: &[&str] = &["--operations-max", "2"];
+    let long = start_with("b", &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }));
+    vec![
+        legacy_ready(
+            "one operation too many is refused, and the others live on",
+            [
+                together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
+                start("c", TYPENAME),
+                hear([refused("c", "TOO_COMPLEX")]),
+                publish("still"),
+                hear([event("a", "still"), event("b", "still")]),
+            ],
+        )
+        .with(two),
+        legacy_ready(
+            "a repeated id is not one too many",
+            [together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]), start("b", TYPENAME), answered("b")],
+        )
+        .with(two),
+        legacy(
+            "operations that wait count",
+            [
+                together([start("a", ROOM_1), start("b", ROOM_1), start("c", TYPENAME)]),
+                hear([refused("c", "TOO_COMPLEX")]),
+                init(),
+                hear([ack()]),
+                Step::Silence,
+            ],
+        )
+        .with(two),
+        legacy(
+            "what waits is bounded in bytes",
+            [
+                start("a", TYPENAME),
+                long.clone(),
+                hear([refused("b", "TOO_COMPLEX")]),
+                init(),
+                hear([ack()]),
+                answered("a"),
+                long,
+                answered("b"),
+            ],
+        )
+        .with(&["--held-bytes-max", "256"]),
+        legacy_ready(
+            "a longer id is malformed",
+            [start(&"i".repeat(129), TYPENAME), hear([crate::expect::connection_error("BAD_USER_INPUT")])],
+        )
+        .with(&["--operation-id-bytes-max", "128"]),
+    ]
+}

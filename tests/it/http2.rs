@@ -1,0 +1,212 @@
+//! HTTP/2 without TLS, and WebSockets over it (RFC 8441).
+
+use std::net::SocketAddr;
+
+use axum::http::{Method, Request, StatusCode, Version};
+use futures::{SinkExt, StreamExt};
+use h2::{
+    RecvStream, SendStream,
+    client::{ResponseFuture, SendRequest},
+    ext::Protocol,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Bytes, Message, protocol::Role},
+};
+
+use crate::support::{
+    app::TestApp,
+    client::{Closed, NEW_MESSAGE},
+    soon,
+};
+
+/// One connection of HTTP/2.
+struct Http2 {
+    requests: SendRequest<Bytes>,
+    address: SocketAddr,
+}
+
+impl Http2 {
+    async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let mut http2 = Self { requests, address };
+        // The server's settings say that it takes WebSockets; they come first.
+        let settings = async {
+            while !http2.requests.is_extended_connect_protocol_enabled() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the server's settings", settings).await;
+        http2.requests = http2.requests.ready().await.unwrap();
+        http2
+    }
+
+    fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+        self.requests.send_request(request, ends).unwrap()
+    }
+
+    fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        Request::builder().method(method).uri(format!("http://{}{path}", self.address)).version(Version::HTTP_2)
+    }
+
+    fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
+        let request = self
+            .request(Method::CONNECT, path)
+            .extension(Protocol::from_static(protocol))
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-protocol", "soap, graphql-transport-ws")
+            .body(());
+        self.send(request.unwrap(), false)
+    }
+
+    /// A WebSocket on which nothing was said yet.
+    async fn socket(&mut self) -> Socket {
+        let (response, sender) = self.connect_to("/graphql", "websocket");
+        let response = soon("the answer", response).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
+        assert!(!response.headers().contains_key("sec-websocket-accept"));
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (from_client, to_client) = tokio::io::split(far);
+        tokio::spawn(upwards(from_client, sender));
+        tokio::spawn(downwards(response.into_body(), to_client));
+        Socket(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
+    }
+}
+
+async fn upwards(mut from: ReadHalf<DuplexStream>, mut to: SendStream<Bytes>) {
+    let mut bytes = vec![0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+        to.send_data(Bytes::copy_from_slice(&bytes[..read]), false).unwrap();
+    }
+    let _ = to.send_data(Bytes::new(), true);
+}
+
+async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
+    while let Some(Ok(bytes)) = from.data().await {
+        from.flow_control().release_capacity(bytes.len()).unwrap();
+        if to.write_all(&bytes).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+struct Socket(WebSocketStream<DuplexStream>);
+
+impl Socket {
+    async fn say(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn heard(&mut self) -> Result<Value, Closed> {
+        match soon("a message", self.0.next()).await {
+            Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).unwrap()),
+            Some(Ok(Message::Close(Some(frame)))) => Err(Closed(frame.code.into(), frame.reason.to_string())),
+            other => panic!("heard {other:?}"),
+        }
+    }
+
+    /// Says init, subscribes after this cursor, and waits until that is live.
+    async fn subscribe(&mut self, after: &str) {
+        self.say(json!({ "type": "connection_init" })).await;
+        assert_eq!(self.heard().await, Ok(json!({ "type": "connection_ack" })));
+        let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1", "after": after } });
+        self.say(json!({ "id": "s", "type": "subscribe", "payload": payload })).await;
+        assert_eq!(self.heard().await.unwrap()["payload"]["subscribed"], "s");
+    }
+
+    async fn text(&mut self) -> String {
+        let message = self.heard().await.unwrap();
+        message["payload"]["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_websockets_share_one_connection_and_each_hears_all() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let mut http2 = Http2::connect(app.address()).await;
+    let (mut first, mut second) = (http2.socket().await, http2.socket().await);
+    first.subscribe(&head).await;
+    second.subscribe(&head).await;
+    for text in ["one", "two"] {
+        ann.send("room-1", text).await;
+        assert_eq!((first.text().await.as_str(), second.text().await.as_str()), (text, text));
+    }
+    // One is closed; the other goes on.
+    first.0.close(None).await.unwrap();
+    while let Some(Ok(_)) = soon("the answer to a close", first.0.next()).await {}
+    ann.send("room-1", &"long ".repeat(1_500)).await;
+    assert_eq!(second.text().await.len(), 7_500);
+    drop((ann, first, second, http2));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_frames_and_a_drain_are_told_over_http2_too() {
+    let app = TestApp::with(&["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
+    let mut http2 = Http2::connect(app.address()).await;
+    let mut big = http2.socket().await;
+    big.say(json!({ "type": "ping", "payload": { "x": "x".repeat(100_000) } })).await;
+    assert_eq!(big.heard().await, Err(Closed(1009, "Message too big".to_owned())));
+    let mut silent = http2.socket().await;
+    let address = app.address();
+    let stopping = tokio::spawn(app.stop());
+    assert_eq!(silent.heard().await, Err(Closed(1012, "Service restart".to_owned())));
+    while let Some(Ok(_)) = soon("the end of the socket", silent.0.next()).await {}
+    soon("the end of the server", stopping).await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_run_over_http2_and_other_connects_are_refused() {
+    let app = TestApp::start().await;
+    let mut http2 = Http2::connect(app.address()).await;
+    let request = http2.request(Method::POST, "/graphql").header("content-type", "application/json").body(()).unwrap();
+    let (response, mut body) = http2.send(request, false);
+    body.send_data(Bytes::from_static(br#"{"query":"{ __typename }"}"#), true).unwrap();
+    let response = soon("an answer", response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut answer = response.into_body();
+    assert_eq!(&answer.data().await.unwrap().unwrap()[..], br#"{"data":{"__typename":"Query"}}"#);
+
+    for (path, protocol, status) in [
+        ("/graphql", "connect-udp", StatusCode::METHOD_NOT_ALLOWED),
+        ("/healthz", "websocket", StatusCode::METHOD_NOT_ALLOWED),
+        ("/nowhere", "websocket", StatusCode::NOT_FOUND),
+    ] {
+        let (response, _) = http2.connect_to(path, protocol);
+        assert_eq!(soon("a refusal", response).await.unwrap().status(), status, "{protocol} at {path}");
+    }
+    let request = http2.request(Method::CONNECT, "/graphql").extension(Protocol::from_static("websocket")).body(());
+    let (response, _) = http2.send(request.unwrap(), false);
+    assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    drop(http2);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends() {
+    let app = TestApp::with(&["--streams-max", "2", "--header-timeout", "300ms"]).await;
+    let mut http2 = Http2::connect(app.address()).await;
+    assert_eq!(http2.requests.current_max_send_streams(), 2);
+    let socket = http2.socket().await;
+    let mut idle = TcpStream::connect(app.address()).await.unwrap();
+    // The preface and empty settings: a connection that is well and asks for nothing.
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut all = Vec::new();
+    let _ = soon("the end of the idle one", idle.read_to_end(&mut all)).await;
+    drop((socket, http2));
+    app.finish().await;
+}
