@@ -7,7 +7,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,7 +17,7 @@ use crate::{
     hub::Hub,
     schema::{Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, Shared},
+    transport::{self, Shared, TimedListener},
     view::Views,
 };
 
@@ -94,17 +93,14 @@ impl Server {
         };
         let schema = Schema::new(services, limits.prepare());
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), tasks.clone());
+        let origins = flags.allow_origin.clone();
+        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), origins, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let stop_listening = CancellationToken::new();
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection without TCP_NODELAY");
-            }
-        });
+        let listener = TimedListener::new(listener, shared.limits.write_timeout);
         let serve = axum::serve(listener, transport::router(shared.clone()))
             .with_graceful_shutdown(stop_listening.clone().cancelled_owned());
         let listening = tokio::spawn(serve.into_future());
@@ -154,7 +150,7 @@ impl Server {
 /// What a server holds for its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// Open WebSockets.
+    /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
     /// Documents that are executed for readers.
     pub plans: usize,

@@ -34,6 +34,8 @@ pub enum Code {
     GraphqlParseFailed,
     /// The document does not fit the schema.
     GraphqlValidationFailed,
+    /// No document is known by this hash: send it once with its text.
+    PersistedQueryNotFound,
 }
 
 impl Code {
@@ -51,7 +53,13 @@ impl Code {
             Self::Internal => "INTERNAL",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
         }
+    }
+
+    /// Whether one of these errors carries this code.
+    pub fn is_of(self, errors: &[ServerError]) -> bool {
+        errors.iter().any(|error| code_of(error) == Some(self.as_str()))
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     extract::{
-        RawQuery, State, WebSocketUpgrade,
+        State, WebSocketUpgrade,
         ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -17,16 +17,15 @@ use crate::protocol::{Close, SUBPROTOCOL};
 /// `GET /graphql`: a WebSocket where the client asks for one, else a query.
 pub(super) async fn upgrade_or_query(
     State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    parts: Parts,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let asks_for_websocket =
-        headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        parts.headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     match upgrade {
-        Ok(upgrade) => accept(shared, upgrade, headers),
+        Ok(upgrade) => accept(shared, upgrade, parts.headers),
         Err(rejection) if asks_for_websocket => rejection.into_response(),
-        Err(_) => graphql::get(shared, headers, &query.unwrap_or_default()).await,
+        Err(_) => graphql::get(shared, parts).await,
     }
 }
 
@@ -63,7 +62,7 @@ async fn turn_away(socket: WebSocket, close: Close) {
 pub(super) struct Seat(Arc<Shared>);
 
 impl Seat {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
+    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
         let seat = Self(shared.clone());
         let most = shared.limits.connections_max;

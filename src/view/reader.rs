@@ -14,7 +14,11 @@ use super::{
     ring::take_within,
     room_view::RoomView,
 };
-use crate::{domain::Seq, hub::Listener, schema::FeedError};
+use crate::{
+    domain::{Cursor, Seq},
+    hub::Listener,
+    schema::FeedError,
+};
 
 /// Frames cannot be made for now. The reader's cursor stands: close so that the client comes back and resumes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +48,11 @@ enum Behind {
 impl Reader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, seat: Option<Seat>) -> Self {
         Self { listener: view.listen(), view, cursor: after, behind: Behind::No, _seat: seat }
+    }
+
+    /// Where a frame of this reader's stands: who has taken it resumes after this.
+    pub fn cursor_of(&self, frame: &Frame) -> Cursor {
+        self.view.room.cursor(frame.seq)
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is

@@ -42,14 +42,9 @@ pub(crate) async fn post(address: SocketAddr, body: &str, headers: &[(&str, &str
     request(address, "POST", "/graphql", &headers, body).await
 }
 
-pub(crate) async fn request(
-    address: SocketAddr,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
-    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+/// A request as bytes.
+pub(crate) fn written(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -57,6 +52,18 @@ pub(crate) async fn request(
         text.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     text.push_str(&format!("\r\n{body}"));
+    text
+}
+
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let headers = [&[("connection", "close")], headers].concat();
+    let text = written(address, method, target, &headers, body);
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
