@@ -126,6 +126,7 @@ impl Server {
     pub async fn stop(self) {
         let grace = self.shared.limits.drain_window + STOP_GRACE;
         self.shared.drain();
+        self.hub.end_waits();
         // Until the sockets have left it still listens, so that whoever asks /readyz learns that it drains.
         let left = async {
             while self.shared.connections_open() > 0 {

@@ -124,6 +124,9 @@ pub struct LimitFlags {
     /// Bytes of events kept in memory for a room with readers
     #[arg(long, env = "SWITCHBOARD_TAIL_BYTES_MAX", hide_env = true, default_value_t = HubLimits::default().tail_bytes_max, value_name = "N")]
     pub tail_bytes_max: usize,
+    /// Requests that wait for a room's next message at the same time
+    #[arg(long, env = "SWITCHBOARD_WAITS_MAX", hide_env = true, default_value_t = HubLimits::default().waits_max, value_name = "N")]
+    pub waits_max: usize,
     /// Frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
     pub ring_frames_max: usize,
@@ -236,6 +239,7 @@ impl LimitFlags {
             append_batch_max: self.append_batch_max,
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,
+            waits_max: self.waits_max,
         }
     }
 

@@ -16,6 +16,7 @@ mod bell;
 mod queue;
 mod room;
 mod tail;
+mod wait;
 mod writer;
 
 use std::{
@@ -29,6 +30,8 @@ use tokio_util::task::TaskTracker;
 pub use bell::{Bell, Listener};
 use queue::Queue;
 pub use room::LiveRoom;
+use wait::Waits;
+pub use wait::{Wait, WaitError};
 use writer::Pending;
 
 use crate::{
@@ -51,6 +54,8 @@ pub struct HubLimits {
     pub tail_events_max: usize,
     /// Bytes of events kept in memory per room that has readers.
     pub tail_bytes_max: usize,
+    /// Requests that wait for a room at the same time; one more is refused. 0 is no limit.
+    pub waits_max: usize,
 }
 
 impl Default for HubLimits {
@@ -62,6 +67,7 @@ impl Default for HubLimits {
             append_batch_max: 512,
             tail_events_max: 256,
             tail_bytes_max: 256 * 1024,
+            waits_max: 10_000,
         }
     }
 }
@@ -85,6 +91,7 @@ pub struct Hub {
     rooms: Arc<LiveRooms>,
     queue: Arc<Queue>,
     limits: HubLimits,
+    waits: Waits,
 }
 
 impl Hub {
@@ -99,7 +106,7 @@ impl Hub {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
         tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
-        Arc::new(Self { log, rooms, queue, limits })
+        Arc::new(Self { log, rooms, queue, limits, waits: Waits::new(limits.waits_max) })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.

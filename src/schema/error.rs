@@ -5,7 +5,7 @@ use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 use crate::{
     auth::BadToken,
     domain::TextError,
-    hub::HubError,
+    hub::{HubError, WaitError},
     store::{AppendError, Refusal, StoreError},
 };
 
@@ -164,6 +164,15 @@ impl From<HubError> for ApiError {
             }
             HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
             HubError::Append(AppendError::Store(error)) => error.into(),
+        }
+    }
+}
+
+impl From<WaitError> for ApiError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Full => Self::new(Code::Unavailable, "Too many requests wait for messages; try again."),
+            WaitError::Store(error) => error.into(),
         }
     }
 }

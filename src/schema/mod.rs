@@ -15,6 +15,7 @@ mod context;
 mod error;
 mod mutation;
 mod object;
+mod poll;
 mod prepare;
 mod query;
 mod scalar;
