@@ -93,7 +93,8 @@ impl Server {
         };
         let schema = Schema::new(services, limits.prepare());
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), tasks.clone());
+        let origins = flags.allow_origin.clone();
+        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), origins, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
@@ -124,6 +125,7 @@ impl Server {
     pub async fn stop(self) {
         let grace = self.shared.limits.drain_window + STOP_GRACE;
         self.shared.drain();
+        self.hub.end_waits();
         // Until the sockets have left it still listens, so that whoever asks /readyz learns that it drains.
         let left = async {
             while self.shared.connections_open() > 0 {
@@ -148,7 +150,7 @@ impl Server {
 /// What a server holds for its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// Open WebSockets.
+    /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
     /// Documents that are executed for readers.
     pub plans: usize,

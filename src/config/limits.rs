@@ -16,9 +16,21 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits (0 is no limit where the least is not said)")]
 pub struct LimitFlags {
-    /// WebSocket connections at the same time
+    /// WebSockets, event streams and reservations of one at the same time
     #[arg(long, env = "SWITCHBOARD_CONNECTIONS_MAX", hide_env = true, default_value_t = TransportLimits::default().connections_max, value_name = "N")]
     pub connections_max: usize,
+    /// Requests in one HTTP body
+    #[arg(long, env = "SWITCHBOARD_BATCH_MAX", hide_env = true, default_value_t = TransportLimits::default().batch_max, value_name = "N")]
+    pub batch_max: usize,
+    /// Bytes of documents kept to be named by their hash
+    #[arg(long, env = "SWITCHBOARD_PERSISTED_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().persisted_bytes_max, value_name = "N")]
+    pub persisted_bytes_max: u64,
+    /// Time that a reserved event stream may stay unopened
+    #[arg(long, env = "SWITCHBOARD_RESERVATION_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().reservation_timeout), value_name = "TIME")]
+    pub reservation_timeout: Span,
+    /// Time between the signs of life of a stream in parts
+    #[arg(long, env = "SWITCHBOARD_MULTIPART_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().multipart_heartbeat_interval), value_name = "TIME")]
+    pub multipart_heartbeat_interval: Span,
     /// Operations at the same time on one connection
     #[arg(long, env = "SWITCHBOARD_OPERATIONS_MAX", hide_env = true, default_value_t = MachineLimits::default().operations_max, value_name = "N")]
     pub operations_max: usize,
@@ -46,7 +58,7 @@ pub struct LimitFlags {
     /// Time that a client may refuse to read what is sent
     #[arg(long, env = "SWITCHBOARD_WRITE_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().write_timeout), value_name = "TIME")]
     pub write_timeout: Span,
-    /// Time between the heartbeats of streams that have them: the legacy graphql-ws protocol's `ka`
+    /// Time between signs of life: of an event stream, and the legacy graphql-ws protocol's `ka`
     #[arg(long, env = "SWITCHBOARD_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().heartbeat_interval), value_name = "TIME")]
     pub heartbeat_interval: Span,
     /// Time for a client to send the head of a request
@@ -127,6 +139,9 @@ pub struct LimitFlags {
     /// Bytes of events kept in memory for a room with readers
     #[arg(long, env = "SWITCHBOARD_TAIL_BYTES_MAX", hide_env = true, default_value_t = HubLimits::default().tail_bytes_max, value_name = "N")]
     pub tail_bytes_max: usize,
+    /// Requests that wait for a room's next message at the same time
+    #[arg(long, env = "SWITCHBOARD_WAITS_MAX", hide_env = true, default_value_t = HubLimits::default().waits_max, value_name = "N")]
+    pub waits_max: usize,
     /// Frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
     pub ring_frames_max: usize,
@@ -188,6 +203,10 @@ impl LimitFlags {
     pub fn transport(&self) -> TransportLimits {
         TransportLimits {
             connections_max: self.connections_max,
+            batch_max: self.batch_max,
+            persisted_bytes_max: self.persisted_bytes_max,
+            reservation_timeout: self.reservation_timeout.0,
+            multipart_heartbeat_interval: self.multipart_heartbeat_interval.0,
             message_bytes_max: self.message_bytes_max,
             body_bytes_max: self.body_bytes_max,
             init_timeout: self.init_timeout.0,
@@ -246,6 +265,7 @@ impl LimitFlags {
             append_batch_max: self.append_batch_max,
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,
+            waits_max: self.waits_max,
         }
     }
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use limits::LimitFlags;
 
-use crate::telemetry::LogFormat;
+use crate::{telemetry::LogFormat, transport::Origin};
 
 /// A GraphQL subscription server that never drops a call.
 ///
@@ -106,6 +106,9 @@ pub struct ServeFlags {
     /// Let anyone who reaches this server sign in as a guest, although it listens beyond loopback
     #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
     pub allow_remote_guests: bool,
+    /// An origin whose pages may do what this server's own may; repeatable, or separated by commas
+    #[arg(long, env = "SWITCHBOARD_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    pub allow_origin: Vec<Origin>,
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
     pub session_lifetime: Span,
@@ -250,6 +253,7 @@ mod tests {
             ["--init-timeout", "soon"],
             ["--append-queue-max", "0"],
             ["--listen", "nowhere"],
+            ["--allow-origin", "https://chat.example/path"],
         ] {
             let all = std::iter::once("switchboard").chain(arguments);
             assert!(CommandLine::try_parse_from(all).is_err(), "{arguments:?}");

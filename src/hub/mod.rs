@@ -17,6 +17,7 @@ mod bell;
 mod queue;
 mod room;
 mod tail;
+mod wait;
 mod writer;
 
 use std::{
@@ -30,6 +31,8 @@ use tokio_util::task::TaskTracker;
 pub use bell::{Bell, Listener};
 use queue::Queue;
 pub use room::LiveRoom;
+use wait::Waits;
+pub use wait::{Wait, WaitError};
 use writer::Pending;
 
 use crate::{
@@ -52,6 +55,8 @@ pub struct HubLimits {
     pub tail_events_max: usize,
     /// Bytes of events kept in memory per room that has readers.
     pub tail_bytes_max: usize,
+    /// Requests that wait for a room at the same time; one more is refused. 0 is no limit.
+    pub waits_max: usize,
 }
 
 impl Default for HubLimits {
@@ -63,6 +68,7 @@ impl Default for HubLimits {
             append_batch_max: 512,
             tail_events_max: 256,
             tail_bytes_max: 256 * 1024,
+            waits_max: 10_000,
         }
     }
 }
@@ -87,6 +93,7 @@ pub struct Hub {
     queue: Arc<Queue>,
     revisions: Arc<AtomicU64>,
     limits: HubLimits,
+    waits: Waits,
 }
 
 impl Hub {
@@ -101,7 +108,8 @@ impl Hub {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
         tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
-        Arc::new(Self { log, rooms, queue, revisions: Arc::default(), limits })
+        let (revisions, waits) = (Arc::default(), Waits::new(limits.waits_max));
+        Arc::new(Self { log, rooms, queue, revisions, limits, waits })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.

@@ -18,7 +18,7 @@ pub(super) enum ClientMessage {
 /// The payload of `subscribe`, which is also the body of a request over HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subscribe {
-    /// The document.
+    /// The document. It may be empty if `extensions.persistedQuery` names one by its hash.
     pub query: String,
     /// Which of its operations to run.
     pub operation_name: Option<String>,
@@ -55,12 +55,20 @@ impl Subscribe {
     /// Reads a request, or says in a sentence what is wrong with it. Unknown names are ignored, null is absent.
     pub fn from_object(mut object_given: Map<String, Value>) -> Result<Self, String> {
         let given = &mut object_given;
-        Ok(Self {
-            query: string(given, "query")?.ok_or("`query` is missing")?,
+        let given_query = given.get("query").is_some_and(Value::is_string);
+        let request = Self {
+            query: string(given, "query")?.unwrap_or_default(),
             operation_name: string(given, "operationName")?,
             variables: object(given, "variables")?,
             extensions: object(given, "extensions")?,
-        })
+        };
+        if given_query || request.names_document() { Ok(request) } else { Err("`query` is missing".to_owned()) }
+    }
+
+    /// Whether it says which document it means: by its text, or by the hash of a persisted query.
+    pub fn names_document(&self) -> bool {
+        let by_hash = |extensions: &Map<String, Value>| extensions.contains_key("persistedQuery");
+        !self.query.is_empty() || self.extensions.as_ref().is_some_and(by_hash)
     }
 }
 

@@ -1,13 +1,13 @@
 //! What resolvers reach: the services behind the schema, and who asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
 
 use super::error::{ApiError, Code};
 use crate::{
     auth::Auth,
-    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Viewer, Who},
+    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
     hub::Hub,
     store::{Accounts, Log},
 };
@@ -42,6 +42,24 @@ pub struct Services {
     pub clock: Clock,
     /// Bounds.
     pub limits: SchemaLimits,
+}
+
+/// Where a resolver leaves a session that it issued, for a transport that can have it kept by the client.
+#[derive(Clone, Default)]
+pub struct Issued(Arc<Mutex<Option<IssuedSession>>>);
+
+/// A token, and until when it is good.
+type IssuedSession = (String, Timestamp);
+
+impl Issued {
+    /// The last session that was issued: its token, and until when that is good.
+    pub fn take(&self) -> Option<(String, Timestamp)> {
+        self.0.lock().expect("no panic under this lock").take()
+    }
+
+    pub(super) fn leave(&self, token: &str, expires_at: Timestamp) {
+        *self.0.lock().expect("no panic under this lock") = Some((token.to_owned(), expires_at));
+    }
 }
 
 pub(super) fn services<'a>(ctx: &Context<'a>) -> &'a Services {

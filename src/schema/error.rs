@@ -5,7 +5,7 @@ use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 use crate::{
     auth::BadToken,
     domain::TextError,
-    hub::HubError,
+    hub::{HubError, WaitError},
     store::{AppendError, Refusal, StoreError},
 };
 
@@ -36,6 +36,8 @@ pub enum Code {
     GraphqlParseFailed,
     /// The document does not fit the schema.
     GraphqlValidationFailed,
+    /// No document is known by this hash: send it once with its text.
+    PersistedQueryNotFound,
 }
 
 impl Code {
@@ -54,7 +56,13 @@ impl Code {
             Self::Internal => "INTERNAL",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
         }
+    }
+
+    /// Whether one of these errors carries this code.
+    pub fn is_of(self, errors: &[ServerError]) -> bool {
+        errors.iter().any(|error| code_of(error) == Some(self.as_str()))
     }
 }
 
@@ -172,6 +180,15 @@ impl From<HubError> for ApiError {
             }
             HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
             HubError::Append(AppendError::Store(error)) => error.into(),
+        }
+    }
+}
+
+impl From<WaitError> for ApiError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Full => Self::new(Code::Unavailable, "Too many requests wait for messages; try again."),
+            WaitError::Store(error) => error.into(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! GraphQL: translation between documents and the domain, and nothing else.
 //!
 //! - **G1** `schema.graphql` equals the exported SDL.
-//! - **G2** No SQL, no sockets, no locks in resolvers, but for the two slots of a subscription's modes.
+//! - **G2** No SQL, no sockets, no locks in resolvers, but for slots: the two of a subscription's modes, and the one in
+//!   which a session is left for the transport.
 //! - **G3** Every error that a client sees has a code from one table; internal text never leaves.
 //! - **G4** Everything that a document or a list can ask for is bounded.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
@@ -15,6 +16,7 @@ mod error;
 mod member;
 mod mutation;
 mod object;
+mod poll;
 mod prepare;
 mod query;
 mod room_mutation;
@@ -24,10 +26,10 @@ mod subscription;
 
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{MergedObject, Response, ServerError};
+use async_graphql::{MergedObject, Response, ServerError, parser::types::ExecutableDocument};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
-pub use context::{SchemaLimits, Services};
+pub use context::{Issued, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
@@ -81,9 +83,21 @@ impl Schema {
 
     /// Runs a query or a mutation.
     pub async fn execute(&self, prepared: Prepared, who: Who) -> Answer {
-        let (document, name) = (prepared.document(), prepared.operation_name().map(str::to_owned));
+        let document = prepared.document();
         let (run, request) = Run::of(prepared);
-        let mut response = self.executor.execute(request.data(who)).await;
+        self.run(run, request.data(who), &document).await
+    }
+
+    /// The same; a session that is issued on the way is left in `issued` too.
+    pub async fn execute_noting(&self, prepared: Prepared, who: Who, issued: &Issued) -> Answer {
+        let document = prepared.document();
+        let (run, request) = Run::of(prepared);
+        self.run(run, request.data(who).data(issued.clone()), &document).await
+    }
+
+    async fn run(&self, run: Arc<Run>, request: async_graphql::Request, document: &ExecutableDocument) -> Answer {
+        let name = request.operation_name.clone();
+        let mut response = self.executor.execute(request).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
         let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
         if !run.was_reached() {
@@ -91,16 +105,17 @@ impl Schema {
         }
         response.errors = errors;
         if !response.errors.is_empty() {
-            complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
+            complete::complete(&mut response, document, name.as_deref(), &self.prepare.shapes);
         }
         Answer::Executed(response)
     }
 
-    /// Runs a subscription in the mode Open: who asks may read what is wanted, or it is refused.
-    pub async fn open(&self, prepared: Prepared, who: Who) -> Result<Want, Vec<ServerError>> {
+    /// Runs a subscription in the mode Open: who asks may read what is wanted, or it is refused. `resume` is the text of a
+    /// cursor that wins over the document's own `after`.
+    pub async fn open(&self, prepared: Prepared, who: Who, resume: Option<String>) -> Result<Want, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
-        let request = request.data(who).data(Mode::Open(slot.clone()));
+        let request = request.data(who).data(Mode::Open { slot: slot.clone(), resume });
         let responses: Vec<Response> = self.executor.execute_stream(request).collect().await;
         if let Some(want) = slot.lock().expect("no panic under this lock").take() {
             return Ok(want);

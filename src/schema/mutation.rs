@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{services, signed_in},
+    context::{Issued, services, signed_in},
     error::{ApiError, Code},
     object::{MessageObject, RoomObject, UserObject, Visibility},
     scalar::DateTime,
@@ -38,6 +38,9 @@ impl Mutation {
         let name = UserName::new(&name).map_err(ApiError::from)?;
         let id = UserId::from_uuid(Uuid::now_v7());
         let session = services.auth.sign_in(id, name, (services.clock)()).await.map_err(ApiError::from)?;
+        if let Some(issued) = ctx.data_opt::<Issued>() {
+            issued.leave(&session.token, session.expires_at);
+        }
         Ok(Some(Session {
             token: session.token,
             expires_at: DateTime(session.expires_at),

@@ -9,6 +9,7 @@ use super::{
     context::{readable_room, services, viewer, who},
     error::ApiError,
     object::{MessageObject, Node, RoomObject, UserObject, messages},
+    poll::{MessagePoll, poll},
     scalar::Cursor,
 };
 use crate::domain::{MemberId, MessageId, RoomId, UserId};
@@ -90,6 +91,19 @@ impl Query {
     ) -> Resolved<MessageConnection> {
         let room = Arc::new(readable_room(ctx, &room_id).await?);
         Ok(messages(ctx, &room, first, after, last, before).await?)
+    }
+
+    /// For clients that have neither WebSockets nor event streams: answers as soon as there is a message after `after`, or
+    /// empty after `wait` seconds (at most 55). Poll again after the cursor that it gives.
+    async fn poll_messages(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        after: Cursor,
+        #[graphql(default = 25)] wait: i32,
+        #[graphql(default = 100)] limit: i32,
+    ) -> Resolved<MessagePoll> {
+        Ok(poll(ctx, &room_id, &after, wait, limit).await?)
     }
 }
 

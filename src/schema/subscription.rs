@@ -29,8 +29,13 @@ pub struct Want {
 
 /// In which mode a subscription runs.
 pub(super) enum Mode {
-    /// Write what is wanted here.
-    Open(Arc<Mutex<Option<Want>>>),
+    /// Write what is wanted into the slot.
+    Open {
+        /// For whoever opened.
+        slot: Arc<Mutex<Option<Want>>>,
+        /// A cursor that the transport knows of; it stands in for `after`, whatever the document says.
+        resume: Option<String>,
+    },
     /// Take the events from here, once.
     Feed(Mutex<Option<mpsc::UnboundedReceiver<Arc<Event>>>>),
 }
@@ -53,7 +58,8 @@ impl Subscription {
         after: Option<Cursor>,
     ) -> async_graphql::Result<BoxStream<'static, MessageObject>> {
         match ctx.data_unchecked::<Mode>() {
-            Mode::Open(slot) => {
+            Mode::Open { slot, resume } => {
+                let after = resume.clone().map(Cursor).or(after);
                 let want = open(ctx, &room_id, after).await?;
                 *slot.lock().expect("no panic under this lock") = Some(want);
                 Ok(futures::stream::empty().boxed())

@@ -1,126 +1,134 @@
-//! GraphQL over HTTP: queries and mutations by POST, queries by GET.
+//! The endpoint over HTTP: from a request's headers and body to the transport that answers it.
 
 use std::sync::Arc;
 
-use async_graphql::{Response as GraphqlResponse, ServerError, parser::types::OperationType};
+use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{FromRequest, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use futures::FutureExt;
+use serde_json::Value;
 
 use super::{
     Shared,
-    accept::{self, Media},
-    operation,
+    accept::{self, Accepts, Form, Media},
+    batch, cookie, multipart,
+    operation::{self, Outcome, Source, Started},
+    reply::{Reply, bad_request},
+    single::{self, Way},
+    sse::{self, Seen},
+    websocket::Seat,
 };
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, ApiError, Code},
+    schema::{Answer, ApiError, Code, Issued, Prepared, is_passing},
 };
 
-/// A request that did not get as far as GraphQL, or an answer of GraphQL's.
-struct Reply {
-    status: StatusCode,
-    media: Media,
-    body: String,
-    allow: Option<&'static str>,
+/// The methods of the endpoint.
+const METHODS: &str = "GET, POST, PUT, DELETE";
+
+/// What to accept, for whoever accepts nothing that is known here.
+const ACCEPTABLE: &str = "Accept application/json or application/graphql-response+json; for streams text/event-stream or \
+                          multipart/mixed;subscriptionSpec=1.0.";
+
+/// A request whose sender was let in.
+pub(super) struct Call {
+    pub(super) parts: Parts,
+    pub(super) accepts: Accepts,
+    pub(super) who: Who,
 }
 
-impl Reply {
-    fn error(status: StatusCode, media: Media, error: ApiError) -> Self {
-        Self::errors(status, media, vec![error.into()])
-    }
-
-    /// Errors of the request: no `data` at all.
-    fn errors(status: StatusCode, media: Media, errors: Vec<ServerError>) -> Self {
-        let body = format!(r#"{{"errors":{}}}"#, operation::errors_json(&errors));
-        Self { status, media, body, allow: None }
-    }
-}
-
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, self.body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media.content_type()));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+impl Call {
+    /// What the client takes, and who asks. A bad token is refused, never taken for nobody.
+    async fn admit(shared: &Shared, parts: Parts) -> Result<Self, Response> {
+        let accepts = Accepts::read(&parts.headers);
+        if accepts.is_empty() {
+            return Err(not_acceptable(Media::Json, ACCEPTABLE).into_response());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        match credentials(shared, &parts).await {
+            Ok(who) => Ok(Self { parts, accepts, who }),
+            Err(refusal) => Err(refusal.reply(accepts.media()).into_response()),
         }
-        response
     }
-}
-
-fn bad_request(message: impl Into<String>) -> ApiError {
-    ApiError::new(Code::BadUserInput, message)
 }
 
 /// `POST /graphql`.
 pub(super) async fn post(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
-    let (media, who) = match admit(&shared, &parts.headers).await {
-        Ok(admitted) => admitted,
+    let call = match Call::admit(&shared, parts).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let way = match single::way(&shared, &call) {
+        Way::Open(reservation) => return single::open(&shared, &call, reservation),
+        Way::Nowhere => return single::nowhere(call.accepts.media()),
+        way => way,
+    };
+    let body = match read(&shared, &call, body).await {
+        Ok(body) => body,
         Err(reply) => return reply.into_response(),
     };
-    if !is_json(&parts.headers) {
-        let error = bad_request("The body must be JSON: send `Content-Type: application/json`.");
-        return Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error).into_response();
-    }
-    let request = axum::extract::Request::from_parts(parts, body);
-    let body = match Bytes::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection, media, shared.limits.body_bytes_max).into_response(),
+    let object = match (body, &way) {
+        (Value::Array(entries), Way::Distinct) => return batch::run(shared, call, entries).await,
+        (Value::Object(object), _) => Subscribe::from_object(object),
+        _ => Err("it must be a JSON object".to_owned()),
     };
-    let read = serde_json::from_slice(&body).map_err(|error| error.to_string()).and_then(Subscribe::from_object);
-    match read {
-        Ok(body) => run(shared, body, who, media, Method::POST).await.into_response(),
-        Err(reason) => {
-            let error = bad_request(format!("The body is no GraphQL request: {reason}."));
-            // What is no request at all is not answered as a GraphQL response.
-            Reply::error(StatusCode::BAD_REQUEST, Media::Json, error).into_response()
-        }
+    match object {
+        Ok(body) => dispatch(shared, call, way, body).await,
+        Err(reason) => no_request(&reason).into_response(),
     }
 }
 
 /// `GET /graphql`, without an upgrade.
-pub(super) async fn get(shared: Arc<Shared>, headers: HeaderMap, query: &str) -> Response {
-    if query.is_empty() && accept::wants_html(&headers) {
+pub(super) async fn get(shared: Arc<Shared>, parts: Parts) -> Response {
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    if query.is_empty() && accept::wants_html(&parts.headers) {
         return axum::response::Redirect::temporary("/graphiql").into_response();
     }
-    let (media, who) = match admit(&shared, &headers).await {
-        Ok(admitted) => admitted,
-        Err(reply) => return reply.into_response(),
+    let call = match Call::admit(&shared, parts).await {
+        Ok(call) => call,
+        Err(response) => return response,
     };
-    match parameters(query) {
-        Ok(body) => run(shared, body, who, media, Method::GET).await.into_response(),
+    let way = match single::way(&shared, &call) {
+        Way::Open(reservation) => return single::open(&shared, &call, reservation),
+        Way::Nowhere => return single::nowhere(call.accepts.media()),
+        way => way,
+    };
+    match parameters(&query) {
+        Ok(body) => dispatch(shared, call, way, body).await,
         Err(error) => Reply::error(StatusCode::BAD_REQUEST, Media::Json, error).into_response(),
     }
 }
 
 /// Any other method.
 pub(super) async fn method_not_allowed(headers: HeaderMap) -> Response {
-    let media = accept::negotiate(&headers).unwrap_or(Media::Json);
-    let mut reply = Reply::error(StatusCode::METHOD_NOT_ALLOWED, media, bad_request("Use GET or POST."));
-    reply.allow = Some("GET, POST");
-    reply.into_response()
+    Reply::method(Accepts::read(&headers).media(), "Use GET or POST.", METHODS).into_response()
 }
 
-/// The media type of the answer, and who asks. A bad token is refused, never taken for nobody.
-async fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(Media, Who), Reply> {
-    let Some(media) = accept::negotiate(headers) else {
-        let error = bad_request("Accept application/graphql-response+json or application/json.");
-        return Err(Reply::error(StatusCode::NOT_ACCEPTABLE, Media::Json, error));
-    };
-    match bearer(shared, headers).await {
-        Ok(who) => Ok((media, who)),
-        Err(error) => Err(Reply::error(StatusCode::UNAUTHORIZED, media, error)),
+/// A bad token, and whether it was the cookie's.
+pub(super) struct Unwelcome {
+    error: ApiError,
+    by_cookie: bool,
+}
+
+impl Unwelcome {
+    pub(super) fn reply(self, media: Media) -> Reply {
+        let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
+        if self.by_cookie { reply.with(header::SET_COOKIE, cookie::clear()) } else { reply }
     }
+}
+
+/// Who asks: by the `Authorization` header, or by the cookie where that may be used.
+pub(super) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, Unwelcome> {
+    if let Some(token) = cookie::token(parts, &shared.origins) {
+        let viewer = shared.bearer(&format!("Bearer {token}")).await;
+        return viewer.map(Who::Viewer).map_err(|error| Unwelcome { error: error.into(), by_cookie: true });
+    }
+    bearer(shared, &parts.headers).await.map_err(|error| Unwelcome { error, by_cookie: false })
 }
 
 /// Who asks, by the `Authorization` header.
@@ -128,6 +136,20 @@ pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, 
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Who::Nobody) };
     let value = value.to_str().map_err(|_| ApiError::new(Code::Unauthenticated, "the authorization is no text"))?;
     Ok(Who::Viewer(shared.bearer(value).await?))
+}
+
+/// The body as JSON.
+async fn read(shared: &Shared, call: &Call, body: Body) -> Result<Value, Reply> {
+    let media = call.accepts.media();
+    if !is_json(&call.parts.headers) {
+        let error = bad_request("The body must be JSON: send `Content-Type: application/json`.");
+        return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error));
+    }
+    // The bound on the body travels with the request's parts.
+    let request = axum::extract::Request::from_parts(call.parts.clone(), body);
+    let body = Bytes::from_request(request, &()).await;
+    let body = body.map_err(|rejection| unread(&rejection, media, shared.limits.body_bytes_max))?;
+    serde_json::from_slice(&body).map_err(|error| no_request(&error.to_string()))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -142,6 +164,12 @@ fn unread(rejection: &BytesRejection, media: Media, bytes_max: usize) -> Reply {
         _ => bad_request("The body could not be read."),
     };
     Reply::error(status, media, error)
+}
+
+/// What is no request at all is not answered as a GraphQL response.
+pub(super) fn no_request(reason: &str) -> Reply {
+    let error = bad_request(format!("The body is no GraphQL request: {reason}."));
+    Reply::error(StatusCode::BAD_REQUEST, Media::Json, error)
 }
 
 /// A request from a query string. An empty parameter is one that was not given.
@@ -162,42 +190,103 @@ fn parameters(query: &str) -> Result<Subscribe, ApiError> {
             _ => {}
         }
     }
-    if body.query.is_empty() { Err(bad_request("The parameter query is missing.")) } else { Ok(body) }
+    if body.names_document() { Ok(body) } else { Err(bad_request("The parameter query is missing.")) }
 }
 
-async fn run(shared: Arc<Shared>, body: Subscribe, who: Who, media: Media, method: Method) -> Reply {
-    let prepared = match shared.schema.prepare(operation::request(body)) {
-        Ok(prepared) => prepared,
-        Err(errors) => return refused(errors, media),
-    };
-    match (prepared.kind(), method) {
-        (OperationType::Mutation, Method::GET) => {
-            let error = bad_request("A mutation must be sent by POST.");
-            let mut reply = Reply::error(StatusCode::METHOD_NOT_ALLOWED, media, error);
-            reply.allow = Some("POST");
-            reply
-        }
-        (OperationType::Subscription, _) => {
-            let error = bad_request("A subscription needs a stream: open a WebSocket here, graphql-transport-ws.");
-            Reply::error(StatusCode::NOT_ACCEPTABLE, media, error)
-        }
-        _ => match shared.schema.execute(prepared, who).await {
-            Answer::Executed(response) => executed(&response, media),
-            Answer::Refused(errors) => refused(errors, media),
-        },
+async fn dispatch(shared: Arc<Shared>, call: Call, way: Way, body: Subscribe) -> Response {
+    match way {
+        Way::Operate(reservation) => single::operate(shared, call, reservation, body).await,
+        _ => run(shared, call, body).await,
     }
 }
 
-fn executed(response: &GraphqlResponse, media: Media) -> Reply {
-    let body = serde_json::to_string(response).expect("a response has a JSON form");
-    Reply { status: StatusCode::OK, media, body, allow: None }
+/// One request, answered by the transport that its kind and its `Accept` ask for.
+async fn run(shared: Arc<Shared>, call: Call, body: Subscribe) -> Response {
+    // An EventSource comes back also after the end; this is what stops it.
+    if call.accepts.takes(Form::EventStream) && Seen::read(&call.parts.headers) == Seen::Everything {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let media = call.accepts.media();
+    let prepared = match operation::prepare(&shared, body) {
+        Ok(prepared) => prepared,
+        Err(errors) => return unprepared(&shared, &call, errors),
+    };
+    let form = match prepared.kind() {
+        OperationType::Mutation if call.parts.method != Method::POST => {
+            return Reply::method(media, "A mutation must be sent by POST.", "POST").into_response();
+        }
+        OperationType::Subscription => call.accepts.for_stream(),
+        OperationType::Query | OperationType::Mutation => call.accepts.for_answer(),
+    };
+    match form {
+        Some(Form::Single(media)) => answer(&shared, &call, prepared, media).await,
+        Some(form) => stream(shared, call, form, prepared).await,
+        None => not_acceptable(
+            media,
+            "A subscription needs a stream: accept text/event-stream or multipart/mixed;subscriptionSpec=1.0, or open a \
+             WebSocket here, graphql-transport-ws.",
+        )
+        .into_response(),
+    }
 }
 
-/// A document that cannot be run. Clients of `application/json` read the errors only from a 200.
-fn refused(errors: Vec<ServerError>, media: Media) -> Reply {
-    let status = match media {
-        Media::Json => StatusCode::OK,
-        Media::GraphqlResponse => StatusCode::BAD_REQUEST,
+fn not_acceptable(media: Media, message: &str) -> Reply {
+    Reply::error(StatusCode::NOT_ACCEPTABLE, media, bad_request(message))
+}
+
+/// A document that did not get as far as having a kind.
+fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Response {
+    match call.accepts.for_answer() {
+        Some(Form::Single(media)) => Reply::refused(&errors, media).into_response(),
+        Some(form) if !Code::GraphqlParseFailed.is_of(&errors) => match Seat::take(shared) {
+            Some(seat) => respond(shared, call, form, Source::Ending(Outcome::Refused(errors)), seat),
+            None => Reply::full(call.accepts.media()).into_response(),
+        },
+        _ => Reply::errors(StatusCode::BAD_REQUEST, Media::Json, &errors).into_response(),
+    }
+}
+
+async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
+    let issued = Issued::default();
+    let reply = match shared.schema.execute_noting(prepared, call.who, &issued).await {
+        Answer::Executed(response) => Reply::executed(&response, media),
+        Answer::Refused(errors) => Reply::refused(&errors, media),
     };
-    Reply::errors(status, media, errors)
+    match cookie::keep(shared, &call.parts, &issued) {
+        Some(cookie) => reply.with(header::SET_COOKIE, cookie).into_response(),
+        None => reply.into_response(),
+    }
+}
+
+/// A subscription is opened before anything is said, so that a server that cannot do it for now says so in the status.
+async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared) -> Response {
+    let media = call.accepts.media();
+    let Some(seat) = Seat::take(&shared) else { return Reply::full(media).into_response() };
+    let resume = match (form, Seen::read(&call.parts.headers)) {
+        (Form::EventStream, Seen::UpTo(cursor)) => Some(cursor),
+        _ => None,
+    };
+    let is_subscription = prepared.kind() == OperationType::Subscription;
+    let starting = operation::run(shared.clone(), prepared, call.who, resume);
+    let source = if is_subscription {
+        match starting.await {
+            Started::Answer(answer) => match *answer {
+                Answer::Refused(errors) if errors.iter().any(is_passing) => {
+                    return Reply::later(media, &errors).into_response();
+                }
+                answer => Source::Ending(answer.into()),
+            },
+            Started::Reader(reader) => Source::Reading(reader),
+        }
+    } else {
+        Source::Starting(starting.boxed())
+    };
+    respond(&shared, &call, form, source, seat)
+}
+
+fn respond(shared: &Arc<Shared>, call: &Call, form: Form, source: Source, seat: Seat) -> Response {
+    match form {
+        Form::Multipart => multipart::stream(shared, source, seat),
+        _ => sse::stream(shared, source, seat, call.parts.version),
+    }
 }

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::TransportLimits;
+use super::{TransportLimits, write_timeout::Timed};
 
 /// How long to wait when no connection can be accepted, which is when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +40,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: TransportLimits, 
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection without TCP_NODELAY");
                 }
+                let stream = Timed::new(stream, limits.write_timeout);
                 connections.spawn(serve_connection(stream, app.clone(), limits, stop.clone()));
             }
             Err(error) if concerns_one_client(&error) => {}

@@ -11,13 +11,25 @@
 //! Proved in `tests/it/`.
 
 mod accept;
+mod batch;
+mod compression;
 mod connection;
+mod cookie;
 mod graphql;
 mod listener;
+mod multipart;
 mod operation;
+mod origin;
 mod pages;
+mod persisted;
+mod reply;
+mod reservation;
+mod single;
+mod sse;
+mod stream;
 mod upgrade;
 mod websocket;
+mod write_timeout;
 
 use std::{
     sync::{
@@ -36,7 +48,9 @@ use axum::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use listener::{serve, serve_connection};
+pub use origin::{Origin, OriginError};
 
+use self::{persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
@@ -50,8 +64,16 @@ use crate::{
 pub struct TransportLimits {
     /// Bytes of a request's body. Cannot be without limit.
     pub body_bytes_max: usize,
-    /// WebSocket connections at the same time.
+    /// WebSockets, event streams and reservations of one at the same time.
     pub connections_max: usize,
+    /// Requests in one body.
+    pub batch_max: usize,
+    /// Bytes of documents that are kept to be named by their hash.
+    pub persisted_bytes_max: u64,
+    /// How long a reserved event stream may stay unopened.
+    pub reservation_timeout: Duration,
+    /// How often a stream in parts is told that the server lives.
+    pub multipart_heartbeat_interval: Duration,
     /// Bytes of a WebSocket message. Cannot be without limit.
     pub message_bytes_max: usize,
     /// What the protocol bounds.
@@ -64,7 +86,7 @@ pub struct TransportLimits {
     pub pong_timeout: Duration,
     /// How long a client may refuse to take what is sent.
     pub write_timeout: Duration,
-    /// How often a client that must hear so is told that the server lives.
+    /// How often an event stream, or a client of the legacy protocol, is told that the server lives.
     pub heartbeat_interval: Duration,
     /// How long a client may take for the head of a request, its first one or the next on a kept connection.
     pub header_timeout: Duration,
@@ -91,6 +113,10 @@ impl Default for TransportLimits {
         Self {
             body_bytes_max: 256 * 1024,
             connections_max: 100_000,
+            batch_max: 10,
+            persisted_bytes_max: 8 * 1024 * 1024,
+            reservation_timeout: Duration::from_secs(30),
+            multipart_heartbeat_interval: Duration::from_secs(5),
             message_bytes_max: 256 * 1024,
             machine: MachineLimits::default(),
             init_timeout: Duration::from_secs(10),
@@ -125,7 +151,13 @@ pub struct Shared {
     pub limits: TransportLimits,
     /// Every socket is a task here.
     pub tasks: TaskTracker,
-    /// Open WebSockets.
+    /// Pages of other origins that may do what this server's own may.
+    origins: Vec<Origin>,
+    /// Documents by their hash.
+    persisted: Persisted,
+    /// Event streams that operations share.
+    reservations: Reservations,
+    /// Open WebSockets and streams.
     connections: AtomicUsize,
     ready: AtomicBool,
     /// Cancelled when the drain begins.
@@ -140,6 +172,7 @@ impl Shared {
         auth: Arc<Auth>,
         clock: Clock,
         limits: TransportLimits,
+        origins: Vec<Origin>,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -148,6 +181,9 @@ impl Shared {
             auth,
             clock,
             limits,
+            origins,
+            persisted: Persisted::new(limits.persisted_bytes_max),
+            reservations: Reservations::default(),
             tasks,
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
@@ -161,7 +197,14 @@ impl Shared {
         self.drain.cancel();
     }
 
-    /// How many WebSockets are open.
+    /// How long after the drain began one stream leaves: this share, from 0 to 1, of the window. A few need no window: a
+    /// millisecond for each is spread enough.
+    fn drain_delay(&self, share: f64) -> Duration {
+        let crowd = Duration::from_millis(self.connections_open() as u64);
+        self.limits.drain_window.min(crowd).mul_f64(share)
+    }
+
+    /// How many WebSockets and streams are open.
     pub fn connections_open(&self) -> usize {
         self.connections.load(Ordering::Acquire)
     }
@@ -175,6 +218,9 @@ impl Shared {
 pub fn router(shared: Arc<Shared>) -> Router {
     let endpoint = get(websocket::upgrade_or_query)
         .post(graphql::post)
+        // Single connections of graphql-sse.
+        .put(single::reserve)
+        .delete(single::stop)
         // A WebSocket over HTTP/2 (RFC 8441).
         .connect(websocket::upgrade_or_query)
         .fallback(graphql::method_not_allowed);
@@ -185,6 +231,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(pages::home))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
+        .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
         .with_state(shared)
 }

@@ -1,15 +1,19 @@
-//! From what a client sent to what is run: the part that all transports share.
+//! From what a client sent to what is run, and what that yields: the part that all transports share.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
+use futures::{FutureExt, future::BoxFuture};
 
 use super::Shared;
 use crate::{
-    domain::Who,
+    domain::{Cursor, Who},
     protocol::Subscribe,
-    schema::{Answer, Request},
-    view::Reader,
+    schema::{Answer, Prepared, Request, is_passing, shut_out},
+    view::{Frame, ReadError, Reader},
 };
 
 /// What a started operation became.
@@ -26,22 +30,32 @@ impl Started {
     }
 }
 
-pub(super) fn request(body: Subscribe) -> Request {
+/// Makes what a client sent fit to be run. A document that is named by its hash alone is looked up.
+pub(super) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
+    shared.persisted.resolve(&mut body).map_err(|error| vec![error.into()])?;
+    shared.schema.prepare(request(body))
+}
+
+fn request(body: Subscribe) -> Request {
     let variables = body.variables.map(|map| Variables::from_json(serde_json::Value::Object(map))).unwrap_or_default();
     Request { query: body.query, operation_name: body.operation_name, variables }
 }
 
 /// Starts whatever is asked for.
 pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
-    let prepared = match shared.schema.prepare(request(body)) {
-        Ok(prepared) => prepared,
-        Err(errors) => return Started::refused(errors),
-    };
+    match prepare(&shared, body) {
+        Ok(prepared) => run(shared, prepared, who, None).await,
+        Err(errors) => Started::refused(errors),
+    }
+}
+
+/// Runs what was prepared. A subscription begins after the cursor in `resume`, if the transport knows of one.
+pub(super) async fn run(shared: Arc<Shared>, prepared: Prepared, who: Who, resume: Option<String>) -> Started {
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
             Started::Answer(Box::new(shared.schema.execute(prepared, who).await))
         }
-        OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
+        OperationType::Subscription => match shared.views.resume(prepared, who, resume).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => Started::refused(errors),
         },
@@ -51,4 +65,93 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
 /// Errors as JSON, at least one of them.
 pub(super) fn errors_json(errors: &[ServerError]) -> String {
     serde_json::to_string(errors).expect("errors have a JSON form")
+}
+
+/// One of the things that an operation yields. A transport puts it into its own frame.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A result of a subscription, and where its event stands. More may follow.
+    Event {
+        /// The result as JSON.
+        payload: Arc<str>,
+        /// Who has it resumes after this.
+        cursor: Cursor,
+    },
+    /// The result of a query or a mutation, as JSON. Nothing follows.
+    Answer(String),
+    /// The request itself is wrong: at least one error. Nothing follows.
+    Refused(Vec<ServerError>),
+    /// It cannot go on for now. Nothing follows, and no end is said either: the client comes back and resumes.
+    Later,
+}
+
+impl Outcome {
+    pub(super) fn is_last(&self) -> bool {
+        !matches!(self, Self::Event { .. })
+    }
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Executed(response) => {
+                Self::Answer(serde_json::to_string(&response).expect("a response has a JSON form"))
+            }
+            Answer::Refused(errors) if errors.iter().any(is_passing) => Self::Later,
+            Answer::Refused(errors) => Self::Refused(errors),
+        }
+    }
+}
+
+/// Where the outcomes of one operation come from. Nothing is taken before somebody polls.
+pub(super) enum Source {
+    /// It was not started, or has not answered yet.
+    Starting(BoxFuture<'static, Started>),
+    /// A subscription that reads.
+    Reading(Box<Reader>),
+    /// The last outcome is known and waits to be taken.
+    Ending(Outcome),
+    /// The last outcome was taken.
+    Over,
+}
+
+impl From<Started> for Source {
+    fn from(started: Started) -> Self {
+        match started {
+            Started::Answer(answer) => Self::Ending((*answer).into()),
+            Started::Reader(reader) => Self::Reading(reader),
+        }
+    }
+}
+
+impl Source {
+    /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
+    /// while there is none, and for ever after the last one.
+    pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<Outcome>) -> Poll<()> {
+        if let Self::Starting(starting) = self {
+            *self = ready!(starting.poll_unpin(cx)).into();
+        }
+        match std::mem::replace(self, Self::Over) {
+            Self::Ending(outcome) => {
+                out.push(outcome);
+                Poll::Ready(())
+            }
+            Self::Reading(mut reader) => {
+                let mut frames: Vec<Frame> = Vec::new();
+                let taken = reader.poll_take(cx, bytes_max, &mut frames);
+                match taken {
+                    Poll::Ready(Err(ReadError::Unavailable)) => out.push(Outcome::Later),
+                    Poll::Ready(Err(ReadError::ShutOut)) => out.push(Outcome::Refused(vec![shut_out()])),
+                    Poll::Ready(Ok(())) | Poll::Pending => {
+                        let event =
+                            |frame: Frame| Outcome::Event { cursor: reader.cursor_of(&frame), payload: frame.payload };
+                        out.extend(frames.into_iter().map(event));
+                        *self = Self::Reading(reader);
+                    }
+                }
+                taken.map(|_| ())
+            }
+            Self::Starting(_) | Self::Over => Poll::Pending,
+        }
+    }
 }

@@ -39,7 +39,8 @@ fn file(path: &str, caching: &'static str, headers: &HeaderMap) -> Response {
     let Some(EmbeddedFile { data, metadata }) = Dist::get(path) else {
         return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
     };
-    let tag = format!("\"{}\"", hex(&metadata.sha256_hash()[..16]));
+    // Weak: the same file may go out compressed.
+    let tag = format!("W/\"{}\"", hex(&metadata.sha256_hash()[..16]));
     let own = [
         (header::ETAG, tag.clone()),
         (header::CACHE_CONTROL, caching.to_owned()),

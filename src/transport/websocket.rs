@@ -23,7 +23,7 @@ pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request:
         Some(Ok(upgrade)) => accept(shared, upgrade, parts.headers),
         Some(Err(refusal)) => refusal.into_response(),
         None if parts.method == Method::CONNECT => graphql::method_not_allowed(parts.headers).await,
-        None => graphql::get(shared, parts.headers, parts.uri.query().unwrap_or_default()).await,
+        None => graphql::get(shared, parts).await,
     }
 }
 
@@ -50,7 +50,7 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) {
 pub(super) struct Seat(Arc<Shared>);
 
 impl Seat {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
+    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
         let seat = Self(shared.clone());
         let most = shared.limits.connections_max;

@@ -147,8 +147,18 @@ impl Views {
 
     /// A reader of what a subscription asks for, if whoever asks may read it.
     pub async fn subscribe(&self, prepared: Prepared, who: Who) -> Result<Reader, Vec<ServerError>> {
+        self.resume(prepared, who, None).await
+    }
+
+    /// The same, after the cursor that the client saw last if the transport knows of one, whatever the document says.
+    pub async fn resume(
+        &self,
+        prepared: Prepared,
+        who: Who,
+        after: Option<String>,
+    ) -> Result<Reader, Vec<ServerError>> {
         let document = prepared.plan();
-        let want = self.schema.open(prepared, who).await?;
+        let want = self.schema.open(prepared, who, after).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
         let room = self.hub.enter(&want.room).await.map_err(|error| refuse(error.into()))?;

@@ -66,6 +66,11 @@ impl Reader {
         live.then(|| self.view.room.cursor(self.cursor))
     }
 
+    /// Where a frame of this reader's stands: who has taken it resumes after this.
+    pub fn cursor_of(&self, frame: &Frame) -> Cursor {
+        self.view.room.cursor(frame.seq)
+    }
+
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
     /// nothing after the cursor.
     pub fn poll_take(

@@ -133,9 +133,11 @@ impl<'a> Walk<'a> {
         Ok(cost)
     }
 
-    /// How many entries a field may have: what `first` or `last` asks for, or the default page of a connection.
+    /// How many entries a field may have: what `first` or `last` asks for, or the default page of a connection. A `limit`
+    /// stands above a list that is counted as such a page itself.
     fn list_length(&self, field: &Field) -> usize {
-        let asked = ["first", "last", "limit"].iter().filter_map(|name| field.get_argument(name)).find_map(|value| {
+        let asked = ["first", "last", "limit"].iter().find_map(|name| {
+            let value = field.get_argument(name)?;
             let number = match &value.node {
                 Value::Number(number) => number.as_u64(),
                 Value::Variable(name) => match self.variables.get(name) {
@@ -144,7 +146,8 @@ impl<'a> Walk<'a> {
                 },
                 _ => None,
             };
-            number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+            let number = usize::try_from(number?).unwrap_or(usize::MAX);
+            Some(if *name == "limit" { number.div_ceil(super::LIST_LENGTH_DEFAULT) } else { number })
         });
         match asked {
             Some(length) => length.max(1),

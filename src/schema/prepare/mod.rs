@@ -126,10 +126,6 @@ impl Prepared {
         &chosen.expect("prepare has chosen it").node
     }
 
-    pub(super) fn operation_name(&self) -> Option<&str> {
-        self.operation_name.as_deref()
-    }
-
     pub(super) fn document(&self) -> Arc<ExecutableDocument> {
         self.document.clone()
     }

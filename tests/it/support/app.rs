@@ -39,6 +39,11 @@ impl TestApp {
         self.server.in_use().connections
     }
 
+    /// What the server holds for its clients.
+    pub(crate) fn in_use(&self) -> InUse {
+        self.server.in_use()
+    }
+
     /// A client on a WebSocket of its own, as somebody or nobody.
     pub(crate) async fn client(&self, token: Option<&str>) -> Client {
         Client::connect(self.address(), token).await

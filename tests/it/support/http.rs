@@ -42,14 +42,9 @@ pub(crate) async fn post(address: SocketAddr, body: &str, headers: &[(&str, &str
     request(address, "POST", "/graphql", &headers, body).await
 }
 
-pub(crate) async fn request(
-    address: SocketAddr,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
-    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+/// A request as bytes.
+pub(crate) fn written(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -57,13 +52,24 @@ pub(crate) async fn request(
         text.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     text.push_str(&format!("\r\n{body}"));
-    exchange(address, &text).await
+    text
 }
 
 /// A request without a body and with no header but these; the client ends its side.
 pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Reply {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     exchange(address, &format!("{line}\r\nhost: {address}\r\n{headers}\r\n")).await
+}
+
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let headers = [&[("connection", "close")], headers].concat();
+    exchange(address, &written(address, method, target, &headers, body)).await
 }
 
 async fn exchange(address: SocketAddr, text: &str) -> Reply {

@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod core;
 pub(crate) mod flaky;
 pub(crate) mod http;
+pub(crate) mod stream;
 
 use std::time::Duration;
 

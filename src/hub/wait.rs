@@ -1,0 +1,92 @@
+//! Waiting for a room's log to grow, for those that come, wait a while and go.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::{Hub, Listener, LiveRoom};
+use crate::{
+    domain::{RoomId, Seq},
+    store::StoreError,
+};
+
+/// Why nobody can wait for a room.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// As many wait as may: the caller may try again later.
+    #[error("too many wait already")]
+    Full,
+    /// The room could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All that wait, bounded, and the end of all waits.
+pub(super) struct Waits {
+    permits: Option<Arc<Semaphore>>,
+    end: CancellationToken,
+}
+
+impl Waits {
+    /// 0 is no limit.
+    pub(super) fn new(waits_max: usize) -> Self {
+        let permits = || Arc::new(Semaphore::new(waits_max.min(Semaphore::MAX_PERMITS)));
+        Self { permits: (waits_max != 0).then(permits), end: CancellationToken::new() }
+    }
+
+    fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, WaitError> {
+        let permits = self.permits.clone();
+        permits.map(|permits| permits.try_acquire_owned().map_err(|_| WaitError::Full)).transpose()
+    }
+}
+
+/// One who waits for a room. It keeps the room live; dropping it frees everything.
+pub struct Wait {
+    room: Arc<LiveRoom>,
+    listener: Listener,
+    time: Pin<Box<Sleep>>,
+    end: Pin<Box<WaitForCancellationFutureOwned>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Wait {
+    /// The room that is waited for.
+    pub fn room(&self) -> &LiveRoom {
+        &self.room
+    }
+
+    /// The head once it is past `seq`; none when the time is over or the server leaves.
+    pub async fn past(&mut self, seq: Seq) -> Option<Seq> {
+        tokio::select! {
+            // What is there already is taken, however little time is left.
+            biased;
+            head = self.listener.past(seq) => Some(head),
+            () = self.time.as_mut() => None,
+            () = self.end.as_mut() => None,
+        }
+    }
+}
+
+impl Hub {
+    /// Somebody who waits for a room, for this long at most in all; none if there is no such room.
+    pub async fn wait(&self, id: &RoomId, at_most: Duration) -> Result<Option<Wait>, WaitError> {
+        let permit = self.waits.permit()?;
+        let Some(room) = self.enter(id).await? else { return Ok(None) };
+        Ok(Some(Wait {
+            listener: room.listen(),
+            room,
+            time: Box::pin(tokio::time::sleep(at_most)),
+            end: Box::pin(self.waits.end.clone().cancelled_owned()),
+            _permit: permit,
+        }))
+    }
+
+    /// Ends all waits, now and from now on: the server leaves, and those that wait come back to another.
+    pub fn end_waits(&self) {
+        self.waits.end.cancel();
+    }
+}

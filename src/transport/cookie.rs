@@ -1,0 +1,56 @@
+//! The session cookie, for what cannot set a header: pages' event streams and queries by GET.
+//!
+//! It is read for GET alone, which changes nothing, and never when a browser says that another site is behind the
+//! request. So no other page can do anything with it. `SameSite=Strict`: nobody follows a link into the endpoint, so
+//! nothing is lost by the stricter of the two.
+
+use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+
+use super::{
+    Shared,
+    origin::{self, Origin, Sender},
+};
+use crate::{domain::Timestamp, schema::Issued};
+
+const NAME: &str = "switchboard_token";
+
+/// The token in the cookie, where it may be used.
+pub(super) fn token<'a>(parts: &'a Parts, allowed: &[Origin]) -> Option<&'a str> {
+    let harmless = parts.method == Method::GET
+        && !parts.headers.contains_key(header::AUTHORIZATION)
+        && !origin::is_cross_site(&parts.headers)
+        && origin::sender(&parts.headers, &parts.uri, allowed) != Sender::Foreign;
+    if harmless { find(&parts.headers) } else { None }
+}
+
+fn find(headers: &HeaderMap) -> Option<&str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, token) = pairs.find(|(name, _)| *name == NAME)?;
+    (!token.is_empty()).then_some(token)
+}
+
+/// Keeps a new session in the browser of a page of this server's own; anybody else keeps it himself.
+pub(super) fn keep(shared: &Shared, parts: &Parts, issued: &Issued) -> Option<HeaderValue> {
+    let (token, expires_at) = issued.take()?;
+    if origin::is_cross_site(&parts.headers) {
+        return None;
+    }
+    let Sender::Own(page) = origin::sender(&parts.headers, &parts.uri, &shared.origins) else { return None };
+    set(&token, seconds_between((shared.clock)(), expires_at), page.is_https())
+}
+
+/// Takes away a cookie that is no longer good, so that it does not stand in the way of asking as nobody.
+pub(super) fn clear() -> HeaderValue {
+    set("", 0, false).expect("plain text")
+}
+
+fn set(token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
+    let secure = if secure { "; Secure" } else { "" };
+    let text = format!("{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    HeaderValue::from_str(&text).ok()
+}
+
+fn seconds_between(now: Timestamp, then: Timestamp) -> i64 {
+    (then.0.saturating_sub(now.0) / 1_000_000).max(0)
+}

@@ -1,0 +1,160 @@
+//! The session cookie: set for this server's own pages, read by GET alone, never for another site.
+
+use serde_json::json;
+
+use crate::support::{
+    app::TestApp,
+    http::{Reply, get, post},
+    stream::Streamed,
+};
+
+const VIEWER: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
+
+fn viewer_query() -> String {
+    json!({ "query": "{ viewer { name } }" }).to_string()
+}
+
+/// Signs in as a browser's page of this origin would.
+async fn sign_in(app: &TestApp, headers: &[(&str, &str)]) -> Reply {
+    let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
+    post(app.address(), &body, headers).await
+}
+
+fn own(app: &TestApp) -> String {
+    format!("http://{}", app.address())
+}
+
+/// The name and the value of the cookie that was set.
+fn cookie(reply: &Reply) -> String {
+    reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
+    let app = TestApp::with(&["--session-lifetime", "1h"]).await;
+    let reply = sign_in(&app, &[("origin", &own(&app)), ("sec-fetch-site", "same-origin")]).await;
+    let token = reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    let set = reply.header("set-cookie").unwrap();
+    let parts: Vec<_> = set.split("; ").collect();
+    assert_eq!(parts[0], format!("switchboard_token={token}"));
+    assert_eq!([parts[1], parts[3], parts[4]], ["Path=/graphql", "HttpOnly", "SameSite=Strict"]);
+    let age: u64 = parts[2].strip_prefix("Max-Age=").unwrap().parse().unwrap();
+    assert!((3500..=3600).contains(&age) && parts.len() == 5, "{set}");
+
+    let cookie = cookie(&reply);
+    let ann = json!({ "data": { "viewer": { "name": "ann" } } });
+    let others = format!("a=b; {cookie};c=d");
+    assert_eq!(get(app.address(), VIEWER, &[("cookie", &others)]).await.json(), ann);
+    let sse = [("cookie", cookie.as_str()), ("accept", "text/event-stream"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(Streamed::get(app.address(), VIEWER, &sse).await.next().await.0, ann);
+
+    // A batch signs in too.
+    let body = json!([{ "query": "mutation { signIn(name: \"bob\") { token } }" }]).to_string();
+    let reply = post(app.address(), &body, &[("origin", &own(&app))]).await;
+    let token = reply.json()[0]["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    assert!(reply.header("set-cookie").unwrap().starts_with(&format!("switchboard_token={token};")));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_page_that_came_over_tls_keeps_it_secure() {
+    let app = TestApp::start().await;
+    let reply = sign_in(&app, &[("origin", &format!("https://{}", app.address()))]).await;
+    assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_else_has_it_set() {
+    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
+    let own = own(&app);
+    for headers in [
+        &[][..],
+        &[("origin", "https://evil.example")],
+        &[("origin", "https://friend.example")],
+        &[("origin", "null")],
+        &[("sec-fetch-site", "same-origin")],
+        &[("origin", own.as_str()), ("sec-fetch-site", "same-site")],
+        &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
+    ] {
+        let reply = sign_in(&app, headers).await;
+        assert!(reply.status == 200 && reply.header("set-cookie").is_none(), "{headers:?}");
+    }
+    // Only what issues a session sets it.
+    let reply = post(app.address(), &viewer_query(), &[("origin", &own)]).await;
+    assert_eq!(reply.header("set-cookie"), None);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn it_is_read_by_get_alone_and_never_for_another_site() {
+    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
+    let own = own(&app);
+    let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
+    let nobody = json!({ "data": { "viewer": null } });
+    let ann = json!({ "data": { "viewer": { "name": "ann" } } });
+    let given = ("cookie", cookie.as_str());
+    for (headers, expected) in [
+        (&[given][..], &ann),
+        (&[given, ("sec-fetch-site", "same-origin"), ("origin", own.as_str())], &ann),
+        (&[given, ("sec-fetch-site", "none")], &ann),
+        (&[given, ("origin", "https://friend.example")], &ann),
+        (&[given, ("sec-fetch-site", "cross-site")], &nobody),
+        (&[given, ("sec-fetch-site", "same-site")], &nobody),
+        (&[given, ("sec-fetch-site", "cross-site"), ("origin", "https://friend.example")], &nobody),
+        (&[given, ("origin", "https://evil.example")], &nobody),
+        (&[given, ("origin", "null")], &nobody),
+    ] {
+        assert_eq!(get(app.address(), VIEWER, headers).await.json(), *expected, "{headers:?}");
+    }
+    assert_eq!(post(app.address(), &viewer_query(), &[given, ("origin", &own)]).await.json(), nobody);
+
+    // The header counts, good or bad.
+    let bob = format!("Bearer {}", app.sign_in("bob").await);
+    let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
+    assert_eq!(reply.json(), json!({ "data": { "viewer": { "name": "bob" } } }));
+    assert_eq!(get(app.address(), VIEWER, &[given, ("authorization", "Bearer x")]).await.status, 401);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
+    let app = TestApp::with(&["--session-lifetime", "0s"]).await;
+    let expired = format!("switchboard_token={}", app.sign_in("ann").await);
+    for cookie in [expired.as_str(), "switchboard_token=junk"] {
+        let reply = get(app.address(), VIEWER, &[("cookie", cookie), ("accept", "text/event-stream")]).await;
+        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"), "{cookie}");
+        let cleared = "switchboard_token=; Path=/graphql; Max-Age=0; HttpOnly; SameSite=Strict";
+        assert_eq!(reply.header("set-cookie"), Some(cleared));
+    }
+    let empty = get(app.address(), VIEWER, &[("cookie", "switchboard_token=")]).await;
+    assert_eq!(empty.json(), json!({ "data": { "viewer": null } }));
+    let header = get(app.address(), VIEWER, &[("authorization", "Bearer x")]).await;
+    assert_eq!((header.status, header.header("set-cookie")), (401, None));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_web_socket_does_not_read_it() {
+    use futures::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
+
+    let app = TestApp::start().await;
+    let cookie = cookie(&sign_in(&app, &[("origin", &own(&app))]).await);
+    let uri = format!("ws://{}/graphql", app.address()).parse().unwrap();
+    let request =
+        ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws").with_header("cookie", cookie);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+    for message in [
+        json!({ "type": "connection_init" }),
+        json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ viewer { name } }" } }),
+    ] {
+        socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+    let ack = socket.next().await.unwrap().unwrap();
+    assert_eq!(ack.into_text().unwrap(), r#"{"type":"connection_ack"}"#);
+    let next = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    assert!(next.contains(r#"{"viewer":null}"#), "{next}");
+    drop(socket);
+    app.finish().await;
+}

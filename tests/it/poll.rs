@@ -1,0 +1,155 @@
+//! The long poll: it waits for the log to grow, and for nothing longer than it must.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::TestApp,
+    http::{get, post, written},
+    soon,
+    stream::Streamed,
+};
+
+const POLL: &str = "query ($room: ID! = \"room-1\", $after: Cursor!, $wait: Int! = 25, $limit: Int! = 100) {
+    pollMessages(roomId: $room, after: $after, wait: $wait, limit: $limit) { messages { text } cursor } }";
+
+fn polling(variables: &Value) -> String {
+    json!({ "query": POLL, "variables": variables }).to_string()
+}
+
+/// The texts and the cursor of an answer.
+fn polled(reply: &Value) -> (Vec<&str>, &str) {
+    let poll = &reply["data"]["pollMessages"];
+    let messages = poll["messages"].as_array().unwrap_or_else(|| panic!("{reply}"));
+    let texts = messages.iter().map(|message| message["text"].as_str().unwrap());
+    (texts.collect(), poll["cursor"].as_str().unwrap())
+}
+
+/// Until somebody waits for a room.
+async fn waits(app: &TestApp) {
+    let waits = async {
+        while app.in_use().rooms == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a poll that waits", waits).await;
+}
+
+#[tokio::test]
+async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let first = ann.send("room-1", "1").await;
+    let second = ann.send("room-1", "2").await;
+    let third = ann.send("room-1", "3").await;
+    let poll = async |variables: Value| post(app.address(), &polling(&variables), &[]).await.json();
+    assert_eq!(polled(&poll(json!({ "after": head, "limit": 2 })).await), (vec!["1", "2"], second.as_str()));
+    assert_eq!(polled(&poll(json!({ "after": second, "limit": 2 })).await), (vec!["3"], third.as_str()));
+    assert_eq!(polled(&poll(json!({ "after": first })).await), (vec!["2", "3"], third.as_str()));
+    assert_eq!(polled(&poll(json!({ "after": first, "wait": 0 })).await), (vec!["2", "3"], third.as_str()));
+    assert_eq!(polled(&poll(json!({ "after": third, "wait": 0 })).await), (vec![], third.as_str()));
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn it_holds_until_something_comes() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    let poll = tokio::spawn(async move { post(address, &body, &[]).await });
+    waits(&app).await;
+    assert!(!poll.is_finished());
+    let cursor = ann.send("room-1", "hello").await;
+    assert_eq!(polled(&soon("an answer", poll).await.unwrap().json()), (vec!["hello"], cursor.as_str()));
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_in_time() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let reply = post(app.address(), &polling(&json!({ "after": head, "wait": 1 })), &[]).await.json();
+    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn arguments_out_of_their_range_are_refused() {
+    let app = TestApp::with(&["--page-max", "100"]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    for (variables, code) in [
+        (json!({ "after": head, "wait": 56 }), "BAD_USER_INPUT"),
+        (json!({ "after": head, "wait": -1 }), "BAD_USER_INPUT"),
+        (json!({ "after": head, "limit": 0 }), "BAD_USER_INPUT"),
+        (json!({ "after": head, "limit": 101 }), "BAD_USER_INPUT"),
+        (json!({ "after": "junk" }), "BAD_USER_INPUT"),
+        (json!({ "after": head, "room": "none" }), "NOT_FOUND"),
+    ] {
+        let reply = post(app.address(), &polling(&variables), &[]).await;
+        assert_eq!(reply.code(), code, "{variables}");
+    }
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_what_its_poll_held() {
+    let app = TestApp::with(&["--waits-max", "1"]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    ann.close().await;
+    let body = polling(&json!({ "after": head, "wait": 55 }));
+    let request = written(app.address(), "POST", "/graphql", &[("content-type", "application/json")], &body);
+    let address = app.address();
+    let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
+    waits(&app).await;
+    let reply = post(app.address(), &body, &[]).await;
+    assert_eq!(reply.code(), "UNAVAILABLE", "as many wait as may");
+    // The connection is closed with the task that held it.
+    poll.abort();
+    assert!(poll.await.is_err());
+    let free = async {
+        while app.in_use().rooms > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end of the wait", free).await;
+    let reply = post(app.address(), &polling(&json!({ "after": head, "wait": 0 })), &[]).await.json();
+    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_waits_at_once() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    ann.close().await;
+    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    let poll = tokio::spawn(async move { post(address, &body, &[]).await });
+    waits(&app).await;
+    app.stop().await;
+    let reply = soon("an answer", poll).await.unwrap();
+    assert_eq!((reply.status, polled(&reply.json())), (200, (vec![], head.as_str())));
+}
+
+#[tokio::test]
+async fn it_works_by_get_with_nothing_but_an_address() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    ann.send("room-1", "hello").await;
+    let target = format!(
+        "/graphql?query=query(%24after%3ACursor!)%7BpollMessages(roomId%3A%22room-1%22%2Cafter%3A%24after)%7Bmessages%7Btext%7Dcursor%7D%7D\
+         &variables=%7B%22after%22%3A%22{head}%22%7D"
+    );
+    assert_eq!(polled(&get(app.address(), &target, &[]).await.json()).0, ["hello"]);
+    drop(ann);
+    app.finish().await;
+}
