@@ -3,7 +3,77 @@
 use serde_json::{Value, json};
 use switchboard::domain::{Action, Role, Standing, Visibility, may};
 
-use crate::support::{app::TestApp, client::Client};
+use crate::support::{
+    app::TestApp,
+    client::{Client, NEW_MESSAGE},
+    http::post,
+    stream::Streamed,
+};
+
+/// A way in. The right must be the same through each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    WebSocket,
+    Http,
+    EventStream,
+    Multipart,
+}
+
+impl Way {
+    fn accept(self) -> &'static str {
+        match self {
+            Self::WebSocket | Self::Http => "application/json",
+            Self::EventStream => "text/event-stream",
+            Self::Multipart => "multipart/mixed;subscriptionSpec=1.0, application/json",
+        }
+    }
+}
+
+/// Somebody who comes in by one of the ways.
+struct Actor {
+    way: Way,
+    address: std::net::SocketAddr,
+    token: Option<String>,
+}
+
+impl Actor {
+    /// The result of a query, a mutation, or of the first event of a subscription.
+    async fn ask(&self, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
+        let mut headers = vec![("accept", self.way.accept())];
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        let streams = query.starts_with("subscription");
+        match self.way {
+            Way::WebSocket => {
+                let mut client = Client::connect(self.address, self.token.as_deref()).await;
+                client.start(query, variables).await;
+                let message = client.heard().await;
+                client.close().await;
+                if message["type"] == "error" {
+                    json!({ "errors": message["payload"] })
+                } else {
+                    message["payload"].clone()
+                }
+            }
+            Way::EventStream => Streamed::post(self.address, &body, &headers).await.next().await.0,
+            Way::Multipart if streams => {
+                let mut stream = Streamed::post(self.address, &body, &headers).await;
+                loop {
+                    let part = stream.until("\r\n--graphql").await;
+                    let json = part.trim_end_matches("\r\n--graphql").rsplit("\r\n").next().unwrap_or_default();
+                    // Empty parts are signs of life. A payload of null has its errors beside it.
+                    match serde_json::from_str::<Value>(json) {
+                        Ok(mut found) if found["payload"].is_object() => return found["payload"].take(),
+                        Ok(found) if found["errors"].is_array() => return found,
+                        _ => {}
+                    }
+                }
+            }
+            Way::Http | Way::Multipart => post(self.address, &body, &headers).await.json(),
+        }
+    }
+}
 
 const STANDINGS: [(&str, Standing); 5] = [
     ("nobody", Standing::Nobody),
@@ -56,11 +126,19 @@ fn the_documentation_has_the_same_table() {
     assert!(documented.contains(&table()), "docs/RIGHTS.md should hold:\n\n{}", table());
 }
 
+impl Actor {
+    async fn mutate(&self, field: &str) -> Value {
+        self.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+    }
+}
+
 /// A room with somebody of every standing in it, made anew for each cell: a right that is used changes the room.
 struct Scene {
     owner: Client,
-    actor: Client,
+    actor: Actor,
     actors_id: Option<String>,
+    /// Where the room's log begins.
+    start: Value,
     room: String,
     /// A member whom others do things to, and one who might become one.
     bystander: String,
@@ -77,20 +155,23 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
 }
 
 impl Scene {
-    async fn set(app: &TestApp, room: String, visibility: Visibility, standing: Standing) -> Self {
+    async fn set(app: &TestApp, way: Way, room: String, visibility: Visibility, standing: Standing) -> Self {
         let mut owner = app.client(Some(&app.sign_in("owner").await)).await;
         let token = app.sign_in("actor").await;
-        let mut actor = app.client((standing != Standing::Nobody).then_some(token.as_str())).await;
+        let token = (standing != Standing::Nobody).then_some(token);
+        let actor = Actor { way, address: app.address(), token };
         let newcomer = id_of(&mut app.client(Some(&app.sign_in("newcomer").await)).await).await;
         let mut other = app.client(Some(&app.sign_in("bystander").await)).await;
         let bystander = id_of(&mut other).await;
-        mutate(&mut owner, &format!(r#"createRoom(id: "{room}", name: "r") {{ id }}"#)).await;
+        let created = mutate(&mut owner, &format!(r#"createRoom(id: "{room}", name: "r") {{ head }}"#)).await;
+        let start = created["data"]["answer"]["head"].clone();
         mutate(&mut other, &format!(r#"joinRoom(roomId: "{room}") {{ id }}"#)).await;
         let sent = other.send_once(&room, "theirs", "n").await;
         let message = sent["data"]["sendMessage"]["id"].as_str().unwrap().to_owned();
         let mut actors_id = None;
         if standing != Standing::Nobody {
-            let id = id_of(&mut actor).await;
+            let viewer = actor.ask("{ viewer { id } }", json!({})).await;
+            let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
             if let Standing::Member(role) = standing {
                 let role = format!("{role:?}").to_uppercase();
                 let add = format!(r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#);
@@ -101,7 +182,7 @@ impl Scene {
         if visibility == Visibility::Private {
             mutate(&mut owner, &format!(r#"updateRoom(id: "{room}", visibility: PRIVATE) {{ id }}"#)).await;
         }
-        Self { owner, actor, actors_id, room, bystander, newcomer, message }
+        Self { owner, actor, actors_id, start, room, bystander, newcomer, message }
     }
 
     /// A message of the actor's own, sent when the actor could.
@@ -112,7 +193,8 @@ impl Scene {
             let show = format!(r#"updateRoom(id: "{room}", visibility: PUBLIC) {{ visibility }}"#);
             let before = self.owner.ask(&format!(r#"{{ room(id: "{room}") {{ visibility }} }}"#), json!({})).await;
             mutate(&mut self.owner, &show).await;
-            let sent = self.actor.send_once(&room, "mine", id).await;
+            let send = format!(r#"mutation {{ sendMessage(roomId: "{room}", text: "mine", nonce: "{id}") {{ id }} }}"#);
+            let sent = self.actor.ask(&send, json!({})).await;
             let visibility = before["data"]["room"]["visibility"].as_str().unwrap();
             let back = format!(r#"updateRoom(id: "{room}", visibility: {visibility}) {{ id }}"#);
             mutate(&mut self.owner, &back).await;
@@ -128,7 +210,12 @@ impl Scene {
         let field = match action {
             Action::Read => {
                 let query = format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
-                return outcome(&self.actor.ask(&query, json!({})).await);
+                let read = outcome(&self.actor.ask(&query, json!({})).await);
+                if self.actor.way != Way::Http {
+                    let streamed = self.actor.ask(NEW_MESSAGE, json!({ "room": room, "after": self.start })).await;
+                    assert_eq!(outcome(&streamed), read, "who may read may subscribe: {streamed}");
+                }
+                return read;
             }
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),
             Action::DeleteOwn => format!(r#"deleteMessage(id: "{own}") {{ id }}"#),
@@ -140,9 +227,9 @@ impl Scene {
                 let mute = format!(
                     r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
                 );
-                let muted = outcome(&mutate(&mut self.actor, &mute).await);
+                let muted = outcome(&self.actor.mutate(&mute).await);
                 let remove = format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
-                let removed = outcome(&mutate(&mut self.actor, &remove).await);
+                let removed = outcome(&self.actor.mutate(&remove).await);
                 assert_eq!(muted, removed, "who may remove may mute");
                 return removed;
             }
@@ -150,7 +237,7 @@ impl Scene {
             Action::UpdateRoom => format!(r#"updateRoom(id: "{room}", name: "other") {{ id }}"#),
             Action::DeleteRoom => format!(r#"deleteRoom(id: "{room}")"#),
         };
-        outcome(&mutate(&mut self.actor, &field).await)
+        outcome(&self.actor.mutate(&field).await)
     }
 }
 
@@ -175,19 +262,32 @@ fn expected(standing: Standing, visibility: Visibility, action: Action) -> Resul
     Err(refused.to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_cell_of_the_table_through_the_api() {
+async fn every_cell_through(way: Way) {
     let app = TestApp::with(&["--no-rate-limits"]).await;
     let mut cell = 0;
     for visibility in [Visibility::Public, Visibility::Private] {
         for (name, standing) in STANDINGS {
             for action in Action::ALL {
                 cell += 1;
-                let mut scene = Scene::set(&app, format!("cell-{cell}"), visibility, standing).await;
+                let mut scene = Scene::set(&app, way, format!("cell-{cell}"), visibility, standing).await;
                 let found = scene.attempt(action).await;
-                assert_eq!(found, expected(standing, visibility, action), "{visibility:?}, {name}: {action:?}");
+                assert_eq!(
+                    found,
+                    expected(standing, visibility, action),
+                    "{way:?}, {visibility:?}, {name}: {action:?}"
+                );
             }
         }
     }
     app.finish().await;
+}
+
+#[tokio::test]
+async fn every_cell_of_the_table_through_websocket_and_http() {
+    futures::join!(every_cell_through(Way::WebSocket), every_cell_through(Way::Http));
+}
+
+#[tokio::test]
+async fn every_cell_of_the_table_through_streams() {
+    futures::join!(every_cell_through(Way::EventStream), every_cell_through(Way::Multipart));
 }
