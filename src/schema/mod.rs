@@ -27,10 +27,10 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use context::{SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing};
-pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
+pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
 
-use self::{mutation::Mutation, prepare::Prepare, query::Query, stages::Run, subscription::Mode};
+use self::{mutation::Mutation, query::Query, stages::Run, subscription::Mode};
 use crate::domain::{Event, Who};
 
 /// The answer to a request.

@@ -4,6 +4,7 @@ mod checker;
 mod command_line;
 mod crash;
 mod delivery;
+mod fuzz;
 mod hostile;
 mod http;
 mod http2;
