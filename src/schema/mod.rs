@@ -31,12 +31,10 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use context::{Issued, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
-pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
+pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
 
-use self::{
-    mutation::Mutation, prepare::Prepare, query::Query, room_mutation::RoomMutation, stages::Run, subscription::Mode,
-};
+use self::{mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run, subscription::Mode};
 use crate::domain::{Event, Who};
 
 /// The answer to a request.

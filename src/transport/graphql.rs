@@ -173,7 +173,7 @@ pub(super) fn no_request(reason: &str) -> Reply {
 }
 
 /// A request from a query string. An empty parameter is one that was not given.
-fn parameters(query: &str) -> Result<Subscribe, ApiError> {
+pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
     let pairs: Vec<(String, String)> =
         serde_urlencoded::from_str(query).map_err(|_| bad_request("The query string cannot be read."))?;
     let mut body = Subscribe::default();

@@ -42,7 +42,7 @@ use std::{
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
-    http::StatusCode,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     routing::get,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -54,7 +54,7 @@ use self::{persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
-    protocol::MachineLimits,
+    protocol::{MachineLimits, Subscribe},
     schema::Schema,
     view::Views,
 };
@@ -212,6 +212,28 @@ impl Shared {
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
         self.auth.bearer(authorization, (self.clock)()).await
     }
+}
+
+/// What stands in a request before anything is asked of GraphQL; none where it cannot be read.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// Whether an answer can be given in a media type that the client takes.
+    pub acceptable: bool,
+    /// What the query string asks for.
+    pub by_query: Option<Subscribe>,
+    /// What the body asks for.
+    pub by_body: Option<Subscribe>,
+}
+
+/// Reads the parts of a request in the way of the handlers. It is here for the fuzz targets, which try any bytes.
+pub fn read_request(accept: &[u8], query: &str, body: &[u8]) -> ReadRequest {
+    let mut headers = HeaderMap::new();
+    if let Ok(accept) = HeaderValue::from_bytes(accept) {
+        headers.insert(header::ACCEPT, accept);
+    }
+    let acceptable = !accept::Accepts::read(&headers).is_empty() || accept::wants_html(&headers);
+    let by_body = serde_json::from_slice(body).ok().and_then(|body| Subscribe::from_object(body).ok());
+    ReadRequest { acceptable, by_query: graphql::parameters(query).ok(), by_body }
 }
 
 /// The table of contents.

@@ -6,6 +6,7 @@ mod command_line;
 mod cookies;
 mod crash;
 mod delivery;
+mod fuzz;
 mod hostile;
 mod http;
 mod http2;

@@ -105,6 +105,11 @@ impl Prepared {
         self.kind
     }
 
+    /// Whether this is a subscription.
+    pub fn is_subscription(&self) -> bool {
+        self.kind == OperationType::Subscription
+    }
+
     /// The plan of this subscription.
     pub fn plan(&self) -> Arc<PlanDocument> {
         let made = || Arc::new(PlanDocument::new(self));
@@ -164,15 +169,16 @@ impl Known {
 /// The name of an operation, and the text of its document.
 type Text = (Option<String>, String);
 
-/// Prepares requests.
-pub(super) struct Prepare {
+/// Prepares requests. It needs the schema's definition and nothing else, so that it can be tried alone.
+pub struct Prepare {
     pub(super) shapes: Shapes,
     limits: PrepareLimits,
     documents: Cache<Text, Arc<Known>>,
 }
 
 impl Prepare {
-    pub(super) fn new(sdl: &str, limits: PrepareLimits) -> Self {
+    /// For the schema of this definition, which must parse.
+    pub fn new(sdl: &str, limits: PrepareLimits) -> Self {
         let weigh =
             |(_, text): &Text, _: &Arc<Known>| u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX);
         let documents = Cache::builder().max_capacity(limits.documents_cached_bytes_max).weigher(weigh).build();
@@ -180,7 +186,7 @@ impl Prepare {
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
-    pub(super) fn prepare(&self, request: Request) -> Result<Prepared, Vec<ApiError>> {
+    pub fn prepare(&self, request: Request) -> Result<Prepared, Vec<ApiError>> {
         let text = (request.operation_name.clone(), request.query);
         let known = match self.documents.get(&text) {
             Some(known) => known,

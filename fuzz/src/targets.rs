@@ -1,0 +1,129 @@
+//! One function for each target: any bytes in, a panic if a promise is broken.
+
+use std::sync::OnceLock;
+
+use switchboard::{
+    domain::{Cursor, Epoch, Seq},
+    protocol::{Close, Input, MachineLimits},
+    schema::{Prepare, PrepareLimits, Request},
+    transport::read_request,
+};
+
+use self::watch::{Legacy, TransportWs, Watched};
+
+/// The judge of the conformance suite.
+#[path = "../../tests/conformance/watch.rs"]
+mod watch;
+
+/// What is tried after a close.
+const LATE_INPUTS: usize = 8;
+
+/// Bytes that are taken from the front one by one.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// As many as a length in front says, or as there are.
+    fn piece(&mut self) -> &'a [u8] {
+        let length = self.byte().unwrap_or(0);
+        let (piece, rest) = self.0.split_at(self.0.len().min(usize::from(length)));
+        self.0 = rest;
+        piece
+    }
+}
+
+/// The WebSocket protocols: P1 and P2 in both dialects, whatever happens in whatever order.
+///
+/// The first byte says which dialect. Then each byte says what happens; where that has a text, its length and the text
+/// follow.
+pub fn machine(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    match bytes.byte() {
+        Some(dialect) if dialect.is_multiple_of(2) => history::<TransportWs>(bytes, "subscribe", "complete"),
+        Some(_) => history::<Legacy>(bytes, "start", "stop"),
+        None => {}
+    }
+}
+
+fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
+    // Small enough that the bounds are met.
+    let mut machine = W::new(MachineLimits { operations_max: 3, id_bytes_max: 16, held_bytes_max: 256 });
+    // What comes after a close is all the same to it; a little of that is enough.
+    let mut late = 0;
+    while let Some(what) = bytes.byte().filter(|_| late < LATE_INPUTS) {
+        late += usize::from(machine.is_closed());
+        let id = ["a", "b", "\u{2603}\"", "c"][usize::from(what >> 6)];
+        let operation = |word: &str, payload: &str| format!(r#"{{"type":"{word}","id":{id:?},"payload":{payload}}}"#);
+        match what % 16 {
+            0..3 => machine.handle(Input::Text(&String::from_utf8_lossy(bytes.piece()))),
+            3 => machine.handle(Input::Text(&operation(begin, &String::from_utf8_lossy(bytes.piece())))),
+            4 => machine.handle(Input::Text(&operation(begin, r#"{"query":"{ a }"}"#))),
+            5 => machine.handle(Input::Text(&operation(end, "null"))),
+            6 => machine.handle(Input::Text(r#"{"type":"connection_init"}"#)),
+            7 | 8 if machine.is_asked() => machine.handle(Input::Admitted),
+            9 if machine.is_asked() => machine.handle(Input::Rejected),
+            10 => machine.handle(Input::Answered { id, payload: r#"{"data":null}"# }),
+            11 => machine.handle(Input::Refused { id, errors: r#"[{"message":"no"},{"message":"nor"}]"# }),
+            12 => machine.handle(Input::Live { id, cursor: "c" }),
+            13 => machine.handle(Input::Heartbeat),
+            14 => machine.handle(Input::Binary),
+            15 if what > 0xc0 => machine.handle(Input::Leave(Close::TryAgainLater)),
+            _ => machine.handle(Input::InitialisationTimeout),
+        }
+    }
+}
+
+/// Cursors: what is read is written the same way again, and what is written is read as the same.
+pub fn cursor(data: &[u8]) {
+    if let Ok(cursor) = String::from_utf8_lossy(data).parse::<Cursor>() {
+        assert_eq!(cursor.to_string().as_bytes(), data, "a cursor has one text");
+    }
+    let mut bytes = Bytes(data);
+    let mut number = || (0..8).fold(0, |sum, _| sum << 8 | u64::from(bytes.byte().unwrap_or(0)));
+    let (epoch, seq) = (Epoch(number()), Seq(number()));
+    if let Ok(room) = String::from_utf8_lossy(bytes.0).parse() {
+        let cursor = Cursor { room, epoch, seq };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+    }
+}
+
+/// What is read of an HTTP request before GraphQL is asked: Accept, the query string, the body.
+pub fn request(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let (accept, query) = (bytes.piece(), String::from_utf8_lossy(bytes.piece()));
+    let read = read_request(accept, &query, bytes.0);
+    if let Some(by_query) = read.by_query {
+        assert!(!by_query.query.is_empty(), "a request without a document is none");
+    }
+    if let Some(body) = read.by_body {
+        let object: serde_json::Value = serde_json::from_slice(bytes.0).expect("what was read is JSON");
+        assert_eq!(object["query"].as_str(), Some(&*body.query));
+    }
+}
+
+/// GraphQL documents: bounded, parsed, folded, and for subscriptions made a plan, the same one each time.
+pub fn prepare(data: &[u8]) {
+    static PREPARE: OnceLock<Prepare> = OnceLock::new();
+    let prepare = PREPARE.get_or_init(|| {
+        // Nothing is kept, so that every document is read anew.
+        let limits = PrepareLimits { documents_cached_bytes_max: 0, ..PrepareLimits::default() };
+        Prepare::new(&switchboard::schema::sdl(), limits)
+    });
+    let query = String::from_utf8_lossy(data).into_owned();
+    let read = || prepare.prepare(Request { query: query.clone(), ..Request::default() });
+    match (read(), read()) {
+        (Ok(first), Ok(second)) => {
+            assert_eq!(first.kind(), second.kind());
+            if first.is_subscription() {
+                assert_eq!(first.plan().key, second.plan().key);
+            }
+        }
+        (Err(first), Err(second)) => assert!(!first.is_empty() && first.len() == second.len()),
+        (first, second) => panic!("once {first:?}, once {second:?}"),
+    }
+}

@@ -1,0 +1,81 @@
+//! The fuzz targets, briefly: their seeds, and inputs that are made from them by chance from a fixed seed.
+
+use std::{fs, path::Path};
+
+/// The functions that `cargo fuzz` runs for as long as one likes.
+#[expect(unreachable_pub, reason = "there it is the face of a crate")]
+#[path = "../../fuzz/src/targets.rs"]
+mod targets;
+
+/// Inputs by chance for each target.
+const INPUTS: usize = 4_000;
+
+const BYTES_MAX: usize = 600;
+
+/// Marsaglia's xorshift: the same inputs in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
+
+    /// Some bytes, mostly from a seed, with a part of another one, some bytes changed, some gone.
+    fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
+        let mut input = seeds[self.below(seeds.len())].clone();
+        let other = &seeds[self.below(seeds.len())];
+        for _ in 0..=self.below(6) {
+            let at = self.below(input.len() + 1);
+            match self.below(5) {
+                0 if at < input.len() => input[at] = self.byte(),
+                1 if at < input.len() => drop(input.remove(at)),
+                2 => input.insert(at, self.byte()),
+                3 => input.truncate(at),
+                _ => {
+                    let from = self.below(other.len() + 1);
+                    input.splice(at..at, other[from..].iter().copied());
+                }
+            }
+        }
+        input.truncate(BYTES_MAX);
+        input
+    }
+}
+
+fn briefly(target: fn(&[u8]), name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
+    assert!(seeds.len() >= 5, "there are seeds");
+    seeds.iter().for_each(|seed| target(seed));
+    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
+    (0..INPUTS).for_each(|_| target(&chance.input(&seeds)));
+}
+
+#[test]
+fn p1_the_machines_bear_any_history() {
+    briefly(targets::machine, "machine");
+}
+
+#[test]
+fn cursors_have_one_text_and_no_other() {
+    briefly(targets::cursor, "cursor");
+}
+
+#[test]
+fn any_request_is_read_or_refused() {
+    briefly(targets::request, "request");
+}
+
+#[test]
+fn any_document_is_prepared_or_refused() {
+    briefly(targets::prepare, "prepare");
+}
