@@ -1,7 +1,7 @@
 //! Answers that go on: what one operation yields, framed byte by byte as a transport wants it.
 //!
-//! The server polls a body only when the client has taken what came before. So a slow reader lags in the log; here it
-//! holds the frames of one portion.
+//! The server polls a body only when the connection takes more, and a connection buffers a bounded number of portions. So
+//! a slow reader lags in the log.
 
 use std::{
     convert::Infallible,

@@ -3,11 +3,13 @@
 mod batches;
 mod checker;
 mod command_line;
+mod compression;
 mod cookies;
 mod crash;
 mod delivery;
 mod hostile;
 mod http;
+mod later;
 mod model;
 mod multipart;
 mod poll;
