@@ -13,7 +13,7 @@ use super::{
     Shared, operation,
     operation::{Outcome, Source},
     sse::do_not_buffer,
-    stream::{Framing, Streaming},
+    stream::{Framing, One, Streaming},
     websocket::Seat,
 };
 
@@ -23,7 +23,8 @@ const CONTENT_TYPE: HeaderValue =
 /// Streams one operation.
 pub(super) fn stream(shared: &Arc<Shared>, source: Source, seat: Seat) -> Response {
     let interval = shared.limits.multipart_heartbeat_interval;
-    let mut response = (StatusCode::OK, Streaming::body(shared, Parts, source, seat, interval)).into_response();
+    let content = One { framing: Parts, source, _seat: seat };
+    let mut response = (StatusCode::OK, Streaming::body(shared, content, interval)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

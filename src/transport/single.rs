@@ -1,25 +1,16 @@
 //! graphql-sse in the mode of a single connection: one event stream is reserved, opened, and shared by many operations,
 //! for clients that may have few connections at the same time.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{sync::Arc, task::Context};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
-    body::{Body, Bytes},
     extract::State,
     http::{HeaderName, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures::{
-    FutureExt, Stream,
-    future::{AbortHandle, Abortable, BoxFuture},
-};
+use futures::future::{AbortHandle, Abortable};
 use serde_json::Value;
 
 use super::{
@@ -30,7 +21,7 @@ use super::{
     reply::{Reply, bad_request},
     reservation::{Concluded, NoPlace, Place, Reservation, Task},
     sse,
-    stream::{Beats, leaving},
+    stream::{Content, Streaming},
     websocket::Seat,
 };
 use crate::{
@@ -161,15 +152,8 @@ pub(super) fn open(shared: &Arc<Shared>, call: &Call, reservation: Arc<Reservati
     if !reservation.open() {
         return conflict(call.accepts.media(), "Stream already open").into_response();
     }
-    let events = Events {
-        beats: Beats::every(shared.limits.heartbeat_interval),
-        leaving: leaving(shared.clone()).boxed(),
-        shared: shared.clone(),
-        reservation,
-        begun: false,
-        over: false,
-    };
-    sse::respond(Body::from_stream(events), call.parts.version)
+    let content = Many { shared: shared.clone(), reservation };
+    sse::respond(Streaming::body(shared, content, shared.limits.heartbeat_interval), call.parts.version)
 }
 
 /// Starts an operation whose results go out on the stream.
@@ -251,51 +235,35 @@ async fn start(shared: &Arc<Shared>, prepared: Prepared, who: Who, place: Place)
     }
 }
 
-/// The stream's body.
-struct Events {
+/// All operations of a reservation as the content of its stream.
+struct Many {
     shared: Arc<Shared>,
     reservation: Arc<Reservation>,
-    beats: Beats,
-    leaving: BoxFuture<'static, ()>,
-    begun: bool,
-    over: bool,
 }
 
-impl Events {
-    fn fill(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.begun, true) || self.beats.poll_due(cx) {
-            out.extend_from_slice(sse::COMMENT);
-        }
-        let (over, flush_bytes_max) = (&mut self.over, self.shared.limits.flush_bytes_max);
-        let _ = self.reservation.poll_take(cx, flush_bytes_max, |id, outcome| {
+impl Content for Many {
+    fn begin(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(sse::COMMENT);
+    }
+
+    fn beat(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(sse::COMMENT);
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
+        let mut over = false;
+        let _ = self.reservation.poll_take(cx, bytes_max, |id, outcome| {
             let before = out.len();
             // What cannot go on must not look finished: the whole stream ends, and the client starts again.
-            *over |= matches!(outcome, Outcome::Later);
+            over |= matches!(outcome, Outcome::Later);
             write(out, id, &outcome);
             out.len() - before
         });
-        self.over |= self.leaving.poll_unpin(cx).is_ready();
+        over
     }
 }
 
-impl Stream for Events {
-    type Item = Result<Bytes, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.over {
-            return Poll::Ready(None);
-        }
-        let mut out = Vec::new();
-        self.fill(cx, &mut out);
-        match (out.is_empty(), self.over) {
-            (false, _) => Poll::Ready(Some(Ok(out.into()))),
-            (true, true) => Poll::Ready(None),
-            (true, false) => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for Events {
+impl Drop for Many {
     fn drop(&mut self) {
         self.shared.reservations.end(&self.reservation);
     }

@@ -15,7 +15,7 @@ use axum::{
 use super::{
     Shared, operation,
     operation::{Outcome, Source},
-    stream::{Framing, Streaming},
+    stream::{Framing, One, Streaming},
     websocket::Seat,
 };
 
@@ -54,7 +54,7 @@ impl Seen {
 /// Streams one operation.
 pub(super) fn stream(shared: &Arc<Shared>, source: Source, seat: Seat, version: Version) -> Response {
     let interval = shared.limits.heartbeat_interval;
-    respond(Streaming::body(shared, Events, source, seat, interval), version)
+    respond(Streaming::body(shared, One { framing: Events, source, _seat: seat }, interval), version)
 }
 
 /// An event stream with its headers.

@@ -1,7 +1,7 @@
 //! Answers that go on: what one operation yields, framed byte by byte as a transport wants it.
 //!
-//! The server polls a body only when the client has taken what came before. So a slow reader lags in the log; here it
-//! holds the frames of one portion.
+//! The server polls a body only when the connection takes more, and a connection buffers a bounded number of portions. So
+//! a slow reader lags in the log.
 
 use std::{
     convert::Infallible,
@@ -21,22 +21,12 @@ use super::{
     websocket::Seat,
 };
 
-/// How a transport frames what it sends. Each adds to what goes out next.
-pub(super) trait Framing: Send + Unpin + 'static {
-    /// What stands first, at once.
-    fn begin(&self, out: &mut Vec<u8>);
-    /// A sign of life.
-    fn beat(&self, out: &mut Vec<u8>);
-    /// One outcome; after the last one also the end, unless the client is to come back.
-    fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>);
-}
-
 /// Signs of life at fixed times.
-pub(super) struct Beats(Option<Interval>);
+struct Beats(Option<Interval>);
 
 impl Beats {
     /// The first after one interval. Zero is none at all.
-    pub(super) fn every(interval: Duration) -> Self {
+    fn every(interval: Duration) -> Self {
         let beats = || {
             let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
             // A client that took nothing for a while needs one, not all that it missed.
@@ -47,59 +37,56 @@ impl Beats {
     }
 
     /// Whether one is due.
-    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         self.0.as_mut().is_some_and(|beats| beats.poll_tick(cx).is_ready())
     }
 }
 
-/// One operation as a response's body.
-pub(super) struct Streaming<F> {
-    framing: F,
-    source: Source,
+/// What goes out on a stream, in the bytes of its transport.
+pub(super) trait Content: Send + Unpin + 'static {
+    /// What stands first, at once.
+    fn begin(&self, out: &mut Vec<u8>);
+    /// A sign of life.
+    fn beat(&self, out: &mut Vec<u8>);
+    /// Adds what is ready, up to about this many bytes. True if nothing follows.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool;
+}
+
+/// A response's body.
+pub(super) struct Streaming<C> {
+    content: C,
     flush_bytes_max: usize,
     beats: Beats,
     /// When to end without a word because the server drains.
     leaving: BoxFuture<'static, ()>,
     begun: bool,
     over: bool,
-    _seat: Seat,
 }
 
-impl<F: Framing> Streaming<F> {
-    pub(super) fn body(shared: &Arc<Shared>, framing: F, source: Source, seat: Seat, beat_interval: Duration) -> Body {
-        let streaming = Self {
-            framing,
-            source,
+impl<C: Content> Streaming<C> {
+    pub(super) fn body(shared: &Arc<Shared>, content: C, beat_interval: Duration) -> Body {
+        Body::from_stream(Self {
+            content,
             flush_bytes_max: shared.limits.flush_bytes_max,
             beats: Beats::every(beat_interval),
             leaving: leaving(shared.clone()).boxed(),
             begun: false,
             over: false,
-            _seat: seat,
-        };
-        Body::from_stream(streaming)
+        })
     }
 
-    /// Adds whatever is ready.
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.begun, true) {
-            self.framing.begin(out);
+            self.content.begin(out);
         }
         if self.beats.poll_due(cx) {
-            self.framing.beat(out);
+            self.content.beat(out);
         }
-        let mut outcomes = Vec::new();
-        if self.source.poll_take(cx, self.flush_bytes_max, &mut outcomes).is_ready() {
-            for outcome in outcomes {
-                self.framing.outcome(&outcome, out);
-                self.over |= outcome.is_last();
-            }
-        }
-        self.over |= self.leaving.poll_unpin(cx).is_ready();
+        self.over = self.content.poll_fill(cx, self.flush_bytes_max, out) | self.leaving.poll_unpin(cx).is_ready();
     }
 }
 
-impl<F: Framing> Stream for Streaming<F> {
+impl<C: Content> Stream for Streaming<C> {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -117,7 +104,41 @@ impl<F: Framing> Stream for Streaming<F> {
 }
 
 /// Ready when the server drains, at a moment of each stream's own within the window (R2).
-pub(super) async fn leaving(shared: Arc<Shared>) {
+async fn leaving(shared: Arc<Shared>) {
     shared.drain.cancelled().await;
     tokio::time::sleep(shared.drain_delay(rand::random())).await;
+}
+
+/// How a transport frames what one operation yields. Each adds to what goes out next.
+pub(super) trait Framing: Send + Unpin + 'static {
+    /// What stands first, at once.
+    fn begin(&self, out: &mut Vec<u8>);
+    /// A sign of life.
+    fn beat(&self, out: &mut Vec<u8>);
+    /// One outcome; after the last one also the end, unless the client is to come back.
+    fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>);
+}
+
+/// One operation as the content of a stream.
+pub(super) struct One<F> {
+    pub(super) framing: F,
+    pub(super) source: Source,
+    pub(super) _seat: Seat,
+}
+
+impl<F: Framing> Content for One<F> {
+    fn begin(&self, out: &mut Vec<u8>) {
+        self.framing.begin(out);
+    }
+
+    fn beat(&self, out: &mut Vec<u8>) {
+        self.framing.beat(out);
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
+        let mut outcomes = Vec::new();
+        let _ = self.source.poll_take(cx, bytes_max, &mut outcomes);
+        outcomes.iter().for_each(|outcome| self.framing.outcome(outcome, out));
+        outcomes.last().is_some_and(Outcome::is_last)
+    }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod checker;
 mod command_line;
+mod compression;
 mod cookies;
 mod crash;
 mod delivery;
@@ -10,6 +11,7 @@ mod fuzz;
 mod hostile;
 mod http;
 mod http2;
+mod later;
 mod members;
 mod model;
 mod multipart;
