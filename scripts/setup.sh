@@ -7,11 +7,15 @@ need() { command -v "$1" >/dev/null || { echo "setup: $1 is missing; $2" >&2; ex
 need cargo "install Rust"
 need node "install Node 20 or newer"
 
-if ! command -v chromium >/dev/null && [ -z "${CHROMIUM_BIN:-}" ]; then
-    echo "setup: fetching Chromium by apt-get, for the browser tests"
+packages=()
+if ! command -v chromium >/dev/null && [ -z "${CHROMIUM_BIN:-}" ]; then packages+=(chromium); fi
+# Debian keeps it where only root's shell looks.
+if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then packages+=(nginx-light); fi
+if [ "${#packages[@]}" -gt 0 ]; then
+    echo "setup: fetching ${packages[*]} by apt-get, for the tests of the clients"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
 # npm writes this file last: if it is as new as the lock file, everything is there.

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { type Endpoint, endpointAt } from "./endpoint.ts";
 
 const webFolder = resolve(import.meta.dirname, "..");
 const startWithinMs = 10_000;
@@ -14,7 +15,7 @@ const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\/graphql/;
  * The real executable on a database of its own. It can be stopped and started again on the same
  * port and the same data; `destroy` ends it and removes what it wrote.
  */
-export class Switchboard {
+export class Switchboard implements Endpoint {
   readonly #folder: string;
   #child: ChildProcess | undefined;
   #log = "";
@@ -39,12 +40,16 @@ export class Switchboard {
     return `http://${this.host}`;
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
   get http(): string {
-    return `${this.origin}/graphql`;
+    return endpointAt(this.host).http;
   }
 
   get webSocket(): string {
-    return `ws://${this.host}/graphql`;
+    return endpointAt(this.host).webSocket;
   }
 
   async startAgain(): Promise<void> {

@@ -1,61 +1,68 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CuttingProxy } from "../harness/cutting-proxy.ts";
+import type { Endpoint } from "../harness/endpoint.ts";
 import { Switchboard } from "../harness/switchboard.ts";
 import { head, history, listen, newMessages, saw, send, signIn } from "./chat.ts";
-import { connectApollo } from "./clients/apollo.ts";
-import type { Connect, ConnectOptions, TestClient } from "./clients/client.ts";
-import { connectGraphQLWs } from "./clients/graphql-ws.ts";
-import { connectUrql } from "./clients/urql.ts";
+import type { ConnectOptions, TestClient } from "./clients/client.ts";
+import { libraries, named } from "./clients/libraries.ts";
 
-const subscribersCount = 8;
-const messagesPerSender = 50;
+const subscribersCount = 4;
+const messagesPerSender = 150;
+// As many as one sender has on the way at once.
+const waveSize = 50;
 
-const libraries: [string, Connect][] = [
-  ["Apollo Client", connectApollo],
-  ["graphql-ws", connectGraphQLWs],
-  ["urql", connectUrql],
-];
-
-describe.each(libraries)("%s", (_name, connect) => {
+describe.each(named(libraries))("%s", (_name, { connect }) => {
   let server: Switchboard;
+  let network: CuttingProxy | undefined;
   let clients: TestClient[];
 
   beforeEach(async () => {
     clients = [];
+    network = undefined;
     server = await Switchboard.start();
   });
 
   afterEach(async () => {
     await Promise.all(clients.map((client) => client.close()));
+    await network?.stop();
     await server.destroy();
   });
 
-  function client(options?: ConnectOptions): TestClient {
-    const connected = connect(server, options);
+  function client(options?: ConnectOptions, endpoint: Endpoint = server): TestClient {
+    const connected = connect(endpoint, options);
     clients.push(connected);
     return connected;
   }
 
-  test("every subscriber sees every message, once, in the room's order", async () => {
+  test("every subscriber sees every message, once, in order, over a network that breaks", async () => {
     const reader = client();
     const [ada, grace] = [
       client({ token: await signIn(reader, "Ada") }),
       client({ token: await signIn(reader, "Grace") }),
     ];
     const start = await head(reader);
-    const subscribers = Array.from({ length: subscribersCount }, () => listen(client(), start));
-
-    await Promise.all(
-      Array.from({ length: messagesPerSender }, (_, i) => [
-        send(ada, `Ada ${i}`),
-        send(grace, `Grace ${i}`),
-      ]).flat(),
+    network = await CuttingProxy.start(server.port, `Ada ${messagesPerSender / 2}"`);
+    const subscribers = Array.from({ length: subscribersCount }, () =>
+      listen(client({}, network), start),
     );
+    // All are connected before the network breaks.
+    await send(ada, "first");
+    await Promise.all(subscribers.map(({ recorder }) => recorder.until(saw("first"))));
+
+    for (let sent = 0; sent < messagesPerSender; sent += waveSize) {
+      const wave = Array.from({ length: waveSize }, (_, i) => [
+        send(ada, `Ada ${sent + i}`),
+        send(grace, `Grace ${sent + i}`),
+      ]);
+      await Promise.all(wave.flat());
+    }
     // Whatever was repeated or late would have to come before the fence.
     await send(ada, "fence");
     await Promise.all(subscribers.map(({ recorder }) => recorder.until(saw("fence"))));
 
+    expect(network.cutsCount).toBeGreaterThanOrEqual(subscribersCount);
     const stored = await history(reader, start);
-    expect(stored).toHaveLength(2 * messagesPerSender + 1);
+    expect(stored).toHaveLength(2 * messagesPerSender + 2);
     for (const { recorder } of subscribers) expect(recorder.seen).toEqual(stored);
   });
 

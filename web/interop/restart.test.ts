@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Switchboard } from "../harness/switchboard.ts";
 import { head, listen, newMessages, saw, send, signIn } from "./chat.ts";
-import { connectApollo } from "./clients/apollo.ts";
 import type { Connect, ConnectOptions, TestClient } from "./clients/client.ts";
 import { connectGraphQLWs } from "./clients/graphql-ws.ts";
-import { connectUrql } from "./clients/urql.ts";
+import { libraries, named } from "./clients/libraries.ts";
 
 let server: Switchboard;
 let clients: TestClient[];
@@ -54,34 +53,37 @@ test("a cursor from before a restart delivers what was missed, then what is new"
   expect(texts(recorder.seen)).toEqual(["missed before", "missed after", "live"]);
 });
 
-describe.each<[string, Connect]>([
-  ["Apollo Client", connectApollo],
-  ["graphql-ws", connectGraphQLWs],
-  ["urql", connectUrql],
-])("%s", (_name, connect) => {
-  test.each<[string, () => string]>([
-    ["in a variable", () => newMessages],
-    [
-      "written out",
-      () => newMessages.replace(", $after: Cursor", "").replace("$after", `"${start}"`),
-    ],
-  ])("an open subscription resumes by itself, `after` %s", async (_where, documentOf) => {
-    const { promise: reopened, resolve: reopen } = promiseWithResolve();
-    const listener = opened(connect, { beforeRetry: () => reopened });
-    const { recorder } = listen(listener, start, documentOf());
-    await send(ada, "before");
-    await recorder.until(saw("before"));
-
-    await restart();
-    await send(ada, "missed");
-    reopen();
-    await recorder.until(saw("missed"));
-    await send(ada, "live");
-    await recorder.until(saw("live"));
-
-    expect(texts(recorder.seen)).toEqual(["before", "missed", "live"]);
+describe.each(named(libraries))("%s", (_name, { connect, resumes }) => {
+  test("an open subscription goes on", async () => {
+    await goesOn(connect, newMessages);
   });
+
+  if (resumes === "any document") {
+    test("also where `after` is written out", async () => {
+      await goesOn(
+        connect,
+        newMessages.replace(", $after: Cursor", "").replace("$after", `"${start}"`),
+      );
+    });
+  }
 });
+
+async function goesOn(connect: Connect, document: string): Promise<void> {
+  const { promise: reopened, resolve: reopen } = promiseWithResolve();
+  const listener = opened(connect, { beforeRetry: () => reopened });
+  const { recorder } = listen(listener, start, document);
+  await send(ada, "before");
+  await recorder.until(saw("before"));
+
+  await restart();
+  await send(ada, "missed");
+  reopen();
+  await recorder.until(saw("missed"));
+  await send(ada, "live");
+  await recorder.until(saw("live"));
+
+  expect(texts(recorder.seen)).toEqual(["before", "missed", "live"]);
+}
 
 function texts(messages: readonly { readonly text: string }[]): string[] {
   return messages.map(({ text }) => text);

@@ -1,9 +1,12 @@
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from "@apollo/client";
+import { CombinedGraphQLErrors } from "@apollo/client/errors";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { OperationTypeNode } from "graphql";
-import { authorization, type Connect } from "./client.ts";
+import { authorization, type Connect, type TestClient } from "./client.ts";
+import { resubscribing } from "./resubscribe.ts";
 import { socketClient } from "./socket.ts";
 
+/** Subscriptions over a WebSocket, the rest over HTTP. */
 export const connectApollo: Connect = (server, options) => {
   const socket = socketClient(server, options);
   const client = new ApolloClient({
@@ -15,13 +18,7 @@ export const connectApollo: Connect = (server, options) => {
     ),
   });
   return {
-    async run(document, variables = {}) {
-      const parsed = gql(document);
-      const { data } = document.startsWith("mutation")
-        ? await client.mutate({ mutation: parsed, variables })
-        : await client.query({ query: parsed, variables, fetchPolicy: "no-cache" });
-      return data;
-    },
+    run: running(client),
     subscribe(document, variables, sink) {
       const subscription = client
         .subscribe({ query: gql(document), variables })
@@ -39,3 +36,42 @@ export const connectApollo: Connect = (server, options) => {
     },
   };
 };
+
+/** The link that everybody begins with, and nothing else: subscriptions are multipart answers. */
+export const connectApolloHttp: Connect = (server, options) => {
+  const client = new ApolloClient({
+    cache: new InMemoryCache(),
+    link: new HttpLink({ uri: server.http, headers: authorization(options) }),
+  });
+  const { subscribe, stopAll } = resubscribing(({ query, variables }, { next, broken }) => {
+    const subscription = client
+      .subscribe({ query: gql(query), variables: { ...variables } })
+      .subscribe(({ data, error, extensions }) => {
+        if (CombinedGraphQLErrors.is(error)) next({ errors: error.errors });
+        else if (error) broken(error);
+        else next({ data, extensions });
+      });
+    return () => {
+      subscription.unsubscribe();
+    };
+  }, options?.beforeRetry);
+  return {
+    run: running(client),
+    subscribe,
+    close: () => {
+      stopAll();
+      client.stop();
+      return Promise.resolve();
+    },
+  };
+};
+
+function running(client: ApolloClient): TestClient["run"] {
+  return async (document, variables = {}) => {
+    const parsed = gql(document);
+    const { data } = document.startsWith("mutation")
+      ? await client.mutate({ mutation: parsed, variables })
+      : await client.query({ query: parsed, variables, fetchPolicy: "no-cache" });
+    return data;
+  };
+}

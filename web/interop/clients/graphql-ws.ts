@@ -1,36 +1,17 @@
-import type { FormattedExecutionResult } from "graphql";
-import type { Connect } from "./client.ts";
+import { type Connect, deliver, single } from "./client.ts";
 import { socketClient } from "./socket.ts";
 
 /** Everything over one socket: queries and mutations too. */
 export const connectGraphQLWs: Connect = (server, options) => {
   const socket = socketClient(server, options);
   return {
-    run(query, variables = {}) {
-      return new Promise((resolve, reject) => {
-        let answer: unknown;
-        socket.subscribe(
-          { query, variables },
-          {
-            next: (result) => {
-              if (result.errors) reject(new Error(JSON.stringify(result.errors)));
-              answer = result.data;
-            },
-            error: reject,
-            complete: () => {
-              resolve(answer);
-            },
-          },
-        );
-      });
-    },
+    run: (query, variables = {}) => single((sink) => socket.subscribe({ query, variables }, sink)),
     subscribe(query, variables, sink) {
       return socket.subscribe(
         { query, variables },
         {
-          next: (result: FormattedExecutionResult) => {
-            if (result.errors) sink.error(result.errors);
-            else sink.next(result.data);
+          next: (result) => {
+            deliver(result, sink);
           },
           error: (error) => {
             sink.error(error);

@@ -1,11 +1,11 @@
 import { type Client, createClient } from "graphql-ws";
 import WebSocket from "ws";
-import type { Switchboard } from "../../harness/switchboard.ts";
+import type { Endpoint } from "../../harness/endpoint.ts";
 import { resuming } from "../../src/resume.ts";
 import { authorization, type ConnectOptions } from "./client.ts";
 
 /** A client that comes back after any failure and goes on where it was. */
-export function socketClient(server: Switchboard, options?: ConnectOptions): Client {
+export function socketClient(server: Endpoint, options?: ConnectOptions): Client {
   return resuming(
     createClient({
       url: server.webSocket,

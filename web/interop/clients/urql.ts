@@ -1,9 +1,11 @@
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import type { ExecutionResult, SubscriptionForwarder } from "@urql/core";
 import type { Client as SocketClient, SubscribePayload } from "graphql-ws";
-import { authorization, type Connect } from "./client.ts";
+import { authorization, type Connect, type TestClient } from "./client.ts";
+import { resubscribing } from "./resubscribe.ts";
 import { socketClient } from "./socket.ts";
 
+/** Subscriptions over a WebSocket, the rest over HTTP. */
 export const connectUrql: Connect = (server, options) => {
   const socket = socketClient(server, options);
   const client = new Client({
@@ -12,13 +14,7 @@ export const connectUrql: Connect = (server, options) => {
     exchanges: [fetchExchange, subscriptionExchange({ forwardSubscription: forwardOver(socket) })],
   });
   return {
-    async run(document, variables = {}) {
-      const { data, error } = document.startsWith("mutation")
-        ? await client.mutation<unknown>(document, variables)
-        : await client.query<unknown>(document, variables);
-      if (error) throw error;
-      return data;
-    },
+    run: running(client),
     subscribe(document, variables, sink) {
       const subscription = client
         .subscription<unknown>(document, variables)
@@ -35,6 +31,48 @@ export const connectUrql: Connect = (server, options) => {
     },
   };
 };
+
+/** Everything by fetch: it asks for server-sent events, or multipart answers. */
+export const connectUrqlHttp: Connect = (server, options) => {
+  const client = new Client({
+    url: server.http,
+    fetchOptions: { headers: authorization(options) },
+    fetchSubscriptions: true,
+    exchanges: [fetchExchange],
+  });
+  const { subscribe, stopAll } = resubscribing(({ query, variables }, { next, broken }) => {
+    const subscription = client
+      .subscription<unknown>(query, { ...variables })
+      .subscribe(({ data, error, extensions, hasNext }) => {
+        if (error?.networkError) broken(error);
+        else if (error) next({ errors: error.graphQLErrors });
+        // The stream ended, which this library tells by its last result once more.
+        else if (!hasNext) broken(new Error("The stream ended."));
+        else next({ data, extensions });
+      });
+    return () => {
+      subscription.unsubscribe();
+    };
+  }, options?.beforeRetry);
+  return {
+    run: running(client),
+    subscribe,
+    close: () => {
+      stopAll();
+      return Promise.resolve();
+    },
+  };
+};
+
+function running(client: Client): TestClient["run"] {
+  return async (document, variables = {}) => {
+    const { data, error } = document.startsWith("mutation")
+      ? await client.mutation<unknown>(document, variables)
+      : await client.query<unknown>(document, variables);
+    if (error) throw error;
+    return data;
+  };
+}
 
 function forwardOver(socket: SocketClient): SubscriptionForwarder {
   return (request) => ({

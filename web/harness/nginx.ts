@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Endpoint, endpointAt } from "./endpoint.ts";
+
+const startWithinMs = 10_000;
+// Written once the listening sockets are open.
+const readyLine = "event method";
+
+/**
+ * What its manual says that a WebSocket needs. Without it nginx speaks HTTP/1.0 to the server, and
+ * then holds back what does not fill a buffer, unless it is told otherwise by the answer.
+ */
+const forWebSockets = `
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;`;
+
+/** `bare` is a `proxy_pass` and no more. */
+export type Setup = "bare" | "for WebSockets";
+
+/**
+ * A real nginx before the server, with nothing set for it in particular: it buffers what it
+ * proxies and gives up after a minute in which the server sent nothing. It runs as who runs the
+ * tests, in a folder of its own.
+ */
+export class Nginx implements Endpoint {
+  readonly http: string;
+  readonly webSocket: string;
+  readonly #folder: string;
+  readonly #child: ChildProcess;
+
+  private constructor(folder: string, port: number) {
+    const { http, webSocket } = endpointAt(`127.0.0.1:${port}`);
+    this.http = http;
+    this.webSocket = webSocket;
+    this.#folder = folder;
+    this.#child = spawn("nginx", ["-p", folder, "-c", "nginx.conf", "-e", "stderr"], {
+      // Debian keeps it where only root's shell looks.
+      env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+  }
+
+  static async start(targetPort: number, setup: Setup): Promise<Nginx> {
+    const folder = await mkdtemp(join(tmpdir(), "switchboard-nginx-"));
+    const port = await freePort();
+    await writeFile(join(folder, "nginx.conf"), configuration(port, targetPort, setup));
+    const nginx = new Nginx(folder, port);
+    try {
+      await nginx.#ready();
+    } catch (error) {
+      await nginx.stop();
+      throw error;
+    }
+    return nginx;
+  }
+
+  /** The requests that have ended, one line each. A stream that still runs is not among them. */
+  async ended(): Promise<string[]> {
+    const log = await readFile(join(this.#folder, "access.log"), "utf8");
+    return log.split("\n").filter((line) => line !== "");
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, "exit");
+      child.kill("SIGTERM");
+      await exited;
+    }
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  #ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let log = "";
+      const fail = (why: string) => {
+        clearTimeout(timer);
+        reject(new Error(`nginx ${why}; scripts/setup.sh fetches it.\n${log}`));
+      };
+      const timer = setTimeout(() => {
+        fail(`was not ready within ${startWithinMs} ms`);
+      }, startWithinMs);
+      this.#child.once("error", ({ message }) => {
+        fail(`could not be started: ${message}`);
+      });
+      this.#child.once("exit", () => {
+        fail("ended before it was ready");
+      });
+      this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+        log += text;
+        if (!log.includes(readyLine)) return;
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** nginx cannot be told to choose a port itself. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const closed = once(server, "close");
+  server.close();
+  await closed;
+  return port;
+}
+
+function configuration(port: number, targetPort: number, setup: Setup): string {
+  // The paths only keep it inside its folder; one process that stays in front is one to stop.
+  return `
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr notice;
+events {}
+http {
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  access_log access.log;
+
+  map $http_upgrade $connection_upgrade {
+    default upgrade;
+    '' close;
+  }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://127.0.0.1:${targetPort};
+      proxy_set_header Host $host;
+      proxy_read_timeout 60s;${setup === "bare" ? "" : forWebSockets}
+    }
+  }
+}
+`;
+}

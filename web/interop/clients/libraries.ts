@@ -1,0 +1,48 @@
+import { connectApollo, connectApolloHttp } from "./apollo.ts";
+import type { Connect } from "./client.ts";
+import { connectEventSource } from "./event-source.ts";
+import { connectGraphQLSse, connectGraphQLSseSingle } from "./graphql-sse.ts";
+import { connectGraphQLWs } from "./graphql-ws.ts";
+import { connectRelay } from "./relay.ts";
+import { connectSubscriptionsTransportWs as connectLegacy } from "./subscriptions-transport-ws.ts";
+import { connectUrql, connectUrqlHttp } from "./urql.ts";
+
+/** A client library with one of the transports that it has. */
+export interface Library {
+  readonly name: string;
+  readonly connect: Connect;
+  /** What its subscriptions go over. */
+  readonly over: "WebSocket" | "HTTP";
+  /**
+   * What it needs to go on after a break: a variable that is used as `after`, or nothing, because
+   * it puts the cursor wherever it belongs.
+   */
+  readonly resumes: "a variable" | "any document";
+}
+
+export const libraries: readonly Library[] = [
+  library("graphql-ws", connectGraphQLWs, "WebSocket", "any document"),
+  library("Apollo Client over WebSocket", connectApollo, "WebSocket", "any document"),
+  library("Apollo Client over HTTP", connectApolloHttp, "HTTP", "a variable"),
+  library("urql over WebSocket", connectUrql, "WebSocket", "any document"),
+  library("urql over HTTP", connectUrqlHttp, "HTTP", "a variable"),
+  library("Relay", connectRelay, "WebSocket", "any document"),
+  library("graphql-sse, distinct connections", connectGraphQLSse, "HTTP", "a variable"),
+  library("graphql-sse, single connection", connectGraphQLSseSingle, "HTTP", "a variable"),
+  library("EventSource", connectEventSource, "HTTP", "any document"),
+  library("subscriptions-transport-ws", connectLegacy, "WebSocket", "a variable"),
+];
+
+/** For tables of tests, which write a name only if it stands by itself. */
+export function named(libraries: readonly Library[]): [string, Library][] {
+  return libraries.map((library) => [library.name, library]);
+}
+
+function library(
+  name: string,
+  connect: Connect,
+  over: Library["over"],
+  resumes: Library["resumes"],
+): Library {
+  return { name, connect, over, resumes };
+}
