@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     app::TestApp,
     client::{Client, NEW_MESSAGE},
+    stream::Streamed,
 };
 
 const MEMBER: &str = "id role user { name } room { id } mutedUntil";
@@ -42,6 +43,62 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     let errors = bob.refused(NEW_MESSAGE, json!({ "room": "p", "after": before })).await;
     assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
     bob.fence().await;
+    drop((ann, bob));
+    app.finish().await;
+}
+
+/// A private room of ann's with bob in it; ann, bob's token and id, and where the room's log stands.
+async fn private_room(app: &TestApp) -> (Client, String, String, String) {
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let token = app.sign_in("bob").await;
+    let mut bob = app.client(Some(&token)).await;
+    let bobs = viewer_id(&mut bob).await;
+    mutate(&mut ann, r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#).await;
+    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    let head = ann.head("p").await;
+    (ann, token, bobs, head)
+}
+
+#[tokio::test]
+async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
+    let app = TestApp::start().await;
+    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
+    let bearer = format!("Bearer {token}");
+    let open = async |accept: &str| {
+        Streamed::post(app.address(), &body, &[("accept", accept), ("authorization", &bearer)]).await
+    };
+    let mut events = open("text/event-stream").await;
+    let mut parts = open("multipart/mixed;subscriptionSpec=1.0").await;
+    ann.send("p", "before").await;
+    let (next, _) = events.next().await;
+    assert_eq!(next["data"]["newMessage"]["text"], "before");
+    parts.until("before").await;
+    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    ann.send("p", "after").await;
+    let (last, id) = events.next().await;
+    assert_eq!((code(&last), id.as_deref()), ("FORBIDDEN", Some("end")));
+    assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
+    let rest = parts.rest().await;
+    assert!(rest.contains("FORBIDDEN") && !rest.contains("after") && rest.ends_with("--graphql--\r\n"), "{rest}");
+    let again = open("text/event-stream").await.next().await.0;
+    assert_eq!(code(&again), "NOT_FOUND");
+    drop((events, parts, ann));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
+    let app = TestApp::start().await;
+    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let mut bob = app.client(Some(&token)).await;
+    let poll = "query ($after: Cursor!) { pollMessages(roomId: \"p\", after: $after) { messages { text } } }";
+    bob.start(poll, json!({ "after": head })).await;
+    bob.fence().await;
+    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    ann.send("p", "after").await;
+    let answer = bob.heard().await;
+    assert_eq!(code(&answer["payload"]), "NOT_FOUND", "{answer}");
     drop((ann, bob));
     app.finish().await;
 }

@@ -1,6 +1,9 @@
 //! Who was shown out sees nothing more, and what was deleted is seen by nobody; exactly from the event on that says so.
 
-use std::task::Poll;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
+};
 
 use switchboard::{
     domain::{Viewer, Visibility, Who},
@@ -43,7 +46,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
     let core = Core::with(views, hub, |log| log).await;
     core.room("p", Visibility::Private).await;
     let bob = core.user("bob").await;
-    let (mut sent, mut log) = (0, Vec::new());
+    let (sent, mut log) = (AtomicU64::new(0), Vec::new());
     for run in 0..runs {
         let joined = core.add("p", bob).await.0;
         let (who, ann) = (Who::Viewer(bob), Who::Viewer(core.ann));
@@ -59,15 +62,14 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
         let sends = async {
             for _ in 0..messages / 8 {
-                let batch = (0..8).map(|_| {
-                    sent += 1;
-                    core.say("p", sent, None)
-                });
+                let batch = (0..8).map(|_| core.say("p", sent.fetch_add(1, Ordering::Relaxed), None));
                 log.extend(futures::future::join_all(batch).await.into_iter().map(|seq| seq.0));
             }
         };
+        // Somewhere in the middle, another place in each run.
+        let due = sent.load(Ordering::Relaxed) + run * 7919 % messages;
         let removal = async {
-            for _ in 0..run % 40 {
+            while sent.load(Ordering::Relaxed) < due {
                 tokio::task::yield_now().await;
             }
             core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await.0
