@@ -1,6 +1,10 @@
 //! Who asks.
 
-use super::{Timestamp, UserId};
+use super::{Timestamp, UserId, UserName};
+
+/// Which token, as 16 bytes of a hash: what signing out makes invalid. It says nothing about the token's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenId(pub [u8; 16]);
 
 /// Somebody whose token was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,4 +24,24 @@ pub enum Who {
     Viewer(Viewer),
     /// All readers of a view at once (V2): whoever is among them was let in to what is asked for before.
     Shared,
+}
+
+/// Who somebody is to an identity provider. A subject is unique only within its issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Who says so; empty where the provider does not name itself.
+    pub issuer: String,
+    /// The provider's name for the person.
+    pub subject: String,
+}
+
+/// What is known here of somebody whom a provider named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The user who stands for them here.
+    pub user: UserId,
+    /// What they are called.
+    pub name: UserName,
+    /// When the provider said so: an older token does not take a newer name back.
+    pub named_at: Timestamp,
 }

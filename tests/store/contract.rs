@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use switchboard::{
     domain::{
-        Epoch, Event, MessageId, MessageText, Nonce, RoomId, RoomName, Seq, Timestamp, User, UserId, UserName, Viewer,
-        Visibility, Who,
+        Epoch, Event, Identity, MessageId, MessageText, Nonce, RoomId, RoomName, Seq, Subject, Timestamp, TokenId,
+        User, UserId, UserName, Viewer, Visibility, Who,
     },
     store::{Accounts, Append, AppendError, Command, CreateRoom, Log, Outcome, Refusal, SendMessage, Window},
 };
@@ -241,4 +241,47 @@ pub(crate) async fn users_and_the_key_are_kept(store: &impl Store) {
     assert_eq!(store.user(&UserId::from_uuid(Uuid::now_v7())).await.unwrap(), None);
     assert_eq!(store.signing_key([1; 32]).await.unwrap(), [1; 32]);
     assert_eq!(store.signing_key([2; 32]).await.unwrap(), [1; 32]);
+}
+
+pub(crate) async fn a_subject_is_one_user_whose_name_follows(store: &impl Store) {
+    let identity = |issuer: &str| Identity { issuer: issuer.to_owned(), subject: "auth0|ann".to_owned() };
+    let given = |name: &str, named_at: i64| Subject {
+        user: UserId::from_uuid(Uuid::now_v7()),
+        name: UserName::new(name).unwrap(),
+        named_at: Timestamp(named_at),
+    };
+    let first = given("Ann", 10);
+    assert_eq!(store.subject(&identity("a"), &first, NOW).await.unwrap(), first);
+    let name = async || store.user(&first.user).await.unwrap().unwrap().name.to_string();
+    // The one who is kept, whatever id the candidate has.
+    for (candidate, kept, named_at) in [
+        (given("Ann", 99), "Ann", 10),
+        (given("Older", 9), "Ann", 10),
+        (given("As old", 10), "Ann", 10),
+        (given("Newer", 11), "Newer", 11),
+        (given("Ann", 10), "Newer", 11),
+    ] {
+        let found = store.subject(&identity("a"), &candidate, NOW).await.unwrap();
+        assert_eq!((found.user, found.name.as_str(), found.named_at), (first.user, kept, Timestamp(named_at)));
+        assert_eq!(name().await, kept);
+    }
+    assert_eq!(store.user(&first.user).await.unwrap().unwrap().created_at, NOW);
+    assert_ne!(store.subject(&identity("b"), &given("Ann", 10), NOW).await.unwrap().user, first.user);
+}
+
+pub(crate) async fn revocations_are_kept_until_they_expire(store: &impl Store) {
+    let token = |byte: u8| TokenId([byte; 16]);
+    let later = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000);
+    assert_eq!(store.revocations(9).await.unwrap(), []);
+    for (byte, seconds) in [(1, 10), (2, 30), (3, 20), (2, 40)] {
+        store.revoke(token(byte), later(seconds), NOW).await.unwrap();
+    }
+    // Twice is once; those that would be good for longest come first.
+    let all = [(token(2), later(30)), (token(3), later(20)), (token(1), later(10))];
+    assert_eq!(store.revocations(9).await.unwrap(), all);
+    assert_eq!(store.revocations(2).await.unwrap(), all[..2]);
+    assert!(store.is_revoked(token(1)).await.unwrap() && !store.is_revoked(token(4)).await.unwrap());
+    store.revoke(token(4), later(50), later(20)).await.unwrap();
+    assert_eq!(store.revocations(9).await.unwrap(), [(token(4), later(50)), (token(2), later(30))]);
+    assert!(!store.is_revoked(token(3)).await.unwrap());
 }

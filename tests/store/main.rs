@@ -48,4 +48,6 @@ contract!(
     events_and_messages_are_read_in_windows,
     rooms_are_listed_by_id,
     users_and_the_key_are_kept,
+    a_subject_is_one_user_whose_name_follows,
+    revocations_are_kept_until_they_expire,
 );

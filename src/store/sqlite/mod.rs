@@ -91,7 +91,10 @@ async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
 }
 
 fn migrator() -> Migrator {
-    let files = [(1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql"))];
+    let files = [
+        (1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql")),
+        (3, "subjects", include_str!("../../../migrations/sqlite/0003_subjects.sql")),
+    ];
     let migrations = files.map(|(version, name, sql)| {
         let no_transaction = false;
         Migration::new(version, name.into(), MigrationType::Simple, sqlx::SqlStr::from_static(sql), no_transaction)
