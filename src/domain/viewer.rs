@@ -13,6 +13,10 @@ pub struct Viewer {
     pub user: UserId,
     /// Until when the token is good.
     pub expires_at: Timestamp,
+    /// The token.
+    pub token: TokenId,
+    /// Whether they may see how the server does. Where guests sign in, everybody may.
+    pub operator: bool,
 }
 
 /// For whom something is read, and so what there is to see.

@@ -16,7 +16,7 @@ mod message;
 
 pub use close::Close;
 pub use machine::{Act, Input, Machine, MachineLimits};
-pub use message::{Payload, Subscribe, next_prefix};
+pub use message::{Payload, Subscribe, authorization, next_prefix};
 
 /// The subprotocol's name in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";

@@ -1,6 +1,6 @@
 //! What resolvers reach: the services behind the schema, and who asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
 
@@ -42,6 +42,21 @@ pub struct Services {
     pub clock: Clock,
     /// Bounds.
     pub limits: SchemaLimits,
+}
+
+/// Where `refreshSession` leaves the viewer as whom a connection goes on.
+#[derive(Clone, Default)]
+pub struct Renewal(Arc<Mutex<Option<Viewer>>>);
+
+impl Renewal {
+    /// The viewer of the last refresh, if there was one.
+    pub fn take(&self) -> Option<Viewer> {
+        self.0.lock().expect("no panic under this lock").take()
+    }
+
+    pub(super) fn leave(&self, viewer: Viewer) {
+        *self.0.lock().expect("no panic under this lock") = Some(viewer);
+    }
 }
 
 pub(super) fn services<'a>(ctx: &Context<'a>) -> &'a Services {

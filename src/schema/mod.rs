@@ -1,7 +1,8 @@
 //! GraphQL: translation between documents and the domain, and nothing else.
 //!
 //! - **G1** `schema.graphql` equals the exported SDL.
-//! - **G2** No SQL, no sockets, no locks in resolvers, but for the two slots of a subscription's modes.
+//! - **G2** No SQL, no sockets, no locks in resolvers, but for slots: the two of a subscription's modes, and the one in
+//!   which a refreshed viewer is left for the connection.
 //! - **G3** Every error that a client sees has a code from one table; internal text never leaves.
 //! - **G4** Everything that a document or a list can ask for is bounded.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use async_graphql::{Response, ServerError};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
-pub use context::{SchemaLimits, Services};
+pub use context::{Renewal, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing};
 pub use prepare::{PlanDocument, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
@@ -71,9 +72,14 @@ impl Schema {
 
     /// Runs a query or a mutation.
     pub async fn execute(&self, prepared: Prepared, who: Who) -> Answer {
+        self.execute_renewing(prepared, who, &Renewal::default()).await
+    }
+
+    /// The same, for a connection: a viewer who was refreshed on the way is left in `renewal`.
+    pub async fn execute_renewing(&self, prepared: Prepared, who: Who, renewal: &Renewal) -> Answer {
         let (document, name) = (prepared.document(), prepared.operation_name().map(str::to_owned));
         let (run, request) = Run::of(prepared);
-        let mut response = self.executor.execute(request.data(who)).await;
+        let mut response = self.executor.execute(request.data(who).data(renewal.clone())).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
         let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
         if !run.was_reached() {

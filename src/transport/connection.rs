@@ -19,12 +19,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     Shared,
+    credentials::Credentials,
     operation::{self, Started},
     websocket::Seat,
 };
 use crate::{
     domain::Who,
-    protocol::{Act, Close, Input, Machine, Payload, next_prefix},
+    protocol::{Act, Close, Input, Machine, next_prefix},
     schema::{Answer, is_passing},
     view::{Frame, Reader},
 };
@@ -64,10 +65,7 @@ pub(super) struct Connection {
     unflushed: bool,
     /// A close was put into the outbox.
     leaving: bool,
-    /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
-    who: Option<Who>,
-    /// The credentials of `connection_init` are being checked.
-    admitting: Option<BoxFuture<'static, Option<Who>>>,
+    credentials: Credentials,
     clock: Deadlines,
     _seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -88,7 +86,7 @@ struct Deadlines {
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Option<Who>, seat: Seat) -> Self {
+    pub(super) fn new(socket: WebSocket, shared: Arc<Shared>, who: Result<Who, Close>, seat: Seat) -> Self {
         let now = Instant::now();
         let clock = Deadlines {
             sleep: Box::pin(tokio::time::sleep_until(now)),
@@ -107,8 +105,7 @@ impl Connection {
             outbox_bytes: 0,
             unflushed: false,
             leaving: false,
-            who,
-            admitting: None,
+            credentials: Credentials::new(who),
             clock,
             _seat: seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
@@ -138,7 +135,7 @@ impl Connection {
         if self.outbox_bytes <= self.shared.limits.unsent_bytes_max {
             moved |= self.poll_read(cx)?;
         }
-        moved |= self.poll_admission(cx);
+        moved |= self.poll_credentials(cx);
         if self.outbox.is_empty() && !self.leaving {
             moved |= self.poll_operations(cx);
         }
@@ -228,9 +225,10 @@ impl Connection {
     fn act(&mut self, act: Act) {
         match act {
             Act::Send(text) => self.push(Message::Text(text.into())),
-            Act::Admit(payload) => self.admit(&payload),
+            Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
+            Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
-                let who = self.who.expect("nothing starts before the credentials were found good");
+                let who = self.credentials.who();
                 let starting = operation::start(self.shared.clone(), request, who).boxed();
                 self.operations.push(Operation { id, stage: Stage::Starting(starting) });
             }
@@ -245,29 +243,20 @@ impl Connection {
         }
     }
 
-    /// Reads `authorization`, its name in any letter case, as a header's would be. A bad token is never nobody.
-    fn admit(&mut self, payload: &Payload) {
-        let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else {
-            return self.admitted(self.who);
-        };
-        let Some(bearer) = value.as_str().map(str::to_owned) else { return self.admitted(None) };
-        let shared = self.shared.clone();
-        let admitting = async move { shared.bearer(&bearer).await.ok().map(Who::Viewer) };
-        self.admitting = Some(admitting.boxed());
-    }
-
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(admitting) = &mut self.admitting else { return false };
-        let Poll::Ready(who) = admitting.poll_unpin(cx) else { return false };
-        self.admitting = None;
-        self.admitted(who);
+    fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(input) = self.credentials.poll(cx, &self.shared) else { return false };
+        if let Some(input) = input {
+            self.tell(input);
+        }
+        self.watch_expiry();
         true
     }
 
-    fn admitted(&mut self, who: Option<Who>) {
-        self.who = who;
-        self.tell(if who.is_some() { Input::Admitted } else { Input::Rejected });
+    /// Looks at the clock when the token expires, or a while before.
+    fn watch_expiry(&mut self) {
+        if let Some(left) = self.credentials.time_left((self.shared.clock)()) {
+            self.clock.wake_at(Instant::now() + left);
+        }
     }
 
     // --- the operations ---
@@ -318,6 +307,13 @@ impl Connection {
     fn started(&mut self, at: usize, started: Started) {
         let answer = match started {
             Started::Answer(answer) => answer,
+            Started::Renewed(viewer, answer) => {
+                if let Some(input) = self.credentials.renew(&self.shared, viewer) {
+                    return self.tell(input);
+                }
+                self.watch_expiry();
+                answer
+            }
             Started::Reader(reader) => {
                 let prefix = next_prefix(&self.operations[at].id).into();
                 self.operations[at].stage = Stage::Reading { prefix, reader };
@@ -377,6 +373,11 @@ impl Connection {
         if !self.machine.is_initialised() && now >= self.clock.opened + limits.init_timeout {
             self.tell(Input::InitialisationTimeout);
         }
+        let time_left = self.credentials.time_left((self.shared.clock)());
+        if time_left.is_some_and(|left| left.is_zero()) {
+            let input = self.credentials.end();
+            self.tell(input);
+        }
         if self.clock.drain.is_some_and(|at| now >= at) {
             self.tell(Input::Leave(Close::ServiceRestart));
         }
@@ -385,12 +386,12 @@ impl Connection {
             self.clock.pinged = Some(now);
             self.push(Message::Ping(Default::default()));
         }
-        self.plan(now);
+        self.plan(now, time_left.filter(|left| !left.is_zero()));
         Ok(true)
     }
 
     /// Sets the sleep to the next moment at which something is due.
-    fn plan(&mut self, now: Instant) {
+    fn plan(&mut self, now: Instant, time_left: Option<Duration>) {
         let (limits, clock) = (&self.shared.limits, &self.clock);
         let init = (!self.machine.is_initialised()).then(|| clock.opened + limits.init_timeout);
         let ping = match clock.pinged {
@@ -402,7 +403,9 @@ impl Connection {
         let drain = clock.drain.filter(|at| *at > now);
         // A ping that is held back because the client is stuck is not looked for again before a while.
         let ping = if ping <= now { now + limits.ping_interval } else { ping };
-        let next = [init, Some(ping), stuck, left, drain].into_iter().flatten().min().expect("a ping is always due");
+        let expiry = time_left.map(|left| now + left);
+        let next =
+            [init, Some(ping), stuck, left, drain, expiry].into_iter().flatten().min().expect("a ping is always due");
         self.clock.sleep.as_mut().reset(next);
     }
 }

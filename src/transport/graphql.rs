@@ -119,6 +119,7 @@ async fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(Media, Who), Rep
     };
     match bearer(shared, headers).await {
         Ok(who) => Ok((media, who)),
+        Err(error) if error.is_passing() => Err(Reply::error(StatusCode::SERVICE_UNAVAILABLE, media, error)),
         Err(error) => Err(Reply::error(StatusCode::UNAUTHORIZED, media, error)),
     }
 }

@@ -12,6 +12,7 @@
 
 mod accept;
 mod connection;
+mod credentials;
 mod graphql;
 mod operation;
 mod pages;

@@ -6,9 +6,9 @@ use async_graphql::{ServerError, Variables, parser::types::OperationType};
 
 use super::Shared;
 use crate::{
-    domain::Who,
+    domain::{Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Request},
+    schema::{Answer, Renewal, Request},
     view::Reader,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub(super) enum Started {
     /// A query or a mutation that was run.
     Answer(Box<Answer>),
+    /// The same, and the connection goes on as this viewer: the same user with another token.
+    Renewed(Viewer, Box<Answer>),
     /// A subscription that reads.
     Reader(Box<Reader>),
 }
@@ -39,7 +41,12 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
     };
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
-            Started::Answer(Box::new(shared.schema.execute(prepared, who).await))
+            let renewal = Renewal::default();
+            let answer = Box::new(shared.schema.execute_renewing(prepared, who, &renewal).await);
+            match renewal.take() {
+                Some(viewer) => Started::Renewed(viewer, answer),
+                None => Started::Answer(answer),
+            }
         }
         OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
             Ok(reader) => Started::Reader(Box::new(reader)),

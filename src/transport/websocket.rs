@@ -51,7 +51,8 @@ fn accept(shared: Arc<Shared>, upgrade: WebSocketUpgrade, headers: HeaderMap) ->
         let bearer = graphql::bearer(&shared, &headers).await;
         let tasks = shared.tasks.clone();
         // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
-        tasks.spawn(Connection::new(socket, shared, bearer.ok(), seat).run());
+        let offered = bearer.map_err(|error| if error.is_passing() { Close::TryAgainLater } else { Close::Forbidden });
+        tasks.spawn(Connection::new(socket, shared, offered, seat).run());
     })
 }
 

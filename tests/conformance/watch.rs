@@ -63,6 +63,9 @@ impl Watched {
                 );
                 self.asked = true;
             }
+            Act::Refresh(_) => {
+                assert!(about.kind == "ping" && self.acknowledged, "only who is served can bring fresh credentials");
+            }
             Act::Start { id, .. } => {
                 assert!(about.is("subscribe", &id) && self.acknowledged, "{id} starts when it is asked for");
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");

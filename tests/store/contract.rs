@@ -52,7 +52,8 @@ fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
 }
 
 fn as_viewer(user: &User) -> Who {
-    Who::Viewer(Viewer { user: user.id, expires_at: Timestamp(i64::MAX) })
+    let token = TokenId([0; 16]);
+    Who::Viewer(Viewer { user: user.id, expires_at: Timestamp(i64::MAX), token, operator: false })
 }
 
 /// What became of each command, in short.

@@ -5,6 +5,9 @@ pub(crate) mod client;
 pub(crate) mod core;
 pub(crate) mod flaky;
 pub(crate) mod http;
+pub(crate) mod logs;
+pub(crate) mod provider;
+pub(crate) mod tokens;
 
 use std::time::Duration;
 
