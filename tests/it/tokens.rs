@@ -132,6 +132,21 @@ async fn a_guest_goes_on_with_a_new_token() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn a_refreshed_socket_has_nothing_to_do_with_its_token_from_before() {
+    let app = TestApp::start().await;
+    let old = app.sign_in("ann").await;
+    let mut ann = app.client(Some(&old)).await;
+    let answer = ann.ask(REFRESH, json!({ "token": old })).await;
+    let new = answer["data"]["refreshSession"]["token"].as_str().unwrap();
+    post(&app, Some(&old), SIGN_OUT, json!({})).await;
+    ann.fence().await;
+    post(&app, Some(new), SIGN_OUT, json!({})).await;
+    assert_eq!(ann.next().await, Err(forbidden()));
+    drop(ann);
+    app.finish().await;
+}
+
 async fn provided() -> TestApp {
     let key = path("ec.pub.pem");
     TestApp::with(&["--auth", "jwt", "--jwt-public-key", &key, "--jwt-audience", "switchboard", "--jwt-leeway", "0s"])
