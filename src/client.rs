@@ -10,7 +10,10 @@ use tokio_tungstenite::{
     tungstenite::{self, ClientRequestBuilder, Message, protocol::CloseFrame},
 };
 
-use crate::{config::ServerFlags, protocol::Subprotocol};
+use crate::{
+    config::{Secret, ServerFlags},
+    protocol::Subprotocol,
+};
 
 /// After a connection broke: how long to wait at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -134,7 +137,7 @@ pub async fn send(server: &ServerFlags, room: &str, text: &str) -> ExitCode {
 
 async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), ClientError> {
     let token = match &server.token {
-        Some(token) => token.clone(),
+        Some(token) => token.reveal().to_owned(),
         None => {
             let session =
                 Client::connect(&server.url, None).await?.ask(SIGN_IN, json!({ "name": server.name })).await?;
@@ -175,7 +178,7 @@ async fn follow(
     cursor: &mut Option<String>,
     connected: &mut bool,
 ) -> Result<(), ClientError> {
-    let mut client = Client::connect(&server.url, server.token.as_deref()).await?;
+    let mut client = Client::connect(&server.url, server.token.as_ref().map(Secret::reveal)).await?;
     *connected = true;
     if cursor.is_none() {
         // From now on, but known by its cursor: a break before the first message loses nothing either.

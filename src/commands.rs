@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     auth::Auth,
     client,
-    config::{Command, CommandLine, ServeFlags, Span},
+    config::{AuthMode, Command, CommandLine, ServeFlags, TokenFlags},
     domain::{UserId, UserName},
     schema,
     server::{Server, clock},
@@ -28,7 +28,7 @@ pub async fn run(line: CommandLine) -> ExitCode {
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Command::Migrate(flags) => or_refuse(migrate(&flags.database).await),
-        Command::Token { user, lifetime, database } => or_refuse(token(&database.database, &user, lifetime).await),
+        Command::Token(flags) => or_refuse(token(&flags).await),
         Command::Send { room, text, server } => client::send(&server, &room, &text).await,
         Command::Tail { room, after, server } => client::tail(&server, &room, after).await,
     }
@@ -68,16 +68,24 @@ fn greet(server: &Server, flags: &ServeFlags) {
   playground  http://{address}/graphiql
   endpoint    http://{address}/graphql  (subscriptions: ws://{address}/graphql)
   database    {database}
-  sign-in     guest: anyone who reaches this address may sign in by name
+  sign-in     {sign_in}
 
 Next, in two more terminals:
 
   {program} tail room-1 --url http://{address}/graphql
-  {program} send room-1 'Hello' --url http://{address}/graphql
+  {program} send room-1 'Hello' --url http://{address}/graphql{token}
 ",
         program = std::env::args().next().as_deref().unwrap_or("switchboard"),
         version = env!("CARGO_PKG_VERSION"),
         database = flags.database.database,
+        sign_in = match flags.sign_in.auth {
+            AuthMode::Guest => "guest: anyone who reaches this address may sign in by name",
+            AuthMode::Jwt => "jwt: whoever brings a token of the identity provider",
+        },
+        token = match flags.sign_in.auth {
+            AuthMode::Guest => "",
+            AuthMode::Jwt => " --token TOKEN",
+        },
     );
 }
 
@@ -104,15 +112,44 @@ async fn migrate(database: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn token(database: &str, user: &str, lifetime: Span) -> Result<(), String> {
-    let name = UserName::new(user).map_err(|error| format!("--user: {error}"))?;
+async fn token(flags: &TokenFlags) -> Result<(), String> {
+    let name = UserName::new(&flags.user).map_err(|error| format!("--user: {error}"))?;
+    let token = match flags.sign_in.auth {
+        AuthMode::Guest if flags.signing.are_given() => {
+            return Err("--jwt-private-key and --jwt-key-id are for --auth jwt".to_owned());
+        }
+        AuthMode::Guest => guest_token(flags, name).await?,
+        AuthMode::Jwt => jwt(flags, &name)?,
+    };
+    println!("{token}");
+    Ok(())
+}
+
+/// The token of a new guest, signed with the key in the database.
+async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, String> {
+    flags.sign_in.choice(flags.lifetime.0)?;
+    let database = &flags.database.database;
     let store = Sqlite::open(database, SqliteLimits::default()).await.map_err(|error| error.to_string())?;
     let signed = async {
-        let auth = Auth::guests(std::sync::Arc::new(store.clone()), lifetime.0).await?;
-        auth.sign_in(UserId::from_uuid(Uuid::now_v7()), name, clock()()).await
+        let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime.0).await?;
+        auth.sign_in(UserId::from_uuid(Uuid::now_v7()), name, Uuid::new_v4(), clock()()).await
     };
     let session = signed.await.map_err(|error| error.to_string())?;
     store.close().await;
-    println!("{}", session.token);
-    Ok(())
+    Ok(session.token)
+}
+
+/// A token as an identity provider would sign it.
+fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, String> {
+    let signer = flags.signing.signer(&flags.sign_in)?;
+    let now = clock()().0.div_euclid(1_000_000);
+    let until = now.saturating_add(i64::try_from(flags.lifetime.0.as_secs()).unwrap_or(i64::MAX));
+    let mut claims = serde_json::json!({
+        "sub": name.as_str(), "name": name.as_str(), "iat": now, "exp": until, "jti": Uuid::new_v4().as_simple().to_string(),
+    });
+    let more = [("iss", &flags.sign_in.jwt_issuer), ("aud", &flags.sign_in.jwt_audience)];
+    for (claim, value) in more.into_iter().filter_map(|(claim, value)| value.as_ref().map(|value| (claim, value))) {
+        claims[claim] = value.as_str().into();
+    }
+    Ok(signer.sign(&claims))
 }

@@ -72,16 +72,22 @@ pub fn clock() -> Clock {
 impl Server {
     /// Starts everything; when this returns, clients are served.
     pub async fn start(flags: &ServeFlags) -> Result<Self, StartError> {
+        Self::start_at(flags, clock()).await
+    }
+
+    /// The same, with a time of day of the caller's.
+    pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
+        let sign_in = flags.sign_in().map_err(StartError::Flags)?;
         raise_file_limit();
-        let (limits, clock, tasks) = (flags.limits(), clock(), TaskTracker::new());
+        let (limits, tasks) = (flags.limits(), TaskTracker::new());
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let append: Arc<dyn Append> = Arc::new(store.clone());
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
 
-        let auth = Arc::new(Auth::guests(accounts.clone(), flags.session_lifetime.0).await?);
+        let auth = Arc::new(Auth::start(sign_in, accounts.clone(), limits.auth(), &tasks, clock()).await?);
         let hub = Hub::start(log.clone(), append, clock.clone(), limits.hub(), &tasks);
         let services = Services {
             log,

@@ -1,13 +1,42 @@
 //! From a credential to a [`Viewer`].
 //!
-//! Guests sign in by name and get a token signed with a key that was made at the first start and lies in the database.
-//! A name is no identity: every sign-in makes a new user. A bad token is refused, never taken for nobody.
+//! There are two ways to sign in. As **guests**, people sign in by a name, and this server signs their tokens. By **JWT**,
+//! an identity provider signs them, and this server only checks. [`Auth`] is the face of both.
+//!
+//! - **A1** A bad token is refused, never taken for nobody. If it cannot be checked for now, that is what is said.
+//! - **A2** A key is good for the algorithms of its kind and no other; what a token says about keys is not believed.
+//! - **A3** Tokens, secrets and keys are never logged, nor part of an error or of a debug print.
+//! - **A4** A token that was signed out is refused from the moment on at which that is answered, also after a restart.
+//! - **A5** A token of somebody known costs no call to the database.
+//!
+//! Proved in `tests/it/tokens.rs` and `tests/it/jwt.rs`.
+
+mod fetch;
+mod guest;
+mod jwks;
+mod jwt;
+mod key;
+mod revocation;
+mod signer;
+mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
+pub use fetch::JwksUrl;
+pub use jwt::{JwtSettings, KeySource};
+pub use key::{Key, KeyError, SECRET_BYTES_MIN};
+pub use revocation::Watch;
+pub use signer::Signer;
+
+use self::{
+    guest::Guests,
+    jwt::Jwt,
+    revocation::Revocations,
+    token::{Claims, Head, Rules},
+};
 use crate::{
     domain::{Timestamp, User, UserId, UserName, Viewer},
     store::{Accounts, StoreError},
@@ -16,21 +45,114 @@ use crate::{
 /// How long a guest's token is good unless a flag says otherwise.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The longest token that is looked at, in bytes.
-const TOKEN_BYTES_MAX: usize = 8192;
+/// What checking tokens may take.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthLimits {
+    /// Bytes of a token. Cannot be without limit.
+    pub token_bytes_max: usize,
+    /// Users of an identity provider who are kept in memory.
+    pub subjects_cached_max: u64,
+    /// Tokens that were signed out and are kept in memory; more are looked up in the database.
+    pub revocations_cached_max: usize,
+    /// Bytes of a provider's set of keys. Cannot be without limit.
+    pub jwks_bytes_max: usize,
+    /// How long a fetch of it may take.
+    pub jwks_timeout: Duration,
+    /// After how long it is fetched again although nothing is missing.
+    pub jwks_refresh_age: Duration,
+    /// How far apart fetches begin at least.
+    pub jwks_refetch_interval: Duration,
+}
 
-/// A token that is not good: refuse the request with 401 or the connection with 4403.
+impl Default for AuthLimits {
+    fn default() -> Self {
+        Self {
+            token_bytes_max: 8192,
+            subjects_cached_max: 10_000,
+            revocations_cached_max: 100_000,
+            jwks_bytes_max: 256 * 1024,
+            jwks_timeout: Duration::from_secs(5),
+            jwks_refresh_age: Duration::from_secs(10 * 60),
+            jwks_refetch_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A token that is not good: refuse the request with 401 or the connection with 4403, and say why. The one exception is
+/// [`BadToken::Unavailable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
-    /// It is not of this server, or was changed.
-    #[error("the token is not valid")]
-    Invalid,
-    /// It was good once.
-    #[error("the token has expired")]
-    Expired,
     /// The header is not `Bearer TOKEN`.
     #[error("the authorization must be `Bearer TOKEN`")]
     Scheme,
+    /// It has more bytes than `token_bytes_max`.
+    #[error("the token is longer than this server reads")]
+    TooLong,
+    /// It is no JSON Web Token.
+    #[error("the token cannot be read")]
+    Malformed,
+    /// It is not signed, or in another way than the key is for.
+    #[error("the token is not signed with an algorithm that its key is for")]
+    Algorithm,
+    /// It asks for something that is not understood here, and to be refused for that.
+    #[error("the token has critical headers that are not known here")]
+    Critical,
+    /// Its key is not among those of the provider, or it does not say which.
+    #[error("the token is not signed with a key that is known here")]
+    UnknownKey,
+    /// It was changed, or somebody else signed it.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// A claim that is needed.
+    #[error("the token's claim `{0}` is missing or cannot be read")]
+    Claim(&'static str),
+    /// Its `iss` is not the one that is wanted.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// Its `aud` does not name this server.
+    #[error("the token is for another audience")]
+    Audience,
+    /// It was good once.
+    #[error("the token has expired")]
+    Expired,
+    /// It will be good.
+    #[error("the token is not good yet")]
+    Early,
+    /// It was signed out.
+    #[error("the token was signed out")]
+    Revoked,
+    /// Nobody can tell for now: the keys or the database cannot be had. Try again in a moment.
+    #[error("tokens cannot be checked right now; try again")]
+    Unavailable,
+}
+
+impl BadToken {
+    /// Whether the same token may be found good a moment later.
+    pub fn is_passing(self) -> bool {
+        self == Self::Unavailable
+    }
+
+    fn unavailable(error: &StoreError) -> Self {
+        tracing::error!(%error, "a token could not be checked");
+        Self::Unavailable
+    }
+}
+
+/// Why there is no new session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// An identity provider signs people in, not this server.
+    #[error("guests do not sign in here; get a token from the identity provider of this server")]
+    NoGuests,
+    /// The token that was given.
+    #[error(transparent)]
+    BadToken(#[from] BadToken),
+    /// The token that was given is for another user.
+    #[error("the token is for another user")]
+    OtherUser,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A token and whom it is for. The token is a secret and stays out of debug prints.
@@ -49,73 +171,159 @@ impl fmt::Debug for Session {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    /// The user.
-    sub: String,
-    /// Seconds since 1970.
-    iat: i64,
-    /// Seconds since 1970.
-    exp: i64,
+/// How people sign in.
+#[derive(Clone, Debug)]
+pub enum SignIn {
+    /// By a name; how long their tokens are good.
+    Guests(Duration),
+    /// At an identity provider.
+    Jwt(Box<JwtSettings>),
 }
 
-/// Signs guests in and checks their tokens.
+enum Mode {
+    Guests(Box<Guests>),
+    Jwt(Box<Jwt>),
+}
+
+/// Checks tokens, and signs guests in and everybody out.
 pub struct Auth {
     accounts: Arc<dyn Accounts>,
-    signing: EncodingKey,
-    checking: DecodingKey,
-    validation: Validation,
-    lifetime: Duration,
+    mode: Mode,
+    revocations: Arc<Revocations>,
+    limits: AuthLimits,
 }
 
 impl Auth {
-    /// Reads the signing key, or makes and keeps one.
+    /// Guests, with the default limits.
     pub async fn guests(accounts: Arc<dyn Accounts>, lifetime: Duration) -> Result<Self, StoreError> {
-        let key = accounts.signing_key(rand::random()).await?;
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The moment is the caller's: see `viewer`.
-        validation.validate_exp = false;
-        validation.set_required_spec_claims(&["sub", "exp"]);
-        Ok(Self {
-            accounts,
-            signing: EncodingKey::from_secret(&key),
-            checking: DecodingKey::from_secret(&key),
-            validation,
-            lifetime,
-        })
+        let limits = AuthLimits::default();
+        Self::start(SignIn::Guests(lifetime), accounts, limits, &TaskTracker::new(), Timestamp(0)).await
     }
 
-    /// Makes a new user of this name and signs a token for them.
-    pub async fn sign_in(&self, id: UserId, name: UserName, now: Timestamp) -> Result<Session, StoreError> {
-        let user = User { id, name, created_at: now };
-        self.accounts.create_user(&user).await?;
-        let (issued, lifetime) = (now.0.div_euclid(1_000_000), self.lifetime.as_secs().cast_signed());
-        let claims = Claims { sub: id.to_string(), iat: issued, exp: issued.saturating_add(lifetime) };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
-            .expect("an HS256 key signs any claims");
-        Ok(Session { token, expires_at: Timestamp(claims.exp.saturating_mul(1_000_000)), user })
-    }
-
-    /// Whom a token is for, if it is good at this moment.
-    pub fn viewer(&self, token: &str, now: Timestamp) -> Result<Viewer, BadToken> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(BadToken::Invalid);
-        }
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation)
-            .map_err(|_| BadToken::Invalid)?
-            .claims;
-        let user = claims.sub.parse().map_err(|_| BadToken::Invalid)?;
-        let expires_at = Timestamp(claims.exp.saturating_mul(1_000_000));
-        if expires_at <= now { Err(BadToken::Expired) } else { Ok(Viewer { user, expires_at }) }
+    /// Reads the key that signs guests' tokens, or makes and keeps one; or begins to fetch those of the provider.
+    pub async fn start(
+        sign_in: SignIn,
+        accounts: Arc<dyn Accounts>,
+        limits: AuthLimits,
+        tasks: &TaskTracker,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let revocations = Revocations::load(accounts.clone(), limits.revocations_cached_max).await?;
+        let mode = match sign_in {
+            SignIn::Guests(lifetime) => {
+                Mode::Guests(Box::new(Guests::new(accounts.signing_key(rand::random()).await?, lifetime)))
+            }
+            SignIn::Jwt(settings) => Mode::Jwt(Box::new(Jwt::new(*settings, accounts.clone(), limits, tasks, now))),
+        };
+        Ok(Self { accounts, mode, revocations, limits })
     }
 
     /// Whom an `Authorization` value is for: `Bearer TOKEN`, the scheme in any letter case.
-    #[expect(clippy::unused_async, reason = "keys that are fetched from elsewhere take time")]
     pub async fn bearer(&self, authorization: &str, now: Timestamp) -> Result<Viewer, BadToken> {
-        let (scheme, token) = authorization.trim().split_once(' ').ok_or(BadToken::Scheme)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(BadToken::Scheme);
+        let scheme_and_token = authorization.trim().split_once(' ');
+        let bearer = scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        match bearer {
+            Some((_, token)) => self.viewer(token.trim(), now).await,
+            None => Err(refused(BadToken::Scheme)),
         }
-        self.viewer(token.trim(), now)
     }
+
+    /// Whom a token is for, if it is good at this moment. A refusal is logged, without the token (A3).
+    pub async fn viewer(&self, token: &str, now: Timestamp) -> Result<Viewer, BadToken> {
+        self.check(token, now).await.map_err(refused)
+    }
+
+    async fn check(&self, token: &str, now: Timestamp) -> Result<Viewer, BadToken> {
+        if token.len() > self.limits.token_bytes_max {
+            return Err(BadToken::TooLong);
+        }
+        let head = Head::read(token)?;
+        let key = self.key(&head, now).await?;
+        let claims = Claims::verify(token, &head, &key)?;
+        let expires_at = self.rules().check(&claims, now)?;
+        let id = claims.token_id(token)?;
+        if self.revocations.contains(id).await.map_err(|error| BadToken::unavailable(&error))? {
+            return Err(BadToken::Revoked);
+        }
+        let (user, operator) = match &self.mode {
+            Mode::Guests(_) => (Guests::user(&claims)?, true),
+            Mode::Jwt(jwt) => (jwt.user(&claims, now).await?, jwt.is_operator(&claims)),
+        };
+        Ok(Viewer { user, expires_at, token: id, operator })
+    }
+
+    async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, BadToken> {
+        match &self.mode {
+            Mode::Guests(guests) => Ok(guests.key.clone()),
+            Mode::Jwt(jwt) => jwt.key(head, now).await,
+        }
+    }
+
+    fn rules(&self) -> &Rules {
+        match &self.mode {
+            Mode::Guests(_) => &Rules::OWN,
+            Mode::Jwt(jwt) => &jwt.rules,
+        }
+    }
+
+    /// Makes a new user of this name and signs a token for them. The ids are the user's and the token's.
+    pub async fn sign_in(
+        &self,
+        id: UserId,
+        name: UserName,
+        token_id: Uuid,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let Mode::Guests(guests) = &self.mode else { return Err(SessionError::NoGuests) };
+        let user = User { id, name, created_at: now };
+        self.accounts.create_user(&user).await?;
+        let (token, expires_at) = guests.token(id, token_id, now);
+        Ok(Session { token, expires_at, user })
+    }
+
+    /// Goes on as the same user with another token: a new one where this server signs them, else the one that is given.
+    /// What is given must be good and the viewer's own. The answer is the session and the viewer to go on as.
+    pub async fn refresh(
+        &self,
+        viewer: &Viewer,
+        given: &str,
+        token_id: Uuid,
+        now: Timestamp,
+    ) -> Result<(Session, Viewer), SessionError> {
+        let own = self.viewer(given, now).await?;
+        if own.user != viewer.user {
+            return Err(SessionError::OtherUser);
+        }
+        // A token is signed only for a user who is there, and nobody takes users away.
+        let user = self.accounts.user(&own.user).await?.ok_or(BadToken::Claim("sub"))?;
+        match &self.mode {
+            Mode::Guests(guests) => {
+                let (token, expires_at) = guests.token(own.user, token_id, now);
+                let viewer = self.check(&token, now).await?;
+                Ok((Session { token, expires_at, user }, viewer))
+            }
+            Mode::Jwt(jwt) => {
+                let expires_at = jwt.rules.without_leeway(own.expires_at);
+                Ok((Session { token: given.to_owned(), expires_at, user }, own))
+            }
+        }
+    }
+
+    /// Makes the viewer's token invalid, here from this moment on, and for ever (A4).
+    pub async fn sign_out(&self, viewer: &Viewer, now: Timestamp) -> Result<(), StoreError> {
+        self.revocations.revoke(viewer.token, viewer.expires_at, now).await
+    }
+
+    /// Tells when the viewer's token is signed out. Cheap enough to hold for every connection.
+    pub fn watch(&self, viewer: &Viewer) -> Watch {
+        self.revocations.watch(viewer.token)
+    }
+}
+
+/// Says in the log why a token was refused; what is passing was said where it happened.
+fn refused(reason: BadToken) -> BadToken {
+    if !reason.is_passing() {
+        tracing::info!(%reason, "a token was refused");
+    }
+    reason
 }

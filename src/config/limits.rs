@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::Span;
 use crate::{
+    auth::AuthLimits,
     hub::HubLimits,
     protocol::MachineLimits,
     schema::{PrepareLimits, SchemaLimits},
@@ -178,6 +179,27 @@ pub struct LimitFlags {
     /// Database connections that read at the same time (at least 1)
     #[arg(long, env = "SWITCHBOARD_DATABASE_READERS_MAX", hide_env = true, default_value_t = SqliteLimits::default().readers_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub database_readers_max: u32,
+    /// Bytes of a token (at least 1)
+    #[arg(long, env = "SWITCHBOARD_TOKEN_BYTES_MAX", hide_env = true, default_value_t = AuthLimits::default().token_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub token_bytes_max: usize,
+    /// Users of an identity provider who are kept in memory (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SUBJECTS_CACHED_MAX", hide_env = true, default_value_t = AuthLimits::default().subjects_cached_max, value_name = "N", value_parser = at_least::<u64>(1))]
+    pub subjects_cached_max: u64,
+    /// Tokens that were signed out and are kept in memory; more are looked up in the database (at least 1)
+    #[arg(long, env = "SWITCHBOARD_REVOCATIONS_CACHED_MAX", hide_env = true, default_value_t = AuthLimits::default().revocations_cached_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub revocations_cached_max: usize,
+    /// Bytes of an identity provider's set of keys (at least 1)
+    #[arg(long, env = "SWITCHBOARD_JWKS_BYTES_MAX", hide_env = true, default_value_t = AuthLimits::default().jwks_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub jwks_bytes_max: usize,
+    /// Time for one fetch of that set
+    #[arg(long, env = "SWITCHBOARD_JWKS_TIMEOUT", hide_env = true, default_value_t = Span(AuthLimits::default().jwks_timeout), value_name = "TIME")]
+    pub jwks_timeout: Span,
+    /// Age at which it is fetched again although nothing is missing
+    #[arg(long, env = "SWITCHBOARD_JWKS_REFRESH_AGE", hide_env = true, default_value_t = Span(AuthLimits::default().jwks_refresh_age), value_name = "TIME")]
+    pub jwks_refresh_age: Span,
+    /// Time between two fetches, at least
+    #[arg(long, env = "SWITCHBOARD_JWKS_REFETCH_INTERVAL", hide_env = true, default_value_t = Span(AuthLimits::default().jwks_refetch_interval), value_name = "TIME")]
+    pub jwks_refetch_interval: Span,
     /// Time to wait for the database
     #[arg(long, env = "SWITCHBOARD_DATABASE_BUSY_TIMEOUT", hide_env = true, default_value_t = Span(SqliteLimits::default().busy_timeout), value_name = "TIME")]
     pub database_busy_timeout: Span,
@@ -283,6 +305,19 @@ impl LimitFlags {
             execution_timeout: self.execution_timeout.0,
             retry_first: self.retry_first.0,
             tries_max: self.tries_max,
+        }
+    }
+
+    /// As the module wants it: what checking tokens may take.
+    pub fn auth(&self) -> AuthLimits {
+        AuthLimits {
+            token_bytes_max: self.token_bytes_max,
+            subjects_cached_max: self.subjects_cached_max,
+            revocations_cached_max: self.revocations_cached_max,
+            jwks_bytes_max: self.jwks_bytes_max,
+            jwks_timeout: self.jwks_timeout.0,
+            jwks_refresh_age: self.jwks_refresh_age.0,
+            jwks_refetch_interval: self.jwks_refetch_interval.0,
         }
     }
 

@@ -1,14 +1,16 @@
 //! The command line: flags and environment in, valid configuration out.
 
 mod limits;
+mod sign_in;
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
 pub use limits::LimitFlags;
+pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
-use crate::{telemetry::LogFormat, transport::Origin};
+use crate::{auth::SignIn, telemetry::LogFormat, transport::Origin};
 
 /// A GraphQL subscription server that never drops a call.
 ///
@@ -37,18 +39,8 @@ pub enum Command {
     Schema,
     /// Bring the database up to date and stop
     Migrate(DatabaseFlags),
-    /// Make a user and print a token for scripts
-    Token {
-        /// What the user is called
-        #[arg(long, value_name = "NAME")]
-        user: String,
-        /// How long the token is good
-        #[arg(long, default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
-        lifetime: Span,
-        #[command(flatten)]
-        /// Where the key is kept.
-        database: DatabaseFlags,
-    },
+    /// Print a token for scripts: of a new guest, or with --auth jwt of anybody
+    Token(Box<TokenFlags>),
     /// Send a message to a room of a running server
     Send {
         /// The room's id
@@ -72,6 +64,26 @@ pub enum Command {
     },
 }
 
+/// For whom to print a token.
+#[derive(Args, Clone, Debug)]
+pub struct TokenFlags {
+    /// What the user is called; with jwt, also who it is: the token's `sub`
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// How long the token is good
+    #[arg(long, default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
+    pub lifetime: Span,
+    /// Where the key for guests is kept.
+    #[command(flatten)]
+    pub database: DatabaseFlags,
+    /// Who signs.
+    #[command(flatten)]
+    pub sign_in: SignInFlags,
+    /// With what.
+    #[command(flatten)]
+    pub signing: SigningFlags,
+}
+
 /// Which database.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseFlags {
@@ -88,7 +100,7 @@ pub struct ServerFlags {
     pub url: String,
     /// Who asks; without it, `send` signs in as a new guest
     #[arg(long, env = "SWITCHBOARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// What that guest is called
     #[arg(long, env = "USER", default_value = "guest", value_name = "NAME")]
     pub name: String,
@@ -112,6 +124,9 @@ pub struct ServeFlags {
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
     pub session_lifetime: Span,
+    /// How people sign in.
+    #[command(flatten)]
+    pub sign_in: SignInFlags,
     /// For tests and benches: no limits per user (there are none per address or by rate yet)
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
@@ -127,6 +142,11 @@ pub struct ServeFlags {
 }
 
 impl ServeFlags {
+    /// How people sign in, or one line that says why that cannot be. Reads the files that the flags name.
+    pub fn sign_in(&self) -> Result<SignIn, String> {
+        self.sign_in.choice(self.session_lifetime.0)
+    }
+
     /// The limits that hold.
     pub fn limits(&self) -> LimitFlags {
         let mut limits = self.limits.clone();
@@ -139,7 +159,8 @@ impl ServeFlags {
 
     /// What no single flag can know to be wrong.
     pub fn check(&self) -> Result<(), String> {
-        if !self.listen.ip().is_loopback() && !self.allow_remote_guests {
+        let guests = self.sign_in.auth == AuthMode::Guest;
+        if guests && !self.listen.ip().is_loopback() && !self.allow_remote_guests {
             return Err(format!(
                 "--listen {}: guests may sign in without a password, so this is refused beyond loopback; \
                  add --allow-remote-guests if it is meant",

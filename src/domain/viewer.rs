@@ -1,6 +1,10 @@
 //! Who asks.
 
-use super::{Timestamp, UserId};
+use super::{Timestamp, UserId, UserName};
+
+/// Which token, as 16 bytes of a hash: what signing out makes invalid. It says nothing about the token's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenId(pub [u8; 16]);
 
 /// Somebody whose token was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +13,10 @@ pub struct Viewer {
     pub user: UserId,
     /// Until when the token is good.
     pub expires_at: Timestamp,
+    /// The token.
+    pub token: TokenId,
+    /// Whether they may see how the server does. Where guests sign in, everybody may.
+    pub operator: bool,
 }
 
 /// For whom something is read, and so what there is to see.
@@ -30,4 +38,24 @@ impl Who {
             Self::Nobody | Self::Shared => None,
         }
     }
+}
+
+/// Who somebody is to an identity provider. A subject is unique only within its issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Who says so; empty where the provider does not name itself.
+    pub issuer: String,
+    /// The provider's name for the person.
+    pub subject: String,
+}
+
+/// What is known here of somebody whom a provider named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The user who stands for them here.
+    pub user: UserId,
+    /// What they are called.
+    pub name: UserName,
+    /// When the provider said so: an older token does not take a newer name back.
+    pub named_at: Timestamp,
 }

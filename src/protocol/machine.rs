@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Close, Payload, Subscribe,
-    message::{ClientMessage, complete, connection_ack, error, live, next, pong, problem},
+    message::{ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem},
 };
 
 /// What a connection may do.
@@ -87,6 +87,9 @@ pub enum Act {
     Send(String),
     /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
     Admit(Payload),
+    /// Check the fresh credentials of a connection that is served already. Nothing is answered; if they are not good, or
+    /// somebody else's, say [`Input::Leave`].
+    Refresh(Payload),
     /// Run this operation. Until it ends, results may be sent for its id.
     Start {
         /// Which operation.
@@ -185,7 +188,13 @@ impl Machine {
                 }
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
-            ClientMessage::Ping { payload } => acts.push(Act::Send(pong(payload))),
+            ClientMessage::Ping { payload } => {
+                let fresh = self.phase == Phase::Ready && authorization(&payload).is_some();
+                let credentials = fresh.then(|| payload.clone());
+                // At once: the pong says that the ping came, not what is thought of the credentials.
+                acts.push(Act::Send(pong(payload)));
+                acts.extend(credentials.map(Act::Refresh));
+            }
             ClientMessage::Pong => {}
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload, acts),
             ClientMessage::Complete { id } if id.is_empty() => self.close(Close::InvalidMessage, acts),

@@ -5,6 +5,12 @@ use serde_json::{Map, Value, json};
 /// A `payload` that may be left out: an object, or null, which is the same.
 pub type Payload = Option<Map<String, Value>>;
 
+/// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be.
+pub fn authorization(payload: &Payload) -> Option<&Value> {
+    let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    given.map(|(_, value)| value).filter(|value| !value.is_null())
+}
+
 /// What a client may say.
 #[derive(Debug)]
 pub(super) enum ClientMessage {

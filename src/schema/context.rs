@@ -44,21 +44,29 @@ pub struct Services {
     pub limits: SchemaLimits,
 }
 
-/// Where a resolver leaves a session that it issued, for a transport that can have it kept by the client.
+/// What a request did beside its answer, for a transport that has to act on it.
+#[derive(Debug, Default)]
+pub struct Noted {
+    /// A session that was issued: its token, and until when that is good.
+    pub session: Option<(String, Timestamp)>,
+    /// The viewer as whom a connection goes on.
+    pub renewed: Option<Viewer>,
+    /// The request's own token was made invalid.
+    pub signed_out: bool,
+}
+
+/// Where resolvers leave it.
 #[derive(Clone, Default)]
-pub struct Issued(Arc<Mutex<Option<IssuedSession>>>);
+pub struct Notes(Arc<Mutex<Noted>>);
 
-/// A token, and until when it is good.
-type IssuedSession = (String, Timestamp);
-
-impl Issued {
-    /// The last session that was issued: its token, and until when that is good.
-    pub fn take(&self) -> Option<(String, Timestamp)> {
-        self.0.lock().expect("no panic under this lock").take()
+impl Notes {
+    /// What was noted so far.
+    pub fn take(&self) -> Noted {
+        std::mem::take(&mut *self.0.lock().expect("no panic under this lock"))
     }
 
-    pub(super) fn leave(&self, token: &str, expires_at: Timestamp) {
-        *self.0.lock().expect("no panic under this lock") = Some((token.to_owned(), expires_at));
+    pub(super) fn note(&self, note: impl FnOnce(&mut Noted)) {
+        note(&mut self.0.lock().expect("no panic under this lock"));
     }
 }
 

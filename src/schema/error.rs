@@ -3,7 +3,7 @@
 use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 
 use crate::{
-    auth::BadToken,
+    auth::{BadToken, SessionError},
     domain::TextError,
     hub::{HubError, WaitError},
     store::{AppendError, Refusal, StoreError},
@@ -99,6 +99,11 @@ impl ApiError {
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         Self::new(Code::Internal, "The server failed to do this.")
+    }
+
+    /// Whether the same request may succeed a moment later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.code, Code::Unavailable | Code::Internal)
     }
 
     fn extensions(&self) -> ErrorExtensionValues {
@@ -201,7 +206,18 @@ impl From<TextError> for ApiError {
 
 impl From<BadToken> for ApiError {
     fn from(error: BadToken) -> Self {
-        Self::new(Code::Unauthenticated, error.to_string())
+        let code = if error.is_passing() { Code::Unavailable } else { Code::Unauthenticated };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::NoGuests | SessionError::OtherUser => Self::new(Code::Forbidden, error.to_string()),
+            SessionError::BadToken(error) => error.into(),
+            SessionError::Store(error) => error.into(),
+        }
     }
 }
 

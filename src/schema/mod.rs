@@ -2,7 +2,7 @@
 //!
 //! - **G1** `schema.graphql` equals the exported SDL.
 //! - **G2** No SQL, no sockets, no locks in resolvers, but for slots: the two of a subscription's modes, and the one in
-//!   which a session is left for the transport.
+//!   which what a transport has to act on is left.
 //! - **G3** Every error that a client sees has a code from one table; internal text never leaves.
 //! - **G4** Everything that a document or a list can ask for is bounded.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
@@ -26,10 +26,10 @@ mod subscription;
 
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{MergedObject, Response, ServerError, parser::types::ExecutableDocument};
+use async_graphql::{MergedObject, Response, ServerError};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
-pub use context::{Issued, SchemaLimits, Services};
+pub use context::{Noted, Notes, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
@@ -81,21 +81,15 @@ impl Schema {
 
     /// Runs a query or a mutation.
     pub async fn execute(&self, prepared: Prepared, who: Who) -> Answer {
-        let document = prepared.document();
-        let (run, request) = Run::of(prepared);
-        self.run(run, request.data(who), &document).await
+        self.execute_noting(prepared, who, &Notes::default()).await
     }
 
-    /// The same; a session that is issued on the way is left in `issued` too.
-    pub async fn execute_noting(&self, prepared: Prepared, who: Who, issued: &Issued) -> Answer {
+    /// The same; what a transport has to act on is left in `notes`.
+    pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
         let document = prepared.document();
         let (run, request) = Run::of(prepared);
-        self.run(run, request.data(who).data(issued.clone()), &document).await
-    }
-
-    async fn run(&self, run: Arc<Run>, request: async_graphql::Request, document: &ExecutableDocument) -> Answer {
         let name = request.operation_name.clone();
-        let mut response = self.executor.execute(request).await;
+        let mut response = self.executor.execute(request.data(who).data(notes.clone())).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
         let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
         if !run.was_reached() {
@@ -103,7 +97,7 @@ impl Schema {
         }
         response.errors = errors;
         if !response.errors.is_empty() {
-            complete::complete(&mut response, document, name.as_deref(), &self.prepare.shapes);
+            complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
         }
         Answer::Executed(response)
     }

@@ -6,12 +6,13 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{Issued, services, signed_in},
+    context::{Notes, services, signed_in, viewer},
     error::{ApiError, Code},
     object::{MessageObject, RoomObject, UserObject, Visibility},
     scalar::DateTime,
 };
 use crate::{
+    auth,
     domain::{Epoch, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
     store::{Command, CreateRoom, Outcome, SendMessage},
 };
@@ -27,25 +28,54 @@ pub(super) struct Session {
     viewer: UserObject,
 }
 
+impl From<auth::Session> for Session {
+    fn from(session: auth::Session) -> Self {
+        Self {
+            token: session.token,
+            expires_at: DateTime(session.expires_at),
+            viewer: UserObject(Arc::new(session.user)),
+        }
+    }
+}
+
 pub(super) struct Mutation;
 
 /// Sessions, rooms that begin, and messages.
 #[Object(name = "FirstMutation")]
 impl Mutation {
-    /// Signs a guest in; always a new user: a name is no identity.
+    /// Signs a guest in, where guests are allowed; always a new user: a name is no identity.
     async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<Session>> {
         let services = services(ctx);
         let name = UserName::new(&name).map_err(ApiError::from)?;
         let id = UserId::from_uuid(Uuid::now_v7());
-        let session = services.auth.sign_in(id, name, (services.clock)()).await.map_err(ApiError::from)?;
-        if let Some(issued) = ctx.data_opt::<Issued>() {
-            issued.leave(&session.token, session.expires_at);
-        }
-        Ok(Some(Session {
-            token: session.token,
-            expires_at: DateTime(session.expires_at),
-            viewer: UserObject(Arc::new(session.user)),
-        }))
+        let session = services.auth.sign_in(id, name, Uuid::new_v4(), (services.clock)()).await;
+        let session = session.map_err(ApiError::from)?;
+        notes(ctx).note(|noted| noted.session = Some((session.token.clone(), session.expires_at)));
+        Ok(Some(session.into()))
+    }
+
+    /// Goes on as the same user with another token: a new one for a guest; where an identity provider signs in, the one that
+    /// is given. On an open socket no subscription is dropped. The token from before stays good until it expires or is
+    /// signed out.
+    async fn refresh_session(&self, ctx: &Context<'_>, token: String) -> Resolved<Option<Session>> {
+        let (viewer, services) = (signed_in(ctx)?, services(ctx));
+        let refreshed = services.auth.refresh(&viewer, &token, Uuid::new_v4(), (services.clock)()).await;
+        let (session, viewer) = refreshed.map_err(ApiError::from)?;
+        notes(ctx).note(|noted| {
+            noted.session = Some((session.token.clone(), session.expires_at));
+            noted.renewed = Some(viewer);
+        });
+        Ok(Some(session.into()))
+    }
+
+    /// Makes the token that came with this request invalid, at once and for good; sockets that were opened with it are
+    /// closed. False when nobody was signed in.
+    async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
+        let (viewer, services) = (viewer(ctx)?, services(ctx));
+        let Some(viewer) = viewer else { return Ok(Some(false)) };
+        services.auth.sign_out(&viewer, (services.clock)()).await.map_err(ApiError::from)?;
+        notes(ctx).note(|noted| noted.signed_out = true);
+        Ok(Some(true))
     }
 
     /// Makes a room that its creator owns. A taken id: CONFLICT, whoever asks. Chosen ids are public knowledge.
@@ -105,4 +135,8 @@ impl Mutation {
 
 fn bad(message: String) -> ApiError {
     ApiError::new(Code::BadUserInput, message)
+}
+
+fn notes<'a>(ctx: &Context<'a>) -> &'a Notes {
+    ctx.data_unchecked()
 }

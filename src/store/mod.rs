@@ -23,7 +23,10 @@ use async_trait::async_trait;
 
 pub use command::{ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage};
 
-use crate::domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, User, UserId, Who};
+use crate::domain::{
+    Event, Identity, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Subject, Timestamp, TokenId, User,
+    UserId, Who,
+};
 
 /// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +128,7 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
-/// Users and keys.
+/// Users, keys, and tokens that were signed out.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// Makes a user known.
@@ -136,4 +139,17 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// The key that signs guest tokens: the one kept, or `candidate`, which is kept from now on.
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
+
+    /// The user who stands for somebody whom a provider named: the one kept, or a new one with the candidate's id. A name
+    /// that the provider gave later than the one kept takes its place.
+    async fn subject(&self, identity: &Identity, candidate: &Subject, now: Timestamp) -> Result<Subject, StoreError>;
+
+    /// Keeps in mind that a token is no longer good, until it would have expired; forgets those that have.
+    async fn revoke(&self, token: TokenId, expires_at: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Whether a token was revoked.
+    async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError>;
+
+    /// The tokens that were revoked, those that would be good for longest first, at most `limit` (S5).
+    async fn revocations(&self, limit: u32) -> Result<Vec<(TokenId, Timestamp)>, StoreError>;
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, Issued},
+    schema::{Answer, Notes},
 };
 
 /// Runs all of them, started in their order. One that fails changes nothing for the others; one that is no request at all
@@ -35,11 +35,11 @@ pub(super) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
         Ok(bodies) => bodies,
         Err(reason) => return no_request(&reason).into_response(),
     };
-    let issued = Issued::default();
-    let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &issued))).await;
+    let notes = Notes::default();
+    let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes))).await;
     // An array is no GraphQL response, so it is plain JSON.
     let reply = Reply::new(StatusCode::OK, Media::Json, format!("[{}]", answers.join(",")));
-    match cookie::keep(&shared, &call.parts, &issued) {
+    match cookie::change(&shared, &call.parts, &notes) {
         Some(cookie) => reply.with(header::SET_COOKIE, cookie).into_response(),
         None => reply.into_response(),
     }
@@ -59,7 +59,7 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
     entries.into_iter().enumerate().map(read).collect()
 }
 
-async fn answer(shared: &Shared, body: Subscribe, who: Who, issued: &Issued) -> String {
+async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes) -> String {
     let refused = |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
     let prepared = match operation::prepare(shared, body) {
         Ok(prepared) => prepared,
@@ -68,7 +68,7 @@ async fn answer(shared: &Shared, body: Subscribe, who: Who, issued: &Issued) -> 
     if prepared.kind() == OperationType::Subscription {
         return refused(&[bad_request("A subscription cannot be one of several requests.").into()]);
     }
-    match shared.schema.execute_noting(prepared, who, issued).await {
+    match shared.schema.execute_noting(prepared, who, notes).await {
         Answer::Executed(response) => serde_json::to_string(&response).expect("a response has a JSON form"),
         Answer::Refused(errors) => refused(&errors),
     }

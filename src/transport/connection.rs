@@ -21,13 +21,14 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     Shared,
+    credentials::Credentials,
     operation::{self, Started},
     upgrade::Socket,
     websocket::Seat,
 };
 use crate::{
     domain::Who,
-    protocol::{Act, Close, Dialect, Input, Payload, Subprotocol},
+    protocol::{Act, Close, Dialect, Input, Subprotocol},
     schema::{Answer, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
@@ -87,10 +88,7 @@ pub(super) struct Connection {
     answering: bool,
     /// The client's frames cannot be read any more.
     discard: Option<Discard>,
-    /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
-    who: Option<Who>,
-    /// The credentials of `connection_init` are being checked.
-    admitting: Option<BoxFuture<'static, Option<Who>>>,
+    credentials: Credentials,
     clock: Deadlines,
     _seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -117,7 +115,7 @@ impl Connection {
         socket: Socket,
         subprotocol: Subprotocol,
         shared: Arc<Shared>,
-        who: Option<Who>,
+        who: Result<Who, Close>,
         seat: Seat,
     ) -> Self {
         let now = Instant::now();
@@ -142,8 +140,7 @@ impl Connection {
             leaving: false,
             answering: false,
             discard: None,
-            who,
-            admitting: None,
+            credentials: Credentials::new(who),
             clock,
             _seat: seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
@@ -180,7 +177,7 @@ impl Connection {
         } else if self.outbox_bytes + self.pong_bytes <= self.shared.limits.unsent_bytes_max {
             moved |= self.poll_read(cx)?;
         }
-        moved |= self.poll_admission(cx);
+        moved |= self.poll_credentials(cx);
         if self.outbox.is_empty() && !self.leaving {
             moved |= self.poll_operations(cx);
         }
@@ -257,7 +254,7 @@ impl Connection {
     /// The client closes. The library has its answer ready and takes nothing else any more: what waits is thrown away,
     /// nothing new is made, and the connection ends when the answer has left.
     fn left(&mut self) {
-        (self.operations, self.admitting, self.discard) = (Vec::new(), None, None);
+        (self.operations, self.discard) = (Vec::new(), None);
         (self.outbox, self.outbox_bytes) = (VecDeque::new(), 0);
         (self.leaving, self.answering, self.unflushed) = (true, true, true);
         let now = Instant::now();
@@ -317,9 +314,10 @@ impl Connection {
     fn act(&mut self, act: Act) {
         match act {
             Act::Send(text) => self.push(Message::Text(text.into())),
-            Act::Admit(payload) => self.admit(&payload),
+            Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
+            Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
-                let who = self.who.expect("nothing starts before the credentials were found good");
+                let who = self.credentials.who();
                 let starting = operation::start(self.shared.clone(), request, who).boxed();
                 self.operations.push(Operation { id, stage: Stage::Starting(starting) });
             }
@@ -334,31 +332,23 @@ impl Connection {
         }
     }
 
-    /// Reads `authorization`, its name in any letter case, as a header's would be. A bad token is never nobody.
-    fn admit(&mut self, payload: &Payload) {
-        let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let Some((_, value)) = given.filter(|(_, value)| !value.is_null()) else {
-            return self.admitted(self.who);
-        };
-        let Some(bearer) = value.as_str().map(str::to_owned) else { return self.admitted(None) };
-        let shared = self.shared.clone();
-        let admitting = async move { shared.bearer(&bearer).await.ok().map(Who::Viewer) };
-        self.admitting = Some(admitting.boxed());
-    }
-
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(admitting) = &mut self.admitting else { return false };
-        let Poll::Ready(who) = admitting.poll_unpin(cx) else { return false };
-        self.admitting = None;
-        self.admitted(who);
+    fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(input) = self.credentials.poll(cx, &self.shared) else { return false };
+        if let Some(input) = input {
+            let admitted = matches!(input, Input::Admitted);
+            self.tell(input);
+            if admitted && self.machine.has_heartbeat() {
+                self.beat(Instant::now());
+            }
+        }
+        self.watch_expiry();
         true
     }
 
-    fn admitted(&mut self, who: Option<Who>) {
-        self.who = who;
-        self.tell(if who.is_some() { Input::Admitted } else { Input::Rejected });
-        if who.is_some() && self.machine.has_heartbeat() {
-            self.beat(Instant::now());
+    /// Looks at the clock when the token expires, or a while before.
+    fn watch_expiry(&mut self) {
+        if let Some(left) = self.credentials.time_left((self.shared.clock)()) {
+            self.clock.wake_at(Instant::now() + left);
         }
     }
 
@@ -443,6 +433,13 @@ impl Connection {
     fn started(&mut self, at: usize, started: Started) {
         let answer = match started {
             Started::Answer(answer) => answer,
+            Started::Renewed(viewer, answer) => {
+                if let Some(input) = self.credentials.renew(&self.shared, viewer) {
+                    return self.tell(input);
+                }
+                self.watch_expiry();
+                answer
+            }
             Started::Reader(reader) => {
                 let prefix = self.machine.result_prefix(&self.operations[at].id).into();
                 self.operations[at].stage = Stage::Reading { prefix, reader, announced: false };
@@ -502,6 +499,11 @@ impl Connection {
         if !self.machine.is_initialised() && now >= self.clock.opened + limits.init_timeout {
             self.tell(Input::InitialisationTimeout);
         }
+        let time_left = self.credentials.time_left((self.shared.clock)());
+        if time_left.is_some_and(|left| left.is_zero()) {
+            let input = self.credentials.end();
+            self.tell(input);
+        }
         if self.clock.drain.is_some_and(|at| now >= at) {
             self.tell(Input::Leave(Close::ServiceRestart));
         }
@@ -513,12 +515,12 @@ impl Connection {
         if self.clock.heartbeat.is_some_and(|at| now >= at) && !self.leaving && self.clock.stuck.is_none() {
             self.beat(now);
         }
-        self.plan(now);
+        self.plan(now, time_left.filter(|left| !left.is_zero()));
         Ok(true)
     }
 
     /// Sets the sleep to the next moment at which something is due.
-    fn plan(&mut self, now: Instant) {
+    fn plan(&mut self, now: Instant, time_left: Option<Duration>) {
         let (limits, clock) = (&self.shared.limits, &self.clock);
         let init = (!self.machine.is_initialised()).then(|| clock.opened + limits.init_timeout);
         let ping = match clock.pinged {
@@ -532,7 +534,8 @@ impl Connection {
         let heartbeat = clock.heartbeat.map(|at| if at <= now { now + limits.heartbeat_interval } else { at });
         // A ping that is held back because the client is stuck is not looked for again before a while.
         let ping = if ping <= now { now + limits.ping_interval } else { ping };
-        let next = [init, Some(ping), heartbeat, stuck, left, drain]
+        let expiry = time_left.map(|left| now + left);
+        let next = [init, Some(ping), heartbeat, stuck, left, drain, expiry]
             .into_iter()
             .flatten()
             .min()

@@ -10,7 +10,7 @@ use super::{
     Shared,
     origin::{self, Origin, Sender},
 };
-use crate::{domain::Timestamp, schema::Issued};
+use crate::{domain::Timestamp, schema::Notes};
 
 const NAME: &str = "switchboard_token";
 
@@ -30,9 +30,14 @@ fn find(headers: &HeaderMap) -> Option<&str> {
     (!token.is_empty()).then_some(token)
 }
 
-/// Keeps a new session in the browser of a page of this server's own; anybody else keeps it himself.
-pub(super) fn keep(shared: &Shared, parts: &Parts, issued: &Issued) -> Option<HeaderValue> {
-    let (token, expires_at) = issued.take()?;
+/// Keeps a new session in the browser of a page of this server's own, where anybody else keeps it himself; and takes it away
+/// when it was signed out.
+pub(super) fn change(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<HeaderValue> {
+    let noted = notes.take();
+    if noted.signed_out {
+        return Some(clear());
+    }
+    let (token, expires_at) = noted.session?;
     if origin::is_cross_site(&parts.headers) {
         return None;
     }

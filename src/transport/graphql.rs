@@ -25,7 +25,7 @@ use super::{
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, ApiError, Code, Issued, Prepared, is_passing},
+    schema::{Answer, ApiError, Code, Notes, Prepared, is_passing},
 };
 
 /// The methods of the endpoint.
@@ -109,7 +109,7 @@ pub(super) async fn method_not_allowed(headers: HeaderMap) -> Response {
     Reply::method(Accepts::read(&headers).media(), "Use GET or POST.", METHODS).into_response()
 }
 
-/// A bad token, and whether it was the cookie's.
+/// A bad token, and whether it was the cookie's; or one that cannot be checked for now.
 pub(super) struct Unwelcome {
     error: ApiError,
     by_cookie: bool,
@@ -117,6 +117,9 @@ pub(super) struct Unwelcome {
 
 impl Unwelcome {
     pub(super) fn reply(self, media: Media) -> Reply {
+        if self.error.is_passing() {
+            return Reply::later(media, &[self.error.into()]);
+        }
         let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
         if self.by_cookie { reply.with(header::SET_COOKIE, cookie::clear()) } else { reply }
     }
@@ -247,12 +250,12 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
-    let issued = Issued::default();
-    let reply = match shared.schema.execute_noting(prepared, call.who, &issued).await {
+    let notes = Notes::default();
+    let reply = match shared.schema.execute_noting(prepared, call.who, &notes).await {
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
-    match cookie::keep(shared, &call.parts, &issued) {
+    match cookie::change(shared, &call.parts, &notes) {
         Some(cookie) => reply.with(header::SET_COOKIE, cookie).into_response(),
         None => reply.into_response(),
     }
@@ -270,7 +273,7 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
     let starting = operation::run(shared.clone(), prepared, call.who, resume);
     let source = if is_subscription {
         match starting.await {
-            Started::Answer(answer) => match *answer {
+            Started::Answer(answer) | Started::Renewed(_, answer) => match *answer {
                 Answer::Refused(errors) if errors.iter().any(is_passing) => {
                     return Reply::later(media, &errors).into_response();
                 }

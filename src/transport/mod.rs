@@ -15,6 +15,7 @@ mod batch;
 mod compression;
 mod connection;
 mod cookie;
+mod credentials;
 mod graphql;
 mod listener;
 mod multipart;

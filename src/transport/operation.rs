@@ -10,9 +10,9 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::Shared;
 use crate::{
-    domain::{Cursor, Who},
+    domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, Notes, Prepared, Request, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
 
@@ -20,6 +20,8 @@ use crate::{
 pub(super) enum Started {
     /// A query or a mutation that was run.
     Answer(Box<Answer>),
+    /// The same, and the connection goes on as this viewer: the same user with another token.
+    Renewed(Viewer, Box<Answer>),
     /// A subscription that reads.
     Reader(Box<Reader>),
 }
@@ -53,7 +55,12 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
 pub(super) async fn run(shared: Arc<Shared>, prepared: Prepared, who: Who, resume: Option<String>) -> Started {
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
-            Started::Answer(Box::new(shared.schema.execute(prepared, who).await))
+            let notes = Notes::default();
+            let answer = Box::new(shared.schema.execute_noting(prepared, who, &notes).await);
+            match notes.take().renewed {
+                Some(viewer) => Started::Renewed(viewer, answer),
+                None => Started::Answer(answer),
+            }
         }
         OperationType::Subscription => match shared.views.resume(prepared, who, resume).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
@@ -118,7 +125,7 @@ pub(super) enum Source {
 impl From<Started> for Source {
     fn from(started: Started) -> Self {
         match started {
-            Started::Answer(answer) => Self::Ending((*answer).into()),
+            Started::Answer(answer) | Started::Renewed(_, answer) => Self::Ending((*answer).into()),
             Started::Reader(reader) => Self::Reading(reader),
         }
     }

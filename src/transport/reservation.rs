@@ -244,7 +244,7 @@ impl Place {
     pub(super) fn conclude(self, started: Started) -> Concluded {
         let source = match started {
             Started::Reader(reader) => Source::Reading(reader),
-            Started::Answer(answer) => match *answer {
+            Started::Answer(answer) | Started::Renewed(_, answer) => match *answer {
                 Answer::Refused(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
                 Answer::Refused(errors) => return Concluded::Refused(errors),
                 executed => Source::Ending(executed.into()),

@@ -41,9 +41,10 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) {
     // A socket that was opened without knowing of the protocol learns it from the close.
     let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
     let bearer = graphql::bearer(&shared, &headers).await;
+    let offered = bearer.map_err(|error| if error.is_passing() { Close::TryAgainLater } else { Close::Forbidden });
     let tasks = shared.tasks.clone();
     // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
-    tasks.spawn(Connection::new(socket, subprotocol, shared, bearer.ok(), seat).run());
+    tasks.spawn(Connection::new(socket, subprotocol, shared, offered, seat).run());
 }
 
 /// One of `connections_max`.

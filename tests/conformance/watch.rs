@@ -66,6 +66,9 @@ impl TransportWs {
                 );
                 self.asked = true;
             }
+            Act::Refresh(_) => {
+                assert!(about.kind == "ping" && self.acknowledged, "only who is served can bring fresh credentials");
+            }
             Act::Start { id, .. } => {
                 assert!(about.is("subscribe", &id) && self.acknowledged, "{id} starts when it is asked for");
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");
@@ -156,6 +159,7 @@ impl Legacy {
                 assert!(about.kind == "connection_init" && first, "an init is allowed once");
                 self.asked = true;
             }
+            Act::Refresh(_) => panic!("this dialect has no message for it"),
             Act::Start { id, .. } => {
                 assert!(self.acknowledged, "{id} starts after the acknowledgement");
                 assert!(

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
-use switchboard::protocol::{Act, Close, Dialect, Input, MachineLimits, Payload, Subprotocol, Subscribe};
+use switchboard::protocol::{
+    Act, Close, Dialect, Input, MachineLimits, Payload, Subprotocol, Subscribe, authorization,
+};
 
 use crate::{
     documents::{Fate, errors, fate},
@@ -59,6 +61,11 @@ impl World {
             Act::Send(text) => self.send(&text),
             Act::Admit(payload) if self.slow => self.held.push(Held::Admit(payload)),
             Act::Admit(payload) => self.admit(&payload),
+            // Only the one user who has a token may bring a fresh one.
+            Act::Refresh(payload) if !(self.signed_in && authorization(&payload).is_some_and(is_good)) => {
+                self.tell(Input::Leave(Close::Forbidden));
+            }
+            Act::Refresh(_) => {}
             Act::Start { id, request } if self.slow => self.held.push(Held::Start(id, request)),
             Act::Start { id, request } => self.start(id, &request),
             Act::Stop { id } => {
@@ -78,12 +85,8 @@ impl World {
     }
 
     fn admit(&mut self, payload: &Payload) {
-        let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let good = |value: &Value| {
-            let words = value.as_str().and_then(|value| value.split_once(' '));
-            words.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == "TOKEN")
-        };
-        self.signed_in = given.is_some_and(|(_, value)| good(value));
+        let given = authorization(payload);
+        self.signed_in = given.is_some_and(is_good);
         let admitted = given.is_none() || self.signed_in;
         self.tell(if admitted { Input::Admitted } else { Input::Rejected });
         if admitted && self.machine.has_heartbeat() {
@@ -127,6 +130,12 @@ impl World {
         let payload = json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
         self.send(&format!("{}{payload}}}", self.machine.result_prefix(id)));
     }
+}
+
+/// Whether these are the credentials of the one user of this world.
+fn is_good(value: &Value) -> bool {
+    let words = value.as_str().and_then(|value| value.split_once(' '));
+    words.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == "TOKEN")
 }
 
 impl Target for World {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use switchboard::{
     domain::{
-        Body, Epoch, Event, MemberId, Message, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq, ShutsOut,
-        Timestamp, User, UserId, UserName, Viewer, Visibility, What, Who,
+        Body, Epoch, Event, Identity, MemberId, Message, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq,
+        ShutsOut, Subject, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility, What, Who,
     },
     store::{
         Accounts, Append, AppendError, ChangeRoom, Command, CreateRoom, Log, MemberWindow, Outcome, Refusal,
@@ -96,7 +96,8 @@ fn show(viewer: &User, id: &str, visibility: Visibility) -> Command {
 }
 
 fn as_viewer(user: &User) -> Who {
-    Who::Viewer(Viewer { user: user.id, expires_at: Timestamp(i64::MAX) })
+    let token = TokenId([0; 16]);
+    Who::Viewer(Viewer { user: user.id, expires_at: Timestamp(i64::MAX), token, operator: false })
 }
 
 /// What became of each command, in short.
@@ -536,4 +537,47 @@ pub(crate) async fn a_reply_answers_a_message_of_the_same_room(store: &impl Stor
     let replies = store.events(&room("a"), Seq(1), Seq(2), 9).await.unwrap();
     let message: &Arc<Message> = replies[0].as_message_sent().unwrap();
     assert_eq!(message.reply_to, Some(asked.id));
+}
+
+pub(crate) async fn a_subject_is_one_user_whose_name_follows(store: &impl Store) {
+    let identity = |issuer: &str| Identity { issuer: issuer.to_owned(), subject: "auth0|ann".to_owned() };
+    let given = |name: &str, named_at: i64| Subject {
+        user: UserId::from_uuid(Uuid::now_v7()),
+        name: UserName::new(name).unwrap(),
+        named_at: Timestamp(named_at),
+    };
+    let first = given("Ann", 10);
+    assert_eq!(store.subject(&identity("a"), &first, NOW).await.unwrap(), first);
+    let name = async || store.user(&first.user).await.unwrap().unwrap().name.to_string();
+    // The one who is kept, whatever id the candidate has.
+    for (candidate, kept, named_at) in [
+        (given("Ann", 99), "Ann", 10),
+        (given("Older", 9), "Ann", 10),
+        (given("As old", 10), "Ann", 10),
+        (given("Newer", 11), "Newer", 11),
+        (given("Ann", 10), "Newer", 11),
+    ] {
+        let found = store.subject(&identity("a"), &candidate, NOW).await.unwrap();
+        assert_eq!((found.user, found.name.as_str(), found.named_at), (first.user, kept, Timestamp(named_at)));
+        assert_eq!(name().await, kept);
+    }
+    assert_eq!(store.user(&first.user).await.unwrap().unwrap().created_at, NOW);
+    assert_ne!(store.subject(&identity("b"), &given("Ann", 10), NOW).await.unwrap().user, first.user);
+}
+
+pub(crate) async fn revocations_are_kept_until_they_expire(store: &impl Store) {
+    let token = |byte: u8| TokenId([byte; 16]);
+    let later = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000);
+    assert_eq!(store.revocations(9).await.unwrap(), []);
+    for (byte, seconds) in [(1, 10), (2, 30), (3, 20), (2, 40)] {
+        store.revoke(token(byte), later(seconds), NOW).await.unwrap();
+    }
+    // Twice is once; those that would be good for longest come first.
+    let all = [(token(2), later(30)), (token(3), later(20)), (token(1), later(10))];
+    assert_eq!(store.revocations(9).await.unwrap(), all);
+    assert_eq!(store.revocations(2).await.unwrap(), all[..2]);
+    assert!(store.is_revoked(token(1)).await.unwrap() && !store.is_revoked(token(4)).await.unwrap());
+    store.revoke(token(4), later(50), later(20)).await.unwrap();
+    assert_eq!(store.revocations(9).await.unwrap(), [(token(4), later(50)), (token(2), later(30))]);
+    assert!(!store.is_revoked(token(3)).await.unwrap());
 }

@@ -55,4 +55,6 @@ contract!(
     v5_a_room_made_private_names_the_members_of_that_moment,
     members_are_read_in_windows,
     a_reply_answers_a_message_of_the_same_room,
+    a_subject_is_one_user_whose_name_follows,
+    revocations_are_kept_until_they_expire,
 );

@@ -1,30 +1,26 @@
-//! Users and keys.
+//! Users, keys, and tokens that were signed out.
 
 use async_trait::async_trait;
-use sqlx::Row;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Sqlite, rows};
 use crate::{
-    domain::{User, UserId},
+    domain::{Identity, Subject, Timestamp, TokenId, User, UserId, UserName},
     store::{Accounts, StoreError},
 };
+
+/// The one connection that writes.
+type Writer = OwnedMutexGuard<SqliteConnection>;
 
 #[async_trait]
 impl Accounts for Sqlite {
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
-        let writer = self.writer.clone();
-        let (id, name, created_at) = (user.id.to_string(), user.name.to_string(), user.created_at.0);
-        // In a task of its own: a caller that goes away must not leave the shared connection in mid-statement.
-        let insert = tokio::spawn(async move {
-            sqlx::query("insert into users (id, name, created_at) values (?1, ?2, ?3)")
-                .bind(id)
-                .bind(name)
-                .bind(created_at)
-                .execute(&mut *writer.lock().await)
-                .await
-        });
-        insert.await.expect("the insert does not panic")?;
-        Ok(())
+        let user = user.clone();
+        self.write(async move |mut writer: Writer| {
+            insert_user(&mut writer, &user.id, &user.name, user.created_at).await
+        })
+        .await
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
@@ -45,4 +41,121 @@ impl Accounts for Sqlite {
             StoreError::Failed(sqlx::Error::Decode("the signing key in the database is not 32 bytes long".into()))
         })
     }
+
+    async fn subject(&self, identity: &Identity, candidate: &Subject, now: Timestamp) -> Result<Subject, StoreError> {
+        let (identity, candidate) = (identity.clone(), candidate.clone());
+        self.write(async move |mut writer: Writer| {
+            let mut transaction = writer.begin_with("begin immediate").await?;
+            let kept = keep_subject(&mut transaction, &identity, candidate, now).await?;
+            transaction.commit().await?;
+            Ok(kept)
+        })
+        .await
+    }
+
+    async fn revoke(&self, token: TokenId, expires_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.write(async move |mut writer: Writer| {
+            let mut transaction = writer.begin_with("begin immediate").await?;
+            sqlx::query("delete from revocations where expires_at <= ?1")
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query("insert into revocations (token, expires_at) values (?1, ?2) on conflict do nothing")
+                .bind(token.0.as_slice())
+                .bind(expires_at.0)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await
+        })
+        .await
+    }
+
+    async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError> {
+        let found = sqlx::query("select 1 from revocations where token = ?1").bind(token.0.as_slice());
+        Ok(found.fetch_optional(&self.readers).await?.is_some())
+    }
+
+    async fn revocations(&self, limit: u32) -> Result<Vec<(TokenId, Timestamp)>, StoreError> {
+        let sql = "select token, expires_at from revocations order by expires_at desc limit ?1";
+        let found = sqlx::query(sql).bind(limit).fetch_all(&self.readers).await?;
+        Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
+    }
+}
+
+impl Sqlite {
+    /// Writes in a task of its own: a caller that goes away must not leave the shared connection in mid-statement.
+    async fn write<T, W>(&self, write: impl FnOnce(Writer) -> W + Send + 'static) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, sqlx::Error>> + Send,
+    {
+        let writer = self.writer.clone();
+        let task = tokio::spawn(async move { write(writer.lock_owned().await).await });
+        Ok(task.await.expect("a write does not panic")?)
+    }
+}
+
+async fn insert_user(
+    writer: &mut SqliteConnection,
+    id: &UserId,
+    name: &UserName,
+    created_at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into users (id, name, created_at) values (?1, ?2, ?3)")
+        .bind(id.to_string())
+        .bind(name.as_str())
+        .bind(created_at.0)
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+async fn keep_subject(
+    writer: &mut SqliteConnection,
+    identity: &Identity,
+    candidate: Subject,
+    now: Timestamp,
+) -> Result<Subject, sqlx::Error> {
+    let Some(kept) = find_subject(writer, identity).await? else {
+        insert_user(writer, &candidate.user, &candidate.name, now).await?;
+        sqlx::query("insert into subjects (issuer, subject, user_id, named_at) values (?1, ?2, ?3, ?4)")
+            .bind(&identity.issuer)
+            .bind(&identity.subject)
+            .bind(candidate.user.to_string())
+            .bind(candidate.named_at.0)
+            .execute(writer)
+            .await?;
+        return Ok(candidate);
+    };
+    if candidate.name == kept.name || candidate.named_at <= kept.named_at {
+        return Ok(kept);
+    }
+    let renamed = Subject { user: kept.user, ..candidate };
+    sqlx::query("update users set name = ?2 where id = ?1")
+        .bind(renamed.user.to_string())
+        .bind(renamed.name.as_str())
+        .execute(&mut *writer)
+        .await?;
+    sqlx::query("update subjects set named_at = ?3 where issuer = ?1 and subject = ?2")
+        .bind(&identity.issuer)
+        .bind(&identity.subject)
+        .bind(renamed.named_at.0)
+        .execute(writer)
+        .await?;
+    Ok(renamed)
+}
+
+async fn find_subject(writer: &mut SqliteConnection, identity: &Identity) -> Result<Option<Subject>, sqlx::Error> {
+    let sql = "select s.named_at, u.id as user_id, u.name as user_name, u.created_at as user_created_at
+               from subjects s join users u on u.id = s.user_id where s.issuer = ?1 and s.subject = ?2";
+    let row = sqlx::query(sql).bind(&identity.issuer).bind(&identity.subject).fetch_optional(writer).await?;
+    let Some(row) = row else { return Ok(None) };
+    let user = rows::user(&row)?;
+    Ok(Some(Subject { user: user.id, name: user.name, named_at: rows::timestamp(&row, "named_at")? }))
+}
+
+fn revocation(row: &SqliteRow) -> Result<(TokenId, Timestamp), sqlx::Error> {
+    let id: &[u8] = row.try_get("token")?;
+    let id = id.try_into().map_err(|_| sqlx::Error::Decode("a revoked token's id is not 16 bytes long".into()))?;
+    Ok((TokenId(id), rows::timestamp(row, "expires_at")?))
 }

@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::NEW_MESSAGE,
-    expect::{event, pong, pong_with},
-    scenario::{Scenario, Step, complete, hear, ping, ping_with, publish, ready, say, scenario, subscribe, together},
+    expect::{ack, event, pong, pong_with},
+    scenario::{
+        Scenario, Step, closed, complete, hear, init_with, ping, ping_with, publish, ready, say, scenario, subscribe,
+        together,
+    },
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [at_any_time(), payloads(), pongs()].concat()
+    [at_any_time(), payloads(), credentials(), pongs()].concat()
 }
 
 fn at_any_time() -> Vec<Scenario> {
@@ -47,6 +50,35 @@ fn payloads() -> Vec<Scenario> {
         ready("a large payload comes back", [ping_with(large.clone()), hear([pong_with(large)])]),
         ready("a null payload is none", [ping_with(Value::Null), hear([pong()])]),
         ready("an id beside a ping is ignored", [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])]),
+    ]
+}
+
+/// A token in a ping takes the place of the one from before. The pong comes at once, whatever is thought of it.
+fn credentials() -> Vec<Scenario> {
+    let bad = json!({ "Authorization": "Bearer bad" });
+    let none = json!({ "authorization": null });
+    let signed_in = json!({ "authorization": "Bearer TOKEN" });
+    let forbidden = || closed(4403, "Forbidden");
+    vec![
+        scenario(
+            "a bad token in a ping ends the connection",
+            [
+                init_with(signed_in.clone()),
+                hear([ack()]),
+                ping_with(bad.clone()),
+                hear([pong_with(bad.clone())]),
+                forbidden(),
+            ],
+        ),
+        ready("nobody stays nobody", [ping_with(bad.clone()), hear([pong_with(bad.clone())]), forbidden()]),
+        ready(
+            "a token that is null is none",
+            [ping_with(none.clone()), hear([pong_with(none)]), ping(), hear([pong()])],
+        ),
+        scenario(
+            "a token in a ping before init is only its payload",
+            [ping_with(bad.clone()), hear([pong_with(bad)]), init_with(signed_in), hear([ack()])],
+        ),
     ]
 }
 

@@ -3,10 +3,15 @@
 use clap::Parser;
 use switchboard::{
     config::CommandLine,
+    domain::Clock,
     server::{InUse, Server},
 };
 
-use super::{Folder, client::Client, http, soon};
+use super::{
+    Folder,
+    client::{Client, Closed},
+    http, soon,
+};
 
 /// A running server. End a test with [`TestApp::finish`]: it accuses what was left behind.
 pub(crate) struct TestApp {
@@ -24,10 +29,21 @@ impl TestApp {
     }
 
     pub(crate) async fn on(folder: Folder, flags: &[&str]) -> Self {
+        super::logs::install();
         let database = folder.database();
         let line = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
         let flags = CommandLine::try_parse_from(line.iter().chain(flags)).unwrap().serve;
         Self { server: Server::start(&flags).await.unwrap(), folder }
+    }
+
+    /// With a time of day of the test's own.
+    pub(crate) async fn at(clock: Clock, flags: &[&str]) -> Self {
+        let folder = Folder::new();
+        super::logs::install();
+        let database = folder.database();
+        let line = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
+        let flags = CommandLine::try_parse_from(line.iter().chain(flags)).unwrap().serve;
+        Self { server: Server::start_at(&flags, clock).await.unwrap(), folder }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -57,6 +73,22 @@ impl TestApp {
         });
         let reply = http::post(self.address(), &body.to_string(), &[]).await;
         reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// What a request with this token is answered: the status, and the viewer's name or the error's code.
+    pub(crate) async fn whoami(&self, token: &str) -> (u16, String) {
+        let query = serde_json::json!({ "query": "{ viewer { name } }" }).to_string();
+        let reply = http::post(self.address(), &query, &[("authorization", &format!("Bearer {token}"))]).await;
+        let name = reply.json()["data"]["viewer"]["name"].as_str().map(str::to_owned);
+        (reply.status, name.unwrap_or_else(|| reply.code()))
+    }
+
+    /// How a WebSocket with this token ends, if it is not acknowledged.
+    pub(crate) async fn rejection(&self, token: &str) -> Option<Closed> {
+        let mut client = Client::open(self.address()).await;
+        let payload = serde_json::json!({ "authorization": format!("Bearer {token}") });
+        client.say(&serde_json::json!({ "type": "connection_init", "payload": payload })).await;
+        client.next().await.err()
     }
 
     /// Waits until nobody is connected, and accuses what is held all the same.

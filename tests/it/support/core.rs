@@ -6,8 +6,8 @@ use async_graphql::Variables;
 use switchboard::{
     auth::{Auth, SESSION_LIFETIME},
     domain::{
-        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, User, UserId, UserName, Viewer,
-        Visibility, Who,
+        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId, User, UserId, UserName,
+        Viewer, Visibility, Who,
     },
     hub::{Hub, HubLimits},
     schema::{PrepareLimits, Request, Schema, SchemaLimits, Services},
@@ -158,7 +158,7 @@ impl Core {
 async fn user(store: &Sqlite, name: &str) -> Viewer {
     let (id, name) = (UserId::from_uuid(Uuid::now_v7()), UserName::new(name).unwrap());
     store.create_user(&User { id, name, created_at: Timestamp(0) }).await.unwrap();
-    Viewer { user: id, expires_at: Timestamp(i64::MAX) }
+    Viewer { user: id, expires_at: Timestamp(i64::MAX), token: TokenId([0; 16]), operator: true }
 }
 
 /// The text of a frame of `{ text }`.

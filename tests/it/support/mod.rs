@@ -5,7 +5,10 @@ pub(crate) mod client;
 pub(crate) mod core;
 pub(crate) mod flaky;
 pub(crate) mod http;
+pub(crate) mod logs;
+pub(crate) mod provider;
 pub(crate) mod stream;
+pub(crate) mod tokens;
 
 use std::time::Duration;
 

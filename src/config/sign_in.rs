@@ -1,0 +1,213 @@
+//! How people sign in: flags in, one valid choice out.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use super::Span;
+use crate::auth::{JwksUrl, JwtSettings, Key, KeySource, SignIn, Signer};
+
+/// The most that clocks may be apart: past it, a token that has expired is no longer refused in earnest.
+const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Who signs the tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Anyone may sign in by a name; this server signs.
+    Guest,
+    /// An identity provider signs; this server checks.
+    Jwt,
+}
+
+/// Something that must not be seen: it is left out of debug prints.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// How people sign in, as it is typed.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sign-in")]
+pub struct SignInFlags {
+    /// Who signs the tokens: this server for guests who sign in by a name, or an identity provider
+    #[arg(long, env = "SWITCHBOARD_AUTH", default_value = "guest", value_name = "MODE")]
+    pub auth: AuthMode,
+    /// With jwt: the secret that is shared with the provider, HS256, at least 32 bytes; better given in the environment
+    #[arg(
+        long,
+        env = "SWITCHBOARD_JWT_SECRET",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_name = "SECRET"
+    )]
+    pub jwt_secret: Option<Secret>,
+    /// With jwt: the provider's public key in PEM (RSA, P-256, P-384 or Ed25519), or the path of a file with it
+    #[arg(
+        long,
+        env = "SWITCHBOARD_JWT_PUBLIC_KEY",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_name = "PEM"
+    )]
+    pub jwt_public_key: Option<String>,
+    /// With jwt: where the provider publishes its keys, https://… (http://… on loopback)
+    #[arg(long, env = "SWITCHBOARD_JWKS_URL", hide_env_values = true, value_name = "URL")]
+    pub jwks_url: Option<Secret>,
+    /// With jwt: what `iss` must be
+    #[arg(long, env = "SWITCHBOARD_JWT_ISSUER", value_name = "ISSUER")]
+    pub jwt_issuer: Option<String>,
+    /// With jwt: what `aud` must name; without it, tokens that name an audience are refused
+    #[arg(long, env = "SWITCHBOARD_JWT_AUDIENCE", value_name = "AUDIENCE")]
+    pub jwt_audience: Option<String>,
+    /// With jwt: how far the clocks may be apart [default: 30s]
+    #[arg(long, env = "SWITCHBOARD_JWT_LEEWAY", value_name = "TIME")]
+    pub jwt_leeway: Option<Span>,
+    /// With jwt: the claim that makes an operator where it is `true`
+    #[arg(long, env = "SWITCHBOARD_OPERATOR_CLAIM", value_name = "CLAIM")]
+    pub operator_claim: Option<String>,
+}
+
+/// How far clocks may be apart unless a flag says otherwise.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+impl SignInFlags {
+    /// The choice, or one line that says why there is none. Reads files and the certificates that this machine trusts.
+    pub fn choice(&self, session_lifetime: Duration) -> Result<SignIn, String> {
+        match self.auth {
+            AuthMode::Guest => {
+                self.refuse_jwt_flags()?;
+                Ok(SignIn::Guests(session_lifetime))
+            }
+            AuthMode::Jwt => Ok(SignIn::Jwt(Box::new(self.settings()?))),
+        }
+    }
+
+    /// Flags of another mode would be without effect, and whoever gave them expects one.
+    fn refuse_jwt_flags(&self) -> Result<(), String> {
+        let given = [
+            ("--jwt-secret", self.jwt_secret.is_some()),
+            ("--jwt-public-key", self.jwt_public_key.is_some()),
+            ("--jwks-url", self.jwks_url.is_some()),
+            ("--jwt-issuer", self.jwt_issuer.is_some()),
+            ("--jwt-audience", self.jwt_audience.is_some()),
+            ("--jwt-leeway", self.jwt_leeway.is_some()),
+            ("--operator-claim", self.operator_claim.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(format!("{flag} is for --auth jwt; without that, guests sign in")),
+            None => Ok(()),
+        }
+    }
+
+    fn settings(&self) -> Result<JwtSettings, String> {
+        let leeway = self.jwt_leeway.map_or(LEEWAY, |leeway| leeway.0);
+        if leeway > LEEWAY_MAX {
+            return Err("--jwt-leeway: at most 10 minutes".to_owned());
+        }
+        let empty = [
+            ("--jwt-issuer", &self.jwt_issuer),
+            ("--jwt-audience", &self.jwt_audience),
+            ("--operator-claim", &self.operator_claim),
+        ];
+        if let Some((flag, _)) = empty.into_iter().find(|(_, text)| text.as_deref() == Some("")) {
+            return Err(format!("{flag} is empty"));
+        }
+        Ok(JwtSettings {
+            keys: self.keys()?,
+            issuer: self.jwt_issuer.clone(),
+            audience: self.jwt_audience.clone(),
+            leeway,
+            operator_claim: self.operator_claim.clone(),
+        })
+    }
+
+    fn keys(&self) -> Result<KeySource, String> {
+        match (&self.jwt_secret, &self.jwt_public_key, &self.jwks_url) {
+            (Some(secret), None, None) => {
+                let key = Key::secret(secret.reveal().as_bytes()).map_err(|error| format!("--jwt-secret: {error}"))?;
+                Ok(KeySource::Fixed(Box::new(key)))
+            }
+            (None, Some(given), None) => {
+                let key = Key::from_pem(&pem("--jwt-public-key", given)?);
+                Ok(KeySource::Fixed(Box::new(key.map_err(|error| format!("--jwt-public-key: {error}"))?)))
+            }
+            (None, None, Some(url)) => {
+                let url = JwksUrl::parse(url.reveal()).map_err(|error| format!("--jwks-url: {error}"))?;
+                Ok(KeySource::Jwks(Box::new(url)))
+            }
+            (None, None, None) => {
+                Err("--auth jwt needs a key: one of --jwt-secret, --jwt-public-key and --jwks-url".to_owned())
+            }
+            _ => Err("give one of --jwt-secret, --jwt-public-key and --jwks-url, not several".to_owned()),
+        }
+    }
+}
+
+/// With which key `switchboard token` signs where an identity provider would.
+#[derive(Args, Clone, Debug)]
+pub struct SigningFlags {
+    /// With jwt: the private key to sign with in PEM, or the path of a file with it
+    #[arg(
+        long,
+        env = "SWITCHBOARD_JWT_PRIVATE_KEY",
+        hide_env_values = true,
+        allow_hyphen_values = true,
+        value_name = "PEM"
+    )]
+    pub jwt_private_key: Option<Secret>,
+    /// With jwt: the name of that key in the provider's set of keys
+    #[arg(long, env = "SWITCHBOARD_JWT_KEY_ID", value_name = "KID")]
+    pub jwt_key_id: Option<String>,
+}
+
+impl SigningFlags {
+    /// The key to sign with, or one line that says why there is none.
+    pub fn signer(&self, sign_in: &SignInFlags) -> Result<Signer, String> {
+        let signer = match (&sign_in.jwt_secret, &self.jwt_private_key) {
+            (Some(secret), None) => {
+                Signer::secret(secret.reveal().as_bytes()).map_err(|error| format!("--jwt-secret: {error}"))?
+            }
+            (None, Some(given)) => {
+                let signer = Signer::from_pem(&pem("--jwt-private-key", given.reveal())?);
+                signer.map_err(|error| format!("--jwt-private-key: {error}"))?
+            }
+            (None, None) => {
+                return Err("with --auth jwt, give --jwt-secret or --jwt-private-key to sign with".to_owned());
+            }
+            (Some(_), Some(_)) => return Err("give one of --jwt-secret and --jwt-private-key, not both".to_owned()),
+        };
+        Ok(signer.named(self.jwt_key_id.clone()))
+    }
+
+    /// Whether one of them was given.
+    pub fn are_given(&self) -> bool {
+        self.jwt_private_key.is_some() || self.jwt_key_id.is_some()
+    }
+}
+
+/// PEM as it was given, or from the file of that name. The errors do not repeat what was given: it may be half a key.
+fn pem(flag: &str, given: &str) -> Result<String, String> {
+    if given.contains("-----BEGIN") {
+        return Ok(given.to_owned());
+    }
+    std::fs::read_to_string(given).map_err(|error| format!("{flag}: neither PEM nor a file that can be read: {error}"))
+}

@@ -1,0 +1,221 @@
+//! Keys that a provider publishes: fetched, kept, changed, and what happens while they cannot be had.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use serde_json::json;
+use switchboard::domain::{Clock, Timestamp};
+
+use crate::support::{
+    app::TestApp,
+    client::Closed,
+    provider::Provider,
+    soon,
+    tokens::{claims, encoding_key, forge, jwk, now, sign},
+};
+
+/// No pause between fetches.
+const AT_ONCE: &str = "--jwks-refetch-interval=0s";
+/// No second fetch while the test runs.
+const ONCE: &str = "--jwks-refetch-interval=1h";
+
+async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
+    TestApp::with(&[&["--auth", "jwt", "--jwks-url", &provider.url(), "--jwt-audience", "switchboard"], flags].concat())
+        .await
+}
+
+fn ec(kid: &str) -> String {
+    sign("ec.pem", Some(kid), &claims("ann"))
+}
+
+fn unavailable() -> (u16, String) {
+    (503, "UNAVAILABLE".to_owned())
+}
+
+fn ann() -> (u16, String) {
+    (200, "ann".to_owned())
+}
+
+#[tokio::test]
+async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
+    let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    let app = app(&provider, &[AT_ONCE]).await;
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(provider.asked(), 1);
+
+    let new = sign("rsa.pem", Some("two"), &claims("ann"));
+    for (status, body) in
+        [("500 Oops", ""), ("200 OK", "{}"), ("200 OK", "<html>"), ("200 OK", r#"{"keys":[]}"#), ("302 Found", "")]
+    {
+        provider.answer(status, body);
+        assert_eq!(app.whoami(&new).await, unavailable(), "{status} {body}");
+        assert_eq!(app.rejection(&new).await, Some(Closed(1013, "Try again later".to_owned())), "{status} {body}");
+        assert_eq!(app.whoami(&ec("one")).await, ann(), "{status} {body}");
+    }
+    provider.publish(&[jwk("rsa.pem", "two"), jwk("ed.pem", "three")]);
+    assert_eq!(app.whoami(&new).await, ann());
+    assert_eq!(app.whoami(&sign("ed.pem", Some("three"), &claims("ann"))).await, ann());
+    assert_eq!(app.whoami(&ec("one")).await.0, 401, "the key was taken back");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_asked_for_once_and_then_refused() {
+    let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    let app = app(&provider, &[AT_ONCE]).await;
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ec("two")).await, (401, "UNAUTHENTICATED".to_owned()));
+    assert_eq!(provider.asked(), 2);
+    assert_eq!(app.rejection(&ec("two")).await, Some(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(provider.asked(), 3);
+    // A name that is known, for a key that it does not fit: nothing to ask for.
+    assert_eq!(app.whoami(&sign("other.pem", Some("one"), &claims("ann"))).await.0, 401);
+    assert_eq!(app.whoami(&sign("rsa.pem", Some("one"), &claims("ann"))).await.0, 401);
+    // Nor for a shared secret: the set is public.
+    let (secret, header) =
+        (jsonwebtoken::EncodingKey::from_secret(b"public"), json!({ "alg": "HS256", "kid": "four" }));
+    let forged = forge(&header, &claims("ann"), jsonwebtoken::Algorithm::HS256, &secret);
+    assert_eq!(app.whoami(&forged).await.0, 401);
+    assert_eq!(provider.asked(), 3);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_crowd_with_an_unknown_key_is_one_fetch() {
+    let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    let app = app(&provider, &[AT_ONCE]).await;
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    provider.open(false);
+    provider.publish(&[jwk("ec.pem", "two")]);
+    let token = ec("two");
+    let crowd = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
+    let known = async {
+        provider.asked_for(2).await;
+        // Whose key is known waits for nobody.
+        assert_eq!(app.whoami(&ec("one")).await, ann());
+        provider.open(true);
+    };
+    let (answers, ()) = tokio::join!(crowd, known);
+    assert!(answers.iter().all(|answer| *answer == ann()), "{answers:?}");
+    assert_eq!(provider.asked(), 2);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn fetches_are_apart_and_until_the_next_one_nobody_knows() {
+    let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    let app = app(&provider, &[ONCE]).await;
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    provider.publish(&[jwk("ec.pem", "two")]);
+    for _ in 0..20 {
+        assert_eq!(app.whoami(&ec("two")).await, unavailable());
+    }
+    assert_eq!(provider.asked(), 1);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
+    let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    let time = Arc::new(AtomicI64::new(now() * 1_000_000));
+    let shown = time.clone();
+    let clock: Clock = Arc::new(move || Timestamp(shown.load(Ordering::SeqCst)));
+    let app =
+        TestApp::at(clock, &["--auth", "jwt", "--jwks-url", &provider.url(), "--jwt-audience", "switchboard"]).await;
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    provider.publish(&[jwk("ec.pem", "two")]);
+    time.fetch_add(599 * 1_000_000, Ordering::SeqCst);
+    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(provider.asked(), 1);
+
+    time.fetch_add(2 * 1_000_000, Ordering::SeqCst);
+    provider.open(false);
+    assert_eq!(app.whoami(&ec("one")).await, ann(), "the old keys do while the new ones come");
+    provider.asked_for(2).await;
+    provider.open(true);
+    let taken_back = async { while app.whoami(&ec("one")).await == ann() {} };
+    soon("the new keys", taken_back).await;
+    assert_eq!(app.whoami(&ec("two")).await, ann());
+    assert_eq!(provider.asked(), 2);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_slow_or_long_or_gone_is_given_up() {
+    let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
+    provider.open(false);
+    let slow = app(&provider, &["--jwks-timeout", "100ms", ONCE]).await;
+    assert_eq!(slow.whoami(&ec("one")).await, unavailable());
+    slow.finish().await;
+
+    provider.open(true);
+    let long = app(&provider, &["--jwks-bytes-max", "100", ONCE]).await;
+    assert_eq!(long.whoami(&ec("one")).await, unavailable());
+    long.finish().await;
+
+    let url = provider.url();
+    drop(provider);
+    let gone = TestApp::with(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
+    assert_eq!(gone.whoami(&ec("one")).await, unavailable());
+    // Whoever brings no token needs no keys.
+    let mut nobody = gone.client(None).await;
+    nobody.fence().await;
+    drop(nobody);
+    gone.finish().await;
+}
+
+#[tokio::test]
+async fn a_set_may_hold_keys_that_cannot_be_used() {
+    let mut narrow = jwk("rsa.pem", "narrow");
+    narrow["alg"] = "PS256".into();
+    let mut encryption = jwk("ec.pem", "encryption");
+    encryption["use"] = "enc".into();
+    let mut foreign = jwk("ec.pem", "foreign");
+    (foreign["use"], foreign["key_ops"]) = (json!(null), json!(["sign"]));
+    let provider = Provider::start(&[
+        json!({ "kty": "AKP", "kid": "new", "alg": "ML-DSA-44", "pub": "AA" }),
+        json!({ "kty": "oct", "kid": "shared", "alg": "HS256", "k": "cHVibGlj" }),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "short", "x": "AAAA" }),
+        json!({ "kty": "EC", "crv": "P-256", "kid": "off", "x": "A".repeat(43), "y": "A".repeat(43) }),
+        json!({ "kty": "RSA", "kid": "weak", "n": "w".repeat(170), "e": "AQAB" }),
+        json!("no key"),
+        encryption,
+        foreign,
+        narrow,
+        jwk("ec.pem", "good"),
+    ])
+    .await;
+    let app = app(&provider, &[AT_ONCE]).await;
+    assert_eq!(app.whoami(&ec("good")).await, ann());
+    // The only key of its algorithm needs no name.
+    assert_eq!(app.whoami(&sign("ec.pem", None, &claims("ann"))).await, ann());
+    for kid in ["encryption", "foreign", "off", "short", "weak", "shared"] {
+        assert_eq!(app.whoami(&ec(kid)).await.0, 401, "{kid}");
+    }
+    let (rsa, _) = encoding_key("rsa.pem");
+    let by = |algorithm: jsonwebtoken::Algorithm| {
+        let header = json!({ "alg": format!("{algorithm:?}"), "kid": "narrow" });
+        forge(&header, &claims("ann"), algorithm, &rsa)
+    };
+    assert_eq!(app.whoami(&by(jsonwebtoken::Algorithm::PS256)).await, ann());
+    assert_eq!(app.whoami(&by(jsonwebtoken::Algorithm::RS256)).await.0, 401, "the key says PS256");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn keys_that_somebody_else_serves_are_not_looked_at() {
+    let (provider, forger) =
+        (Provider::start(&[jwk("ec.pem", "one")]).await, Provider::start(&[jwk("other.pem", "forged")]).await);
+    let app = app(&provider, &[AT_ONCE]).await;
+    let (mine, algorithm) = encoding_key("other.pem");
+    for kid in ["one", "forged"] {
+        let header = json!({ "alg": "ES256", "kid": kid, "jku": forger.url(), "x5u": forger.url(), "jwk": jwk("other.pem", kid) });
+        let forged = forge(&header, &claims("ann"), algorithm, &mine);
+        assert_eq!(app.whoami(&forged).await, (401, "UNAUTHENTICATED".to_owned()), "{kid}");
+        assert_eq!(app.rejection(&forged).await, Some(Closed(4403, "Forbidden".to_owned())), "{kid}");
+    }
+    assert_eq!(forger.asked(), 0);
+    app.finish().await;
+}

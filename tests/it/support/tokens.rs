@@ -1,0 +1,75 @@
+//! Tokens of an identity provider, good and forged, and its keys.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, jwk::Jwk};
+use pkcs8::{PrivateKeyInfo, SecretDocument};
+use serde_json::{Value, json};
+use switchboard::{auth::Signer, server::clock};
+
+/// The path of one of the keys in this folder.
+pub(crate) fn path(name: &str) -> String {
+    format!("{}/tests/it/support/keys/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(crate) fn pem(name: &str) -> String {
+    std::fs::read_to_string(path(name)).unwrap()
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    clock()().0 / 1_000_000
+}
+
+/// Good claims of somebody for an hour from now.
+pub(crate) fn claims(subject: &str) -> Value {
+    json!({ "sub": subject, "name": subject, "iss": "https://issuer.test", "aud": "switchboard",
+            "iat": now(), "exp": now() + 3600 })
+}
+
+/// The same, with some of them changed; null takes one away.
+pub(crate) fn claims_with(subject: &str, changes: &Value) -> Value {
+    let mut claims = claims(subject);
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
+            value => claims[name] = value.clone(),
+        }
+    }
+    claims
+}
+
+/// Signs with one of the private keys in this folder.
+pub(crate) fn sign(key: &str, kid: Option<&str>, claims: &Value) -> String {
+    Signer::from_pem(&pem(key)).unwrap().named(kid.map(str::to_owned)).sign(claims)
+}
+
+/// Signs with anything, under any header.
+pub(crate) fn forge(header: &Value, claims: &Value, algorithm: Algorithm, key: &EncodingKey) -> String {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(header), part(claims));
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, algorithm).unwrap();
+    format!("{signed}.{signature}")
+}
+
+/// One of the private keys in this folder, as the library holds it.
+pub(crate) fn encoding_key(name: &str) -> (EncodingKey, Algorithm) {
+    let (_, document) = SecretDocument::from_pem(pem(name).trim()).unwrap();
+    let der = document.as_bytes();
+    match name {
+        "rsa.pem" => {
+            let info = PrivateKeyInfo::try_from(der).unwrap();
+            (EncodingKey::from_rsa_der(info.private_key), Algorithm::RS256)
+        }
+        "ed.pem" => (EncodingKey::from_ed_der(der), Algorithm::EdDSA),
+        "ec384.pem" => (EncodingKey::from_ec_der(der), Algorithm::ES384),
+        _ => (EncodingKey::from_ec_der(der), Algorithm::ES256),
+    }
+}
+
+/// The public half of one of the private keys in this folder, as a provider publishes it.
+pub(crate) fn jwk(name: &str, kid: &str) -> Value {
+    let (key, algorithm) = encoding_key(name);
+    let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
+    (jwk["kid"], jwk["use"]) = (kid.into(), "sig".into());
+    jwk
+}

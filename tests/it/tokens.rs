@@ -1,0 +1,281 @@
+//! What becomes of a token: signed out, refreshed, expired, also while a socket is open.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::TestApp,
+    client::{Client, Closed},
+    http,
+    tokens::{claims_with, now, path, sign},
+};
+
+const SIGN_OUT: &str = "mutation { signOut }";
+const REFRESH: &str = "mutation ($token: String!) {
+    refreshSession(token: $token) { token expiresAt viewer { id name } } }";
+
+fn forbidden() -> Closed {
+    Closed(4403, "Forbidden".to_owned())
+}
+
+fn refused() -> (u16, String) {
+    (401, "UNAUTHENTICATED".to_owned())
+}
+
+/// Runs a mutation by HTTP.
+async fn post(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> Value {
+    let body = json!({ "query": query, "variables": variables }).to_string();
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    http::post(app.address(), &body, &headers).await.json()
+}
+
+async fn code(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> String {
+    let answer = post(app, token, query, variables).await;
+    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Sends a token in a ping, and takes the pong.
+async fn ping(client: &mut Client, token: &str) {
+    let payload = json!({ "authorization": format!("Bearer {token}") });
+    client.say(&json!({ "type": "ping", "payload": payload })).await;
+    assert_eq!(client.heard().await, json!({ "type": "pong", "payload": payload }));
+}
+
+#[tokio::test]
+async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
+    let app = TestApp::start().await;
+    let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
+    let (mut anns, mut annes, mut bobs) =
+        (app.client(Some(&ann)).await, app.client(Some(&ann)).await, app.client(Some(&bob)).await);
+    let head = anns.head("room-1").await;
+    annes.subscribe("room-1", &head).await;
+
+    assert_eq!(post(&app, Some(&ann), SIGN_OUT, json!({})).await, json!({ "data": { "signOut": true } }));
+    assert_eq!(app.whoami(&ann).await, refused());
+    assert_eq!(app.rejection(&ann).await, Some(forbidden()));
+    for client in [&mut anns, &mut annes] {
+        assert_eq!(client.next().await, Err(forbidden()));
+    }
+    bobs.send("room-1", "still here").await;
+    drop((anns, annes, bobs));
+
+    let app = TestApp::on(app.finish().await, &[]).await;
+    assert_eq!(app.whoami(&ann).await, refused());
+    assert_eq!(app.whoami(&bob).await, (200, "bob".to_owned()));
+    assert_eq!(code(&app, Some(&ann), SIGN_OUT, json!({})).await, "UNAUTHENTICATED");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
+    let app = TestApp::start().await;
+    let token = app.sign_in("ann").await;
+    let mut ann = app.client(Some(&token)).await;
+    assert_eq!(ann.ask(SIGN_OUT, json!({})).await, json!({ "data": { "signOut": true } }));
+    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(app.whoami(&token).await, refused());
+    let mut nobody = app.client(None).await;
+    assert_eq!(nobody.ask(SIGN_OUT, json!({})).await, json!({ "data": { "signOut": false } }));
+    nobody.fence().await;
+    drop((ann, nobody));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn what_has_no_room_in_memory_is_looked_up() {
+    let flags = ["--revocations-cached-max", "2"];
+    let app = TestApp::with(&flags).await;
+    let mut tokens = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        tokens.push(app.sign_in(name).await);
+    }
+    for token in &tokens[..4] {
+        post(&app, Some(token), SIGN_OUT, json!({})).await;
+    }
+    let app = async {
+        for token in &tokens[..4] {
+            assert_eq!(app.whoami(token).await, refused());
+        }
+        assert_eq!(app.whoami(&tokens[4]).await, (200, "e".to_owned()));
+        TestApp::on(app.finish().await, &flags).await
+    }
+    .await;
+    for token in &tokens[..4] {
+        assert_eq!(app.whoami(token).await, refused());
+    }
+    assert_eq!(app.whoami(&tokens[4]).await, (200, "e".to_owned()));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_guest_goes_on_with_a_new_token() {
+    let app = TestApp::start().await;
+    let (old, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
+    let answer = post(&app, Some(&old), REFRESH, json!({ "token": old })).await;
+    let session = &answer["data"]["refreshSession"];
+    let new = session["token"].as_str().unwrap();
+    assert_eq!((session["viewer"]["name"].as_str(), new == old), (Some("ann"), false), "{answer}");
+    let ids = |answer: Value| answer["data"]["viewer"]["id"].clone();
+    let viewer = "{ viewer { id } }";
+    assert_eq!(
+        ids(post(&app, Some(new), viewer, json!({})).await),
+        ids(post(&app, Some(&old), viewer, json!({})).await)
+    );
+    // Each is signed out by itself.
+    post(&app, Some(&old), SIGN_OUT, json!({})).await;
+    assert_eq!(app.whoami(new).await, (200, "ann".to_owned()));
+
+    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": bob })).await, "FORBIDDEN");
+    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": old })).await, "UNAUTHENTICATED");
+    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": "x" })).await, "UNAUTHENTICATED");
+    assert_eq!(code(&app, None, REFRESH, json!({ "token": new })).await, "UNAUTHENTICATED");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_refreshed_socket_has_nothing_to_do_with_its_token_from_before() {
+    let app = TestApp::start().await;
+    let old = app.sign_in("ann").await;
+    let mut ann = app.client(Some(&old)).await;
+    let answer = ann.ask(REFRESH, json!({ "token": old })).await;
+    let new = answer["data"]["refreshSession"]["token"].as_str().unwrap();
+    post(&app, Some(&old), SIGN_OUT, json!({})).await;
+    ann.fence().await;
+    post(&app, Some(new), SIGN_OUT, json!({})).await;
+    assert_eq!(ann.next().await, Err(forbidden()));
+    drop(ann);
+    app.finish().await;
+}
+
+async fn provided() -> TestApp {
+    let key = path("ec.pub.pem");
+    TestApp::with(&["--auth", "jwt", "--jwt-public-key", &key, "--jwt-audience", "switchboard", "--jwt-leeway", "0s"])
+        .await
+}
+
+/// A token that is good for so many seconds.
+fn token(subject: &str, seconds: i64) -> String {
+    sign("ec.pem", None, &claims_with(subject, &json!({ "exp": now() + seconds, "jti": null })))
+}
+
+#[tokio::test]
+async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
+    let app = provided().await;
+    let short = token("ann", 2);
+    let (mut left, mut asked, mut pinged) =
+        (app.client(Some(&short)).await, app.client(Some(&short)).await, app.client(Some(&short)).await);
+    let head = asked.head("room-1").await;
+    left.subscribe("room-1", &head).await;
+    pinged.subscribe("room-1", &head).await;
+
+    let long = token("ann", 3600);
+    let answer = asked.ask(REFRESH, json!({ "token": long })).await;
+    assert_eq!(answer["data"]["refreshSession"]["token"], json!(long), "{answer}");
+    asked.subscribe("room-1", &head).await;
+    ping(&mut pinged, &long).await;
+
+    assert_eq!(left.next().await, Err(forbidden()));
+    assert!(now() >= claims_of(&short)["exp"].as_i64().unwrap(), "not before the token expires");
+    // The others had the same token when this one ended.
+    let mut bob = app.client(Some(&token("bob", 3600))).await;
+    bob.send("room-1", "after").await;
+    for client in [&mut asked, &mut pinged] {
+        assert_eq!(client.texts(1).await, ["after"]);
+        client.fence().await;
+    }
+    // A socket goes by its last token.
+    post(&app, Some(&long), SIGN_OUT, json!({})).await;
+    for client in [&mut asked, &mut pinged] {
+        assert_eq!(client.next().await, Err(forbidden()));
+    }
+    drop((left, asked, pinged, bob));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_fresh_token_may_also_be_a_shorter_one() {
+    let app = provided().await;
+    let mut ann = app.client(Some(&token("ann", 3600))).await;
+    ping(&mut ann, &token("ann", 2)).await;
+    assert_eq!(ann.next().await, Err(forbidden()));
+    drop(ann);
+    app.finish().await;
+}
+
+fn claims_of(token: &str) -> Value {
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_does_not_go_on_as_somebody_else() {
+    let app = provided().await;
+    let (ann, bob) = (token("ann", 3600), token("bob", 3600));
+    for bad in [bob.as_str(), "x", &token("ann", -1)] {
+        let mut client = app.client(Some(&ann)).await;
+        ping(&mut client, bad).await;
+        assert_eq!(client.next().await, Err(forbidden()));
+    }
+    let mut nobody = app.client(None).await;
+    ping(&mut nobody, &ann).await;
+    assert_eq!(nobody.next().await, Err(forbidden()));
+
+    let mut client = app.client(Some(&ann)).await;
+    let answer = client.ask(REFRESH, json!({ "token": bob })).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    let viewer = client.ask("{ viewer { name } }", json!({})).await;
+    assert_eq!(viewer, json!({ "data": { "viewer": { "name": "ann" } } }));
+
+    // Before the acknowledgement a ping is only a ping.
+    let mut early = Client::open(app.address()).await;
+    ping(&mut early, "x").await;
+    early.fence().await;
+    drop((nobody, client, early));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
+    let app = provided().await;
+    let (one, other) = (token("ann", 3600), token("ann", 3601));
+    post(&app, Some(&one), SIGN_OUT, json!({})).await;
+    assert_eq!(app.whoami(&one).await, refused());
+    assert_eq!(app.whoami(&other).await, (200, "ann".to_owned()));
+    // The same claims under another signature: an elliptic curve has many for each text.
+    let (head, _) = one.rsplit_once('.').unwrap();
+    let (key, algorithm) = crate::support::tokens::encoding_key("ec.pem");
+    let again = malleable(head, &jsonwebtoken::crypto::sign(head.as_bytes(), &key, algorithm).unwrap());
+    assert_ne!(again, one);
+    assert_eq!(app.whoami(&again).await, refused());
+    app.finish().await;
+}
+
+/// The signature's twin: s becomes n - s, which everybody can compute.
+fn malleable(head: &str, signature: &str) -> String {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
+        0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let mut borrow = 0;
+    for (place, of_order) in bytes[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(of_order) - i16::from(*place) - borrow;
+        borrow = i16::from(difference < 0);
+        *place = difference.rem_euclid(256).try_into().unwrap();
+    }
+    format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[tokio::test]
+async fn a_name_is_of_its_issuer() {
+    let app = provided().await;
+    let named = |issuer: &str, seconds: i64| {
+        let claims = claims_with("ann", &json!({ "iss": issuer, "jti": "1", "exp": now() + seconds }));
+        sign("ec.pem", None, &claims)
+    };
+    post(&app, Some(&named("https://a", 3600)), SIGN_OUT, json!({})).await;
+    assert_eq!(app.whoami(&named("https://a", 1800)).await, refused());
+    assert_eq!(app.whoami(&named("https://b", 3600)).await, (200, "ann".to_owned()));
+    app.finish().await;
+}
