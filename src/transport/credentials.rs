@@ -134,7 +134,12 @@ impl Credentials {
     /// How long the token is good from this moment on, or how long not to look again.
     pub(super) fn time_left(&self, now: Timestamp) -> Option<Duration> {
         let Standing::Viewer(viewer, _) = &self.standing else { return None };
-        let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0)).unwrap_or(0);
-        Some(Duration::from_micros(left).min(EXPIRY_LOOK_MAX))
+        Some(time_left(viewer, now).unwrap_or(Duration::ZERO))
     }
+}
+
+/// How long a token is good from this moment on, or how long not to look again; none if it has expired.
+pub(super) fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
+    let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0)).ok().filter(|left| *left > 0)?;
+    Some(Duration::from_micros(left).min(EXPIRY_LOOK_MAX))
 }

@@ -277,9 +277,9 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
                 Answer::Refused(errors) if errors.iter().any(is_passing) => {
                     return Reply::later(media, &errors).into_response();
                 }
-                answer => Source::Ending(answer.into()),
+                answer => answer.into(),
             },
-            Started::Reader(reader) => Source::Reading(reader),
+            Started::Reader(reader) => Source::Reading(reader, operation::token_end(&shared, call.who)),
         }
     } else {
         Source::Starting(starting.boxed())

@@ -8,7 +8,7 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::Shared;
+use super::{Shared, credentials::time_left};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
@@ -114,20 +114,35 @@ impl From<Answer> for Outcome {
 pub(super) enum Source {
     /// It was not started, or has not answered yet.
     Starting(BoxFuture<'static, Started>),
-    /// A subscription that reads.
-    Reading(Box<Reader>),
+    /// A subscription that reads, for as long as its token is good.
+    Reading(Box<Reader>, TokenEnd),
     /// The last outcome is known and waits to be taken.
     Ending(Outcome),
     /// The last outcome was taken.
     Over,
 }
 
-impl From<Started> for Source {
-    fn from(started: Started) -> Self {
-        match started {
-            Started::Answer(answer) | Started::Renewed(_, answer) => Self::Ending((*answer).into()),
-            Started::Reader(reader) => Self::Reading(reader),
+/// Ready when the token of an operation is no longer good; for nobody never.
+pub(super) type TokenEnd = BoxFuture<'static, ()>;
+
+/// Waits until a token expires or is signed out.
+pub(super) fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
+    let Who::Viewer(viewer) = who else { return std::future::pending().boxed() };
+    let shared = shared.clone();
+    let end = async move {
+        let watch = shared.auth.watch(&viewer);
+        while let Some(left) = time_left(&viewer, (shared.clock)()) {
+            if tokio::time::timeout(left, watch.revoked()).await.is_ok() {
+                return;
+            }
         }
+    };
+    end.boxed()
+}
+
+impl From<Answer> for Source {
+    fn from(answer: Answer) -> Self {
+        Self::Ending(answer.into())
     }
 }
 
@@ -136,29 +151,51 @@ impl Source {
     /// while there is none, and for ever after the last one.
     pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<Outcome>) -> Poll<()> {
         if let Self::Starting(starting) = self {
-            *self = ready!(starting.poll_unpin(cx)).into();
+            *self = match ready!(starting.poll_unpin(cx)) {
+                Started::Answer(answer) | Started::Renewed(_, answer) => (*answer).into(),
+                // Who starts a subscription waits until it reads.
+                Started::Reader(reader) => Self::Reading(reader, std::future::pending().boxed()),
+            };
         }
         match std::mem::replace(self, Self::Over) {
             Self::Ending(outcome) => {
                 out.push(outcome);
                 Poll::Ready(())
             }
-            Self::Reading(mut reader) => {
-                let mut frames: Vec<Frame> = Vec::new();
-                let taken = reader.poll_take(cx, bytes_max, &mut frames);
-                match taken {
-                    Poll::Ready(Err(ReadError::Unavailable)) => out.push(Outcome::Later),
-                    Poll::Ready(Err(ReadError::ShutOut)) => out.push(Outcome::Refused(vec![shut_out()])),
-                    Poll::Ready(Ok(())) | Poll::Pending => {
-                        let event =
-                            |frame: Frame| Outcome::Event { cursor: reader.cursor_of(&frame), payload: frame.payload };
-                        out.extend(frames.into_iter().map(event));
-                        *self = Self::Reading(reader);
-                    }
+            Self::Reading(mut reader, mut end) => {
+                let before = out.len();
+                let taken = poll_events(&mut reader, &mut end, cx, bytes_max, out);
+                if !out[before..].iter().any(Outcome::is_last) {
+                    *self = Self::Reading(reader, end);
                 }
-                taken.map(|_| ())
+                taken
             }
             Self::Starting(_) | Self::Over => Poll::Pending,
         }
     }
+}
+
+/// Takes the next results of a subscription, or what ends it.
+fn poll_events(
+    reader: &mut Reader,
+    end: &mut TokenEnd,
+    cx: &mut Context<'_>,
+    bytes_max: usize,
+    out: &mut Vec<Outcome>,
+) -> Poll<()> {
+    if end.poll_unpin(cx).is_ready() {
+        // Not an end that is told: the client comes back with a fresh token and resumes, or is refused.
+        out.push(Outcome::Later);
+        return Poll::Ready(());
+    }
+    let mut frames: Vec<Frame> = Vec::new();
+    match ready!(reader.poll_take(cx, bytes_max, &mut frames)) {
+        Ok(()) => {
+            let event = |frame: Frame| Outcome::Event { cursor: reader.cursor_of(&frame), payload: frame.payload };
+            out.extend(frames.into_iter().map(event));
+        }
+        Err(ReadError::Unavailable) => out.push(Outcome::Later),
+        Err(ReadError::ShutOut) => out.push(Outcome::Refused(vec![shut_out()])),
+    }
+    Poll::Ready(())
 }

@@ -13,7 +13,7 @@ use async_graphql::ServerError;
 use futures::future::AbortHandle;
 
 use super::{
-    operation::{Outcome, Source, Started},
+    operation::{Outcome, Source, Started, TokenEnd},
     websocket::Seat,
 };
 use crate::schema::{Answer, is_passing};
@@ -241,13 +241,13 @@ impl Place {
     }
 
     /// Puts what was started where the stream takes it, or says why there is nothing to take.
-    pub(super) fn conclude(self, started: Started) -> Concluded {
+    pub(super) fn conclude(self, started: Started, end: TokenEnd) -> Concluded {
         let source = match started {
-            Started::Reader(reader) => Source::Reading(reader),
+            Started::Reader(reader) => Source::Reading(reader, end),
             Started::Answer(answer) | Started::Renewed(_, answer) => match *answer {
                 Answer::Refused(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
                 Answer::Refused(errors) => return Concluded::Refused(errors),
-                executed => Source::Ending(executed.into()),
+                executed => executed.into(),
             },
         };
         let mut state = self.reservation.lock();

@@ -226,7 +226,8 @@ async fn start(shared: &Arc<Shared>, prepared: Prepared, who: Who, place: Place)
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
     let run = operation::run(shared.clone(), prepared, who, None);
-    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await) }, registration));
+    let end = operation::token_end(shared, who);
+    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await, end) }, registration));
     match running.await {
         Ok(Ok(concluded)) => concluded,
         // Aborted, because it was stopped or the stream has ended.

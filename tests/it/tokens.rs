@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::TestApp,
-    client::{Client, Closed},
+    client::{Client, Closed, NEW_MESSAGE},
     http,
+    stream::Streamed,
     tokens::{claims_with, now, path, sign},
 };
 
@@ -283,5 +284,32 @@ async fn a_name_is_of_its_issuer() {
     post(&app, Some(&named("https://a", 3600)), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(&named("https://a", 1800)).await, refused());
     assert_eq!(app.whoami(&named("https://b", 3600)).await, (200, "ann".to_owned()));
+    app.finish().await;
+}
+
+/// A stream of room-1 as the owner of a token.
+async fn stream(app: &TestApp, token: &str, accept: &str) -> Streamed {
+    let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
+    let bearer = format!("Bearer {token}");
+    Streamed::post(app.address(), &body, &[("accept", accept), ("authorization", &bearer)]).await
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
+    let app = provided().await;
+    let (short, long) = (token("ann", 3), token("ann", 3600));
+    for (token, signs_out) in [(&short, false), (&long, true)] {
+        let mut events = stream(&app, token, "text/event-stream").await;
+        let mut parts = stream(&app, token, "multipart/mixed;subscriptionSpec=1.0").await;
+        if signs_out {
+            post(&app, Some(token), SIGN_OUT, json!({})).await;
+        }
+        let rest = events.rest().await;
+        assert!(!rest.contains("event:"), "neither a result nor an end: {rest}");
+        assert!(!parts.rest().await.ends_with("--graphql--\r\n"));
+        assert!(signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(), "not before the token expires");
+        // An EventSource that comes back learns why.
+        assert_eq!(stream(&app, token, "text/event-stream").await.status, 401);
+    }
     app.finish().await;
 }
