@@ -153,11 +153,17 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
 
 /// `switchboard tail`: until it is interrupted. A broken connection is made again, and nothing is missed.
 pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> ExitCode {
-    let (mut cursor, mut wait, mut connected) = (after, BACKOFF.0, false);
+    let (mut cursor, mut wait, mut ever_connected) = (after, BACKOFF.0, false);
     loop {
-        match follow(server, room, &mut cursor, &mut connected).await {
+        let mut connected = false;
+        let followed = follow(server, room, &mut cursor, &mut connected).await;
+        ever_connected |= connected;
+        if connected {
+            wait = BACKOFF.0;
+        }
+        match followed {
             // The first connection must succeed, or a wrong address would be tried for ever.
-            Err(ClientError::Unreachable(reason)) if !connected => {
+            Err(ClientError::Unreachable(reason)) if !ever_connected => {
                 return finish(Err(ClientError::Unreachable(reason)));
             }
             Err(ClientError::Unreachable(reason) | ClientError::Broken(reason)) => {

@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object};
 use super::{
     connection::{MessageConnection, PageInfo, RoomConnection, RoomEdge, Slice},
     context::{readable_room, services, viewer, who},
-    error::ApiError,
+    error::{ApiError, Code},
     object::{MessageObject, Node, RoomObject, UserObject, messages},
     poll::{MessagePoll, poll},
     scalar::Cursor,
@@ -61,6 +61,9 @@ impl Query {
     ) -> Resolved<RoomConnection> {
         let services = services(ctx);
         let slice = Slice::new(Some(first), None, false, &services.limits)?;
+        if after.as_deref().is_some_and(|after| after.parse::<RoomId>().is_err()) {
+            return Err(ApiError::new(Code::BadUserInput, "This is no cursor of a list of rooms.").into());
+        }
         let log = &services.log;
         let found = log.rooms(who(ctx), after.as_deref(), search.as_deref(), slice.length + 1).await;
         let mut found = found.map_err(ApiError::from)?;

@@ -118,6 +118,8 @@ async fn bad_cursors_are_told_apart() {
             ann.say(&json!({ "id": id, "type": "complete" })).await;
         }
     }
+    let result = ann.ask("{ rooms(after: \"no cursor\") { nodes { id } } }", json!({})).await;
+    assert_eq!(code(&result), "BAD_USER_INPUT");
     drop(ann);
     app.finish().await;
 }
