@@ -92,11 +92,15 @@ pub fn cursor(data: &[u8]) {
     }
 }
 
-/// What is read of an HTTP request before GraphQL is asked: Accept, the query string, the body.
+/// What is read of an HTTP request before GraphQL is asked: Accept, with the forms of streams, Last-Event-ID, the query
+/// string, the body.
 pub fn request(data: &[u8]) {
     let mut bytes = Bytes(data);
-    let (accept, query) = (bytes.piece(), String::from_utf8_lossy(bytes.piece()));
-    let read = read_request(accept, &query, bytes.0);
+    let (accept, last_event_id) = (bytes.piece(), bytes.piece());
+    let query = String::from_utf8_lossy(bytes.piece());
+    let read = read_request(accept, last_event_id, &query, bytes.0);
+    assert!(!read.streams || read.acceptable, "who is answered in a stream takes something");
+    assert!(!read.resumes || !last_event_id.is_empty());
     if let Some(by_query) = read.by_query {
         assert!(!by_query.query.is_empty(), "a request without a document is none");
     }

@@ -220,6 +220,10 @@ impl Shared {
 pub struct ReadRequest {
     /// Whether an answer can be given in a media type that the client takes.
     pub acceptable: bool,
+    /// Whether a subscription is answered, as an event stream or in parts.
+    pub streams: bool,
+    /// Whether an event stream goes on where it was broken off, or is known to have ended.
+    pub resumes: bool,
     /// What the query string asks for.
     pub by_query: Option<Subscribe>,
     /// What the body asks for.
@@ -227,14 +231,18 @@ pub struct ReadRequest {
 }
 
 /// Reads the parts of a request in the way of the handlers. It is here for the fuzz targets, which try any bytes.
-pub fn read_request(accept: &[u8], query: &str, body: &[u8]) -> ReadRequest {
+pub fn read_request(accept: &[u8], last_event_id: &[u8], query: &str, body: &[u8]) -> ReadRequest {
     let mut headers = HeaderMap::new();
-    if let Ok(accept) = HeaderValue::from_bytes(accept) {
-        headers.insert(header::ACCEPT, accept);
+    for (name, value) in [(header::ACCEPT, accept), (sse::LAST_EVENT_ID, last_event_id)] {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(name, value);
+        }
     }
-    let acceptable = !accept::Accepts::read(&headers).is_empty() || accept::wants_html(&headers);
+    let accepts = accept::Accepts::read(&headers);
+    let acceptable = !accepts.is_empty() || accept::wants_html(&headers);
+    let (streams, resumes) = (accepts.for_stream().is_some(), sse::Seen::read(&headers) != sse::Seen::Nothing);
     let by_body = serde_json::from_slice(body).ok().and_then(|body| Subscribe::from_object(body).ok());
-    ReadRequest { acceptable, by_query: graphql::parameters(query).ok(), by_body }
+    ReadRequest { acceptable, streams, resumes, by_query: graphql::parameters(query).ok(), by_body }
 }
 
 /// The table of contents.

@@ -25,7 +25,7 @@ const END: &str = "end";
 /// A comment, which every client ignores.
 pub(super) const COMMENT: &[u8] = b":\n\n";
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What a client that comes back has seen.
