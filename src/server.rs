@@ -93,8 +93,8 @@ impl Server {
         };
         let schema = Schema::new(services, limits.prepare());
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
-        let origins = flags.allow_origin.clone();
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), origins, tasks.clone());
+        let site = flags.edge.site(flags.listen);
+        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), site, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;

@@ -12,6 +12,7 @@
 
 mod accept;
 mod batch;
+mod browsers;
 mod compression;
 mod connection;
 mod cookie;
@@ -25,6 +26,7 @@ mod persisted;
 mod reply;
 mod reservation;
 mod single;
+mod site;
 mod sse;
 mod stream;
 mod upgrade;
@@ -43,12 +45,14 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware,
     routing::get,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use listener::{serve, serve_connection};
 pub use origin::{Origin, OriginError};
+pub use site::{Host, HostError, Site};
 
 use self::{persisted::Persisted, reservation::Reservations};
 use crate::{
@@ -151,8 +155,8 @@ pub struct Shared {
     pub limits: TransportLimits,
     /// Every socket is a task here.
     pub tasks: TaskTracker,
-    /// Pages of other origins that may do what this server's own may.
-    origins: Vec<Origin>,
+    /// Its names, and whose pages may use it.
+    site: Site,
     /// Documents by their hash.
     persisted: Persisted,
     /// Event streams that operations share.
@@ -172,7 +176,7 @@ impl Shared {
         auth: Arc<Auth>,
         clock: Clock,
         limits: TransportLimits,
-        origins: Vec<Origin>,
+        site: Site,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -181,7 +185,7 @@ impl Shared {
             auth,
             clock,
             limits,
-            origins,
+            site,
             persisted: Persisted::new(limits.persisted_bytes_max),
             reservations: Reservations::default(),
             tasks,
@@ -255,6 +259,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readiness))
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
+        .layer(middleware::from_fn_with_state(shared.clone(), browsers::guard))
         .with_state(shared)
 }
 

@@ -59,18 +59,33 @@ impl Http2 {
     }
 
     fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
-        let request = self
+        let connect = self.asked_by(None, path, protocol);
+        self.send(connect, false)
+    }
+
+    fn asked_by(&self, page: Option<&str>, path: &str, protocol: &'static str) -> Request<()> {
+        let mut request = self
             .request(Method::CONNECT, path)
             .extension(Protocol::from_static(protocol))
             .header("sec-websocket-version", "13")
             .header("sec-websocket-protocol", "soap, graphql-transport-ws")
-            .body(());
-        self.send(request.unwrap(), false)
+            .body(())
+            .unwrap();
+        if let Some(page) = page {
+            request.headers_mut().insert("origin", page.parse().unwrap());
+        }
+        request
     }
 
     /// A WebSocket on which nothing was said yet.
     async fn socket(&mut self) -> Socket {
-        let (response, sender) = self.connect_to("/graphql", "websocket");
+        self.socket_of(None).await
+    }
+
+    /// The same, as a page of this origin opens it.
+    async fn socket_of(&mut self, page: Option<&str>) -> Socket {
+        let connect = self.asked_by(page, "/graphql", "websocket");
+        let (response, sender) = self.send(connect, false);
         let response = soon("the answer", response).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
@@ -167,6 +182,20 @@ async fn broken_frames_and_a_drain_are_told_over_http2_too() {
     while let Some(Ok(_)) = soon("the end of the socket", silent.0.next()).await {}
     soon("the end of the server", stopping).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_page_gets_no_socket_over_http2_either() {
+    let app = TestApp::start().await;
+    let mut http2 = Http2::connect(app.address()).await;
+    let own = format!("http://{}", app.address());
+    let mut socket = http2.socket_of(Some(&own)).await;
+    socket.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(socket.heard().await, Ok(json!({ "type": "connection_ack" })));
+    let mut foreign = http2.socket_of(Some("https://evil.example")).await;
+    assert_eq!(foreign.heard().await, Err(Closed(4403, "Forbidden".to_owned())));
+    drop((socket, foreign, http2));
+    app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,108 @@
+//! What browsers send for pages that have no business here, and what they are told for those that have.
+
+use futures::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
+
+use crate::support::{
+    app::TestApp,
+    http::{self, get, post},
+    soon,
+    stream::Streamed,
+};
+
+const FRIEND: &str = "https://friend.example";
+const QUERY: &str = r#"{"query":"{ __typename }"}"#;
+const BY_GET: &str = "/graphql?query=%7B__typename%7D";
+
+/// What a page's socket hears first, after it said init: a message, or the code and the reason of the close.
+async fn first_heard(app: &TestApp, subprotocol: &str, headers: &[(&str, &str)]) -> Result<String, (u16, String)> {
+    let uri = format!("ws://{}/graphql", app.address()).parse().unwrap();
+    let request = ClientRequestBuilder::new(uri).with_sub_protocol(subprotocol);
+    let request = headers.iter().fold(request, |request, (name, value)| request.with_header(*name, *value));
+    let (mut socket, _) = soon("the upgrade", tokio_tungstenite::connect_async(request)).await.unwrap();
+    // The server may have closed already.
+    let _ = socket.send(Message::text(r#"{"type":"connection_init"}"#)).await;
+    match soon("an answer", socket.next()).await {
+        Some(Ok(Message::Text(text))) => Ok(text.to_string()),
+        Some(Ok(Message::Close(Some(frame)))) => {
+            let end = soon("the end", socket.next()).await;
+            assert!(!matches!(end, Some(Ok(_))), "nothing follows a close: {end:?}");
+            Err((frame.code.into(), frame.reason.to_string()))
+        }
+        other => panic!("heard {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
+    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let own = format!("http://{}", app.address());
+    let forbidden = Err((4403, "Forbidden".to_owned()));
+    for (headers, expected) in [
+        (&[][..], Ok(())),
+        (&[("origin", own.as_str())], Ok(())),
+        (&[("origin", own.as_str()), ("sec-fetch-site", "same-origin")], Ok(())),
+        (&[("origin", FRIEND), ("sec-fetch-site", "cross-site")], Ok(())),
+        (&[("origin", "https://evil.example")], Err(())),
+        (&[("origin", "null")], Err(())),
+        (&[("origin", own.as_str()), ("sec-fetch-site", "cross-site")], Err(())),
+        (&[("sec-fetch-site", "cross-site")], Err(())),
+    ] {
+        let heard = first_heard(&app, "graphql-transport-ws", headers).await;
+        match expected {
+            Ok(()) => assert_eq!(heard.as_deref(), Ok(r#"{"type":"connection_ack"}"#), "{headers:?}"),
+            Err(()) => assert_eq!(heard, forbidden, "{headers:?}"),
+        }
+    }
+    assert_eq!(first_heard(&app, "graphql-ws", &[("origin", "null")]).await, forbidden);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_foreign_page_can_change_nothing_over_http() {
+    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let own = format!("http://{}", app.address());
+    let bearer = format!("Bearer {}", app.sign_in("ann").await);
+    let json = ("content-type", "application/json");
+    let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" }).to_string();
+    for marks in [
+        &[("origin", "https://evil.example")][..],
+        &[("origin", "null")],
+        &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+        &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "cross-site")],
+    ] {
+        for (method, accept) in [
+            ("POST", "application/json"),
+            ("POST", "text/event-stream"),
+            ("POST", "multipart/mixed;subscriptionSpec=1.0"),
+            ("PUT", "text/plain"),
+            ("DELETE", "*/*"),
+        ] {
+            // Not even with a token: no page gets to send one unless the browser was told that it may.
+            let headers = [marks, &[json, ("accept", accept), ("authorization", &bearer)]].concat();
+            let reply = http::request(app.address(), method, "/graphql", &headers, &create).await;
+            assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"), "{method} {accept} {marks:?}");
+        }
+        // What changes nothing is answered as to anybody, and the page's browser keeps the answer from it.
+        assert_eq!(get(app.address(), BY_GET, marks).await.status, 200, "{marks:?}");
+        let stream = [marks, &[("accept", "text/event-stream")]].concat();
+        assert_eq!(Streamed::get(app.address(), BY_GET, &stream).await.status, 200, "{marks:?}");
+    }
+    let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
+    let room = ann.ask("{ room(id: \"made\") { id } }", json!({})).await;
+    assert_eq!(room["data"]["room"], json!(null), "{room}");
+
+    let marks: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
+        &[("origin", FRIEND), ("sec-fetch-site", "cross-site")],
+        &[("origin", FRIEND), ("sec-fetch-site", "same-site")],
+    ];
+    for marks in marks {
+        assert_eq!(post(app.address(), QUERY, marks).await.status, 200, "{marks:?}");
+    }
+    drop(ann);
+    app.finish().await;
+}
