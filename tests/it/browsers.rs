@@ -106,3 +106,54 @@ async fn a_foreign_page_can_change_nothing_over_http() {
     drop(ann);
     app.finish().await;
 }
+
+/// The status of a request that says it is for this host, if for any.
+async fn status_at(address: std::net::SocketAddr, line: &str, host: Option<&str>, more: &str) -> u16 {
+    let host = host.map(|host| format!("host: {host}\r\n")).unwrap_or_default();
+    let reply = http::exchange(address, &format!("{line}\r\n{host}{more}connection: close\r\n\r\n")).await;
+    if reply.status == 421 {
+        assert!(reply.body.contains("--allow-host") && reply.header("content-type").unwrap().starts_with("text/plain"));
+    }
+    reply.status
+}
+
+#[tokio::test]
+async fn on_loopback_only_its_own_names_are_answered() {
+    let app = TestApp::with(&["--allow-host", "chat.example,192.168.0.7"]).await;
+    let address = app.address();
+    for host in ["localhost", "LOCALHOST:1", "127.0.0.1:4000", "[::1]:4000", "chat.example", "192.168.0.7:80"] {
+        assert_eq!(status_at(address, "GET /readyz HTTP/1.1", Some(host), "").await, 200, "{host}");
+    }
+    for host in ["evil.example", "127.0.0.1.evil.example", "a.chat.example", "x@localhost", "192.168.0.8"] {
+        for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
+            assert_eq!(status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await, 421, "{host}{path}");
+        }
+        let upgrade =
+            "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+        assert_eq!(status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await, 421, "{host}");
+        assert_eq!(status_at(address, "POST /graphql HTTP/1.1", Some(host), "content-length: 0\r\n").await, 421);
+    }
+    assert_eq!(status_at(address, "GET /readyz HTTP/1.0", None, "").await, 421);
+    assert_eq!(status_at(address, "GET http://evil.example/readyz HTTP/1.1", Some("localhost"), "").await, 421);
+    assert_eq!(status_at(address, "GET http://localhost/readyz HTTP/1.1", Some("localhost"), "").await, 200);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn beyond_loopback_hosts_count_only_where_some_are_named() {
+    let beyond = ["--listen", "0.0.0.0:0", "--allow-remote-guests"];
+    let any = TestApp::with(&beyond).await;
+    assert_eq!(status_at(local(&any), "GET /readyz HTTP/1.1", Some("any.example"), "").await, 200);
+    assert_eq!(status_at(local(&any), "GET /readyz HTTP/1.0", None, "").await, 200);
+    any.finish().await;
+    let named = TestApp::with(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
+    for (host, status) in [("chat.example", 200), ("localhost", 200), ("any.example", 421), ("0.0.0.0", 421)] {
+        assert_eq!(status_at(local(&named), "GET /readyz HTTP/1.1", Some(host), "").await, status, "{host}");
+    }
+    named.finish().await;
+}
+
+/// Where a server that listens everywhere is reached from here.
+fn local(app: &TestApp) -> std::net::SocketAddr {
+    (std::net::Ipv4Addr::LOCALHOST, app.address().port()).into()
+}

@@ -210,6 +210,10 @@ async fn queries_run_over_http2_and_other_connects_are_refused() {
     let mut answer = response.into_body();
     assert_eq!(&answer.data().await.unwrap().unwrap()[..], br#"{"data":{"__typename":"Query"}}"#);
 
+    let unknown = Request::get("http://evil.example/graphql").version(Version::HTTP_2).body(()).unwrap();
+    let (response, _) = http2.send(unknown, true);
+    assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::MISDIRECTED_REQUEST);
+
     for (path, protocol, status) in [
         ("/graphql", "connect-udp", StatusCode::METHOD_NOT_ALLOWED),
         ("/healthz", "websocket", StatusCode::METHOD_NOT_ALLOWED),

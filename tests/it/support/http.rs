@@ -72,7 +72,8 @@ pub(crate) async fn request(
     exchange(address, &written(address, method, target, &headers, body)).await
 }
 
-async fn exchange(address: SocketAddr, text: &str) -> Reply {
+/// Sends these bytes, and reads to the end.
+pub(crate) async fn exchange(address: SocketAddr, text: &str) -> Reply {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
