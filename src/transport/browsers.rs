@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Shared, accept::Accepts, reply::Reply};
+use super::{Shared, accept::Accepts, cors, origin::Sender, reply::Reply, site::Site};
 use crate::schema::{ApiError, Code};
 
 /// Says how a page can come to be let in.
@@ -21,19 +21,36 @@ const FOREIGN: &str =
 const MISDIRECTED: &str = "This server does not go by the host that the request names; whoever runs it can add the host \
                            with --allow-host.\n";
 
-/// Lets a request through, or answers it at once.
+/// Answers a request, or has the routes answer it.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let (headers, uri) = (request.headers(), request.uri());
+    let sender = shared.site.sender(request.headers(), request.uri());
+    let mut response = match refusal(&shared.site, &request, &sender) {
+        Some(response) => response,
+        None => next.run(request).await,
+    };
+    // What becomes a WebSocket is no answer that anybody keeps or shows.
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        cors::share(&sender, response.headers_mut());
+    }
+    response
+}
+
+/// The answer to what does not reach the routes.
+fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> {
+    let (method, headers, uri) = (request.method(), request.headers(), request.uri());
     // A page whose name was bound to this machine's address is of the same origin as whatever it asks here, so that only
     // its name gives it away. It gets no socket to be closed either.
-    if !shared.site.is_meant(headers, uri) {
-        return (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response();
+    if !site.is_meant(headers, uri) {
+        return Some((StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response());
     }
-    if may_change(request.method()) && shared.site.is_foreign(headers, uri) {
+    if cors::is_preflight(method, headers) {
+        return Some(cors::preflight(sender));
+    }
+    if may_change(method) && site.is_foreign(headers, uri) {
         let error = ApiError::new(Code::Forbidden, FOREIGN);
-        return Reply::error(StatusCode::FORBIDDEN, Accepts::read(headers).media(), error).into_response();
+        return Some(Reply::error(StatusCode::FORBIDDEN, Accepts::read(headers).media(), error).into_response());
     }
-    next.run(request).await
+    None
 }
 
 /// GET changes nothing. What becomes a WebSocket (which over HTTP/2 is CONNECT) is told by a close instead.

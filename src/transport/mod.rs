@@ -16,6 +16,7 @@ mod browsers;
 mod compression;
 mod connection;
 mod cookie;
+mod cors;
 mod graphql;
 mod listener;
 mod multipart;

@@ -157,3 +157,82 @@ async fn beyond_loopback_hosts_count_only_where_some_are_named() {
 fn local(app: &TestApp) -> std::net::SocketAddr {
     (std::net::Ipv4Addr::LOCALHOST, app.address().port()).into()
 }
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
+    let app = TestApp::with(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
+    let full = app.client(None).await;
+    let address = app.address();
+    let asked = [
+        ("origin", FRIEND),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,content-type"),
+    ];
+    for path in ["/graphql", "/readyz", "/nowhere"] {
+        let told = http::request(address, "OPTIONS", path, &asked, "").await;
+        assert_eq!((told.status, told.body.as_str()), (204, ""), "{path}");
+        assert_eq!(shared_with(&told), (Some(FRIEND), Some("true")));
+        assert_eq!(told.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
+        assert_eq!(told.header("access-control-max-age"), Some("7200"));
+        let allowed = told.header("access-control-allow-headers").unwrap();
+        for name in ["authorization", "content-type", "last-event-id", "x-graphql-event-stream-token", "accept"] {
+            assert!(allowed.split(", ").any(|found| found == name), "{name} in {allowed}");
+        }
+    }
+    // The answers, good and bad, of every way in.
+    let origin = ("origin", FRIEND);
+    let sse = ("accept", "text/event-stream");
+    for (reply, status) in [
+        (post(address, QUERY, &[origin]).await, 200),
+        (post(address, "no json", &[origin]).await, 400),
+        (post(address, QUERY, &[origin, ("authorization", "Bearer x")]).await, 401),
+        (get(address, BY_GET, &[origin, sse]).await, 503),
+        (get(address, "/nowhere", &[origin]).await, 404),
+        (http::request(address, "PUT", "/graphql", &[origin], "").await, 503),
+    ] {
+        assert_eq!((reply.status, shared_with(&reply)), (status, (Some(FRIEND), Some("true"))), "{reply:?}");
+        assert_eq!(reply.header("access-control-expose-headers"), Some("allow, retry-after, www-authenticate"));
+    }
+    drop(full);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn no_other_page_may_and_caches_are_told() {
+    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let own = format!("http://{}", app.address());
+    for page in ["https://evil.example", "http://friend.example", "https://friend.example.evil", "null", &own] {
+        let asked = [("origin", page), ("access-control-request-method", "POST")];
+        let told = http::request(app.address(), "OPTIONS", "/graphql", &asked, "").await;
+        assert_eq!((told.status, shared_with(&told)), (403, (None, None)), "{page}");
+        assert!(told.body.contains("--allow-origin"), "{}", told.body);
+        let reply = get(app.address(), BY_GET, &[("origin", page)]).await;
+        assert_eq!((reply.status, shared_with(&reply)), (200, (None, None)), "{page}");
+    }
+    // OPTIONS that asks for nothing of the kind is a method like others.
+    let reply = http::request(app.address(), "OPTIONS", "/graphql", &[("origin", FRIEND)], "").await;
+    assert_eq!(reply.status, 405);
+    for path in [BY_GET, "/graphiql", "/nowhere"] {
+        for headers in [&[][..], &[("origin", FRIEND)], &[("accept-encoding", "gzip")]] {
+            let reply = get_bytes(&app, path, headers).await;
+            assert!(reply.to_ascii_lowercase().contains("\r\nvary: origin\r\n"), "{path}: {reply}");
+        }
+    }
+    app.finish().await;
+}
+
+/// With whom a browser shares an answer, and whether also one that was asked for with cookies.
+fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
+    (reply.header("access-control-allow-origin"), reply.header("access-control-allow-credentials"))
+}
+
+/// The head of an answer whose body may be compressed.
+async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(app.address()).await.unwrap();
+    let headers = [headers, &[("connection", "close")]].concat();
+    stream.write_all(http::written(app.address(), "GET", path, &headers, "").as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    soon("an answer", stream.read_to_end(&mut bytes)).await.unwrap();
+    String::from_utf8_lossy(&bytes).split("\r\n\r\n").next().unwrap().to_owned() + "\r\n"
+}
