@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Shared, accept::Accepts, cors, origin::Sender, reply::Reply, site::Site};
+use super::{Shared, accept::Accepts, armour, cors, origin::Sender, reply::Reply, site::Site};
 use crate::schema::{ApiError, Code};
 
 /// Says how a page can come to be let in.
@@ -24,6 +24,7 @@ const MISDIRECTED: &str = "This server does not go by the host that the request 
 /// Answers a request, or has the routes answer it.
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let sender = shared.site.sender(request.headers(), request.uri());
+    let pinned = shared.site.is_pinned(request.headers(), request.uri());
     let mut response = match refusal(&shared.site, &request, &sender) {
         Some(response) => response,
         None => next.run(request).await,
@@ -31,6 +32,7 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     // What becomes a WebSocket is no answer that anybody keeps or shows.
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         cors::share(&sender, response.headers_mut());
+        armour::put_on(response.headers_mut(), pinned);
     }
     response
 }

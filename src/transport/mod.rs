@@ -11,6 +11,7 @@
 //! Proved in `tests/it/`.
 
 mod accept;
+mod armour;
 mod batch;
 mod browsers;
 mod compression;

@@ -77,6 +77,12 @@ impl Site {
         asked.peek().is_some() && asked.all(|host| host.is_some_and(|host| host.is_loopback() || hosts.contains(&host)))
     }
 
+    /// Whether browsers may remember that they reach the host of this request over TLS only. They would believe it of all
+    /// ports, so it is not said of loopback, where other programs serve too.
+    pub(super) fn is_pinned(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        self.tls && asked_for(headers, uri).all(|host| host.is_some_and(|host| !host.is_loopback()))
+    }
+
     /// Whose page sent a request.
     pub(super) fn sender(&self, headers: &HeaderMap, uri: &Uri) -> Sender {
         match origin::sender(headers, uri, &self.origins) {

@@ -221,6 +221,41 @@ async fn no_other_page_may_and_caches_are_told() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let address = app.address();
+    let asked = [("origin", FRIEND), ("access-control-request-method", "POST")];
+    for (what, reply) in [
+        ("a query", post(address, QUERY, &[]).await),
+        ("a bad one", post(address, "no json", &[]).await),
+        ("a foreign one", post(address, QUERY, &[("origin", "null")]).await),
+        ("a stream", get(address, BY_GET, &[("accept", "text/event-stream")]).await),
+        ("the home", get(address, "/", &[]).await),
+        ("health", get(address, "/healthz", &[]).await),
+        ("nothing", get(address, "/nowhere", &[]).await),
+        ("a preflight", http::request(address, "OPTIONS", "/graphql", &asked, "").await),
+        ("a page", get(address, "/graphiql", &[]).await),
+        ("another host", http::exchange(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await),
+    ] {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(reply.headers(name), [value], "{what}");
+        }
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{what}: {policy}");
+        assert_eq!((policy == NOTHING, policy.contains("'self'")), (what != "a page", what == "a page"), "{what}");
+        assert_eq!(reply.header("strict-transport-security"), None, "{what}");
+    }
+    app.finish().await;
+}
+
 /// With whom a browser shares an answer, and whether also one that was asked for with cookies.
 fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
     (reply.header("access-control-allow-origin"), reply.header("access-control-allow-credentials"))
