@@ -17,7 +17,7 @@ use crate::{
     hub::Hub,
     schema::{Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, Shared},
+    transport::{self, Shared, Tls, TlsError},
     view::Views,
 };
 
@@ -39,6 +39,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificate cannot be served.
+    #[error("--tls-cert, --tls-key: {0}")]
+    Tls(#[from] TlsError),
     /// The address is taken or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -56,6 +59,7 @@ pub struct Server {
     views: Arc<Views>,
     hub: Arc<Hub>,
     store: Sqlite,
+    tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
     tasks: TaskTracker,
@@ -73,6 +77,7 @@ impl Server {
     /// Starts everything; when this returns, clients are served.
     pub async fn start(flags: &ServeFlags) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
+        let tls = flags.edge.tls().map_err(StartError::Flags)?.map(Tls::open).transpose()?.map(Arc::new);
         raise_file_limit();
         let (limits, clock, tasks) = (flags.limits(), clock(), TaskTracker::new());
 
@@ -101,14 +106,29 @@ impl Server {
         let address = listener.local_addr().map_err(refused)?;
         let stop_listening = CancellationToken::new();
         let router = transport::router(shared.clone());
-        let serve = transport::serve(listener, router, shared.limits, stop_listening.clone());
+        if let Some(tls) = &tls {
+            tasks.spawn(tls.clone().watch(shared.limits.tls_check_interval, stop_listening.clone()));
+        }
+        let serve = transport::serve(listener, tls.clone(), router, shared.limits, stop_listening.clone());
         let listening = tokio::spawn(serve);
-        Ok(Self { address, shared, views, hub, store, stop_listening, listening, tasks })
+        Ok(Self { address, shared, views, hub, store, tls, stop_listening, listening, tasks })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate anew, if there is one. A bad one is logged, and changes nothing.
+    pub async fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload().await;
+        }
     }
 
     /// What is in use right now. All zero when nobody is connected: tests accuse leaks with it.

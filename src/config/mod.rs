@@ -176,6 +176,7 @@ fn database(url: &str) -> Result<String, String> {
 fn endpoint(url: &str) -> Result<String, String> {
     match url.split_once("://") {
         Some(("http" | "ws", rest)) => Ok(format!("ws://{rest}")),
+        Some(("https" | "wss", rest)) => Ok(format!("wss://{rest}")),
         _ => Err("write it like http://127.0.0.1:4000/graphql".to_owned()),
     }
 }

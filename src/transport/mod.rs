@@ -31,6 +31,7 @@ mod single;
 mod site;
 mod sse;
 mod stream;
+mod tls;
 mod upgrade;
 mod websocket;
 mod write_timeout;
@@ -55,6 +56,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use listener::{serve, serve_connection};
 pub use origin::{Origin, OriginError};
 pub use site::{Host, HostError, Site};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use self::{persisted::Persisted, reservation::Reservations};
 use crate::{
@@ -94,7 +96,8 @@ pub struct TransportLimits {
     pub write_timeout: Duration,
     /// How often an event stream, or a client of the legacy protocol, is told that the server lives.
     pub heartbeat_interval: Duration,
-    /// How long a client may take for the head of a request, its first one or the next on a kept connection.
+    /// How long a client may take for the head of a request, its first one or the next on a kept connection; and, before
+    /// that, for the handshake of TLS.
     pub header_timeout: Duration,
     /// Bytes of the head of a request. Cannot be without limit.
     pub header_bytes_max: usize,
@@ -112,6 +115,8 @@ pub struct TransportLimits {
     pub linger_bytes_max: usize,
     /// Over how long the closes of a drain are spread.
     pub drain_window: Duration,
+    /// How often the certificate's files are looked at. Zero is never.
+    pub tls_check_interval: Duration,
 }
 
 impl Default for TransportLimits {
@@ -139,6 +144,7 @@ impl Default for TransportLimits {
             write_buffer_bytes: 4 * 1024,
             linger_bytes_max: 4 * 1024 * 1024,
             drain_window: Duration::from_secs(5),
+            tls_check_interval: Duration::from_secs(60),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, and WebSockets over it (RFC 8441).
+//! HTTP/2, and WebSockets over it (RFC 8441).
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use h2::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
     net::TcpStream,
 };
 use tokio_tungstenite::{
@@ -26,14 +26,21 @@ use crate::support::{
 };
 
 /// One connection of HTTP/2.
-struct Http2 {
+pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
 }
 
 impl Http2 {
     async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), address).await
+    }
+
+    /// On a connection that was made.
+    pub(crate) async fn over<S>(stream: S, address: SocketAddr) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
@@ -78,7 +85,7 @@ impl Http2 {
     }
 
     /// A WebSocket on which nothing was said yet.
-    async fn socket(&mut self) -> Socket {
+    pub(crate) async fn socket(&mut self) -> Socket {
         self.socket_of(None).await
     }
 
@@ -116,7 +123,7 @@ async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
     let _ = to.shutdown().await;
 }
 
-struct Socket(WebSocketStream<DuplexStream>);
+pub(crate) struct Socket(WebSocketStream<DuplexStream>);
 
 impl Socket {
     async fn say(&mut self, message: Value) {
@@ -132,7 +139,7 @@ impl Socket {
     }
 
     /// Says init, subscribes after this cursor, and waits until that is live.
-    async fn subscribe(&mut self, after: &str) {
+    pub(crate) async fn subscribe(&mut self, after: &str) {
         self.say(json!({ "type": "connection_init" })).await;
         assert_eq!(self.heard().await, Ok(json!({ "type": "connection_ack" })));
         let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1", "after": after } });
@@ -140,7 +147,7 @@ impl Socket {
         assert_eq!(self.heard().await.unwrap()["payload"]["subscribed"], "s");
     }
 
-    async fn text(&mut self) -> String {
+    pub(crate) async fn text(&mut self) -> String {
         let message = self.heard().await.unwrap();
         message["payload"]["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
     }

@@ -27,3 +27,4 @@ mod schema;
 mod shared;
 mod sse;
 mod support;
+mod tls;

@@ -17,6 +17,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// From all the bytes of an answer.
+    pub(crate) fn read(reply: &str) -> Self {
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -88,8 +95,5 @@ pub(crate) async fn exchange(address: SocketAddr, text: &str) -> Reply {
         let _ = stream.read_to_end(&mut reply).await;
         String::from_utf8(reply).unwrap()
     };
-    let reply = soon("a reply", exchange).await;
-    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply { status, head: head.to_owned(), body: body.to_owned() }
+    Reply::read(&soon("a reply", exchange).await)
 }

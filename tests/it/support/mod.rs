@@ -6,6 +6,7 @@ pub(crate) mod core;
 pub(crate) mod flaky;
 pub(crate) mod http;
 pub(crate) mod stream;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
