@@ -46,34 +46,39 @@ fn or_refuse(result: Result<(), String>) -> ExitCode {
 
 async fn serve(flags: &ServeFlags) -> Result<(), String> {
     telemetry::init(&flags.log, flags.log_format).map_err(|error| format!("--log {}: {error}", flags.log))?;
-    let mut signals = Signals::new().map_err(|error| error.to_string())?;
+    let mut signals = Signals::new(flags.edge.tls_cert.is_some()).map_err(|error| error.to_string())?;
     let server = Server::start(flags).await.map_err(|error| error.to_string())?;
     greet(&server, flags);
-    signals.next().await;
+    while signals.next().await == Told::Reload {
+        server.reload_certificate().await;
+    }
     tracing::info!("draining; a second signal stops at once");
     tokio::select! {
         () = server.stop() => {}
-        () = signals.next() => tracing::warn!("stopped at once"),
+        () = signals.told_to_stop() => tracing::warn!("stopped at once"),
     }
     Ok(())
 }
 
 fn greet(server: &Server, flags: &ServeFlags) {
     let address = server.address();
+    let (http, ws) = if server.has_tls() { ("https", "wss") } else { ("http", "ws") };
+    // A certificate is for a name, seldom for an address.
+    let reached = if server.has_tls() { format!("NAME:{}", address.port()) } else { address.to_string() };
     // Whoever started it may not listen.
     let _ = writeln!(
         std::io::stdout(),
         "Switchboard {version}
 
-  playground  http://{address}/graphiql
-  endpoint    http://{address}/graphql  (subscriptions: ws://{address}/graphql)
+  playground  {http}://{address}/graphiql
+  endpoint    {http}://{address}/graphql  (subscriptions: {ws}://{address}/graphql)
   database    {database}
   sign-in     {sign_in}
 
 Next, in two more terminals:
 
-  {program} tail room-1 --url http://{address}/graphql
-  {program} send room-1 'Hello' --url http://{address}/graphql{token}
+  {program} tail room-1 --url {http}://{reached}/graphql
+  {program} send room-1 'Hello' --url {http}://{reached}/graphql{token}
 ",
         program = std::env::args().next().as_deref().unwrap_or("switchboard"),
         version = env!("CARGO_PKG_VERSION"),
@@ -89,19 +94,42 @@ Next, in two more terminals:
     );
 }
 
-/// SIGINT and SIGTERM.
-struct Signals(Signal, Signal);
+/// What a signal tells the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
+}
+
+/// SIGINT and SIGTERM; with a certificate SIGHUP too, which ends a server that has none to read again.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    fn new(reloads: bool) -> std::io::Result<Self> {
+        let hangup = reloads.then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.0.recv() => {}
-            _ = self.1.recv() => {}
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = hangup => Told::Reload,
         }
+    }
+
+    async fn told_to_stop(&mut self) {
+        while self.next().await != Told::Stop {}
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     hub::Hub,
     schema::{Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, Shared},
+    transport::{self, Shared, Tls, TlsError},
     view::Views,
 };
 
@@ -39,6 +39,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificate cannot be served.
+    #[error("--tls-cert, --tls-key: {0}")]
+    Tls(#[from] TlsError),
     /// The address is taken or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -56,6 +59,7 @@ pub struct Server {
     views: Arc<Views>,
     hub: Arc<Hub>,
     store: Sqlite,
+    tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
     tasks: TaskTracker,
@@ -79,6 +83,7 @@ impl Server {
     pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
         let sign_in = flags.sign_in().map_err(StartError::Flags)?;
+        let tls = flags.edge.tls().map_err(StartError::Flags)?.map(Tls::open).transpose()?.map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
 
@@ -99,22 +104,37 @@ impl Server {
         };
         let schema = Schema::new(services, limits.prepare());
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
-        let origins = flags.allow_origin.clone();
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), origins, tasks.clone());
+        let site = flags.edge.site(flags.listen);
+        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), site, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let stop_listening = CancellationToken::new();
         let router = transport::router(shared.clone());
-        let serve = transport::serve(listener, router, shared.limits, stop_listening.clone());
+        if let Some(tls) = &tls {
+            tasks.spawn(tls.clone().watch(shared.limits.tls_check_interval, stop_listening.clone()));
+        }
+        let serve = transport::serve(listener, tls.clone(), router, shared.limits, stop_listening.clone());
         let listening = tokio::spawn(serve);
-        Ok(Self { address, shared, views, hub, store, stop_listening, listening, tasks })
+        Ok(Self { address, shared, views, hub, store, tls, stop_listening, listening, tasks })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate anew, if there is one. A bad one is logged, and changes nothing.
+    pub async fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload().await;
+        }
     }
 
     /// What is in use right now. All zero when nobody is connected: tests accuse leaks with it.

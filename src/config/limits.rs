@@ -62,7 +62,7 @@ pub struct LimitFlags {
     /// Time between signs of life: of an event stream, and the legacy graphql-ws protocol's `ka`
     #[arg(long, env = "SWITCHBOARD_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().heartbeat_interval), value_name = "TIME")]
     pub heartbeat_interval: Span,
-    /// Time for a client to send the head of a request
+    /// Time for a client to send the head of a request, and before it for the handshake of TLS
     #[arg(long, env = "SWITCHBOARD_HEADER_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().header_timeout), value_name = "TIME")]
     pub header_timeout: Span,
     /// Bytes of the head of a request (at least 8192)
@@ -89,6 +89,9 @@ pub struct LimitFlags {
     /// Time over which the closes of a shutdown are spread
     #[arg(long, env = "SWITCHBOARD_DRAIN_WINDOW", hide_env = true, default_value_t = Span(TransportLimits::default().drain_window), value_name = "TIME")]
     pub drain_window: Span,
+    /// Time between two looks at the certificate's files
+    #[arg(long, env = "SWITCHBOARD_TLS_CHECK_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().tls_check_interval), value_name = "TIME")]
+    pub tls_check_interval: Span,
     /// Bytes of a message's text (at least 1)
     #[arg(long, env = "SWITCHBOARD_TEXT_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().text_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub text_bytes_max: usize,
@@ -245,6 +248,7 @@ impl LimitFlags {
             write_buffer_bytes: self.write_buffer_bytes,
             linger_bytes_max: self.linger_bytes_max,
             drain_window: self.drain_window.0,
+            tls_check_interval: self.tls_check_interval.0,
             machine: self.machine(),
         }
     }

@@ -1,5 +1,6 @@
 //! The command line: flags and environment in, valid configuration out.
 
+mod edge;
 mod limits;
 mod sign_in;
 
@@ -7,10 +8,11 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use edge::EdgeFlags;
 pub use limits::LimitFlags;
 pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
-use crate::{auth::SignIn, telemetry::LogFormat, transport::Origin};
+use crate::{auth::SignIn, telemetry::LogFormat};
 
 /// A GraphQL subscription server that never drops a call.
 ///
@@ -118,9 +120,9 @@ pub struct ServeFlags {
     /// Let anyone who reaches this server sign in as a guest, although it listens beyond loopback
     #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
     pub allow_remote_guests: bool,
-    /// An origin whose pages may do what this server's own may; repeatable, or separated by commas
-    #[arg(long, env = "SWITCHBOARD_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
-    pub allow_origin: Vec<Origin>,
+    /// Who may come, and over what.
+    #[command(flatten)]
+    pub edge: EdgeFlags,
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
     pub session_lifetime: Span,
@@ -195,6 +197,7 @@ fn database(url: &str) -> Result<String, String> {
 fn endpoint(url: &str) -> Result<String, String> {
     match url.split_once("://") {
         Some(("http" | "ws", rest)) => Ok(format!("ws://{rest}")),
+        Some(("https" | "wss", rest)) => Ok(format!("wss://{rest}")),
         _ => Err("write it like http://127.0.0.1:4000/graphql".to_owned()),
     }
 }
@@ -275,6 +278,8 @@ mod tests {
             ["--append-queue-max", "0"],
             ["--listen", "nowhere"],
             ["--allow-origin", "https://chat.example/path"],
+            ["--allow-origin", "*"],
+            ["--allow-host", "chat.example:4000"],
         ] {
             let all = std::iter::once("switchboard").chain(arguments);
             assert!(CommandLine::try_parse_from(all).is_err(), "{arguments:?}");

@@ -8,18 +8,19 @@ use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
 use super::{
     Shared,
-    origin::{self, Origin, Sender},
+    origin::{self, Sender},
+    site::Site,
 };
 use crate::{domain::Timestamp, schema::Notes};
 
 const NAME: &str = "switchboard_token";
 
 /// The token in the cookie, where it may be used.
-pub(super) fn token<'a>(parts: &'a Parts, allowed: &[Origin]) -> Option<&'a str> {
+pub(super) fn token<'a>(parts: &'a Parts, site: &Site) -> Option<&'a str> {
     let harmless = parts.method == Method::GET
         && !parts.headers.contains_key(header::AUTHORIZATION)
         && !origin::is_cross_site(&parts.headers)
-        && origin::sender(&parts.headers, &parts.uri, allowed) != Sender::Foreign;
+        && site.sender(&parts.headers, &parts.uri) != Sender::Foreign;
     if harmless { find(&parts.headers) } else { None }
 }
 
@@ -41,7 +42,7 @@ pub(super) fn change(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<He
     if origin::is_cross_site(&parts.headers) {
         return None;
     }
-    let Sender::Own(page) = origin::sender(&parts.headers, &parts.uri, &shared.origins) else { return None };
+    let Sender::Own(page) = shared.site.sender(&parts.headers, &parts.uri) else { return None };
     set(&token, seconds_between((shared.clock)(), expires_at), page.is_https())
 }
 

@@ -127,7 +127,7 @@ impl Unwelcome {
 
 /// Who asks: by the `Authorization` header, or by the cookie where that may be used.
 pub(super) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, Unwelcome> {
-    if let Some(token) = cookie::token(parts, &shared.origins) {
+    if let Some(token) = cookie::token(parts, &shared.site) {
         let viewer = shared.bearer(&format!("Bearer {token}")).await;
         return viewer.map(Who::Viewer).map_err(|error| Unwelcome { error: error.into(), by_cookie: true });
     }

@@ -19,11 +19,11 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TransportLimits, write_timeout::Timed};
+use super::{TransportLimits, tls::Tls, write_timeout::Timed};
 
 /// How long to wait when no connection can be accepted, which is when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -32,7 +32,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves connections until told to stop; then it closes the port and waits for the requests that run (R1).
-pub async fn serve(listener: TcpListener, app: Router, limits: TransportLimits, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    app: Router,
+    limits: TransportLimits,
+    stop: CancellationToken,
+) {
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -41,7 +47,12 @@ pub async fn serve(listener: TcpListener, app: Router, limits: TransportLimits, 
                     tracing::debug!(%error, "a connection without TCP_NODELAY");
                 }
                 let stream = Timed::new(stream, limits.write_timeout);
-                connections.spawn(serve_connection(stream, app.clone(), limits, stop.clone()));
+                match &tls {
+                    None => connections.spawn(serve_connection(stream, app.clone(), limits, stop.clone())),
+                    Some(tls) => {
+                        connections.spawn(serve_over_tls(tls.clone(), stream, app.clone(), limits, stop.clone()))
+                    }
+                };
             }
             Err(error) if concerns_one_client(&error) => {}
             Err(error) => {
@@ -53,6 +64,21 @@ pub async fn serve(listener: TcpListener, app: Router, limits: TransportLimits, 
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Serves one connection once the handshake is done. One that does not speak TLS is closed without a word in the log.
+async fn serve_over_tls(
+    tls: Arc<Tls>,
+    stream: Timed<TcpStream>,
+    app: Router,
+    limits: TransportLimits,
+    stop: CancellationToken,
+) {
+    match stop.run_until_cancelled(tls.accept(stream, limits.header_timeout)).await {
+        Some(Ok(stream)) => serve_connection(stream, app, limits, stop).await,
+        Some(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
+        None => {}
+    }
 }
 
 /// Serves one connection, whatever it runs over. It ends when it became a WebSocket; that is a task of its own.

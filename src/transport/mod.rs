@@ -11,10 +11,13 @@
 //! Proved in `tests/it/`.
 
 mod accept;
+mod armour;
 mod batch;
+mod browsers;
 mod compression;
 mod connection;
 mod cookie;
+mod cors;
 mod credentials;
 mod graphql;
 mod listener;
@@ -26,8 +29,10 @@ mod persisted;
 mod reply;
 mod reservation;
 mod single;
+mod site;
 mod sse;
 mod stream;
+mod tls;
 mod upgrade;
 mod websocket;
 mod write_timeout;
@@ -44,12 +49,15 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware,
     routing::get,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use listener::{serve, serve_connection};
 pub use origin::{Origin, OriginError};
+pub use site::{Host, HostError, Site};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use self::{persisted::Persisted, reservation::Reservations};
 use crate::{
@@ -89,7 +97,8 @@ pub struct TransportLimits {
     pub write_timeout: Duration,
     /// How often an event stream, or a client of the legacy protocol, is told that the server lives.
     pub heartbeat_interval: Duration,
-    /// How long a client may take for the head of a request, its first one or the next on a kept connection.
+    /// How long a client may take for the head of a request, its first one or the next on a kept connection; and, before
+    /// that, for the handshake of TLS.
     pub header_timeout: Duration,
     /// Bytes of the head of a request. Cannot be without limit.
     pub header_bytes_max: usize,
@@ -107,6 +116,8 @@ pub struct TransportLimits {
     pub linger_bytes_max: usize,
     /// Over how long the closes of a drain are spread.
     pub drain_window: Duration,
+    /// How often the certificate's files are looked at. Zero is never.
+    pub tls_check_interval: Duration,
 }
 
 impl Default for TransportLimits {
@@ -134,6 +145,7 @@ impl Default for TransportLimits {
             write_buffer_bytes: 4 * 1024,
             linger_bytes_max: 4 * 1024 * 1024,
             drain_window: Duration::from_secs(5),
+            tls_check_interval: Duration::from_secs(60),
         }
     }
 }
@@ -152,8 +164,8 @@ pub struct Shared {
     pub limits: TransportLimits,
     /// Every socket is a task here.
     pub tasks: TaskTracker,
-    /// Pages of other origins that may do what this server's own may.
-    origins: Vec<Origin>,
+    /// Its names, and whose pages may use it.
+    site: Site,
     /// Documents by their hash.
     persisted: Persisted,
     /// Event streams that operations share.
@@ -173,7 +185,7 @@ impl Shared {
         auth: Arc<Auth>,
         clock: Clock,
         limits: TransportLimits,
-        origins: Vec<Origin>,
+        site: Site,
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -182,7 +194,7 @@ impl Shared {
             auth,
             clock,
             limits,
-            origins,
+            site,
             persisted: Persisted::new(limits.persisted_bytes_max),
             reservations: Reservations::default(),
             tasks,
@@ -264,6 +276,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readiness))
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
+        .layer(middleware::from_fn_with_state(shared.clone(), browsers::guard))
         .with_state(shared)
 }
 

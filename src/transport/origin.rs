@@ -6,8 +6,14 @@ use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 /// An origin that is written wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path")]
-pub struct OriginError;
+pub enum OriginError {
+    /// All origins at once. Name each.
+    #[error("name each origin: with * every page of the web could act here for whoever visits it")]
+    Any,
+    /// Anything else that is none. Correct it.
+    #[error("write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path")]
+    Malformed,
+}
 
 /// A browser's origin: scheme, host, and the port unless it is the scheme's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +27,18 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let text = text.to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://").ok_or(OriginError)?;
-        let uri: Uri = authority.parse().map_err(|_| OriginError)?;
+        if text.contains('*') {
+            return Err(OriginError::Any);
+        }
+        let (scheme, authority) = text.split_once("://").ok_or(OriginError::Malformed)?;
+        let uri: Uri = authority.parse().map_err(|_| OriginError::Malformed)?;
         // An authority alone: no path, no query, no user.
         let bare = uri.authority().is_some_and(|parsed| parsed.as_str() == authority) && !authority.contains('@');
         if !bare
             || scheme.is_empty()
             || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         {
-            return Err(OriginError);
+            return Err(OriginError::Malformed);
         }
         Ok(Self { authority: without_default_port(scheme, authority).to_owned(), scheme: scheme.to_owned() })
     }
@@ -140,12 +149,14 @@ mod tests {
             ("https://chat.example/path", None),
             ("https://user@chat.example", None),
             ("chat.example", None),
-            ("*", None),
             ("https://", None),
             ("", None),
         ] {
             let parsed = text.parse::<Origin>().ok().map(|origin| origin.to_string());
             assert_eq!(parsed.as_deref(), written, "{text}");
+        }
+        for text in ["*", "https://*", "https://*.chat.example"] {
+            assert_eq!(text.parse::<Origin>(), Err(OriginError::Any), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -20,7 +20,7 @@ use crate::protocol::Close;
 pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     match Upgrade::asked_for(&mut parts) {
-        Some(Ok(upgrade)) => accept(shared, upgrade, parts.headers),
+        Some(Ok(upgrade)) => accept(shared, upgrade, parts),
         Some(Err(refusal)) => refusal.into_response(),
         None if parts.method == Method::CONNECT => graphql::method_not_allowed(parts.headers).await,
         None => graphql::get(shared, parts).await,
@@ -28,15 +28,22 @@ pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request:
 }
 
 /// Upgrades whatever may be refused: a client takes a failed upgrade as final, and a close code as what it says (T5).
-fn accept(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) -> Response {
+///
+/// So also the sockets of foreign pages, which browsers open without asking: such a page learns from the close what it
+/// would not from a failed upgrade, and nothing that it sent is looked at.
+fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
     let answer = upgrade.answer();
-    shared.tasks.clone().spawn(open(shared, upgrade, headers));
+    let foreign = shared.site.is_foreign(&parts.headers, &parts.uri);
+    shared.tasks.clone().spawn(open(shared, upgrade, parts.headers, foreign));
     answer
 }
 
-async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) {
+async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap, foreign: bool) {
     let subprotocol = upgrade.subprotocol;
     let Some(socket) = upgrade.open(&shared.limits).await else { return };
+    if foreign {
+        return leave(socket, &Close::Forbidden).await;
+    }
     let Some(seat) = Seat::take(&shared) else { return leave(socket, &Close::TryAgainLater).await };
     // A socket that was opened without knowing of the protocol learns it from the close.
     let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };

@@ -264,7 +264,7 @@ async fn thousands_of_operations_come_and_go() {
 async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
-    let request = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    let request = "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                    sec-websocket-protocol: graphql-sse\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();

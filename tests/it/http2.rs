@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS, and WebSockets over it (RFC 8441).
+//! HTTP/2, and WebSockets over it (RFC 8441).
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use h2::{
 };
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
     net::TcpStream,
 };
 use tokio_tungstenite::{
@@ -26,14 +26,21 @@ use crate::support::{
 };
 
 /// One connection of HTTP/2.
-struct Http2 {
+pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
 }
 
 impl Http2 {
     async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), address).await
+    }
+
+    /// On a connection that was made.
+    pub(crate) async fn over<S>(stream: S, address: SocketAddr) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
@@ -59,18 +66,33 @@ impl Http2 {
     }
 
     fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
-        let request = self
+        let connect = self.asked_by(None, path, protocol);
+        self.send(connect, false)
+    }
+
+    fn asked_by(&self, page: Option<&str>, path: &str, protocol: &'static str) -> Request<()> {
+        let mut request = self
             .request(Method::CONNECT, path)
             .extension(Protocol::from_static(protocol))
             .header("sec-websocket-version", "13")
             .header("sec-websocket-protocol", "soap, graphql-transport-ws")
-            .body(());
-        self.send(request.unwrap(), false)
+            .body(())
+            .unwrap();
+        if let Some(page) = page {
+            request.headers_mut().insert("origin", page.parse().unwrap());
+        }
+        request
     }
 
     /// A WebSocket on which nothing was said yet.
-    async fn socket(&mut self) -> Socket {
-        let (response, sender) = self.connect_to("/graphql", "websocket");
+    pub(crate) async fn socket(&mut self) -> Socket {
+        self.socket_of(None).await
+    }
+
+    /// The same, as a page of this origin opens it.
+    async fn socket_of(&mut self, page: Option<&str>) -> Socket {
+        let connect = self.asked_by(page, "/graphql", "websocket");
+        let (response, sender) = self.send(connect, false);
         let response = soon("the answer", response).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
@@ -101,7 +123,7 @@ async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
     let _ = to.shutdown().await;
 }
 
-struct Socket(WebSocketStream<DuplexStream>);
+pub(crate) struct Socket(WebSocketStream<DuplexStream>);
 
 impl Socket {
     async fn say(&mut self, message: Value) {
@@ -117,7 +139,7 @@ impl Socket {
     }
 
     /// Says init, subscribes after this cursor, and waits until that is live.
-    async fn subscribe(&mut self, after: &str) {
+    pub(crate) async fn subscribe(&mut self, after: &str) {
         self.say(json!({ "type": "connection_init" })).await;
         assert_eq!(self.heard().await, Ok(json!({ "type": "connection_ack" })));
         let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1", "after": after } });
@@ -125,7 +147,7 @@ impl Socket {
         assert_eq!(self.heard().await.unwrap()["payload"]["subscribed"], "s");
     }
 
-    async fn text(&mut self) -> String {
+    pub(crate) async fn text(&mut self) -> String {
         let message = self.heard().await.unwrap();
         message["payload"]["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
     }
@@ -170,6 +192,20 @@ async fn broken_frames_and_a_drain_are_told_over_http2_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_page_gets_no_socket_over_http2_either() {
+    let app = TestApp::start().await;
+    let mut http2 = Http2::connect(app.address()).await;
+    let own = format!("http://{}", app.address());
+    let mut socket = http2.socket_of(Some(&own)).await;
+    socket.say(json!({ "type": "connection_init" })).await;
+    assert_eq!(socket.heard().await, Ok(json!({ "type": "connection_ack" })));
+    let mut foreign = http2.socket_of(Some("https://evil.example")).await;
+    assert_eq!(foreign.heard().await, Err(Closed(4403, "Forbidden".to_owned())));
+    drop((socket, foreign, http2));
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn queries_run_over_http2_and_other_connects_are_refused() {
     let app = TestApp::start().await;
     let mut http2 = Http2::connect(app.address()).await;
@@ -180,6 +216,10 @@ async fn queries_run_over_http2_and_other_connects_are_refused() {
     assert_eq!(response.status(), StatusCode::OK);
     let mut answer = response.into_body();
     assert_eq!(&answer.data().await.unwrap().unwrap()[..], br#"{"data":{"__typename":"Query"}}"#);
+
+    let unknown = Request::get("http://evil.example/graphql").version(Version::HTTP_2).body(()).unwrap();
+    let (response, _) = http2.send(unknown, true);
+    assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::MISDIRECTED_REQUEST);
 
     for (path, protocol, status) in [
         ("/graphql", "connect-udp", StatusCode::METHOD_NOT_ALLOWED),

@@ -1,6 +1,7 @@
 //! The product on SQLite: the schema, readers over views, and the whole server over real sockets.
 
 mod batches;
+mod browsers;
 mod checker;
 mod command_line;
 mod compression;
@@ -29,4 +30,5 @@ mod shared;
 mod sign_in_flags;
 mod sse;
 mod support;
+mod tls;
 mod tokens;

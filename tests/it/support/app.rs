@@ -31,8 +31,9 @@ impl TestApp {
     pub(crate) async fn on(folder: Folder, flags: &[&str]) -> Self {
         super::logs::install();
         let database = folder.database();
-        let line = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
-        let flags = CommandLine::try_parse_from(line.iter().chain(flags)).unwrap().serve;
+        let listen: &[&str] = if flags.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let line = ["switchboard", "--database", &database];
+        let flags = CommandLine::try_parse_from(line.iter().chain(listen).chain(flags)).unwrap().serve;
         Self { server: Server::start(&flags).await.unwrap(), folder }
     }
 

@@ -27,10 +27,14 @@ pub(crate) struct Closed(pub(crate) u16, pub(crate) String);
 impl Client {
     pub(crate) async fn connect(address: std::net::SocketAddr, token: Option<&str>) -> Self {
         let mut client = Self::open(address).await;
-        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
-        client.say(&json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(client.heard().await, json!({ "type": "connection_ack" }));
+        client.init(token).await;
         client
+    }
+
+    async fn init(&mut self, token: Option<&str>) {
+        let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+        self.say(&json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(self.heard().await, json!({ "type": "connection_ack" }));
     }
 
     /// The same, where the server may be away.
@@ -44,6 +48,16 @@ impl Client {
         client.socket.send(Message::text(init.to_string())).await.ok()?;
         client.next().await.ok()?;
         Some(client)
+    }
+
+    /// The same, over a connection that was made.
+    pub(crate) async fn over(stream: MaybeTlsStream<TcpStream>, host: &str, token: Option<&str>) -> Self {
+        let request = ClientRequestBuilder::new(format!("wss://{host}/graphql").parse().unwrap());
+        let request = request.with_sub_protocol("graphql-transport-ws");
+        let (socket, _) = soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        let mut client = Self { socket, next_id: 1 };
+        client.init(token).await;
+        client
     }
 
     /// A socket on which nothing was said yet.

@@ -17,6 +17,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// From all the bytes of an answer.
+    pub(crate) fn read(reply: &str) -> Self {
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -24,6 +31,12 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Every value of this name.
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 
     /// The code of the first error.
@@ -72,7 +85,8 @@ pub(crate) async fn request(
     exchange(address, &written(address, method, target, &headers, body)).await
 }
 
-async fn exchange(address: SocketAddr, text: &str) -> Reply {
+/// Sends these bytes, and reads to the end.
+pub(crate) async fn exchange(address: SocketAddr, text: &str) -> Reply {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -81,8 +95,5 @@ async fn exchange(address: SocketAddr, text: &str) -> Reply {
         let _ = stream.read_to_end(&mut reply).await;
         String::from_utf8(reply).unwrap()
     };
-    let reply = soon("a reply", exchange).await;
-    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply { status, head: head.to_owned(), body: body.to_owned() }
+    Reply::read(&soon("a reply", exchange).await)
 }

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod logs;
 pub(crate) mod provider;
 pub(crate) mod stream;
+pub(crate) mod tls;
 pub(crate) mod tokens;
 
 use std::time::Duration;

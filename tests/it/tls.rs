@@ -1,0 +1,338 @@
+//! TLS on the port itself, over real sockets, with certificates that each test makes.
+
+use std::{
+    net::SocketAddr,
+    process::{Output, Stdio},
+};
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
+    process::{Child, ChildStderr, Command},
+};
+use tokio_tungstenite::MaybeTlsStream;
+
+use crate::{
+    http2::Http2,
+    support::{
+        Folder,
+        app::TestApp,
+        client::{Client, Closed},
+        http::{Reply, written},
+        soon,
+        tls::{Certificate, NAME, files},
+    },
+};
+
+/// A server that has this certificate and goes by its name.
+async fn serve(certificate: &Certificate, flags: &[&str]) -> TestApp {
+    let folder = Folder::new();
+    let own = certificate.put(&folder);
+    let own: Vec<_> = own.iter().map(String::as_str).chain(["--allow-host", NAME]).collect();
+    TestApp::on(folder, &[&own, flags].concat()).await
+}
+
+/// Posts to the endpoint as a page would that came from it.
+async fn post(app: &TestApp, certificate: &Certificate, host: &str, page: &str, query: &str) -> Reply {
+    let body = json!({ "query": query }).to_string();
+    let head = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\nconnection: close";
+    let length = body.len();
+    let text = format!("{head}\r\nhost: {host}\r\norigin: {page}\r\ncontent-length: {length}\r\n\r\n{body}");
+    certificate.exchange(app.address(), &text).await
+}
+
+async fn sign_in(app: &TestApp, certificate: &Certificate) -> (String, Reply) {
+    let page = format!("https://{NAME}");
+    let reply = post(app, certificate, NAME, &page, "mutation { signIn(name: \"ann\") { token } }").await;
+    (reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned(), reply)
+}
+
+async fn client(app: &TestApp, certificate: &Certificate, token: Option<&str>) -> Client {
+    let stream = certificate.connect(app.address(), &[b"http/1.1"]).await.unwrap();
+    Client::over(MaybeTlsStream::Rustls(stream), NAME, token).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_and_subscriptions_over_https_and_wss() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &["--drain-window", "50ms"]).await;
+    let (token, reply) = sign_in(&app, &certificate).await;
+    assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
+    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut reader = client(&app, &certificate, None).await;
+    let head = ann.head("room-1").await;
+    reader.subscribe("room-1", &head).await;
+    let long = "long ".repeat(1_500);
+    for text in ["one", &long, "three"] {
+        ann.send("room-1", text).await;
+        assert_eq!(reader.message().await.0, text);
+    }
+    ann.close().await;
+    // A drain is heard inside.
+    let stopping = tokio::spawn(app.stop());
+    assert_eq!(reader.next().await, Err(Closed(1012, "Service restart".to_owned())));
+    drop(reader);
+    soon("the end of the server", stopping).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &[]).await;
+    let query = written(app.address(), "GET", "/graphql?query=%7B__typename%7D", &[("connection", "close")], "");
+    for (offered, agreed) in [
+        (&[&b"http/1.1"[..], b"h2"][..], Some(&b"h2"[..])),
+        (&[b"http/1.1"], Some(b"http/1.1")),
+        (&[b"h3", b"http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let mut stream = certificate.connect(app.address(), offered).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
+        if agreed != Some(b"h2") {
+            stream.write_all(query.as_bytes()).await.unwrap();
+            let mut reply = String::new();
+            soon("a reply", stream.read_to_string(&mut reply)).await.unwrap();
+            assert_eq!(Reply::read(&reply).json(), json!({ "data": { "__typename": "Query" } }));
+        }
+    }
+    assert!(certificate.connect(app.address(), &[b"h3"]).await.is_err());
+
+    // WebSockets over HTTP/2 over TLS.
+    let (token, _) = sign_in(&app, &certificate).await;
+    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let head = ann.head("room-1").await;
+    let stream = certificate.connect(app.address(), &[b"h2"]).await.unwrap();
+    let mut http2 = Http2::over(stream, app.address()).await;
+    let (mut first, mut second) = (http2.socket().await, http2.socket().await);
+    first.subscribe(&head).await;
+    second.subscribe(&head).await;
+    ann.send("room-1", "over both").await;
+    assert_eq!((first.text().await.as_str(), second.text().await.as_str()), ("over both", "over both"));
+    drop((ann, first, second, http2));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &[]).await;
+    let (own, query) = (format!("https://{NAME}"), "{ __typename }");
+    let reply = post(&app, &certificate, NAME, &own, query).await;
+    assert_eq!((reply.status, reply.header("strict-transport-security")), (200, Some("max-age=31536000")));
+    // The same host and port, and yet no page of this server's.
+    let reply = post(&app, &certificate, NAME, &format!("http://{NAME}"), query).await;
+    assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"));
+    // What is remembered counts for all ports of a host.
+    let reply = post(&app, &certificate, "localhost:4000", "https://localhost:4000", query).await;
+    assert_eq!((reply.status, reply.header("strict-transport-security")), (200, None));
+    assert_eq!(post(&app, &certificate, "evil.example", &own, query).await.status, 421);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
+    for words in ["GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", ""] {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+        let mut heard = Vec::new();
+        let _ = soon("the end", stream.read_to_end(&mut heard)).await;
+        // At most an alert of TLS's.
+        assert!(heard.len() <= 7 && !heard.starts_with(b"HTTP"), "{heard:?}");
+    }
+    // After the handshake the head of a request is waited for no longer either.
+    let mut stream = certificate.connect(app.address(), &[]).await.unwrap();
+    let end = soon("the end", stream.read(&mut [0])).await;
+    assert!(!matches!(end, Ok(1)), "nothing was asked, and something said");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &["--write-timeout", "300ms"]).await;
+    let (token, _) = sign_in(&app, &certificate).await;
+    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut idle = certificate.connect(app.address(), &[b"http/1.1"]).await.unwrap();
+    let target = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
+    let text = written(app.address(), "GET", target, &[("accept", "text/event-stream")], "");
+    idle.write_all(text.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    soon("the answer", idle.read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let long = "long ".repeat(1_600);
+    let cut_off = async {
+        while app.connections() > 1 {
+            ann.send("room-1", &long).await;
+        }
+    };
+    soon("the cut", cut_off).await;
+    drop((ann, idle));
+    app.finish().await;
+}
+
+/// Waits until new connections get this certificate.
+async fn served(app: SocketAddr, certificate: &Certificate) {
+    let served = async { while certificate.connect(app, &[]).await.is_err() {} };
+    soon("the new certificate", served).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
+    let (first, second) = (Certificate::new(), Certificate::new());
+    let app = serve(&first, &["--tls-check-interval", "5ms"]).await;
+    let mut old = client(&app, &first, None).await;
+    second.put(&app.folder);
+    served(app.address(), &second).await;
+    assert!(first.connect(app.address(), &[]).await.is_err(), "the old one is no longer served");
+    old.fence().await;
+    // Back again, by way of files that are gone and files that are not a pair.
+    let [pem, key] = files(&app.folder);
+    std::fs::remove_file(&pem).unwrap();
+    std::fs::write(&key, &first.key).unwrap();
+    second.connect(app.address(), &[]).await.unwrap();
+    std::fs::write(&pem, &first.pem).unwrap();
+    served(app.address(), &first).await;
+    old.close().await;
+    app.finish().await;
+}
+
+/// The real executable.
+struct Process {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    greeting: String,
+    address: SocketAddr,
+}
+
+impl Process {
+    async fn start(flags: &[&str], folder: &Folder) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+            .args(["--listen", "127.0.0.1:0", "--database", &folder.database(), "--log", "info"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        while !greeting.contains(" send ") {
+            greeting += &soon("the greeting", lines.next_line()).await.unwrap().expect("more of the greeting");
+            greeting.push('\n');
+        }
+        let (_, rest) = greeting.split_once("https://").unwrap_or_else(|| panic!("{greeting}"));
+        let address = rest.split('/').next().unwrap().parse().unwrap();
+        Self { log: BufReader::new(child.stderr.take().unwrap()).lines(), child, greeting, address }
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+    }
+
+    /// The next line of the log that says something of the certificate.
+    async fn logged(&mut self) -> String {
+        loop {
+            let line = soon("a line of the log", self.log.next_line()).await.unwrap().expect("the server runs");
+            if line.contains("certificate") {
+                return line;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
+    let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
+    let flags = first.put(&folder);
+    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "0s"]).collect();
+    let mut process = Process::start(&flags, &folder).await;
+    for shown in ["https://", "wss://", "--url https://NAME:"] {
+        assert!(process.greeting.contains(shown), "{shown} in {}", process.greeting);
+    }
+    assert!(!process.greeting.contains("http://") && !process.greeting.contains("ws://1"), "{}", process.greeting);
+
+    let [pem, _] = files(&folder);
+    for (content, complaint) in [("broken", "holds no certificate"), (second.pem.as_str(), "is not that of")] {
+        std::fs::write(&pem, content).unwrap();
+        process.signal("-HUP").await;
+        let line = process.logged().await;
+        assert!(line.contains(complaint) && line.contains("stays as it was"), "{line}");
+        first.connect(process.address, &[]).await.unwrap();
+    }
+    second.put(&folder);
+    process.signal("-HUP").await;
+    assert!(process.logged().await.contains("new connections get the certificate"));
+    second.connect(process.address, &[]).await.unwrap();
+    assert!(first.connect(process.address, &[]).await.is_err());
+    process.signal("-TERM").await;
+    assert!(soon("the end", process.child.wait()).await.unwrap().success());
+}
+
+async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command.args(arguments).env("USER", "ann").env_remove("DATABASE_URL").kill_on_drop(true);
+    if let Some(file) = trusted {
+        command.env("SSL_CERT_FILE", file);
+    }
+    soon("the end of the command", command.output()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_in_one_line() {
+    let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
+    let database = folder.database();
+    let [pem, key] = files(&folder);
+    let put = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    certificate.put(&folder);
+    let missing = folder.path().join("missing.pem").display().to_string();
+    let (empty, junk) = (put("empty", ""), put("junk", "\u{0}no certificate\n"));
+    let encrypted = put("encrypted", &certificate.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let cut = put("cut", &certificate.pem[..certificate.pem.len() / 2]);
+    let no_der = put("no_der", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let (foreign, folder_itself) = (put("foreign", &other.key), folder.path().display().to_string());
+    for (flags, expected) in [
+        (vec!["--tls-cert", &pem], "--tls-cert needs --tls-key"),
+        (vec!["--tls-key", &key], "--tls-key needs --tls-cert"),
+        (vec!["--tls-cert", &missing, "--tls-key", &key], "cannot read"),
+        (vec!["--tls-cert", &pem, "--tls-key", &missing], "cannot read"),
+        (vec!["--tls-cert", &folder_itself, "--tls-key", &key], "cannot read"),
+        (vec!["--tls-cert", &empty, "--tls-key", &key], "holds no certificate in PEM"),
+        (vec!["--tls-cert", &junk, "--tls-key", &key], "holds no certificate in PEM"),
+        (vec!["--tls-cert", &cut, "--tls-key", &key], "holds no certificate in PEM"),
+        (vec!["--tls-cert", &key, "--tls-key", &key], "holds no certificate in PEM"),
+        (vec!["--tls-cert", &no_der, "--tls-key", &key], "cannot be used"),
+        (vec!["--tls-cert", &pem, "--tls-key", &pem], "holds no private key in PEM"),
+        (vec!["--tls-cert", &pem, "--tls-key", &encrypted], "that is not encrypted"),
+        (vec!["--tls-cert", &pem, "--tls-key", &foreign], "is not that of the certificate"),
+    ] {
+        let output = run(&[&["--listen", "127.0.0.1:0", "--database", &database][..], &flags].concat(), None).await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{flags:?}: {error}");
+        assert!(error.contains(expected) && output.stdout.is_empty(), "{flags:?}: {error}");
+    }
+    assert!(!folder.path().join("test.db").exists(), "nothing was started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_speak_tls_to_whom_the_system_trusts() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &[]).await;
+    let [pem, _] = files(&app.folder);
+    let url = format!("https://localhost:{}/graphql", app.address().port());
+    let send = ["send", "room-1", "Hello", "--url", &url];
+    let sent = run(&send, Some(&pem)).await;
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let refused = run(&send, None).await;
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains("cannot reach"), "{error}");
+    app.finish().await;
+}
