@@ -12,12 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Auth,
-    config::ServeFlags,
+    config::{LimitFlags, ServeFlags, Switch},
     domain::{Clock, Timestamp},
     hub::Hub,
-    schema::{Schema, Services},
+    schema::{PrepareLimits, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, Shared},
+    transport::{self, BadOperations, Operations, Rules, Shared, TransportLimits},
     view::Views,
 };
 
@@ -39,6 +39,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The list of documents cannot be used.
+    #[error("--persisted-operations: {0}")]
+    Operations(#[from] BadOperations),
     /// The address is taken or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -75,6 +78,7 @@ impl Server {
         flags.check().map_err(StartError::Flags)?;
         raise_file_limit();
         let (limits, clock, tasks) = (flags.limits(), clock(), TaskTracker::new());
+        let rules = rules(flags, &limits)?;
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
@@ -91,17 +95,18 @@ impl Server {
             clock: clock.clone(),
             limits: limits.schema(),
         };
-        let schema = Schema::new(services, limits.prepare());
+        let prepare = PrepareLimits { introspection: flags.introspection == Switch::On, ..limits.prepare() };
+        let schema = Schema::new(services, prepare);
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
         let origins = flags.allow_origin.clone();
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), origins, tasks.clone());
+        let shared = Shared::new(schema, views.clone(), auth, clock, rules, origins, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let stop_listening = CancellationToken::new();
         let router = transport::router(shared.clone());
-        let serve = transport::serve(listener, router, shared.limits, stop_listening.clone());
+        let serve = transport::serve(listener, router, shared.clone(), stop_listening.clone());
         let listening = tokio::spawn(serve);
         Ok(Self { address, shared, views, hub, store, stop_listening, listening, tasks })
     }
@@ -115,6 +120,8 @@ impl Server {
     pub fn in_use(&self) -> InUse {
         InUse {
             connections: self.shared.connections_open(),
+            handshakes: self.shared.handshakes_open(),
+            places: self.shared.places_counted(),
             plans: self.views.plans_live(),
             rooms: self.hub.rooms_live(),
         }
@@ -152,10 +159,19 @@ impl Server {
 pub struct InUse {
     /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
+    /// Connections that have not asked for anything yet.
+    pub handshakes: usize,
+    /// What is counted by address or by user.
+    pub places: usize,
     /// Documents that are executed for readers.
     pub plans: usize,
     /// Rooms that somebody reads.
     pub rooms: usize,
+}
+
+fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
+    let operations = flags.persisted_operations.as_deref().map(Operations::read).transpose()?;
+    Ok(Rules { limits: TransportLimits { proxies_trusted: flags.trust_proxy, ..limits.transport() }, operations })
 }
 
 fn raise_file_limit() {

@@ -21,13 +21,14 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     Shared,
+    crowd::Seat,
     operation::{self, Started},
     upgrade::Socket,
-    websocket::Seat,
 };
 use crate::{
     domain::Who,
     protocol::{Act, Close, Dialect, Input, Payload, Subprotocol},
+    quota::Allowance,
     schema::{Answer, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
@@ -90,7 +91,9 @@ pub(super) struct Connection {
     /// The credentials of `connection_init` are being checked.
     admitting: Option<BoxFuture<'static, Option<Who>>>,
     clock: Deadlines,
-    _seat: Seat,
+    /// How much the client may still say.
+    pace: Allowance,
+    seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -142,7 +145,8 @@ impl Connection {
             who,
             admitting: None,
             clock,
-            _seat: seat,
+            pace: Allowance::default(),
+            seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
             shared,
         }
@@ -232,6 +236,11 @@ impl Connection {
         };
         self.clock.heard = Instant::now();
         self.clock.pinged = None;
+        let pace = self.pace.take(self.shared.limits.messages, self.clock.heard.into_std());
+        if pace.is_err() && !self.leaving && !message.is_close() {
+            self.leave_unread(Close::TooManyMessages);
+            return Ok(true);
+        }
         match message {
             Message::Text(text) => self.tell(Input::Text(&text)),
             Message::Binary(_) => self.tell(Input::Binary),
@@ -255,11 +264,16 @@ impl Connection {
             tungstenite::Error::Protocol(_) => Close::ProtocolError,
             _ => return Err(Over),
         };
+        self.leave_unread(close);
+        Ok(true)
+    }
+
+    /// Closes, and looks at nothing that the client still sends.
+    fn leave_unread(&mut self, close: Close) {
         if !self.leaving {
             self.tell(Input::Leave(close));
         }
         self.discard = Some(Discard { bytes: 0, finished: false });
-        Ok(true)
     }
 
     /// Throws away what the client still sends, until it has ended its side or sent too much. The close has its time.
@@ -336,6 +350,9 @@ impl Connection {
     }
 
     fn admitted(&mut self, who: Option<Who>) {
+        if let Some(full) = who.and_then(|who| self.seat.belongs_to(who).err()) {
+            return self.tell(Input::Leave(full.close()));
+        }
         self.who = who;
         self.tell(if who.is_some() { Input::Admitted } else { Input::Rejected });
         if who.is_some() && self.machine.has_heartbeat() {

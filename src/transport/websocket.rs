@@ -1,16 +1,17 @@
 //! From a request to a WebSocket that is served.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method},
+    http::{Method, request::Parts},
     response::{IntoResponse, Response},
 };
 
 use super::{
     Shared,
     connection::{Connection, leave},
+    crowd::{Client, Seat},
     graphql,
     upgrade::Upgrade,
 };
@@ -20,7 +21,7 @@ use crate::protocol::Close;
 pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     match Upgrade::asked_for(&mut parts) {
-        Some(Ok(upgrade)) => accept(shared, upgrade, parts.headers),
+        Some(Ok(upgrade)) => accept(shared, upgrade, parts),
         Some(Err(refusal)) => refusal.into_response(),
         None if parts.method == Method::CONNECT => graphql::method_not_allowed(parts.headers).await,
         None => graphql::get(shared, parts).await,
@@ -28,38 +29,23 @@ pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request:
 }
 
 /// Upgrades whatever may be refused: a client takes a failed upgrade as final, and a close code as what it says (T5).
-fn accept(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) -> Response {
+fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
     let answer = upgrade.answer();
-    shared.tasks.clone().spawn(open(shared, upgrade, headers));
+    shared.tasks.clone().spawn(open(shared, upgrade, parts));
     answer
 }
 
-async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap) {
+async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     let subprotocol = upgrade.subprotocol;
     let Some(socket) = upgrade.open(&shared.limits).await else { return };
-    let Some(seat) = Seat::take(&shared) else { return leave(socket, &Close::TryAgainLater).await };
+    let seat = match Seat::take(&shared, Client::of(&parts, &shared.limits)) {
+        Ok(seat) => seat.on(parts.extensions.get().cloned()),
+        Err(full) => return leave(socket, &full.close()).await,
+    };
     // A socket that was opened without knowing of the protocol learns it from the close.
     let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
-    let bearer = graphql::bearer(&shared, &headers).await;
+    let bearer = graphql::bearer(&shared, &parts.headers).await;
     let tasks = shared.tasks.clone();
     // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
     tasks.spawn(Connection::new(socket, subprotocol, shared, bearer.ok(), seat).run());
-}
-
-/// One of `connections_max`.
-pub(super) struct Seat(Arc<Shared>);
-
-impl Seat {
-    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self(shared.clone());
-        let most = shared.limits.connections_max;
-        (most == 0 || taken < most).then_some(seat)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
-    }
 }
