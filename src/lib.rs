@@ -7,6 +7,8 @@
 
 pub mod domain;
 
+pub mod quota;
+
 pub mod store;
 
 pub mod hub;

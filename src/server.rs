@@ -12,12 +12,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Auth,
-    config::ServeFlags,
+    config::{LimitFlags, ServeFlags, Switch},
     domain::{Clock, Timestamp},
     hub::Hub,
-    schema::{Schema, Services},
+    schema::{PrepareLimits, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, Shared, Tls, TlsError},
+    transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError, TransportLimits},
     view::Views,
 };
 
@@ -42,6 +42,9 @@ pub enum StartError {
     /// The certificate cannot be served.
     #[error("--tls-cert, --tls-key: {0}")]
     Tls(#[from] TlsError),
+    /// The list of documents cannot be used.
+    #[error("--persisted-operations: {0}")]
+    Operations(#[from] BadOperations),
     /// The address is taken or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -86,6 +89,7 @@ impl Server {
         let tls = flags.edge.tls().map_err(StartError::Flags)?.map(Tls::open).transpose()?.map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
+        let rules = rules(flags, &limits)?;
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
@@ -102,10 +106,11 @@ impl Server {
             clock: clock.clone(),
             limits: limits.schema(),
         };
-        let schema = Schema::new(services, limits.prepare());
+        let prepare = PrepareLimits { introspection: flags.introspection == Switch::On, ..limits.prepare() };
+        let schema = Schema::new(services, prepare);
         let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
         let site = flags.edge.site(flags.listen);
-        let shared = Shared::new(schema, views.clone(), auth, clock, limits.transport(), site, tasks.clone());
+        let shared = Shared::new(schema, views.clone(), auth, clock, rules, site, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
@@ -115,7 +120,7 @@ impl Server {
         if let Some(tls) = &tls {
             tasks.spawn(tls.clone().watch(shared.limits.tls_check_interval, stop_listening.clone()));
         }
-        let serve = transport::serve(listener, tls.clone(), router, shared.limits, stop_listening.clone());
+        let serve = transport::serve(listener, tls.clone(), router, shared.clone(), stop_listening.clone());
         let listening = tokio::spawn(serve);
         Ok(Self { address, shared, views, hub, store, tls, stop_listening, listening, tasks })
     }
@@ -141,6 +146,8 @@ impl Server {
     pub fn in_use(&self) -> InUse {
         InUse {
             connections: self.shared.connections_open(),
+            handshakes: self.shared.handshakes_open(),
+            places: self.shared.places_counted(),
             plans: self.views.plans_live(),
             rooms: self.hub.rooms_live(),
         }
@@ -178,10 +185,19 @@ impl Server {
 pub struct InUse {
     /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
+    /// Connections that have not asked for anything yet.
+    pub handshakes: usize,
+    /// What is counted by address or by user.
+    pub places: usize,
     /// Documents that are executed for readers.
     pub plans: usize,
     /// Rooms that somebody reads.
     pub rooms: usize,
+}
+
+fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
+    let operations = flags.persisted_operations.as_deref().map(Operations::read).transpose()?;
+    Ok(Rules { limits: TransportLimits { proxies_trusted: flags.trust_proxy, ..limits.transport() }, operations })
 }
 
 fn raise_file_limit() {

@@ -9,13 +9,14 @@ use std::{
 /// Which module may use which; `*` is all of them. The table of `docs/ARCHITECTURE.md`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("quota", &[]),
     ("store", &["domain"]),
-    ("hub", &["store", "domain"]),
+    ("hub", &["store", "quota", "domain"]),
     ("auth", &["store", "domain"]),
-    ("schema", &["hub", "store", "auth", "domain"]),
+    ("schema", &["hub", "store", "auth", "quota", "domain"]),
     ("view", &["schema", "hub", "domain"]),
     ("protocol", &[]),
-    ("transport", &["view", "schema", "protocol", "auth", "domain"]),
+    ("transport", &["view", "schema", "protocol", "auth", "quota", "domain"]),
     ("config", &["*"]),
     ("telemetry", &[]),
     ("server", &["*"]),
@@ -111,6 +112,7 @@ fn the_arrow_reader_reads_braces() {
 fn wire_formats_live_at_the_edge() {
     let strangers: &[(&str, &[&str])] = &[
         ("domain", &["serde", "async_graphql", "sqlx", "axum", "tokio"]),
+        ("quota", &["serde", "async_graphql", "sqlx", "axum", "tokio"]),
         ("protocol", &["async_graphql", "sqlx", "axum", "tokio"]),
         ("hub", &["async_graphql", "sqlx", "axum"]),
         ("schema", &["sqlx", "axum", "tokio"]),

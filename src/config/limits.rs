@@ -7,6 +7,7 @@ use crate::{
     auth::AuthLimits,
     hub::HubLimits,
     protocol::MachineLimits,
+    quota::Rate,
     schema::{PrepareLimits, SchemaLimits},
     store::sqlite::SqliteLimits,
     transport::TransportLimits,
@@ -20,6 +21,24 @@ pub struct LimitFlags {
     /// WebSockets, event streams and reservations of one at the same time
     #[arg(long, env = "SWITCHBOARD_CONNECTIONS_MAX", hide_env = true, default_value_t = TransportLimits::default().connections_max, value_name = "N")]
     pub connections_max: usize,
+    /// The same, of one address; of IPv6 a network of 64 bits is one
+    #[arg(long, env = "SWITCHBOARD_CONNECTIONS_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().connections_per_address_max, value_name = "N")]
+    pub connections_per_address_max: usize,
+    /// The same, of one user
+    #[arg(long, env = "SWITCHBOARD_CONNECTIONS_PER_USER_MAX", hide_env = true, default_value_t = TransportLimits::default().connections_per_user_max, value_name = "N")]
+    pub connections_per_user_max: usize,
+    /// Connections that one address may make in a second
+    #[arg(long, env = "SWITCHBOARD_CONNECTS_PER_SECOND_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().connects_per_address.per_second_max, value_name = "N")]
+    pub connects_per_second_per_address_max: u32,
+    /// Connections that one address may make at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_CONNECTS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().connects_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub connects_burst_max: u32,
+    /// Connections that have not asked for anything yet
+    #[arg(long, env = "SWITCHBOARD_HANDSHAKES_MAX", hide_env = true, default_value_t = TransportLimits::default().handshakes_max, value_name = "N")]
+    pub handshakes_max: usize,
+    /// The same, of one address
+    #[arg(long, env = "SWITCHBOARD_HANDSHAKES_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().handshakes_per_address_max, value_name = "N")]
+    pub handshakes_per_address_max: usize,
     /// Requests in one HTTP body
     #[arg(long, env = "SWITCHBOARD_BATCH_MAX", hide_env = true, default_value_t = TransportLimits::default().batch_max, value_name = "N")]
     pub batch_max: usize,
@@ -44,6 +63,12 @@ pub struct LimitFlags {
     /// Bytes of one WebSocket message from a client (at least 1)
     #[arg(long, env = "SWITCHBOARD_MESSAGE_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().message_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub message_bytes_max: usize,
+    /// Messages that a client may send on one WebSocket in a second, control frames included
+    #[arg(long, env = "SWITCHBOARD_MESSAGES_PER_SECOND_MAX", hide_env = true, default_value_t = TransportLimits::default().messages.per_second_max, value_name = "N")]
+    pub messages_per_second_max: u32,
+    /// Messages that a client may send on one WebSocket at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_MESSAGES_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().messages.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub messages_burst_max: u32,
     /// Bytes of the body of one HTTP request (at least 1)
     #[arg(long, env = "SWITCHBOARD_BODY_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().body_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub body_bytes_max: usize,
@@ -68,6 +93,18 @@ pub struct LimitFlags {
     /// Bytes of the head of a request (at least 8192)
     #[arg(long, env = "SWITCHBOARD_HEADER_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().header_bytes_max, value_name = "N", value_parser = at_least::<usize>(8192))]
     pub header_bytes_max: usize,
+    /// Headers of a request
+    #[arg(long, env = "SWITCHBOARD_HEADERS_MAX", hide_env = true, default_value_t = TransportLimits::default().headers_max, value_name = "N")]
+    pub headers_max: usize,
+    /// Bytes of the path and the query of a request
+    #[arg(long, env = "SWITCHBOARD_URI_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().uri_bytes_max, value_name = "N")]
+    pub uri_bytes_max: usize,
+    /// Time for a client to send the body of a request
+    #[arg(long, env = "SWITCHBOARD_BODY_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().body_timeout), value_name = "TIME")]
+    pub body_timeout: Span,
+    /// Time that a connection is kept over which nothing is asked and nothing answered
+    #[arg(long, env = "SWITCHBOARD_IDLE_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().idle_timeout), value_name = "TIME")]
+    pub idle_timeout: Span,
     /// Requests at the same time on one HTTP/2 connection, WebSockets included (at least 1)
     #[arg(long, env = "SWITCHBOARD_STREAMS_MAX", hide_env = true, default_value_t = TransportLimits::default().streams_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub streams_max: u32,
@@ -134,6 +171,12 @@ pub struct LimitFlags {
     /// Writes for one room that wait (at least 1)
     #[arg(long, env = "SWITCHBOARD_APPEND_QUEUE_PER_ROOM_MAX", hide_env = true, default_value_t = HubLimits::default().append_queue_per_room_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub append_queue_per_room_max: usize,
+    /// Changes that one user may make in a second
+    #[arg(long, env = "SWITCHBOARD_MUTATIONS_PER_SECOND_PER_USER_MAX", hide_env = true, default_value_t = HubLimits::default().commands_per_user.per_second_max, value_name = "N")]
+    pub mutations_per_second_per_user_max: u32,
+    /// Changes that one user may make at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_MUTATIONS_BURST_MAX", hide_env = true, default_value_t = HubLimits::default().commands_per_user.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub mutations_burst_max: u32,
     /// Writes in one transaction (at least 1)
     #[arg(long, env = "SWITCHBOARD_APPEND_BATCH_MAX", hide_env = true, default_value_t = HubLimits::default().append_batch_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub append_batch_max: usize,
@@ -224,10 +267,36 @@ where
 }
 
 impl LimitFlags {
+    /// The same without any limit by rate, per address or per user.
+    #[must_use]
+    pub fn without_rates(self) -> Self {
+        Self {
+            connections_per_address_max: 0,
+            connections_per_user_max: 0,
+            connects_per_second_per_address_max: 0,
+            handshakes_per_address_max: 0,
+            messages_per_second_max: 0,
+            mutations_per_second_per_user_max: 0,
+            subscriptions_per_viewer_max: 0,
+            append_queue_per_user_max: self.append_queue_max,
+            ..self
+        }
+    }
+
     /// As the module wants it: what sockets and requests may take.
     pub fn transport(&self) -> TransportLimits {
         TransportLimits {
             connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
+            connections_per_user_max: self.connections_per_user_max,
+            connects_per_address: Rate {
+                per_second_max: self.connects_per_second_per_address_max,
+                burst_max: self.connects_burst_max,
+            },
+            handshakes_max: self.handshakes_max,
+            handshakes_per_address_max: self.handshakes_per_address_max,
+            // Not a limit: the server fills it in.
+            proxies_trusted: 0,
             batch_max: self.batch_max,
             persisted_bytes_max: self.persisted_bytes_max,
             reservation_timeout: self.reservation_timeout.0,
@@ -241,6 +310,10 @@ impl LimitFlags {
             heartbeat_interval: self.heartbeat_interval.0,
             header_timeout: self.header_timeout.0,
             header_bytes_max: self.header_bytes_max,
+            headers_max: self.headers_max,
+            uri_bytes_max: self.uri_bytes_max,
+            body_timeout: self.body_timeout.0,
+            idle_timeout: self.idle_timeout.0,
             streams_max: self.streams_max,
             flush_bytes_max: self.flush_bytes_max,
             unsent_bytes_max: self.unsent_bytes_max,
@@ -249,6 +322,7 @@ impl LimitFlags {
             linger_bytes_max: self.linger_bytes_max,
             drain_window: self.drain_window.0,
             tls_check_interval: self.tls_check_interval.0,
+            messages: Rate { per_second_max: self.messages_per_second_max, burst_max: self.messages_burst_max },
             machine: self.machine(),
         }
     }
@@ -279,6 +353,8 @@ impl LimitFlags {
             document_aliases_max: self.document_aliases_max,
             document_directives_max: self.document_directives_max,
             documents_cached_bytes_max: self.documents_cached_bytes_max,
+            // Not a limit: the server fills it in.
+            introspection: true,
         }
     }
 
@@ -288,6 +364,10 @@ impl LimitFlags {
             append_queue_max: self.append_queue_max,
             append_queue_per_user_max: self.append_queue_per_user_max,
             append_queue_per_room_max: self.append_queue_per_room_max,
+            commands_per_user: Rate {
+                per_second_max: self.mutations_per_second_per_user_max,
+                burst_max: self.mutations_burst_max,
+            },
             append_batch_max: self.append_batch_max,
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,

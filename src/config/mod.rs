@@ -4,9 +4,9 @@ mod edge;
 mod limits;
 mod sign_in;
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use edge::EdgeFlags;
 pub use limits::LimitFlags;
@@ -123,13 +123,22 @@ pub struct ServeFlags {
     /// Who may come, and over what.
     #[command(flatten)]
     pub edge: EdgeFlags,
+    /// How many proxies stand in front: a client's address is what the first of them wrote into X-Forwarded-For
+    #[arg(long, env = "SWITCHBOARD_TRUST_PROXY", default_value_t = 0, value_name = "N")]
+    pub trust_proxy: usize,
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
     pub session_lifetime: Span,
     /// How people sign in.
     #[command(flatten)]
     pub sign_in: SignInFlags,
-    /// For tests and benches: no limits per user (there are none per address or by rate yet)
+    /// Whether clients may ask for the schema; the playground needs it
+    #[arg(long, env = "SWITCHBOARD_INTROSPECTION", default_value = "on")]
+    pub introspection: Switch,
+    /// Run only the documents of this JSON file, which holds them by their hashes; nothing else is run
+    #[arg(long, env = "SWITCHBOARD_PERSISTED_OPERATIONS", value_name = "PATH")]
+    pub persisted_operations: Option<PathBuf>,
+    /// For tests and benches: no rate, per-address or per-user limits
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
     /// What to log: `info`, `debug`, `switchboard=debug,warn`
@@ -151,12 +160,8 @@ impl ServeFlags {
 
     /// The limits that hold.
     pub fn limits(&self) -> LimitFlags {
-        let mut limits = self.limits.clone();
-        if self.no_rate_limits {
-            limits.subscriptions_per_viewer_max = 0;
-            limits.append_queue_per_user_max = limits.append_queue_max;
-        }
-        limits
+        let limits = self.limits.clone();
+        if self.no_rate_limits { limits.without_rates() } else { limits }
     }
 
     /// What no single flag can know to be wrong.
@@ -200,6 +205,15 @@ fn endpoint(url: &str) -> Result<String, String> {
         Some(("https" | "wss", rest)) => Ok(format!("wss://{rest}")),
         _ => Err("write it like http://127.0.0.1:4000/graphql".to_owned()),
     }
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// A time as people write it: `30s`, `500ms`, `30d`.

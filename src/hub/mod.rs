@@ -23,6 +23,7 @@ mod writer;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, Weak, atomic::AtomicU64},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -36,7 +37,8 @@ pub use wait::{Wait, WaitError};
 use writer::Pending;
 
 use crate::{
-    domain::{Clock, Epoch, RoomId, Seq},
+    domain::{Clock, Epoch, RoomId, Seq, UserId},
+    quota::{Rate, Rates},
     store::{Append, AppendError, Command, Log, Outcome, StoreError},
 };
 
@@ -49,6 +51,8 @@ pub struct HubLimits {
     pub append_queue_per_user_max: usize,
     /// Commands for one room that wait.
     pub append_queue_per_room_max: usize,
+    /// Commands that one user may give; one more is refused before it waits.
+    pub commands_per_user: Rate,
     /// Commands in one transaction.
     pub append_batch_max: usize,
     /// Events kept in memory per room that has readers.
@@ -65,6 +69,7 @@ impl Default for HubLimits {
             append_queue_max: 4096,
             append_queue_per_user_max: 512,
             append_queue_per_room_max: 2048,
+            commands_per_user: Rate { per_second_max: 500, burst_max: 5_000 },
             append_batch_max: 512,
             tail_events_max: 256,
             tail_bytes_max: 256 * 1024,
@@ -79,6 +84,9 @@ pub enum HubError {
     /// Too much is waiting, or the server is stopping: the caller may try again later.
     #[error("the server takes no more writes right now")]
     Unavailable,
+    /// The user gives more commands than he may; this one may be given again after so long.
+    #[error("too many changes at a time")]
+    TooOften(Duration),
     /// The store refused it or failed.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -94,6 +102,7 @@ pub struct Hub {
     revisions: Arc<AtomicU64>,
     limits: HubLimits,
     waits: Waits,
+    rates: Rates<UserId>,
 }
 
 impl Hub {
@@ -109,11 +118,13 @@ impl Hub {
         let rooms = Arc::new(LiveRooms::default());
         tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
         let (revisions, waits) = (Arc::default(), Waits::new(limits.waits_max));
-        Arc::new(Self { log, rooms, queue, revisions, limits, waits })
+        let rates = Rates::new(limits.commands_per_user);
+        Arc::new(Self { log, rooms, queue, revisions, limits, waits, rates })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
     pub async fn append(&self, command: Command) -> Result<Outcome, HubError> {
+        self.rates.take(command.viewer(), Instant::now()).map_err(HubError::TooOften)?;
         let (answer, outcome) = oneshot::channel();
         self.queue.push(Pending { command, answer })?;
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)

@@ -20,6 +20,10 @@ pub enum Close {
     ServiceRestart,
     /// The server has too much to do, or a room cannot be read for now. Clients come back.
     TryAgainLater,
+    /// The address or the user has as many connections as it may, or made them too fast. Clients come back.
+    TooManyConnections,
+    /// The client says more than it may in a second. Clients come back.
+    TooManyMessages,
     /// The text is no message of the protocol, or none that a client may send. Final.
     InvalidMessage,
     /// `subscribe` before the acknowledgement. Final.
@@ -46,7 +50,7 @@ impl Close {
             Self::InvalidText => 1007,
             Self::MessageTooBig => 1009,
             Self::ServiceRestart => 1012,
-            Self::TryAgainLater => 1013,
+            Self::TryAgainLater | Self::TooManyConnections | Self::TooManyMessages => 1013,
             Self::InvalidMessage => 4400,
             Self::Unauthorized => 4401,
             Self::Forbidden => 4403,
@@ -67,6 +71,8 @@ impl Close {
             Self::MessageTooBig => "Message too big",
             Self::ServiceRestart => "Service restart",
             Self::TryAgainLater => "Try again later",
+            Self::TooManyConnections => "Too many connections",
+            Self::TooManyMessages => "Too many messages",
             Self::InvalidMessage => "Invalid message received",
             Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",

@@ -24,8 +24,10 @@ pub(super) enum ClientMessage {
 /// The payload of `subscribe`, which is also the body of a request over HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subscribe {
-    /// The document. It may be empty if `extensions.persistedQuery` names one by its hash.
+    /// The document. It may be empty if `extensions.persistedQuery` or `document_id` names one.
     pub query: String,
+    /// What the document is called in a list that client and server share.
+    pub document_id: Option<String>,
     /// Which of its operations to run.
     pub operation_name: Option<String>,
     /// Values for its variables.
@@ -62,7 +64,9 @@ impl Subscribe {
     pub fn from_object(mut object_given: Map<String, Value>) -> Result<Self, String> {
         let given = &mut object_given;
         let given_query = given.get("query").is_some_and(Value::is_string);
+        let document_id = document_id(given);
         let request = Self {
+            document_id,
             query: string(given, "query")?.unwrap_or_default(),
             operation_name: string(given, "operationName")?,
             variables: object(given, "variables")?,
@@ -71,11 +75,17 @@ impl Subscribe {
         if given_query || request.names_document() { Ok(request) } else { Err("`query` is missing".to_owned()) }
     }
 
-    /// Whether it says which document it means: by its text, or by the hash of a persisted query.
+    /// Whether it says which document it means: by its text, by the hash of a persisted query, or by its name.
     pub fn names_document(&self) -> bool {
         let by_hash = |extensions: &Map<String, Value>| extensions.contains_key("persistedQuery");
-        !self.query.is_empty() || self.extensions.as_ref().is_some_and(by_hash)
+        !self.query.is_empty() || self.document_id.is_some() || self.extensions.as_ref().is_some_and(by_hash)
     }
+}
+
+/// Some clients say `id`. Whatever is no name is ignored, as unknown parts of a request are.
+fn document_id(given: &Map<String, Value>) -> Option<String> {
+    let name = |key| given.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
+    name("documentId").or_else(|| name("id")).map(str::to_owned)
 }
 
 pub(super) fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {

@@ -1,11 +1,14 @@
 //! The one table of errors that a client can see (G3). Internal text is logged and never sent.
 
+use std::time::Duration;
+
 use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 
 use crate::{
     auth::{BadToken, SessionError},
     domain::TextError,
     hub::{HubError, WaitError},
+    quota::retry_after_seconds,
     store::{AppendError, Refusal, StoreError},
 };
 
@@ -36,6 +39,8 @@ pub enum Code {
     GraphqlParseFailed,
     /// The document does not fit the schema.
     GraphqlValidationFailed,
+    /// The server runs the documents of a list only, and this one is not in it.
+    PersistedQueryNotInList,
     /// No document is known by this hash: send it once with its text.
     PersistedQueryNotFound,
 }
@@ -57,6 +62,7 @@ impl Code {
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotInList => "PERSISTED_QUERY_NOT_IN_LIST",
         }
     }
 
@@ -93,6 +99,11 @@ impl ApiError {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.more.push((name, value.into()));
         self
+    }
+
+    /// Too often: try again after this long.
+    pub fn rate_limited(message: impl Into<String>, wait: Duration) -> Self {
+        Self::new(Code::RateLimited, message).with("retryAfter", retry_after_seconds(wait))
     }
 
     /// A failure of our own: the cause is logged here, the client learns that there was one.
@@ -183,6 +194,7 @@ impl From<HubError> for ApiError {
             HubError::Unavailable => {
                 Self::new(Code::Unavailable, "The server takes no more writes right now; try again.")
             }
+            HubError::TooOften(wait) => Self::rate_limited("You make too many changes at a time.", wait),
             HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
             HubError::Append(AppendError::Store(error)) => error.into(),
         }

@@ -22,13 +22,14 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     Shared,
     credentials::Credentials,
+    crowd::Seat,
     operation::{self, Started},
     upgrade::Socket,
-    websocket::Seat,
 };
 use crate::{
     domain::Who,
     protocol::{Act, Close, Dialect, Input, Subprotocol},
+    quota::Allowance,
     schema::{Answer, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
@@ -90,7 +91,9 @@ pub(super) struct Connection {
     discard: Option<Discard>,
     credentials: Credentials,
     clock: Deadlines,
-    _seat: Seat,
+    /// How much the client may still say.
+    pace: Allowance,
+    seat: Seat,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -142,7 +145,8 @@ impl Connection {
             discard: None,
             credentials: Credentials::new(who),
             clock,
-            _seat: seat,
+            pace: Allowance::default(),
+            seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
             shared,
         }
@@ -237,6 +241,11 @@ impl Connection {
         };
         self.clock.heard = Instant::now();
         self.clock.pinged = None;
+        let pace = self.pace.take(self.shared.limits.messages, self.clock.heard.into_std());
+        if pace.is_err() && !self.leaving && !message.is_close() {
+            self.leave_unread(Close::TooManyMessages);
+            return Ok(true);
+        }
         match message {
             Message::Text(text) => self.tell(Input::Text(&text)),
             Message::Binary(_) => self.tell(Input::Binary),
@@ -271,11 +280,16 @@ impl Connection {
             tungstenite::Error::Protocol(_) => Close::ProtocolError,
             _ => return Err(Over),
         };
+        self.leave_unread(close);
+        Ok(true)
+    }
+
+    /// Closes, and looks at nothing that the client still sends.
+    fn leave_unread(&mut self, close: Close) {
         if !self.leaving {
             self.tell(Input::Leave(close));
         }
         self.discard = Some(Discard { bytes: 0, finished: false });
-        Ok(true)
     }
 
     /// Throws away what the client still sends, until it has ended its side or sent too much. The close has its time.
@@ -336,6 +350,10 @@ impl Connection {
         let Poll::Ready(input) = self.credentials.poll(cx, &self.shared) else { return false };
         if let Some(input) = input {
             let admitted = matches!(input, Input::Admitted);
+            if admitted && let Err(full) = self.seat.belongs_to(self.credentials.who()) {
+                self.tell(Input::Leave(full.close()));
+                return true;
+            }
             self.tell(input);
             if admitted && self.machine.has_heartbeat() {
                 self.beat(Instant::now());

@@ -1,12 +1,12 @@
 //! The endpoint over HTTP: from a request's headers and body to the transport that answers it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, State, rejection::BytesRejection},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
@@ -15,12 +15,13 @@ use serde_json::Value;
 use super::{
     Shared,
     accept::{self, Accepts, Form, Media},
-    batch, cookie, multipart,
+    batch, cookie,
+    crowd::{Client, Full, Seat},
+    multipart,
     operation::{self, Outcome, Source, Started},
     reply::{Reply, bad_request},
     single::{self, Way},
     sse::{self, Seen},
-    websocket::Seat,
 };
 use crate::{
     domain::Who,
@@ -150,9 +151,22 @@ async fn read(shared: &Shared, call: &Call, body: Body) -> Result<Value, Reply> 
     }
     // The bound on the body travels with the request's parts.
     let request = axum::extract::Request::from_parts(call.parts.clone(), body);
-    let body = Bytes::from_request(request, &()).await;
-    let body = body.map_err(|rejection| unread(&rejection, media, shared.limits.body_bytes_max))?;
+    let body = in_time(Bytes::from_request(request, &()), shared.limits.body_timeout).await;
+    let body = body
+        .ok_or_else(|| slow(media))?
+        .map_err(|rejection| unread(&rejection, media, shared.limits.body_bytes_max))?;
     serde_json::from_slice(&body).map_err(|error| no_request(&error.to_string()))
+}
+
+async fn in_time<F: Future>(future: F, timeout: Duration) -> Option<F::Output> {
+    if timeout.is_zero() { Some(future.await) } else { tokio::time::timeout(timeout, future).await.ok() }
+}
+
+/// The rest of the body may still come, so the connection is of no more use.
+fn slow(media: Media) -> Reply {
+    let error = bad_request("The body did not come in time.");
+    let reply = Reply::error(StatusCode::REQUEST_TIMEOUT, media, error);
+    reply.with(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -190,6 +204,8 @@ pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
             "extensions" => body.extensions = object("extensions")?,
             "operationName" => body.operation_name = Some(value),
             "query" => body.query = value,
+            "documentId" => body.document_id = Some(value),
+            "id" if body.document_id.is_none() => body.document_id = Some(value),
             _ => {}
         }
     }
@@ -241,12 +257,17 @@ fn not_acceptable(media: Media, message: &str) -> Reply {
 fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Response {
     match call.accepts.for_answer() {
         Some(Form::Single(media)) => Reply::refused(&errors, media).into_response(),
-        Some(form) if !Code::GraphqlParseFailed.is_of(&errors) => match Seat::take(shared) {
-            Some(seat) => respond(shared, call, form, Source::Ending(Outcome::Refused(errors)), seat),
-            None => Reply::full(call.accepts.media()).into_response(),
+        Some(form) if !Code::GraphqlParseFailed.is_of(&errors) => match seat(shared, call) {
+            Ok(seat) => respond(shared, call, form, Source::Ending(Outcome::Refused(errors)), seat),
+            Err(full) => Reply::full(call.accepts.media(), full).into_response(),
         },
         _ => Reply::errors(StatusCode::BAD_REQUEST, Media::Json, &errors).into_response(),
     }
+}
+
+/// The place of a stream.
+fn seat(shared: &Arc<Shared>, call: &Call) -> Result<Seat, Full> {
+    Seat::take(shared, Client::of(&call.parts, &shared.limits))?.taken_by(call.who)
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
@@ -264,7 +285,10 @@ async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) 
 /// A subscription is opened before anything is said, so that a server that cannot do it for now says so in the status.
 async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared) -> Response {
     let media = call.accepts.media();
-    let Some(seat) = Seat::take(&shared) else { return Reply::full(media).into_response() };
+    let seat = match seat(&shared, &call) {
+        Ok(seat) => seat,
+        Err(full) => return Reply::full(media, full).into_response(),
+    };
     let resume = match (form, Seen::read(&call.parts.headers)) {
         (Form::EventStream, Seen::UpTo(cursor)) => Some(cursor),
         _ => None,

@@ -1,16 +1,14 @@
 //! Accepts connections and speaks HTTP on them, both versions on one port.
 
 use std::{
+    convert::Infallible,
     io,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Request};
+use axum::{Router, extract::Request, response::Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,7 +21,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{TransportLimits, tls::Tls, write_timeout::Timed};
+use super::{
+    Shared, TransportLimits, activity,
+    activity::Activity,
+    address::{Address, Peer},
+    crowd::{Guest, TurnedAway},
+    tls::Tls,
+    write_timeout::Timed,
+};
+use crate::quota;
 
 /// How long to wait when no connection can be accepted, which is when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -36,22 +42,24 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     app: Router,
-    limits: TransportLimits,
+    shared: Arc<Shared>,
     stop: CancellationToken,
 ) {
+    let limits = shared.limits;
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                // One that is not let in is closed by this, which is all that it costs.
+                let Some(guest) = shared.crowd.greet(peer.ip(), Instant::now()) else { continue };
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection without TCP_NODELAY");
                 }
                 let stream = Timed::new(stream, limits.write_timeout);
+                let (app, stop) = (app.clone(), stop.clone());
                 match &tls {
-                    None => connections.spawn(serve_connection(stream, app.clone(), limits, stop.clone())),
-                    Some(tls) => {
-                        connections.spawn(serve_over_tls(tls.clone(), stream, app.clone(), limits, stop.clone()))
-                    }
+                    None => connections.spawn(serve_connection(stream, app, limits, guest, stop)),
+                    Some(tls) => connections.spawn(serve_over_tls(tls.clone(), stream, app, limits, guest, stop)),
                 };
             }
             Err(error) if concerns_one_client(&error) => {}
@@ -72,30 +80,34 @@ async fn serve_over_tls(
     stream: Timed<TcpStream>,
     app: Router,
     limits: TransportLimits,
+    guest: Guest,
     stop: CancellationToken,
 ) {
     match stop.run_until_cancelled(tls.accept(stream, limits.header_timeout)).await {
-        Some(Ok(stream)) => serve_connection(stream, app, limits, stop).await,
+        Some(Ok(stream)) => serve_connection(stream, app, limits, guest, stop).await,
         Some(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
         None => {}
     }
 }
 
 /// Serves one connection, whatever it runs over. It ends when it became a WebSocket; that is a task of its own.
-pub async fn serve_connection<S>(stream: S, app: Router, limits: TransportLimits, stop: CancellationToken)
-where
+pub(super) async fn serve_connection<S>(
+    stream: S,
+    app: Router,
+    limits: TransportLimits,
+    guest: Guest,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Arc::new(AtomicBool::new(false));
-    let (first, app) = (asked.clone(), TowerToHyperService::new(app));
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        first.store(true, Ordering::Relaxed);
-        app.call(request)
-    });
+    let activity = Activity::new();
+    let desk = Desk::new(app, guest, activity.clone());
+    let service = hyper::service::service_fn(move |request| desk.answer(request));
     let builder = builder(&limits);
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // The library times the heads of HTTP/1 only once it knows that it is HTTP/1; a client may never let it know.
     let mut first_due = pin!(tokio::time::sleep(limits.header_timeout));
+    let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
     let (mut watched, mut stopping) = (!limits.header_timeout.is_zero(), false);
     loop {
         tokio::select! {
@@ -111,11 +123,52 @@ where
             }
             () = first_due.as_mut(), if watched => {
                 watched = false;
-                if !asked.load(Ordering::Relaxed) {
+                if !activity.was_asked() {
                     return;
                 }
             }
+            () = idle.as_mut(), if !stopping && !limits.idle_timeout.is_zero() => {
+                let idle_at = activity.idle_at(limits.idle_timeout);
+                if idle_at > tokio::time::Instant::now() {
+                    idle.as_mut().reset(idle_at);
+                } else {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
         }
+    }
+}
+
+/// Where the requests of one connection are taken in.
+struct Desk {
+    app: TowerToHyperService<Router>,
+    peer: Peer,
+    turned_away: bool,
+    /// Given back when something is asked for.
+    handshake: Mutex<Option<quota::Seat<Address>>>,
+    activity: Arc<Activity>,
+}
+
+impl Desk {
+    fn new(app: Router, guest: Guest, activity: Arc<Activity>) -> Self {
+        let Guest { peer, turned_away, handshake } = guest;
+        let (app, handshake) = (TowerToHyperService::new(app), Mutex::new(Some(handshake)));
+        Self { app, peer: Peer(peer), turned_away, handshake, activity }
+    }
+
+    fn answer(&self, mut request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+        let (busy, first) = self.activity.ask();
+        if first {
+            self.handshake.lock().expect("no panic under this lock").take();
+        }
+        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(busy.clone());
+        if self.turned_away {
+            request.extensions_mut().insert(TurnedAway);
+        }
+        let answer = self.app.call(request);
+        async move { Ok(activity::until_sent(answer.await?, busy)) }
     }
 }
 
@@ -127,7 +180,8 @@ fn builder(limits: &TransportLimits) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(some(limits.header_timeout))
-        .max_buf_size(limits.header_bytes_max);
+        .max_buf_size(limits.header_bytes_max)
+        .max_headers(headers_max(limits));
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -138,6 +192,11 @@ fn builder(limits: &TransportLimits) -> Builder<TokioExecutor> {
         .keep_alive_interval(some(limits.ping_interval))
         .keep_alive_timeout(limits.pong_timeout);
     builder
+}
+
+/// How many headers are looked for; a header takes four bytes at least.
+fn headers_max(limits: &TransportLimits) -> usize {
+    if limits.headers_max == 0 { limits.header_bytes_max / 4 } else { limits.headers_max }
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {

@@ -11,6 +11,8 @@
 //! Proved in `tests/it/`.
 
 mod accept;
+mod activity;
+mod address;
 mod armour;
 mod batch;
 mod browsers;
@@ -19,6 +21,8 @@ mod connection;
 mod cookie;
 mod cors;
 mod credentials;
+mod crowd;
+mod gate;
 mod graphql;
 mod listener;
 mod multipart;
@@ -49,21 +53,23 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    middleware,
+    middleware::from_fn_with_state,
     routing::get,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use listener::{serve, serve_connection};
+pub use listener::serve;
 pub use origin::{Origin, OriginError};
+pub use persisted::{BadOperations, Operations};
 pub use site::{Host, HostError, Site};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use self::{persisted::Persisted, reservation::Reservations};
+use self::{crowd::Crowd, persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
     protocol::{MachineLimits, Subscribe},
+    quota::Rate,
     schema::Schema,
     view::Views,
 };
@@ -75,6 +81,18 @@ pub struct TransportLimits {
     pub body_bytes_max: usize,
     /// WebSockets, event streams and reservations of one at the same time.
     pub connections_max: usize,
+    /// The same, of one address; of IPv6 a network of 64 bits is one.
+    pub connections_per_address_max: usize,
+    /// The same, of one user.
+    pub connections_per_user_max: usize,
+    /// Connections that one address may make.
+    pub connects_per_address: Rate,
+    /// Connections that have not asked for anything yet.
+    pub handshakes_max: usize,
+    /// The same, of one address.
+    pub handshakes_per_address_max: usize,
+    /// So many proxies in front of this server write down whom they hear.
+    pub proxies_trusted: usize,
     /// Requests in one body.
     pub batch_max: usize,
     /// Bytes of documents that are kept to be named by their hash.
@@ -85,6 +103,8 @@ pub struct TransportLimits {
     pub multipart_heartbeat_interval: Duration,
     /// Bytes of a WebSocket message. Cannot be without limit.
     pub message_bytes_max: usize,
+    /// Messages that a client may send on one WebSocket, control frames included.
+    pub messages: Rate,
     /// What the protocol bounds.
     pub machine: MachineLimits,
     /// How long a client may take to say `connection_init`.
@@ -102,6 +122,14 @@ pub struct TransportLimits {
     pub header_timeout: Duration,
     /// Bytes of the head of a request. Cannot be without limit.
     pub header_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// Bytes of the path and the query of a request.
+    pub uri_bytes_max: usize,
+    /// How long a client may take for the body of a request.
+    pub body_timeout: Duration,
+    /// How long a connection over which nothing is asked and nothing is answered is kept.
+    pub idle_timeout: Duration,
     /// Requests at the same time on one connection of HTTP/2, WebSockets included. Cannot be without limit.
     pub streams_max: u32,
     /// Bytes of frames that one operation may put out before the next one has its turn.
@@ -125,11 +153,20 @@ impl Default for TransportLimits {
         Self {
             body_bytes_max: 256 * 1024,
             connections_max: 100_000,
+            connections_per_address_max: 10_000,
+            connections_per_user_max: 1_000,
+            // A burst lets all of an address come back at once after a restart.
+            connects_per_address: Rate { per_second_max: 500, burst_max: 10_000 },
+            handshakes_max: 10_000,
+            handshakes_per_address_max: 1_000,
+            proxies_trusted: 0,
             batch_max: 10,
             persisted_bytes_max: 8 * 1024 * 1024,
             reservation_timeout: Duration::from_secs(30),
             multipart_heartbeat_interval: Duration::from_secs(5),
             message_bytes_max: 256 * 1024,
+            // A burst is more than a client needs that comes back with all its operations.
+            messages: Rate { per_second_max: 1_000, burst_max: 10_000 },
             machine: MachineLimits::default(),
             init_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
@@ -138,6 +175,10 @@ impl Default for TransportLimits {
             heartbeat_interval: Duration::from_secs(12),
             header_timeout: Duration::from_secs(10),
             header_bytes_max: 16 * 1024,
+            headers_max: 100,
+            uri_bytes_max: 8 * 1024,
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
             streams_max: 128,
             flush_bytes_max: 64 * 1024,
             unsent_bytes_max: 64 * 1024,
@@ -148,6 +189,14 @@ impl Default for TransportLimits {
             tls_check_interval: Duration::from_secs(60),
         }
     }
+}
+
+/// What clients may do here.
+pub struct Rules {
+    /// How much of it.
+    pub limits: TransportLimits,
+    /// The only documents that are run; none if any is.
+    pub operations: Option<Operations>,
 }
 
 /// What the transports share.
@@ -170,6 +219,8 @@ pub struct Shared {
     persisted: Persisted,
     /// Event streams that operations share.
     reservations: Reservations,
+    /// Who is here.
+    crowd: Crowd,
     /// Open WebSockets and streams.
     connections: AtomicUsize,
     ready: AtomicBool,
@@ -184,10 +235,12 @@ impl Shared {
         views: Arc<Views>,
         auth: Arc<Auth>,
         clock: Clock,
-        limits: TransportLimits,
+        rules: Rules,
         site: Site,
         tasks: TaskTracker,
     ) -> Arc<Self> {
+        let Rules { limits, operations } = rules;
+        let persisted = operations.map_or_else(|| Persisted::learning(limits.persisted_bytes_max), Persisted::listed);
         Arc::new(Self {
             schema,
             views,
@@ -195,9 +248,10 @@ impl Shared {
             clock,
             limits,
             site,
-            persisted: Persisted::new(limits.persisted_bytes_max),
+            persisted,
             reservations: Reservations::default(),
             tasks,
+            crowd: Crowd::new(&limits),
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
             drain: CancellationToken::new(),
@@ -220,6 +274,16 @@ impl Shared {
     /// How many WebSockets and streams are open.
     pub fn connections_open(&self) -> usize {
         self.connections.load(Ordering::Acquire)
+    }
+
+    /// How many connections have not asked for anything yet.
+    pub fn handshakes_open(&self) -> usize {
+        self.crowd.handshakes()
+    }
+
+    /// How many places are counted by an address or a user.
+    pub fn places_counted(&self) -> usize {
+        self.crowd.counted()
     }
 
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
@@ -276,7 +340,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readiness))
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
-        .layer(middleware::from_fn_with_state(shared.clone(), browsers::guard))
+        .layer(from_fn_with_state(shared.clone(), gate::keep))
+        .layer(from_fn_with_state(shared.clone(), browsers::guard))
         .with_state(shared)
 }
 

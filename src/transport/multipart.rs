@@ -10,11 +10,12 @@ use axum::{
 };
 
 use super::{
-    Shared, operation,
+    Shared,
+    crowd::Seat,
+    operation,
     operation::{Outcome, Source},
     sse::do_not_buffer,
     stream::{Framing, One, Streaming},
-    websocket::Seat,
 };
 
 const CONTENT_TYPE: HeaderValue =

@@ -1,13 +1,22 @@
 //! Answers that are one JSON text.
 
+use std::time::Duration;
+
 use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{accept::Media, operation};
-use crate::schema::{ApiError, Code};
+use super::{
+    accept::Media,
+    crowd::{Full, LEAVING_WAIT},
+    operation,
+};
+use crate::{
+    quota::retry_after_seconds,
+    schema::{ApiError, Code},
+};
 
 /// After how many seconds one who was turned away may come back.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -61,10 +70,25 @@ impl Reply {
         Self::errors(StatusCode::SERVICE_UNAVAILABLE, media, errors).with(header::RETRY_AFTER, RETRY_AFTER)
     }
 
-    /// `connections_max` is reached.
-    pub(super) fn full(media: Media) -> Self {
-        let error = ApiError::new(Code::Unavailable, "The server has as many connections as it takes; try again.");
-        Self::later(media, &[error.into()])
+    /// There is no place for one more connection.
+    pub(super) fn full(media: Media, full: Full) -> Self {
+        match full {
+            Full::Server => {
+                let message = "The server has as many connections as it takes; try again.";
+                Self::later(media, &[ApiError::new(Code::Unavailable, message).into()])
+            }
+            Full::Address => {
+                Self::too_many(media, "Your address has as many connections as it may have.", LEAVING_WAIT)
+            }
+            Full::User => Self::too_many(media, "You have as many connections as you may have.", LEAVING_WAIT),
+            Full::TooOften(wait) => Self::too_many(media, "Your address connects too often.", wait),
+        }
+    }
+
+    fn too_many(media: Media, message: &str, wait: Duration) -> Self {
+        let error = ApiError::rate_limited(message, wait);
+        let reply = Self::error(StatusCode::TOO_MANY_REQUESTS, media, error);
+        reply.with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)))
     }
 
     #[must_use]

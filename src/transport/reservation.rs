@@ -13,8 +13,8 @@ use async_graphql::ServerError;
 use futures::future::AbortHandle;
 
 use super::{
+    crowd::Seat,
     operation::{Outcome, Source, Started, TokenEnd},
-    websocket::Seat,
 };
 use crate::schema::{Answer, is_passing};
 

@@ -16,13 +16,13 @@ use serde_json::Value;
 use super::{
     Shared,
     accept::{self, Accepts, Form, Media},
+    crowd::{Client, Full, Seat},
     graphql::{self, Call},
     operation::{self, Outcome},
     reply::{Reply, bad_request},
     reservation::{Concluded, NoPlace, Place, Reservation, Task},
     sse,
     stream::{Content, Streaming},
-    websocket::Seat,
 };
 use crate::{
     domain::Who,
@@ -72,9 +72,10 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
 /// `PUT /graphql`: reserves a stream and tells its token.
 pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
     let media = Accepts::read(&parts.headers).media();
-    if let Err(unwelcome) = graphql::credentials(&shared, &parts).await {
-        return unwelcome.reply(media).into_response();
-    }
+    let who = match graphql::credentials(&shared, &parts).await {
+        Ok(who) => who,
+        Err(unwelcome) => return unwelcome.reply(media).into_response(),
+    };
     if !accept::takes_plain_text(&parts.headers) {
         let error = bad_request("The token of a stream is text/plain.");
         return Reply::error(StatusCode::NOT_ACCEPTABLE, media, error).into_response();
@@ -82,8 +83,14 @@ pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
     if token(&parts).is_some_and(|token| shared.reservations.find(&token).is_some()) {
         return conflict(media, "Stream already registered").into_response();
     }
-    let seat = if shared.drain.is_cancelled() { None } else { Seat::take(&shared) };
-    let Some(seat) = seat else { return Reply::full(media).into_response() };
+    let seat = match shared.drain.is_cancelled() {
+        true => Err(Full::Server),
+        false => Seat::take(&shared, Client::of(&parts, &shared.limits)).and_then(|seat| seat.taken_by(who)),
+    };
+    let seat = match seat {
+        Ok(seat) => seat,
+        Err(full) => return Reply::full(media, full).into_response(),
+    };
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
     let reservation = shared.reservations.reserve(token, seat);
     expire_later(&shared, &reservation);

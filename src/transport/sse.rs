@@ -13,10 +13,11 @@ use axum::{
 };
 
 use super::{
-    Shared, operation,
+    Shared,
+    crowd::Seat,
+    operation,
     operation::{Outcome, Source},
     stream::{Framing, One, Streaming},
-    websocket::Seat,
 };
 
 /// The id of a result that nothing follows. A cursor is longer.

@@ -17,8 +17,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
     Shared,
+    crowd::Seat,
     operation::{Outcome, Source},
-    websocket::Seat,
 };
 
 /// Signs of life at fixed times.

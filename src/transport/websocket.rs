@@ -1,16 +1,17 @@
 //! From a request to a WebSocket that is served.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, request::Parts},
+    http::{Method, request::Parts},
     response::{IntoResponse, Response},
 };
 
 use super::{
     Shared,
     connection::{Connection, leave},
+    crowd::{Client, Seat},
     graphql,
     upgrade::Upgrade,
 };
@@ -33,41 +34,25 @@ pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request:
 /// would not from a failed upgrade, and nothing that it sent is looked at.
 fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
     let answer = upgrade.answer();
-    let foreign = shared.site.is_foreign(&parts.headers, &parts.uri);
-    shared.tasks.clone().spawn(open(shared, upgrade, parts.headers, foreign));
+    shared.tasks.clone().spawn(open(shared, upgrade, parts));
     answer
 }
 
-async fn open(shared: Arc<Shared>, upgrade: Upgrade, headers: HeaderMap, foreign: bool) {
+async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     let subprotocol = upgrade.subprotocol;
     let Some(socket) = upgrade.open(&shared.limits).await else { return };
-    if foreign {
+    if shared.site.is_foreign(&parts.headers, &parts.uri) {
         return leave(socket, &Close::Forbidden).await;
     }
-    let Some(seat) = Seat::take(&shared) else { return leave(socket, &Close::TryAgainLater).await };
+    let seat = match Seat::take(&shared, Client::of(&parts, &shared.limits)) {
+        Ok(seat) => seat.on(parts.extensions.get().cloned()),
+        Err(full) => return leave(socket, &full.close()).await,
+    };
     // A socket that was opened without knowing of the protocol learns it from the close.
     let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
-    let bearer = graphql::bearer(&shared, &headers).await;
+    let bearer = graphql::bearer(&shared, &parts.headers).await;
     let offered = bearer.map_err(|error| if error.is_passing() { Close::TryAgainLater } else { Close::Forbidden });
     let tasks = shared.tasks.clone();
     // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
     tasks.spawn(Connection::new(socket, subprotocol, shared, offered, seat).run());
-}
-
-/// One of `connections_max`.
-pub(super) struct Seat(Arc<Shared>);
-
-impl Seat {
-    pub(super) fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self(shared.clone());
-        let most = shared.limits.connections_max;
-        (most == 0 || taken < most).then_some(seat)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
-    }
 }

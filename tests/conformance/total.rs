@@ -129,6 +129,8 @@ fn words(close: &Close) -> (u16, &'static str) {
         Close::MessageTooBig => (1009, "Message too big"),
         Close::ServiceRestart => (1012, "Service restart"),
         Close::TryAgainLater => (1013, "Try again later"),
+        Close::TooManyConnections => (1013, "Too many connections"),
+        Close::TooManyMessages => (1013, "Too many messages"),
         Close::InvalidMessage => (4400, "Invalid message received"),
         Close::Unauthorized => (4401, "Unauthorized"),
         Close::Forbidden => (4403, "Forbidden"),
@@ -149,6 +151,8 @@ fn every_close_has_a_scenario_and_its_own_words() {
         Close::MessageTooBig,
         Close::ServiceRestart,
         Close::TryAgainLater,
+        Close::TooManyConnections,
+        Close::TooManyMessages,
         Close::InvalidMessage,
         Close::Unauthorized,
         Close::Forbidden,
@@ -180,8 +184,15 @@ fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() 
         let code = close.code();
         !FATAL.contains(&code) && (!(1000..2000).contains(&code) || HEALING.contains(&code))
     };
-    let healing =
-        [Close::GoingAway, Close::ServiceRestart, Close::TryAgainLater, Close::Forbidden, Close::InitialisationTimeout];
+    let healing = [
+        Close::GoingAway,
+        Close::ServiceRestart,
+        Close::TryAgainLater,
+        Close::TooManyConnections,
+        Close::TooManyMessages,
+        Close::Forbidden,
+        Close::InitialisationTimeout,
+    ];
     assert!(healing.iter().all(comes_back));
     let pointless = [Close::ProtocolError, Close::InvalidText, Close::MessageTooBig, Close::InvalidMessage];
     assert!(!pointless.iter().any(comes_back), "what would fail again in the same way is not tried again");

@@ -154,7 +154,7 @@ async fn a_slow_reader_gets_everything_and_delays_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed() {
-    let app = TestApp::with(&["--write-timeout", "300ms"]).await;
+    let app = TestApp::with(&["--write-timeout", "300ms", "--no-rate-limits"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let mut stuck = app.client(None).await;

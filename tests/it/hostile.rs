@@ -241,7 +241,7 @@ async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> htt
 
 #[tokio::test]
 async fn thousands_of_operations_come_and_go() {
-    let app = TestApp::start().await;
+    let app = TestApp::with(&["--no-rate-limits"]).await;
     let mut client = app.client(None).await;
     for _ in 0..50 {
         let mut ids = std::collections::HashSet::new();

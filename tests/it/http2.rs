@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -29,6 +30,7 @@ use crate::support::{
 pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
+    connection: JoinHandle<()>,
 }
 
 impl Http2 {
@@ -42,10 +44,10 @@ impl Http2 {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (requests, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let mut http2 = Self { requests, address };
+        let mut http2 = Self { requests, address, connection };
         // The server's settings say that it takes WebSockets; they come first.
         let settings = async {
             while !http2.requests.is_extended_connect_protocol_enabled() {
@@ -249,4 +251,44 @@ async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends() {
     let _ = soon("the end of the idle one", idle.read_to_end(&mut all)).await;
     drop((socket, http2));
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not() {
+    let app = TestApp::with(&["--idle-timeout", "300ms"]).await;
+    let mut used = Http2::connect(app.address()).await;
+    let mut socket = used.socket().await;
+    let mut unused = Http2::connect(app.address()).await;
+    let request = unused.request(Method::GET, "/healthz").body(()).unwrap();
+    let (response, _) = unused.send(request, true);
+    assert_eq!(soon("an answer", response).await.unwrap().status(), StatusCode::OK);
+    // It began later than the one that is used, so the time of that is over too.
+    soon("the end of the unused one", unused.connection).await.unwrap();
+    socket.say(json!({ "type": "ping" })).await;
+    assert_eq!(socket.heard().await, Ok(json!({ "type": "pong" })));
+    drop((socket, used));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn each_websocket_of_a_connection_counts_as_a_connect() {
+    let app = TestApp::with(&["--connects-per-second-per-address-max", "1", "--connects-burst-max", "10"]).await;
+    let mut http2 = Http2::connect(app.address()).await;
+    // The first of ten was the connection itself. They are bounded by the library's own number at the same time.
+    let mut sockets = Vec::new();
+    for _ in 0..9 {
+        sockets.push(http2.socket().await);
+        sockets.last_mut().unwrap().say(json!({ "type": "ping" })).await;
+        assert_eq!(sockets.last_mut().unwrap().heard().await, Ok(json!({ "type": "pong" })));
+    }
+    for _ in 0..1_000 {
+        let mut socket = http2.socket().await;
+        socket.say(json!({ "type": "ping" })).await;
+        if let Err(closed) = socket.heard().await {
+            assert_eq!(closed, Closed(1013, "Too many connections".to_owned()));
+            drop((sockets, socket, http2));
+            return drop(app.finish().await);
+        }
+    }
+    panic!("all of a thousand were let in");
 }

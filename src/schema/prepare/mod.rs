@@ -6,6 +6,7 @@
 
 mod bounds;
 mod incremental;
+mod introspection;
 mod plan;
 mod root;
 mod scan;
@@ -59,6 +60,8 @@ pub struct PrepareLimits {
     pub document_directives_max: usize,
     /// Memory for parsed documents, in bytes.
     pub documents_cached_bytes_max: u64,
+    /// Whether it may ask for the schema.
+    pub introspection: bool,
 }
 
 impl Default for PrepareLimits {
@@ -73,6 +76,7 @@ impl Default for PrepareLimits {
             document_aliases_max: 100,
             document_directives_max: 100,
             documents_cached_bytes_max: 16 * 1024 * 1024,
+            introspection: true,
         }
     }
 }
@@ -215,6 +219,9 @@ impl Prepare {
     fn learn(&self, text: Text) -> Result<Arc<Known>, ApiError> {
         let mut document = self.parse(&text.1)?;
         incremental::refuse(&document)?;
+        if !self.limits.introspection {
+            introspection::refuse(&document)?;
+        }
         let name = text.0.as_deref();
         let chosen = operation(&document, name)?;
         let kind = chosen.node.ty;

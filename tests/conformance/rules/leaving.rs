@@ -26,6 +26,8 @@ fn told_to_leave() -> Vec<Scenario> {
         (Close::MessageTooBig, 1009, "Message too big"),
         (Close::ServiceRestart, 1012, "Service restart"),
         (Close::TryAgainLater, 1013, "Try again later"),
+        (Close::TooManyConnections, 1013, "Too many connections"),
+        (Close::TooManyMessages, 1013, "Too many messages"),
     ];
     let scenarios = reasons.into_iter().flat_map(|(close, code, reason)| {
         let leave = [Step::ServerLeaves(close), closed(code, reason)];

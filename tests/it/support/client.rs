@@ -39,10 +39,7 @@ impl Client {
 
     /// The same, where the server may be away.
     pub(crate) async fn try_connect(address: std::net::SocketAddr, token: Option<&str>) -> Option<Self> {
-        let uri = format!("ws://{address}/graphql").parse().unwrap();
-        let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
-        let (socket, _) = soon("an answer", tokio_tungstenite::connect_async(request)).await.ok()?;
-        let mut client = Self { socket, next_id: 1 };
+        let mut client = Self::try_open(address).await?;
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
         let init = json!({ "type": "connection_init", "payload": payload });
         client.socket.send(Message::text(init.to_string())).await.ok()?;
@@ -62,10 +59,15 @@ impl Client {
 
     /// A socket on which nothing was said yet.
     pub(crate) async fn open(address: std::net::SocketAddr) -> Self {
+        Self::try_open(address).await.expect("a connection")
+    }
+
+    /// The same, where the server may be away.
+    pub(crate) async fn try_open(address: std::net::SocketAddr) -> Option<Self> {
         let uri = format!("ws://{address}/graphql").parse().unwrap();
         let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
-        let (socket, _) = soon("a connection", tokio_tungstenite::connect_async(request)).await.unwrap();
-        Self { socket, next_id: 1 }
+        let (socket, _) = soon("an answer", tokio_tungstenite::connect_async(request)).await.ok()?;
+        Some(Self { socket, next_id: 1 })
     }
 
     pub(crate) async fn say(&mut self, message: &Value) {

@@ -10,6 +10,7 @@ use switchboard::{
         Viewer, Visibility, Who,
     },
     hub::{Hub, HubLimits},
+    quota::Rate,
     schema::{PrepareLimits, Request, Schema, SchemaLimits, Services},
     server::clock,
     store::{
@@ -60,6 +61,8 @@ impl Core {
         let ann = user(&store, "ann").await;
         let log = between(Arc::new(store.clone()));
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
+        // Tests of what is below the transports write as fast as they can.
+        let hub = HubLimits { commands_per_user: Rate::UNLIMITED, ..hub };
         let hub = Hub::start(log.clone(), Arc::new(store.clone()), clock(), hub, &tasks);
         let services = Services {
             log,

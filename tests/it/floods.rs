@@ -1,0 +1,184 @@
+//! Floods from one address, while somebody else's messages come as if there was none; then nothing is left behind.
+
+use futures::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::{
+    app::TestApp,
+    client::{Client, Closed, NEW_MESSAGE},
+    http, soon,
+};
+
+/// Two who talk while others flood: the one sends, the other hears everything.
+struct Talk {
+    ann: Client,
+    bob: Client,
+    said: usize,
+}
+
+impl Talk {
+    async fn begin(app: &TestApp) -> Self {
+        let token = app.sign_in("ann").await;
+        let (ann, mut bob) = (app.client(Some(&token)).await, app.client(None).await);
+        let id = bob.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
+        assert_eq!(bob.live().await.0, id);
+        Self { ann, bob, said: 0 }
+    }
+
+    async fn goes_on(&mut self) {
+        for _ in 0..3 {
+            let text = self.said.to_string();
+            self.ann.send("room-1", &text).await;
+            assert_eq!(self.bob.message().await.0, text);
+            self.said += 1;
+        }
+    }
+
+    async fn end(self, app: TestApp) {
+        self.ann.close().await;
+        self.bob.close().await;
+        app.finish().await;
+    }
+}
+
+fn closed(code: u16, reason: &str) -> Closed {
+    Closed(code, reason.to_owned())
+}
+
+/// A client that was acknowledged; the close it got instead; or none, if it got nothing at all.
+async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
+    let mut client = Client::try_open(app.address()).await.ok_or(None)?;
+    let _ = client.socket.send(Message::text(r#"{"type":"connection_init"}"#)).await;
+    match client.next().await {
+        Ok(_) => Ok(client),
+        Err(close) => Err(Some(close)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_connections() {
+    let app = TestApp::with(&[
+        "--connections-per-address-max",
+        "20",
+        "--connects-per-second-per-address-max",
+        "1",
+        "--connects-burst-max",
+        "60",
+    ])
+    .await;
+    let mut talk = Talk::begin(&app).await;
+    let (mut open, mut told, mut dropped) = (Vec::new(), 0, 0);
+    // The burst, as many words again, and from then on what costs nothing.
+    for number in 0..400 {
+        match connect(&app).await {
+            Ok(client) => open.push(client),
+            Err(Some(close)) => {
+                assert_eq!(close, closed(1013, "Too many connections"));
+                told += 1;
+            }
+            Err(None) => dropped += 1,
+        }
+        if number % 50 == 0 {
+            talk.goes_on().await;
+        }
+    }
+    assert_eq!(open.len(), 18, "with the two who talk it is as many as there may be");
+    assert!(told > 0 && dropped > 0, "{told} were told, {dropped} were dropped");
+    drop(open);
+    talk.goes_on().await;
+    talk.end(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_subscribes() {
+    let app = TestApp::with(&["--messages-per-second-max", "10", "--messages-burst-max", "500"]).await;
+    let mut talk = Talk::begin(&app).await;
+    let mut flood = app.client(None).await;
+    let mut ended = None;
+    for id in 0..5_000 {
+        let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } });
+        let message = json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
+        if flood.socket.send(Message::text(message.to_string())).await.is_err() {
+            break;
+        }
+        if id % 1_000 == 0 {
+            talk.goes_on().await;
+        }
+    }
+    let mut refused = 0;
+    while ended.is_none() {
+        match flood.next().await {
+            Ok(message) if message["type"] == "error" => {
+                assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_COMPLEX", "{message}");
+                refused += 1;
+            }
+            Ok(message) => assert_eq!(message["type"], "next", "{message}"),
+            Err(close) => ended = Some(close),
+        }
+    }
+    assert_eq!(ended, Some(closed(1013, "Too many messages")));
+    assert!(refused > 0, "a connection has so many operations and no more");
+    talk.goes_on().await;
+    talk.end(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_messages_of_a_megabyte() {
+    let app = TestApp::start().await;
+    let mut talk = Talk::begin(&app).await;
+    let megabyte = Message::text("x".repeat(1024 * 1024));
+    for _ in 0..10 {
+        let mut flood = app.client(None).await;
+        // The server may have closed while the rest of it is on its way.
+        while flood.socket.feed(megabyte.clone()).await.is_ok() && flood.socket.flush().await.is_ok() {
+            if let Some(Some(Ok(Message::Close(_)))) = futures::FutureExt::now_or_never(flood.socket.next()) {
+                break;
+            }
+        }
+        talk.goes_on().await;
+    }
+    // One that stops sending hears why.
+    let mut flood = app.client(None).await;
+    flood.socket.send(megabyte).await.unwrap();
+    assert_eq!(flood.next().await, Err(closed(1009, "Message too big")));
+    let body = json!({ "query": "x".repeat(1024 * 1024) }).to_string();
+    assert_eq!(http::post(app.address(), &body, &[]).await.status, 413);
+    talk.goes_on().await;
+    talk.end(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_half_open_handshakes() {
+    let app = TestApp::with(&["--handshakes-per-address-max", "50", "--header-timeout", "60s"]).await;
+    let mut talk = Talk::begin(&app).await;
+    let (mut half, mut dropped) = (Vec::new(), 0);
+    for number in 0..500 {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        let _ = stream.write_all(b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso").await;
+        half.push(stream);
+        if number % 100 == 0 {
+            talk.goes_on().await;
+        }
+    }
+    for stream in half.iter_mut().skip(50) {
+        let read = soon("its end", stream.read(&mut [0; 1])).await;
+        dropped += usize::from(read.is_err() || read.is_ok_and(|read| read == 0));
+    }
+    assert_eq!((dropped, app.in_use().handshakes), (450, 50));
+    talk.goes_on().await;
+    drop(half);
+    // Whoever comes after it is let in.
+    let left = async {
+        while app.in_use().handshakes > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end of the flood", left).await;
+    app.client(None).await.close().await;
+    talk.end(app).await;
+}
