@@ -18,9 +18,11 @@ use crate::support::{
 async fn half_a_handshake_and_half_a_frame_harm_nobody() {
     let app = TestApp::start().await;
     let mut half = Vec::new();
-    for bytes in
-        [&b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: webso"[..], b"\0\xff\xfe", b"POST /graphql HTTP/1.1\r\n"]
-    {
+    for bytes in [
+        &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
+        b"\0\xff\xfe",
+        b"POST /graphql HTTP/1.1\r\n",
+    ] {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
         stream.write_all(bytes).await.unwrap();
         half.push(stream);
@@ -189,7 +191,9 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go() {
 async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not() {
     let app = TestApp::with(&["--header-timeout", "200ms"]).await;
     let mut asked = app.client(None).await;
-    for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"] {
+    for beginning in
+        [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"]
+    {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::{
     TlsConnector,
@@ -50,7 +50,10 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let stream = TcpStream::connect(address).await?;
+        let socket = TcpSocket::new_v4()?;
+        // Small, so that a test need not send much to one that does not read.
+        socket.set_recv_buffer_size(16 * 1024)?;
+        let stream = socket.connect(address).await?;
         let connecting = TlsConnector::from(Arc::new(config)).connect(NAME.try_into().unwrap(), stream);
         soon("the handshake", connecting).await
     }
