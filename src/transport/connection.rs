@@ -82,8 +82,10 @@ pub(super) struct Connection {
     unflushed: bool,
     /// Bytes of pongs that the library has made and that were not flushed.
     pong_bytes: usize,
-    /// A close was put into the outbox.
+    /// A close was put into the outbox, or came from the client.
     leaving: bool,
+    /// The answer to the client's close is the last that is written.
+    answering: bool,
     /// The client's frames cannot be read any more.
     discard: Option<Discard>,
     /// Who asks, by the upgrade's token until `connection_init` brings one; none if that token was bad.
@@ -141,6 +143,7 @@ impl Connection {
             unflushed: false,
             pong_bytes: 0,
             leaving: false,
+            answering: false,
             discard: None,
             who,
             admitting: None,
@@ -171,7 +174,12 @@ impl Connection {
     /// Lets everything move that can; false when nothing could.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         let mut moved = self.poll_write(cx)?;
-        if self.discard.is_some() {
+        if self.answering {
+            // Asked to read now, the library would forget what it has not written.
+            if !self.unflushed {
+                return Err(Over);
+            }
+        } else if self.discard.is_some() {
             moved |= self.poll_discard(cx)?;
         } else if self.outbox_bytes + self.pong_bytes <= self.shared.limits.unsent_bytes_max {
             moved |= self.poll_read(cx)?;
@@ -249,10 +257,21 @@ impl Connection {
                 self.pong_bytes += payload.len() + PONG_HEAD_BYTES;
                 self.unflushed = true;
             }
-            // A close is answered too; the stream ends when that has left.
-            Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+            Message::Close(_) => self.left(),
+            Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(true)
+    }
+
+    /// The client closes. The library has its answer ready and takes nothing else any more: what waits is thrown away,
+    /// nothing new is made, and the connection ends when the answer has left.
+    fn left(&mut self) {
+        (self.operations, self.admitting, self.discard) = (Vec::new(), None, None);
+        (self.outbox, self.outbox_bytes) = (VecDeque::new(), 0);
+        (self.leaving, self.answering, self.unflushed) = (true, true, true);
+        let now = Instant::now();
+        self.clock.left.get_or_insert(now);
+        self.clock.wake_at(now);
     }
 
     /// Frames that break the rules or a bound are told so by a close; anything else is a broken connection.

@@ -136,6 +136,7 @@ const COVERAGE: &[Line] = &[
             "a client may close with 4004 Bad response",
             "a client may close with 4005 Internal client error",
             "a client may close with 4504 Connection acknowledgement timeout",
+            "test: a_client_that_closes_while_much_waits_for_it_hears_its_close",
         ],
     ),
     (

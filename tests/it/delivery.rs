@@ -1,7 +1,11 @@
 //! What subscribers see over real sockets: everything, once, in one order.
 
-use futures::StreamExt;
+use futures::{SinkExt, StreamExt};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::{
+    self,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use crate::support::{
     app::TestApp,
@@ -176,6 +180,30 @@ async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed()
         assert!(back.message().await.0.starts_with(&format!("{number} ")));
     }
     drop(back);
+    app.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let mut late = app.client(None).await;
+    late.subscribe("room-1", &head).await;
+    let long = "x".repeat(8_000);
+    for number in 0..1_500 {
+        ann.send("room-1", &format!("{number} {long}")).await;
+    }
+    // More waits than the buffers in between hold, and none of it has been read.
+    let frame = CloseFrame { code: CloseCode::Library(4499), reason: "Terminated".into() };
+    late.socket.send(tungstenite::Message::Close(Some(frame))).await.unwrap();
+    let closed = loop {
+        if let Err(closed) = late.next().await {
+            break closed;
+        }
+    };
+    assert_eq!(closed, Closed(4499, "Terminated".to_owned()));
+    drop((ann, late));
     app.finish().await;
 }
 
