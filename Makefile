@@ -1,4 +1,4 @@
-.PHONY: help run test test-rust test-web lint setup schema web bench
+.PHONY: help run test test-rust test-web lint setup audit schema web bench
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -21,6 +21,10 @@ lint: setup ## formatting, lints, documentation, types, generated files
 
 setup: ## fetch what the tests need: Chromium by apt-get, packages by npm
 	scripts/setup.sh
+
+audit: setup ## licences, advisories and sources of what is built in; needs cargo-deny
+	cargo deny check
+	cd web && npm audit --omit=dev && npm audit
 
 schema: ## write schema.graphql anew
 	cargo run --quiet -- schema > schema.graphql

@@ -255,12 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn without_rate_limits_no_user_has_a_limit_of_his_own() {
+    fn without_rate_limits_no_user_and_no_address_has_a_limit_of_his_own() {
         let parse = |arguments: &[&str]| CommandLine::try_parse_from(arguments).unwrap().serve.limits();
         assert_eq!(parse(&["switchboard"]).hub().append_queue_per_user_max, 512);
         let without = parse(&["switchboard", "--no-rate-limits"]);
         assert_eq!(without.hub().append_queue_per_user_max, without.hub().append_queue_max);
         assert_eq!(without.views().subscriptions_per_viewer_max, 0);
+        let (hub, transport) = (without.hub(), without.transport());
+        let rates = [hub.commands_per_user, transport.connects_per_address, transport.messages];
+        assert_eq!(rates.map(|rate| rate.per_second_max), [0; 3]);
+        let counts = [
+            transport.connections_per_address_max,
+            transport.connections_per_user_max,
+            transport.handshakes_per_address_max,
+        ];
+        assert_eq!(counts, [0; 3]);
+        assert_eq!(transport.connections_max, 100_000, "a limit on all together stays");
     }
 
     #[test]
@@ -289,6 +299,9 @@ mod tests {
             ["--database", "postgres://x/y"],
             ["--database", "sqlite://"],
             ["--init-timeout", "soon"],
+            ["--introspection", "maybe"],
+            ["--trust-proxy", "10.0.0.1"],
+            ["--messages-burst-max", "0"],
             ["--append-queue-max", "0"],
             ["--listen", "nowhere"],
             ["--allow-origin", "https://chat.example/path"],

@@ -131,7 +131,7 @@ impl Operations {
         let mut operations = Self { by_name: HashMap::new(), texts: HashSet::new() };
         for (name, text) in listed {
             if let Err(error) = parse_query(&text) {
-                return Err(BadOperations::Document { name, reason: error.to_string() });
+                return Err(BadOperations::Document { name, reason: in_one_line(&error) });
             }
             let text: Arc<str> = text.into();
             operations.texts.insert(text.clone());
@@ -155,6 +155,13 @@ impl Operations {
         body.query = text.as_ref().to_owned();
         Ok(())
     }
+}
+
+/// The library draws a picture of several lines; what it found wrong is the last one.
+fn in_one_line(error: &async_graphql::parser::Error) -> String {
+    let text = error.to_string();
+    let what = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ").to_owned();
+    error.positions().next().map_or(what.clone(), |at| format!("line {}, column {}: {what}", at.line, at.column))
 }
 
 /// A name as it is compared: some clients put the algorithm in front of a hash, and hashes are written in any letter case.

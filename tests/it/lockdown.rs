@@ -1,5 +1,6 @@
 //! A server that does not tell its schema, and one that runs the documents of a list and no others.
 
+use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::support::{app::TestApp, client::NEW_MESSAGE, http};
@@ -104,4 +105,30 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
     assert_eq!(client.live().await.0, "a");
     drop(client);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
+    let folder = crate::support::Folder::new();
+    let path = folder.path().join("operations.json");
+    for (content, expected) in [
+        (None, "cannot be read"),
+        (Some("{"), "is no JSON object"),
+        (Some("[]"), "is no JSON object"),
+        (Some(r#"{"a":{}}"#), "is no JSON object"),
+        (Some("{}"), "holds no documents"),
+        (Some(r#"{"a":"{ viewer { id } }","b":"query {\n  viewer {"}"#), "the document \"b\" is no GraphQL: line 2"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        let database = folder.database();
+        let arguments = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
+        let list = ["--persisted-operations", path.to_str().unwrap()];
+        let line = switchboard::config::CommandLine::try_parse_from(arguments.iter().chain(&list)).unwrap();
+        let Err(error) = switchboard::server::Server::start(&line.serve).await else { panic!("{content:?}") };
+        let error = error.to_string();
+        assert!(error.starts_with("--persisted-operations: ") && error.contains(expected), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
 }
