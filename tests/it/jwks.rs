@@ -11,10 +11,18 @@ use switchboard::domain::{Clock, Timestamp};
 use crate::support::{
     app::TestApp,
     client::Closed,
+    logs::Logs,
     provider::Provider,
     soon,
     tokens::{claims, encoding_key, forge, jwk, now, sign},
 };
+
+/// One line, which says that a token was refused and holds nothing of it.
+fn told(logs: &Logs, token: &str) {
+    let log = logs.take();
+    assert_eq!(log.matches("a token was refused").count(), 1, "{log}");
+    assert!(token.split('.').filter(|part| part.len() > 8).all(|part| !log.contains(part)), "{log}");
+}
 
 /// No pause between fetches.
 const AT_ONCE: &str = "--jwks-refetch-interval=0s";
@@ -64,11 +72,15 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_once_and_then_refused() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
-    let app = app(&provider, &[AT_ONCE]).await;
+    let (app, logs) = (app(&provider, &[AT_ONCE]).await, Logs::of(tracing::Level::INFO));
     assert_eq!(app.whoami(&ec("one")).await, ann());
-    assert_eq!(app.whoami(&ec("two")).await, (401, "UNAUTHENTICATED".to_owned()));
+    let unknown = ec("two");
+    logs.take();
+    assert_eq!(app.whoami(&unknown).await, (401, "UNAUTHENTICATED".to_owned()));
+    told(&logs, &unknown);
     assert_eq!(provider.asked(), 2);
-    assert_eq!(app.rejection(&ec("two")).await, Some(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(app.rejection(&unknown).await, Some(Closed(4403, "Forbidden".to_owned())));
+    told(&logs, &unknown);
     assert_eq!(provider.asked(), 3);
     // A name that is known, for a key that it does not fit: nothing to ask for.
     assert_eq!(app.whoami(&sign("other.pem", Some("one"), &claims("ann"))).await.0, 401);
@@ -208,13 +220,16 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
 async fn keys_that_somebody_else_serves_are_not_looked_at() {
     let (provider, forger) =
         (Provider::start(&[jwk("ec.pem", "one")]).await, Provider::start(&[jwk("other.pem", "forged")]).await);
-    let app = app(&provider, &[AT_ONCE]).await;
+    let (app, logs) = (app(&provider, &[AT_ONCE]).await, Logs::of(tracing::Level::INFO));
     let (mine, algorithm) = encoding_key("other.pem");
     for kid in ["one", "forged"] {
         let header = json!({ "alg": "ES256", "kid": kid, "jku": forger.url(), "x5u": forger.url(), "jwk": jwk("other.pem", kid) });
         let forged = forge(&header, &claims("ann"), algorithm, &mine);
+        logs.take();
         assert_eq!(app.whoami(&forged).await, (401, "UNAUTHENTICATED".to_owned()), "{kid}");
+        told(&logs, &forged);
         assert_eq!(app.rejection(&forged).await, Some(Closed(4403, "Forbidden".to_owned())), "{kid}");
+        told(&logs, &forged);
     }
     assert_eq!(forger.asked(), 0);
     app.finish().await;
