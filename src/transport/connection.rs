@@ -8,13 +8,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt, future::BoxFuture};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep},
+    time::Instant,
 };
 use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protocol::CloseFrame};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -23,6 +22,7 @@ use super::{
     Shared,
     credentials::Credentials,
     crowd::Seat,
+    deadlines::{CLOSE_TIMEOUT, Deadlines},
     operation::{self, Started},
     upgrade::Socket,
 };
@@ -33,9 +33,6 @@ use crate::{
     schema::{Answer, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
-
-/// How long a client may take to answer a close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is left of the room of an outbox after a burst, in messages.
 const OUTBOX_KEPT: usize = 4;
@@ -97,22 +94,6 @@ pub(super) struct Connection {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// The moments that this connection watches. One sleep serves all.
-struct Deadlines {
-    sleep: Pin<Box<Sleep>>,
-    opened: Instant,
-    heard: Instant,
-    pinged: Option<Instant>,
-    /// Since when the client takes nothing of what waits.
-    stuck: Option<Instant>,
-    /// When the client is told next that the server lives.
-    heartbeat: Option<Instant>,
-    /// When to leave because the server drains.
-    drain: Option<Instant>,
-    /// When the close was sent.
-    left: Option<Instant>,
-}
-
 impl Connection {
     pub(super) fn new(
         socket: Socket,
@@ -121,17 +102,6 @@ impl Connection {
         who: Result<Who, Close>,
         seat: Seat,
     ) -> Self {
-        let now = Instant::now();
-        let clock = Deadlines {
-            sleep: Box::pin(tokio::time::sleep_until(now)),
-            opened: now,
-            heard: now,
-            pinged: None,
-            stuck: None,
-            heartbeat: None,
-            drain: None,
-            left: None,
-        };
         Self {
             socket,
             machine: Dialect::new(subprotocol, shared.limits.machine),
@@ -144,7 +114,7 @@ impl Connection {
             answering: false,
             discard: None,
             credentials: Credentials::new(who),
-            clock,
+            clock: Deadlines::new(),
             pace: Allowance::default(),
             seat,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
@@ -196,7 +166,10 @@ impl Connection {
         let mut moved = false;
         while !self.outbox.is_empty() {
             match Pin::new(&mut self.socket).poll_ready(cx) {
-                Poll::Pending => return Ok(self.note_stuck(moved)),
+                Poll::Pending => {
+                    self.clock.get_stuck(moved);
+                    return Ok(moved);
+                }
                 Poll::Ready(result) => result.map_err(|_| Over)?,
             }
             let message = self.outbox.pop_front().expect("not empty");
@@ -209,20 +182,16 @@ impl Connection {
         }
         if self.unflushed {
             match Pin::new(&mut self.socket).poll_flush(cx) {
-                Poll::Pending => return Ok(self.note_stuck(moved)),
+                Poll::Pending => {
+                    self.clock.get_stuck(moved);
+                    return Ok(moved);
+                }
                 Poll::Ready(result) => result.map_err(|_| Over)?,
             }
             (self.unflushed, self.pong_bytes) = (false, 0);
         }
-        self.clock.stuck = None;
+        self.clock.get_loose();
         Ok(moved)
-    }
-
-    fn note_stuck(&mut self, moved: bool) -> bool {
-        if moved || self.clock.stuck.is_none() {
-            self.clock.stuck = Some(Instant::now());
-        }
-        moved
     }
 
     fn push(&mut self, message: Message) {
@@ -239,9 +208,9 @@ impl Connection {
             Poll::Ready(Some(Ok(message))) => message,
             Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
         };
-        self.clock.heard = Instant::now();
-        self.clock.pinged = None;
-        let pace = self.pace.take(self.shared.limits.messages, self.clock.heard.into_std());
+        let now = Instant::now();
+        self.clock.hear(now);
+        let pace = self.pace.take(self.shared.limits.messages, now.into_std());
         if pace.is_err() && !self.leaving && !message.is_close() {
             self.leave_unread(Close::TooManyMessages);
             return Ok(true);
@@ -266,9 +235,7 @@ impl Connection {
         (self.operations, self.discard) = (Vec::new(), None);
         (self.outbox, self.outbox_bytes) = (VecDeque::new(), 0);
         (self.leaving, self.answering, self.unflushed) = (true, true, true);
-        let now = Instant::now();
-        self.clock.left.get_or_insert(now);
-        self.clock.wake_at(now);
+        self.clock.leave();
     }
 
     /// Frames that break the rules or a bound are told so by a close; anything else is a broken connection.
@@ -339,8 +306,7 @@ impl Connection {
             Act::Close(close) => {
                 self.operations = Vec::new();
                 self.leaving = true;
-                self.clock.left = Some(Instant::now());
-                self.clock.wake_at(Instant::now());
+                self.clock.leave();
                 self.push(close_message(&close));
             }
         }
@@ -483,38 +449,20 @@ impl Connection {
         if self.clock.drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
             return;
         }
-        // A few connections need no window: a millisecond for each is spread enough.
-        let crowd = Duration::from_millis(self.shared.connections_open() as u64);
-        let window = self.shared.limits.drain_window.min(crowd);
-        let at = Instant::now() + window.mul_f64(rand::random());
+        let at = Instant::now() + self.shared.drain_delay(rand::random());
         self.clock.drain = Some(at);
         self.clock.wake_at(at);
     }
 
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
-        if self.clock.sleep.as_mut().poll(cx).is_pending() {
-            // A client that just got stuck may be due before the next moment that was planned.
-            let due = self.clock.stuck.map(|since| since + self.shared.limits.write_timeout);
-            return match due {
-                Some(due) if due < self.clock.sleep.deadline() => {
-                    self.clock.wake_at(due);
-                    Ok(true)
-                }
-                _ => Ok(false),
-            };
+        if self.clock.poll_due(&self.shared.limits, cx).is_pending() {
+            return Ok(false);
         }
         let (now, limits) = (Instant::now(), self.shared.limits);
-        if self.clock.left.is_some_and(|left| now >= left + CLOSE_TIMEOUT) {
+        if self.clock.are_missed(now, &limits) {
             return Err(Over);
         }
-        if self.clock.stuck.is_some_and(|since| now >= since + limits.write_timeout) {
-            // No close frame would get through; the client sees the connection break and comes back.
-            return Err(Over);
-        }
-        if self.clock.pinged.is_some_and(|pinged| now >= pinged + limits.pong_timeout) {
-            return Err(Over);
-        }
-        if !self.machine.is_initialised() && now >= self.clock.opened + limits.init_timeout {
+        if !self.machine.is_initialised() && self.clock.is_late(now, &limits) {
             self.tell(Input::InitialisationTimeout);
         }
         let time_left = self.credentials.time_left((self.shared.clock)());
@@ -525,49 +473,18 @@ impl Connection {
         if self.clock.drain.is_some_and(|at| now >= at) {
             self.tell(Input::Leave(Close::ServiceRestart));
         }
-        let quiet = self.clock.pinged.is_none() && now >= self.clock.heard + limits.ping_interval;
-        if quiet && !self.leaving && self.clock.stuck.is_none() {
-            self.clock.pinged = Some(now);
-            self.push(Message::Ping(Default::default()));
+        if !self.leaving && !self.clock.is_stuck() {
+            if self.clock.is_quiet(now, &limits) {
+                self.clock.ping(now);
+                self.push(Message::Ping(Default::default()));
+            }
+            if self.clock.heartbeat.is_some_and(|at| now >= at) {
+                self.beat(now);
+            }
         }
-        if self.clock.heartbeat.is_some_and(|at| now >= at) && !self.leaving && self.clock.stuck.is_none() {
-            self.beat(now);
-        }
-        self.plan(now, time_left.filter(|left| !left.is_zero()));
+        let time_left = time_left.filter(|left| !left.is_zero());
+        self.clock.plan(now, &limits, self.machine.is_initialised(), time_left);
         Ok(true)
-    }
-
-    /// Sets the sleep to the next moment at which something is due.
-    fn plan(&mut self, now: Instant, time_left: Option<Duration>) {
-        let (limits, clock) = (&self.shared.limits, &self.clock);
-        let init = (!self.machine.is_initialised()).then(|| clock.opened + limits.init_timeout);
-        let ping = match clock.pinged {
-            Some(pinged) => pinged + limits.pong_timeout,
-            None => clock.heard + limits.ping_interval,
-        };
-        let stuck = clock.stuck.map(|since| since + limits.write_timeout);
-        let left = clock.left.map(|left| left + CLOSE_TIMEOUT);
-        let drain = clock.drain.filter(|at| *at > now);
-        // The same for a heartbeat: one that is held back comes with the next.
-        let heartbeat = clock.heartbeat.map(|at| if at <= now { now + limits.heartbeat_interval } else { at });
-        // A ping that is held back because the client is stuck is not looked for again before a while.
-        let ping = if ping <= now { now + limits.ping_interval } else { ping };
-        let expiry = time_left.map(|left| now + left);
-        let next = [init, Some(ping), heartbeat, stuck, left, drain, expiry]
-            .into_iter()
-            .flatten()
-            .min()
-            .expect("a ping is always due");
-        self.clock.sleep.as_mut().reset(next);
-    }
-}
-
-impl Deadlines {
-    /// Looks at everything at this moment at the latest.
-    fn wake_at(&mut self, at: Instant) {
-        if at < self.sleep.deadline() {
-            self.sleep.as_mut().reset(at);
-        }
     }
 }
 

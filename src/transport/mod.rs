@@ -22,6 +22,7 @@ mod cookie;
 mod cors;
 mod credentials;
 mod crowd;
+mod deadlines;
 mod gate;
 mod graphql;
 mod listener;
