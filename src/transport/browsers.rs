@@ -13,10 +13,6 @@ use axum::{
 use super::{Shared, accept::Accepts, armour, cors, origin::Sender, reply::Reply, site::Site};
 use crate::schema::{ApiError, Code};
 
-/// Says how a page can come to be let in.
-const FOREIGN: &str =
-    "Pages of this origin may not do this here; whoever runs this server can name the origin with --allow-origin.";
-
 /// Says the same to whoever gave the server a name.
 const MISDIRECTED: &str = "This server does not go by the host that the request names; whoever runs it can add the host \
                            with --allow-host.\n";
@@ -48,8 +44,8 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
     if cors::is_preflight(method, headers) {
         return Some(cors::preflight(sender));
     }
-    if may_change(method) && site.is_foreign(headers, uri) {
-        let error = ApiError::new(Code::Forbidden, FOREIGN);
+    if may_change(method) && sender.is_foreign(headers) {
+        let error = ApiError::new(Code::Forbidden, cors::FOREIGN);
         return Some(Reply::error(StatusCode::FORBIDDEN, Accepts::read(headers).media(), error).into_response());
     }
     None

@@ -29,8 +29,8 @@ const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 const YES: HeaderValue = HeaderValue::from_static("true");
 
 /// Says how a page can come to be let in.
-const FOREIGN: &str =
-    "Pages of this origin may not ask here; whoever runs this server can name the origin with --allow-origin.\n";
+pub(super) const FOREIGN: &str =
+    "Pages of this origin may not do this here; whoever runs this server can name the origin with --allow-origin.";
 
 /// Whether a browser asks what a page may ask.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {

@@ -16,6 +16,7 @@ use crate::{
     auth::{BadToken, Watch},
     domain::{Timestamp, Viewer, Who},
     protocol::{Close, Input, Payload, authorization},
+    schema::ApiError,
 };
 
 /// The time to an expiry is looked at again after this long, so that a clock that is set does not go unnoticed.
@@ -42,8 +43,8 @@ enum Checked {
 }
 
 /// After which close a client may come back, and with what.
-pub(super) fn refusal(error: BadToken) -> Close {
-    if error.is_passing() { Close::TryAgainLater } else { Close::Forbidden }
+pub(super) fn refusal(error: impl Into<ApiError>) -> Close {
+    if error.into().is_passing() { Close::TryAgainLater } else { Close::Forbidden }
 }
 
 impl Credentials {

@@ -25,8 +25,8 @@ pub(super) async fn keep(State(shared): State<Arc<Shared>>, request: Request, ne
 }
 
 fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
-    let media = Accepts::read(request.headers()).media();
-    let error = |status, message: String| Reply::error(status, media, bad_request(message));
+    let media = || Accepts::read(request.headers()).media();
+    let error = |status, message: String| Reply::error(status, media(), bad_request(message));
     let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
     let past = |found: usize, most: usize| most != 0 && found > most;
     let reply = if past(uri_bytes, limits.uri_bytes_max) {
@@ -36,7 +36,7 @@ fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
         let message = format!("A request may have {} headers.", limits.headers_max);
         error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
     } else if request.extensions().get::<TurnedAway>().is_some() && !wants_websocket(request) {
-        Reply::full(media, Full::TooOften(LEAVING_WAIT))
+        Reply::full(media(), Full::TooOften(LEAVING_WAIT))
     } else {
         return None;
     };

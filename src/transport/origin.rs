@@ -70,6 +70,17 @@ pub(super) enum Sender {
     Foreign,
 }
 
+impl Sender {
+    /// Whether the browser marks the request with these headers as that of a page which may not use this server.
+    pub(super) fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Foreign => true,
+            Self::Allowed(_) => false,
+            Self::Own(_) | Self::Unknown => is_cross_site(headers),
+        }
+    }
+}
+
 /// Tells whose page sent a request: its `Origin` is that of the server, or on the list, or neither.
 ///
 /// The server is compared by host and port alone: behind a proxy that ends TLS it does not know its own scheme.

@@ -94,15 +94,6 @@ impl Site {
             sender => sender,
         }
     }
-
-    /// Whether a browser marks a request as that of a page which may not use this server.
-    pub(super) fn is_foreign(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        match self.sender(headers, uri) {
-            Sender::Foreign => true,
-            Sender::Allowed(_) => false,
-            Sender::Own(_) | Sender::Unknown => origin::is_cross_site(headers),
-        }
-    }
 }
 
 /// The hosts that a request names: in its address, which HTTP/2 always gives, and in its header. None for one that

@@ -11,6 +11,7 @@ use axum::{
 use super::{
     Shared,
     connection::{Connection, leave},
+    credentials::refusal,
     crowd::{Client, Seat},
     graphql,
     upgrade::Upgrade,
@@ -41,7 +42,7 @@ fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
 async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     let subprotocol = upgrade.subprotocol;
     let Some(socket) = upgrade.open(&shared.limits).await else { return };
-    if shared.site.is_foreign(&parts.headers, &parts.uri) {
+    if shared.site.sender(&parts.headers, &parts.uri).is_foreign(&parts.headers) {
         return leave(socket, &Close::Forbidden).await;
     }
     let seat = match Seat::take(&shared, Client::of(&parts, &shared.limits)) {
@@ -51,7 +52,7 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     // A socket that was opened without knowing of the protocol learns it from the close.
     let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
     let bearer = graphql::bearer(&shared, &parts.headers).await;
-    let offered = bearer.map_err(|error| if error.is_passing() { Close::TryAgainLater } else { Close::Forbidden });
+    let offered = bearer.map_err(refusal);
     let tasks = shared.tasks.clone();
     // The task that was upgraded ends here and gives back what HTTP needed; this one is all that a socket keeps.
     tasks.spawn(Connection::new(socket, subprotocol, shared, offered, seat).run());
