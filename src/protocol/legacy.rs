@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Act, Close, Input, MachineLimits, Payload, Subscribe,
+    machine::Phase,
     message::{complete, connection_ack, error, object, problem, string},
 };
 
@@ -59,18 +60,6 @@ impl ClientMessage {
             _ => return Err("`type` is none that a client may send.".to_owned().into()),
         })
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// No `connection_init` yet.
-    Open,
-    /// The credentials are being checked.
-    Initialising,
-    /// Acknowledged.
-    Ready,
-    /// A close was sent.
-    Closed,
 }
 
 /// One connection's side of the legacy protocol.

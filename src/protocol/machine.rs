@@ -106,9 +106,10 @@ pub enum Act {
     Close(Close),
 }
 
+/// How far a connection has come, in either dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Nothing was said yet.
+pub(super) enum Phase {
+    /// No `connection_init` yet.
     Open,
     /// The credentials are being checked.
     Initialising,
