@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ServerError, parser::types::OperationType};
 use axum::{
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use futures::future::join_all;
@@ -39,10 +39,7 @@ pub(super) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
     let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes))).await;
     // An array is no GraphQL response, so it is plain JSON.
     let reply = Reply::new(StatusCode::OK, Media::Json, format!("[{}]", answers.join(",")));
-    match cookie::change(&shared, &call.parts, &notes) {
-        Some(cookie) => reply.with(header::SET_COOKIE, cookie).into_response(),
-        None => reply.into_response(),
-    }
+    cookie::change(reply, &shared, &call.parts, &notes).into_response()
 }
 
 fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> {

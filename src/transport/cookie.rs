@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use super::{
     Shared,
     origin::{self, Sender},
+    reply::Reply,
     site::Site,
 };
 use crate::{domain::Timestamp, schema::Notes};
@@ -31,9 +32,16 @@ fn find(headers: &HeaderMap) -> Option<&str> {
     (!token.is_empty()).then_some(token)
 }
 
-/// Keeps a new session in the browser of a page of this server's own, where anybody else keeps it himself; and takes it away
-/// when it was signed out.
-pub(super) fn change(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<HeaderValue> {
+/// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and
+/// take it away when it was signed out.
+pub(super) fn change(reply: Reply, shared: &Shared, parts: &Parts, notes: &Notes) -> Reply {
+    match changed(shared, parts, notes) {
+        Some(cookie) => reply.with(header::SET_COOKIE, cookie),
+        None => reply,
+    }
+}
+
+fn changed(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<HeaderValue> {
     let noted = notes.take();
     if noted.signed_out {
         return Some(clear());

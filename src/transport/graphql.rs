@@ -18,8 +18,9 @@ use super::{
     batch, cookie,
     crowd::{Client, Full, Seat},
     multipart,
-    operation::{self, Outcome, Source, Started},
+    operation::{self, Outcome, Source},
     reply::{Reply, bad_request},
+    reservation::Reservation,
     single::{self, Way},
     sse::{self, Seen},
 };
@@ -60,26 +61,21 @@ impl Call {
 /// `POST /graphql`.
 pub(super) async fn post(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
     let (parts, body) = request.into_parts();
-    let call = match Call::admit(&shared, parts).await {
-        Ok(call) => call,
+    let (call, reserved) = match let_in(&shared, parts).await {
+        Ok(let_in) => let_in,
         Err(response) => return response,
-    };
-    let way = match single::way(&shared, &call) {
-        Way::Open(reservation) => return single::open(&shared, &call, reservation),
-        Way::Nowhere => return single::nowhere(call.accepts.media()),
-        way => way,
     };
     let body = match read(&shared, &call, body).await {
         Ok(body) => body,
         Err(reply) => return reply.into_response(),
     };
-    let object = match (body, &way) {
-        (Value::Array(entries), Way::Distinct) => return batch::run(shared, call, entries).await,
+    let object = match (body, &reserved) {
+        (Value::Array(entries), None) => return batch::run(shared, call, entries).await,
         (Value::Object(object), _) => Subscribe::from_object(object),
         _ => Err("it must be a JSON object".to_owned()),
     };
     match object {
-        Ok(body) => dispatch(shared, call, way, body).await,
+        Ok(body) => dispatch(shared, call, reserved, body).await,
         Err(reason) => no_request(&reason).into_response(),
     }
 }
@@ -90,18 +86,25 @@ pub(super) async fn get(shared: Arc<Shared>, parts: Parts) -> Response {
     if query.is_empty() && accept::wants_html(&parts.headers) {
         return axum::response::Redirect::temporary("/graphiql").into_response();
     }
-    let call = match Call::admit(&shared, parts).await {
-        Ok(call) => call,
+    let (call, reserved) = match let_in(&shared, parts).await {
+        Ok(let_in) => let_in,
         Err(response) => return response,
     };
-    let way = match single::way(&shared, &call) {
-        Way::Open(reservation) => return single::open(&shared, &call, reservation),
-        Way::Nowhere => return single::nowhere(call.accepts.media()),
-        way => way,
-    };
     match parameters(&query) {
-        Ok(body) => dispatch(shared, call, way, body).await,
+        Ok(body) => dispatch(shared, call, reserved, body).await,
         Err(error) => Reply::error(StatusCode::BAD_REQUEST, Media::Json, error).into_response(),
+    }
+}
+
+/// Lets a request in, and finds the reserved stream on which it starts an operation, if it does. An answer if there is
+/// nothing else to do.
+async fn let_in(shared: &Arc<Shared>, parts: Parts) -> Result<(Call, Option<Arc<Reservation>>), Response> {
+    let call = Call::admit(shared, parts).await?;
+    match single::way(shared, &call) {
+        Way::Distinct => Ok((call, None)),
+        Way::Operate(reservation) => Ok((call, Some(reservation))),
+        Way::Open(reservation) => Err(single::open(shared, &call, reservation)),
+        Way::Nowhere => Err(single::nowhere(call.accepts.media())),
     }
 }
 
@@ -212,10 +215,10 @@ pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
     if body.names_document() { Ok(body) } else { Err(bad_request("The parameter query is missing.")) }
 }
 
-async fn dispatch(shared: Arc<Shared>, call: Call, way: Way, body: Subscribe) -> Response {
-    match way {
-        Way::Operate(reservation) => single::operate(shared, call, reservation, body).await,
-        _ => run(shared, call, body).await,
+async fn dispatch(shared: Arc<Shared>, call: Call, reserved: Option<Arc<Reservation>>, body: Subscribe) -> Response {
+    match reserved {
+        Some(reservation) => single::operate(shared, call, reservation, body).await,
+        None => run(shared, call, body).await,
     }
 }
 
@@ -276,10 +279,7 @@ async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) 
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
-    match cookie::change(shared, &call.parts, &notes) {
-        Some(cookie) => reply.with(header::SET_COOKIE, cookie).into_response(),
-        None => reply.into_response(),
-    }
+    cookie::change(reply, shared, &call.parts, &notes).into_response()
 }
 
 /// A subscription is opened before anything is said, so that a server that cannot do it for now says so in the status.
@@ -293,20 +293,16 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
         (Form::EventStream, Seen::UpTo(cursor)) => Some(cursor),
         _ => None,
     };
-    let is_subscription = prepared.kind() == OperationType::Subscription;
-    let starting = operation::run(shared.clone(), prepared, call.who, resume);
-    let source = if is_subscription {
-        match starting.await {
-            Started::Answer(answer) | Started::Renewed(_, answer) => match *answer {
-                Answer::Refused(errors) if errors.iter().any(is_passing) => {
-                    return Reply::later(media, &errors).into_response();
-                }
-                answer => answer.into(),
-            },
-            Started::Reader(reader) => Source::Reading(reader, operation::token_end(&shared, call.who)),
+    let source = match prepared.kind() {
+        OperationType::Subscription => match operation::subscribe(&shared, prepared, call.who, resume).await {
+            Ok(source) => source,
+            Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
+            Err(errors) => Source::Ending(Outcome::Refused(errors)),
+        },
+        OperationType::Query | OperationType::Mutation => {
+            let answer = operation::execute(shared.clone(), prepared, call.who);
+            Source::Starting(answer.map(|(answer, _)| answer.into()).boxed())
         }
-    } else {
-        Source::Starting(starting.boxed())
     };
     respond(&shared, &call, form, source, seat)
 }

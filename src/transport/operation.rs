@@ -26,12 +26,6 @@ pub(super) enum Started {
     Reader(Box<Reader>),
 }
 
-impl Started {
-    fn refused(errors: Vec<ServerError>) -> Self {
-        Self::Answer(Box::new(Answer::Refused(errors)))
-    }
-}
-
 /// Makes what a client sent fit to be run. A document that is named by its hash alone is looked up.
 pub(super) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
     shared.persisted.resolve(&mut body).map_err(|error| vec![error.into()])?;
@@ -43,30 +37,52 @@ fn request(body: Subscribe) -> Request {
     Request { query: body.query, operation_name: body.operation_name, variables }
 }
 
-/// Starts whatever is asked for.
+/// Starts whatever is asked for on a connection that has operations of its own.
 pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
-    match prepare(&shared, body) {
-        Ok(prepared) => run(shared, prepared, who, None).await,
-        Err(errors) => Started::refused(errors),
+    let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
+    let prepared = match prepare(&shared, body) {
+        Ok(prepared) => prepared,
+        Err(errors) => return refused(errors),
+    };
+    match prepared.kind() {
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await {
+            (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
+            (answer, None) => Started::Answer(Box::new(answer)),
+        },
+        OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
+            Ok(reader) => Started::Reader(Box::new(reader)),
+            Err(errors) => refused(errors),
+        },
     }
 }
 
-/// Runs what was prepared. A subscription begins after the cursor in `resume`, if the transport knows of one.
-pub(super) async fn run(shared: Arc<Shared>, prepared: Prepared, who: Who, resume: Option<String>) -> Started {
+/// Starts whatever is asked for; the errors if it is refused.
+pub(super) async fn source(shared: Arc<Shared>, prepared: Prepared, who: Who) -> Result<Source, Vec<ServerError>> {
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => {
-            let notes = Notes::default();
-            let answer = Box::new(shared.schema.execute_noting(prepared, who, &notes).await);
-            match notes.take().renewed {
-                Some(viewer) => Started::Renewed(viewer, answer),
-                None => Started::Answer(answer),
-            }
-        }
-        OperationType::Subscription => match shared.views.resume(prepared, who, resume).await {
-            Ok(reader) => Started::Reader(Box::new(reader)),
-            Err(errors) => Started::refused(errors),
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await.0 {
+            Answer::Refused(errors) => Err(errors),
+            executed => Ok(Source::Ending(executed.into())),
         },
+        OperationType::Subscription => subscribe(&shared, prepared, who, None).await,
     }
+}
+
+/// Runs a query or a mutation; also as whom the connection goes on, if it is to.
+pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, who: Who) -> (Answer, Option<Viewer>) {
+    let notes = Notes::default();
+    let answer = shared.schema.execute_noting(prepared, who, &notes).await;
+    (answer, notes.take().renewed)
+}
+
+/// Begins to read for a subscription, after the cursor in `resume` if the transport knows of one.
+pub(super) async fn subscribe(
+    shared: &Arc<Shared>,
+    prepared: Prepared,
+    who: Who,
+    resume: Option<String>,
+) -> Result<Source, Vec<ServerError>> {
+    let reader = shared.views.resume(prepared, who, resume).await?;
+    Ok(Source::Reading(Box::new(reader), token_end(shared, who)))
 }
 
 /// Errors as JSON, at least one of them.
@@ -112,8 +128,8 @@ impl From<Answer> for Outcome {
 
 /// Where the outcomes of one operation come from. Nothing is taken before somebody polls.
 pub(super) enum Source {
-    /// It was not started, or has not answered yet.
-    Starting(BoxFuture<'static, Started>),
+    /// A query or a mutation that was not started, or has not answered yet.
+    Starting(BoxFuture<'static, Outcome>),
     /// A subscription that reads, for as long as its token is good.
     Reading(Box<Reader>, TokenEnd),
     /// The last outcome is known and waits to be taken.
@@ -123,10 +139,10 @@ pub(super) enum Source {
 }
 
 /// Ready when the token of an operation is no longer good; for nobody never.
-pub(super) type TokenEnd = BoxFuture<'static, ()>;
+type TokenEnd = BoxFuture<'static, ()>;
 
 /// Waits until a token expires or is signed out.
-pub(super) fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
+fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
     let Who::Viewer(viewer) = who else { return std::future::pending().boxed() };
     let shared = shared.clone();
     let end = async move {
@@ -140,22 +156,12 @@ pub(super) fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
     end.boxed()
 }
 
-impl From<Answer> for Source {
-    fn from(answer: Answer) -> Self {
-        Self::Ending(answer.into())
-    }
-}
-
 impl Source {
     /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
     /// while there is none, and for ever after the last one.
     pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<Outcome>) -> Poll<()> {
         if let Self::Starting(starting) = self {
-            *self = match ready!(starting.poll_unpin(cx)) {
-                Started::Answer(answer) | Started::Renewed(_, answer) => (*answer).into(),
-                // Who starts a subscription waits until it reads.
-                Started::Reader(reader) => Self::Reading(reader, std::future::pending().boxed()),
-            };
+            *self = Self::Ending(ready!(starting.poll_unpin(cx)));
         }
         match std::mem::replace(self, Self::Over) {
             Self::Ending(outcome) => {

@@ -14,9 +14,9 @@ use futures::future::AbortHandle;
 
 use super::{
     crowd::Seat,
-    operation::{Outcome, Source, Started, TokenEnd},
+    operation::{Outcome, Source},
 };
-use crate::schema::{Answer, is_passing};
+use crate::schema::is_passing;
 
 /// All reservations by their tokens.
 #[derive(Default)]
@@ -241,14 +241,11 @@ impl Place {
     }
 
     /// Puts what was started where the stream takes it, or says why there is nothing to take.
-    pub(super) fn conclude(self, started: Started, end: TokenEnd) -> Concluded {
+    pub(super) fn conclude(self, started: Result<Source, Vec<ServerError>>) -> Concluded {
         let source = match started {
-            Started::Reader(reader) => Source::Reading(reader, end),
-            Started::Answer(answer) | Started::Renewed(_, answer) => match *answer {
-                Answer::Refused(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
-                Answer::Refused(errors) => return Concluded::Refused(errors),
-                executed => executed.into(),
-            },
+            Ok(source) => source,
+            Err(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
+            Err(errors) => return Concluded::Refused(errors),
         };
         let mut state = self.reservation.lock();
         let Some(operation) = self.find(&mut state) else {

@@ -232,9 +232,8 @@ fn place(shared: &Shared, reservation: &Arc<Reservation>, body: &Subscribe, medi
 async fn start(shared: &Arc<Shared>, prepared: Prepared, who: Who, place: Place) -> Concluded {
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
-    let run = operation::run(shared.clone(), prepared, who, None);
-    let end = operation::token_end(shared, who);
-    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await, end) }, registration));
+    let run = operation::source(shared.clone(), prepared, who);
+    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await) }, registration));
     match running.await {
         Ok(Ok(concluded)) => concluded,
         // Aborted, because it was stopped or the stream has ended.
