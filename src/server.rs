@@ -96,7 +96,7 @@ impl Server {
         let append: Arc<dyn Append> = Arc::new(store.clone());
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
 
-        let auth = Arc::new(Auth::start(sign_in, accounts.clone(), limits.auth(), &tasks, clock()).await?);
+        let auth = Arc::new(Auth::start(sign_in, accounts.clone(), limits.auth(), &tasks, clock.clone()).await?);
         let hub = Hub::start(log.clone(), append, clock.clone(), limits.hub(), &tasks);
         let services = Services {
             log,

@@ -6,7 +6,8 @@
 //! - **A1** A bad token is refused, never taken for nobody. If it cannot be checked for now, that is what is said.
 //! - **A2** A key is good for the algorithms of its kind and no other; what a token says about keys is not believed.
 //! - **A3** Tokens, secrets and keys are never logged, nor part of an error or of a debug print.
-//! - **A4** A token that was signed out is refused from the moment on at which that is answered, also after a restart.
+//! - **A4** A token that was signed out is refused from the moment on at which that is answered, also after a restart. Other
+//!   processes on the same database refuse it a moment later ([`AuthLimits::revocations_check_interval`]).
 //! - **A5** A token of somebody known costs no call to the database.
 //!
 //! Proved in `tests/it/tokens.rs` and `tests/it/jwt.rs`.
@@ -22,7 +23,10 @@ mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio_util::task::TaskTracker;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use uuid::Uuid;
 
 pub use fetch::JwksUrl;
@@ -38,7 +42,7 @@ use self::{
     token::{Claims, Head, Rules},
 };
 use crate::{
-    domain::{Timestamp, User, UserId, UserName, Viewer},
+    domain::{Clock, Timestamp, User, UserId, UserName, Viewer},
     store::{Accounts, StoreError},
 };
 
@@ -54,6 +58,8 @@ pub struct AuthLimits {
     pub subjects_cached_max: u64,
     /// Tokens that were signed out and are kept in memory; more are looked up in the database.
     pub revocations_cached_max: usize,
+    /// How often the database is asked what was signed out at other processes. Zero is never.
+    pub revocations_check_interval: Duration,
     /// Bytes of a provider's set of keys. Cannot be without limit.
     pub jwks_bytes_max: usize,
     /// How long a fetch of it may take.
@@ -70,6 +76,7 @@ impl Default for AuthLimits {
             token_bytes_max: 8192,
             subjects_cached_max: 10_000,
             revocations_cached_max: 100_000,
+            revocations_check_interval: Duration::from_secs(1),
             jwks_bytes_max: 256 * 1024,
             jwks_timeout: Duration::from_secs(5),
             jwks_refresh_age: Duration::from_secs(10 * 60),
@@ -191,13 +198,15 @@ pub struct Auth {
     mode: Mode,
     revocations: Arc<Revocations>,
     limits: AuthLimits,
+    /// What was signed out elsewhere is looked for until this is dropped.
+    _following: DropGuard,
 }
 
 impl Auth {
     /// Guests, with the default limits.
     pub async fn guests(accounts: Arc<dyn Accounts>, lifetime: Duration) -> Result<Self, StoreError> {
         let limits = AuthLimits::default();
-        Self::start(SignIn::Guests(lifetime), accounts, limits, &TaskTracker::new(), Timestamp(0)).await
+        Self::start(SignIn::Guests(lifetime), accounts, limits, &TaskTracker::new(), Arc::new(|| Timestamp(0))).await
     }
 
     /// Reads the key that signs guests' tokens, or makes and keeps one; or begins to fetch those of the provider.
@@ -206,16 +215,22 @@ impl Auth {
         accounts: Arc<dyn Accounts>,
         limits: AuthLimits,
         tasks: &TaskTracker,
-        now: Timestamp,
+        clock: Clock,
     ) -> Result<Self, StoreError> {
-        let revocations = Revocations::load(accounts.clone(), limits.revocations_cached_max).await?;
+        let now = clock();
+        let revocations = Revocations::load(accounts.clone(), limits.revocations_cached_max, now).await?;
+        let end = CancellationToken::new();
+        if !limits.revocations_check_interval.is_zero() {
+            let (revocations, interval) = (Arc::downgrade(&revocations), limits.revocations_check_interval);
+            tasks.spawn(Revocations::follow(revocations, interval, clock, end.clone()));
+        }
         let mode = match sign_in {
             SignIn::Guests(lifetime) => {
                 Mode::Guests(Box::new(Guests::new(accounts.signing_key(rand::random()).await?, lifetime)))
             }
             SignIn::Jwt(settings) => Mode::Jwt(Box::new(Jwt::new(*settings, accounts.clone(), limits, tasks, now))),
         };
-        Ok(Self { accounts, mode, revocations, limits })
+        Ok(Self { accounts, mode, revocations, limits, _following: end.drop_guard() })
     }
 
     /// Whom an `Authorization` value is for: `Bearer TOKEN`, the scheme in any letter case.

@@ -1,20 +1,28 @@
 //! Tokens that were signed out, and who must hear of it at once.
+//!
+//! What is signed out is a log in the database, and every process on it is a cursor: it reads on at the start, and about once
+//! a second. So a token that was signed out at one is soon good at none.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::task::AtomicWaker;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::{Timestamp, TokenId},
+    domain::{Clock, Timestamp, TokenId},
     store::{Accounts, StoreError},
 };
+
+/// Revocations that are read at once.
+const PAGE: u32 = 1_000;
 
 /// The tokens that were signed out, in memory as far as there is room; what has none is looked up in the database.
 pub(super) struct Revocations {
@@ -25,6 +33,8 @@ pub(super) struct Revocations {
 
 #[derive(Default)]
 struct State {
+    /// How far the database's log of them was read.
+    read_upto: u64,
     revoked: HashMap<TokenId, Timestamp>,
     /// The same, the first to make room in front.
     order: VecDeque<TokenId>,
@@ -41,16 +51,46 @@ struct Bell {
 }
 
 impl Revocations {
-    /// What was revoked before the start.
-    pub(super) async fn load(accounts: Arc<dyn Accounts>, cached_max: usize) -> Result<Arc<Self>, StoreError> {
-        let limit = u32::try_from(cached_max).unwrap_or(u32::MAX).saturating_add(1);
-        let mut kept = accounts.revocations(limit).await?;
-        let spilled = kept.len() > cached_max;
-        kept.truncate(cached_max);
-        // Those that expire first make room first.
-        let order = kept.iter().rev().map(|(token, _)| *token).collect();
-        let state = State { revoked: kept.into_iter().collect(), order, spilled, ..State::default() };
-        Ok(Arc::new(Self { accounts, cached_max, state: Mutex::new(state) }))
+    /// What was revoked before the start, as far as there is room.
+    pub(super) async fn load(
+        accounts: Arc<dyn Accounts>,
+        cached_max: usize,
+        now: Timestamp,
+    ) -> Result<Arc<Self>, StoreError> {
+        let read_upto = accounts.revocations_head().await?.saturating_sub(cached_max as u64);
+        let state = State { read_upto, spilled: read_upto > 0, ..State::default() };
+        let revocations = Arc::new(Self { accounts, cached_max, state: Mutex::new(state) });
+        revocations.read_on(now).await?;
+        Ok(revocations)
+    }
+
+    /// Reads on in the database's log of revocations, to its end. What has expired makes room for what is new.
+    async fn read_on(&self, now: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let after = self.state().read_upto;
+            let page = self.accounts.revocations(after, PAGE).await?;
+            let mut state = self.state();
+            if !page.is_empty() {
+                state.forget_expired(now);
+            }
+            for revocation in &page {
+                state.learn(revocation.token, revocation.expires_at, self.cached_max);
+                state.read_upto = revocation.number;
+            }
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads on again and again, until the end or until nobody has use for it any more.
+    pub(super) async fn follow(this: Weak<Self>, interval: Duration, clock: Clock, end: CancellationToken) {
+        while end.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            let Some(revocations) = this.upgrade() else { return };
+            if let Err(error) = revocations.read_on(clock()).await {
+                tracing::error!(%error, "what was signed out elsewhere could not be read");
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,20 +100,7 @@ impl Revocations {
     /// Makes a token invalid from this moment on, and tells whoever watches it. Durable when this returns.
     pub(super) async fn revoke(&self, token: TokenId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         self.accounts.revoke(token, until, now).await?;
-        let mut state = self.state();
-        state.forget_expired(now);
-        if state.revoked.insert(token, until).is_none() {
-            state.order.push_back(token);
-        }
-        while state.revoked.len() > self.cached_max {
-            let Some(oldest) = state.order.pop_front() else { break };
-            state.revoked.remove(&oldest);
-            state.spilled = true;
-        }
-        for bell in state.watched.get(&token).into_iter().flatten() {
-            bell.rung.store(true, Ordering::Release);
-            bell.waker.wake();
-        }
+        self.state().learn(token, until, self.cached_max);
         Ok(())
     }
 
@@ -98,6 +125,22 @@ impl Revocations {
 }
 
 impl State {
+    /// Keeps a revocation in mind, which may be known already, and tells whoever watches the token.
+    fn learn(&mut self, token: TokenId, until: Timestamp, cached_max: usize) {
+        if self.revoked.insert(token, until).is_none() {
+            self.order.push_back(token);
+        }
+        while self.revoked.len() > cached_max {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.revoked.remove(&oldest);
+            self.spilled = true;
+        }
+        for bell in self.watched.get(&token).into_iter().flatten() {
+            bell.rung.store(true, Ordering::Release);
+            bell.waker.wake();
+        }
+    }
+
     fn forget_expired(&mut self, now: Timestamp) {
         let revoked = &mut self.revoked;
         revoked.retain(|_, until| *until > now);

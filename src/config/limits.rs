@@ -234,6 +234,9 @@ pub struct LimitFlags {
     /// Tokens that were signed out and are kept in memory; more are looked up in the database (at least 1)
     #[arg(long, env = "SWITCHBOARD_REVOCATIONS_CACHED_MAX", hide_env = true, default_value_t = AuthLimits::default().revocations_cached_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub revocations_cached_max: usize,
+    /// Time between two looks at what was signed out at other processes on the same database; 0 is never
+    #[arg(long, env = "SWITCHBOARD_REVOCATIONS_CHECK_INTERVAL", hide_env = true, default_value_t = Span(AuthLimits::default().revocations_check_interval), value_name = "TIME")]
+    pub revocations_check_interval: Span,
     /// Bytes of an identity provider's set of keys (at least 1)
     #[arg(long, env = "SWITCHBOARD_JWKS_BYTES_MAX", hide_env = true, default_value_t = AuthLimits::default().jwks_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub jwks_bytes_max: usize,
@@ -398,6 +401,7 @@ impl LimitFlags {
             token_bytes_max: self.token_bytes_max,
             subjects_cached_max: self.subjects_cached_max,
             revocations_cached_max: self.revocations_cached_max,
+            revocations_check_interval: self.revocations_check_interval.0,
             jwks_bytes_max: self.jwks_bytes_max,
             jwks_timeout: self.jwks_timeout.0,
             jwks_refresh_age: self.jwks_refresh_age.0,

@@ -6,6 +6,17 @@ use super::{Timestamp, UserId, UserName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
+/// A token that was signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its place among all that were signed out: each has a greater one than those before.
+    pub number: u64,
+    /// Which token.
+    pub token: TokenId,
+    /// From when on nobody needs to remember this.
+    pub expires_at: Timestamp,
+}
+
 /// Somebody whose token was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {

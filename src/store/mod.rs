@@ -24,8 +24,8 @@ use async_trait::async_trait;
 pub use command::{ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage};
 
 use crate::domain::{
-    Event, Identity, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Subject, Timestamp, TokenId, User,
-    UserId, Who,
+    Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq, Subject, Timestamp, TokenId,
+    User, UserId, Who,
 };
 
 /// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
@@ -150,6 +150,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// Whether a token was revoked.
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError>;
 
-    /// The tokens that were revoked, those that would be good for longest first, at most `limit` (S5).
-    async fn revocations(&self, limit: u32) -> Result<Vec<(TokenId, Timestamp)>, StoreError>;
+    /// The number of the last revocation that is kept; 0 if none is.
+    async fn revocations_head(&self) -> Result<u64, StoreError>;
+
+    /// The revocations after this number that are kept, in their order, at most `limit` (S5).
+    async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError>;
 }

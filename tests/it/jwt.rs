@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use switchboard::{
     auth::{Auth, AuthLimits, BadToken, JwtSettings, Key, KeySource, SignIn},
-    domain::{Identity, Subject, Timestamp, TokenId, User, UserId},
+    domain::{Identity, Revocation, Subject, Timestamp, TokenId, User, UserId},
     store::{
         Accounts, StoreError,
         sqlite::{Sqlite, SqliteLimits},
@@ -252,8 +252,12 @@ impl Accounts for Counted {
         self.count().is_revoked(token).await
     }
 
-    async fn revocations(&self, limit: u32) -> Result<Vec<(TokenId, Timestamp)>, StoreError> {
-        self.count().revocations(limit).await
+    async fn revocations_head(&self) -> Result<u64, StoreError> {
+        self.count().revocations_head().await
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
+        self.count().revocations(after, limit).await
     }
 }
 
@@ -281,7 +285,9 @@ impl Bench {
         };
         change(&mut settings);
         let (sign_in, tasks) = (SignIn::Jwt(Box::new(settings)), TaskTracker::new());
-        let auth = Auth::start(sign_in, accounts.clone(), AuthLimits::default(), &tasks, at(NOW)).await.unwrap();
+        // Calls to the database are counted: none comes by itself.
+        let limits = AuthLimits { revocations_check_interval: Duration::ZERO, ..AuthLimits::default() };
+        let auth = Auth::start(sign_in, accounts.clone(), limits, &tasks, Arc::new(|| at(NOW))).await.unwrap();
         accounts.calls();
         Self { auth, accounts, _folder: folder }
     }
@@ -358,7 +364,7 @@ async fn a_subject_is_one_user_of_its_issuer() {
         bench.accounts.clone(),
         AuthLimits::default(),
         &tasks,
-        at(NOW),
+        Arc::new(|| at(NOW)),
     );
     let viewer = again.await.unwrap().viewer(&sign("ed.pem", None, &of("https://a", "ann")), at(NOW)).await;
     assert_eq!(viewer.unwrap().user, ann);

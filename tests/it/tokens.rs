@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http,
+    http, soon,
     stream::Streamed,
     tokens::{claims_with, now, path, sign},
 };
@@ -65,6 +65,25 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
     assert_eq!(app.whoami(&bob).await, (200, "bob".to_owned()));
     assert_eq!(code(&app, Some(&ann), SIGN_OUT, json!({})).await, "UNAUTHENTICATED");
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database() {
+    let one = TestApp::start().await;
+    let database = one.folder.database();
+    let other = TestApp::with(&["--database", &database, "--revocations-check-interval", "10ms"]).await;
+    let (ann, bob) = (one.sign_in("ann").await, one.sign_in("bob").await);
+    let (mut anns, mut bobs) = (other.client(Some(&ann)).await, other.client(Some(&bob)).await);
+    anns.fence().await;
+
+    post(&one, Some(&ann), SIGN_OUT, json!({})).await;
+    assert_eq!(soon("the close of the socket at the other process", anns.next()).await, Err(forbidden()));
+    assert_eq!(other.whoami(&ann).await, refused());
+    bobs.fence().await;
+    assert_eq!(other.whoami(&bob).await, (200, "bob".to_owned()));
+    drop((anns, bobs));
+    other.finish().await;
+    one.finish().await;
 }
 
 #[tokio::test]

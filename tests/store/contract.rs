@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use switchboard::{
     domain::{
-        Body, Epoch, Event, Identity, MemberId, Message, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq,
-        ShutsOut, Subject, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility, What, Who,
+        Body, Epoch, Event, Identity, MemberId, Message, MessageId, MessageText, Nonce, Revocation, Role, RoomId,
+        RoomName, Seq, ShutsOut, Subject, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility, What, Who,
     },
     store::{
         Accounts, Append, AppendError, ChangeRoom, Command, CreateRoom, Log, MemberWindow, Outcome, Refusal,
@@ -568,16 +568,25 @@ pub(crate) async fn a_subject_is_one_user_whose_name_follows(store: &impl Store)
 pub(crate) async fn revocations_are_kept_until_they_expire(store: &impl Store) {
     let token = |byte: u8| TokenId([byte; 16]);
     let later = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000);
-    assert_eq!(store.revocations(9).await.unwrap(), []);
+    assert_eq!((store.revocations_head().await.unwrap(), store.revocations(0, 9).await.unwrap()), (0, vec![]));
     for (byte, seconds) in [(1, 10), (2, 30), (3, 20), (2, 40)] {
         store.revoke(token(byte), later(seconds), NOW).await.unwrap();
     }
-    // Twice is once; those that would be good for longest come first.
-    let all = [(token(2), later(30)), (token(3), later(20)), (token(1), later(10))];
-    assert_eq!(store.revocations(9).await.unwrap(), all);
-    assert_eq!(store.revocations(2).await.unwrap(), all[..2]);
+    // Twice is once.
+    let all = store.revocations(0, 9).await.unwrap();
+    let kept = |all: &[Revocation]| all.iter().map(|one| (one.token, one.expires_at)).collect::<Vec<_>>();
+    assert_eq!(kept(&all), [(token(1), later(10)), (token(2), later(30)), (token(3), later(20))]);
+    assert!(all.is_sorted_by(|one, next| one.number < next.number));
+    assert_eq!(store.revocations_head().await.unwrap(), all[2].number);
+    assert_eq!(store.revocations(all[0].number, 9).await.unwrap(), all[1..]);
+    assert_eq!(store.revocations(0, 2).await.unwrap(), all[..2]);
+    assert_eq!(store.revocations(u64::MAX, 9).await.unwrap(), []);
     assert!(store.is_revoked(token(1)).await.unwrap() && !store.is_revoked(token(4)).await.unwrap());
     store.revoke(token(4), later(50), later(20)).await.unwrap();
-    assert_eq!(store.revocations(9).await.unwrap(), [(token(4), later(50)), (token(2), later(30))]);
+    assert_eq!(kept(&store.revocations(0, 9).await.unwrap()), [(token(2), later(30)), (token(4), later(50))]);
     assert!(!store.is_revoked(token(3)).await.unwrap());
+    // A number that was given is never given again, so that whoever reads on after it misses nothing.
+    let last = store.revocations_head().await.unwrap();
+    store.revoke(token(5), later(100), later(60)).await.unwrap();
+    assert_eq!(kept(&store.revocations(last, 9).await.unwrap()), [(token(5), later(100))]);
 }

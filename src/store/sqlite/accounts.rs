@@ -6,7 +6,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{Sqlite, rows};
 use crate::{
-    domain::{Identity, Subject, Timestamp, TokenId, User, UserId, UserName},
+    domain::{Identity, Revocation, Subject, Timestamp, TokenId, User, UserId, UserName},
     store::{Accounts, StoreError},
 };
 
@@ -75,9 +75,16 @@ impl Accounts for Sqlite {
         Ok(found.fetch_optional(&self.readers).await?.is_some())
     }
 
-    async fn revocations(&self, limit: u32) -> Result<Vec<(TokenId, Timestamp)>, StoreError> {
-        let sql = "select token, expires_at from revocations order by expires_at desc limit ?1";
-        let found = sqlx::query(sql).bind(limit).fetch_all(&self.readers).await?;
+    async fn revocations_head(&self) -> Result<u64, StoreError> {
+        let head = sqlx::query("select coalesce(max(number), 0) as number from revocations");
+        Ok(rows::number(&head.fetch_one(&self.readers).await?)?)
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
+        // No number is greater than what the column can hold.
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let sql = "select number, token, expires_at from revocations where number > ?1 order by number limit ?2";
+        let found = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.readers).await?;
         Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
     }
 }
@@ -154,8 +161,9 @@ async fn find_subject(writer: &mut SqliteConnection, identity: &Identity) -> Res
     Ok(Some(Subject { user: user.id, name: user.name, named_at: rows::timestamp(&row, "named_at")? }))
 }
 
-fn revocation(row: &SqliteRow) -> Result<(TokenId, Timestamp), sqlx::Error> {
+fn revocation(row: &SqliteRow) -> Result<Revocation, sqlx::Error> {
     let id: &[u8] = row.try_get("token")?;
     let id = id.try_into().map_err(|_| sqlx::Error::Decode("a revoked token's id is not 16 bytes long".into()))?;
-    Ok((TokenId(id), rows::timestamp(row, "expires_at")?))
+    let (number, expires_at) = (rows::number(row)?, rows::timestamp(row, "expires_at")?);
+    Ok(Revocation { number, token: TokenId(id), expires_at })
 }

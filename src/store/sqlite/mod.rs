@@ -100,6 +100,7 @@ fn migrator() -> Migrator {
         (1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql")),
         (2, "changes", include_str!("../../../migrations/sqlite/0002_changes.sql")),
         (3, "subjects", include_str!("../../../migrations/sqlite/0003_subjects.sql")),
+        (5, "revocations", include_str!("../../../migrations/sqlite/0005_revocations.sql")),
     ];
     let migrations = files.map(|(version, name, sql)| {
         let no_transaction = false;

@@ -39,6 +39,10 @@ pub(super) fn seq(row: &SqliteRow, column: &str) -> Decoded<Seq> {
     Ok(Seq(row.try_get::<i64, _>(column)?.cast_unsigned()))
 }
 
+pub(super) fn number(row: &SqliteRow) -> Decoded<u64> {
+    Ok(row.try_get::<i64, _>("number")?.cast_unsigned())
+}
+
 pub(super) fn epoch(row: &SqliteRow) -> Decoded<Epoch> {
     Ok(Epoch(row.try_get::<i64, _>("epoch")?.cast_unsigned()))
 }

@@ -31,9 +31,10 @@ impl TestApp {
     pub(crate) async fn on(folder: Folder, flags: &[&str]) -> Self {
         super::logs::install();
         let database = folder.database();
-        let listen: &[&str] = if flags.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
-        let line = ["switchboard", "--database", &database];
-        let flags = CommandLine::try_parse_from(line.iter().chain(listen).chain(flags)).unwrap().serve;
+        let own = [("--listen", "127.0.0.1:0"), ("--database", &*database)];
+        let own = own.into_iter().filter(|(flag, _)| !flags.contains(flag)).flat_map(|(flag, value)| [flag, value]);
+        let line = std::iter::once("switchboard").chain(own).chain(flags.iter().copied());
+        let flags = CommandLine::try_parse_from(line).unwrap().serve;
         Self { server: Server::start(&flags).await.unwrap(), folder }
     }
 
