@@ -9,7 +9,7 @@ mod report;
 mod scenario;
 mod server;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -33,6 +33,15 @@ enum Command {
         kind: baseline::Kind,
         /// Where its database lies, if it has one
         folder: PathBuf,
+    },
+    /// Be somebody at an address of their own who takes all they can get
+    Flood {
+        /// Of what
+        kind: load::Flood,
+        /// Where the server listens
+        address: SocketAddr,
+        /// For how long
+        seconds: f64,
     },
 }
 
@@ -58,6 +67,9 @@ fn main() -> ExitCode {
     let runtime = runtime.expect("a runtime starts");
     match CommandLine::parse().command {
         Command::Serve { kind, folder } => runtime.block_on(baseline::serve(kind, &folder)),
+        Command::Flood { kind, address, seconds } => {
+            runtime.block_on(load::flood(kind, address, Duration::from_secs_f64(seconds)));
+        }
         Command::Run(flags) => runtime.block_on(scenario::run(&flags)),
     }
     ExitCode::SUCCESS

@@ -54,7 +54,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Without the limits that count by time, by address or by user: one load stands for many clients.
     pub(crate) async fn start(kind: Kind, switchboard: &Path) -> Self {
+        Self::with(kind, switchboard, &["--no-rate-limits"]).await
+    }
+
+    /// With flags of the scenario's own, which only Switchboard knows.
+    pub(crate) async fn with(kind: Kind, switchboard: &Path, flags: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("switchboard-bench-{}", uuid::Uuid::now_v7().as_simple()));
         fs::create_dir(&folder).expect("a temporary folder");
         let mut command = Command::new("taskset");
@@ -70,7 +76,7 @@ impl Server {
                 let database = format!("sqlite://{}", folder.join("switchboard.db").display());
                 command.arg(switchboard).args(["serve", "--listen", "127.0.0.1:0", "--database", &database]);
                 // One core, one worker: the baselines' runtimes have one thread too.
-                command.args(["--no-rate-limits", "--log", "warn"]).env("TOKIO_WORKER_THREADS", "1");
+                command.args(["--log", "warn"]).args(flags).env("TOKIO_WORKER_THREADS", "1");
             }
             Some(kind) => {
                 let name = clap::ValueEnum::to_possible_value(&kind).expect("every kind has a name");
@@ -122,6 +128,13 @@ impl Drop for Server {
         let _ = self.child.start_kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Another process on the core of the load, which it has only while the load leaves it.
+pub(crate) fn beside(arguments: &[&str]) -> Child {
+    let mut command = Command::new("taskset");
+    command.args(["-c", LOAD_CORE, "nice", "-n", "19"]).arg(std::env::current_exe().expect("this program"));
+    command.args(arguments).kill_on_drop(true).spawn().expect("taskset, nice and this program start")
 }
 
 /// Moves this process to the core of the load.

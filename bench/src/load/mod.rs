@@ -1,11 +1,13 @@
 //! Clients that cost little themselves: raw HTTP and WebSocket on plain sockets.
 
+mod flood;
 mod http;
 mod subscriber;
 mod wire;
 
+pub(crate) use flood::{Flood, flood};
 pub(crate) use http::Http;
-pub(crate) use subscriber::{Seen, Subscription, subscribe, subscribe_all};
+pub(crate) use subscriber::{Crowd, Seen, Subscription, subscribe, subscribe_all};
 use wire::Socket;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -12,12 +12,20 @@ pub(crate) struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
     start: usize,
+    /// The code with which the server closed.
+    pub(super) code: Option<u16>,
 }
 
 impl Socket {
     /// Connects and upgrades.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(address).await?;
+        let socket = Self::upgrade(TcpStream::connect(address).await?).await?;
+        Ok(socket.unwrap_or_else(|status| panic!("no WebSocket: {status}")))
+    }
+
+    /// Upgrades; the status if that is refused.
+    pub(super) async fn upgrade(mut stream: TcpStream) -> io::Result<Result<Self, String>> {
+        let address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
         let request = format!(
             "GET /graphql HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -31,8 +39,9 @@ impl Socket {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-                assert!(buffer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&buffer));
-                return Ok(Self { stream, buffer, start: end + 4 });
+                let status = String::from_utf8_lossy(&buffer[..buffer.len().min(12)]).into_owned();
+                let socket = Self { stream, buffer, start: end + 4, code: None };
+                return Ok(if status == "HTTP/1.1 101" { Ok(socket) } else { Err(status) });
             }
         }
     }
@@ -73,7 +82,11 @@ impl Socket {
                         each(&self.buffer[payload]);
                         heard = true;
                     }
-                    8 => return Ok(false),
+                    8 => {
+                        let code = self.buffer[payload].first_chunk().map(|code| u16::from_be_bytes(*code));
+                        self.code = code;
+                        return Ok(false);
+                    }
                     9 => {
                         let payload = self.buffer[payload].to_vec();
                         self.send(0x8a, &payload).await?;

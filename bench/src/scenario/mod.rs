@@ -2,6 +2,7 @@
 
 mod connect;
 mod fan_out;
+mod floods;
 mod memory;
 mod resume;
 mod stuck;
@@ -77,6 +78,7 @@ async fn scenarios(flags: &RunFlags, servers: &[Kind], report: &mut Report) {
     each!("connect", connect::connect);
     each!("resume", resume::storm);
     each!("stuck", stuck::stuck);
+    each!("floods", floods::floods);
 }
 
 /// A token, where the server has such things.

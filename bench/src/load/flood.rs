@@ -1,0 +1,142 @@
+//! Somebody who takes all they can get, from an address of their own.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+use super::Socket;
+
+/// All of 127.0.0.0/8 is this machine; everybody else has the first address of it.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// So much is tried at the same time.
+const AT_ONCE: usize = 64;
+
+/// Requests that are begun and never finished, held at the same time by each of these.
+const HELD: usize = 100;
+
+/// How long a connection is kept that the server keeps.
+const KEPT: Duration = Duration::from_millis(20);
+
+/// So many subscriptions are asked for before an answer is looked at.
+const UNREAD: u64 = 50;
+
+/// What somebody takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flood {
+    /// WebSockets, one after the other
+    Connections,
+    /// Subscriptions, as fast as they can be written
+    Subscribes,
+    /// Messages of 1 MiB
+    Messages,
+    /// Requests that are begun and never finished
+    Handshakes,
+}
+
+/// Takes it until the time is over, and prints what became of it.
+pub(crate) async fn flood(kind: Flood, address: SocketAddr, time: Duration) {
+    let (end, ends) = (Instant::now() + time, RefCell::new(BTreeMap::<String, u64>::new()));
+    let one = async || {
+        let mut held = VecDeque::new();
+        while Instant::now() < end {
+            let ended = match kind {
+                Flood::Connections => connection(address).await,
+                Flood::Subscribes => subscribes(address, end).await,
+                Flood::Messages => messages(address).await,
+                Flood::Handshakes => handshake(address, &mut held).await,
+            };
+            let ended = ended.unwrap_or_else(|error| error.kind().to_string());
+            *ends.borrow_mut().entry(ended).or_default() += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    join_all((0..AT_ONCE).map(|_| one())).await;
+    let ends = ends.into_inner();
+    println!("    {kind:?} from {ADDRESS}: {} tries, ended by {ends:?}", ends.values().sum::<u64>());
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((ADDRESS, 0).into())?;
+    socket.connect(address).await
+}
+
+async fn open(address: SocketAddr) -> io::Result<Result<Socket, String>> {
+    Socket::upgrade(connect(address).await?).await
+}
+
+async fn connection(address: SocketAddr) -> io::Result<String> {
+    let mut socket = match open(address).await? {
+        Ok(socket) => socket,
+        Err(status) => return Ok(status),
+    };
+    match timeout(KEPT, closed(&mut socket)).await {
+        Ok(closed) => closed,
+        Err(_) => Ok("itself".to_owned()),
+    }
+}
+
+async fn subscribes(address: SocketAddr, end: Instant) -> io::Result<String> {
+    let mut socket = match open(address).await? {
+        Ok(socket) => socket,
+        Err(status) => return Ok(status),
+    };
+    socket.say(r#"{"type":"connection_init"}"#).await?;
+    for number in 0_u64.. {
+        let payload = format!(r#"{{"query":"subscription{{newMessage(roomId:\"room-1\"){{a{}:id}}}}"}}"#, number % 8);
+        socket.say(&format!(r#"{{"id":"{number}","type":"subscribe","payload":{payload}}}"#)).await?;
+        if number % UNREAD == 0 {
+            match timeout(Duration::ZERO, closed(&mut socket)).await {
+                Ok(closed) => return closed,
+                Err(_) if Instant::now() >= end => break,
+                Err(_) => {}
+            }
+        }
+    }
+    Ok("itself".to_owned())
+}
+
+async fn messages(address: SocketAddr) -> io::Result<String> {
+    let mut socket = match open(address).await? {
+        Ok(socket) => socket,
+        Err(status) => return Ok(status),
+    };
+    let message = "x".repeat(1024 * 1024);
+    // Written or not: the close says why.
+    let _ = socket.say(&message).await;
+    closed(&mut socket).await
+}
+
+async fn handshake(address: SocketAddr, held: &mut VecDeque<TcpStream>) -> io::Result<String> {
+    let mut stream = connect(address).await?;
+    stream.write_all(b"GET /graphql HTTP/1.1\r\nhost: localhost\r\n").await?;
+    let mut byte = [0];
+    match timeout(Duration::from_millis(10), stream.peek(&mut byte)).await {
+        Ok(read) => read.map(|_| "the end of the connection".to_owned()),
+        Err(_) => {
+            held.push_back(stream);
+            if held.len() > HELD {
+                held.pop_front();
+            }
+            Ok("itself".to_owned())
+        }
+    }
+}
+
+/// Reads until the server closes, and tells how.
+async fn closed(socket: &mut Socket) -> io::Result<String> {
+    while socket.hear(|_| {}).await? {}
+    Ok(socket.code.map_or_else(|| "the end of the connection".to_owned(), |code| format!("close {code}")))
+}
