@@ -34,6 +34,9 @@ use crate::{
     view::{Frame, ReadError, Reader},
 };
 
+/// So often a connection moves before the others have their turn. In each it reads one message at most.
+const TURNS_MAX: usize = 16;
+
 /// What is left of the room of an outbox after a burst, in messages.
 const OUTBOX_KEPT: usize = 4;
 
@@ -129,13 +132,16 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..TURNS_MAX {
             match self.turn(cx) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
                 Err(Over) => return Poll::Ready(()),
             }
         }
+        // The others first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Lets everything move that can; false when nothing could.
