@@ -146,6 +146,7 @@ impl Server {
     pub fn in_use(&self) -> InUse {
         InUse {
             connections: self.shared.connections_open(),
+            http_connections: self.shared.http_connections_open(),
             handshakes: self.shared.handshakes_open(),
             places: self.shared.places_counted(),
             plans: self.views.plans_live(),
@@ -185,7 +186,9 @@ impl Server {
 pub struct InUse {
     /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
-    /// Connections that have not asked for anything yet.
+    /// Connections of HTTP.
+    pub http_connections: usize,
+    /// Those of them that have not asked for anything yet.
     pub handshakes: usize,
     /// What is counted by address or by user.
     pub places: usize,

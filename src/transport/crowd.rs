@@ -23,11 +23,14 @@ pub(super) const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 /// What is counted of everybody who is here.
 pub(super) struct Crowd {
-    /// Connections that have not asked for anything yet.
+    /// Connections of HTTP, whatever they do.
+    https: Arc<Seats<Address>>,
+    /// Those of them that have not asked for anything yet.
     handshakes: Arc<Seats<Address>>,
     connects: Rates<Address>,
     /// How often one who connects too often is told so; past it the connection is closed without a word.
     words: Rates<Address>,
+    requests: Rates<Address>,
     by_address: Arc<Seats<Address>>,
     by_user: Arc<Seats<UserId>>,
     /// Peers are proxies: they are not counted, their clients are.
@@ -40,11 +43,17 @@ pub(super) struct Guest {
     /// It came too often: it is served nothing but a word.
     pub(super) turned_away: bool,
     pub(super) handshake: quota::Seat<Address>,
+    /// Until the connection ends or becomes a WebSocket.
+    pub(super) http: quota::Seat<Address>,
 }
 
 /// In the extensions of the requests of one that is served nothing but a word.
 #[derive(Clone, Copy)]
 pub(super) struct TurnedAway;
+
+/// In the extensions of a request that came too soon after others of its connection: how long to wait.
+#[derive(Clone, Copy)]
+pub(super) struct TooFast(pub(super) Duration);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +80,13 @@ impl Full {
 impl Crowd {
     pub(super) fn new(limits: &TransportLimits) -> Self {
         let peers_trusted = limits.proxies_trusted > 0;
-        let handshakes_each_max = if peers_trusted { 0 } else { limits.handshakes_per_address_max };
+        let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
-            handshakes: Seats::new(handshakes_each_max, limits.handshakes_max),
+            https: Seats::new(of_each(limits.http_connections_per_address_max), limits.http_connections_max),
+            handshakes: Seats::new(of_each(limits.handshakes_per_address_max), limits.handshakes_max),
             connects: Rates::new(limits.connects_per_address),
             words: Rates::new(limits.connects_per_address),
+            requests: Rates::new(limits.requests_per_address),
             by_address: Seats::new(limits.connections_per_address_max, 0),
             by_user: Seats::new(limits.connections_per_user_max, 0),
             peers_trusted,
@@ -85,12 +96,23 @@ impl Crowd {
     /// Lets a connection in, or does not: then it is to be closed at once.
     pub(super) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Guest> {
         let address = Address::from(peer);
+        let http = self.https.take(address)?;
         let handshake = self.handshakes.take(address)?;
         let turned_away = !self.peers_trusted && self.connects.take(address, now).is_err();
         if turned_away {
             self.words.take(address, now).ok()?;
         }
-        Some(Guest { peer, turned_away, handshake })
+        Some(Guest { peer, turned_away, handshake, http })
+    }
+
+    /// Takes one request of this address's, or tells how long to wait for it.
+    pub(super) fn ask(&self, address: Address, now: Instant) -> Result<(), Duration> {
+        self.requests.take(address, now)
+    }
+
+    /// How many connections of HTTP there are.
+    pub(super) fn https(&self) -> usize {
+        self.https.taken()
     }
 
     /// How many connections have not asked for anything yet.
