@@ -87,6 +87,12 @@ pub struct LimitFlags {
     /// HTTP requests that one address may send at once, after a pause (at least 1)
     #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_ADDRESS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().requests_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub requests_per_address_burst_max: u32,
+    /// Guests that may sign in from one address in a second
+    #[arg(long, env = "SWITCHBOARD_SIGN_INS_PER_SECOND_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().sign_ins_per_address.per_second_max, value_name = "N")]
+    pub sign_ins_per_second_per_address_max: u32,
+    /// Guests that may sign in from one address at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SIGN_INS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().sign_ins_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub sign_ins_burst_max: u32,
     /// Bytes of the body of one HTTP request (at least 1)
     #[arg(long, env = "SWITCHBOARD_BODY_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().body_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub body_bytes_max: usize,
@@ -297,6 +303,7 @@ impl LimitFlags {
             messages_per_second_max: 0,
             requests_per_second_max: 0,
             requests_per_second_per_address_max: 0,
+            sign_ins_per_second_per_address_max: 0,
             mutations_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
             append_queue_per_user_max: self.append_queue_max,
@@ -350,6 +357,10 @@ impl LimitFlags {
             requests_per_address: Rate {
                 per_second_max: self.requests_per_second_per_address_max,
                 burst_max: self.requests_per_address_burst_max,
+            },
+            sign_ins_per_address: Rate {
+                per_second_max: self.sign_ins_per_second_per_address_max,
+                burst_max: self.sign_ins_burst_max,
             },
             machine: self.machine(),
         }

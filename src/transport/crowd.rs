@@ -15,7 +15,7 @@ use super::{Shared, TransportLimits, activity::Busy, address::Address};
 use crate::{
     domain::{UserId, Who},
     protocol::Close,
-    quota::{self, Rates, Seats},
+    quota::{self, Rates, Seats, Share},
 };
 
 /// After how long one may come back who has to wait for others to leave.
@@ -31,6 +31,7 @@ pub(super) struct Crowd {
     /// How often one who connects too often is told so; past it the connection is closed without a word.
     words: Rates<Address>,
     requests: Rates<Address>,
+    sign_ins: Arc<Rates<IpAddr>>,
     by_address: Arc<Seats<Address>>,
     by_user: Arc<Seats<UserId>>,
     /// Peers are proxies: they are not counted, their clients are.
@@ -87,6 +88,7 @@ impl Crowd {
             connects: Rates::new(limits.connects_per_address),
             words: Rates::new(limits.connects_per_address),
             requests: Rates::new(limits.requests_per_address),
+            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address)),
             by_address: Seats::new(limits.connections_per_address_max, 0),
             by_user: Seats::new(limits.connections_per_user_max, 0),
             peers_trusted,
@@ -108,6 +110,11 @@ impl Crowd {
     /// Takes one request of this address's, or tells how long to wait for it.
     pub(super) fn ask(&self, address: Address, now: Instant) -> Result<(), Duration> {
         self.requests.take(address, now)
+    }
+
+    /// The guests that may be signed in from there.
+    pub(super) fn sign_ins(&self, address: Option<Address>) -> Share {
+        address.map_or_else(Share::default, |address| Share::of(&self.sign_ins, address.into()))
     }
 
     /// How many connections of HTTP there are.
@@ -148,6 +155,7 @@ impl Client {
 /// One of `connections_max`: the place of a WebSocket, of a stream, or of a reservation of one.
 pub(super) struct Seat {
     shared: Arc<Shared>,
+    address: Option<Address>,
     _of_address: Option<quota::Seat<Address>>,
     of_user: Option<quota::Seat<UserId>>,
     _busy: Option<Arc<Busy>>,
@@ -165,9 +173,15 @@ impl Seat {
         let of_address =
             client.address.map(|address| crowd.by_address.take(address).ok_or(Full::Address)).transpose()?;
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self { shared: shared.clone(), _of_address: of_address, of_user: None, _busy: None };
+        let address = client.address;
+        let seat = Self { shared: shared.clone(), address, _of_address: of_address, of_user: None, _busy: None };
         let most = shared.limits.connections_max;
         if most == 0 || taken < most { Ok(seat) } else { Err(Full::Server) }
+    }
+
+    /// Whose place it is.
+    pub(super) fn address(&self) -> Option<Address> {
+        self.address
     }
 
     /// The same as one of this user's, now that it is known who it is.

@@ -49,9 +49,6 @@ const RESETS_PENDING_MAX: usize = 20;
 /// connection ends.
 const RESETS_FOR_ERRORS_MAX: usize = 1024;
 
-/// What is left for an idle connection to end in order, once it was asked to.
-const LEAVE_GRACE: Duration = Duration::from_secs(5);
-
 /// Serves connections until told to stop; then it closes the port and waits for the requests that run (R1).
 pub async fn serve(
     listener: TcpListener,
@@ -149,12 +146,12 @@ pub(super) async fn serve_connection<S>(
                 if idle_at > now {
                     idle.as_mut().reset(idle_at);
                 } else if leaving {
-                    // It was asked to end and does not: over HTTP/2 a client has a part in that.
+                    // It was asked to end and does not: over HTTP/2 that needs the client's answer.
                     return;
                 } else {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
-                    idle.as_mut().reset(now + LEAVE_GRACE);
+                    idle.as_mut().reset(now + limits.pong_timeout);
                 }
             }
         }

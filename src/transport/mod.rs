@@ -65,13 +65,13 @@ pub use persisted::{BadOperations, Operations};
 pub use site::{Host, HostError, Site};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use self::{crowd::Crowd, persisted::Persisted, reservation::Reservations};
+use self::{address::Address, crowd::Crowd, persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
     protocol::{MachineLimits, Subscribe},
     quota::Rate,
-    schema::Schema,
+    schema::{Notes, Schema},
     view::Views,
 };
 
@@ -114,6 +114,8 @@ pub struct TransportLimits {
     pub requests: Rate,
     /// Requests that one address may send, on all its connections together.
     pub requests_per_address: Rate,
+    /// Guests that may be signed in from one address.
+    pub sign_ins_per_address: Rate,
     /// What the protocol bounds.
     pub machine: MachineLimits,
     /// How long a client may take to say `connection_init`.
@@ -181,6 +183,8 @@ impl Default for TransportLimits {
             requests: Rate { per_second_max: 1_000, burst_max: 10_000 },
             // More than a few clients send that are behind one address.
             requests_per_address: Rate { per_second_max: 5_000, burst_max: 50_000 },
+            // Each is a user for ever. A burst is a test suite, or everybody in a building at nine.
+            sign_ins_per_address: Rate { per_second_max: 20, burst_max: 2_000 },
             machine: MachineLimits::default(),
             init_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
@@ -303,6 +307,11 @@ impl Shared {
     /// How many places are counted by an address or a user.
     pub fn places_counted(&self) -> usize {
         self.crowd.counted()
+    }
+
+    /// What a request from there leaves behind, and may do.
+    fn notes(&self, address: Option<Address>) -> Notes {
+        Notes::with(self.crowd.sign_ins(address))
     }
 
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

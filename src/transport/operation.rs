@@ -8,13 +8,20 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Shared, credentials::time_left};
+use super::{Shared, address::Address, credentials::time_left};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Notes, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, Prepared, Request, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
+
+/// Who asks, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) who: Who,
+    pub(super) address: Option<Address>,
+}
 
 /// What a started operation became.
 pub(super) enum Started {
@@ -44,18 +51,19 @@ fn request(body: Subscribe) -> Request {
 }
 
 /// Starts whatever is asked for.
-pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
+pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
     match prepare(&shared, body) {
-        Ok(prepared) => run(shared, prepared, who, None).await,
+        Ok(prepared) => run(shared, prepared, caller, None).await,
         Err(errors) => Started::refused(errors),
     }
 }
 
 /// Runs what was prepared. A subscription begins after the cursor in `resume`, if the transport knows of one.
-pub(super) async fn run(shared: Arc<Shared>, prepared: Prepared, who: Who, resume: Option<String>) -> Started {
+pub(super) async fn run(shared: Arc<Shared>, prepared: Prepared, caller: Caller, resume: Option<String>) -> Started {
+    let Caller { who, address } = caller;
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
-            let notes = Notes::default();
+            let notes = shared.notes(address);
             let answer = Box::new(shared.schema.execute_noting(prepared, who, &notes).await);
             match notes.take().renewed {
                 Some(viewer) => Started::Renewed(viewer, answer),
