@@ -86,7 +86,8 @@ impl Server {
     pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
         let sign_in = flags.sign_in().map_err(StartError::Flags)?;
-        let tls = flags.edge.tls().map_err(StartError::Flags)?.map(Tls::open).transpose()?.map(Arc::new);
+        let tls = flags.edge.tls().map_err(StartError::Flags)?;
+        let tls = tls.map(|files| Tls::open(files, clock.clone())).transpose()?.map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = rules(flags, &limits)?;

@@ -39,6 +39,7 @@ mod stream;
 mod streams;
 mod tls;
 mod upgrade;
+mod validity;
 mod websocket;
 mod write_timeout;
 
