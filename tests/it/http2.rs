@@ -28,6 +28,7 @@ use crate::support::{
 };
 
 over_both!(
+    broken_frames_and_a_drain_are_told_over_http2_too,
     t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends,
     a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not,
     each_websocket_of_a_connection_counts_as_a_connect,
@@ -185,10 +186,9 @@ async fn several_websockets_share_one_connection_and_each_hears_all() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn broken_frames_and_a_drain_are_told_over_http2_too() {
-    let app = TestApp::with(&["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
-    let mut http2 = Http2::connect(app.address()).await;
+async fn broken_frames_and_a_drain_are_told_over_http2_too(over: Over) {
+    let app = TestApp::over(over, &["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
+    let mut http2 = Http2::connect(app.wire()).await;
     let mut big = http2.socket().await;
     big.say(json!({ "type": "ping", "payload": { "x": "x".repeat(100_000) } })).await;
     assert_eq!(big.heard().await, Err(Closed(1009, "Message too big".to_owned())));

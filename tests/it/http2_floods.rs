@@ -28,7 +28,7 @@ over_both!(
     t3_empty_frames_of_data_end_the_connection,
     t3_a_head_that_is_too_long_is_431,
     t3_a_head_that_stops_in_the_middle_is_cut_off,
-    t1_pings_and_settings_whose_answers_nobody_reads_are_ended,
+    t1_pings_whose_answers_nobody_reads_are_ended,
     t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on,
     t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off,
     bodies_that_are_long_or_slow_are_refused,
@@ -196,18 +196,18 @@ async fn t3_a_head_that_stops_in_the_middle_is_cut_off(over: Over) {
     app.finish().await;
 }
 
-async fn t1_pings_and_settings_whose_answers_nobody_reads_are_ended(over: Over) {
+async fn t1_pings_whose_answers_nobody_reads_are_ended(over: Over) {
     let app = TestApp::over(over, &["--write-timeout", "1s"]).await;
-    for flood in [frame(PING, 0, 0, b"unread!!"), frame(SETTINGS, 0, 0, b"")] {
-        let mut raw = Raw::connect(&app, &[]).await;
-        let (flood, most) = (flood.repeat(10_000), 1_000);
-        let mut said = 0;
-        // A server that kept an answer for each would read all of this.
-        while said < most && soon("room for more", raw.try_say(&flood)).await.is_ok() {
-            said += 1;
-        }
-        assert!(said < most, "a client that reads nothing was read on and on");
+    let flood = frame(PING, 0, 0, b"unread!!");
+    let mut raw = Raw::connect(&app, &[]).await;
+    let (flood, most) = (flood.repeat(10_000), 1_000);
+    let mut said = 0;
+    // A server that kept an answer for each would read all of this.
+    while said < most && soon("room for more", raw.try_say(&flood)).await.is_ok() {
+        said += 1;
     }
+    assert!(said < most, "a client that reads nothing was read on and on");
+    drop(raw);
     app.client(None).await.close().await;
     app.finish().await;
 }
@@ -227,7 +227,12 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(ove
         let reset = raw.until(|heard| heard.kind == RST_STREAM).await;
         assert_eq!(reset.code(0), CANCEL);
     }
-    assert_eq!(app.connections(), 0);
+    let given_back = async {
+        while app.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the place of the stream", given_back).await;
     raw.fence().await;
     drop(raw);
     app.finish().await;

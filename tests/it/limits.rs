@@ -16,6 +16,7 @@ use crate::support::{
 };
 
 over_both!(
+    connections_of_all_together_are_bounded,
     connections_of_an_address_are_bounded_whatever_they_are,
     connections_of_a_user_are_bounded_and_others_are_not_affected,
     a_burst_of_connections_is_served_and_then_clients_hear_to_come_back,
@@ -58,6 +59,26 @@ fn is_turned_away(reply: &Reply) -> bool {
     let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
     reply.status == 429 && reply.code() == "RATE_LIMITED" && after.is_some_and(|seconds| seconds > 0) && after == told
+}
+
+async fn connections_of_all_together_are_bounded(over: Over) {
+    let app = TestApp::over(over, &["--connections-max", "1"]).await;
+    let first = connect(app.wire(), None).await.unwrap();
+    let refused = Client::open(app.wire()).await.next().await;
+    assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
+    let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
+    assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "UNAVAILABLE", Some("1")));
+    first.close().await;
+    app.finish().await;
+    // Those that ask for nothing, also before or in the middle of the handshake of TLS.
+    for limit in ["--handshakes-max", "--http-connections-max"] {
+        let app = TestApp::over(over, &[limit, "2"]).await;
+        let silent = (app.wire().bare().await.unwrap(), app.wire().bare().await.unwrap());
+        let mut one_more = app.wire().bare().await.unwrap();
+        assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0, "{limit}");
+        drop((silent, one_more));
+        app.finish().await;
+    }
 }
 
 async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {

@@ -140,9 +140,12 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
 async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
     let certificate = Certificate::new();
     let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
-    for words in ["GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", ""] {
+    // The last one is half of a ClientHello.
+    let words =
+        [&b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"];
+    for words in words {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        stream.write_all(words.as_bytes()).await.unwrap();
+        stream.write_all(words).await.unwrap();
         let mut heard = Vec::new();
         let _ = soon("the end", stream.read_to_end(&mut heard)).await;
         // At most an alert of TLS's.
