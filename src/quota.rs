@@ -8,6 +8,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -107,6 +108,22 @@ impl<K: Hash + Eq> Rates<K> {
             return Ok(());
         }
         known.allowances.entry(key).or_default().take(self.rate, now)
+    }
+}
+
+/// One address's share of a set of rates, for whoever need not know whose it is. By default it is without limit.
+#[derive(Clone, Debug, Default)]
+pub struct Share(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
+
+impl Share {
+    /// The share of this address.
+    pub fn of(rates: &Arc<Rates<IpAddr>>, address: IpAddr) -> Self {
+        Self(Some((rates.clone(), address)))
+    }
+
+    /// Takes one of it, or tells how long to wait for it.
+    pub fn take(&self, now: Instant) -> Result<(), Duration> {
+        self.0.as_ref().map_or(Ok(()), |(rates, address)| rates.take(*address, now))
     }
 }
 
@@ -215,6 +232,15 @@ mod tests {
         let (rates, now) = (Rates::new(Rate::UNLIMITED), Instant::now());
         assert!((0..10_000).all(|key| rates.take(key % 7, now).is_ok()));
         assert!(rates.known.lock().unwrap().allowances.is_empty());
+    }
+
+    #[test]
+    fn a_share_is_that_of_its_address_wherever_it_is_held() {
+        let (rates, now) = (Arc::new(Rates::new(RATE)), Instant::now());
+        let share = |last| Share::of(&rates, IpAddr::from([192, 0, 2, last]));
+        let allowed = |share: Share| (0..2).filter(|_| share.take(now).is_ok()).count();
+        assert_eq!((allowed(share(1)), allowed(share(1)), allowed(share(2))), (2, 1, 2));
+        assert!((0..100).all(|_| Share::default().take(now).is_ok()));
     }
 
     #[test]

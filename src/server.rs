@@ -86,7 +86,8 @@ impl Server {
     pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
         let sign_in = flags.sign_in().map_err(StartError::Flags)?;
-        let tls = flags.edge.tls().map_err(StartError::Flags)?.map(Tls::open).transpose()?.map(Arc::new);
+        let tls = flags.edge.tls().map_err(StartError::Flags)?;
+        let tls = tls.map(|files| Tls::open(files, clock.clone())).transpose()?.map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = rules(flags, &limits)?;
@@ -146,6 +147,7 @@ impl Server {
     pub fn in_use(&self) -> InUse {
         InUse {
             connections: self.shared.connections_open(),
+            http_connections: self.shared.http_connections_open(),
             handshakes: self.shared.handshakes_open(),
             places: self.shared.places_counted(),
             plans: self.views.plans_live(),
@@ -185,7 +187,9 @@ impl Server {
 pub struct InUse {
     /// Open WebSockets and streams, and reservations of one.
     pub connections: usize,
-    /// Connections that have not asked for anything yet.
+    /// Connections of HTTP.
+    pub http_connections: usize,
+    /// Those of them that have not asked for anything yet.
     pub handshakes: usize,
     /// What is counted by address or by user.
     pub places: usize,

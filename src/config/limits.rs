@@ -33,6 +33,12 @@ pub struct LimitFlags {
     /// Connections that one address may make at once, after a pause (at least 1)
     #[arg(long, env = "SWITCHBOARD_CONNECTS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().connects_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub connects_burst_max: u32,
+    /// Connections of HTTP at the same time, asking or idle; one that became a WebSocket is none any more
+    #[arg(long, env = "SWITCHBOARD_HTTP_CONNECTIONS_MAX", hide_env = true, default_value_t = TransportLimits::default().http_connections_max, value_name = "N")]
+    pub http_connections_max: usize,
+    /// The same, of one address
+    #[arg(long, env = "SWITCHBOARD_HTTP_CONNECTIONS_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().http_connections_per_address_max, value_name = "N")]
+    pub http_connections_per_address_max: usize,
     /// Connections that have not asked for anything yet
     #[arg(long, env = "SWITCHBOARD_HANDSHAKES_MAX", hide_env = true, default_value_t = TransportLimits::default().handshakes_max, value_name = "N")]
     pub handshakes_max: usize,
@@ -69,6 +75,24 @@ pub struct LimitFlags {
     /// Messages that a client may send on one WebSocket at once, after a pause (at least 1)
     #[arg(long, env = "SWITCHBOARD_MESSAGES_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().messages.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub messages_burst_max: u32,
+    /// Requests that a client may send on one HTTP connection in a second
+    #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_SECOND_MAX", hide_env = true, default_value_t = TransportLimits::default().requests.per_second_max, value_name = "N")]
+    pub requests_per_second_max: u32,
+    /// Requests that a client may send on one HTTP connection at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_REQUESTS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().requests.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub requests_burst_max: u32,
+    /// HTTP requests that one address may send in a second, on all its connections together
+    #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_SECOND_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().requests_per_address.per_second_max, value_name = "N")]
+    pub requests_per_second_per_address_max: u32,
+    /// HTTP requests that one address may send at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_ADDRESS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().requests_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub requests_per_address_burst_max: u32,
+    /// Guests that may sign in from one address in a second
+    #[arg(long, env = "SWITCHBOARD_SIGN_INS_PER_SECOND_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().sign_ins_per_address.per_second_max, value_name = "N")]
+    pub sign_ins_per_second_per_address_max: u32,
+    /// Guests that may sign in from one address at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SIGN_INS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().sign_ins_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub sign_ins_burst_max: u32,
     /// Bytes of the body of one HTTP request (at least 1)
     #[arg(long, env = "SWITCHBOARD_BODY_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().body_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub body_bytes_max: usize,
@@ -277,8 +301,12 @@ impl LimitFlags {
             connections_per_address_max: 0,
             connections_per_user_max: 0,
             connects_per_second_per_address_max: 0,
+            http_connections_per_address_max: 0,
             handshakes_per_address_max: 0,
             messages_per_second_max: 0,
+            requests_per_second_max: 0,
+            requests_per_second_per_address_max: 0,
+            sign_ins_per_second_per_address_max: 0,
             mutations_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
             append_queue_per_user_max: self.append_queue_max,
@@ -296,6 +324,8 @@ impl LimitFlags {
                 per_second_max: self.connects_per_second_per_address_max,
                 burst_max: self.connects_burst_max,
             },
+            http_connections_max: self.http_connections_max,
+            http_connections_per_address_max: self.http_connections_per_address_max,
             handshakes_max: self.handshakes_max,
             handshakes_per_address_max: self.handshakes_per_address_max,
             // Not a limit: the server fills it in.
@@ -326,6 +356,15 @@ impl LimitFlags {
             drain_window: self.drain_window.0,
             tls_check_interval: self.tls_check_interval.0,
             messages: Rate { per_second_max: self.messages_per_second_max, burst_max: self.messages_burst_max },
+            requests: Rate { per_second_max: self.requests_per_second_max, burst_max: self.requests_burst_max },
+            requests_per_address: Rate {
+                per_second_max: self.requests_per_second_per_address_max,
+                burst_max: self.requests_per_address_burst_max,
+            },
+            sign_ins_per_address: Rate {
+                per_second_max: self.sign_ins_per_second_per_address_max,
+                burst_max: self.sign_ins_burst_max,
+            },
             machine: self.machine(),
         }
     }

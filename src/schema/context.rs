@@ -1,6 +1,9 @@
 //! What resolvers reach: the services behind the schema, and who asks.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use async_graphql::Context;
 
@@ -9,6 +12,7 @@ use crate::{
     auth::Auth,
     domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
     hub::Hub,
+    quota::Share,
     store::{Accounts, Log},
 };
 
@@ -55,18 +59,32 @@ pub struct Noted {
     pub signed_out: bool,
 }
 
-/// Where resolvers leave it.
+/// Where resolvers leave it, and what they may do for whoever sent the request.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Noted>>);
+pub struct Notes {
+    noted: Arc<Mutex<Noted>>,
+    sign_ins: Share,
+}
 
 impl Notes {
+    /// Nothing is noted yet; guests may be signed in for as long as this share lasts.
+    pub fn with(sign_ins: Share) -> Self {
+        Self { noted: Arc::default(), sign_ins }
+    }
+
     /// What was noted so far.
     pub fn take(&self) -> Noted {
-        std::mem::take(&mut *self.0.lock().expect("no panic under this lock"))
+        std::mem::take(&mut *self.noted.lock().expect("no panic under this lock"))
     }
 
     pub(super) fn note(&self, note: impl FnOnce(&mut Noted)) {
-        note(&mut self.0.lock().expect("no panic under this lock"));
+        note(&mut self.noted.lock().expect("no panic under this lock"));
+    }
+
+    /// Takes one of the guests that may be signed in.
+    pub(super) fn take_sign_in(&self, now: Instant) -> Result<(), ApiError> {
+        let too_often = |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
+        self.sign_ins.take(now).map_err(too_often)
     }
 }
 

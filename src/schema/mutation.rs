@@ -1,6 +1,6 @@
 //! Changes. Nullable at the root: in `{ a: sendMessage b: sendMessage }` a failing b must not hide a's answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
@@ -47,6 +47,7 @@ impl Mutation {
     async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<Session>> {
         let services = services(ctx);
         let name = UserName::new(&name).map_err(ApiError::from)?;
+        notes(ctx).take_sign_in(Instant::now())?;
         let id = UserId::from_uuid(Uuid::now_v7());
         let session = services.auth.sign_in(id, name, Uuid::new_v4(), (services.clock)()).await;
         let session = session.map_err(ApiError::from)?;

@@ -17,6 +17,8 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::streams::{Owed, PORTION_BYTES_MAX};
+
 /// What a connection is asked for.
 pub(super) struct Activity {
     asked: AtomicBool,
@@ -73,6 +75,13 @@ pub(super) fn until_sent(response: Response, busy: Arc<Busy>) -> Response {
     response.map(|body| Body::new(Sending { body, _busy: busy }))
 }
 
+/// The same on a stream of HTTP/2, which is reset when the client does not take it.
+pub(super) fn until_taken(response: Response, busy: Arc<Busy>) -> Response {
+    let taking =
+        |body| Taking { body: Sending { body, _busy: busy }, rest: Bytes::new(), owed: Owed::of_this_stream() };
+    response.map(|body| Body::new(taking(body)))
+}
+
 struct Sending {
     body: Body,
     _busy: Arc<Busy>,
@@ -92,5 +101,62 @@ impl HttpBody for Sending {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// In portions: a stream asks for the next when the client's window is open again.
+struct Taking {
+    body: Sending,
+    /// What is left of a frame.
+    rest: Bytes,
+    owed: Owed,
+}
+
+impl Taking {
+    fn portion(&mut self) -> Frame<Bytes> {
+        self.owed.begin();
+        Frame::data(self.rest.split_to(self.rest.len().min(PORTION_BYTES_MAX)))
+    }
+}
+
+impl HttpBody for Taking {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        // Whoever asks for more has room for it.
+        self.owed.end();
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.portion())));
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
+                Ok(data) => {
+                    self.rest = data;
+                    self.portion()
+                }
+                Err(trailers) => trailers,
+            }))),
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.owed.end();
     }
 }

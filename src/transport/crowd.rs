@@ -15,7 +15,7 @@ use super::{Shared, TransportLimits, activity::Busy, address::Address};
 use crate::{
     domain::{UserId, Who},
     protocol::Close,
-    quota::{self, Rates, Seats},
+    quota::{self, Rates, Seats, Share},
 };
 
 /// After how long one may come back who has to wait for others to leave.
@@ -23,11 +23,15 @@ pub(super) const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 /// What is counted of everybody who is here.
 pub(super) struct Crowd {
-    /// Connections that have not asked for anything yet.
+    /// Connections of HTTP, whatever they do.
+    https: Arc<Seats<Address>>,
+    /// Those of them that have not asked for anything yet.
     handshakes: Arc<Seats<Address>>,
     connects: Rates<Address>,
     /// How often one who connects too often is told so; past it the connection is closed without a word.
     words: Rates<Address>,
+    requests: Rates<Address>,
+    sign_ins: Arc<Rates<IpAddr>>,
     by_address: Arc<Seats<Address>>,
     by_user: Arc<Seats<UserId>>,
     /// Peers are proxies: they are not counted, their clients are.
@@ -40,11 +44,17 @@ pub(super) struct Guest {
     /// It came too often: it is served nothing but a word.
     pub(super) turned_away: bool,
     pub(super) handshake: quota::Seat<Address>,
+    /// Until the connection ends or becomes a WebSocket.
+    pub(super) http: quota::Seat<Address>,
 }
 
 /// In the extensions of the requests of one that is served nothing but a word.
 #[derive(Clone, Copy)]
 pub(super) struct TurnedAway;
+
+/// In the extensions of a request that came too soon after others of its connection: how long to wait.
+#[derive(Clone, Copy)]
+pub(super) struct TooFast(pub(super) Duration);
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +81,14 @@ impl Full {
 impl Crowd {
     pub(super) fn new(limits: &TransportLimits) -> Self {
         let peers_trusted = limits.proxies_trusted > 0;
-        let handshakes_each_max = if peers_trusted { 0 } else { limits.handshakes_per_address_max };
+        let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
-            handshakes: Seats::new(handshakes_each_max, limits.handshakes_max),
+            https: Seats::new(of_each(limits.http_connections_per_address_max), limits.http_connections_max),
+            handshakes: Seats::new(of_each(limits.handshakes_per_address_max), limits.handshakes_max),
             connects: Rates::new(limits.connects_per_address),
             words: Rates::new(limits.connects_per_address),
+            requests: Rates::new(limits.requests_per_address),
+            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address)),
             by_address: Seats::new(limits.connections_per_address_max, 0),
             by_user: Seats::new(limits.connections_per_user_max, 0),
             peers_trusted,
@@ -85,12 +98,28 @@ impl Crowd {
     /// Lets a connection in, or does not: then it is to be closed at once.
     pub(super) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Guest> {
         let address = Address::from(peer);
+        let http = self.https.take(address)?;
         let handshake = self.handshakes.take(address)?;
         let turned_away = !self.peers_trusted && self.connects.take(address, now).is_err();
         if turned_away {
             self.words.take(address, now).ok()?;
         }
-        Some(Guest { peer, turned_away, handshake })
+        Some(Guest { peer, turned_away, handshake, http })
+    }
+
+    /// Takes one request of this address's, or tells how long to wait for it.
+    pub(super) fn ask(&self, address: Address, now: Instant) -> Result<(), Duration> {
+        self.requests.take(address, now)
+    }
+
+    /// The guests that may be signed in from there.
+    pub(super) fn sign_ins(&self, address: Option<Address>) -> Share {
+        address.map_or_else(Share::default, |address| Share::of(&self.sign_ins, address.into()))
+    }
+
+    /// How many connections of HTTP there are.
+    pub(super) fn https(&self) -> usize {
+        self.https.taken()
     }
 
     /// How many connections have not asked for anything yet.
@@ -126,6 +155,7 @@ impl Client {
 /// One of `connections_max`: the place of a WebSocket, of a stream, or of a reservation of one.
 pub(super) struct Seat {
     shared: Arc<Shared>,
+    address: Option<Address>,
     _of_address: Option<quota::Seat<Address>>,
     of_user: Option<quota::Seat<UserId>>,
     _busy: Option<Arc<Busy>>,
@@ -143,9 +173,15 @@ impl Seat {
         let of_address =
             client.address.map(|address| crowd.by_address.take(address).ok_or(Full::Address)).transpose()?;
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self { shared: shared.clone(), _of_address: of_address, of_user: None, _busy: None };
+        let address = client.address;
+        let seat = Self { shared: shared.clone(), address, _of_address: of_address, of_user: None, _busy: None };
         let most = shared.limits.connections_max;
         if most == 0 || taken < most { Ok(seat) } else { Err(Full::Server) }
+    }
+
+    /// Whose place it is.
+    pub(super) fn address(&self) -> Option<Address> {
+        self.address
     }
 
     /// The same as one of this user's, now that it is known who it is.

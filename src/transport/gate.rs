@@ -1,6 +1,9 @@
 //! What is refused for the head of a request, whatever it asks for.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{Request, State},
@@ -12,15 +15,34 @@ use axum::{
 use super::{
     Shared, TransportLimits,
     accept::Accepts,
-    crowd::{Full, LEAVING_WAIT, TurnedAway},
+    address::Address,
+    crowd::{Full, LEAVING_WAIT, TooFast, TurnedAway},
     reply::{Reply, bad_request},
 };
 
 /// Answers a request, or has the routes answer it.
-pub(super) async fn keep(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn keep(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    if let Err(wait) = pace(&request, &shared) {
+        if !wants_websocket(&request) {
+            return Reply::too_fast(Accepts::read(request.headers()).media(), wait).into_response();
+        }
+        request.extensions_mut().insert(TurnedAway);
+    }
     match refuse(&request, &shared.limits) {
         Some(refusal) => refusal,
         None => next.run(request).await,
+    }
+}
+
+/// Whether the connection and the address may ask now, or how long they have to wait. A connection that is too fast costs its
+/// address nothing.
+fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
+    if let Some(TooFast(wait)) = request.extensions().get() {
+        return Err(*wait);
+    }
+    match Address::of(request.extensions(), request.headers(), shared.limits.proxies_trusted) {
+        Some(address) => shared.crowd.ask(address, Instant::now()),
+        None => Ok(()),
     }
 }
 

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Request, response::Response};
+use axum::{Router, extract::Request, http::Version, response::Response};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
@@ -25,17 +25,29 @@ use super::{
     Shared, TransportLimits, activity,
     activity::Activity,
     address::{Address, Peer},
-    crowd::{Guest, TurnedAway},
+    crowd::{Guest, TooFast, TurnedAway},
+    streams::Streams,
     tls::Tls,
     write_timeout::Timed,
 };
-use crate::quota;
+use crate::quota::{self, Allowance, Rate};
 
 /// How long to wait when no connection can be accepted, which is when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Bytes that wait to be sent on one stream of HTTP/2 before its sender has to wait.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that a client may send on one stream of HTTP/2 before they are read; and on all of a connection.
+const STREAM_UNREAD_BYTES_MAX: u32 = 128 * 1024;
+const CONNECTION_UNREAD_BYTES_MAX: u32 = 512 * 1024;
+
+/// Streams of one connection of HTTP/2 that a client has reset before they were looked at; one more, and the connection ends.
+const RESETS_PENDING_MAX: usize = 20;
+
+/// Streams of one connection of HTTP/2 that had to be reset for what the client did, in its whole life; one more, and the
+/// connection ends.
+const RESETS_FOR_ERRORS_MAX: usize = 1024;
 
 /// Serves connections until told to stop; then it closes the port and waits for the requests that run (R1).
 pub async fn serve(
@@ -101,14 +113,15 @@ pub(super) async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
-    let desk = Desk::new(app, guest, activity.clone());
+    let desk = Desk::new(app, guest, &limits, activity.clone());
+    let turned_away = desk.turned_away;
     let service = hyper::service::service_fn(move |request| desk.answer(request));
     let builder = builder(&limits);
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // The library times the heads of HTTP/1 only once it knows that it is HTTP/1; a client may never let it know.
     let mut first_due = pin!(tokio::time::sleep(limits.header_timeout));
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
-    let (mut watched, mut stopping) = (!limits.header_timeout.is_zero(), false);
+    let (mut watched, mut stopping, mut leaving) = (!limits.header_timeout.is_zero(), false, false);
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -123,17 +136,22 @@ pub(super) async fn serve_connection<S>(
             }
             () = first_due.as_mut(), if watched => {
                 watched = false;
-                if !activity.was_asked() {
+                // Who came too often has heard so by now, and is not kept.
+                if turned_away || !activity.was_asked() {
                     return;
                 }
             }
-            () = idle.as_mut(), if !stopping && !limits.idle_timeout.is_zero() => {
-                let idle_at = activity.idle_at(limits.idle_timeout);
-                if idle_at > tokio::time::Instant::now() {
+            () = idle.as_mut(), if !limits.idle_timeout.is_zero() => {
+                let (now, idle_at) = (tokio::time::Instant::now(), activity.idle_at(limits.idle_timeout));
+                if idle_at > now {
                     idle.as_mut().reset(idle_at);
+                } else if leaving {
+                    // It was asked to end and does not: over HTTP/2 that needs the client's answer.
+                    return;
                 } else {
-                    stopping = true;
+                    leaving = true;
                     connection.as_mut().graceful_shutdown();
+                    idle.as_mut().reset(now + limits.pong_timeout);
                 }
             }
         }
@@ -147,14 +165,28 @@ struct Desk {
     turned_away: bool,
     /// Given back when something is asked for.
     handshake: Mutex<Option<quota::Seat<Address>>>,
+    _http: quota::Seat<Address>,
     activity: Arc<Activity>,
+    /// How often this connection may ask.
+    requests: Rate,
+    pace: Mutex<Allowance>,
 }
 
 impl Desk {
-    fn new(app: Router, guest: Guest, activity: Arc<Activity>) -> Self {
-        let Guest { peer, turned_away, handshake } = guest;
-        let (app, handshake) = (TowerToHyperService::new(app), Mutex::new(Some(handshake)));
-        Self { app, peer: Peer(peer), turned_away, handshake, activity }
+    fn new(app: Router, guest: Guest, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
+        let Guest { peer, turned_away, handshake, http } = guest;
+        // A connection of a proxy's is not one client's: its clients are counted by their addresses.
+        let requests = if limits.proxies_trusted > 0 { Rate::UNLIMITED } else { limits.requests };
+        Self {
+            app: TowerToHyperService::new(app),
+            peer: Peer(peer),
+            turned_away,
+            handshake: Mutex::new(Some(handshake)),
+            _http: http,
+            activity,
+            requests,
+            pace: Mutex::default(),
+        }
     }
 
     fn answer(&self, mut request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
@@ -162,20 +194,28 @@ impl Desk {
         if first {
             self.handshake.lock().expect("no panic under this lock").take();
         }
-        request.extensions_mut().insert(self.peer);
-        request.extensions_mut().insert(busy.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(self.peer);
+        extensions.insert(busy.clone());
         if self.turned_away {
-            request.extensions_mut().insert(TurnedAway);
+            extensions.insert(TurnedAway);
         }
+        if let Err(wait) = self.pace.lock().expect("no panic under this lock").take(self.requests, Instant::now()) {
+            extensions.insert(TooFast(wait));
+        }
+        let is_stream = request.version() == Version::HTTP_2;
         let answer = self.app.call(request);
-        async move { Ok(activity::until_sent(answer.await?, busy)) }
+        async move {
+            let answer = answer.await?;
+            Ok(if is_stream { activity::until_taken(answer, busy) } else { activity::until_sent(answer, busy) })
+        }
     }
 }
 
 /// Every limit is set here (T3).
-fn builder(limits: &TransportLimits) -> Builder<TokioExecutor> {
+fn builder(limits: &TransportLimits) -> Builder<Streams> {
     let some = |time: Duration| (!time.is_zero()).then_some(time);
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(Streams { write_timeout: limits.write_timeout });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -189,6 +229,10 @@ fn builder(limits: &TransportLimits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.streams_max)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
         .max_send_buf_size(STREAM_SEND_BYTES_MAX)
+        .initial_stream_window_size(STREAM_UNREAD_BYTES_MAX)
+        .initial_connection_window_size(CONNECTION_UNREAD_BYTES_MAX)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(RESETS_FOR_ERRORS_MAX)
         .keep_alive_interval(some(limits.ping_interval))
         .keep_alive_timeout(limits.pong_timeout);
     builder

@@ -37,8 +37,10 @@ mod single;
 mod site;
 mod sse;
 mod stream;
+mod streams;
 mod tls;
 mod upgrade;
+mod validity;
 mod websocket;
 mod write_timeout;
 
@@ -65,13 +67,13 @@ pub use persisted::{BadOperations, Operations};
 pub use site::{Host, HostError, Site};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use self::{crowd::Crowd, persisted::Persisted, reservation::Reservations};
+use self::{address::Address, crowd::Crowd, persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
     protocol::{MachineLimits, Subscribe},
     quota::Rate,
-    schema::Schema,
+    schema::{Notes, Schema},
     view::Views,
 };
 
@@ -88,6 +90,10 @@ pub struct TransportLimits {
     pub connections_per_user_max: usize,
     /// Connections that one address may make.
     pub connects_per_address: Rate,
+    /// Connections of HTTP, asking or idle. One that became a WebSocket is none any more.
+    pub http_connections_max: usize,
+    /// The same, of one address.
+    pub http_connections_per_address_max: usize,
     /// Connections that have not asked for anything yet.
     pub handshakes_max: usize,
     /// The same, of one address.
@@ -106,6 +112,12 @@ pub struct TransportLimits {
     pub message_bytes_max: usize,
     /// Messages that a client may send on one WebSocket, control frames included.
     pub messages: Rate,
+    /// Requests that a client may send on one connection of HTTP.
+    pub requests: Rate,
+    /// Requests that one address may send, on all its connections together.
+    pub requests_per_address: Rate,
+    /// Guests that may be signed in from one address.
+    pub sign_ins_per_address: Rate,
     /// What the protocol bounds.
     pub machine: MachineLimits,
     /// How long a client may take to say `connection_init`.
@@ -158,6 +170,8 @@ impl Default for TransportLimits {
             connections_per_user_max: 1_000,
             // A burst lets all of an address come back at once after a restart.
             connects_per_address: Rate { per_second_max: 500, burst_max: 10_000 },
+            http_connections_max: 100_000,
+            http_connections_per_address_max: 10_000,
             handshakes_max: 10_000,
             handshakes_per_address_max: 1_000,
             proxies_trusted: 0,
@@ -168,6 +182,11 @@ impl Default for TransportLimits {
             message_bytes_max: 256 * 1024,
             // A burst is more than a client needs that comes back with all its operations.
             messages: Rate { per_second_max: 1_000, burst_max: 10_000 },
+            requests: Rate { per_second_max: 1_000, burst_max: 10_000 },
+            // More than a few clients send that are behind one address.
+            requests_per_address: Rate { per_second_max: 5_000, burst_max: 50_000 },
+            // Each is a user for ever. A burst is a test suite, or everybody in a building at nine.
+            sign_ins_per_address: Rate { per_second_max: 20, burst_max: 2_000 },
             machine: MachineLimits::default(),
             init_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
@@ -277,6 +296,11 @@ impl Shared {
         self.connections.load(Ordering::Acquire)
     }
 
+    /// How many connections of HTTP there are.
+    pub fn http_connections_open(&self) -> usize {
+        self.crowd.https()
+    }
+
     /// How many connections have not asked for anything yet.
     pub fn handshakes_open(&self) -> usize {
         self.crowd.handshakes()
@@ -285,6 +309,11 @@ impl Shared {
     /// How many places are counted by an address or a user.
     pub fn places_counted(&self) -> usize {
         self.crowd.counted()
+    }
+
+    /// What a request from there leaves behind, and may do.
+    fn notes(&self, address: Option<Address>) -> Notes {
+        Notes::with(self.crowd.sign_ins(address))
     }
 
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

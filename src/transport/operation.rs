@@ -8,13 +8,20 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Shared, credentials::time_left};
+use super::{Shared, address::Address, credentials::time_left};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Notes, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, Prepared, Request, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
+
+/// Who asks, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) who: Who,
+    pub(super) address: Option<Address>,
+}
 
 /// What a started operation became.
 pub(super) enum Started {
@@ -38,18 +45,18 @@ fn request(body: Subscribe) -> Request {
 }
 
 /// Starts whatever is asked for on a connection that has operations of its own.
-pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
+pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
     let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
     let prepared = match prepare(&shared, body) {
         Ok(prepared) => prepared,
         Err(errors) => return refused(errors),
     };
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await {
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await {
             (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
             (answer, None) => Started::Answer(Box::new(answer)),
         },
-        OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
+        OperationType::Subscription => match shared.views.subscribe(prepared, caller.who).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => refused(errors),
         },
@@ -57,20 +64,24 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
 }
 
 /// Starts whatever is asked for; the errors if it is refused.
-pub(super) async fn source(shared: Arc<Shared>, prepared: Prepared, who: Who) -> Result<Source, Vec<ServerError>> {
+pub(super) async fn source(
+    shared: Arc<Shared>,
+    prepared: Prepared,
+    caller: Caller,
+) -> Result<Source, Vec<ServerError>> {
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await.0 {
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await.0 {
             Answer::Refused(errors) => Err(errors),
             executed => Ok(Source::Ending(executed.into())),
         },
-        OperationType::Subscription => subscribe(&shared, prepared, who, None).await,
+        OperationType::Subscription => subscribe(&shared, prepared, caller.who, None).await,
     }
 }
 
 /// Runs a query or a mutation; also as whom the connection goes on, if it is to.
-pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, who: Who) -> (Answer, Option<Viewer>) {
-    let notes = Notes::default();
-    let answer = shared.schema.execute_noting(prepared, who, &notes).await;
+pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, caller: Caller) -> (Answer, Option<Viewer>) {
+    let notes = shared.notes(caller.address);
+    let answer = shared.schema.execute_noting(prepared, caller.who, &notes).await;
     (answer, notes.take().renewed)
 }
 

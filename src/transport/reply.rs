@@ -85,6 +85,11 @@ impl Reply {
         }
     }
 
+    /// There were as many requests as there may be for now.
+    pub(super) fn too_fast(media: Media, wait: Duration) -> Self {
+        Self::too_many(media, "You send too many requests.", wait)
+    }
+
     fn too_many(media: Media, message: &str, wait: Duration) -> Self {
         let error = ApiError::rate_limited(message, wait);
         let reply = Self::error(StatusCode::TOO_MANY_REQUESTS, media, error);

@@ -18,14 +18,13 @@ use super::{
     accept::{self, Accepts, Form, Media},
     crowd::{Client, Full, Seat},
     graphql::{self, Call},
-    operation::{self, Outcome},
+    operation::{self, Caller, Outcome},
     reply::{Reply, bad_request},
     reservation::{Concluded, NoPlace, Place, Reservation, Task},
     sse,
     stream::{Content, Streaming},
 };
 use crate::{
-    domain::Who,
     protocol::Subscribe,
     schema::{ApiError, Code, Prepared},
 };
@@ -194,7 +193,7 @@ async fn try_operate(
     if prepared.kind() == OperationType::Mutation && call.parts.method != Method::POST {
         return Err(Reply::method(media, "A mutation must be sent by POST.", "POST"));
     }
-    match start(shared, prepared, call.who, place).await {
+    match start(shared, prepared, call.caller(shared), place).await {
         Concluded::Accepted => Ok(StatusCode::ACCEPTED),
         Concluded::Stopped => Ok(StatusCode::NO_CONTENT),
         Concluded::Refused(errors) => Err(wrong(&errors)),
@@ -229,10 +228,10 @@ fn place(shared: &Shared, reservation: &Arc<Reservation>, body: &Subscribe, medi
 }
 
 /// Runs in a task of its own: a client that does not wait for the answer has started it all the same.
-async fn start(shared: &Arc<Shared>, prepared: Prepared, who: Who, place: Place) -> Concluded {
+async fn start(shared: &Arc<Shared>, prepared: Prepared, caller: Caller, place: Place) -> Concluded {
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
-    let run = operation::source(shared.clone(), prepared, who);
+    let run = operation::source(shared.clone(), prepared, caller);
     let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await) }, registration));
     match running.await {
         Ok(Ok(concluded)) => concluded,

@@ -23,6 +23,9 @@ use tokio_rustls::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::validity::{EXPIRY_WARNING_DAYS, Standing, Validity};
+use crate::domain::Clock;
+
 /// What is spoken inside, in the order in which the server likes it.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -81,15 +84,17 @@ impl TlsFiles {
         Ok(Pem { certificate: read(&self.certificate)?, key: read(&self.key)? })
     }
 
-    fn config(&self, pem: &Pem) -> Result<Arc<ServerConfig>, TlsError> {
+    fn load(&self, pem: &Pem) -> Result<Loaded, TlsError> {
         let no_certificate = || TlsError::NoCertificate(self.certificate.clone());
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.certificate).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|_| TlsError::NoKey(self.key.clone()))?;
-        self.pair(chain, key).map(Arc::new).map_err(|error| match error {
+        let validity = Validity::read(&chain[0]);
+        let config = self.pair(chain, key).map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch(self.clone()),
             error => TlsError::Unusable { files: self.clone(), error },
-        })
+        })?;
+        Ok(Loaded { config: Arc::new(config), validity })
     }
 
     fn pair(
@@ -108,25 +113,60 @@ impl TlsFiles {
     }
 }
 
+/// A pair that can be served.
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// None if it cannot be read here.
+    validity: Option<Validity>,
+}
+
 /// What a server that speaks TLS serves with.
 pub struct Tls {
     files: TlsFiles,
+    clock: Clock,
     serving: Mutex<Serving>,
 }
 
 struct Serving {
-    config: Arc<ServerConfig>,
+    loaded: Loaded,
+    /// What the operator was told of it last.
+    told: Standing,
     /// What the files were when they were last looked at, good or bad, so that each state is told of once.
     seen: [u8; 32],
 }
 
 impl Tls {
-    /// Reads the files, which must be good.
-    pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
+    /// Reads the files, which must be good. A certificate that clients refuse for its time, or soon will, is served all the
+    /// same, and a warning in the log: the operator may have no other, and clients may have their reasons.
+    pub fn open(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let pem = files.read()?;
-        let config = files.config(&pem)?;
-        let serving = Mutex::new(Serving { config, seen: fingerprint(&Ok(pem)) });
-        Ok(Self { files, serving })
+        let loaded = files.load(&pem)?;
+        let serving = Mutex::new(Serving { loaded, told: Standing::Good, seen: fingerprint(&Ok(pem)) });
+        let tls = Self { files, clock, serving };
+        tls.tell(true);
+        Ok(tls)
+    }
+
+    /// Warns of a certificate that expires: `anew` says it again, else only what has changed since is told.
+    fn tell(&self, anew: bool) {
+        let mut serving = self.serving();
+        let Some(validity) = serving.loaded.validity else { return };
+        let standing = validity.standing((self.clock)());
+        if !anew && standing.is_like(serving.told) {
+            return;
+        }
+        serving.told = standing;
+        let (file, until) = (self.files.certificate.display(), validity.until());
+        match standing {
+            Standing::Good => {}
+            Standing::Early => {
+                tracing::warn!(%file, from = validity.from(), "the certificate is not good yet: clients refuse it");
+            }
+            Standing::Expiring { days } => {
+                tracing::warn!(%file, until, days, "the certificate expires in less than {EXPIRY_WARNING_DAYS} days");
+            }
+            Standing::Expired => tracing::warn!(%file, until, "the certificate has expired: clients refuse it"),
+        }
     }
 
     /// Serves what the files hold now; if that is no good, what it serves already.
@@ -153,22 +193,25 @@ impl Tls {
         let looking = tokio::task::spawn_blocking(move || {
             let pem = tls.files.read();
             let seen = fingerprint(&pem);
-            if wanted(tls.serving().seen != seen) {
+            let wanted = wanted(tls.serving().seen != seen);
+            if wanted {
                 tls.replace(pem, seen);
             }
+            wanted
         });
-        if let Err(error) = looking.await {
-            tracing::error!(%error, "the certificate's files could not be looked at");
+        match looking.await {
+            Ok(read) => self.tell(read),
+            Err(error) => tracing::error!(%error, "the certificate's files could not be looked at"),
         }
     }
 
     fn replace(&self, pem: Result<Pem, TlsError>, seen: [u8; 32]) {
-        let config = pem.and_then(|pem| self.files.config(&pem));
+        let loaded = pem.and_then(|pem| self.files.load(&pem));
         let mut serving = self.serving();
         serving.seen = seen;
-        match config {
-            Ok(config) => {
-                serving.config = config;
+        match loaded {
+            Ok(loaded) => {
+                serving.loaded = loaded;
                 tracing::info!("new connections get the certificate that the files hold now");
             }
             Err(error) => tracing::error!(%error, "the certificate stays as it was"),
@@ -180,7 +223,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let acceptor = TlsAcceptor::from(self.serving().config.clone());
+        let acceptor = TlsAcceptor::from(self.serving().loaded.config.clone());
         let accepting = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNENCRYPTED_BYTES_MAX)));
         if handshake_timeout.is_zero() {
             return accepting.await;

@@ -1,7 +1,12 @@
 //! The real executable as a person meets it: good commands, and one clear line for bad ones.
 
-use std::process::Output;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Output,
+};
 
+use clap::Parser;
+use switchboard::config::CommandLine;
 use tokio::process::Command;
 
 use crate::support::{Folder, app::TestApp, soon};
@@ -116,4 +121,116 @@ async fn send_and_tail() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot reach"), "{}", text(&output.stderr));
     app.finish().await;
+}
+
+/// The flags of a paragraph of the help, and their defaults: numbers as they are, times in milliseconds.
+fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
+    let (_, limits) = help.split_once("\nLimits (").expect("the help has a chapter of limits");
+    let mut flags = BTreeMap::new();
+    for paragraph in limits.split("\n      --").skip(1) {
+        let flag = paragraph.split_whitespace().next().unwrap();
+        let default = paragraph.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        let default = default.unwrap_or_else(|| panic!("--{flag} has no default"));
+        let number = match paragraph.contains(" <TIME>") {
+            true => u64::try_from(humantime::parse_duration(default).unwrap().as_millis()).unwrap(),
+            false => default.parse().unwrap(),
+        };
+        flags.insert(format!("--{flag}"), number);
+    }
+    flags
+}
+
+/// A default as it is written for people.
+fn number(text: &str) -> u64 {
+    let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
+    let factor = match unit {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        _ => panic!("{text}: no unit that is used here"),
+    };
+    digits.parse::<u64>().unwrap_or_else(|error| panic!("{text}: {error}")) * factor
+}
+
+/// A flag of the tables of docs/OPERATING.md.
+struct Documented {
+    default: u64,
+    /// It is marked as one that `--no-rate-limits` lifts.
+    lifted: bool,
+}
+
+fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
+    let text = include_str!("../../docs/OPERATING.md");
+    let (_, chapter) = text.split_once("\n## Limits\n").unwrap();
+    let (chapter, _) = chapter.split_once("\n## ").unwrap();
+    let mut flags = BTreeMap::new();
+    for row in chapter.lines().filter(|line| line.starts_with("| `--")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let [names, defaults, _] = cells[..] else { panic!("{row}: three columns") };
+        let named: Vec<_> = names.split("`--").skip(1).map(|rest| rest.split_once('`').unwrap()).collect();
+        let defaults: Vec<_> = defaults.split(", ").map(number).collect();
+        assert_eq!(named.len(), defaults.len(), "{row}");
+        for ((name, behind), default) in named.into_iter().zip(defaults) {
+            let documented = Documented { default, lifted: behind.starts_with(" *") };
+            assert!(flags.insert(format!("--{name}"), documented).is_none(), "--{name} stands there twice");
+        }
+    }
+    flags
+}
+
+#[tokio::test]
+async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else_is() {
+    let output = switchboard(&["--help"]).await;
+    let (help, documented) = (limits_of_the_help(text(&output.stdout)), limits_of_the_documentation());
+    assert!(help.len() > 80, "{help:?}");
+    for (flag, default) in &help {
+        let found = documented.get(flag).unwrap_or_else(|| panic!("{flag} is not in a table of docs/OPERATING.md"));
+        assert_eq!(found.default, *default, "{flag}");
+    }
+    let strangers: Vec<_> = documented.keys().filter(|flag| !help.contains_key(*flag)).collect();
+    assert!(strangers.is_empty(), "there are no such flags: {strangers:?}");
+}
+
+#[test]
+fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
+    let parse = |flags: &[&str]| {
+        let flags = CommandLine::try_parse_from(["switchboard"].iter().chain(flags)).unwrap();
+        format!("{:#?}", flags.serve.limits())
+    };
+    let (with, without) = (parse(&[]), parse(&["--no-rate-limits"]));
+    let changed = with.lines().zip(without.lines()).filter(|(with, without)| with != without);
+    let lifted: BTreeSet<_> =
+        changed.map(|(line, _)| format!("--{}", line.trim().split(':').next().unwrap().replace('_', "-"))).collect();
+    let documented = limits_of_the_documentation();
+    let marked: BTreeSet<_> = documented.into_iter().filter(|(_, limit)| limit.lifted).map(|(flag, _)| flag).collect();
+    assert!(lifted.len() > 5 && lifted == marked, "lifted: {lifted:#?}\nmarked: {marked:#?}");
+}
+
+#[tokio::test]
+async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
+    let mut known = String::new();
+    for command in
+        [&["--help"][..], &["token", "--help"], &["send", "--help"], &["tail", "--help"], &["migrate", "--help"]]
+    {
+        known += text(&switchboard(command).await.stdout);
+    }
+    let flags: BTreeSet<_> = words_of_flags(&known).collect();
+    for (file, document) in [
+        ("README.md", include_str!("../../README.md")),
+        ("docs/OPERATING.md", include_str!("../../docs/OPERATING.md")),
+        ("docs/PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
+    ] {
+        // Other programs have flags of their own, in examples.
+        let ours = document.split('`').filter(|code| code.starts_with("--"));
+        for flag in ours.flat_map(words_of_flags) {
+            assert!(flags.contains(flag), "{file} names {flag}, which no command has");
+        }
+    }
+}
+
+/// Everything in a text that looks like a flag.
+fn words_of_flags(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+    words.filter(|word| word.starts_with("--") && word.len() > 2)
 }

@@ -1,18 +1,23 @@
-//! Floods from one address, while somebody else's messages come as if there was none; then nothing is left behind.
+//! Floods from one address, over TCP as it is and over TLS, while somebody else's messages come as if there was none; then nothing is left behind.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
     http, soon,
+    wire::{Over, over_both},
 };
+
+over_both!(
+    a_flood_of_connections,
+    a_flood_of_subscribes,
+    a_flood_of_messages_of_a_megabyte,
+    a_flood_of_half_open_handshakes,
+);
 
 /// Two who talk while others flood: the one sends, the other hears everything.
 struct Talk {
@@ -52,7 +57,7 @@ fn closed(code: u16, reason: &str) -> Closed {
 
 /// A client that was acknowledged; the close it got instead; or none, if it got nothing at all.
 async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
-    let mut client = Client::try_open(app.address()).await.ok_or(None)?;
+    let mut client = Client::try_open(app.wire()).await.ok_or(None)?;
     let _ = client.socket.send(Message::text(r#"{"type":"connection_init"}"#)).await;
     match client.next().await {
         Ok(_) => Ok(client),
@@ -60,16 +65,18 @@ async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_connections() {
-    let app = TestApp::with(&[
-        "--connections-per-address-max",
-        "20",
-        "--connects-per-second-per-address-max",
-        "1",
-        "--connects-burst-max",
-        "60",
-    ])
+async fn a_flood_of_connections(over: Over) {
+    let app = TestApp::over(
+        over,
+        &[
+            "--connections-per-address-max",
+            "20",
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "60",
+        ],
+    )
     .await;
     let mut talk = Talk::begin(&app).await;
     let (mut open, mut told, mut dropped) = (Vec::new(), 0, 0);
@@ -94,9 +101,8 @@ async fn a_flood_of_connections() {
     talk.end(app).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_subscribes() {
-    let app = TestApp::with(&["--messages-per-second-max", "10", "--messages-burst-max", "500"]).await;
+async fn a_flood_of_subscribes(over: Over) {
+    let app = TestApp::over(over, &["--messages-per-second-max", "10", "--messages-burst-max", "500"]).await;
     let mut talk = Talk::begin(&app).await;
     let mut flood = app.client(None).await;
     let mut ended = None;
@@ -127,9 +133,8 @@ async fn a_flood_of_subscribes() {
     talk.end(app).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_messages_of_a_megabyte() {
-    let app = TestApp::start().await;
+async fn a_flood_of_messages_of_a_megabyte(over: Over) {
+    let app = TestApp::over(over, &[]).await;
     let mut talk = Talk::begin(&app).await;
     let megabyte = Message::text("x".repeat(1024 * 1024));
     for _ in 0..10 {
@@ -147,19 +152,23 @@ async fn a_flood_of_messages_of_a_megabyte() {
     flood.socket.send(megabyte).await.unwrap();
     assert_eq!(flood.next().await, Err(closed(1009, "Message too big")));
     let body = json!({ "query": "x".repeat(1024 * 1024) }).to_string();
-    assert_eq!(http::post(app.address(), &body, &[]).await.status, 413);
+    assert_eq!(http::post(app.wire(), &body, &[]).await.status, 413);
     talk.goes_on().await;
     talk.end(app).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_half_open_handshakes() {
-    let app = TestApp::with(&["--handshakes-per-address-max", "50", "--header-timeout", "60s"]).await;
+async fn a_flood_of_half_open_handshakes(over: Over) {
+    let app = TestApp::over(over, &["--handshakes-per-address-max", "50", "--header-timeout", "60s"]).await;
     let mut talk = Talk::begin(&app).await;
+    let half_of_it = match over {
+        Over::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
+        // The beginning of a record that promises 512 bytes of a ClientHello.
+        Over::Tls => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    };
     let (mut half, mut dropped) = (Vec::new(), 0);
     for number in 0..500 {
-        let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        let _ = stream.write_all(b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso").await;
+        let mut stream = app.wire().bare().await.unwrap();
+        let _ = stream.write_all(half_of_it).await;
         half.push(stream);
         if number % 100 == 0 {
             talk.goes_on().await;

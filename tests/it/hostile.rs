@@ -6,13 +6,26 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 
 use crate::support::{
     app::TestApp,
     client::{Client, Closed},
     http, soon,
+    wire::{Over, over_both},
 };
+
+// What bytes inside can do is the same over TLS; what they run into is not.
+over_both!(
+    a_message_past_the_bound_is_refused_and_one_at_it_is_read,
+    t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded,
+    t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended,
+    floods_of_control_frames_and_empty_fragments_stall_nobody,
+    fragments_without_end_are_bounded_like_one_message,
+    one_that_never_stops_sending_what_is_too_big_is_let_go,
+    one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not,
+    a_head_that_is_too_long_is_refused,
+);
 
 #[tokio::test]
 async fn half_a_handshake_and_half_a_frame_harm_nobody() {
@@ -56,9 +69,8 @@ async fn deep_json_and_deep_documents_are_refused() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read() {
-    let app = TestApp::with(&["--message-bytes-max", "4096"]).await;
+async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
+    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let ping = |bytes: usize| {
         let empty = json!({ "type": "ping", "payload": { "x": "" } }).to_string().len();
@@ -72,9 +84,8 @@ async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded() {
-    let app = TestApp::with(&["--write-timeout", "500ms"]).await;
+async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Over) {
+    let app = TestApp::over(over, &["--write-timeout", "500ms"]).await;
     let mut flood = app.client(None).await;
     let ping = json!({ "type": "ping", "payload": { "x": "x".repeat(60_000) } }).to_string();
     // The server stops reading at its bound on unsent replies, so that sending gets stuck; then it lets go.
@@ -100,15 +111,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The connection below a client that was acknowledged.
-async fn raw(app: &TestApp) -> TcpStream {
-    match app.client(None).await.socket.into_inner() {
-        tokio_tungstenite::MaybeTlsStream::Plain(stream) => stream,
-        _ => unreachable!("no TLS was asked for"),
-    }
+async fn raw(app: &TestApp) -> MaybeTlsStream<TcpStream> {
+    app.client(None).await.socket.into_inner()
 }
 
 /// Sends the same over and over until the server lets go, or for as many times.
-async fn flood(stream: &mut TcpStream, bytes: &[u8], times: usize) -> usize {
+async fn flood(stream: &mut MaybeTlsStream<TcpStream>, bytes: &[u8], times: usize) -> usize {
     let mut sent = 0;
     while sent < times && soon("room for more", stream.write_all(bytes)).await.is_ok() {
         sent += 1;
@@ -116,9 +124,8 @@ async fn flood(stream: &mut TcpStream, bytes: &[u8], times: usize) -> usize {
     sent
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended() {
-    let app = TestApp::with(&["--write-timeout", "4s"]).await;
+async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over: Over) {
+    let app = TestApp::over(over, &["--write-timeout", "4s"]).await;
     let mut stream = raw(&app).await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
     // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
@@ -130,17 +137,16 @@ async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn floods_of_control_frames_and_empty_fragments_stall_nobody() {
-    let app = TestApp::start().await;
+async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
+    let app = TestApp::over(over, &[]).await;
     let mut other = app.client(None).await;
     for bytes in [
         frame(0x89, b"").repeat(1_000),
         frame(0x8a, b"unasked").repeat(1_000),
         [frame(0x01, b"{"), frame(0x00, b"").repeat(1_000), frame(0x80, b"}")].concat(),
     ] {
-        let mut stream = raw(&app).await;
-        let (mut reading, mut writing) = stream.split();
+        let stream = raw(&app).await;
+        let (mut reading, mut writing) = tokio::io::split(stream);
         let mut answers = tokio::io::sink();
         // Half a fragmented message ends with an invalid one, so that the server may close meanwhile.
         let flood = async {
@@ -161,23 +167,21 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn fragments_without_end_are_bounded_like_one_message() {
-    let app = TestApp::with(&["--message-bytes-max", "4096"]).await;
+async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
+    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let fragments = [frame(0x01, &[b'x'; 100]), frame(0x00, &[b'x'; 100]).repeat(60)].concat();
-    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else { unreachable!() };
+    let stream = client.socket.get_mut();
     stream.write_all(&fragments).await.unwrap();
     assert_eq!(client.next().await, Err(Closed(1009, "Message too big".to_owned())));
     drop(client);
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_never_stops_sending_what_is_too_big_is_let_go() {
-    let app = TestApp::with(&["--message-bytes-max", "4096", "--linger-bytes-max", "1000000"]).await;
+async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
+    let app = TestApp::over(over, &["--message-bytes-max", "4096", "--linger-bytes-max", "1000000"]).await;
     let mut client = app.client(None).await;
-    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else { unreachable!() };
+    let stream = client.socket.get_mut();
     // A text that promises 2^40 bytes.
     let head = [0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     stream.write_all(&head).await.unwrap();
@@ -187,14 +191,13 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not() {
-    let app = TestApp::with(&["--header-timeout", "200ms"]).await;
+async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over) {
+    let app = TestApp::over(over, &["--header-timeout", "200ms"]).await;
     let mut asked = app.client(None).await;
     for beginning in
         [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"]
     {
-        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        let mut stream = app.wire().connect().await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();
         // The end, with a word or without one.
@@ -206,12 +209,11 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_head_that_is_too_long_is_refused() {
-    let app = TestApp::with(&["--header-bytes-max", "8192"]).await;
+async fn a_head_that_is_too_long_is_refused(over: Over) {
+    let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
     let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
-    assert_eq!(http::get(app.address(), "/healthz", &[("x-pad", &fits)]).await.status, 200);
-    assert_eq!(http::get(app.address(), "/healthz", &[("x-pad", &long)]).await.status, 431);
+    assert_eq!(http::get(app.wire(), "/healthz", &[("x-pad", &fits)]).await.status, 200);
+    assert_eq!(http::get(app.wire(), "/healthz", &[("x-pad", &long)]).await.status, 431);
     app.finish().await;
 }
 

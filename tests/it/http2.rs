@@ -24,7 +24,15 @@ use crate::support::{
     app::TestApp,
     client::{Closed, NEW_MESSAGE},
     soon,
+    wire::{Over, Wire, over_both},
 };
+
+over_both!(
+    broken_frames_and_a_drain_are_told_over_http2_too,
+    t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends,
+    a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not,
+    each_websocket_of_a_connection_counts_as_a_connect,
+);
 
 /// One connection of HTTP/2.
 pub(crate) struct Http2 {
@@ -34,8 +42,9 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    async fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.unwrap(), address).await
+    pub(crate) async fn connect(wire: impl Into<Wire>) -> Self {
+        let wire = wire.into();
+        Self::over(wire.speaking(b"h2").await.unwrap(), wire.address).await
     }
 
     /// On a connection that was made.
@@ -59,11 +68,11 @@ impl Http2 {
         http2
     }
 
-    fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
         self.requests.send_request(request, ends).unwrap()
     }
 
-    fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
         Request::builder().method(method).uri(format!("http://{}{path}", self.address)).version(Version::HTTP_2)
     }
 
@@ -125,14 +134,14 @@ async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
     let _ = to.shutdown().await;
 }
 
-pub(crate) struct Socket(WebSocketStream<DuplexStream>);
+pub(crate) struct Socket(pub(crate) WebSocketStream<DuplexStream>);
 
 impl Socket {
-    async fn say(&mut self, message: Value) {
+    pub(crate) async fn say(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn heard(&mut self) -> Result<Value, Closed> {
+    pub(crate) async fn heard(&mut self) -> Result<Value, Closed> {
         match soon("a message", self.0.next()).await {
             Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).unwrap()),
             Some(Ok(Message::Close(Some(frame)))) => Err(Closed(frame.code.into(), frame.reason.to_string())),
@@ -177,10 +186,9 @@ async fn several_websockets_share_one_connection_and_each_hears_all() {
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn broken_frames_and_a_drain_are_told_over_http2_too() {
-    let app = TestApp::with(&["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
-    let mut http2 = Http2::connect(app.address()).await;
+async fn broken_frames_and_a_drain_are_told_over_http2_too(over: Over) {
+    let app = TestApp::over(over, &["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
+    let mut http2 = Http2::connect(app.wire()).await;
     let mut big = http2.socket().await;
     big.say(json!({ "type": "ping", "payload": { "x": "x".repeat(100_000) } })).await;
     assert_eq!(big.heard().await, Err(Closed(1009, "Message too big".to_owned())));
@@ -234,17 +242,16 @@ async fn queries_run_over_http2_and_other_connects_are_refused() {
     let request = http2.request(Method::CONNECT, "/graphql").extension(Protocol::from_static("websocket")).body(());
     let (response, _) = http2.send(request.unwrap(), false);
     assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
-    drop(http2);
+    drop((http2, body, answer));
     app.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends() {
-    let app = TestApp::with(&["--streams-max", "2", "--header-timeout", "300ms"]).await;
-    let mut http2 = Http2::connect(app.address()).await;
+async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends(over: Over) {
+    let app = TestApp::over(over, &["--streams-max", "2", "--header-timeout", "300ms"]).await;
+    let mut http2 = Http2::connect(app.wire()).await;
     assert_eq!(http2.requests.current_max_send_streams(), 2);
     let socket = http2.socket().await;
-    let mut idle = TcpStream::connect(app.address()).await.unwrap();
+    let mut idle = app.wire().speaking(b"h2").await.unwrap();
     // The preface and empty settings: a connection that is well and asks for nothing.
     idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut all = Vec::new();
@@ -253,12 +260,11 @@ async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not() {
-    let app = TestApp::with(&["--idle-timeout", "300ms"]).await;
-    let mut used = Http2::connect(app.address()).await;
+async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(over: Over) {
+    let app = TestApp::over(over, &["--idle-timeout", "300ms"]).await;
+    let mut used = Http2::connect(app.wire()).await;
     let mut socket = used.socket().await;
-    let mut unused = Http2::connect(app.address()).await;
+    let mut unused = Http2::connect(app.wire()).await;
     let request = unused.request(Method::GET, "/healthz").body(()).unwrap();
     let (response, _) = unused.send(request, true);
     assert_eq!(soon("an answer", response).await.unwrap().status(), StatusCode::OK);
@@ -270,10 +276,9 @@ async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(
     app.finish().await;
 }
 
-#[tokio::test]
-async fn each_websocket_of_a_connection_counts_as_a_connect() {
-    let app = TestApp::with(&["--connects-per-second-per-address-max", "1", "--connects-burst-max", "10"]).await;
-    let mut http2 = Http2::connect(app.address()).await;
+async fn each_websocket_of_a_connection_counts_as_a_connect(over: Over) {
+    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "10"]).await;
+    let mut http2 = Http2::connect(app.wire()).await;
     // The first of ten was the connection itself. They are bounded by the library's own number at the same time.
     let mut sockets = Vec::new();
     for _ in 0..9 {

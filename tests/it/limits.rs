@@ -1,14 +1,10 @@
-//! Limits by address, by user and by rate: what is at the edge is served, what is past it hears the documented code.
+//! Limits by address, by user and by rate: what is at the edge is served, what is past it hears the documented code. All of it
+//! over TCP as it is and over TLS.
 //!
 //! Rates are proved without a clock: whoever goes on without a pause is refused at some time, and a whole burst never is.
 
-use std::net::SocketAddr;
-
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
     app::TestApp,
@@ -16,7 +12,26 @@ use crate::support::{
     http::{self, Reply},
     soon,
     stream::Streamed,
+    wire::{Over, Wire, over_both},
 };
+
+over_both!(
+    connections_of_all_together_are_bounded,
+    connections_of_an_address_are_bounded_whatever_they_are,
+    connections_of_a_user_are_bounded_and_others_are_not_affected,
+    a_burst_of_connections_is_served_and_then_clients_hear_to_come_back,
+    whoever_goes_on_connecting_is_closed_without_a_word,
+    behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy,
+    what_a_client_says_of_itself_counts_for_nothing_without_a_proxy,
+    messages_are_bounded_by_rate_pongs_among_them,
+    changes_of_a_user_are_bounded_over_all_his_ways_in_together,
+    without_rate_limits_nobody_is_refused,
+    addresses_and_heads_that_are_too_long_are_refused,
+    a_body_that_comes_too_slowly_is_408,
+    connections_that_ask_for_nothing_are_bounded,
+    connections_of_http_are_bounded_also_those_that_ask,
+    a_kept_connection_that_is_idle_is_ended,
+);
 
 /// More tries than any limit of these tests takes, even on a machine that stalls.
 const TRIES: usize = 2_000;
@@ -28,8 +43,8 @@ fn too_many_connections() -> Closed {
 }
 
 /// A WebSocket that says who it is; how that ends, if it does.
-async fn connect(address: SocketAddr, token: Option<&str>) -> Result<Client, Closed> {
-    let mut client = Client::open(address).await;
+async fn connect(wire: Wire, token: Option<&str>) -> Result<Client, Closed> {
+    let mut client = Client::open(wire).await;
     let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
     client.say(&json!({ "type": "connection_init", "payload": payload })).await;
     client.next().await.map(|_| client)
@@ -46,24 +61,43 @@ fn is_turned_away(reply: &Reply) -> bool {
     reply.status == 429 && reply.code() == "RATE_LIMITED" && after.is_some_and(|seconds| seconds > 0) && after == told
 }
 
-#[tokio::test]
-async fn connections_of_an_address_are_bounded_whatever_they_are() {
-    let app = TestApp::with(&["--connections-per-address-max", "3"]).await;
-    let socket = connect(app.address(), None).await.unwrap();
-    let stream = Streamed::post(app.address(), &subscription(), &[SSE]).await;
-    let reserved = http::request(app.address(), "PUT", "/graphql", &[], "").await;
+async fn connections_of_all_together_are_bounded(over: Over) {
+    let app = TestApp::over(over, &["--connections-max", "1"]).await;
+    let first = connect(app.wire(), None).await.unwrap();
+    let refused = Client::open(app.wire()).await.next().await;
+    assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
+    let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
+    assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "UNAVAILABLE", Some("1")));
+    first.close().await;
+    app.finish().await;
+    // Those that ask for nothing, also before or in the middle of the handshake of TLS.
+    for limit in ["--handshakes-max", "--http-connections-max"] {
+        let app = TestApp::over(over, &[limit, "2"]).await;
+        let silent = (app.wire().bare().await.unwrap(), app.wire().bare().await.unwrap());
+        let mut one_more = app.wire().bare().await.unwrap();
+        assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0, "{limit}");
+        drop((silent, one_more));
+        app.finish().await;
+    }
+}
+
+async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-address-max", "3"]).await;
+    let socket = connect(app.wire(), None).await.unwrap();
+    let stream = Streamed::post(app.wire(), &subscription(), &[SSE]).await;
+    let reserved = http::request(app.wire(), "PUT", "/graphql", &[], "").await;
     assert_eq!((stream.status, reserved.status), (200, 201));
 
-    let refused = Client::open(app.address()).await.next().await;
+    let refused = Client::open(app.wire()).await.next().await;
     assert_eq!(refused, Err(too_many_connections()));
     for reply in [
-        http::post(app.address(), &subscription(), &[SSE]).await,
-        http::request(app.address(), "PUT", "/graphql", &[], "").await,
+        http::post(app.wire(), &subscription(), &[SSE]).await,
+        http::request(app.wire(), "PUT", "/graphql", &[], "").await,
     ] {
         assert!(is_turned_away(&reply), "{reply:?}");
     }
     // What is no connection that stays is not counted.
-    assert_eq!(http::get(app.address(), "/healthz", &[]).await.status, 200);
+    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
 
     drop(stream);
     let freed = async {
@@ -72,70 +106,67 @@ async fn connections_of_an_address_are_bounded_whatever_they_are() {
         }
     };
     soon("a free place", freed).await;
-    connect(app.address(), None).await.unwrap().close().await;
+    connect(app.wire(), None).await.unwrap().close().await;
     drop(socket);
     app.stop().await;
 }
 
-#[tokio::test]
-async fn connections_of_a_user_are_bounded_and_others_are_not_affected() {
-    let app = TestApp::with(&["--connections-per-user-max", "2"]).await;
+async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-user-max", "2"]).await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let bearer = format!("Bearer {ann}");
-    let first = connect(app.address(), Some(&ann)).await.unwrap();
-    let stream = Streamed::post(app.address(), &subscription(), &[SSE, ("authorization", &bearer)]).await;
+    let first = connect(app.wire(), Some(&ann)).await.unwrap();
+    let stream = Streamed::post(app.wire(), &subscription(), &[SSE, ("authorization", &bearer)]).await;
     assert_eq!(stream.status, 200);
-    assert_eq!(connect(app.address(), Some(&ann)).await.err(), Some(too_many_connections()));
+    assert_eq!(connect(app.wire(), Some(&ann)).await.err(), Some(too_many_connections()));
     for reply in [
-        http::post(app.address(), &subscription(), &[SSE, ("authorization", &bearer)]).await,
-        http::request(app.address(), "PUT", "/graphql", &[("authorization", &bearer)], "").await,
+        http::post(app.wire(), &subscription(), &[SSE, ("authorization", &bearer)]).await,
+        http::request(app.wire(), "PUT", "/graphql", &[("authorization", &bearer)], "").await,
     ] {
         assert!(is_turned_away(&reply), "{reply:?}");
     }
-    let others = (connect(app.address(), Some(&bob)).await.unwrap(), connect(app.address(), None).await.unwrap());
+    let others = (connect(app.wire(), Some(&bob)).await.unwrap(), connect(app.wire(), None).await.unwrap());
     first.close().await;
-    connect(app.address(), Some(&ann)).await.unwrap().close().await;
+    connect(app.wire(), Some(&ann)).await.unwrap().close().await;
     drop((stream, others));
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back() {
+async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(over: Over) {
     // Some of the burst is left for the requests of the test's own.
-    let app = TestApp::with(&["--connects-per-second-per-address-max", "1", "--connects-burst-max", "20"]).await;
+    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "20"]).await;
     for _ in 0..10 {
-        assert_eq!(http::get(app.address(), "/healthz", &[]).await.status, 200);
+        assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
     }
     for _ in 0..10 {
-        connect(app.address(), None).await.unwrap();
+        connect(app.wire(), None).await.unwrap();
     }
     // Each hears a word, as many as a burst has.
-    let mut reply = http::get(app.address(), "/healthz", &[]).await;
+    let mut reply = http::get(app.wire(), "/healthz", &[]).await;
     let mut tries = 0;
     while reply.status == 200 && tries < TRIES {
-        reply = http::get(app.address(), "/healthz", &[]).await;
+        reply = http::get(app.wire(), "/healthz", &[]).await;
         tries += 1;
     }
     assert!(is_turned_away(&reply), "{reply:?}");
     assert_eq!(reply.header("connection"), Some("close"));
-    let mut heard = Client::open(app.address()).await.next().await;
+    let mut heard = Client::open(app.wire()).await.next().await;
     while heard.is_ok() && tries < TRIES {
-        heard = Client::open(app.address()).await.next().await;
+        heard = Client::open(app.wire()).await.next().await;
         tries += 1;
     }
     assert_eq!(heard, Err(too_many_connections()));
     app.finish().await;
 }
 
-#[tokio::test]
-async fn whoever_goes_on_connecting_is_closed_without_a_word() {
-    let app = TestApp::with(&["--connects-per-second-per-address-max", "1", "--connects-burst-max", "5"]).await;
+async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
+    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "5"]).await;
+    let request = http::written(app.address(), "GET", "/healthz", &[("connection", "close")], "");
     for _ in 0..TRIES {
-        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        // Over TLS the handshake already ends.
+        let Ok(mut stream) = app.wire().connect().await else { return drop(app.finish().await) };
         let mut answer = Vec::new();
-        let _ = stream
-            .write_all(http::written(app.address(), "GET", "/healthz", &[("connection", "close")], "").as_bytes())
-            .await;
+        let _ = stream.write_all(request.as_bytes()).await;
         let _ = soon("an answer or an end", stream.read_to_end(&mut answer)).await;
         if answer.is_empty() {
             return drop(app.finish().await);
@@ -144,12 +175,12 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word() {
     panic!("every one of {TRIES} connections got an answer");
 }
 
-#[tokio::test]
-async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy() {
+async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over) {
     let app =
-        TestApp::with(&["--trust-proxy", "1", "--connections-per-address-max", "1", "--connects-burst-max", "1"]).await;
+        TestApp::over(over, &["--trust-proxy", "1", "--connections-per-address-max", "1", "--connects-burst-max", "1"])
+            .await;
     let open = async |forwarded: &str| {
-        Streamed::post(app.address(), &subscription(), &[SSE, ("x-forwarded-for", forwarded)]).await
+        Streamed::post(app.wire(), &subscription(), &[SSE, ("x-forwarded-for", forwarded)]).await
     };
     let streams = [open("192.0.2.1").await, open("192.0.2.1, 192.0.2.2").await, open("2001:db8::1").await];
     assert!(streams.iter().all(|stream| stream.status == 200));
@@ -160,23 +191,21 @@ async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy() {
-    let app = TestApp::with(&["--connections-per-address-max", "1"]).await;
+async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-address-max", "1"]).await;
     let forwarded = |address| [SSE, ("x-forwarded-for", address)];
-    let stream = Streamed::post(app.address(), &subscription(), &forwarded("192.0.2.1")).await;
+    let stream = Streamed::post(app.wire(), &subscription(), &forwarded("192.0.2.1")).await;
     assert_eq!(stream.status, 200);
-    let other = http::post(app.address(), &subscription(), &forwarded("192.0.2.2")).await;
+    let other = http::post(app.wire(), &subscription(), &forwarded("192.0.2.2")).await;
     assert!(is_turned_away(&other), "{other:?}");
     drop(stream);
     app.finish().await;
 }
 
-#[tokio::test]
-async fn messages_are_bounded_by_rate_pongs_among_them() {
-    let app = TestApp::with(&["--messages-per-second-max", "1", "--messages-burst-max", "50"]).await;
+async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
+    let app = TestApp::over(over, &["--messages-per-second-max", "1", "--messages-burst-max", "50"]).await;
     for say in [json!({ "type": "ping" }), json!({ "type": "pong" }), json!({ "type": "complete", "id": "x" })] {
-        let mut client = Client::open(app.address()).await;
+        let mut client = Client::open(app.wire()).await;
         client.say(&json!({ "type": "connection_init" })).await;
         // With the first it is fifty: the whole burst.
         for _ in 0..48 {
@@ -210,7 +239,7 @@ async fn send_many(app: &TestApp, token: &str, count: usize) -> Vec<Value> {
     let one = json!({ "query": r#"mutation { sendMessage(roomId: "room-1", text: "x") { id } }"# });
     let body = Value::from(vec![one; count]).to_string();
     let authorization = ("authorization", &*format!("Bearer {token}"));
-    http::post(app.address(), &body, &[authorization]).await.json().as_array().unwrap().clone()
+    http::post(app.wire(), &body, &[authorization]).await.json().as_array().unwrap().clone()
 }
 
 fn is_rate_limited(answer: &Value) -> bool {
@@ -218,9 +247,8 @@ fn is_rate_limited(answer: &Value) -> bool {
     extensions["code"] == "RATE_LIMITED" && extensions["retryAfter"].as_u64().is_some_and(|seconds| seconds > 0)
 }
 
-#[tokio::test]
-async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together() {
-    let app = TestApp::with(&["--mutations-per-second-per-user-max", "1", "--mutations-burst-max", "20"]).await;
+async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over) {
+    let app = TestApp::over(over, &["--mutations-per-second-per-user-max", "1", "--mutations-burst-max", "20"]).await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let within = [send_many(&app, &ann, 10).await, send_many(&app, &ann, 10).await].concat();
     assert!(within.iter().all(|answer| answer["data"]["sendMessage"]["id"].is_string()), "{within:?}");
@@ -249,8 +277,7 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn without_rate_limits_nobody_is_refused() {
+async fn without_rate_limits_nobody_is_refused(over: Over) {
     let flags = [
         ["--connections-per-address-max", "1"],
         ["--connections-per-user-max", "1"],
@@ -262,7 +289,7 @@ async fn without_rate_limits_nobody_is_refused() {
         ["--mutations-per-second-per-user-max", "1"],
         ["--mutations-burst-max", "1"],
     ];
-    let app = TestApp::with(&[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
+    let app = TestApp::over(over, &[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
     let token = app.sign_in("ann").await;
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -276,24 +303,22 @@ async fn without_rate_limits_nobody_is_refused() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn addresses_and_heads_that_are_too_long_are_refused() {
-    let app = TestApp::with(&["--uri-bytes-max", "100", "--headers-max", "10"]).await;
+async fn addresses_and_heads_that_are_too_long_are_refused(over: Over) {
+    let app = TestApp::over(over, &["--uri-bytes-max", "100", "--headers-max", "10"]).await;
     let path = |bytes: usize| format!("/healthz?{}", "x".repeat(bytes - "/healthz?".len()));
-    assert_eq!(http::get(app.address(), &path(100), &[]).await.status, 200);
-    let long = http::get(app.address(), &path(101), &[]).await;
+    assert_eq!(http::get(app.wire(), &path(100), &[]).await.status, 200);
+    let long = http::get(app.wire(), &path(101), &[]).await;
     assert_eq!((long.status, long.code().as_str()), (414, "BAD_USER_INPUT"));
     // `host` and `connection` are sent with every request here.
     let headers = |count: usize| vec![("x-more", "x"); count - 2];
-    assert_eq!(http::get(app.address(), "/healthz", &headers(10)).await.status, 200);
-    assert_eq!(http::get(app.address(), "/healthz", &headers(11)).await.status, 431);
+    assert_eq!(http::get(app.wire(), "/healthz", &headers(10)).await.status, 200);
+    assert_eq!(http::get(app.wire(), "/healthz", &headers(11)).await.status, 431);
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_body_that_comes_too_slowly_is_408() {
-    let app = TestApp::with(&["--body-timeout", "200ms"]).await;
-    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+async fn a_body_that_comes_too_slowly_is_408(over: Over) {
+    let app = TestApp::over(over, &["--body-timeout", "200ms"]).await;
+    let mut stream = app.wire().connect().await.unwrap();
     let head = format!(
         "POST /graphql HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"que",
         app.address()
@@ -305,14 +330,13 @@ async fn a_body_that_comes_too_slowly_is_408() {
     app.finish().await;
 }
 
-#[tokio::test]
-async fn connections_that_ask_for_nothing_are_bounded() {
-    let app = TestApp::with(&["--handshakes-per-address-max", "3"]).await;
+async fn connections_that_ask_for_nothing_are_bounded(over: Over) {
+    let app = TestApp::over(over, &["--handshakes-per-address-max", "3"]).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
-        silent.push(TcpStream::connect(app.address()).await.unwrap());
+        silent.push(app.wire().connect().await.unwrap());
     }
-    let mut one_more = TcpStream::connect(app.address()).await.unwrap();
+    let mut one_more = app.wire().bare().await.unwrap();
     assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0);
     // One that asks makes room, although it stays.
     let mut asking = silent.pop().unwrap();
@@ -320,15 +344,50 @@ async fn connections_that_ask_for_nothing_are_bounded() {
     let mut answer = [0; 12];
     soon("an answer", asking.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    assert_eq!(http::get(app.address(), "/healthz", &[]).await.status, 200);
+    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
     drop((silent, asking));
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_kept_connection_that_is_idle_is_ended() {
-    let app = TestApp::with(&["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
-    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
+    let app = TestApp::over(over, &["--http-connections-per-address-max", "3"]).await;
+    let request = http::written(app.address(), "GET", "/healthz", &[], "");
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut stream = app.wire().connect().await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        soon("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        kept.push(stream);
+    }
+    let mut one_more = app.wire().bare().await.unwrap();
+    assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0);
+    kept.pop();
+    let freed = async {
+        while app.in_use().http_connections > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a free place", freed).await;
+    // One that became a WebSocket is none any more.
+    for _ in 0..3 {
+        let mut client = app.client(None).await;
+        client.fence().await;
+        let upgraded = async {
+            while app.in_use().http_connections > 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("a free place", upgraded).await;
+        kept.push(client.socket.into_inner());
+    }
+    drop(kept);
+    app.finish().await;
+}
+
+async fn a_kept_connection_that_is_idle_is_ended(over: Over) {
+    let app = TestApp::over(over, &["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
+    let mut stream = app.wire().connect().await.unwrap();
     stream.write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes()).await.unwrap();
     let mut reply = String::new();
     soon("an answer and the end", stream.read_to_string(&mut reply)).await.unwrap();

@@ -205,7 +205,7 @@ async fn ask(url: &str, roots: &str) -> (u16, String) {
             .spawn()
             .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let address = loop {
+    let address: std::net::SocketAddr = loop {
         let line = soon("the address", lines.next_line()).await.unwrap().unwrap();
         if let Some((_, address)) = line.split_once("http://").filter(|_| line.contains("endpoint")) {
             break address.split('/').next().unwrap().parse().unwrap();

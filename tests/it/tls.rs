@@ -3,9 +3,14 @@
 use std::{
     net::SocketAddr,
     process::{Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use serde_json::json;
+use switchboard::domain::{Clock, Timestamp};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::TcpStream,
@@ -20,6 +25,7 @@ use crate::{
         app::TestApp,
         client::{Client, Closed},
         http::{Reply, written},
+        logs::Logs,
         soon,
         tls::{Certificate, NAME, files},
     },
@@ -134,9 +140,12 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
 async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
     let certificate = Certificate::new();
     let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
-    for words in ["GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", ""] {
+    // The last one is half of a ClientHello.
+    let words =
+        [&b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"];
+    for words in words {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        stream.write_all(words.as_bytes()).await.unwrap();
+        stream.write_all(words).await.unwrap();
         let mut heard = Vec::new();
         let _ = soon("the end", stream.read_to_end(&mut heard)).await;
         // At most an alert of TLS's.
@@ -270,6 +279,68 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     assert!(first.connect(process.address, &[]).await.is_err());
     process.signal("-TERM").await;
     assert!(soon("the end", process.child.wait()).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again() {
+    let (expired, good, folder) = (Certificate::until((2020, 1, 1)), Certificate::new(), Folder::new());
+    let flags = expired.put(&folder);
+    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "0s"]).collect();
+    let mut process = Process::start(&flags, &folder).await;
+    let warned = |line: &str| line.contains("WARN") && line.contains("the certificate has expired: clients refuse it");
+    let line = process.logged().await;
+    assert!(warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"), "{line}");
+    process.signal("-HUP").await;
+    assert!(process.logged().await.contains("new connections get the certificate"));
+    assert!(warned(&process.logged().await));
+    good.put(&folder);
+    process.signal("-HUP").await;
+    assert!(process.logged().await.contains("new connections get the certificate"));
+    good.connect(process.address, &[]).await.unwrap();
+    process.signal("-TERM").await;
+    let rest = soon("the rest of the log", async {
+        let mut rest = String::new();
+        while let Some(line) = process.log.next_line().await.unwrap() {
+            rest += &line;
+        }
+        rest
+    });
+    assert!(!rest.await.contains("certificate"), "there is nothing to say of one that is good");
+}
+
+#[tokio::test]
+async fn a_certificate_is_warned_of_once_when_its_time_comes() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let logs = Logs::of(tracing::Level::WARN);
+    let (certificate, folder) = (Certificate::until((2030, 1, 1)), Folder::new());
+    let (end, now) = (Timestamp(1_893_456_000_000_000), Arc::new(AtomicI64::new(0)));
+    let clock: Clock = {
+        let now = now.clone();
+        Arc::new(move || Timestamp(now.load(Ordering::Relaxed)))
+    };
+    let flags = certificate.put(&folder);
+    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "2ms"]).collect();
+    // Its first day is in 1975.
+    let app = TestApp::at(clock, &flags).await;
+    let mut heard = logs.take();
+    assert!(heard.contains("the certificate is not good yet: clients refuse it"), "{heard}");
+    for (at, told) in [
+        (end.0 - 3 * DAY, "the certificate expires in less than 14 days"),
+        (end.0 + 1, "the certificate has expired: clients refuse it"),
+    ] {
+        now.store(at, Ordering::Relaxed);
+        heard.clear();
+        let warned = async {
+            while heard.is_empty() {
+                tokio::task::yield_now().await;
+                heard += &logs.take();
+            }
+        };
+        soon("a warning", warned).await;
+        assert!(heard.contains(told) && heard.lines().count() == 1, "{heard}");
+    }
+    app.finish().await;
+    assert_eq!(logs.take(), "", "it is told once");
 }
 
 async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {

@@ -17,16 +17,18 @@ const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\/graphql/;
  */
 export class Switchboard implements Endpoint {
   readonly #folder: string;
+  readonly #flags: readonly string[];
   #child: ChildProcess | undefined;
   #log = "";
   #port = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, flags: readonly string[]) {
     this.#folder = folder;
+    this.#flags = flags;
   }
 
-  static async start(): Promise<Switchboard> {
-    const server = new Switchboard(await mkdtemp(join(tmpdir(), "switchboard-web-")));
+  static async start(flags: readonly string[] = []): Promise<Switchboard> {
+    const server = new Switchboard(await mkdtemp(join(tmpdir(), "switchboard-web-")), flags);
     await server.startAgain();
     return server;
   }
@@ -60,6 +62,7 @@ export class Switchboard implements Endpoint {
         ...["--listen", `127.0.0.1:${this.#port}`],
         ...["--database", `sqlite://${join(this.#folder, "test.db")}`],
         "--no-rate-limits",
+        ...this.#flags,
       ],
       { cwd: this.#folder, env: cleanEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
     );

@@ -8,7 +8,7 @@ use tokio_tungstenite::{
     tungstenite::{ClientRequestBuilder, Message},
 };
 
-use super::soon;
+use super::{soon, wire::Wire};
 
 pub(crate) const NEW_MESSAGE: &str = "subscription ($room: ID!, $after: Cursor) {
     newMessage(roomId: $room, after: $after) { text sender { name } } }";
@@ -25,8 +25,8 @@ pub(crate) struct Client {
 pub(crate) struct Closed(pub(crate) u16, pub(crate) String);
 
 impl Client {
-    pub(crate) async fn connect(address: std::net::SocketAddr, token: Option<&str>) -> Self {
-        let mut client = Self::open(address).await;
+    pub(crate) async fn connect(wire: impl Into<Wire>, token: Option<&str>) -> Self {
+        let mut client = Self::open(wire).await;
         client.init(token).await;
         client
     }
@@ -38,8 +38,8 @@ impl Client {
     }
 
     /// The same, where the server may be away.
-    pub(crate) async fn try_connect(address: std::net::SocketAddr, token: Option<&str>) -> Option<Self> {
-        let mut client = Self::try_open(address).await?;
+    pub(crate) async fn try_connect(wire: impl Into<Wire>, token: Option<&str>) -> Option<Self> {
+        let mut client = Self::try_open(wire).await?;
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
         let init = json!({ "type": "connection_init", "payload": payload });
         client.socket.send(Message::text(init.to_string())).await.ok()?;
@@ -58,15 +58,18 @@ impl Client {
     }
 
     /// A socket on which nothing was said yet.
-    pub(crate) async fn open(address: std::net::SocketAddr) -> Self {
-        Self::try_open(address).await.expect("a connection")
+    pub(crate) async fn open(wire: impl Into<Wire>) -> Self {
+        Self::try_open(wire).await.expect("a connection")
     }
 
     /// The same, where the server may be away.
-    pub(crate) async fn try_open(address: std::net::SocketAddr) -> Option<Self> {
-        let uri = format!("ws://{address}/graphql").parse().unwrap();
+    pub(crate) async fn try_open(wire: impl Into<Wire>) -> Option<Self> {
+        let wire = wire.into();
+        let scheme = if wire.certificate.is_some() { "wss" } else { "ws" };
+        let uri = format!("{scheme}://{}/graphql", wire.address).parse().unwrap();
         let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
-        let (socket, _) = soon("an answer", tokio_tungstenite::connect_async(request)).await.ok()?;
+        let stream = wire.connect().await.ok()?;
+        let (socket, _) = soon("an answer", tokio_tungstenite::client_async(request, stream)).await.ok()?;
         Some(Self { socket, next_id: 1 })
     }
 

@@ -2,12 +2,9 @@
 
 use std::net::SocketAddr;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::soon;
+use super::{soon, wire::Wire};
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -45,14 +42,14 @@ impl Reply {
     }
 }
 
-pub(crate) async fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Reply {
-    request(address, "GET", target, headers, "").await
+pub(crate) async fn get(wire: impl Into<Wire>, target: &str, headers: &[(&str, &str)]) -> Reply {
+    request(wire, "GET", target, headers, "").await
 }
 
 /// Posts JSON to the endpoint.
-pub(crate) async fn post(address: SocketAddr, body: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) async fn post(wire: impl Into<Wire>, body: &str, headers: &[(&str, &str)]) -> Reply {
     let headers = [&[("content-type", "application/json")], headers].concat();
-    request(address, "POST", "/graphql", &headers, body).await
+    request(wire, "POST", "/graphql", &headers, body).await
 }
 
 /// A request as bytes.
@@ -75,21 +72,24 @@ pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str
 }
 
 pub(crate) async fn request(
-    address: SocketAddr,
+    wire: impl Into<Wire>,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: &str,
 ) -> Reply {
-    let headers = [&[("connection", "close")], headers].concat();
-    exchange(address, &written(address, method, target, &headers, body)).await
+    let (wire, headers) = (wire.into(), [&[("connection", "close")], headers].concat());
+    let request = written(wire.address, method, target, &headers, body);
+    exchange(wire, &request).await
 }
 
 /// Sends these bytes, and reads to the end.
-pub(crate) async fn exchange(address: SocketAddr, text: &str) -> Reply {
+pub(crate) async fn exchange(wire: impl Into<Wire>, text: &str) -> Reply {
+    let wire = wire.into();
     let exchange = async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = wire.connect().await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let mut reply = Vec::new();
         // A server that refuses a long body may close while it is still being sent.
         let _ = stream.read_to_end(&mut reply).await;

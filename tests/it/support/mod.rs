@@ -10,6 +10,7 @@ pub(crate) mod provider;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod tokens;
+pub(crate) mod wire;
 
 use std::time::Duration;
 

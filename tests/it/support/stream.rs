@@ -1,17 +1,16 @@
 //! A client of answers that go on: it reads a chunked body as it comes, byte by byte if need be.
 
-use std::net::SocketAddr;
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
 };
+use tokio_tungstenite::MaybeTlsStream;
 
-use super::{http, soon};
+use super::{http, soon, wire::Wire};
 
 /// An answer whose body is still coming.
 pub(crate) struct Streamed {
-    stream: TcpStream,
+    stream: MaybeTlsStream<TcpStream>,
     /// What came and was not decoded.
     raw: Vec<u8>,
     /// What was decoded and not taken.
@@ -23,22 +22,24 @@ pub(crate) struct Streamed {
 }
 
 impl Streamed {
-    pub(crate) async fn get(address: SocketAddr, target: &str, headers: &[(&str, &str)]) -> Self {
-        Self::open(address, &http::written(address, "GET", target, headers, "")).await
+    pub(crate) async fn get(wire: impl Into<Wire>, target: &str, headers: &[(&str, &str)]) -> Self {
+        let wire = wire.into();
+        let request = http::written(wire.address, "GET", target, headers, "");
+        Self::open(wire, &request).await
     }
 
-    pub(crate) async fn post(address: SocketAddr, body: &str, headers: &[(&str, &str)]) -> Self {
+    pub(crate) async fn post(wire: impl Into<Wire>, body: &str, headers: &[(&str, &str)]) -> Self {
+        let wire = wire.into();
         let headers = [&[("content-type", "application/json")], headers].concat();
-        Self::open(address, &http::written(address, "POST", "/graphql", &headers, body)).await
+        let request = http::written(wire.address, "POST", "/graphql", &headers, body);
+        Self::open(wire, &request).await
     }
 
     /// Sends these bytes and reads the head of the answer.
-    pub(crate) async fn open(address: SocketAddr, request: &str) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        // Small, so that a test need not send much to one that does not read.
-        socket.set_recv_buffer_size(16 * 1024).unwrap();
-        let mut stream = soon("a connection", socket.connect(address)).await.unwrap();
+    pub(crate) async fn open(wire: impl Into<Wire>, request: &str) -> Self {
+        let mut stream = wire.into().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
         let mut streamed =
             Self { stream, raw: Vec::new(), body: Vec::new(), ended: false, status: 0, head: String::new() };
         let end = loop {

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -30,6 +30,15 @@ impl Certificate {
         let names = [NAME, "localhost"].map(str::to_owned).to_vec();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
         Self { pem: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
+    }
+
+    /// One that was good until this day.
+    pub(crate) fn until((year, month, day): (i32, u8, u8)) -> Self {
+        let mut params = CertificateParams::new([NAME, "localhost"].map(str::to_owned).to_vec()).unwrap();
+        params.not_after = date_time_ymd(year, month, day);
+        let key = KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        Self { pem: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
     }
 
     /// Where a server finds it, as flags.
