@@ -29,6 +29,7 @@ mod revocation;
 mod rights;
 mod rooms;
 mod schema;
+mod search;
 mod shared;
 mod sign_in_flags;
 mod sse;

@@ -4,7 +4,7 @@
 //! of its own. A search looks through what the index does not reach yet by itself, so that what was answered is found.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -213,7 +213,7 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
 fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<String> {
     let numbers: Vec<i64> = rooms.iter().filter_map(|(_, number)| *number).collect();
     let phrase = |number: i64, words: &[String]| {
-        let words: Vec<String> = words.iter().map(|word| indexed(number, word)).collect();
+        let words: Vec<String> = words.iter().map(|word| format!("{number:x}_{word}")).collect();
         format!("\"{}\"", words.join(" "))
     };
     let of_room = |number: &i64| {
@@ -224,14 +224,16 @@ fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<S
     (!all.is_empty()).then(|| all.join(" OR "))
 }
 
-fn indexed(room: i64, word: &str) -> String {
-    format!("{room:x}_{word}")
-}
-
-/// What the index holds of a message of this text.
+/// What the index holds of a message of this text: its words, each with the number of its room.
 fn entry(room: i64, text: &str) -> String {
-    let words: Vec<String> = searchable_words(text).iter().map(|word| indexed(room, word)).collect();
-    words.join(" ")
+    let prefix = format!("{room:x}_");
+    let mut entry = String::with_capacity(2 * text.len());
+    for word in searchable_words(text) {
+        entry.push_str(&prefix);
+        entry.push_str(&word);
+        entry.push(' ');
+    }
+    entry
 }
 
 /// The next messages into the index, in one transaction; how many are left.
@@ -246,18 +248,18 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
         cross join messages m on m.rowid > t.upto cross join search_rooms n on n.room_id = m.room_id
         order by m.rowid limit ?1";
     let found = sqlx::query(numbers).bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
-    let mut entries: Vec<(i64, String)> = Vec::with_capacity(found.len());
+    let mut entries: BTreeMap<i64, String> = BTreeMap::new();
     for row in &found {
         // A deleted message has no words, and neither have some others.
         let words = entry(row.try_get("number")?, row.try_get("text")?);
         if !words.is_empty() {
-            entries.push((row.try_get("place")?, words));
+            entries.insert(row.try_get("place")?, words);
         }
     }
     if let Some(last) = found.last() {
         let (place, id): (i64, &str) = (last.try_get("place")?, last.try_get("id")?);
         let insert = "
-            insert into search (rowid, words) select j.value ->> 0, j.value ->> 1 from json_each(?1) j order by j.key;
+            insert into search (rowid, words) select cast(j.key as integer), j.value from json_each(?1) j;
             update search_state set upto = ?2, message_id = ?3;";
         let query = sqlx::query(insert).bind(rows::json(&entries)).bind(place).bind(id);
         query.execute(&mut *writer).await?;
