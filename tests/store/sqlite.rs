@@ -14,7 +14,7 @@ use switchboard::{
 use crate::{
     Folder,
     contract::{NOW, as_viewer, change, commit, create, room, send, user},
-    search::{sent_messages, settle, texts},
+    search::{asked, paged, sent_messages, settle, texts},
     sqlite_with,
 };
 
@@ -163,6 +163,21 @@ async fn s5_only_the_newest_candidates_are_ranked() {
         assert_eq!(texts(&store, "needle", Some("room-1"), who).await, ["needle b", "needle a", "needle c c"]);
     }
     assert_eq!(texts(&store, "needle", None, as_viewer(&ann)).await, ["needle", "needle", "needle"]);
+
+    // Later pages rank the same ones: what comes does not push one out, and what goes lets no older one in.
+    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
+        commit(&store, &[send(&ann, "room-1", "needle d d d")]).await;
+    });
+    assert_eq!(all.await, ["needle b", "needle a", "needle c c"]);
+    let sent = ["needle e", "needle f", "needle g"].map(|text| send(&ann, "room-1", text));
+    let sent = sent_messages(store.commit(&sent, NOW).await);
+    let mut doomed = Some(sent[1].id);
+    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
+        if let Some(id) = doomed.take() {
+            commit(&store, &[change(&ann, "room-1", RoomChange::DeleteMessage(id))]).await;
+        }
+    });
+    assert_eq!(all.await, ["needle g", "needle e"]);
 }
 
 #[tokio::test]
