@@ -73,5 +73,6 @@ contract!(
         a_mark_of_no_message_is_refused,
         what_was_answered_is_found_at_once,
         v6_a_deleted_message_is_not_found,
+        every_text_is_found_by_itself_and_no_text_is_syntax,
     ],
 );

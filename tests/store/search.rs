@@ -286,3 +286,44 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
     }
     assert_eq!(texts(store, "needle", None, Who::Nobody).await, ["needle", "needle"]);
 }
+
+/// Texts of what breaks queries and tokenizers, the same ones every time.
+fn odd_texts(count: usize) -> Vec<String> {
+    let pieces: Vec<&str> = "a|B|needle|NEAR|AND|OR|NOT|1|_|\"|'|(|)|*|^|-|:|{|}|+|,|.|;|\\|%| | |\t|é|E\u{301}|ß|İ|ﬁ|Ｗ|Ω|ё|猫|東京|ガ|カ\u{3099}|\
+                            한|ไทย|हि|न्दी|\u{200D}|\u{AD}|\u{202E}|🎉|👨\u{200D}👩|\u{FFFD}|\u{10FFFF}|\u{FA6E}|𝒳|٣|ﷺ|words:|rowid"
+        .split('|')
+        .collect();
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    (0..count).map(|_| (0..=next(9)).map(|_| pieces[next(pieces.len())]).collect()).collect()
+}
+
+pub(crate) async fn every_text_is_found_by_itself_and_no_text_is_syntax(store: &impl Store) {
+    let ann = user(store, "ann").await;
+    commit(store, &[create(&ann, "odd", Visibility::Public)]).await;
+    let odd: Vec<_> = odd_texts(240).into_iter().filter(|text| !text.trim().is_empty()).collect();
+    for batch in odd.chunks(50) {
+        commit(store, &batch.iter().map(|text| send(&ann, "odd", text)).collect::<Vec<_>>()).await;
+    }
+    let mut searched = 0;
+    for settled in [false, true] {
+        if settled {
+            settle(store, &ann).await;
+        }
+        for text in &odd {
+            let Ok(query) = SearchQuery::parse(text, 512, 64) else { continue };
+            for within in [Some(room("odd")), None] {
+                let search = Search { query: query.clone(), room: within, after: None, limit: 1000 };
+                let found = hits(store, &search, Who::Nobody).await;
+                assert!(found.iter().any(|(found, _)| found == text), "{text:?}, settled: {settled}");
+                searched += 1;
+            }
+        }
+    }
+    assert!(searched > 600, "{searched} of these texts hold words");
+}

@@ -58,6 +58,9 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
         assert!(commit(&store, &batch).await.iter().all(|outcome| outcome.starts_with("redacted")));
         settle(&store, &ann).await;
     }
+    let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+    sqlx::raw_sql("insert into search (search) values ('integrity-check')").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
     // Closing folds the write-ahead log back.
     store.close().await;
     let gone: HashSet<u32> = doomed.iter().map(|(n, _)| u32::try_from(*n).unwrap()).collect();

@@ -40,10 +40,11 @@ impl Append for Sqlite {
     }
 
     async fn tend(&self) {
-        // A step that fails is tried again after the next batch; meanwhile searches look through what it left.
+        // A step that fails is tried again after as many messages; meanwhile searches look through what it left.
         if self.step_is_due()
             && let Err(error) = self.index_step().await
         {
+            self.unindexed.store(0, Ordering::Relaxed);
             tracing::warn!(%error, "the search index did not take the next messages");
         }
     }
