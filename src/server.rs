@@ -114,9 +114,10 @@ impl Server {
         let shared = Shared::new(schema, views.clone(), auth, clock, rules, site, tasks.clone());
 
         let refused = |error| StartError::Listen { address: flags.listen, error };
+        let stop_listening = CancellationToken::new();
+        tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let stop_listening = CancellationToken::new();
         let router = transport::router(shared.clone());
         if let Some(tls) = &tls {
             tasks.spawn(tls.clone().watch(shared.limits.tls_check_interval, stop_listening.clone()));
@@ -197,6 +198,20 @@ pub struct InUse {
     pub plans: usize,
     /// Rooms that somebody reads.
     pub rooms: usize,
+}
+
+/// Messages from before there was a search index are put into it while the server serves.
+async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match store.index_step().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "older messages cannot be searched before the next start");
+                return;
+            }
+        }
+    }
 }
 
 fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {

@@ -159,6 +159,12 @@ pub struct LimitFlags {
     /// Entries of one page of a connection (at least 1)
     #[arg(long, env = "SWITCHBOARD_PAGE_MAX", hide_env = true, default_value_t = SchemaLimits::default().page_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub page_max: u32,
+    /// Bytes of what is searched for (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SEARCH_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().search_bytes_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub search_bytes_max: usize,
+    /// Words of what is searched for (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SEARCH_WORDS_MAX", hide_env = true, default_value_t = SchemaLimits::default().search_words_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub search_words_max: usize,
     /// Bytes of a document
     #[arg(long, env = "SWITCHBOARD_DOCUMENT_BYTES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_bytes_max, value_name = "N")]
     pub document_bytes_max: usize,
@@ -279,6 +285,15 @@ pub struct LimitFlags {
     /// Members of one room
     #[arg(long, env = "SWITCHBOARD_MEMBERS_PER_ROOM_MAX", hide_env = true, default_value_t = SqliteLimits::default().members_per_room_max, value_name = "N")]
     pub members_per_room_max: u32,
+    /// Searches at the same time (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SEARCHES_MAX", hide_env = true, default_value_t = SqliteLimits::default().searches_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub searches_max: u32,
+    /// Messages that one search ranks: the newest of those that match (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SEARCH_CANDIDATES_MAX", hide_env = true, default_value_t = SqliteLimits::default().search_candidates_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub search_candidates_max: u32,
+    /// Rooms that a search without a room looks through (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SEARCH_ROOMS_MAX", hide_env = true, default_value_t = SqliteLimits::default().search_rooms_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub search_rooms_max: u32,
 }
 
 /// Reads a number that must not be smaller than this.
@@ -380,7 +395,12 @@ impl LimitFlags {
 
     /// As the module wants it: what lists and texts may hold.
     pub fn schema(&self) -> SchemaLimits {
-        SchemaLimits { text_bytes_max: self.text_bytes_max, page_max: self.page_max }
+        SchemaLimits {
+            text_bytes_max: self.text_bytes_max,
+            page_max: self.page_max,
+            search_bytes_max: self.search_bytes_max,
+            search_words_max: self.search_words_max,
+        }
     }
 
     /// As the module wants it: what a document may ask for.
@@ -454,6 +474,9 @@ impl LimitFlags {
             readers_max: self.database_readers_max,
             busy_timeout: self.database_busy_timeout.0,
             members_per_room_max: self.members_per_room_max,
+            searches_max: self.searches_max,
+            search_candidates_max: self.search_candidates_max,
+            search_rooms_max: self.search_rooms_max,
         }
     }
 }

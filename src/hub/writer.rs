@@ -34,6 +34,7 @@ pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: A
             // Who asked may have gone; the command stands all the same.
             let _ = answer.send(outcome);
         }
+        append.tend().await;
     }
 }
 

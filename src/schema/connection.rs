@@ -64,6 +64,21 @@ pub(super) struct MemberConnection {
     pub(super) page_info: PageInfo,
 }
 
+/// A message that was found, and where it stands among those.
+#[derive(SimpleObject)]
+pub(super) struct MessageSearchEdge {
+    pub(super) cursor: String,
+    pub(super) node: MessageObject,
+}
+
+/// A page of messages that were found, the best first.
+#[derive(SimpleObject)]
+pub(super) struct MessageSearchConnection {
+    pub(super) edges: Vec<MessageSearchEdge>,
+    pub(super) nodes: Vec<MessageObject>,
+    pub(super) page_info: PageInfo,
+}
+
 /// Which end of a list a page is taken from, and how many entries it has at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slice {

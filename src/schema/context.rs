@@ -23,11 +23,20 @@ pub struct SchemaLimits {
     pub page_max: u32,
     /// Bytes of a message's text.
     pub text_bytes_max: usize,
+    /// Bytes of what is searched for.
+    pub search_bytes_max: usize,
+    /// Words of it.
+    pub search_words_max: usize,
 }
 
 impl Default for SchemaLimits {
     fn default() -> Self {
-        Self { page_max: 100, text_bytes_max: crate::domain::MessageText::BYTES_MAX }
+        Self {
+            page_max: 100,
+            text_bytes_max: crate::domain::MessageText::BYTES_MAX,
+            search_bytes_max: 512,
+            search_words_max: 16,
+        }
     }
 }
 
@@ -116,7 +125,12 @@ pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Room, A
         Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
         Err(_) => None,
     };
-    room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))
+    room.ok_or_else(no_such_room)
+}
+
+/// What is said of a room that is unknown and of one that is unreadable.
+pub(super) fn no_such_room() -> ApiError {
+    ApiError::new(Code::NotFound, "There is no such room.")
 }
 
 /// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.

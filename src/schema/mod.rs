@@ -21,6 +21,7 @@ mod prepare;
 mod query;
 mod room_mutation;
 mod scalar;
+mod search;
 mod stages;
 mod subscription;
 

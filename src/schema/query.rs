@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::{
-    connection::{MessageConnection, PageInfo, RoomConnection, RoomEdge, Slice},
+    connection::{MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice},
     context::{readable_room, services, viewer, who},
     error::{ApiError, Code},
     object::{MessageObject, Node, RoomObject, UserObject, messages},
     poll::{MessagePoll, poll},
     scalar::Cursor,
+    search::search,
 };
 use crate::domain::{MemberId, MessageId, RoomId, UserId};
 
@@ -107,6 +108,21 @@ impl Query {
         #[graphql(default = 100)] limit: i32,
     ) -> Resolved<MessagePoll> {
         Ok(poll(ctx, &room_id, &after, wait, limit).await?)
+    }
+
+    /// The messages that hold every word of `query`, in one room or in those that the viewer may read, best first. Words are
+    /// found whole, in any case and with or without accents; "words in quotes" are found in this order. There is no other
+    /// syntax. Give `after` together with the same query and room only.
+    async fn search_messages(
+        &self,
+        ctx: &Context<'_>,
+        query: String,
+        room_id: Option<ID>,
+        #[graphql(default = 20)] first: i32,
+        after: Option<String>,
+    ) -> Resolved<MessageSearchConnection> {
+        let room = room_id.as_ref().map(|id| id.as_str());
+        Ok(search(ctx, &query, room, first, after.as_deref()).await?)
     }
 }
 

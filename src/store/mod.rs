@@ -15,6 +15,7 @@
 //! Proved in `tests/store.rs`, which runs one contract over every implementation, and in `tests/crash.rs`.
 
 mod command;
+mod search;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use command::{ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage};
+pub use search::{Found, Hit, Search};
 
 use crate::domain::{
     Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq, Subject, Timestamp, TokenId,
@@ -105,6 +107,14 @@ pub trait Log: Send + Sync + 'static {
 
     /// The members of a window of a room, by id, which is the order in which they joined.
     async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError>;
+
+    /// The messages that hold every phrase of a query, in a room or in those that may be read by whoever asks, best first.
+    /// What may not be read and what was deleted plays no part in the answer, nor in its order and its ends. Everything
+    /// that was answered before is found.
+    ///
+    /// Bounded (S5): only the newest so many of the messages that match are ranked, and without a room only so many rooms
+    /// are looked through: those in which the viewer is a member, the last joined first, then public ones, the newest first.
+    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError>;
 }
 
 /// Writing to logs. Only the hub holds it.
@@ -115,6 +125,10 @@ pub trait Append: Send + Sync + 'static {
     ///
     /// Must not be cancelled: a dropped future leaves a transaction open.
     async fn commit(&self, batch: &[Command], now: Timestamp) -> Vec<Result<Outcome, AppendError>>;
+
+    /// Does a bounded piece of what nobody waits for, if some is due. Called when a batch was answered; must not be
+    /// cancelled.
+    async fn tend(&self);
 }
 
 /// Why a command was not committed.

@@ -31,6 +31,7 @@ mod revocation;
 mod rights;
 mod rooms;
 mod schema;
+mod search;
 mod shared;
 mod sign_in_flags;
 mod sse;

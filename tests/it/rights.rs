@@ -215,6 +215,14 @@ impl Scene {
                     let streamed = self.actor.ask(NEW_MESSAGE, json!({ "room": room, "after": self.start })).await;
                     assert_eq!(outcome(&streamed), read, "who may read may subscribe: {streamed}");
                 }
+                let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
+                    nodes { id } } }"#;
+                let within = self.actor.ask(search, json!({ "room": room })).await;
+                assert_eq!(outcome(&within), read, "who may read may search: {within}");
+                // The other cells' messages say the same; this one's is the newest.
+                let everywhere = self.actor.ask(search, json!({})).await;
+                let found = everywhere["data"]["searchMessages"]["nodes"].as_array().unwrap();
+                assert_eq!(found.contains(&json!({ "id": message })), read.is_ok(), "{everywhere}");
                 return read;
             }
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),

@@ -17,19 +17,19 @@ use uuid::Uuid;
 pub(crate) trait Store: Log + Append + Accounts {}
 impl<T: Log + Append + Accounts> Store for T {}
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
-fn room(id: &str) -> RoomId {
+pub(crate) fn room(id: &str) -> RoomId {
     id.parse().unwrap()
 }
 
-async fn user(store: &impl Store, name: &str) -> User {
+pub(crate) async fn user(store: &impl Store, name: &str) -> User {
     let user = User { id: UserId::from_uuid(Uuid::now_v7()), name: UserName::new(name).unwrap(), created_at: NOW };
     store.create_user(&user).await.unwrap();
     user
 }
 
-fn send(viewer: &User, to: &str, text: &str) -> Command {
+pub(crate) fn send(viewer: &User, to: &str, text: &str) -> Command {
     let (room, text) = (room(to), MessageText::new(text).unwrap());
     Command::SendMessage(SendMessage {
         viewer: viewer.id,
@@ -50,7 +50,7 @@ fn send_once(viewer: &User, to: &str, text: &str, nonce: &str) -> Command {
     }
 }
 
-fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
+pub(crate) fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
     let name = RoomName::new(id).unwrap();
     Command::CreateRoom(CreateRoom {
         viewer: viewer.id,
@@ -66,15 +66,15 @@ fn member_id() -> MemberId {
     MemberId::from_uuid(Uuid::now_v7())
 }
 
-fn change(viewer: &User, id: &str, change: RoomChange) -> Command {
+pub(crate) fn change(viewer: &User, id: &str, change: RoomChange) -> Command {
     Command::ChangeRoom(ChangeRoom { viewer: viewer.id, room: room(id), change })
 }
 
-fn add(viewer: &User, id: &str, user: &User, role: Role) -> Command {
+pub(crate) fn add(viewer: &User, id: &str, user: &User, role: Role) -> Command {
     change(viewer, id, RoomChange::AddMember { id: member_id(), user: user.id, role })
 }
 
-fn remove(viewer: &User, id: &str, user: &User) -> Command {
+pub(crate) fn remove(viewer: &User, id: &str, user: &User) -> Command {
     change(viewer, id, RoomChange::RemoveMember(user.id))
 }
 
@@ -90,18 +90,18 @@ fn join(viewer: &User, id: &str) -> Command {
     change(viewer, id, RoomChange::Join(member_id()))
 }
 
-fn show(viewer: &User, id: &str, visibility: Visibility) -> Command {
+pub(crate) fn show(viewer: &User, id: &str, visibility: Visibility) -> Command {
     let update = RoomChange::Update { name: None, visibility: Some(visibility), slow_mode_seconds: None };
     change(viewer, id, update)
 }
 
-fn as_viewer(user: &User) -> Who {
+pub(crate) fn as_viewer(user: &User) -> Who {
     let token = TokenId([0; 16]);
     Who::Viewer(Viewer { user: user.id, expires_at: Timestamp(i64::MAX), token, operator: false })
 }
 
 /// What became of each command, in short.
-async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
+pub(crate) async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
     let outcomes = store.commit(batch, NOW).await;
     outcomes
         .into_iter()

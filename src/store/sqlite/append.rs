@@ -1,5 +1,7 @@
 //! Writing: a batch is one transaction, and sends in a row are one multi-row statement.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
@@ -20,7 +22,10 @@ impl Append for Sqlite {
     async fn commit(&self, batch: &[Command], now: Timestamp) -> Vec<Result<Outcome, AppendError>> {
         let mut writer = self.writer.lock().await;
         match transaction(&mut writer, batch, now, &self.limits).await {
-            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(AppendError::Refused)).collect(),
+            Ok(answers) => {
+                self.note_sent(answers.iter().flatten());
+                answers.into_iter().map(|answer| answer.map_err(AppendError::Refused)).collect()
+            }
             Err(error) if batch.len() == 1 => vec![Err(AppendError::Store(error))],
             Err(error) => {
                 tracing::warn!(%error, commands = batch.len(), "a batch failed; its commands run one by one");
@@ -28,9 +33,28 @@ impl Append for Sqlite {
                 for command in batch {
                     answers.push(alone(&mut writer, command, now, &self.limits).await);
                 }
+                self.note_sent(answers.iter().flatten());
                 answers
             }
         }
+    }
+
+    async fn tend(&self) {
+        // A step that fails is tried again after as many messages; meanwhile searches look through what it left.
+        if self.step_is_due()
+            && let Err(error) = self.index_step().await
+        {
+            self.unindexed.store(0, Ordering::Relaxed);
+            tracing::warn!(%error, "the search index did not take the next messages");
+        }
+    }
+}
+
+impl Sqlite {
+    /// Counts the messages that the search index does not hold yet.
+    fn note_sent<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
+        let sent = outcomes.filter(|outcome| matches!(outcome, Outcome::Sent(..))).count();
+        self.unindexed.fetch_add(sent as u64, Ordering::Relaxed);
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     append::Answer,
     log::{MESSAGE, members_at},
     rows,
+    search::forget,
 };
 use crate::{
     domain::{
@@ -247,6 +248,7 @@ impl<'a> Stand<'a> {
         if matches!(message.body, Body::Deleted(_)) {
             return Ok(Ok(Outcome::Done));
         }
+        forget(writer, &message).await?;
         let sql = "update messages set text = '', deleted_at = ?2 where id = ?1";
         sqlx::query(sql).bind(id.to_string()).bind(self.now.0).execute(&mut *writer).await?;
         Arc::make_mut(&mut message).body = Body::Deleted(self.now);

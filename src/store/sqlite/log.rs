@@ -11,7 +11,7 @@ use crate::{
     domain::{
         Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut, Timestamp, UserId, Who,
     },
-    store::{Log, MemberWindow, StoreError, Window},
+    store::{Found, Log, MemberWindow, Search, StoreError, Window},
 };
 
 /// Whether the room `r` may be read by [`asker`] `?1`. The table of rights as SQL: there, and public or with the asker in it.
@@ -54,6 +54,9 @@ const EVENTS: &str = concat!(
       left join messages m on m.id = e.message_id left join users u on u.id = m.sender_id
       where e.room_id = ?1 and e.seq > ?2 and e.seq <= ?3 order by e.seq limit ?4"
 );
+
+pub(super) use message_columns;
+pub(super) use readable;
 
 macro_rules! messages {
     ($order:literal) => {
@@ -104,7 +107,7 @@ const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joi
     union select user_id from events where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
     order by user_id";
 
-fn asker(who: Who) -> Option<String> {
+pub(super) fn asker(who: Who) -> Option<String> {
     match who {
         Who::Nobody => None,
         Who::Viewer(viewer) => Some(viewer.user.to_string()),
@@ -205,6 +208,10 @@ impl Log for Sqlite {
             found.reverse();
         }
         each(&found, |row| rows::member(row, now))
+    }
+
+    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
+        self.find(search, who).await
     }
 }
 

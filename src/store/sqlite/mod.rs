@@ -5,9 +5,14 @@ mod append;
 mod changes;
 mod log;
 mod rows;
+mod search;
 mod sends;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
@@ -27,11 +32,24 @@ pub struct SqliteLimits {
     pub busy_timeout: Duration,
     /// Members of one room.
     pub members_per_room_max: u32,
+    /// Searches at the same time, on connections of their own: none keeps other reads waiting.
+    pub searches_max: u32,
+    /// Messages that one search ranks: the newest of those that match.
+    pub search_candidates_max: u32,
+    /// Rooms that a search without a room looks through.
+    pub search_rooms_max: u32,
 }
 
 impl Default for SqliteLimits {
     fn default() -> Self {
-        Self { readers_max: 4, busy_timeout: Duration::from_secs(5), members_per_room_max: 100_000 }
+        Self {
+            readers_max: 4,
+            busy_timeout: Duration::from_secs(5),
+            members_per_room_max: 100_000,
+            searches_max: 2,
+            search_candidates_max: 1000,
+            search_rooms_max: 500,
+        }
     }
 }
 
@@ -39,9 +57,12 @@ impl Default for SqliteLimits {
 #[derive(Clone)]
 pub struct Sqlite {
     readers: SqlitePool,
+    searchers: SqlitePool,
     /// SQLite has one writer at a time. Whoever holds this runs in a task that nobody cancels.
     writer: Arc<Mutex<SqliteConnection>>,
     limits: SqliteLimits,
+    /// Messages that the search index does not hold yet.
+    unindexed: Arc<AtomicU64>,
 }
 
 impl Sqlite {
@@ -57,20 +78,23 @@ impl Sqlite {
             .foreign_keys(true)
             .busy_timeout(limits.busy_timeout);
         refuse_foreign(url).await?;
-        let mut writer = options.connect().await.map_err(|error| refused(&error))?;
+        // What is deleted is overwritten with zeros, in the tables and in the search index.
+        let writing = options.clone().pragma("secure_delete", "on");
+        let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
         migrator().run(&mut writer).await.map_err(|error| refused(&error))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(limits.readers_max)
-            .acquire_timeout(limits.busy_timeout)
-            .connect_with(options.pragma("query_only", "on"))
-            .await
-            .map_err(|error| refused(&error))?;
-        Ok(Self { readers, writer: Arc::new(Mutex::new(writer)), limits })
+        let unindexed = search::check_index(&mut writer).await?;
+        let reading = options.pragma("query_only", "on");
+        let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(limits.busy_timeout);
+        let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());
+        let readers = pool(limits.readers_max).connect_with(reading).await.map_err(|error| refused(&error))?;
+        let (writer, unindexed) = (Arc::new(Mutex::new(writer)), Arc::new(AtomicU64::new(unindexed)));
+        Ok(Self { readers, searchers, writer, limits, unindexed })
     }
 
     /// Waits for running statements and closes the file.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.searchers.close().await;
         // The last connection to go folds the write-ahead log back into the file.
         let mut writer = self.writer.lock().await;
         if let Err(error) = sqlx::raw_sql("pragma wal_checkpoint(truncate)").execute(&mut *writer).await {
@@ -100,6 +124,7 @@ fn migrator() -> Migrator {
         (1, "rooms", include_str!("../../../migrations/sqlite/0001_rooms.sql")),
         (2, "changes", include_str!("../../../migrations/sqlite/0002_changes.sql")),
         (3, "subjects", include_str!("../../../migrations/sqlite/0003_subjects.sql")),
+        (4, "search", include_str!("../../../migrations/sqlite/0004_search.sql")),
         (5, "revocations", include_str!("../../../migrations/sqlite/0005_revocations.sql")),
     ];
     let migrations = files.map(|(version, name, sql)| {

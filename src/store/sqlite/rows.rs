@@ -200,3 +200,8 @@ pub(super) fn shuts_out_code(shuts_out: &ShutsOut) -> i64 {
         ShutsOut::Everybody => SHUTS_OUT_EVERYBODY,
     }
 }
+
+/// A table as one argument of a statement.
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers have a JSON form")
+}

@@ -63,7 +63,7 @@ pub(super) async fn send_messages(
         })
         .collect();
     let read = if place.first { concat!("begin immediate;", conditions!()) } else { conditions!() };
-    let conditions = sqlx::query(read).bind(json(&asked)).fetch_all(&mut *writer).await?;
+    let conditions = sqlx::query(read).bind(rows::json(&asked)).fetch_all(&mut *writer).await?;
 
     let mut run = Run::new(now);
     let mut answers = Vec::with_capacity(sends.len());
@@ -91,7 +91,7 @@ pub(super) async fn send_messages(
     }
     let heads: HashMap<&str, u64> = run.heads.iter().map(|(room, head)| (room.as_str(), head.0)).collect();
     let write = if place.last { concat!(insert!(), "commit;") } else { insert!() };
-    sqlx::query(write).bind(json(&messages)).bind(now.0).bind(json(&heads)).execute(&mut *writer).await?;
+    sqlx::query(write).bind(rows::json(&messages)).bind(now.0).bind(rows::json(&heads)).execute(&mut *writer).await?;
     Ok(answers)
 }
 
@@ -105,12 +105,8 @@ async fn note_pace(
                select j.value ->> 0, j.value ->> 1, ?2 from json_each(?1) j where true
                on conflict do update set last_sent_at = excluded.last_sent_at";
     let paced: Vec<_> = paced.iter().map(|(room, user)| (room.as_str(), user.to_string())).collect();
-    sqlx::query(sql).bind(json(&paced)).bind(now.0).execute(&mut *writer).await?;
+    sqlx::query(sql).bind(rows::json(&paced)).bind(now.0).execute(&mut *writer).await?;
     Ok(())
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("strings and numbers have a JSON form")
 }
 
 /// What a run of sends has decided so far. Later sends see what stands before them.

@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use switchboard::{
     domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who},
-    store::{Log, MemberWindow, StoreError, Window},
+    store::{Found, Log, MemberWindow, Search, StoreError, Window},
 };
 
 /// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
@@ -109,5 +109,10 @@ impl Log for FlakyLog {
     async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError> {
         self.attempt()?;
         self.inner.members(room, window, now).await
+    }
+
+    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
+        self.attempt()?;
+        self.inner.search(search, who).await
     }
 }

@@ -1,0 +1,202 @@
+//! What of a text can be searched for: its words, folded, so that `Café` is found as `cafe`.
+//!
+//! A word is a run of letters, digits and the marks that belong to them. Letters lose case, accents and width. Scripts
+//! that put no spaces between words (Chinese, Japanese, Korean, Thai and their neighbours) are cut into overlapping pairs
+//! of characters instead: 東京都 is 東京 and 京都, and so every part of it of two characters or more is found.
+//!
+//! The same text must give the same words for as long as an index of them stands: [`folding`] names what they depend on.
+
+use unicode_normalization::{
+    UnicodeNormalization,
+    char::{decompose_canonical, is_combining_mark},
+};
+
+/// A longer word is known by so many characters of it: nobody types more of what is no word.
+const WORD_CHARS_MAX: usize = 64;
+
+/// Raise it with every change to what this module answers.
+const FOLDING_VERSION: u32 = 1;
+
+/// By which rules and tables texts become words. An index that was made by others must be made anew.
+pub fn folding() -> String {
+    format!("{FOLDING_VERSION} {:?} {:?}", char::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION)
+}
+
+/// The words of a text, in its order.
+pub(super) fn words(text: &str) -> Vec<String> {
+    if text.is_ascii() {
+        let runs = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| !run.is_empty());
+        return runs.map(|run| run[..run.len().min(WORD_CHARS_MAX)].to_ascii_lowercase()).collect();
+    }
+    let mut words = Words::default();
+    for c in text.nfkc().filter(|c| !is_dropped(*c)) {
+        words.take(c);
+    }
+    words.end();
+    words.done
+}
+
+/// The words by which a text is found: those in its order, then each ideograph by itself, because one may be a word.
+pub fn searchable_words(text: &str) -> Vec<String> {
+    let mut found = words(text);
+    if !text.is_ascii() {
+        let mut single: Vec<char> = text.nfkc().filter(|c| is_ideograph(*c)).collect();
+        single.sort_unstable();
+        single.dedup();
+        found.extend(single.into_iter().map(String::from));
+    }
+    found
+}
+
+/// Words as they are gathered, character by character.
+#[derive(Default)]
+struct Words {
+    done: Vec<String>,
+    /// The word that has begun, and how many characters it was given.
+    word: String,
+    chars: usize,
+    /// The run without spaces that has begun.
+    run: Vec<char>,
+}
+
+impl Words {
+    fn take(&mut self, c: char) {
+        let letter = c.is_alphanumeric();
+        let mark = is_combining_mark(c);
+        if is_unspaced(c) && (letter || mark) {
+            self.end_word();
+            self.run.push(c);
+        } else if letter || (mark && !self.word.is_empty()) {
+            self.end_run();
+            self.chars += 1;
+            if self.chars <= WORD_CHARS_MAX {
+                fold(c, &mut self.word);
+            }
+        } else {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        self.end_word();
+        self.end_run();
+    }
+
+    fn end_word(&mut self) {
+        self.chars = 0;
+        if !self.word.is_empty() {
+            self.done.push(std::mem::take(&mut self.word));
+        }
+    }
+
+    fn end_run(&mut self) {
+        match self.run.as_slice() {
+            [] => {}
+            [alone] => self.done.push(alone.to_string()),
+            run => self.done.extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
+        }
+        self.run.clear();
+    }
+}
+
+/// A letter without case and accents. Some letters are one with a stroke rather than an accent, and people type them without.
+fn fold(c: char, into: &mut String) {
+    let mut push = |c: char| match c {
+        _ if is_dropped(c) => {}
+        'ß' => into.push_str("ss"),
+        'æ' => into.push_str("ae"),
+        'œ' => into.push_str("oe"),
+        'ø' => into.push('o'),
+        'đ' => into.push('d'),
+        'ł' => into.push('l'),
+        'ı' => into.push('i'),
+        'ς' => into.push('σ'),
+        other => into.push(other),
+    };
+    for lower in c.to_lowercase() {
+        // Accented letters of Latin, Greek and Cyrillic stand below; what stands above keeps the marks that tell it apart.
+        if lower < '\u{2000}' { decompose_canonical(lower, &mut push) } else { push(lower) }
+    }
+}
+
+/// What is typed or not without changing the word: accents, the vowel points of Hebrew and Arabic, joiners.
+fn is_dropped(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}' | '\u{05C1}'..='\u{05C2}'
+        | '\u{05C4}'..='\u{05C5}' | '\u{05C7}' | '\u{0640}' | '\u{064B}'..='\u{065F}' | '\u{0670}'
+        | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FE00}'..='\u{FE0F}')
+}
+
+/// Whether it is of a script that is written without spaces between words, or of Korean, whose words carry their particles.
+fn is_unspaced(c: char) -> bool {
+    is_ideograph(c)
+        || matches!(c,
+            '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}' | '\u{1780}'..='\u{17FF}'
+            | '\u{3031}'..='\u{3035}' | '\u{3040}'..='\u{312F}' | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}'
+            | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' | '\u{1B000}'..='\u{1B16F}')
+}
+
+fn is_ideograph(c: char) -> bool {
+    let in_range = matches!(c,
+        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{20000}'..='\u{3FFFF}');
+    // The ranges have gaps, which a later Unicode may fill.
+    in_range && c.is_alphanumeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_words() {
+        for (text, expected) in [
+            ("Deploy the API, v1.2!", "deploy the api v1 2"),
+            ("Café CAFÉ cafe\u{301}", "cafe cafe cafe"),
+            ("Straße Łódź Ærø İstanbul Đà Nẵng", "strasse lodz aero istanbul da nang"),
+            ("Ὀδυσσεύς ёлка", "οδυσσευσ елка"),
+            ("ＦＵＬＬ１２ ﬁne", "full12 fine"),
+            ("don't l'école foo_bar a-b", "don t l ecole foo bar a b"),
+            ("東京都へ go", "東京 京都 都へ go"),
+            ("猫", "猫"),
+            ("가나다 라", "가나 나다 라"),
+            ("ภาษาไทย", "ภา าษ ษา าไ ไท ทย"),
+            ("हिन्दी में", "हिन्दी में"),
+            ("שָׁלוֹם مُحَمَّد", "שלום محمد"),
+            ("soft\u{AD}hyphen می\u{200C}خواهم", "softhyphen میخواهم"),
+            ("🎉 … — \u{0} ''", ""),
+            ("", ""),
+        ] {
+            assert_eq!(words(text).join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_text_has_one_folding_however_it_is_written() {
+        for text in ["Việt Nam", "がぎぐ", "한글", "École"] {
+            let (composed, decomposed): (String, String) = (text.nfc().collect(), text.nfd().collect());
+            assert_eq!(searchable_words(&composed), searchable_words(&decomposed), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ideograph_is_found_by_itself_too() {
+        assert_eq!(searchable_words("黒い猫だ猫").join(" "), "黒い い猫 猫だ だ猫 猫 黒");
+        assert_eq!(searchable_words("no such thing").join(" "), "no such thing");
+    }
+
+    #[test]
+    fn a_word_is_known_by_so_many_characters() {
+        for (letter, folded) in [("x", "x"), ("é", "e")] {
+            assert_eq!(words(&letter.repeat(5000)), [folded.repeat(WORD_CHARS_MAX)]);
+        }
+    }
+
+    #[test]
+    fn words_hold_nothing_but_letters_digits_and_marks() {
+        let all: String = (0..=0x10FFFF).filter_map(char::from_u32).flat_map(|c| ['a', c, ' ']).collect();
+        for word in searchable_words(&all) {
+            assert!(word.chars().all(|c| c.is_alphanumeric() || is_combining_mark(c)), "{word:?}");
+        }
+    }
+}

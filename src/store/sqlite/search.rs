@@ -1,0 +1,303 @@
+//! Searching, and the index behind it: a reader of the messages with a cursor.
+//!
+//! Sends do not touch the index. Every so many messages, after they were answered, the next step of it is one transaction
+//! of its own. A search looks through what the index does not reach yet by itself, so that what was answered is found.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering},
+};
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{
+    Sqlite,
+    log::{asker, message_columns, readable},
+    rows,
+};
+use crate::{
+    domain::{Message, MessageId, RoomId, Score, SearchMark, SearchQuery, Who, folding, searchable_words},
+    store::{Found, Hit, Search, StoreError},
+};
+
+/// Messages that one step puts into the index: so many wait for it at most, beside those of one batch.
+const STEP_MESSAGES: u32 = 256;
+
+/// Messages that a search looks through by itself. Past it the index is still being made, of a database older than it.
+const TAIL_MESSAGES_MAX: i64 = 4096;
+
+/// The one room that was asked for, if it may be read. Asked in the same words whether there is one or not.
+const ROOM: &str = concat!(
+    "select r.id, n.number from rooms r left join search_rooms n on n.room_id = r.id where r.id = ?2 and ",
+    readable!()
+);
+
+/// The rooms of a search of all of them, at most `?2`: the viewer's own, the last joined first, then public ones, the newest first.
+const ROOMS: &str = "
+    with own as (
+        select r.id, 0 as rank, b.joined_at as since from members b join rooms r on r.id = b.room_id
+        where b.user_id = ?1 and r.deleted_at is null order by b.joined_at desc limit ?2
+    ), public as (
+        select r.id, 1 as rank, r.created_at as since from rooms r
+        where r.visibility = 0 and r.deleted_at is null order by r.created_at desc limit ?2
+    )
+    select r.id, n.number from (
+        select * from own union all select * from public where id not in (select id from own)
+        order by rank, since desc limit ?2
+    ) r left join search_rooms n on n.room_id = r.id";
+
+const STATE: &str = "select upto, (select coalesce(max(rowid), 0) from messages) as last from search_state";
+
+const PLACE: &str = "select rowid as place from messages where id = ?1";
+
+/// What the index finds, newest first.
+const INDEXED: &str = concat!(
+    "select s.rowid as place, ",
+    message_columns!(),
+    " from search s cross join messages m on m.rowid = s.rowid cross join rooms r on r.id = m.room_id
+      cross join users u on u.id = m.sender_id
+      where s.words match ?1 and s.rowid between ?2 and ?3 order by s.rowid desc limit ?4"
+);
+
+/// What it does not reach yet, newest first, of the rooms of `?1`.
+const TAIL: &str = concat!(
+    "select m.rowid as place, ",
+    message_columns!(),
+    " from messages m cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
+      where m.rowid between ?2 and ?3 and m.deleted_at is null
+      and m.room_id in (select value from json_each(?1)) order by m.rowid desc"
+);
+
+/// A message that may be on the page.
+struct Candidate {
+    score: Score,
+    /// Messages are numbered as they arrive.
+    place: i64,
+    row: SqliteRow,
+}
+
+/// Which messages may be in the answer, by their numbers, and behind which hit the page begins.
+struct Range {
+    oldest: i64,
+    newest: i64,
+    after: Option<(Score, i64)>,
+}
+
+impl Sqlite {
+    /// Rights and hits are read in one transaction.
+    pub(super) async fn find(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
+        let mut reader = self.searchers.begin().await?;
+        let rooms = self.rooms_of(&mut reader, search, who).await?;
+        if search.room.is_some() && rooms.is_empty() {
+            return Ok(Found::NoRoom);
+        }
+        let Some(range) = range(&mut reader, search.after).await? else { return Ok(Found::NoMark) };
+        let state = sqlx::query(STATE).fetch_one(&mut *reader).await?;
+        let (upto, last): (i64, i64) = (state.try_get("upto")?, state.try_get("last")?);
+        if last - upto > TAIL_MESSAGES_MAX {
+            return Ok(Found::NotYet);
+        }
+        let mut found = tail(&mut reader, search, &rooms, (range.oldest.max(upto + 1), range.newest.min(last))).await?;
+        found.truncate(self.limits.search_candidates_max as usize);
+        let left = self.limits.search_candidates_max - u32::try_from(found.len()).unwrap_or(u32::MAX);
+        if let Some(words) = index_query(&search.query, &rooms) {
+            let indexed = sqlx::query(INDEXED).bind(words).bind(range.oldest).bind(range.newest.min(upto)).bind(left);
+            candidates(&search.query, indexed.fetch_all(&mut *reader).await?, &mut found)?;
+        }
+        reader.commit().await?;
+        page(search, &range, found)
+    }
+
+    /// The rooms to look through, with their numbers in the index if they have one.
+    async fn rooms_of(
+        &self,
+        reader: &mut SqliteConnection,
+        search: &Search,
+        who: Who,
+    ) -> Result<Vec<(RoomId, Option<i64>)>, StoreError> {
+        let found = match &search.room {
+            Some(room) => sqlx::query(ROOM).bind(asker(who)).bind(room.as_str()).fetch_all(reader).await?,
+            None => {
+                let query = sqlx::query(ROOMS).bind(asker(who)).bind(self.limits.search_rooms_max);
+                query.fetch_all(reader).await?
+            }
+        };
+        let room = |row: &SqliteRow| Ok((rows::parsed(row, "id")?, row.try_get("number")?));
+        Ok(found.iter().map(room).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Puts the next messages into the index; whether there are more. Must not be cancelled.
+    pub async fn index_step(&self) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let result = step(&mut writer).await;
+        if result.is_err() {
+            // It may have been rolled back already; nothing is open either way.
+            let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;
+        }
+        let left = result?;
+        self.unindexed.store(left, Ordering::Relaxed);
+        Ok(left > 0)
+    }
+
+    /// Whether so many messages were sent since the last step that the next one is due.
+    pub(super) fn step_is_due(&self) -> bool {
+        self.unindexed.load(Ordering::Relaxed) >= u64::from(STEP_MESSAGES)
+    }
+}
+
+/// Reads where the answer begins and ends; none if the mark names messages that are not there.
+async fn range(reader: &mut SqliteConnection, after: Option<SearchMark>) -> Result<Option<Range>, StoreError> {
+    let Some(mark) = after else { return Ok(Some(Range { oldest: 1, newest: i64::MAX, after: None })) };
+    let mut places = Vec::with_capacity(3);
+    for id in [mark.oldest, mark.newest, mark.message] {
+        let Some(row) = sqlx::query(PLACE).bind(id.to_string()).fetch_optional(&mut *reader).await? else {
+            return Ok(None);
+        };
+        places.push(row.try_get("place")?);
+    }
+    Ok(Some(Range { oldest: places[0], newest: places[1], after: Some((mark.score, places[2])) }))
+}
+
+/// The hits that the index does not reach yet.
+async fn tail(
+    reader: &mut SqliteConnection,
+    search: &Search,
+    rooms: &[(RoomId, Option<i64>)],
+    (from, to): (i64, i64),
+) -> Result<Vec<Candidate>, StoreError> {
+    let mut found = Vec::new();
+    if from <= to {
+        let rooms: Vec<&str> = rooms.iter().map(|(room, _)| room.as_str()).collect();
+        let query = sqlx::query(TAIL).bind(rows::json(&rooms)).bind(from).bind(to);
+        candidates(&search.query, query.fetch_all(reader).await?, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Keeps the rows that hold all of the query.
+fn candidates(query: &SearchQuery, rows: Vec<SqliteRow>, into: &mut Vec<Candidate>) -> Result<(), sqlx::Error> {
+    for row in rows {
+        if let Some(score) = query.score(row.try_get("text")?) {
+            into.push(Candidate { score, place: row.try_get("place")?, row });
+        }
+    }
+    Ok(())
+}
+
+/// The best hits behind the mark; the newer ones first where they are equally good. Candidates come newest first.
+fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Found, StoreError> {
+    let id = |candidate: Option<&Candidate>| candidate.map(|found| rows::parsed(&found.row, "id")).transpose();
+    let newest: Option<MessageId> = id(found.first())?;
+    let oldest: Option<MessageId> = id(found.last())?;
+    let (Some(newest), Some(oldest)) = (newest, oldest) else { return Ok(Found::Hits(Vec::new())) };
+    // Later pages stay within what the first one ranked, also when its ends were deleted since.
+    let (oldest, newest) = search.after.map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
+    found.sort_by(|a, b| (b.score, b.place).cmp(&(a.score, a.place)));
+    if let Some(after) = range.after {
+        found.retain(|candidate| (candidate.score, candidate.place) < after);
+    }
+    found.truncate(search.limit as usize);
+    let mut rooms: HashMap<String, RoomId> = HashMap::new();
+    let mut hits = Vec::with_capacity(found.len());
+    for Candidate { score, row, .. } in found {
+        let room: RoomId = rows::parsed(&row, "room_id")?;
+        let room = rooms.entry(room.to_string()).or_insert(room);
+        let message: Arc<Message> = rows::message(&row, room)?;
+        let mark = SearchMark { oldest, newest, message: message.id, score };
+        hits.push(Hit { message, mark });
+    }
+    Ok(Found::Hits(hits))
+}
+
+/// The query in the index's own language: each room's words carry its number. None if no room stands in the index.
+fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<String> {
+    let numbers: Vec<i64> = rooms.iter().filter_map(|(_, number)| *number).collect();
+    let phrase = |number: i64, words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| format!("{number:x}_{word}")).collect();
+        format!("\"{}\"", words.join(" "))
+    };
+    let of_room = |number: &i64| {
+        let phrases: Vec<String> = query.phrases().map(|words| phrase(*number, words)).collect();
+        format!("({})", phrases.join(" AND "))
+    };
+    let all: Vec<String> = numbers.iter().map(of_room).collect();
+    (!all.is_empty()).then(|| all.join(" OR "))
+}
+
+/// What the index holds of a message of this text: its words, each with the number of its room.
+fn entry(room: i64, text: &str) -> String {
+    let prefix = format!("{room:x}_");
+    let mut entry = String::with_capacity(2 * text.len());
+    for word in searchable_words(text) {
+        entry.push_str(&prefix);
+        entry.push_str(&word);
+        entry.push(' ');
+    }
+    entry
+}
+
+/// The next messages into the index, in one transaction; how many are left.
+async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let numbers = "
+        begin immediate;
+        insert into search_rooms (room_id)
+        select distinct room_id from (
+            select m.room_id from search_state t cross join messages m on m.rowid > t.upto order by m.rowid limit ?1
+        ) where true on conflict do nothing;
+        select m.rowid as place, m.id, m.text, n.number from search_state t
+        cross join messages m on m.rowid > t.upto cross join search_rooms n on n.room_id = m.room_id
+        order by m.rowid limit ?1";
+    let found = sqlx::query(numbers).bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
+    let mut entries: BTreeMap<i64, String> = BTreeMap::new();
+    for row in &found {
+        // A deleted message has no words, and neither have some others.
+        let words = entry(row.try_get("number")?, row.try_get("text")?);
+        if !words.is_empty() {
+            entries.insert(row.try_get("place")?, words);
+        }
+    }
+    if let Some(last) = found.last() {
+        let (place, id): (i64, &str) = (last.try_get("place")?, last.try_get("id")?);
+        let insert = "
+            insert into search (rowid, words) select cast(j.key as integer), j.value from json_each(?1) j;
+            update search_state set upto = ?2, message_id = ?3;";
+        let query = sqlx::query(insert).bind(rows::json(&entries)).bind(place).bind(id);
+        query.execute(&mut *writer).await?;
+    }
+    sqlx::raw_sql("commit").execute(&mut *writer).await?;
+    let row = sqlx::query(STATE).fetch_one(&mut *writer).await?;
+    let left = row.try_get::<i64, _>("last")? - row.try_get::<i64, _>("upto")?;
+    Ok(u64::try_from(left).unwrap_or_default())
+}
+
+/// Takes the words of a message that is being deleted out of the index, in the transaction that deletes it.
+pub(super) async fn forget(writer: &mut SqliteConnection, message: &Message) -> Result<(), StoreError> {
+    let sql = "select m.rowid as place, n.number from messages m, search_state t
+               join search_rooms n on n.room_id = m.room_id where m.id = ?1 and m.rowid <= t.upto";
+    let Some(row) = sqlx::query(sql).bind(message.id.to_string()).fetch_optional(&mut *writer).await? else {
+        return Ok(());
+    };
+    let words = entry(row.try_get("number")?, message.text());
+    if !words.is_empty() {
+        let sql = "insert into search (search, rowid, words) values ('delete', ?1, ?2)";
+        sqlx::query(sql).bind(row.try_get::<i64, _>("place")?).bind(words).execute(&mut *writer).await?;
+    }
+    Ok(())
+}
+
+/// Empties an index that was made by other rules or of other messages; how many messages it does not hold.
+pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let sql = "select t.folding = ?1 and t.message_id is (select id from messages where rowid = t.upto) as good
+               from search_state t";
+    let row = sqlx::query(sql).bind(folding()).fetch_one(&mut *writer).await?;
+    if !row.try_get::<bool, _>("good")? {
+        let anew = "begin immediate;
+                    insert into search (search) values ('delete-all');
+                    update search_state set upto = 0, message_id = null, folding = ?1;
+                    commit;";
+        sqlx::query(anew).bind(folding()).execute(&mut *writer).await?;
+    }
+    let row = sqlx::query(STATE).fetch_one(&mut *writer).await?;
+    let left = row.try_get::<i64, _>("last")? - row.try_get::<i64, _>("upto")?;
+    Ok(u64::try_from(left).unwrap_or_default())
+}

@@ -1,0 +1,210 @@
+//! What the store on SQLite promises beside the contract: of its file, of older files, and at its limits.
+
+use std::collections::HashSet;
+
+use sqlx::{Connection, Row, SqliteConnection};
+use switchboard::{
+    domain::{Visibility, Who},
+    store::{
+        Append, Found, RoomChange, Search,
+        sqlite::{Sqlite, SqliteLimits},
+    },
+};
+
+use crate::{
+    Folder,
+    contract::{NOW, as_viewer, change, commit, create, room, send, user},
+    search::{asked, paged, sent_messages, settle, texts},
+    sqlite_with,
+};
+
+fn url(folder: &Folder) -> String {
+    format!("sqlite://{}", folder.0.join("test.db").display())
+}
+
+async fn reopened(folder: &Folder) -> Sqlite {
+    Sqlite::open(&url(folder), SqliteLimits::default()).await.unwrap()
+}
+
+/// Every twelve hexadecimal digits in a row that stand anywhere in the database's files.
+fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
+    let mut found = HashSet::new();
+    for file in std::fs::read_dir(&folder.0).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        let runs = bytes.split(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        found.extend(runs.flat_map(|run| run.windows(12)).map(|window| <[u8; 12]>::try_from(window).unwrap()));
+    }
+    found
+}
+
+#[tokio::test]
+async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
+    let (store, folder) = sqlite_with(SqliteLimits::default()).await;
+    let ann = user(&store, "ann").await;
+    // Of each length, among others that stay: pages split, merge and are used again.
+    let word = |n: u32| format!("{:x}", scattered(n));
+    let mut sent = Vec::new();
+    for from in (0..1200).step_by(60) {
+        let batch: Vec<_> = (from..from + 60)
+            .map(|n| send(&ann, "room-1", &format!("{} {}", word(n), "lorem ".repeat([1, 5, 40, 900][n as usize % 4]))))
+            .collect();
+        sent.extend(store.commit(&batch, NOW).await);
+        store.tend().await;
+    }
+    let doomed: Vec<_> = sent_messages(sent).into_iter().enumerate().filter(|(n, _)| n % 3 == 0 || *n > 1190).collect();
+    for chunk in doomed.chunks(50) {
+        let batch: Vec<_> =
+            chunk.iter().map(|(_, message)| change(&ann, "room-1", RoomChange::DeleteMessage(message.id))).collect();
+        assert!(commit(&store, &batch).await.iter().all(|outcome| outcome.starts_with("redacted")));
+        settle(&store, &ann).await;
+    }
+    let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+    sqlx::raw_sql("insert into search (search) values ('integrity-check')").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    // Closing folds the write-ahead log back.
+    store.close().await;
+    let gone: HashSet<u32> = doomed.iter().map(|(n, _)| u32::try_from(*n).unwrap()).collect();
+    let left = digits(&folder);
+    for n in 0..1200 {
+        // The index cuts off what a word shares with the one before it.
+        let rest: [u8; 12] = word(n).as_bytes()[4..].try_into().unwrap();
+        assert_eq!(left.contains(&rest), !gone.contains(&n), "word {n}");
+    }
+}
+
+/// Sixteen digits that no two numbers share a part of.
+fn scattered(n: u32) -> u64 {
+    (u64::from(n) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63
+}
+
+#[tokio::test]
+async fn messages_from_before_there_was_an_index_are_found() {
+    let (store, folder) = sqlite_with(SqliteLimits::default()).await;
+    let ann = user(&store, "ann").await;
+    commit(&store, &[send(&ann, "room-1", "ancient needle"), create(&ann, "b", Visibility::Public)]).await;
+    for _ in 0..90 {
+        let batch: Vec<_> = (0..60).map(|_| send(&ann, "b", "hay")).collect();
+        commit(&store, &batch).await;
+    }
+    store.close().await;
+    // As an older program left it.
+    let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+    let undo = "drop table search; drop table search_state; drop table search_rooms; drop index rooms_public;
+                drop index members_by_user; create index members_by_user on members (user_id);
+                delete from _sqlx_migrations where version >= 4";
+    sqlx::raw_sql(undo).execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+
+    let store = reopened(&folder).await;
+    let query = switchboard::domain::SearchQuery::parse("needle", 99, 9).unwrap();
+    let search = Search { query, room: Some(room("room-1")), after: None, limit: 10 };
+    assert!(matches!(store.search_now(&search).await, Found::NotYet), "5401 messages are too many to look through");
+    let mut steps = 0;
+    while store.index_step().await.unwrap() {
+        steps += 1;
+    }
+    assert_eq!(steps, 5401 / 256, "each step is bounded");
+    assert_eq!(texts(&store, "needle", None, Who::Nobody).await, ["ancient needle"]);
+    assert_eq!(texts(&store, "ancient", Some("room-1"), as_viewer(&ann)).await, ["ancient needle"]);
+}
+
+trait SearchNow {
+    async fn search_now(&self, search: &Search) -> Found;
+}
+
+impl SearchNow for Sqlite {
+    async fn search_now(&self, search: &Search) -> Found {
+        switchboard::store::Log::search(self, search, Who::Nobody).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
+    let (store, folder) = sqlite_with(SqliteLimits::default()).await;
+    let ann = user(&store, "ann").await;
+    commit(&store, &[send(&ann, "room-1", "needle")]).await;
+    settle(&store, &ann).await;
+    store.close().await;
+    for damage in ["update search_state set folding = 'of old'", "update search_state set message_id = 'another'"] {
+        let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+        sqlx::raw_sql(damage).execute(&mut file).await.unwrap();
+        file.close().await.unwrap();
+        let store = reopened(&folder).await;
+        let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+        let upto = sqlx::query("select upto from search_state").fetch_one(&mut file).await.unwrap();
+        assert_eq!(upto.get::<i64, _>("upto"), 0, "{damage}");
+        while store.index_step().await.unwrap() {}
+        sqlx::raw_sql("insert into search (search) values ('integrity-check')").execute(&mut file).await.unwrap();
+        assert_eq!(texts(&store, "needle", None, Who::Nobody).await, ["needle"]);
+        file.close().await.unwrap();
+        store.close().await;
+    }
+    let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
+    sqlx::raw_sql("vacuum").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    assert_eq!(texts(&reopened(&folder).await, "needle", None, Who::Nobody).await, ["needle"], "after a vacuum");
+}
+
+#[tokio::test]
+async fn s5_only_the_newest_candidates_are_ranked() {
+    let limits = SqliteLimits { search_candidates_max: 3, ..SqliteLimits::default() };
+    let (store, _folder) = sqlite_with(limits).await;
+    let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
+    commit(&store, &[create(&ann, "private", Visibility::Private)]).await;
+    let said = ["needle needle", "needle a", "needle b", "needle c c"];
+    for (n, text) in said.into_iter().enumerate() {
+        commit(&store, &[send(&ann, "room-1", text)]).await;
+        // One is the last that the index holds; what nobody else may read takes nobody's place.
+        if n == 2 {
+            settle(&store, &ann).await;
+        }
+        let unread: Vec<_> = (0..5).map(|_| send(&ann, "private", "needle")).collect();
+        commit(&store, &unread).await;
+    }
+    for who in [Who::Nobody, as_viewer(&bob)] {
+        assert_eq!(texts(&store, "needle", None, who).await, ["needle b", "needle a", "needle c c"]);
+        assert_eq!(texts(&store, "needle", Some("room-1"), who).await, ["needle b", "needle a", "needle c c"]);
+    }
+    assert_eq!(texts(&store, "needle", None, as_viewer(&ann)).await, ["needle", "needle", "needle"]);
+
+    // Later pages rank the same ones: what comes does not push one out, and what goes lets no older one in.
+    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
+        commit(&store, &[send(&ann, "room-1", "needle d d d")]).await;
+    });
+    assert_eq!(all.await, ["needle b", "needle a", "needle c c"]);
+    let sent = ["needle e", "needle f", "needle g"].map(|text| send(&ann, "room-1", text));
+    let sent = sent_messages(store.commit(&sent, NOW).await);
+    let mut doomed = Some(sent[1].id);
+    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
+        if let Some(id) = doomed.take() {
+            commit(&store, &[change(&ann, "room-1", RoomChange::DeleteMessage(id))]).await;
+        }
+    });
+    assert_eq!(all.await, ["needle g", "needle e"]);
+}
+
+#[tokio::test]
+async fn s5_a_search_without_a_room_looks_through_so_many_rooms() {
+    let limits = SqliteLimits { search_rooms_max: 2, ..SqliteLimits::default() };
+    let (store, _folder) = sqlite_with(limits).await;
+    let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
+    let batch = [
+        create(&ann, "a", Visibility::Private),
+        send(&ann, "a", "needle in a"),
+        send(&bob, "room-1", "needle in room-1"),
+        create(&bob, "b", Visibility::Public),
+        send(&bob, "b", "needle in b"),
+    ];
+    for (n, command) in batch.into_iter().enumerate() {
+        let now = switchboard::domain::Timestamp(i64::MAX / 2 + i64::try_from(n).unwrap());
+        store.commit(&[command], now).await.remove(0).unwrap();
+    }
+    for settled in [false, true] {
+        if settled {
+            settle(&store, &bob).await;
+        }
+        let found = texts(&store, "needle", None, as_viewer(&ann)).await;
+        assert_eq!(found, ["needle in b", "needle in a"], "one's own first, then the newest; settled: {settled}");
+        assert_eq!(texts(&store, "needle", Some("room-1"), as_viewer(&ann)).await, ["needle in room-1"]);
+    }
+}
