@@ -19,6 +19,6 @@ pub use cursor::{Cursor, CursorError, Epoch, Seq};
 pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};
 pub use rights::{Action, Role, Standing, Visibility, may, may_manage};
-pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
+pub use text::{MessageText, Nonce, RoomName, SignalKind, TextError, UserName};
 pub use timestamp::{Clock, Timestamp};
 pub use viewer::{Identity, Subject, TokenId, Viewer, Who};

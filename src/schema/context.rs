@@ -9,6 +9,7 @@ use crate::{
     auth::Auth,
     domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
     hub::Hub,
+    presence::Presence,
     store::{Accounts, Log},
 };
 
@@ -34,6 +35,8 @@ pub struct Services {
     pub log: Arc<dyn Log>,
     /// Writing to them.
     pub hub: Arc<Hub>,
+    /// What happens in rooms and is not kept.
+    pub presence: Arc<Presence>,
     /// Users.
     pub accounts: Arc<dyn Accounts>,
     /// Tokens.

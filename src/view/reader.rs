@@ -1,4 +1,4 @@
-//! A cursor over a view.
+//! A cursor over a view of a log.
 
 use std::{
     sync::Arc,
@@ -32,7 +32,7 @@ pub enum ReadError {
 }
 
 /// One subscriber's position in a view. It holds no frames that others do not hold too.
-pub struct Reader {
+pub struct LogReader {
     view: Arc<RoomView>,
     listener: Listener,
     /// Everything up to here was taken.
@@ -54,7 +54,7 @@ enum Behind {
     ShutOut,
 }
 
-impl Reader {
+impl LogReader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
         Self { listener: view.listen(), view, cursor: after, gate, behind: Behind::No, _seat: seat }
     }
@@ -131,10 +131,5 @@ impl Reader {
             None => self.behind = Behind::Fetching(page(self.view.clone(), self.cursor).boxed()),
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Takes the next frames as [`Self::poll_take`] does, waiting for them.
-    pub async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError> {
-        std::future::poll_fn(|cx| self.poll_take(cx, bytes_max, out)).await
     }
 }
