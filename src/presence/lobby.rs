@@ -153,6 +153,11 @@ impl Lobby {
         self.lock().typing.lasts_until().filter(|until| *until > now)
     }
 
+    /// Whether there may be something to keep although nobody listens.
+    pub(super) fn has_something_to_keep(&self) -> bool {
+        self.lock().typing.lasts_until().is_some()
+    }
+
     fn tell_typing(&self, state: &State) {
         let version = state.typing.version();
         self.typing.send_if_modified(|told| std::mem::replace(told, version) != version);

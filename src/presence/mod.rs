@@ -153,8 +153,10 @@ impl Presence {
     /// that event.
     pub fn shut_out(&self, id: &RoomId, at: Seq, who: &ShutsOut) {
         let lobby = self.lobbies.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
-        if let Some(lobby) = lobby {
-            lobby.shut_out(at, who);
+        let Some(lobby) = lobby else { return };
+        lobby.shut_out(at, who);
+        if !lobby.has_something_to_keep() {
+            self.lingering.lock().expect("no panic under this lock").lobbies.remove(id);
         }
     }
 
@@ -208,6 +210,19 @@ mod tests {
             lobby.set_typing(user(1), typing, Seq(0), now).unwrap();
             presence.keep(&lobby, now);
         }
+        assert_eq!(presence.rooms_live(now), 0);
+    }
+
+    #[test]
+    fn e3_who_is_shut_out_leaves_nothing_behind() {
+        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let lobby = presence.enter(&room("a"), now);
+        lobby.set_typing(user(1), true, Seq(0), now).unwrap();
+        presence.keep(&lobby, now);
+        drop(lobby);
+        presence.shut_out(&room("a"), Seq(1), &ShutsOut::User(id(2)));
+        assert_eq!(presence.rooms_live(now), 1);
+        presence.shut_out(&room("a"), Seq(2), &ShutsOut::Everybody);
         assert_eq!(presence.rooms_live(now), 0);
     }
 

@@ -8,6 +8,8 @@ mod compression;
 mod cookies;
 mod crash;
 mod delivery;
+mod ephemeral;
+mod ephemeral_wire;
 mod floods;
 mod fuzz;
 mod hostile;

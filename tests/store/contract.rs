@@ -14,16 +14,18 @@ use switchboard::{
 };
 use uuid::Uuid;
 
+pub(crate) use crate::speakers::who_may_speak_and_to_whom;
+
 pub(crate) trait Store: Log + Append + Accounts {}
 impl<T: Log + Append + Accounts> Store for T {}
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
-fn room(id: &str) -> RoomId {
+pub(crate) fn room(id: &str) -> RoomId {
     id.parse().unwrap()
 }
 
-async fn user(store: &impl Store, name: &str) -> User {
+pub(crate) async fn user(store: &impl Store, name: &str) -> User {
     let user = User { id: UserId::from_uuid(Uuid::now_v7()), name: UserName::new(name).unwrap(), created_at: NOW };
     store.create_user(&user).await.unwrap();
     user
@@ -50,7 +52,7 @@ fn send_once(viewer: &User, to: &str, text: &str, nonce: &str) -> Command {
     }
 }
 
-fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
+pub(crate) fn create(viewer: &User, id: &str, visibility: Visibility) -> Command {
     let name = RoomName::new(id).unwrap();
     Command::CreateRoom(CreateRoom {
         viewer: viewer.id,
@@ -66,15 +68,15 @@ fn member_id() -> MemberId {
     MemberId::from_uuid(Uuid::now_v7())
 }
 
-fn change(viewer: &User, id: &str, change: RoomChange) -> Command {
+pub(crate) fn change(viewer: &User, id: &str, change: RoomChange) -> Command {
     Command::ChangeRoom(ChangeRoom { viewer: viewer.id, room: room(id), change })
 }
 
-fn add(viewer: &User, id: &str, user: &User, role: Role) -> Command {
+pub(crate) fn add(viewer: &User, id: &str, user: &User, role: Role) -> Command {
     change(viewer, id, RoomChange::AddMember { id: member_id(), user: user.id, role })
 }
 
-fn remove(viewer: &User, id: &str, user: &User) -> Command {
+pub(crate) fn remove(viewer: &User, id: &str, user: &User) -> Command {
     change(viewer, id, RoomChange::RemoveMember(user.id))
 }
 
@@ -82,7 +84,7 @@ fn set_role(viewer: &User, id: &str, user: &User, role: Role) -> Command {
     change(viewer, id, RoomChange::SetRole { user: user.id, role })
 }
 
-fn mute(viewer: &User, id: &str, user: &User, until: Option<i64>) -> Command {
+pub(crate) fn mute(viewer: &User, id: &str, user: &User, until: Option<i64>) -> Command {
     change(viewer, id, RoomChange::MuteMember { user: user.id, until: until.map(|us| Timestamp(NOW.0 + us)) })
 }
 
@@ -101,7 +103,7 @@ fn as_viewer(user: &User) -> Who {
 }
 
 /// What became of each command, in short.
-async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
+pub(crate) async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
     let outcomes = store.commit(batch, NOW).await;
     outcomes
         .into_iter()

@@ -1,6 +1,7 @@
 //! One contract for every store: what [`Log`], [`Append`] and [`Accounts`] promise, whatever is behind them (S6).
 
 mod contract;
+mod speakers;
 
 use std::path::PathBuf;
 
@@ -57,4 +58,5 @@ contract!(
     a_reply_answers_a_message_of_the_same_room,
     a_subject_is_one_user_whose_name_follows,
     revocations_are_kept_until_they_expire,
+    who_may_speak_and_to_whom,
 );
