@@ -217,6 +217,18 @@ pub struct LimitFlags {
     /// Losses of the right to read that are kept in memory for those that listen to a room (at least 1)
     #[arg(long, env = "SWITCHBOARD_SHUT_OUTS_KEPT_MAX", hide_env = true, default_value_t = PresenceLimits::default().shut_outs_kept_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub shut_outs_kept_max: usize,
+    /// People who are shown in one room at the same time; all are counted (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_SHOWN_MAX", hide_env = true, default_value_t = PresenceLimits::default().presence_shown_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub presence_shown_max: usize,
+    /// Time that somebody without a subscription of a room is still shown there
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_GRACE", hide_env = true, default_value_t = Span(PresenceLimits::default().presence_grace), value_name = "TIME")]
+    pub presence_grace: Span,
+    /// Time between two words about who comes and goes in a room
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_INTERVAL", hide_env = true, default_value_t = Span(PresenceLimits::default().presence_interval), value_name = "TIME")]
+    pub presence_interval: Span,
+    /// Comings and goings kept in memory for those that follow them in a room (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_MOVES_KEPT_MAX", hide_env = true, default_value_t = PresenceLimits::default().presence_moves_kept_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub presence_moves_kept_max: usize,
     /// Rooms kept in memory because somebody is typing there although nobody listens
     #[arg(long, env = "SWITCHBOARD_ROOMS_LINGERING_MAX", hide_env = true, default_value_t = PresenceLimits::default().rooms_lingering_max, value_name = "N")]
     pub rooms_lingering_max: usize,
@@ -421,6 +433,10 @@ impl LimitFlags {
             signals_kept_max: self.signals_kept_max,
             signals_kept_bytes_max: self.signals_kept_bytes_max,
             shut_outs_kept_max: self.shut_outs_kept_max,
+            presence_shown_max: self.presence_shown_max,
+            presence_grace: self.presence_grace.0,
+            presence_interval: self.presence_interval.0,
+            presence_moves_kept_max: self.presence_moves_kept_max,
             rooms_lingering_max: self.rooms_lingering_max,
         }
     }

@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Lobbies, PresenceLimits,
+    people::{Crowd, People, Person},
     shut_outs::{Access, ShutOuts},
     signals::{Heard, Signal, Signals},
     typing::{Typing, TypingState},
@@ -22,6 +23,8 @@ pub enum Stream {
     Typing,
     /// What is signalled.
     Signals,
+    /// Who is here.
+    Presence,
 }
 
 /// Since a right was read somebody lost theirs: read it anew and try again.
@@ -35,6 +38,7 @@ pub struct Lobby {
     state: Mutex<State>,
     typing: watch::Sender<u64>,
     signals: watch::Sender<u64>,
+    people: watch::Sender<u64>,
     shut_outs: watch::Sender<Seq>,
     /// The last event that took the right to read from somebody, to be looked at without a lock.
     shut_outs_head: AtomicU64,
@@ -44,6 +48,7 @@ pub struct Lobby {
 struct State {
     typing: Typing,
     signals: Signals,
+    people: People,
     shut_outs: ShutOuts,
 }
 
@@ -52,6 +57,7 @@ impl Lobby {
         let state = State {
             typing: Typing::new(limits.typing_users_max, limits.typing_lapse),
             signals: Signals::new(limits.signals_kept_max, limits.signals_kept_bytes_max),
+            people: People::new(limits.presence_grace, limits.presence_moves_kept_max),
             shut_outs: ShutOuts::new(limits.shut_outs_kept_max),
         };
         Self {
@@ -59,6 +65,7 @@ impl Lobby {
             limits,
             typing: watch::Sender::new(state.typing.version()),
             signals: watch::Sender::new(state.signals.head()),
+            people: watch::Sender::new(state.people.head()),
             state: Mutex::new(state),
             shut_outs: watch::Sender::new(Seq::START),
             shut_outs_head: AtomicU64::new(0),
@@ -115,11 +122,27 @@ impl Lobby {
         self.lock().signals.after(number, most)
     }
 
-    /// Tells when a stream moves, and where it stands. Signals are kept only while somebody holds one of these.
+    /// Somebody is here from now on, until what is returned is dropped. Their right to be was good at the event `checked`.
+    pub fn attend(self: &Arc<Self>, person: Person, checked: Seq, now: Instant) -> Result<Attendance, Stale> {
+        let mut state = self.lock();
+        state.must_be_open(checked, person.user)?;
+        let stay = state.people.come(person, now);
+        self.tell_people(&mut state);
+        Ok(Attendance { lobby: self.clone(), user: person.user, stay })
+    }
+
+    /// Who is here, and who came and went after a number.
+    pub fn crowd(&self, after: u64, now: Instant) -> Crowd {
+        self.lock().people.crowd(after, self.limits.presence_shown_max, now)
+    }
+
+    /// Tells when a stream moves, and where it stands. Signals, and who came and went, are kept
+    /// only while somebody holds one of these.
     pub fn watch(&self, stream: Stream) -> watch::Receiver<u64> {
         match stream {
             Stream::Typing => self.typing.subscribe(),
             Stream::Signals => self.signals.subscribe(),
+            Stream::Presence => self.people.subscribe(),
         }
     }
 
@@ -145,7 +168,9 @@ impl Lobby {
         self.shut_outs_head.store(at.0, Ordering::SeqCst);
         self.shut_outs.send_replace(at);
         state.typing.shut_out(who);
+        state.people.shut_out(who);
         self.tell_typing(&state);
+        self.tell_people(&mut state);
     }
 
     /// Until when there is something to keep although nobody listens.
@@ -163,8 +188,31 @@ impl Lobby {
         self.typing.send_if_modified(|told| std::mem::replace(told, version) != version);
     }
 
+    /// Also when somebody may have left only later: those who follow look when that is.
+    fn tell_people(&self, state: &mut State) {
+        if self.people.receiver_count() == 0 {
+            return state.people.clear_moves();
+        }
+        self.people.send_replace(state.people.head());
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic under this lock")
+    }
+}
+
+/// Somebody is in a room for as long as this is held.
+pub struct Attendance {
+    lobby: Arc<Lobby>,
+    user: UserId,
+    stay: u64,
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        let mut state = self.lobby.lock();
+        state.people.go(self.user, self.stay, Instant::now());
+        self.lobby.tell_people(&mut state);
     }
 }
 

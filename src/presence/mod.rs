@@ -1,6 +1,7 @@
-//! What happens in rooms and is not kept: who is typing, and what is signalled. None of it stands in a log.
+//! What happens in rooms and is not kept: who is here, who is typing, and what is signalled. None of it stands in a log.
 //!
-//! A room that somebody listens to or types in has a **lobby**. Who is typing is a **state with a version**: whoever is told that
+//! A room that somebody signed in reads, that somebody listens to or types in has a **lobby**. Who is here is whoever has a
+//! subscription of the room, and for a short grace after their last one, so that a reconnect is no leave. Who is typing is a **state with a version**: whoever is told that
 //! the version moved reads the state that is current, so that a slow reader skips versions and costs nothing. Signals are a
 //! short **ring**: each has a number, and whoever listens reads on from its own; one that falls out of the ring is told so.
 //!
@@ -17,6 +18,7 @@
 //! Proved by the tests beside the code and by `tests/it/ephemeral.rs`.
 
 mod lobby;
+mod people;
 mod shut_outs;
 mod signals;
 mod typing;
@@ -30,7 +32,8 @@ use std::{
 /// Moments of a clock that only goes forward; a test may hold it.
 pub use tokio::time::Instant;
 
-pub use lobby::{Lobby, Stale, Stream};
+pub use lobby::{Attendance, Lobby, Stale, Stream};
+pub use people::{Crowd, Person};
 pub use shut_outs::Access;
 pub use signals::{Heard, Signal};
 pub use typing::TypingState;
@@ -62,6 +65,14 @@ pub struct PresenceLimits {
     pub signals_kept_bytes_max: usize,
     /// Losses of the right to read that are remembered per room. At least 1.
     pub shut_outs_kept_max: usize,
+    /// People who are shown in one room; all are counted. At least 1.
+    pub presence_shown_max: usize,
+    /// How long somebody without a subscription is still here: a reconnect within it is no leave.
+    pub presence_grace: Duration,
+    /// How long it stands who is here before the next change is told.
+    pub presence_interval: Duration,
+    /// Comings and goings that are kept per room for those that follow them. At least 1.
+    pub presence_moves_kept_max: usize,
     /// Rooms kept because somebody types there although nobody listens.
     pub rooms_lingering_max: usize,
 }
@@ -80,6 +91,10 @@ impl Default for PresenceLimits {
             signals_kept_max: 256,
             signals_kept_bytes_max: 256 * 1024,
             shut_outs_kept_max: 256,
+            presence_shown_max: 200,
+            presence_grace: Duration::from_secs(5),
+            presence_interval: Duration::from_secs(1),
+            presence_moves_kept_max: 1_024,
             rooms_lingering_max: 10_000,
         }
     }
@@ -132,6 +147,11 @@ impl Presence {
         lobby
     }
 
+    /// The lobby of a room, if it has one.
+    pub fn find(&self, id: &RoomId) -> Option<Arc<Lobby>> {
+        self.lobbies.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade)
+    }
+
     /// Keeps a lobby for as long as it has something to keep, whoever holds it. If too many are kept already, it goes with its
     /// last holder.
     pub fn keep(&self, lobby: &Arc<Lobby>, now: Instant) {
@@ -152,8 +172,7 @@ impl Presence {
     /// The event of this number took from somebody the right to read a room. To be called before any reader of the log may see
     /// that event.
     pub fn shut_out(&self, id: &RoomId, at: Seq, who: &ShutsOut) {
-        let lobby = self.lobbies.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
-        let Some(lobby) = lobby else { return };
+        let Some(lobby) = self.find(id) else { return };
         lobby.shut_out(at, who);
         if !lobby.has_something_to_keep() {
             self.lingering.lock().expect("no panic under this lock").lobbies.remove(id);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Json, Object};
 
 use super::{
-    context::{readable_room, services, signed_in},
+    context::{readable_room, services, signed_in, viewer},
     error::{ApiError, Code},
     object::{RoomObject, UserObject, room_of},
     scalar::DateTime,
-    subscription::Want,
+    subscription::{Source, Want},
 };
 use crate::{
     domain::{RoomId, SignalKind, UserId},
@@ -110,7 +110,9 @@ pub(super) async fn listen(ctx: &Context<'_>, room_id: &str, stream: Stream) -> 
         Some((_, head)) => head,
         None => readable_room(ctx, room_id).await?.head,
     };
-    Ok(Want::Lobby { lobby, stream, begin, checked })
+    let attended = viewer(ctx)?.map(|_| lobby.clone());
+    let source = Source::Lobby { lobby, stream, begin };
+    Ok(Want { lobby: attended, checked, at: (services(ctx).clock)(), source })
 }
 
 fn lobby(ctx: &Context<'_>, room_id: &str) -> Result<Arc<Lobby>, ApiError> {

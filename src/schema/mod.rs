@@ -17,6 +17,7 @@ mod error;
 mod member;
 mod mutation;
 mod object;
+mod people;
 mod poll;
 mod prepare;
 mod query;
@@ -33,7 +34,7 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 pub use context::{Noted, Notes, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
-pub use subscription::{Item, Want};
+pub use subscription::{Item, Source, Want};
 
 use self::{
     ephemeral::EphemeralMutation, mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run,
@@ -154,7 +155,7 @@ impl Feed {
         match item {
             // There is one subscription to a log, and it is about messages.
             Item::Event(event) => event.as_message_sent().is_some(),
-            Item::Typing(..) | Item::Signal(..) => true,
+            Item::Typing(..) | Item::Presence { .. } | Item::Signal(..) => true,
         }
     }
 

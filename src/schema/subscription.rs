@@ -9,30 +9,42 @@ use async_graphql::{Context, ID, Subscription};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 use super::{
-    context::{position, position_in, readable_room, services},
+    context::{position, position_in, readable_room, services, viewer},
     ephemeral::{SignalObject, TypingEventObject, listen, signal, typing_event},
     error::ApiError,
     object::MessageObject,
+    people::{PresenceEventObject, presence_event},
     scalar::Cursor,
 };
 use crate::{
-    domain::{self, Event, RoomId, Seq},
-    presence::{Lobby, Signal, Stream, TypingState},
+    domain::{self, Event, RoomId, Seq, Timestamp},
+    presence::{Crowd, Instant, Lobby, Signal, Stream, TypingState},
 };
 
 /// What a subscription wants to read.
 #[derive(Clone)]
-pub enum Want {
-    /// A room's log.
+pub struct Want {
+    /// Where whoever reads is shown to be, if somebody signed in does. It was entered before the right was read (E4).
+    pub lobby: Option<Arc<Lobby>>,
+    /// The head of the room's log when the right to read it was read.
+    pub checked: Seq,
+    /// When that was.
+    pub at: Timestamp,
+    /// What to read.
+    pub source: Source,
+}
+
+/// What there is to read of a room.
+#[derive(Clone)]
+pub enum Source {
+    /// Its log.
     Log {
         /// Of which room.
         room: RoomId,
         /// From after which event on.
         after: Seq,
-        /// The head of the log when the right to read it was read.
-        checked: Seq,
     },
-    /// What happens in a room and is not kept.
+    /// What happens there and is not kept.
     Lobby {
         /// Where. It was entered before the right was read.
         lobby: Arc<Lobby>,
@@ -40,8 +52,6 @@ pub enum Want {
         stream: Stream,
         /// Where that stood then.
         begin: u64,
-        /// The head of the room's log when the right to read it was read.
-        checked: Seq,
     },
 }
 
@@ -52,6 +62,15 @@ pub enum Item {
     Event(Arc<Event>),
     /// Who is typing in a room.
     Typing(RoomId, TypingState),
+    /// Who is in a room.
+    Presence {
+        /// Which room.
+        room: RoomId,
+        /// Who is there, came and went.
+        crowd: Arc<Crowd>,
+        /// Who is there is told, not who came and went.
+        whole: bool,
+    },
     /// Something signalled in a room; none says that the stream is open.
     Signal(RoomId, Option<Arc<Signal>>),
 }
@@ -61,7 +80,7 @@ impl Item {
     pub fn cursor(&self) -> Option<&domain::Cursor> {
         match self {
             Self::Event(event) => Some(event.cursor()),
-            Self::Typing(..) | Self::Signal(..) => None,
+            Self::Typing(..) | Self::Presence { .. } | Self::Signal(..) => None,
         }
     }
 }
@@ -118,6 +137,15 @@ impl Subscription {
         Ok(fed(ctx, typing_event)?)
     }
 
+    /// Who is here: first all of them, then who joins and leaves. Here is who is signed in and has any subscription of the room,
+    /// and a few seconds longer. Nothing of it is kept: there is no cursor, and whoever comes back begins with how it stands then.
+    async fn presence(&self, ctx: &Context<'_>, room_id: ID) -> async_graphql::Result<Streamed<PresenceEventObject>> {
+        if let Mode::Open { slot, .. } = mode(ctx) {
+            return Ok(wanted(slot, listen(ctx, &room_id, Stream::Presence).await?));
+        }
+        Ok(fed(ctx, presence_event)?)
+    }
+
     /// What is signalled to the viewer or to all of a room. The first one, of the kind `_open`, says that the stream is live.
     /// Nothing of it is kept: there is no cursor, and what came while nobody listened is gone.
     async fn signals(&self, ctx: &Context<'_>, room_id: ID) -> async_graphql::Result<Streamed<SignalObject>> {
@@ -152,6 +180,18 @@ fn fed<T: Send + 'static>(
 }
 
 async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<Want, ApiError> {
+    let lobby = attended(ctx, room_id)?;
+    let (source, checked) = open_log(ctx, room_id, after).await?;
+    Ok(Want { lobby, checked, at: (services(ctx).clock)(), source })
+}
+
+/// The lobby of a room, for somebody who signed in.
+fn attended(ctx: &Context<'_>, room_id: &str) -> Result<Option<Arc<Lobby>>, ApiError> {
+    let Ok(room) = room_id.parse() else { return Ok(None) };
+    Ok(viewer(ctx)?.map(|_| services(ctx).presence.enter(&room, Instant::now())))
+}
+
+async fn open_log(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<(Source, Seq), ApiError> {
     if let Some(want) = open_to_all(ctx, room_id, after.as_ref()) {
         return Ok(want);
     }
@@ -160,17 +200,17 @@ async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
-    Ok(Want::Log { room: room.id, after, checked: room.head })
+    Ok((Source::Log { room: room.id, after }, room.head))
 }
 
 /// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is
 /// left to the store's answer: it may know more of the log.
-fn open_to_all(ctx: &Context<'_>, room_id: &str, after: Option<&Cursor>) -> Option<Want> {
+fn open_to_all(ctx: &Context<'_>, room_id: &str, after: Option<&Cursor>) -> Option<(Source, Seq)> {
     let room = room_id.parse().ok()?;
     let (epoch, head) = services(ctx).hub.open(&room)?;
     let after = match after {
         Some(cursor) => position_in(&room, epoch, head, &cursor.0).ok()?,
         None => head,
     };
-    Some(Want::Log { room, after, checked: head })
+    Some((Source::Log { room, after }, head))
 }

@@ -161,6 +161,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// A user, if there is one.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
+    /// Those of these users that there are, in any order. The caller bounds how many it asks for (S5).
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
+
     /// The key that signs guest tokens: the one kept, or `candidate`, which is kept from now on.
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
 

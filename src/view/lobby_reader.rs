@@ -10,7 +10,7 @@ use crate::{domain::Seq, hub::Listener, presence::Access};
 
 /// It holds no frames that others do not hold too, and falls behind without anybody noticing: what it finds then is what
 /// stands now, or that something was lost.
-pub struct LobbyReader {
+pub(super) struct LobbyReader {
     view: Arc<LobbyView>,
     listener: Listener,
     /// Everything up to here was taken; the start before the opening was.

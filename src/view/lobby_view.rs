@@ -19,9 +19,12 @@ use super::{
 use crate::{
     domain::{Seq, UserId},
     hub::{Bell, Listener},
-    presence::{Lobby, Stream},
+    presence::{Crowd, Lobby, Stream},
     schema::Item,
 };
+
+/// So many changes of who is here are told to whoever begins; then the opening is made anew.
+const OPENING_NOTES_MAX: usize = 16;
 
 /// Signals that are read and encoded in one go.
 const SIGNALS_AT_ONCE: usize = 64;
@@ -113,6 +116,7 @@ impl Pump {
             let _ = match stream {
                 Stream::Typing => self.tell_typing().await,
                 Stream::Signals => self.tell_signals(head).await,
+                Stream::Presence => self.tell_presence().await,
             };
         };
         // Nobody waits for an execution to learn that they are shut out.
@@ -187,6 +191,49 @@ impl Pump {
             number = heard.upto;
             rest(&self.state.bell, limits.round_wait).await;
         }
+    }
+
+    /// Who is here, and then who comes and goes, at most once in an interval (E5).
+    async fn tell_presence(&mut self) -> Result<(), GivenUp> {
+        let (mut number, shown_max) = (0, self.lobby.limits().presence_shown_max);
+        loop {
+            self.moves.mark_unchanged();
+            let crowd = Arc::new(self.lobby.crowd(number, Instant::now()));
+            let too_many = crowd.joined.len().max(crowd.left.len()) > shown_max;
+            if crowd.lost || too_many {
+                let payload = self.presence_payload(&crowd, true).await?;
+                self.state.tell(Seq(crowd.upto), |series| series.replace(payload, Seq(crowd.upto)));
+            } else if crowd.joined.is_empty() && crowd.left.is_empty() {
+                number = crowd.upto;
+                self.moved_by(crowd.leaves_at).await;
+                continue;
+            } else {
+                self.tell_moves(&crowd).await?;
+            }
+            number = crowd.upto;
+            tokio::time::sleep(self.lobby.limits().presence_interval).await;
+        }
+    }
+
+    /// Who came and went; and now and then, for those that begin, who is here.
+    async fn tell_moves(&self, crowd: &Arc<Crowd>) -> Result<(), GivenUp> {
+        let (payload, at, limits) = (self.presence_payload(crowd, false).await?, Seq(crowd.upto), &self.plan.limits);
+        let (notes, bytes) = self.state.series.read().expect("no panic under this lock").since_opening();
+        let anew = notes + 1 >= OPENING_NOTES_MAX || bytes + payload.len() > limits.ring_bytes_max / 2;
+        let opening = if anew { Some(self.presence_payload(crowd, true).await?) } else { None };
+        let note = Note { number: at, payload, to: None };
+        self.state.tell(at, |series| {
+            if let Some(opening) = opening {
+                series.reopen(opening, at);
+            }
+            series.push(vec![note], at, limits.ring_frames_max, limits.ring_bytes_max);
+        });
+        Ok(())
+    }
+
+    async fn presence_payload(&self, crowd: &Arc<Crowd>, whole: bool) -> Result<Arc<str>, GivenUp> {
+        let item = Item::Presence { room: self.lobby.id().clone(), crowd: crowd.clone(), whole };
+        self.make(vec![item]).await?.pop().ok_or(GivenUp)
     }
 
     /// One payload for each item. What fails is tried again with backoff (V7).

@@ -50,21 +50,22 @@ use async_graphql::ServerError;
 use tokio_util::task::TaskTracker;
 
 pub use frame::Frame;
-pub use lobby_reader::LobbyReader;
-pub use reader::{LogReader, ReadError};
+pub use reader::ReadError;
 pub use subscription::Reader;
 
 use self::{
     budget::{Budget, Seat, Seats},
     frame::Gate,
+    lobby_reader::LobbyReader,
     page::Pages,
     plan::Plan,
+    reader::LogReader,
 };
 use crate::{
     domain::{RoomId, Seq, ShutsOut, Who},
     hub::{Hub, Witness},
-    presence::Presence,
-    schema::{ApiError, Code, PlanDocument, Prepared, Schema, Want},
+    presence::{Instant, Lobby, Person, Presence},
+    schema::{ApiError, Code, PlanDocument, Prepared, Schema, Source, Want},
 };
 
 /// About what the executions of one plan hold.
@@ -177,17 +178,25 @@ impl Views {
         let want = self.schema.open(prepared, who, after).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
+        let Want { lobby, checked, at, source } = want;
+        let attend = |lobby: &Arc<Lobby>| {
+            let person = Person { user: who.user()?, since: at };
+            // Who has lost their right meanwhile is not shown, and learns it as a reader.
+            lobby.attend(person, checked, Instant::now()).ok()
+        };
+        let attendance = lobby.as_ref().and_then(attend);
         let reader = who.user();
-        match want {
-            Want::Log { room, after, checked } => {
+        match source {
+            Source::Log { room, after } => {
                 let room = self.hub.enter(&room).await.map_err(|error| refuse(error.into()))?;
                 let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
                 let plan = self.plan(document, who).map_err(refuse)?;
-                Ok(Reader::Log(LogReader::new(plan.view(room), after, Gate { checked, reader }, seat)))
+                Ok(Reader::of_log(LogReader::new(plan.view(room), after, Gate { checked, reader }, seat), attendance))
             }
-            Want::Lobby { lobby, stream, begin, checked } => {
+            Source::Lobby { lobby, stream, begin } => {
                 let view = self.plan(document, who).map_err(refuse)?.lobby_view(lobby, stream);
-                Ok(Reader::Lobby(LobbyReader::new(view, Seq(begin), Gate { checked, reader }, seat)))
+                let reader = LobbyReader::new(view, Seq(begin), Gate { checked, reader }, seat);
+                Ok(Reader::of_lobby(reader, attendance))
             }
         }
     }

@@ -32,7 +32,7 @@ pub enum ReadError {
 }
 
 /// One subscriber's position in a view. It holds no frames that others do not hold too.
-pub struct LogReader {
+pub(super) struct LogReader {
     view: Arc<RoomView>,
     listener: Listener,
     /// Everything up to here was taken.
@@ -61,19 +61,19 @@ impl LogReader {
 
     /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
     /// [`Self::poll_take`] said that there is nothing more for now.
-    pub fn live_at(&self) -> Option<Cursor> {
+    pub(super) fn live_at(&self) -> Option<Cursor> {
         let live = matches!(self.behind, Behind::No) && self.cursor >= self.gate.checked;
         live.then(|| self.view.room.cursor(self.cursor))
     }
 
     /// Where a frame of this reader's stands: who has taken it resumes after this.
-    pub fn cursor_of(&self, frame: &Frame) -> Cursor {
+    pub(super) fn cursor_of(&self, frame: &Frame) -> Cursor {
         self.view.room.cursor(frame.seq)
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
     /// nothing after the cursor.
-    pub fn poll_take(
+    pub(super) fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,

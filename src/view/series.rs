@@ -55,18 +55,40 @@ impl Series {
         self.set_opening(payload, Opens::Anywhere);
     }
 
-    /// From now on this stands for everything up to a number.
-    pub(super) fn replace(&mut self, payload: Arc<str>, at: Seq) {
+    /// From now on this stands in front for whoever begins; it shows how things stood at a number, up to which notes were told.
+    pub(super) fn reopen(&mut self, payload: Arc<str>, at: Seq) {
         self.set_opening(payload, Opens::After(at));
-        (self.floor, self.head) = (at, at);
     }
 
-    /// Adds notes, and gives up the oldest beyond the bounds, but never all.
+    /// How many notes follow the opening, and their bytes.
+    pub(super) fn since_opening(&self) -> (usize, usize) {
+        let after = self.opening_at();
+        let notes = self.notes.iter().rev().take_while(|note| note.number > after);
+        notes.fold((0, 0), |(notes, bytes), note| (notes + 1, bytes + note.bytes()))
+    }
+
+    fn opening_at(&self) -> Seq {
+        match &self.opening {
+            Some((_, Opens::After(at))) => *at,
+            _ => Seq(u64::MAX),
+        }
+    }
+
+    /// From now on this stands for everything up to a number.
+    pub(super) fn replace(&mut self, payload: Arc<str>, at: Seq) {
+        self.lose(at);
+        self.set_opening(payload, Opens::After(at));
+    }
+
+    /// Adds notes, and gives up the oldest beyond the bounds, but never all, and none that the opening leads to: who fills it
+    /// opens it anew before those are too many.
     pub(super) fn push(&mut self, notes: Vec<Note>, head: Seq, notes_max: usize, bytes_max: usize) {
         self.share.take(notes.iter().map(Note::bytes).sum());
         self.notes.extend(notes);
         self.head = head;
-        while self.notes.len() > 1
+        let needed = self.opening_at();
+        while self.notes.front().is_some_and(|oldest| oldest.number <= needed)
+            && self.notes.len() > 1
             && (self.notes.len() > notes_max || self.share.bytes() > bytes_max || self.share.is_overdrawn())
         {
             self.give_up_oldest();
@@ -213,6 +235,24 @@ mod tests {
         assert_eq!((take(&series, &mut cursor, 0, None, 99), cursor), ("c".to_owned(), 5));
         assert_eq!(take(&series, &mut late, 0, None, 99), "c");
         assert_eq!(take(&series, &mut late, 0, None, 99), "");
+    }
+
+    #[test]
+    fn e1_an_opening_leads_to_every_note_after_it() {
+        let (mut series, mut old) = (series(), 0);
+        series.replace("at 1".into(), Seq(1));
+        assert_eq!(take(&series, &mut old, 0, None, 99), "at 1");
+        push(&mut series, 2..=5, 2);
+        assert_eq!(series.since_opening().0, 4, "none of them is given up");
+        let mut cursor = 0;
+        assert_eq!(take(&series, &mut cursor, 0, None, 99), "at 1 2 3 4 5");
+        series.reopen("at 5".into(), Seq(5));
+        push(&mut series, 6..=6, 2);
+        assert_eq!((series.since_opening().0, series.notes.len()), (1, 2));
+        let mut late = 0;
+        assert_eq!(take(&series, &mut late, 0, None, 99), "at 5 6");
+        assert_eq!(take(&series, &mut cursor, 0, None, 99), "6");
+        assert_eq!(take(&series, &mut old, 0, None, 99), "at 5 6", "it was too slow for what came between");
     }
 
     #[test]

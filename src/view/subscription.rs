@@ -3,32 +3,45 @@
 use std::task::{Context, Poll};
 
 use super::{Frame, ReadError, lobby_reader::LobbyReader, reader::LogReader};
-use crate::domain::Cursor;
+use crate::{domain::Cursor, presence::Attendance};
 
-/// One subscriber's position in a view.
-pub enum Reader {
-    /// Of a room's log.
+/// One subscriber's position in a view. Whoever reads a room is in it.
+pub struct Reader {
+    position: Position,
+    _attendance: Option<Attendance>,
+}
+
+enum Position {
+    /// In a room's log.
     Log(LogReader),
-    /// Of what happens in a room and is not kept.
+    /// In what happens in a room and is not kept.
     Lobby(LobbyReader),
 }
 
 impl Reader {
+    pub(super) fn of_log(reader: LogReader, attendance: Option<Attendance>) -> Self {
+        Self { position: Position::Log(reader), _attendance: attendance }
+    }
+
+    pub(super) fn of_lobby(reader: LobbyReader, attendance: Option<Attendance>) -> Self {
+        Self { position: Position::Lobby(reader), _attendance: attendance }
+    }
+
     /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
     /// [`Self::poll_take`] said that there is nothing more for now. What is not kept has no such place: its first frame says
     /// that it is live.
     pub fn live_at(&self) -> Option<Cursor> {
-        match self {
-            Self::Log(reader) => reader.live_at(),
-            Self::Lobby(_) => None,
+        match &self.position {
+            Position::Log(reader) => reader.live_at(),
+            Position::Lobby(_) => None,
         }
     }
 
     /// Where a frame of this reader's stands: who has taken it resumes after this. None where nothing is kept.
     pub fn cursor_of(&self, frame: &Frame) -> Option<Cursor> {
-        match self {
-            Self::Log(reader) => Some(reader.cursor_of(frame)),
-            Self::Lobby(_) => None,
+        match &self.position {
+            Position::Log(reader) => Some(reader.cursor_of(frame)),
+            Position::Lobby(_) => None,
         }
     }
 
@@ -40,9 +53,9 @@ impl Reader {
         bytes_max: usize,
         out: &mut Vec<Frame>,
     ) -> Poll<Result<(), ReadError>> {
-        match self {
-            Self::Log(reader) => reader.poll_take(cx, bytes_max, out),
-            Self::Lobby(reader) => reader.poll_take(cx, bytes_max, out),
+        match &mut self.position {
+            Position::Log(reader) => reader.poll_take(cx, bytes_max, out),
+            Position::Lobby(reader) => reader.poll_take(cx, bytes_max, out),
         }
     }
 

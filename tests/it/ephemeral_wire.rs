@@ -18,6 +18,8 @@ use crate::support::{
 const TYPING: &str = r#"subscription { typing(roomId: "p") { users { name } } }"#;
 const SIGNALS: &str = r#"subscription { signals(roomId: "p") { kind data sender { name } } }"#;
 
+const PRESENCE: &str = r#"subscription { presence(roomId: "p") { count } }"#;
+
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
 }
@@ -90,20 +92,20 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     let (mut ann, token, bobs) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let mut ids = Vec::new();
-    for query in [TYPING, SIGNALS] {
+    for query in [TYPING, SIGNALS, PRESENCE] {
         let id = bob.start(query, json!({})).await;
         next(&mut bob, &id).await;
         ids.push(id);
     }
     let mut streams = Vec::new();
-    for query in [TYPING, SIGNALS] {
+    for query in [TYPING, SIGNALS, PRESENCE] {
         let mut events = stream(&app, query, "text/event-stream", &token).await;
         events.next().await;
         streams.push(events);
     }
     assert_eq!(mutate(&mut ann, &field(&bobs)).await["errors"], Value::Null);
     let mut ended = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         let error = bob.heard().await;
         assert_eq!(error["type"], "error", "{error}");
         assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
@@ -117,7 +119,7 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
         assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
     }
     // The socket stays, and the room is as if it was not there.
-    for query in [TYPING, SIGNALS] {
+    for query in [TYPING, SIGNALS, PRESENCE] {
         assert_eq!(bob.refused(query, json!({})).await[0]["extensions"]["code"], "NOT_FOUND");
     }
     drop((ann, bob, streams));
@@ -177,7 +179,7 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
         assert_eq!(outcome(&mut eve, &field.replace("\"p\"", "\"NO ROOM\"")).await, "NOT_FOUND");
         assert_eq!(outcome(&mut nobody, &field.replace("\"p\"", "\"room-1\"")).await, "UNAUTHENTICATED");
     }
-    for query in [TYPING, SIGNALS] {
+    for query in [TYPING, SIGNALS, PRESENCE] {
         for room in ["\"p\"", "\"none\"", "\"NO ROOM\""] {
             let errors = eve.refused(&query.replace("\"p\"", room), json!({})).await;
             assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");

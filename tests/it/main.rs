@@ -23,6 +23,7 @@ mod lockdown;
 mod members;
 mod model;
 mod multipart;
+mod people;
 mod poll;
 mod prepare;
 mod readers;

@@ -215,7 +215,11 @@ impl Scene {
                 if self.actor.way != Way::Http {
                     let streamed = self.actor.ask(NEW_MESSAGE, json!({ "room": room, "after": self.start })).await;
                     assert_eq!(outcome(&streamed), read, "who may read may subscribe: {streamed}");
-                    for stream in ["typing(roomId: $room) { users { id } }", "signals(roomId: $room) { kind }"] {
+                    for stream in [
+                        "typing(roomId: $room) { users { id } }",
+                        "signals(roomId: $room) { kind }",
+                        "presence(roomId: $room) { count }",
+                    ] {
                         let query = format!("subscription ($room: ID!) {{ {stream} }}");
                         let streamed = self.actor.ask(&query, json!({ "room": room })).await;
                         assert_eq!(outcome(&streamed), read, "who may read may listen: {streamed}");

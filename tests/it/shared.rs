@@ -67,7 +67,7 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
         let frames = take(reader, 1).await;
         assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
     }
-    for (root, of) in [("typing", "TypingEvent"), ("signals", "Signal")] {
+    for (root, of) in [("typing", "TypingEvent"), ("signals", "Signal"), ("presence", "PresenceEvent")] {
         for selection in self::selections(of, &fields, &mut vec![of.to_owned()]) {
             let query = format!(r#"subscription {{ {root}(roomId: "room-1") {{ {selection} }} }}"#);
             let mut reader = core.subscribe(Who::Nobody, query, serde_json::json!({})).await.unwrap();

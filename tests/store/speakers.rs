@@ -55,6 +55,10 @@ pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
     assert_eq!(asked(store, "open", bob.id, None, NOW).await, muted);
     assert_eq!(asked(store, "open", bob.id, Some(nobody), NOW).await, muted, "the muted learn nothing");
     assert_eq!(asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await, "at 1");
+    let mut found = store.users(&[bob.id, nobody, ann.id]).await.unwrap();
+    found.sort_by_key(|user| user.id);
+    assert_eq!(found, [ann.clone(), bob.clone()]);
+    assert!(store.users(&[]).await.unwrap().is_empty());
     commit(store, &[remove(&ann, "shut", &bob)]).await;
     assert_eq!(asked(store, "shut", bob.id, None, NOW).await, "NotFound");
     assert_eq!(asked(store, "shut", ann.id, Some(bob.id), NOW).await, "NoUser");
