@@ -36,6 +36,8 @@ pub struct Lobby {
     id: RoomId,
     limits: PresenceLimits,
     state: Mutex<State>,
+    /// Those who want to say something, in the order in which they asked.
+    turns: tokio::sync::Mutex<()>,
     typing: watch::Sender<u64>,
     signals: watch::Sender<u64>,
     people: watch::Sender<u64>,
@@ -67,6 +69,7 @@ impl Lobby {
             signals: watch::Sender::new(state.signals.head()),
             people: watch::Sender::new(state.people.head()),
             state: Mutex::new(state),
+            turns: tokio::sync::Mutex::default(),
             shut_outs: watch::Sender::new(Seq::START),
             shut_outs_head: AtomicU64::new(0),
             siblings,
@@ -81,6 +84,12 @@ impl Lobby {
     /// What holds here.
     pub fn limits(&self) -> &PresenceLimits {
         &self.limits
+    }
+
+    /// Waits until all who asked before have said what they had to say; dropping what is returned lets the next one speak. Held
+    /// while a right is read, so that what somebody says twice in a row is heard in that order.
+    pub async fn turn(&self) -> impl Drop {
+        self.turns.lock().await
     }
 
     /// Somebody is typing, or is no longer. Their right to say so was good at the event `checked`. False if as many are shown

@@ -178,6 +178,7 @@ impl EphemeralMutation {
 
 /// Shows or hides that whoever asks is typing; whether it is shown.
 async fn show_typing(ctx: &Context<'_>, lobby: &Arc<Lobby>, typing: bool) -> Result<bool, ApiError> {
+    let _turn = lobby.turn().await;
     loop {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), None).await?;
         let now = Instant::now();
@@ -197,6 +198,7 @@ async fn signal_to(
     kind: SignalKind,
     data: Arc<str>,
 ) -> Result<(), ApiError> {
+    let _turn = lobby.turn().await;
     let mut signaled = Err(Stale);
     while signaled.is_err() {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), to).await?;

@@ -64,7 +64,7 @@ use self::{
 use crate::{
     domain::{RoomId, Seq, ShutsOut, Who},
     hub::{Hub, Witness},
-    presence::{Instant, Lobby, Person, Presence},
+    presence::{Attendance, Instant, Lobby, Person, Presence},
     schema::{ApiError, Code, PlanDocument, Prepared, Schema, Source, Want},
 };
 
@@ -124,6 +124,11 @@ impl ViewLimits {
     }
 }
 
+/// Shows somebody to be in a room. Who has lost their right meanwhile is not shown, and learns it as a reader.
+fn attend(lobby: &Arc<Lobby>, person: Person, checked: Seq) -> Option<Attendance> {
+    lobby.attend(person, checked, Instant::now()).ok()
+}
+
 impl Witness for Presence {
     fn shut_out(&self, room: &RoomId, at: Seq, who: &ShutsOut) {
         Presence::shut_out(self, room, at, who);
@@ -179,24 +184,22 @@ impl Views {
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
         let Want { lobby, checked, at, source } = want;
-        let attend = |lobby: &Arc<Lobby>| {
-            let person = Person { user: who.user()?, since: at };
-            // Who has lost their right meanwhile is not shown, and learns it as a reader.
-            lobby.attend(person, checked, Instant::now()).ok()
-        };
-        let attendance = lobby.as_ref().and_then(attend);
-        let reader = who.user();
+        let gate = Gate { checked, reader: who.user() };
+        // Whoever is refused below was never there.
+        let attend = || attend(lobby.as_ref()?, Person { user: gate.reader?, since: at }, checked);
         match source {
             Source::Log { room, after } => {
                 let room = self.hub.enter(&room).await.map_err(|error| refuse(error.into()))?;
                 let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-                let plan = self.plan(document, who).map_err(refuse)?;
-                Ok(Reader::of_log(LogReader::new(plan.view(room), after, Gate { checked, reader }, seat), attendance))
+                let view = self.plan(document, who).map_err(refuse)?.view(room);
+                Ok(Reader::of_log(LogReader::new(view, after, gate, seat), attend()))
             }
             Source::Lobby { lobby, stream, begin } => {
-                let view = self.plan(document, who).map_err(refuse)?.lobby_view(lobby, stream);
-                let reader = LobbyReader::new(view, Seq(begin), Gate { checked, reader }, seat);
-                Ok(Reader::of_lobby(reader, attendance))
+                let plan = self.plan(document, who).map_err(refuse)?;
+                // First, so that they see themselves.
+                let attendance = attend();
+                let view = plan.lobby_view(lobby, stream);
+                Ok(Reader::of_lobby(LobbyReader::new(view, Seq(begin), gate, seat), attendance))
             }
         }
     }

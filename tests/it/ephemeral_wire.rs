@@ -144,7 +144,9 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
     let mut eve = app.client(Some(&app.sign_in("eve").await)).await;
     let (id, own) = (eve.start(TYPING, json!({})).await, ann.start(TYPING, json!({})).await);
     let mut nobody = stream(&app, SIGNALS, "text/event-stream", &app.sign_in("nobody").await).await;
-    (next(&mut eve, &id).await, next(&mut ann, &own).await, nobody.next().await);
+    next(&mut eve, &id).await;
+    next(&mut ann, &own).await;
+    nobody.next().await;
     assert_eq!(outcome(&mut eve, r#"setTyping(roomId: "p")"#).await, true);
     while next(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
     while next(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
@@ -225,6 +227,25 @@ async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
 /// Any JSON but null, which is no value of a type that may not be null.
 fn null_free() -> Value {
     json!({ "a": [null, true, "text"], "b": { "c": 1e3 } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let mut bob = app.client(None).await;
+    let id = bob.start(&SIGNALS.replace("\"p\"", "\"room-1\""), json!({})).await;
+    assert_eq!(next(&mut bob, &id).await["data"]["signals"]["kind"], "_open");
+    // One at a time is asked and none of the answers waited for.
+    for number in 0..50 {
+        ann.start(&format!(r#"mutation {{ sendSignal(roomId: "room-1", kind: "k", data: {number}) }}"#), json!({}))
+            .await;
+    }
+    for number in 0..50 {
+        assert_eq!(next(&mut bob, &id).await["data"]["signals"]["data"], number);
+    }
+    drop((ann, bob));
+    app.finish().await;
 }
 
 #[tokio::test]
