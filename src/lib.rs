@@ -13,6 +13,8 @@ pub mod store;
 
 pub mod hub;
 
+pub mod presence;
+
 pub mod auth;
 
 pub mod schema;

@@ -15,6 +15,7 @@ use crate::{
     config::{LimitFlags, ServeFlags, Switch},
     domain::{Clock, Timestamp},
     hub::Hub,
+    presence::{Instant, Presence},
     schema::{PrepareLimits, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
     transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError, TransportLimits},
@@ -61,6 +62,7 @@ pub struct Server {
     shared: Arc<Shared>,
     views: Arc<Views>,
     hub: Arc<Hub>,
+    presence: Arc<Presence>,
     store: Sqlite,
     tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
@@ -98,10 +100,12 @@ impl Server {
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
 
         let auth = Arc::new(Auth::start(sign_in, accounts.clone(), limits.auth(), &tasks, clock.clone()).await?);
-        let hub = Hub::start(log.clone(), append, clock.clone(), limits.hub(), &tasks);
+        let presence = Presence::new(limits.presence());
+        let hub = Hub::start(log.clone(), append, presence.clone(), clock.clone(), limits.hub(), &tasks);
         let services = Services {
             log,
             hub: hub.clone(),
+            presence: presence.clone(),
             accounts,
             auth: auth.clone(),
             clock: clock.clone(),
@@ -124,7 +128,7 @@ impl Server {
         }
         let serve = transport::serve(listener, tls.clone(), router, shared.clone(), stop_listening.clone());
         let listening = tokio::spawn(serve);
-        Ok(Self { address, shared, views, hub, store, tls, stop_listening, listening, tasks })
+        Ok(Self { address, shared, views, hub, presence, store, tls, stop_listening, listening, tasks })
     }
 
     /// Where it listens.
@@ -153,6 +157,7 @@ impl Server {
             places: self.shared.places_counted(),
             plans: self.views.plans_live(),
             rooms: self.hub.rooms_live(),
+            lobbies: self.presence.rooms_live(Instant::now()),
         }
     }
 
@@ -198,6 +203,8 @@ pub struct InUse {
     pub plans: usize,
     /// Rooms that somebody reads.
     pub rooms: usize,
+    /// Rooms in which something happens that is not kept, or in which somebody listens to that.
+    pub lobbies: usize,
 }
 
 /// Messages from before there was a search index are put into it while the server serves.

@@ -12,9 +12,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("quota", &[]),
     ("store", &["domain"]),
     ("hub", &["store", "quota", "domain"]),
+    ("presence", &["quota", "domain"]),
     ("auth", &["store", "domain"]),
-    ("schema", &["hub", "store", "auth", "quota", "domain"]),
-    ("view", &["schema", "hub", "domain"]),
+    ("schema", &["hub", "presence", "store", "auth", "quota", "domain"]),
+    ("view", &["schema", "hub", "presence", "domain"]),
     ("protocol", &[]),
     ("transport", &["view", "schema", "protocol", "auth", "quota", "domain"]),
     ("config", &["*"]),
@@ -115,6 +116,7 @@ fn wire_formats_live_at_the_edge() {
         ("quota", &["serde", "async_graphql", "sqlx", "axum", "tokio"]),
         ("protocol", &["async_graphql", "sqlx", "axum", "tokio"]),
         ("hub", &["async_graphql", "sqlx", "axum"]),
+        ("presence", &["serde", "serde_json", "async_graphql", "sqlx", "axum"]),
         ("schema", &["sqlx", "axum", "tokio"]),
         ("view", &["sqlx", "axum"]),
     ];
@@ -146,8 +148,8 @@ fn every_invariant_has_a_test_that_names_it() {
         tests.extend(named.map(|line| format!("{line}\n")));
     }
     let promised = [
-        "s2", "s4", "s5", "s7", "h3", "h4", "h5", "v1", "v3", "v4", "v7", "v8", "p1", "t1", "t4", "g1", "g5", "a1",
-        "a2", "a3", "a4", "a5",
+        "s2", "s4", "s5", "s7", "h3", "h4", "h5", "v1", "v3", "v4", "v7", "v8", "e1", "e2", "e3", "e4", "e5", "p1",
+        "t1", "t4", "g1", "g5", "a1", "a2", "a3", "a4", "a5",
     ];
     for number in promised {
         assert!(tests.contains(&format!("fn {number}_")), "no test is named after {}", number.to_uppercase());

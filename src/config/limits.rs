@@ -6,6 +6,7 @@ use super::Span;
 use crate::{
     auth::AuthLimits,
     hub::HubLimits,
+    presence::PresenceLimits,
     protocol::MachineLimits,
     quota::Rate,
     schema::{PrepareLimits, SchemaLimits},
@@ -219,6 +220,48 @@ pub struct LimitFlags {
     /// Requests that wait for a room's next message at the same time
     #[arg(long, env = "SWITCHBOARD_WAITS_MAX", hide_env = true, default_value_t = HubLimits::default().waits_max, value_name = "N")]
     pub waits_max: usize,
+    /// Users who are shown typing in one room at the same time (at least 1)
+    #[arg(long, env = "SWITCHBOARD_TYPING_USERS_MAX", hide_env = true, default_value_t = PresenceLimits::default().typing_users_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub typing_users_max: usize,
+    /// Time after which somebody who does not say so again is typing no longer
+    #[arg(long, env = "SWITCHBOARD_TYPING_LAPSE", hide_env = true, default_value_t = Span(PresenceLimits::default().typing_lapse), value_name = "TIME")]
+    pub typing_lapse: Span,
+    /// Time between two words about who is typing in a room
+    #[arg(long, env = "SWITCHBOARD_TYPING_INTERVAL", hide_env = true, default_value_t = Span(PresenceLimits::default().typing_interval), value_name = "TIME")]
+    pub typing_interval: Span,
+    /// Bytes of a signal's data, as JSON
+    #[arg(long, env = "SWITCHBOARD_SIGNAL_BYTES_MAX", hide_env = true, default_value_t = PresenceLimits::default().signal_bytes_max, value_name = "N")]
+    pub signal_bytes_max: usize,
+    /// Signals, and words about typing, that one user may give in a second
+    #[arg(long, env = "SWITCHBOARD_SIGNALS_PER_SECOND_PER_USER_MAX", hide_env = true, default_value_t = PresenceLimits::default().signals_per_user.per_second_max, value_name = "N")]
+    pub signals_per_second_per_user_max: u32,
+    /// The same, at once, after a pause (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SIGNALS_BURST_MAX", hide_env = true, default_value_t = PresenceLimits::default().signals_per_user.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
+    pub signals_burst_max: u32,
+    /// Signals kept in memory for those that listen to a room (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SIGNALS_KEPT_MAX", hide_env = true, default_value_t = PresenceLimits::default().signals_kept_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub signals_kept_max: usize,
+    /// Bytes of the same; the newest signal is always kept
+    #[arg(long, env = "SWITCHBOARD_SIGNALS_KEPT_BYTES_MAX", hide_env = true, default_value_t = PresenceLimits::default().signals_kept_bytes_max, value_name = "N")]
+    pub signals_kept_bytes_max: usize,
+    /// Losses of the right to read that are kept in memory for those that listen to a room (at least 1)
+    #[arg(long, env = "SWITCHBOARD_SHUT_OUTS_KEPT_MAX", hide_env = true, default_value_t = PresenceLimits::default().shut_outs_kept_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub shut_outs_kept_max: usize,
+    /// People who are shown in one room at the same time; all are counted (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_SHOWN_MAX", hide_env = true, default_value_t = PresenceLimits::default().presence_shown_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub presence_shown_max: usize,
+    /// Time that somebody without a subscription of a room is still shown there
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_GRACE", hide_env = true, default_value_t = Span(PresenceLimits::default().presence_grace), value_name = "TIME")]
+    pub presence_grace: Span,
+    /// Time between two words about who comes and goes in a room
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_INTERVAL", hide_env = true, default_value_t = Span(PresenceLimits::default().presence_interval), value_name = "TIME")]
+    pub presence_interval: Span,
+    /// Comings and goings kept in memory for those that follow them in a room (at least 1)
+    #[arg(long, env = "SWITCHBOARD_PRESENCE_MOVES_KEPT_MAX", hide_env = true, default_value_t = PresenceLimits::default().presence_moves_kept_max, value_name = "N", value_parser = at_least::<usize>(1))]
+    pub presence_moves_kept_max: usize,
+    /// Rooms kept in memory because somebody is typing there although nobody listens
+    #[arg(long, env = "SWITCHBOARD_ROOMS_LINGERING_MAX", hide_env = true, default_value_t = PresenceLimits::default().rooms_lingering_max, value_name = "N")]
+    pub rooms_lingering_max: usize,
     /// Frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
     pub ring_frames_max: usize,
@@ -323,6 +366,7 @@ impl LimitFlags {
             requests_per_second_per_address_max: 0,
             sign_ins_per_second_per_address_max: 0,
             mutations_per_second_per_user_max: 0,
+            signals_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
             append_queue_per_user_max: self.append_queue_max,
             ..self
@@ -434,6 +478,28 @@ impl LimitFlags {
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,
             waits_max: self.waits_max,
+        }
+    }
+
+    /// As the module wants it: what is held of what is not kept.
+    pub fn presence(&self) -> PresenceLimits {
+        PresenceLimits {
+            typing_users_max: self.typing_users_max,
+            typing_lapse: self.typing_lapse.0,
+            typing_interval: self.typing_interval.0,
+            signal_bytes_max: self.signal_bytes_max,
+            signals_per_user: Rate {
+                per_second_max: self.signals_per_second_per_user_max,
+                burst_max: self.signals_burst_max,
+            },
+            signals_kept_max: self.signals_kept_max,
+            signals_kept_bytes_max: self.signals_kept_bytes_max,
+            shut_outs_kept_max: self.shut_outs_kept_max,
+            presence_shown_max: self.presence_shown_max,
+            presence_grace: self.presence_grace.0,
+            presence_interval: self.presence_interval.0,
+            presence_moves_kept_max: self.presence_moves_kept_max,
+            rooms_lingering_max: self.rooms_lingering_max,
         }
     }
 

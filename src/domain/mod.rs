@@ -22,7 +22,7 @@ pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};
 pub use rights::{Action, Role, Standing, Visibility, may, may_manage};
 pub use search::{Score, SearchError, SearchMark, SearchMarkError, SearchQuery};
-pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
+pub use text::{MessageText, Nonce, RoomName, SignalKind, TextError, UserName};
 pub use timestamp::{Clock, Timestamp};
 pub use viewer::{Identity, Revocation, Subject, TokenId, Viewer, Who};
 pub use words::{folding, searchable_words};

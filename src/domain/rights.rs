@@ -38,6 +38,8 @@ pub enum Action {
     Read,
     /// Send a message, unless muted.
     Send,
+    /// Show that one is typing, and signal, unless muted.
+    Signal,
     /// Delete a message of one's own.
     DeleteOwn,
     /// Delete anybody's message.
@@ -60,9 +62,10 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Read,
         Self::Send,
+        Self::Signal,
         Self::DeleteOwn,
         Self::DeleteAny,
         Self::Join,
@@ -81,8 +84,8 @@ pub fn may(standing: Standing, visibility: Visibility, action: Action) -> bool {
     match (standing, visibility) {
         (Nobody | Outsider, Private) => false,
         (Nobody, Public) => matches!(action, Read),
-        (Outsider, Public) => matches!(action, Read | Send | DeleteOwn | Join),
-        (Member(Role::Member), _) => matches!(action, Read | Send | DeleteOwn | Join | Leave),
+        (Outsider, Public) => matches!(action, Read | Send | Signal | DeleteOwn | Join),
+        (Member(Role::Member), _) => matches!(action, Read | Send | Signal | DeleteOwn | Join | Leave),
         (Member(Role::Moderator), _) => !matches!(action, SetRole | UpdateRoom | DeleteRoom),
         (Member(Role::Owner), _) => true,
     }
@@ -103,16 +106,16 @@ mod tests {
 
     /// One row per standing, one mark per action in the order of [`Action::ALL`].
     const TABLE: [(Visibility, Standing, &str); 10] = [
-        (Public, Nobody, "x.........."),
-        (Public, Outsider, "xxx.x......"),
-        (Public, Standing::Member(Role::Member), "xxx.xx....."),
-        (Public, Standing::Member(Moderator), "xxxxxxxx..."),
-        (Public, Standing::Member(Owner), "xxxxxxxxxxx"),
-        (Private, Nobody, "..........."),
-        (Private, Outsider, "..........."),
-        (Private, Standing::Member(Role::Member), "xxx.xx....."),
-        (Private, Standing::Member(Moderator), "xxxxxxxx..."),
-        (Private, Standing::Member(Owner), "xxxxxxxxxxx"),
+        (Public, Nobody, "x..........."),
+        (Public, Outsider, "xxxx.x......"),
+        (Public, Standing::Member(Role::Member), "xxxx.xx....."),
+        (Public, Standing::Member(Moderator), "xxxxxxxxx..."),
+        (Public, Standing::Member(Owner), "xxxxxxxxxxxx"),
+        (Private, Nobody, "............"),
+        (Private, Outsider, "............"),
+        (Private, Standing::Member(Role::Member), "xxxx.xx....."),
+        (Private, Standing::Member(Moderator), "xxxxxxxxx..."),
+        (Private, Standing::Member(Owner), "xxxxxxxxxxxx"),
     ];
 
     #[test]

@@ -92,6 +92,10 @@ text! {
     /// A sender's own name for one message, so that sending it again is safe (S4).
     Nonce, "nonce", 128
 }
+text! {
+    /// What kind of thing a signal is, in the clients' own words.
+    SignalKind, "kind", 64
+}
 
 #[cfg(test)]
 mod tests {

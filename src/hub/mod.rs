@@ -9,6 +9,7 @@
 //! - **H3** What the hub holds per room is bounded in events and bytes; a room without readers holds nothing.
 //! - **H4** Readers see Seq ascending, without a hole.
 //! - **V6** What was taken out of the log leaves the tail, and what was made of it is known to be stale, before the head moves.
+//! - **E4** Whoever watches over the right to read is told of its loss before any reader may see that event.
 //! - **H5** A room's live entry is made before its head is read, and heads only grow.
 //!
 //! Proved by the tests beside the code and by `tests/it/delivery.rs`.
@@ -37,7 +38,7 @@ pub use wait::{Wait, WaitError};
 use writer::Pending;
 
 use crate::{
-    domain::{Clock, Epoch, RoomId, Seq, UserId},
+    domain::{Clock, Epoch, RoomId, Seq, ShutsOut, UserId},
     quota::{Rate, Rates},
     store::{Append, AppendError, Command, Log, Outcome, StoreError},
 };
@@ -92,6 +93,12 @@ pub enum HubError {
     Append(#[from] AppendError),
 }
 
+/// Who is told of every event that takes the right to read a room from somebody.
+pub trait Witness: Send + Sync + 'static {
+    /// Called once for each such event, in their order, before any reader of the log may see it. Must not block.
+    fn shut_out(&self, room: &RoomId, at: Seq, who: &ShutsOut);
+}
+
 type LiveRooms = Mutex<HashMap<RoomId, Weak<LiveRoom>>>;
 
 /// The live rooms of this node.
@@ -110,13 +117,14 @@ impl Hub {
     pub fn start(
         log: Arc<dyn Log>,
         append: Arc<dyn Append>,
+        witness: Arc<dyn Witness>,
         clock: Clock,
         limits: HubLimits,
         tasks: &TaskTracker,
     ) -> Arc<Self> {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
-        tasks.spawn(writer::run(append, rooms.clone(), queue.clone(), clock));
+        tasks.spawn(writer::run(append, rooms.clone(), witness, queue.clone(), clock));
         let (revisions, waits) = (Arc::default(), Waits::new(limits.waits_max));
         let rates = Rates::new(limits.commands_per_user);
         Arc::new(Self { log, rooms, queue, revisions, limits, waits, rates })

@@ -7,9 +7,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{LiveRoom, LiveRooms, queue::Queue};
+use super::{LiveRoom, LiveRooms, Witness, queue::Queue};
 use crate::{
-    domain::{Clock, RoomId, Seq},
+    domain::{Clock, RoomId, Seq, ShutsOut},
     store::{Append, AppendError, Command, Outcome},
 };
 
@@ -20,7 +20,13 @@ pub(super) struct Pending {
 }
 
 /// Gathers what waits, commits it as one batch, announces, answers; until the queue is closed. Nobody cancels this.
-pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: Arc<Queue>, clock: Clock) {
+pub(super) async fn run(
+    append: Arc<dyn Append>,
+    rooms: Arc<LiveRooms>,
+    witness: Arc<dyn Witness>,
+    queue: Arc<Queue>,
+    clock: Clock,
+) {
     loop {
         let pending = queue.take().await;
         if pending.is_empty() {
@@ -29,7 +35,7 @@ pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: A
         let (batch, waiting): (Vec<_>, Vec<_>) = pending.into_iter().map(|p| (p.command, p.answer)).unzip();
         let outcomes = append.commit(&batch, clock()).await;
         // Announce first: who reads the answer and then asks for the head finds the event there.
-        announce(&rooms, &outcomes);
+        announce(&rooms, &*witness, &outcomes);
         for (answer, outcome) in waiting.into_iter().zip(outcomes) {
             // Who asked may have gone; the command stands all the same.
             let _ = answer.send(outcome);
@@ -40,11 +46,14 @@ pub(super) async fn run(append: Arc<dyn Append>, rooms: Arc<LiveRooms>, queue: A
 
 /// Puts the committed events into the tails of the rooms that are live, then moves each head once. What was deleted leaves
 /// them before the head moves (V6).
-fn announce(rooms: &LiveRooms, outcomes: &[Result<Outcome, AppendError>]) {
+fn announce(rooms: &LiveRooms, witness: &dyn Witness, outcomes: &[Result<Outcome, AppendError>]) {
     let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
     for outcome in outcomes.iter().flatten() {
         let Some(event) = outcome.event() else { continue };
         let id = &event.cursor().room;
+        if *event.shuts_out() != ShutsOut::Nobody {
+            witness.shut_out(id, event.seq(), event.shuts_out());
+        }
         let live = || rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
         let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
         *head = event.seq();

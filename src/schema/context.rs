@@ -12,6 +12,7 @@ use crate::{
     auth::Auth,
     domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
     hub::Hub,
+    presence::Presence,
     quota::Share,
     store::{Accounts, Log},
 };
@@ -47,6 +48,8 @@ pub struct Services {
     pub log: Arc<dyn Log>,
     /// Writing to them.
     pub hub: Arc<Hub>,
+    /// What happens in rooms and is not kept.
+    pub presence: Arc<Presence>,
     /// Users.
     pub accounts: Arc<dyn Accounts>,
     /// Tokens.

@@ -12,10 +12,12 @@
 mod complete;
 mod connection;
 mod context;
+mod ephemeral;
 mod error;
 mod member;
 mod mutation;
 mod object;
+mod people;
 mod poll;
 mod prepare;
 mod query;
@@ -33,10 +35,13 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 pub use context::{Noted, Notes, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
-pub use subscription::Want;
+pub use subscription::{Item, Source, Want};
 
-use self::{mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run, subscription::Mode};
-use crate::domain::{Event, Who};
+use self::{
+    ephemeral::EphemeralMutation, mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run,
+    subscription::Mode,
+};
+use crate::domain::Who;
 
 /// The answer to a request.
 pub enum Answer {
@@ -49,7 +54,7 @@ pub enum Answer {
 /// The roots of all changes. Each is null if it was refused, so that it does not hide the answers of others.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
-struct Mutations(Mutation, RoomMutation);
+struct Mutations(Mutation, RoomMutation, EphemeralMutation);
 
 /// The schema and the services behind it. Cheap to clone.
 #[derive(Clone)]
@@ -64,8 +69,8 @@ pub fn sdl() -> String {
 }
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutations, subscription::Subscription> {
-    async_graphql::Schema::build(Query, Mutations(Mutation, RoomMutation), subscription::Subscription)
-        .extension(stages::Stages)
+    let mutations = Mutations(Mutation, RoomMutation, EphemeralMutation);
+    async_graphql::Schema::build(Query, mutations, subscription::Subscription).extension(stages::Stages)
 }
 
 impl Schema {
@@ -120,11 +125,11 @@ impl Schema {
     /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order. `who` is a viewer only
     /// where the document depends on one.
     pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
-        let (events, receiver) = mpsc::unbounded();
+        let (items, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
         let request = request.data(who).data(Mode::Feed(Mutex::new(Some(receiver))));
         Feed {
-            events,
+            items,
             responses: self.executor.execute_stream(request),
             plan: plan.clone(),
             prepare: self.prepare.clone(),
@@ -132,10 +137,10 @@ impl Schema {
     }
 }
 
-/// A long-lived execution that is fed events by hand. It must be fed the next one only after the last one's response
+/// A long-lived execution that is fed items by hand. It must be fed the next one only after the last one's response
 /// was taken; one that was left in between must be thrown away.
 pub struct Feed {
-    events: mpsc::UnboundedSender<Arc<Event>>,
+    items: mpsc::UnboundedSender<Item>,
     responses: BoxStream<'static, Response>,
     plan: Arc<PlanDocument>,
     prepare: Arc<Prepare>,
@@ -146,15 +151,18 @@ pub struct Feed {
 pub struct FeedError(pub String);
 
 impl Feed {
-    /// Whether an event gives a response at all: each subscription is about events of some kinds.
-    pub fn shows(&self, event: &Event) -> bool {
-        // There is one subscription, and it is about messages.
-        event.as_message_sent().is_some()
+    /// Whether an item gives a response at all: each subscription is about events of some kinds.
+    pub fn shows(&self, item: &Item) -> bool {
+        match item {
+            // There is one subscription to a log, and it is about messages.
+            Item::Event(event) => event.as_message_sent().is_some(),
+            Item::Typing(..) | Item::Presence { .. } | Item::Signal(..) => true,
+        }
     }
 
-    /// The response to one event. An error is passing: the same event may give a response a moment later (V7).
-    pub async fn next(&mut self, event: Arc<Event>) -> Result<Response, FeedError> {
-        self.events.unbounded_send(event).map_err(|_| FeedError("the execution has ended".to_owned()))?;
+    /// The response to one item. An error is passing: the same item may give a response a moment later (V7).
+    pub async fn next(&mut self, item: Item) -> Result<Response, FeedError> {
+        self.items.unbounded_send(item).map_err(|_| FeedError("the execution has ended".to_owned()))?;
         let mut response =
             self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
         let errors = response.errors.drain(..).map(|error| error::with_code(error, Code::BadUserInput));

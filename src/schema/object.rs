@@ -9,6 +9,7 @@ use super::{
     context::{position, services, viewer},
     error::ApiError,
     member::{MemberObject, members},
+    people::{PresenceObject, present},
     scalar::{Cursor, DateTime},
     subscription::in_frame,
 };
@@ -118,6 +119,11 @@ impl RoomObject {
         before: Option<String>,
     ) -> Resolved<MemberConnection> {
         Ok(members(ctx, &self.room, first, after, last, before).await?)
+    }
+
+    /// Who is here right now, at most 200 unless the server says otherwise, those who have been here longest.
+    async fn presence(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
+        Ok(present(ctx, &self.room.id).await?)
     }
 
     /// How long a member waits between two messages, in seconds; 0 is not at all. Owners and moderators do not wait.

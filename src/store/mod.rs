@@ -75,6 +75,26 @@ pub struct MemberWindow {
     pub limit: u32,
 }
 
+/// Who wants to say something in a room that its log does not keep, and perhaps to whom alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speak<'a> {
+    /// Where.
+    pub room: &'a RoomId,
+    /// Who.
+    pub viewer: UserId,
+    /// To whom; none is everybody.
+    pub to: Option<UserId>,
+}
+
+/// Somebody who may say something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Speaker {
+    /// Who.
+    pub user: Arc<User>,
+    /// The head of the room's log at which that was so.
+    pub checked: Seq,
+}
+
 /// Reading.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -101,6 +121,10 @@ pub trait Log: Send + Sync + 'static {
 
     /// A user's membership of a room, if there is one. Whether the room may be read is the caller's question.
     async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError>;
+
+    /// Whoever wants to say something that is not kept, if they may at this moment, and if it may be read by whom it is for.
+    /// Somebody who may not read the room is as unknown as one who does not exist ([`Refusal::NoUser`]).
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError>;
 
     /// A membership by its id, if there is one of a room that may be read by whoever asks.
     async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError>;
@@ -150,6 +174,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// A user, if there is one.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
+
+    /// Those of these users that there are, in any order. The caller bounds how many it asks for (S5).
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
 
     /// The key that signs guest tokens: the one kept, or `candidate`, which is kept from now on.
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;

@@ -108,8 +108,8 @@ pub(super) enum Outcome {
     Event {
         /// The result as JSON.
         payload: Arc<str>,
-        /// Who has it resumes after this.
-        cursor: Cursor,
+        /// Who has it resumes after this; none where nothing is kept to resume.
+        cursor: Option<Cursor>,
     },
     /// The result of a query or a mutation, as JSON. Nothing follows.
     Answer(String),

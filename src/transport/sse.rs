@@ -97,7 +97,10 @@ impl Framing for Events {
         };
         match outcome {
             Outcome::Event { payload, cursor } => {
-                write_event(out, format_args!("id: {cursor}\nevent: next\ndata: {payload}\n\n"));
+                if let Some(cursor) = cursor {
+                    write_event(out, format_args!("id: {cursor}\n"));
+                }
+                write_event(out, format_args!("event: next\ndata: {payload}\n\n"));
             }
             Outcome::Answer(payload) => last(payload, out),
             Outcome::Refused(errors) => last(&format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)), out),

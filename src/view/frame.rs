@@ -10,9 +10,9 @@ use crate::domain::{Cursor, Event, Seq, ShutsOut, UserId};
 /// A GraphQL result as JSON text, made once and shared by all readers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The event that this shows.
+    /// The event that this shows; of what is not kept, the version of its state or its number.
     pub seq: Seq,
-    /// `{"data":…,"extensions":{"cursor":"…"}}`.
+    /// `{"data":…,"extensions":{"cursor":"…"}}`; the extensions only where there is a cursor.
     pub payload: Arc<str>,
 }
 
@@ -21,7 +21,8 @@ struct Payload<'a> {
     data: &'a Value,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
-    extensions: Extensions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Extensions>,
 }
 
 #[derive(Serialize)]
@@ -29,13 +30,11 @@ struct Extensions {
     cursor: String,
 }
 
-impl Frame {
-    pub(super) fn new(cursor: &Cursor, response: &Response) -> Self {
-        let extensions = Extensions { cursor: cursor.to_string() };
-        let payload = Payload { data: &response.data, errors: &response.errors, extensions };
-        let text = serde_json::to_string(&payload).expect("a response has a JSON form");
-        Self { seq: cursor.seq, payload: text.into() }
-    }
+/// A result as JSON text, with the cursor of what it shows where that has one.
+pub(super) fn payload(cursor: Option<&Cursor>, response: &Response) -> Arc<str> {
+    let extensions = cursor.map(|cursor| Extensions { cursor: cursor.to_string() });
+    let payload = Payload { data: &response.data, errors: &response.errors, extensions };
+    serde_json::to_string(&payload).expect("a response has a JSON form").into()
 }
 
 /// An event as a view keeps it. Events that neither show anything nor shut anybody out are not kept.
@@ -48,12 +47,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(event: &Event, frame: Option<Frame>) -> Option<Self> {
+    pub(super) fn new(event: &Event, payload: Option<Arc<str>>) -> Option<Self> {
         let shuts_out = match event.shuts_out() {
             ShutsOut::Nobody => None,
             shuts_out => Some(Arc::new(shuts_out.clone())),
         };
-        let payload = frame.map(|frame| frame.payload);
         (payload.is_some() || shuts_out.is_some()).then(|| Self { seq: event.seq(), payload, shuts_out })
     }
 

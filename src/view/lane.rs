@@ -6,18 +6,21 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, frame::Entry};
+use super::frame::{Entry, payload};
 use crate::{
     domain::{Event, Who},
-    schema::{Feed, FeedError, PlanDocument, Schema},
+    schema::{Feed, FeedError, Item, PlanDocument, Schema},
 };
+
+/// What becomes of each item; none where it shows nothing.
+type Payloads = Vec<Option<Arc<str>>>;
 
 /// Jobs that wait for a lane; whoever brings one more waits too.
 const JOBS_MAX: usize = 64;
 
 struct Job {
-    events: Vec<Arc<Event>>,
-    entries: oneshot::Sender<Result<Vec<Entry>, FeedError>>,
+    items: Vec<Item>,
+    payloads: oneshot::Sender<Result<Payloads, FeedError>>,
 }
 
 /// The way to a lane. The lane ends when this is dropped.
@@ -38,11 +41,17 @@ impl Lane {
         Self { jobs }
     }
 
-    /// What a view keeps of these events, in their order. Whoever asks may go away: what was fed is finished (V8).
+    /// What a view keeps of these events, in their order.
     pub(super) async fn entries(&self, events: Vec<Arc<Event>>) -> Result<Vec<Entry>, FeedError> {
-        let (entries, answer) = oneshot::channel();
+        let payloads = self.payloads(events.iter().cloned().map(Item::Event).collect()).await?;
+        Ok(events.iter().zip(payloads).filter_map(|(event, payload)| Entry::new(event, payload)).collect())
+    }
+
+    /// The encoded results, in the order of the items. Whoever asks may go away: what was fed is finished (V8).
+    pub(super) async fn payloads(&self, items: Vec<Item>) -> Result<Payloads, FeedError> {
+        let (payloads, answer) = oneshot::channel();
         let gone = |_| FeedError("the lane has ended".to_owned());
-        self.jobs.send(Job { events, entries }).await.map_err(|_| gone(()))?;
+        self.jobs.send(Job { items, payloads }).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
     }
 }
@@ -52,7 +61,7 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
     while let Some(job) = queue.recv().await {
         let open = feed.get_or_insert_with(|| schema.feed(&plan, who));
         // A resolver's panic costs this execution, not the room: it is thrown away below.
-        let work = AssertUnwindSafe(encode(open, &job.events)).catch_unwind();
+        let work = AssertUnwindSafe(encode(open, &job.items)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(FeedError("a resolver panicked".to_owned())),
@@ -62,18 +71,17 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
             // It may still hold an event whose response nobody took; the next feed must not be handed that one.
             feed = None;
         }
-        let _ = job.entries.send(result);
+        let _ = job.payloads.send(result);
     }
 }
 
-async fn encode(feed: &mut Feed, events: &[Arc<Event>]) -> Result<Vec<Entry>, FeedError> {
-    let mut entries = Vec::with_capacity(events.len());
-    for event in events {
-        let frame = match feed.shows(event) {
-            true => Some(Frame::new(event.cursor(), &feed.next(event.clone()).await?)),
+async fn encode(feed: &mut Feed, items: &[Item]) -> Result<Payloads, FeedError> {
+    let mut payloads = Vec::with_capacity(items.len());
+    for item in items {
+        payloads.push(match feed.shows(item) {
+            true => Some(payload(item.cursor(), &feed.next(item.clone()).await?)),
             false => None,
-        };
-        entries.extend(Entry::new(event, frame));
+        });
     }
-    Ok(entries)
+    Ok(payloads)
 }

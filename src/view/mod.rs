@@ -19,16 +19,23 @@
 //! - **V8** A reader that goes away at any await changes no other reader's frames: a lane belongs to a task, and what
 //!   it was once fed is finished.
 //!
-//! Proved by the tests in `tests/it/delivery.rs`.
+//! What happens in a room and is not kept (`presence/`) is read the same way: a stream of a **lobby** seen through a plan is told
+//! once for all its readers. There a reader that falls behind finds what stands now, not what was in between.
+//!
+//! Proved by the tests in `tests/it/delivery.rs`, `readers.rs` and `ephemeral.rs`.
 
 mod budget;
 mod frame;
 mod lane;
+mod lobby_reader;
+mod lobby_view;
 mod page;
 mod plan;
 mod reader;
 mod ring;
 mod room_view;
+mod series;
+mod subscription;
 
 use std::{
     collections::HashMap,
@@ -43,18 +50,22 @@ use async_graphql::ServerError;
 use tokio_util::task::TaskTracker;
 
 pub use frame::Frame;
-pub use reader::{ReadError, Reader};
+pub use reader::ReadError;
+pub use subscription::Reader;
 
 use self::{
     budget::{Budget, Seat, Seats},
     frame::Gate,
+    lobby_reader::LobbyReader,
     page::Pages,
     plan::Plan,
+    reader::LogReader,
 };
 use crate::{
-    domain::Who,
-    hub::Hub,
-    schema::{ApiError, Code, PlanDocument, Prepared, Schema},
+    domain::{RoomId, Seq, ShutsOut, Who},
+    hub::{Hub, Witness},
+    presence::{Attendance, Instant, Lobby, Person, Presence},
+    schema::{ApiError, Code, PlanDocument, Prepared, Schema, Source, Want},
 };
 
 /// About what the executions of one plan hold.
@@ -113,6 +124,17 @@ impl ViewLimits {
     }
 }
 
+/// Shows somebody to be in a room. Who has lost their right meanwhile is not shown, and learns it as a reader.
+fn attend(lobby: &Arc<Lobby>, person: Person, checked: Seq) -> Option<Attendance> {
+    lobby.attend(person, checked, Instant::now()).ok()
+}
+
+impl Witness for Presence {
+    fn shut_out(&self, room: &RoomId, at: Seq, who: &ShutsOut) {
+        Presence::shut_out(self, room, at, who);
+    }
+}
+
 /// All plans and views of this node.
 pub struct Views {
     schema: Schema,
@@ -161,11 +183,25 @@ impl Views {
         let want = self.schema.open(prepared, who, after).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
-        let room = self.hub.enter(&want.room).await.map_err(|error| refuse(error.into()))?;
-        let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-        let plan = self.plan(document, who).map_err(refuse)?;
-        let gate = Gate { checked: want.checked, reader: who.user() };
-        Ok(Reader::new(plan.view(room), want.after, gate, seat))
+        let Want { lobby, checked, at, source } = want;
+        let gate = Gate { checked, reader: who.user() };
+        // Whoever is refused below was never there.
+        let attend = || attend(lobby.as_ref()?, Person { user: gate.reader?, since: at }, checked);
+        match source {
+            Source::Log { room, after } => {
+                let room = self.hub.enter(&room).await.map_err(|error| refuse(error.into()))?;
+                let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
+                let view = self.plan(document, who).map_err(refuse)?.view(room);
+                Ok(Reader::of_log(LogReader::new(view, after, gate, seat), attend()))
+            }
+            Source::Lobby { lobby, stream, begin } => {
+                let plan = self.plan(document, who).map_err(refuse)?;
+                // First, so that they see themselves.
+                let attendance = attend();
+                let view = plan.lobby_view(lobby, stream);
+                Ok(Reader::of_lobby(LobbyReader::new(view, Seq(begin), gate, seat), attendance))
+            }
+        }
     }
 
     fn seat(&self, who: Who) -> Result<Option<Seat>, ApiError> {

@@ -9,12 +9,14 @@ use super::{
     ViewLimits, Views,
     budget::{Budget, Share},
     lane::Lane,
+    lobby_view::LobbyView,
     page::Pages,
     room_view::RoomView,
 };
 use crate::{
     domain::{RoomId, Who},
     hub::LiveRoom,
+    presence::{Lobby, Stream},
     schema::{PlanDocument, Schema},
 };
 
@@ -32,7 +34,8 @@ pub(super) struct Plan {
     /// What this plan takes of what all plans may hold.
     _share: Share,
     pub(super) limits: ViewLimits,
-    views: Mutex<HashMap<RoomId, Weak<RoomView>>>,
+    pub(super) rooms: Shelf<RoomView>,
+    pub(super) lobbies: Shelf<LobbyView>,
     siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     pub(super) tasks: tokio_util::task::TaskTracker,
 }
@@ -58,7 +61,8 @@ impl Plan {
             frames: views.frames.clone(),
             _share: share,
             limits: views.limits,
-            views: Mutex::default(),
+            rooms: Shelf::default(),
+            lobbies: Shelf::default(),
             siblings,
             tasks: views.tasks.clone(),
         })
@@ -71,22 +75,44 @@ impl Plan {
 
     /// The view of a room through this plan.
     pub(super) fn view(self: &Arc<Self>, room: Arc<LiveRoom>) -> Arc<RoomView> {
+        let id = room.id().clone();
+        self.rooms.view(id, |view| !view.has_failed(), || RoomView::start(self.clone(), room))
+    }
+
+    /// The view of a stream of a lobby through this plan. A plan asks for one stream, whatever the room.
+    pub(super) fn lobby_view(self: &Arc<Self>, lobby: Arc<Lobby>, stream: Stream) -> Arc<LobbyView> {
+        let id = lobby.id().clone();
+        self.lobbies.view(id, |view| !view.has_failed(), || LobbyView::start(self.clone(), lobby, stream))
+    }
+}
+
+/// The views of one kind, by room. Readers hold them.
+pub(super) struct Shelf<V>(Mutex<HashMap<RoomId, Weak<V>>>);
+
+impl<V> Default for Shelf<V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<V> Shelf<V> {
+    /// The view of a room if it is any good, else a new one.
+    fn view(&self, id: RoomId, good: impl Fn(&V) -> bool, start: impl FnOnce() -> Arc<V>) -> Arc<V> {
         // Declared before the lock is taken, so dropped after it: the last holder of a view locks this map.
         let known;
-        let mut views = self.views.lock().expect("no panic under this lock");
-        known = views.get(room.id()).and_then(Weak::upgrade);
-        if let Some(view) = known.as_ref().filter(|view| !view.has_failed()) {
+        let mut views = self.0.lock().expect("no panic under this lock");
+        known = views.get(&id).and_then(Weak::upgrade);
+        if let Some(view) = known.as_ref().filter(|view| good(view)) {
             return view.clone();
         }
-        let id = room.id().clone();
-        let view = RoomView::start(self.clone(), room);
+        let view = start();
         views.insert(id, Arc::downgrade(&view));
         view
     }
 
     /// A view of this room went away.
     pub(super) fn forget(&self, room: &RoomId) {
-        let mut views = self.views.lock().expect("no panic under this lock");
+        let mut views = self.0.lock().expect("no panic under this lock");
         if views.get(room).is_some_and(|view| view.strong_count() == 0) {
             views.remove(room);
         }

@@ -1,4 +1,4 @@
-//! A cursor over a view.
+//! A cursor over a view of a log.
 
 use std::{
     sync::Arc,
@@ -32,7 +32,7 @@ pub enum ReadError {
 }
 
 /// One subscriber's position in a view. It holds no frames that others do not hold too.
-pub struct Reader {
+pub(super) struct LogReader {
     view: Arc<RoomView>,
     listener: Listener,
     /// Everything up to here was taken.
@@ -54,26 +54,26 @@ enum Behind {
     ShutOut,
 }
 
-impl Reader {
+impl LogReader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
         Self { listener: view.listen(), view, cursor: after, gate, behind: Behind::No, _seat: seat }
     }
 
     /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
     /// [`Self::poll_take`] said that there is nothing more for now.
-    pub fn live_at(&self) -> Option<Cursor> {
+    pub(super) fn live_at(&self) -> Option<Cursor> {
         let live = matches!(self.behind, Behind::No) && self.cursor >= self.gate.checked;
         live.then(|| self.view.room.cursor(self.cursor))
     }
 
     /// Where a frame of this reader's stands: who has taken it resumes after this.
-    pub fn cursor_of(&self, frame: &Frame) -> Cursor {
+    pub(super) fn cursor_of(&self, frame: &Frame) -> Cursor {
         self.view.room.cursor(frame.seq)
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
     /// nothing after the cursor.
-    pub fn poll_take(
+    pub(super) fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,
@@ -131,10 +131,5 @@ impl Reader {
             None => self.behind = Behind::Fetching(page(self.view.clone(), self.cursor).boxed()),
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Takes the next frames as [`Self::poll_take`] does, waiting for them.
-    pub async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError> {
-        std::future::poll_fn(|cx| self.poll_take(cx, bytes_max, out)).await
     }
 }

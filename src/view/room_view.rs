@@ -101,7 +101,7 @@ impl RoomView {
 impl Drop for RoomView {
     fn drop(&mut self) {
         self.pump.abort();
-        self.plan.forget(self.room.id());
+        self.plan.rooms.forget(self.room.id());
     }
 }
 
@@ -136,7 +136,7 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
 /// Waits until the readers that were woken have taken what there is, and then up to half as long again. What comes meanwhile
 /// goes out in one flush per reader instead of several, and however many readers a room has, others have their turn.
 /// Where readers are few or messages rare it waits for nothing.
-async fn rest(bell: &Bell, at_most: Duration) {
+pub(super) async fn rest(bell: &Bell, at_most: Duration) {
     let start = Instant::now();
     let served = std::future::poll_fn(|cx| bell.poll_served(cx));
     // What readers do with their turn is not known here; late ones are left behind.

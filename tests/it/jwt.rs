@@ -236,6 +236,10 @@ impl Accounts for Counted {
         self.count().user(id).await
     }
 
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        self.count().users(ids).await
+    }
+
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         self.count().signing_key(candidate).await
     }

@@ -87,6 +87,7 @@ fn name(action: Action) -> &'static str {
     match action {
         Action::Read => "read the room, its members, its log",
         Action::Send => "send a message",
+        Action::Signal => "show that one is typing, signal",
         Action::DeleteOwn => "delete a message of one's own",
         Action::DeleteAny => "delete anybody's message",
         Action::Join => "join",
@@ -214,6 +215,15 @@ impl Scene {
                 if self.actor.way != Way::Http {
                     let streamed = self.actor.ask(NEW_MESSAGE, json!({ "room": room, "after": self.start })).await;
                     assert_eq!(outcome(&streamed), read, "who may read may subscribe: {streamed}");
+                    for stream in [
+                        "typing(roomId: $room) { users { id } }",
+                        "signals(roomId: $room) { kind }",
+                        "presence(roomId: $room) { count }",
+                    ] {
+                        let query = format!("subscription ($room: ID!) {{ {stream} }}");
+                        let streamed = self.actor.ask(&query, json!({ "room": room })).await;
+                        assert_eq!(outcome(&streamed), read, "who may read may listen: {streamed}");
+                    }
                 }
                 let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
                     nodes { id } } }"#;
@@ -226,6 +236,13 @@ impl Scene {
                 return read;
             }
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),
+            Action::Signal => {
+                let typed = outcome(&self.actor.mutate(&format!(r#"setTyping(roomId: "{room}")"#)).await);
+                let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
+                assert_eq!(outcome(&self.actor.mutate(&signal).await), typed, "who may show that they type may signal");
+                self.actor.mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#)).await;
+                return typed;
+            }
             Action::DeleteOwn => format!(r#"deleteMessage(id: "{own}") {{ id }}"#),
             Action::DeleteAny => format!(r#"deleteMessage(id: "{message}") {{ id }}"#),
             Action::Join => format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),

@@ -6,7 +6,7 @@ use async_graphql::parser::{
     parse_schema,
     types::{BaseType, FieldDefinition, Type, TypeKind, TypeSystemDefinition},
 };
-use switchboard::{hub::HubLimits, view::ViewLimits};
+use switchboard::{domain::Who, hub::HubLimits, view::ViewLimits};
 
 use crate::support::core::{Core, seqs, take};
 
@@ -67,6 +67,14 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
         let frames = take(reader, 1).await;
         assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
     }
+    for (root, of) in [("typing", "TypingEvent"), ("signals", "Signal"), ("presence", "PresenceEvent")] {
+        for selection in self::selections(of, &fields, &mut vec![of.to_owned()]) {
+            let query = format!(r#"subscription {{ {root}(roomId: "room-1") {{ {selection} }} }}"#);
+            let mut reader = core.subscribe(Who::Nobody, query, serde_json::json!({})).await.unwrap();
+            let frames = take(&mut reader, 1).await;
+            assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
+        }
+    }
 }
 
 #[tokio::test]
@@ -84,7 +92,6 @@ async fn v7_a_panic_costs_one_execution_and_no_frame() {
 
 #[tokio::test]
 async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
-    use switchboard::domain::Who;
     let limits = ViewLimits { subscriptions_per_viewer_max: 2, plans_bytes_max: 60_000, ..ViewLimits::default() };
     let core = Core::with(limits, HubLimits::default(), |log| log).await;
     let subscribe = async |selection: &str, who: Who| core.reader_as(who, "room-1", selection, None).await;

@@ -82,7 +82,7 @@ fn set_role(viewer: &User, id: &str, user: &User, role: Role) -> Command {
     change(viewer, id, RoomChange::SetRole { user: user.id, role })
 }
 
-fn mute(viewer: &User, id: &str, user: &User, until: Option<i64>) -> Command {
+pub(crate) fn mute(viewer: &User, id: &str, user: &User, until: Option<i64>) -> Command {
     change(viewer, id, RoomChange::MuteMember { user: user.id, until: until.map(|us| Timestamp(NOW.0 + us)) })
 }
 

@@ -2,6 +2,7 @@
 
 mod contract;
 mod search;
+mod speakers;
 mod sqlite;
 
 use std::path::PathBuf;
@@ -43,7 +44,8 @@ macro_rules! contract {
 }
 
 contract!(
-    contract: [    room_1_is_there_from_the_start,
+    contract: [
+        room_1_is_there_from_the_start,
         s2_seqs_are_1_2_3_per_room,
         s2_a_refusal_takes_no_seq,
         s4_a_nonce_names_one_message_of_its_sender,
@@ -63,7 +65,10 @@ contract!(
         a_reply_answers_a_message_of_the_same_room,
         a_subject_is_one_user_whose_name_follows,
         revocations_are_kept_until_they_expire,
-],
+    ],
+    speakers: [
+        who_may_speak_and_to_whom,
+    ],
     search: [
         words_and_phrases_are_found,
         g5_searching_an_unreadable_room_is_as_searching_an_unknown_one,

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, Variables,
-    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
+    parser::types::{
+        Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
 };
 use async_graphql_value::Value;
 
@@ -46,7 +48,7 @@ pub(super) fn check(
     let mut walk = Walk { document, variables, shapes, limits, known: HashMap::new() };
     for (_, operation) in document.operations.iter() {
         let own = Cost { directives: operation.node.directives.len(), ..Cost::default() };
-        let cost = walk.selection_set(&operation.node.selection_set.node)?.and(own);
+        let cost = walk.operation(&operation.node)?.and(own);
         walk.judge(cost, operation.pos)?;
     }
     // Fragments that no operation uses are validated too, so they are bounded too.
@@ -55,6 +57,10 @@ pub(super) fn check(
         walk.judge(cost, fragment.pos)?;
     }
     Ok(())
+}
+
+fn directives(directives: &[Positioned<Directive>]) -> Cost {
+    Cost { directives: directives.len(), ..Cost::default() }
 }
 
 struct Walk<'a> {
@@ -83,6 +89,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Cost, ApiError> {
+        let set = &operation.selection_set.node;
+        match (operation.ty, set.items.as_slice()) {
+            // What a subscription asks for is no list, though a list elsewhere may have its name.
+            (OperationType::Subscription, [Positioned { node: Selection::Field(field), .. }]) => {
+                let cost = self.field(&field.node, 1)?;
+                Ok(Cost { depth: cost.depth + 1, ..cost })
+            }
+            _ => self.selection_set(set),
+        }
+    }
+
     fn selection_set(&mut self, set: &'a SelectionSet) -> Result<Cost, ApiError> {
         let mut sum = Cost::default();
         for selection in &set.items {
@@ -92,19 +110,8 @@ impl<'a> Walk<'a> {
     }
 
     fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<Cost, ApiError> {
-        let directives =
-            |directives: &[Positioned<Directive>]| Cost { directives: directives.len(), ..Cost::default() };
         match &selection.node {
-            Selection::Field(field) => {
-                let below = match field.node.selection_set.node.items.is_empty() {
-                    true => Cost::default(),
-                    false => self.selection_set(&field.node.selection_set.node)?,
-                };
-                let times = self.list_length(&field.node);
-                let own = Cost { fields: 1, values: 1, aliases: field.node.alias.iter().len(), ..Cost::default() };
-                let below = Cost { values: below.values.saturating_mul(times), ..below };
-                Ok(below.and(own).and(directives(&field.node.directives)))
-            }
+            Selection::Field(field) => self.field(&field.node, self.list_length(&field.node)),
             Selection::InlineFragment(inline) => {
                 Ok(self.selection_set(&inline.node.selection_set.node)?.and(directives(&inline.node.directives)))
             }
@@ -113,6 +120,17 @@ impl<'a> Walk<'a> {
                 Ok(cost.and(directives(&spread.node.directives)))
             }
         }
+    }
+
+    /// A field that holds so many of what is selected below it.
+    fn field(&mut self, field: &'a Field, times: usize) -> Result<Cost, ApiError> {
+        let below = match field.selection_set.node.items.is_empty() {
+            true => Cost::default(),
+            false => self.selection_set(&field.selection_set.node)?,
+        };
+        let own = Cost { fields: 1, values: 1, aliases: field.alias.iter().len(), ..Cost::default() };
+        let below = Cost { values: below.values.saturating_mul(times), ..below };
+        Ok(below.and(own).and(directives(&field.directives)))
     }
 
     fn fragment(&mut self, name: &Name, at: Pos) -> Result<Cost, ApiError> {

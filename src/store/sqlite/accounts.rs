@@ -29,6 +29,15 @@ impl Accounts for Sqlite {
         Ok(row.as_ref().map(rows::user).transpose()?)
     }
 
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        let sql = "select u.id as user_id, u.name as user_name, u.created_at as user_created_at
+                   from users u where u.id in (select value from json_each(?1))";
+        let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+        let ids = serde_json::to_string(&ids).expect("strings have a JSON form");
+        let found = sqlx::query(sql).bind(ids).fetch_all(&self.readers).await?;
+        Ok(found.iter().map(rows::user).collect::<Result<_, _>>()?)
+    }
+
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         let mut writer = self.writer.lock().await;
         sqlx::query("insert into meta (name, value) values ('signing_key', ?1) on conflict do nothing")

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{SqliteExecutor, sqlite::SqliteRow};
+use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{Sqlite, rows};
 use crate::{
     domain::{
-        Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut, Timestamp, UserId, Who,
+        Action, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut, Standing, Timestamp,
+        UserId, Who, may,
     },
-    store::{Found, Log, MemberWindow, Search, StoreError, Window},
+    store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
 
 /// Whether the room `r` may be read by [`asker`] `?1`. The table of rights as SQL: there, and public or with the asker in it.
@@ -86,6 +87,17 @@ macro_rules! member {
          left join restraints x on x.room_id = b.room_id and x.user_id = b.user_id "
     };
 }
+
+/// Everything that the right to say something that is not kept depends on, in one row, if the viewer is known.
+const SPEAKER: &str = "select u.id as user_id, u.name as user_name, u.created_at as user_created_at,
+     r.visibility, r.head, b.role, x.muted_until, t.id is not null and (r.visibility = 0 or c.user_id is not null) as heard
+     from users u
+     left join rooms r on r.id = ?2 and r.deleted_at is null
+     left join members b on b.room_id = r.id and b.user_id = u.id
+     left join restraints x on x.room_id = r.id and x.user_id = u.id
+     left join users t on t.id = ?3
+     left join members c on c.room_id = r.id and c.user_id = t.id
+     where u.id = ?1";
 
 const MEMBERSHIP: &str = concat!(member!(), "where b.room_id = ?1 and b.user_id = ?2");
 
@@ -190,6 +202,13 @@ impl Log for Sqlite {
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError> {
+        let query = sqlx::query(SPEAKER).bind(speak.viewer.to_string()).bind(speak.room.as_str());
+        let row = query.bind(speak.to.map(|to| to.to_string())).fetch_optional(&self.readers).await?;
+        let Some(row) = row else { return Ok(Err(Refusal::UnknownViewer)) };
+        Ok(speaker(&row, speak, now)?)
+    }
+
     async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {
         let row = sqlx::query(MEMBER).bind(asker(who)).bind(id.to_string()).fetch_optional(&self.readers).await?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
@@ -213,6 +232,29 @@ impl Log for Sqlite {
     async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
         self.find(search, who).await
     }
+}
+
+/// Who may not read the room learns nothing else about it.
+fn speaker(row: &SqliteRow, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, sqlx::Error> {
+    if row.try_get::<Option<i64>, _>("head")?.is_none() {
+        return Ok(Err(Refusal::NotFound));
+    }
+    let visibility = rows::visibility(row)?;
+    let standing = rows::role(row, "role")?.map_or(Standing::Outsider, Standing::Member);
+    if !may(standing, visibility, Action::Read) {
+        return Ok(Err(Refusal::NotFound));
+    }
+    if !may(standing, visibility, Action::Signal) {
+        return Ok(Err(Refusal::Forbidden));
+    }
+    let muted_until = row.try_get::<Option<i64>, _>("muted_until")?.map(Timestamp);
+    if let Some(until) = muted_until.filter(|until| *until > now) {
+        return Ok(Err(Refusal::Muted(until)));
+    }
+    if speak.to.is_some() && !row.try_get::<bool, _>("heard")? {
+        return Ok(Err(Refusal::NoUser));
+    }
+    Ok(Ok(Speaker { user: Arc::new(rows::user(row)?), checked: rows::seq(row, "head")? }))
 }
 
 impl Sqlite {

@@ -192,7 +192,7 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
     let (Some(newest), Some(oldest)) = (newest, oldest) else { return Ok(Found::Hits(Vec::new())) };
     // Later pages stay within what the first one ranked, also when its ends were deleted since.
     let (oldest, newest) = search.after.map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
-    found.sort_by(|a, b| (b.score, b.place).cmp(&(a.score, a.place)));
+    found.sort_by_key(|hit| std::cmp::Reverse((hit.score, hit.place)));
     if let Some(after) = range.after {
         found.retain(|candidate| (candidate.score, candidate.place) < after);
     }

@@ -10,6 +10,7 @@ use switchboard::{
         Viewer, Visibility, Who,
     },
     hub::{Hub, HubLimits},
+    presence::{Presence, PresenceLimits},
     quota::Rate,
     schema::{PrepareLimits, Request, Schema, SchemaLimits, Services},
     server::clock,
@@ -26,6 +27,7 @@ use super::{Folder, flaky::Knobs, soon};
 
 pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
+    pub(crate) presence: Arc<Presence>,
     pub(crate) schema: Schema,
     pub(crate) views: Views,
     pub(crate) ann: Viewer,
@@ -56,6 +58,16 @@ impl Core {
         hub: HubLimits,
         between: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
     ) -> Self {
+        Self::within(views, hub, PresenceLimits::default(), between).await
+    }
+
+    /// The same, also for what is not kept.
+    pub(crate) async fn within(
+        views: ViewLimits,
+        hub: HubLimits,
+        presence: PresenceLimits,
+        between: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
+    ) -> Self {
         let (folder, tasks) = (Folder::new(), TaskTracker::new());
         let store = Sqlite::open(&folder.database(), SqliteLimits::default()).await.unwrap();
         let ann = user(&store, "ann").await;
@@ -63,10 +75,12 @@ impl Core {
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
         // Tests of what is below the transports write as fast as they can.
         let hub = HubLimits { commands_per_user: Rate::UNLIMITED, ..hub };
-        let hub = Hub::start(log.clone(), Arc::new(store.clone()), clock(), hub, &tasks);
+        let presence = Presence::new(PresenceLimits { signals_per_user: Rate::UNLIMITED, ..presence });
+        let hub = Hub::start(log.clone(), Arc::new(store.clone()), presence.clone(), clock(), hub, &tasks);
         let services = Services {
             log,
             hub: hub.clone(),
+            presence: presence.clone(),
             auth: Arc::new(Auth::guests(accounts.clone(), SESSION_LIFETIME).await.unwrap()),
             accounts,
             clock: clock(),
@@ -74,7 +88,7 @@ impl Core {
         };
         let schema = Schema::new(services, PrepareLimits::default());
         let views = Views::new(schema.clone(), hub.clone(), views, tasks);
-        Self { hub, schema, views, ann, store, _folder: folder }
+        Self { hub, presence, schema, views, ann, store, _folder: folder }
     }
 
     /// One more user.
@@ -145,7 +159,17 @@ impl Core {
         let query = format!(
             "subscription ($room: ID!, $after: Cursor) {{ newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
         );
-        let variables = Variables::from_json(serde_json::json!({ "room": room, "after": after }));
+        self.subscribe(who, query, serde_json::json!({ "room": room, "after": after })).await
+    }
+
+    /// A reader of any subscription as somebody, or the code of the refusal.
+    pub(crate) async fn subscribe(
+        &self,
+        who: Who,
+        query: String,
+        variables: serde_json::Value,
+    ) -> Result<Reader, String> {
+        let variables = Variables::from_json(variables);
         let prepared = self.schema.prepare(Request { query, operation_name: None, variables }).unwrap();
         self.views.subscribe(prepared, who).await.map_err(|errors| {
             errors[0].extensions.as_ref().and_then(|extensions| extensions.get("code")).unwrap().to_string()

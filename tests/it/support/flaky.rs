@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use switchboard::{
     domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who},
-    store::{Found, Log, MemberWindow, Search, StoreError, Window},
+    store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
 
 /// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
@@ -99,6 +99,11 @@ impl Log for FlakyLog {
     async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError> {
         self.attempt()?;
         self.inner.membership(room, user, now).await
+    }
+
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError> {
+        self.attempt()?;
+        self.inner.speaker(speak, now).await
     }
 
     async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {

@@ -1,0 +1,153 @@
+//! Who is typing in one room.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::domain::{ShutsOut, User, UserId};
+
+/// Who is typing: the whole state, at one moment.
+#[derive(Clone, Debug)]
+pub struct TypingState {
+    /// Moves whenever the users are not the same as before. The first is 1.
+    pub version: u64,
+    /// Who is typing, the one who began first in front. Bounded.
+    pub users: Arc<[Arc<User>]>,
+    /// When somebody will be typing no longer, unless they say so again.
+    pub lapses_at: Option<Instant>,
+}
+
+/// Who is typing, and until when.
+#[derive(Debug)]
+pub(super) struct Typing {
+    version: u64,
+    users: Vec<(Arc<User>, Instant)>,
+    users_max: usize,
+    lapse: Duration,
+}
+
+impl Typing {
+    /// Nobody is.
+    pub(super) fn new(users_max: usize, lapse: Duration) -> Self {
+        Self { version: 1, users: Vec::new(), users_max, lapse }
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Somebody is typing, from now until it lapses. False if as many are shown as may be.
+    pub(super) fn begin(&mut self, user: Arc<User>, now: Instant) -> bool {
+        self.lapse(now);
+        let until = now + self.lapse;
+        if let Some((known, lapses)) = self.users.iter_mut().find(|(known, _)| known.id == user.id) {
+            (*known, *lapses) = (user, until);
+            return true;
+        }
+        if self.users.len() >= self.users_max {
+            return false;
+        }
+        self.users.push((user, until));
+        self.version += 1;
+        true
+    }
+
+    /// Somebody is typing no longer.
+    pub(super) fn end(&mut self, user: UserId, now: Instant) {
+        self.lapse(now);
+        self.retain(|known, _| known.id != user);
+    }
+
+    /// Those who may not read the room any more are not shown in it.
+    pub(super) fn shut_out(&mut self, who: &ShutsOut) {
+        self.retain(|user, _| !who.applies_to(Some(user.id)));
+    }
+
+    /// The state at this moment.
+    pub(super) fn state(&mut self, now: Instant) -> TypingState {
+        self.lapse(now);
+        TypingState {
+            version: self.version,
+            users: self.users.iter().map(|(user, _)| user.clone()).collect(),
+            lapses_at: self.users.iter().map(|(_, until)| *until).min(),
+        }
+    }
+
+    /// Until when somebody is typing, if nobody says so again.
+    pub(super) fn lasts_until(&self) -> Option<Instant> {
+        self.users.iter().map(|(_, until)| *until).max()
+    }
+
+    fn lapse(&mut self, now: Instant) {
+        self.retain(|_, until| until > now);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&User, Instant) -> bool) {
+        let before = self.users.len();
+        self.users.retain(|(user, until)| keep(user, *until));
+        if self.users.len() != before {
+            self.version += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::testing::{id, names, user},
+        *,
+    };
+
+    const LAPSE: Duration = Duration::from_secs(6);
+
+    #[test]
+    fn e1_the_state_is_whole_and_its_version_moves_only_with_it() {
+        let (mut typing, now) = (Typing::new(20, LAPSE), Instant::now());
+        assert!(names(&typing.state(now)).is_empty());
+        assert!(typing.begin(user(1), now) && typing.begin(user(2), now));
+        let state = typing.state(now);
+        assert_eq!((names(&state), state.version), (vec!["1".to_owned(), "2".to_owned()], 3));
+        assert!(typing.begin(user(1), now), "a repeat");
+        typing.end(id(3), now);
+        assert_eq!(typing.state(now).version, 3, "nothing changed");
+        typing.end(id(1), now);
+        assert_eq!((names(&typing.state(now)), typing.version()), (vec!["2".to_owned()], 4));
+    }
+
+    #[test]
+    fn it_lapses_unless_it_is_said_again() {
+        let (mut typing, start) = (Typing::new(20, LAPSE), Instant::now());
+        typing.begin(user(1), start);
+        typing.begin(user(2), start);
+        typing.begin(user(2), start + LAPSE / 2);
+        let state = typing.state(start + LAPSE - Duration::from_nanos(1));
+        assert_eq!((names(&state).len(), state.lapses_at), (2, Some(start + LAPSE)));
+        let state = typing.state(start + LAPSE);
+        assert_eq!((names(&state), state.lapses_at), (vec!["2".to_owned()], Some(start + LAPSE * 3 / 2)));
+        assert_eq!(typing.lasts_until(), state.lapses_at);
+        assert!(names(&typing.state(start + LAPSE * 2)).is_empty());
+        assert_eq!((typing.version(), typing.lasts_until()), (5, None));
+    }
+
+    #[test]
+    fn e3_it_is_bounded_at_and_past_the_edge_and_free_again() {
+        let (mut typing, now) = (Typing::new(3, LAPSE), Instant::now());
+        assert!((1..=3).all(|number| typing.begin(user(number), now)));
+        assert!(!typing.begin(user(4), now));
+        assert!(typing.begin(user(2), now + LAPSE / 2), "one who is shown may go on");
+        assert_eq!(names(&typing.state(now)), ["1", "2", "3"]);
+        assert!(typing.begin(user(4), now + LAPSE), "the others have lapsed");
+    }
+
+    #[test]
+    fn e4_who_is_shut_out_is_typing_no_longer() {
+        let (mut typing, now) = (Typing::new(20, LAPSE), Instant::now());
+        (1..=4).for_each(|number| assert!(typing.begin(user(number), now)));
+        typing.shut_out(&ShutsOut::User(id(2)));
+        assert_eq!(names(&typing.state(now)), ["1", "3", "4"]);
+        typing.shut_out(&ShutsOut::AllBut([id(3)].into()));
+        assert_eq!(names(&typing.state(now)), ["3"]);
+        typing.shut_out(&ShutsOut::Everybody);
+        assert!(names(&typing.state(now)).is_empty());
+    }
+}

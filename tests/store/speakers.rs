@@ -1,0 +1,66 @@
+//! Who may say something that is not kept: the same as may send, to whoever may read.
+
+use switchboard::{
+    domain::{Role, Seq, Timestamp, UserId, Visibility},
+    store::{RoomChange, Speak},
+};
+use uuid::Uuid;
+
+use crate::contract::{NOW, Store, add, change, commit, create, mute, remove, room, user};
+
+/// What the store says, in short: the head at which it is so, or why not.
+async fn asked(store: &impl Store, id: &str, viewer: UserId, to: Option<UserId>, now: Timestamp) -> String {
+    match store.speaker(Speak { room: &room(id), viewer, to }, now).await.unwrap() {
+        Ok(speaker) => {
+            assert_eq!(speaker.user.id, viewer);
+            format!("at {}", speaker.checked.0)
+        }
+        Err(refusal) => format!("{refusal:?}"),
+    }
+}
+
+pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
+    let (ann, bob, eve) = (user(store, "ann").await, user(store, "bob").await, user(store, "eve").await);
+    let nobody = UserId::from_uuid(Uuid::now_v7());
+    let batch = [
+        create(&ann, "open", Visibility::Public),
+        create(&ann, "shut", Visibility::Private),
+        add(&ann, "shut", &bob, Role::Member),
+        create(&ann, "gone", Visibility::Public),
+        change(&ann, "gone", RoomChange::Delete),
+        add(&ann, "open", &bob, Role::Member),
+        mute(&ann, "open", &bob, Some(5)),
+    ];
+    commit(store, &batch).await;
+    for (id, viewer, to, expected) in [
+        ("open", ann.id, None, "at 1"),
+        ("open", eve.id, None, "at 1"),
+        ("open", nobody, None, "UnknownViewer"),
+        ("shut", bob.id, None, "at 1"),
+        ("shut", eve.id, None, "NotFound"),
+        ("gone", ann.id, None, "NotFound"),
+        ("none", ann.id, None, "NotFound"),
+        ("open", ann.id, Some(eve.id), "at 1"),
+        ("open", ann.id, Some(nobody), "NoUser"),
+        ("shut", ann.id, Some(bob.id), "at 1"),
+        ("shut", ann.id, Some(ann.id), "at 1"),
+        // Who may not read the room is as one who is not there.
+        ("shut", ann.id, Some(eve.id), "NoUser"),
+        ("shut", ann.id, Some(nobody), "NoUser"),
+        ("shut", eve.id, Some(nobody), "NotFound"),
+    ] {
+        assert_eq!(asked(store, id, viewer, to, NOW).await, expected, "{id} {viewer} {to:?}");
+    }
+    let muted = format!("Muted(Timestamp({}))", NOW.0 + 5);
+    assert_eq!(asked(store, "open", bob.id, None, NOW).await, muted);
+    assert_eq!(asked(store, "open", bob.id, Some(nobody), NOW).await, muted, "the muted learn nothing");
+    assert_eq!(asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await, "at 1");
+    let mut found = store.users(&[bob.id, nobody, ann.id]).await.unwrap();
+    found.sort_by_key(|user| user.id);
+    assert_eq!(found, [ann.clone(), bob.clone()]);
+    assert!(store.users(&[]).await.unwrap().is_empty());
+    commit(store, &[remove(&ann, "shut", &bob)]).await;
+    assert_eq!(asked(store, "shut", bob.id, None, NOW).await, "NotFound");
+    assert_eq!(asked(store, "shut", ann.id, Some(bob.id), NOW).await, "NoUser");
+    assert_eq!(store.room(&room("shut"), switchboard::domain::Who::Shared).await.unwrap().unwrap().head, Seq(2));
+}
