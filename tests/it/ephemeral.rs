@@ -321,6 +321,25 @@ async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
     assert_eq!(next_said(&mut back).await, "3");
 }
 
+#[tokio::test]
+async fn e4_who_is_shut_out_of_a_quiet_room_hears_so_too() {
+    let core = Core::start().await;
+    let bob = core.user("bob").await;
+    core.room("p", Visibility::Private).await;
+    core.add("p", bob).await;
+    for query in [TYPING, SIGNALS] {
+        let mut reader = listen(&core, Who::Viewer(bob), query, "p").await;
+        take(&mut reader, 1).await;
+        assert!(now(&mut reader).await.is_pending());
+        // In a task of its own, which nobody but the reader wakes: one that gives up waiting looks once more.
+        let ended = tokio::spawn(async move { reader.take(usize::MAX, &mut Vec::new()).await });
+        tokio::task::yield_now().await;
+        core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+        assert_eq!(soon("the end", ended).await.unwrap(), Err(ReadError::ShutOut));
+        core.add("p", bob).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn e4_a_removal_in_the_middle_of_everything_lets_nothing_through() {
     let core = Arc::new(Core::start().await);
