@@ -246,6 +246,37 @@ async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
     assert_eq!(frames.iter().map(said).collect::<Vec<_>>(), ["_open", "7", "8", "9"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn e2_all_who_listen_hear_the_same_in_one_order() {
+    let limits = PresenceLimits { signals_kept_max: 1_000, ..PresenceLimits::default() };
+    let views = ViewLimits { ring_frames_max: 1_000, ..ViewLimits::default() };
+    let core = Arc::new(Core::within(views, HubLimits::default(), limits, |log| log).await);
+    let mut readers = Vec::new();
+    for query in [SIGNALS, SIGNALS, "subscription ($room: ID!) { signals(roomId: $room) { data kind } }"] {
+        let mut reader = listen(&core, Who::Nobody, query, "room-1").await;
+        assert_eq!(next_said(&mut reader).await, "_open");
+        readers.push(reader);
+    }
+    let senders = [1_000, 2_000, 3_000].map(|first| {
+        let core = core.clone();
+        tokio::spawn(async move {
+            for number in first..first + 100 {
+                signal(&core, core.ann, "room-1", number).await;
+            }
+        })
+    });
+    let mut heard = Vec::new();
+    for reader in &mut readers {
+        heard.push(take(reader, 300).await.iter().map(said).collect::<Vec<_>>());
+    }
+    futures::future::try_join_all(senders).await.unwrap();
+    assert!(heard.iter().all(|one| *one == heard[0]), "all hear the same");
+    for first in ["1", "2", "3"] {
+        let own: Vec<_> = heard[0].iter().filter(|said| said.starts_with(first)).collect();
+        assert!(own.len() == 100 && own.is_sorted(), "{own:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
     let core = Core::start().await;
@@ -319,6 +350,25 @@ async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
     assert_eq!(next_said(&mut back).await, "_open");
     signal(&core, core.ann, "p", 3).await;
     assert_eq!(next_said(&mut back).await, "3");
+}
+
+#[tokio::test]
+async fn e4_who_is_shut_out_of_a_quiet_room_hears_so_too() {
+    let core = Core::start().await;
+    let bob = core.user("bob").await;
+    core.room("p", Visibility::Private).await;
+    core.add("p", bob).await;
+    for query in [TYPING, SIGNALS] {
+        let mut reader = listen(&core, Who::Viewer(bob), query, "p").await;
+        take(&mut reader, 1).await;
+        assert!(now(&mut reader).await.is_pending());
+        // In a task of its own, which nobody but the reader wakes: one that gives up waiting looks once more.
+        let ended = tokio::spawn(async move { reader.take(usize::MAX, &mut Vec::new()).await });
+        tokio::task::yield_now().await;
+        core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+        assert_eq!(soon("the end", ended).await.unwrap(), Err(ReadError::ShutOut));
+        core.add("p", bob).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
