@@ -477,6 +477,7 @@ impl LimitFlags {
             append_batch_max: self.append_batch_max,
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,
+            shut_outs_kept_max: self.shut_outs_kept_max,
             waits_max: self.waits_max,
         }
     }

@@ -60,6 +60,8 @@ pub struct HubLimits {
     pub tail_events_max: usize,
     /// Bytes of events kept in memory per room that has readers.
     pub tail_bytes_max: usize,
+    /// Events kept in mind per room that has readers, of those that took the right to read from somebody. At least 1.
+    pub shut_outs_kept_max: usize,
     /// Requests that wait for a room at the same time; one more is refused. 0 is no limit.
     pub waits_max: usize,
 }
@@ -74,6 +76,7 @@ impl Default for HubLimits {
             append_batch_max: 512,
             tail_events_max: 256,
             tail_bytes_max: 256 * 1024,
+            shut_outs_kept_max: 256,
             waits_max: 10_000,
         }
     }

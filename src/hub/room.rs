@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
 use crate::{
-    domain::{Cursor, Epoch, Event, Message, RoomId, Seq, Who},
+    domain::{Access, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId, Who},
     store::{Log, StoreError},
 };
 
@@ -27,6 +27,9 @@ pub struct LiveRoom {
     revisions: Arc<AtomicU64>,
     revision: AtomicU64,
     redacted_upto: AtomicU64,
+    shut_outs: Mutex<ShutOuts>,
+    /// The last of these, to be looked at without the lock.
+    shut_outs_head: AtomicU64,
     siblings: Weak<LiveRooms>,
 }
 
@@ -48,8 +51,20 @@ impl LiveRoom {
     ) -> Self {
         let tail = Mutex::new(Tail::new(limits.tail_events_max, limits.tail_bytes_max));
         let revision = AtomicU64::new(revisions.fetch_add(1, Ordering::Relaxed));
-        let (redacted_upto, known, changed) = (AtomicU64::new(0), OnceCell::new(), AtomicBool::new(false));
-        Self { id, log, bell: Arc::default(), tail, known, changed, revisions, revision, redacted_upto, siblings }
+        Self {
+            id,
+            log,
+            bell: Arc::default(),
+            tail,
+            known: OnceCell::new(),
+            changed: AtomicBool::new(false),
+            revisions,
+            revision,
+            redacted_upto: AtomicU64::new(0),
+            shut_outs: Mutex::new(ShutOuts::new(limits.shut_outs_kept_max)),
+            shut_outs_head: AtomicU64::new(0),
+            siblings,
+        }
     }
 
     /// Reads epoch and head once; false if there is no such room.
@@ -57,6 +72,9 @@ impl LiveRoom {
         let read = async || {
             let room = log.room(&self.id, Who::Shared).await?;
             Ok::<_, StoreError>(room.map(|room| {
+                // Whoever was shut out before this was live is not known here; those since were announced.
+                self.shut_outs.lock().expect("no panic under this lock").begin(room.head);
+                self.shut_outs_head.fetch_max(room.head.0, Ordering::SeqCst);
                 self.bell.ring(room.head);
                 Known { epoch: room.epoch, open: room.is_open() }
             }))
@@ -103,6 +121,22 @@ impl LiveRoom {
         }
     }
 
+    /// Whether somebody whose right to read was good at the event `checked` may be shown how the room stood at the event
+    /// `upto` (V5). Asked only of events that the log reaches to here.
+    pub fn access(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
+        if self.shut_outs_head.load(Ordering::SeqCst) <= checked.0 {
+            return Access::Open(checked);
+        }
+        self.shut_outs.lock().expect("no panic under this lock").access_upto(checked, upto, reader)
+    }
+
+    /// Waits until the log reaches to an event here too: what the store shows may be a moment ahead.
+    pub async fn reached(&self, seq: Seq) {
+        if self.head() < seq {
+            self.listen().past(Seq(seq.0 - 1)).await;
+        }
+    }
+
     /// Changes whenever something was taken out of the log, and is never the same for two live entries: what was made of
     /// older events under another revision may show what is gone (V6).
     pub fn revision(&self) -> u64 {
@@ -130,6 +164,10 @@ impl LiveRoom {
             && change.what.is_about_the_room()
         {
             self.changed.store(true, Ordering::SeqCst);
+        }
+        if *event.shuts_out() != ShutsOut::Nobody {
+            self.shut_outs.lock().expect("no panic under this lock").push(event.seq(), event.shuts_out().clone());
+            self.shut_outs_head.fetch_max(event.seq().0, Ordering::SeqCst);
         }
         self.tail.lock().expect("no panic under this lock").push(event.clone());
     }

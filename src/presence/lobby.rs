@@ -10,11 +10,10 @@ use tokio::{sync::watch, time::Instant};
 use super::{
     Lobbies, PresenceLimits,
     people::{Crowd, People, Person},
-    shut_outs::{Access, ShutOuts},
     signals::{Heard, Signal, Signals},
     typing::{Typing, TypingState},
 };
-use crate::domain::{RoomId, Seq, ShutsOut, User, UserId};
+use crate::domain::{Access, RoomId, Seq, ShutOuts, ShutsOut, User, UserId};
 
 /// What can be listened to in a lobby.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -19,7 +19,6 @@
 
 mod lobby;
 mod people;
-mod shut_outs;
 mod signals;
 mod typing;
 
@@ -34,7 +33,6 @@ pub use tokio::time::Instant;
 
 pub use lobby::{Attendance, Lobby, Stale, Stream};
 pub use people::{Crowd, Person};
-pub use shut_outs::Access;
 pub use signals::{Heard, Signal};
 pub use typing::TypingState;
 

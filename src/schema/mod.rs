@@ -38,10 +38,14 @@ pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::{Item, Source, Want};
 
 use self::{
-    ephemeral::EphemeralMutation, mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run,
-    subscription::Mode,
+    ephemeral::EphemeralMutation,
+    mutation::Mutation,
+    query::Query,
+    room_mutation::RoomMutation,
+    stages::Run,
+    subscription::{Mode, Shows},
 };
-use crate::domain::Who;
+use crate::domain::{Seq, Who};
 
 /// The answer to a request.
 pub enum Answer {
@@ -127,9 +131,12 @@ impl Schema {
     pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
-        let request = request.data(who).data(Mode::Feed(Mutex::new(Some(receiver))));
+        let shows = Arc::<Shows>::default();
+        let mode = Mode::Feed { items: Mutex::new(Some(receiver)), shows: shows.clone() };
+        let request = request.data(who).data(mode);
         Feed {
             items,
+            shows,
             responses: self.executor.execute_stream(request),
             plan: plan.clone(),
             prepare: self.prepare.clone(),
@@ -141,9 +148,19 @@ impl Schema {
 /// was taken; one that was left in between must be thrown away.
 pub struct Feed {
     items: mpsc::UnboundedSender<Item>,
+    shows: Arc<Shows>,
     responses: BoxStream<'static, Response>,
     plan: Arc<PlanDocument>,
     prepare: Arc<Prepare>,
+}
+
+/// What comes of an item.
+pub struct Shown {
+    /// The result.
+    pub response: Response,
+    /// How far the room's log reached when that was read which the item itself does not tell; none if there is no such thing in
+    /// it.
+    pub as_of: Option<Seq>,
 }
 
 /// Why a feed gave no response that can be shown.
@@ -161,7 +178,7 @@ impl Feed {
     }
 
     /// The response to one item. An error is passing: the same item may give a response a moment later (V7).
-    pub async fn next(&mut self, item: Item) -> Result<Response, FeedError> {
+    pub async fn next(&mut self, item: Item) -> Result<Shown, FeedError> {
         self.items.unbounded_send(item).map_err(|_| FeedError("the execution has ended".to_owned()))?;
         let mut response =
             self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
@@ -173,7 +190,7 @@ impl Feed {
                 if !response.errors.is_empty() {
                     complete::complete(&mut response, &self.plan.document, None, &self.prepare.shapes);
                 }
-                Ok(response)
+                Ok(Shown { response, as_of: self.shows.take() })
             }
         }
     }

@@ -6,12 +6,12 @@ use async_graphql::{Context, Enum, ID, Interface, Object};
 
 use super::{
     connection::{MemberConnection, MessageConnection, MessageEdge, PageInfo, Slice},
-    context::{position, services, viewer},
+    context::{position, readable_room, services, viewer},
     error::ApiError,
     member::{MemberObject, members},
     people::{PresenceObject, present},
     scalar::{Cursor, DateTime},
-    subscription::in_frame,
+    subscription::{in_frame, shows},
 };
 use crate::{
     domain::{self, Body, Message, Room, Seq, User, Who},
@@ -79,20 +79,20 @@ impl RoomObject {
         self.room.id.to_string().into()
     }
 
-    async fn name(&self) -> &str {
-        self.room.name.as_str()
+    async fn name(&self, ctx: &Context<'_>) -> &str {
+        self.now(ctx).name.as_str()
     }
 
-    async fn visibility(&self) -> Visibility {
-        self.room.visibility.into()
+    async fn visibility(&self, ctx: &Context<'_>) -> Visibility {
+        self.now(ctx).visibility.into()
     }
 
     async fn created_at(&self) -> DateTime {
         DateTime(self.room.created_at)
     }
 
-    /// Read when the room is loaded, before any of its fields: `messages` may hold newer ones, never fewer. Subscribe
-    /// after it and nothing is missed.
+    /// Read when the room is loaded, before any of its fields: `messages` holds what there was then. Subscribe after it and
+    /// nothing is missed. In a subscription it is the event's own cursor.
     async fn head(&self) -> Cursor {
         Cursor::from(&self.room.cursor(self.head))
     }
@@ -106,7 +106,7 @@ impl RoomObject {
         last: Option<i32>,
         before: Option<Cursor>,
     ) -> Resolved<MessageConnection> {
-        Ok(messages(ctx, &self.room, first, after, last, before).await?)
+        Ok(messages(ctx, &self.room, self.head, (first, last), (after, before)).await?)
     }
 
     /// The room's members, in the order in which they joined.
@@ -118,17 +118,21 @@ impl RoomObject {
         last: Option<i32>,
         before: Option<String>,
     ) -> Resolved<MemberConnection> {
-        Ok(members(ctx, &self.room, first, after, last, before).await?)
+        let members = members(ctx, &self.room, first, after, last, before).await?;
+        still_readable(ctx, &self.room.id).await?;
+        Ok(members)
     }
 
     /// Who is here right now, at most 200 unless the server says otherwise, those who have been here longest.
     async fn presence(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
-        Ok(present(ctx, &self.room.id).await?)
+        let present = present(ctx, &self.room.id).await?;
+        still_readable(ctx, &self.room.id).await?;
+        Ok(present)
     }
 
     /// How long a member waits between two messages, in seconds; 0 is not at all. Owners and moderators do not wait.
-    async fn slow_mode_seconds(&self) -> u32 {
-        self.room.slow_mode_seconds
+    async fn slow_mode_seconds(&self, ctx: &Context<'_>) -> u32 {
+        self.now(ctx).slow_mode_seconds
     }
 
     /// The membership of whoever asks; null for others.
@@ -136,7 +140,16 @@ impl RoomObject {
         let Some(viewer) = viewer(ctx)? else { return Ok(None) };
         let services = services(ctx);
         let member = services.log.membership(&self.room.id, viewer.user, (services.clock)()).await;
+        still_readable(ctx, &self.room.id).await?;
         Ok(member.map_err(ApiError::from)?.map(MemberObject::from))
+    }
+}
+
+impl RoomObject {
+    /// How the room stood when it was loaded, for fields that show it.
+    fn now(&self, ctx: &Context<'_>) -> &Room {
+        shows(ctx, self.room.head);
+        &self.room
     }
 }
 
@@ -205,26 +218,41 @@ impl MessageObject {
     }
 }
 
-/// The room of something whose holder was let in to it already.
+/// The room of something whose holder was let in to it already. Who lost the right meanwhile is let in no further; but for
+/// readers of a view, who get what came before that.
 pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Room, ApiError> {
-    let room = services(ctx).log.room(id, Who::Shared).await?;
-    room.ok_or_else(|| ApiError::internal(&"something without its room"))
+    match in_frame(ctx) {
+        true => {
+            let room = services(ctx).log.room(id, Who::Shared).await?;
+            room.ok_or_else(|| ApiError::internal(&"something without its room"))
+        }
+        false => readable_room(ctx, id.as_str()).await,
+    }
 }
 
-/// A page of a room's messages.
+/// Asked after something was read of a room besides the room itself: who lost the right to it before that does not get it.
+async fn still_readable(ctx: &Context<'_>, id: &domain::RoomId) -> Result<(), ApiError> {
+    let room = room_of(ctx, id).await?;
+    shows(ctx, room.head);
+    Ok(())
+}
+
+/// A page of a room's messages, of those that there were when its log reached to `head`: what comes later is not shown to whom
+/// may have lost the right to it.
 pub(super) async fn messages(
     ctx: &Context<'_>,
     room: &Arc<Room>,
-    first: Option<i32>,
-    after: Option<Cursor>,
-    last: Option<i32>,
-    before: Option<Cursor>,
+    head: Seq,
+    (first, last): (Option<i32>, Option<i32>),
+    (after, before): (Option<Cursor>, Option<Cursor>),
 ) -> Result<MessageConnection, ApiError> {
     let services = services(ctx);
     let slice = Slice::new(first, last, before.is_some() && after.is_none(), &services.limits)?;
+    let before = before.map(|cursor| position(room, &cursor.0)).transpose()?;
+    let end = head.next();
     let window = Window {
         after: after.map(|cursor| position(room, &cursor.0)).transpose()?.unwrap_or_default(),
-        before: before.map(|cursor| position(room, &cursor.0)).transpose()?,
+        before: Some(before.map_or(end, |before| before.min(end))),
         from_end: slice.from_end,
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
@@ -232,7 +260,7 @@ pub(super) async fn messages(
     let mut found = services.log.messages(&room.id, window).await?;
     let more = slice.cut(&mut found);
     let (more_before, more_after) = if slice.from_end {
-        (more, window.before.is_some_and(|before| before <= room.head))
+        (more, before.is_some_and(|before| before <= head))
     } else {
         (window.after > Seq::START, more)
     };

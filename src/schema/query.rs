@@ -94,7 +94,7 @@ impl Query {
         before: Option<Cursor>,
     ) -> Resolved<MessageConnection> {
         let room = Arc::new(readable_room(ctx, &room_id).await?);
-        Ok(messages(ctx, &room, first, after, last, before).await?)
+        Ok(messages(ctx, &room, room.head, (first, last), (after, before)).await?)
     }
 
     /// For clients that have neither WebSockets nor event streams: answers as soon as there is a message after `after`, or

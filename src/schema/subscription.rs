@@ -3,7 +3,10 @@
 //! **Open**, with the viewer: arguments and rights are checked, and the resolver writes what is wanted into a slot.
 //! **Feed**, shared and without a viewer: the resolver answers with whatever items it is fed, one response each.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_graphql::{Context, ID, Subscription};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
@@ -95,13 +98,38 @@ pub(super) enum Mode {
         /// no cursor, and none counts there.
         resume: Option<String>,
     },
-    /// Take the items from here, once.
-    Feed(Mutex<Option<mpsc::UnboundedReceiver<Item>>>),
+    /// Make frames.
+    Feed {
+        /// Take the items from here, once.
+        items: Mutex<Option<mpsc::UnboundedReceiver<Item>>>,
+        /// Leave here what the frame shows beside the item.
+        shows: Arc<Shows>,
+    },
+}
+
+/// How much of the present one frame shows: how far the room's log reached when that was read.
+#[derive(Default)]
+pub(super) struct Shows(AtomicU64);
+
+impl Shows {
+    /// What was left since this was asked last; none if the frame shows nothing but what the item tells, which is the same
+    /// whenever it is made.
+    pub(super) fn take(&self) -> Option<Seq> {
+        Some(Seq(self.0.swap(0, Ordering::AcqRel))).filter(|head| *head > Seq::START)
+    }
 }
 
 /// Whether a frame is being made.
 pub(super) fn in_frame(ctx: &Context<'_>) -> bool {
-    matches!(ctx.data_opt::<Mode>(), Some(Mode::Feed(_)))
+    matches!(ctx.data_opt::<Mode>(), Some(Mode::Feed { .. }))
+}
+
+/// What is shown of a room is how it stood when its log reached to `head`. In a frame that is noted: whoever lost the right to
+/// read before that must not see it (V5).
+pub(super) fn shows(ctx: &Context<'_>, head: Seq) {
+    if let Some(Mode::Feed { shows, .. }) = ctx.data_opt() {
+        shows.0.fetch_max(head.0, Ordering::AcqRel);
+    }
 }
 
 type Streamed<T> = BoxStream<'static, T>;
@@ -172,7 +200,7 @@ fn fed<T: Send + 'static>(
     show: impl Fn(Item) -> Option<T> + Send + 'static,
 ) -> Result<Streamed<T>, ApiError> {
     let items = match mode(ctx) {
-        Mode::Feed(items) => items.lock().expect("no panic under this lock").take(),
+        Mode::Feed { items, .. } => items.lock().expect("no panic under this lock").take(),
         Mode::Open { .. } => None,
     };
     let items = items.ok_or_else(|| ApiError::internal(&"a feed was taken twice"))?;

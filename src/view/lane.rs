@@ -6,14 +6,14 @@ use futures::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::frame::{Entry, payload};
+use super::frame::{Encoded, Entry};
 use crate::{
     domain::{Event, Who},
     schema::{Feed, FeedError, Item, PlanDocument, Schema},
 };
 
 /// What becomes of each item; none where it shows nothing.
-type Payloads = Vec<Option<Arc<str>>>;
+type Payloads = Vec<Option<Encoded>>;
 
 /// Jobs that wait for a lane; whoever brings one more waits too.
 const JOBS_MAX: usize = 64;
@@ -79,7 +79,7 @@ async fn encode(feed: &mut Feed, items: &[Item]) -> Result<Payloads, FeedError> 
     let mut payloads = Vec::with_capacity(items.len());
     for item in items {
         payloads.push(match feed.shows(item) {
-            true => Some(payload(item.cursor(), &feed.next(item.clone()).await?)),
+            true => Some(Encoded::new(item.cursor(), &feed.next(item.clone()).await?)),
             false => None,
         });
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Frame, ReadError, budget::Seat, frame::Gate, lobby_view::LobbyView};
-use crate::{domain::Seq, hub::Listener, presence::Access};
+use crate::{
+    domain::{Access, Seq},
+    hub::Listener,
+};
 
 /// It holds no frames that others do not hold too, and falls behind without anybody noticing: what it finds then is what
 /// stands now, or that something was lost.

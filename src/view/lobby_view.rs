@@ -241,7 +241,7 @@ impl Pump {
         let mut failures = 0;
         loop {
             match self.plan.live.payloads(items.clone()).await {
-                Ok(payloads) => return Ok(payloads.into_iter().flatten().collect()),
+                Ok(payloads) => return Ok(payloads.into_iter().flatten().map(|encoded| encoded.payload).collect()),
                 Err(error) => {
                     log_failure(self.lobby.id(), Seq::START, &error);
                     failures += 1;

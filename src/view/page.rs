@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::{
     ViewLimits,
     frame::Entry,
-    room_view::{RoomView, log_failure, read},
+    room_view::{RoomView, log_failure, read, settle},
 };
 use crate::{
     domain::{RoomId, Seq},
@@ -107,5 +107,7 @@ async fn attempt(view: &RoomView, start: Seq, revision: u64) -> Result<Page, Fee
         read(&view.room, start, upto).await?
     };
     let upto = events.last().map_or(start, |event| event.seq());
-    Ok(Page { entries: view.plan.catch_up.entries(events).await?, upto, revision })
+    let entries = view.plan.catch_up.entries(events).await?;
+    settle(&view.room, &entries).await;
+    Ok(Page { entries, upto, revision })
 }

@@ -50,8 +50,8 @@ enum Behind {
     Fetching(BoxFuture<'static, Result<Arc<Page>, FeedError>>),
     /// A page is being taken, in portions.
     Taking(Arc<Page>),
-    /// It never will again: the next event shuts this reader out.
-    ShutOut,
+    /// It never will again.
+    Over(ReadError),
 }
 
 impl LogReader {
@@ -91,7 +91,7 @@ impl LogReader {
                     let page = page.clone();
                     self.take_page(&page, bytes_max, out);
                 }
-                Behind::ShutOut => return Poll::Ready(Err(ReadError::ShutOut)),
+                Behind::Over(error) => return Poll::Ready(Err(*error)),
             }
         }
         Poll::Ready(Ok(()))
@@ -104,9 +104,10 @@ impl LogReader {
             return;
         }
         let rest = page.entries.iter().skip_while(|entry| entry.seq <= self.cursor);
-        match take_within(rest, self.gate, bytes_max, out) {
+        match take_within(rest, &mut self.gate, |gate, upto| self.view.access(gate, upto), bytes_max, out) {
             Taken::Upto(last) => self.cursor = last,
-            Taken::ShutOut => self.behind = Behind::ShutOut,
+            Taken::ShutOut => self.behind = Behind::Over(ReadError::ShutOut),
+            Taken::Unknown => self.behind = Behind::Over(ReadError::Unavailable),
             Taken::All => {
                 self.cursor = page.upto.max(self.cursor);
                 self.behind = Behind::No;
@@ -125,8 +126,9 @@ impl LogReader {
             let failed = self.view.has_failed();
             return if failed { Poll::Ready(Err(ReadError::Unavailable)) } else { Poll::Pending };
         }
-        match self.view.take(&mut self.cursor, self.gate, bytes_max, out) {
-            Some(Taken::ShutOut) => self.behind = Behind::ShutOut,
+        match self.view.take(&mut self.cursor, &mut self.gate, bytes_max, out) {
+            Some(Taken::ShutOut) => self.behind = Behind::Over(ReadError::ShutOut),
+            Some(Taken::Unknown) => self.behind = Behind::Over(ReadError::Unavailable),
             Some(Taken::All | Taken::Upto(_)) => {}
             None => self.behind = Behind::Fetching(page(self.view.clone(), self.cursor).boxed()),
         }

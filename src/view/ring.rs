@@ -7,7 +7,7 @@ use super::{
     budget::Share,
     frame::{Entry, Gate, Taken, take_within},
 };
-use crate::domain::Seq;
+use crate::domain::{Access, Seq};
 
 /// All entries after `floor` up to `head`, bounded in number and bytes, and by what all rings hold together (V3).
 #[derive(Debug)]
@@ -59,9 +59,16 @@ impl Ring {
     }
 
     /// Takes the frames after `cursor` into `out`, as many as fit into `bytes_max` but at least one.
-    pub(super) fn take(&self, cursor: Seq, gate: Gate, bytes_max: usize, out: &mut Vec<Frame>) -> Taken {
+    pub(super) fn take(
+        &self,
+        cursor: Seq,
+        gate: &mut Gate,
+        access: impl Fn(Gate, Seq) -> Access,
+        bytes_max: usize,
+        out: &mut Vec<Frame>,
+    ) -> Taken {
         let first = self.entries.partition_point(|entry| entry.seq <= cursor);
-        take_within(self.entries.range(first..), gate, bytes_max, out)
+        take_within(self.entries.range(first..), gate, access, bytes_max, out)
     }
 }
 
@@ -82,7 +89,8 @@ mod tests {
 
     fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, Taken) {
         let mut out = Vec::new();
-        let taken = ring.take(Seq(cursor), OPEN, bytes_max, &mut out);
+        let taken =
+            ring.take(Seq(cursor), &mut OPEN.clone(), |gate, _| Access::Open(gate.checked), bytes_max, &mut out);
         (out.iter().map(|frame| frame.seq.0).collect(), taken)
     }
 

@@ -17,7 +17,7 @@ use super::{
     ring::Ring,
 };
 use crate::{
-    domain::{Event, RoomId, Seq},
+    domain::{Access, Event, RoomId, Seq},
     hub::{Bell, Listener, LiveRoom},
     schema::FeedError,
 };
@@ -78,18 +78,29 @@ impl RoomView {
 
     /// Takes the frames after a cursor, within a bound of bytes, and moves the cursor; none if the ring does not reach back, or
     /// holds there what may show something that is gone (V6).
-    pub(super) fn take(&self, cursor: &mut Seq, gate: Gate, bytes_max: usize, out: &mut Vec<Frame>) -> Option<Taken> {
+    pub(super) fn take(
+        &self,
+        cursor: &mut Seq,
+        gate: &mut Gate,
+        bytes_max: usize,
+        out: &mut Vec<Frame>,
+    ) -> Option<Taken> {
         let ring = self.state.ring.read().expect("no panic under this lock");
         if *cursor < self.room.redacted_upto() || !ring.reaches_back_to(*cursor) {
             return None;
         }
-        let taken = ring.take(*cursor, gate, bytes_max, out);
+        let taken = ring.take(*cursor, gate, |gate, upto| self.access(gate, upto), bytes_max, out);
         match taken {
             Taken::All => *cursor = ring.head().max(*cursor),
             Taken::Upto(last) => *cursor = last,
-            Taken::ShutOut => {}
+            Taken::ShutOut | Taken::Unknown => {}
         }
         Some(taken)
+    }
+
+    /// Whether a reader may see how the room stood at an event.
+    pub(super) fn access(&self, gate: Gate, upto: Seq) -> Access {
+        self.room.access(gate.checked, upto, gate.reader)
     }
 
     /// Whether making frames was given up.
@@ -150,7 +161,16 @@ pub(super) async fn rest(bell: &Bell, at_most: Duration) {
 async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Entry>, Seq), FeedError> {
     let events = read(room, cursor, head).await?;
     let upto = events.last().map_or(cursor, |event| event.seq());
-    Ok((plan.live.entries(events).await?, upto))
+    let entries = plan.live.entries(events).await?;
+    settle(room, &entries).await;
+    Ok((entries, upto))
+}
+
+/// Waits until whoever is shut out by an event that these may show is known here too.
+pub(super) async fn settle(room: &LiveRoom, entries: &[Entry]) {
+    if let Some(as_of) = entries.iter().filter_map(|entry| entry.as_of).max() {
+        room.reached(as_of).await;
+    }
 }
 
 /// The next events of a room, checked against holes (H4): better late than wrong.
