@@ -4,6 +4,7 @@
 //! of its own. A search looks through what the index does not reach yet by itself, so that what was answered is found.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
 };
@@ -211,7 +212,7 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
     let (Some(newest), Some(oldest)) = (newest, oldest) else { return Ok(Found::Hits(Vec::new())) };
     // Later pages stay within what the first one ranked, also when its ends were deleted since.
     let (oldest, newest) = search.after.map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
-    found.sort_by(|a, b| (b.score, b.place).cmp(&(a.score, a.place)));
+    found.sort_unstable_by_key(|candidate| Reverse((candidate.score, candidate.place)));
     if let Some(after) = range.after {
         found.retain(|candidate| (candidate.score, candidate.place) < after);
     }
