@@ -140,7 +140,6 @@ impl RoomObject {
         let Some(viewer) = viewer(ctx)? else { return Ok(None) };
         let services = services(ctx);
         let member = services.log.membership(&self.room.id, viewer.user, (services.clock)()).await;
-        still_readable(ctx, &self.room.id).await?;
         Ok(member.map_err(ApiError::from)?.map(MemberObject::from))
     }
 }

@@ -168,7 +168,7 @@ async fn a_query_has_no_syntax_but_quotes() {
         "words : column",
         "near OR elephant",
         "1_near",
-        "near NOT more",
+        "near NOT gone",
         "n*",
         "words:near",
         "rowid:1",

@@ -4,6 +4,7 @@
 //! of its own. A search looks through what the index does not reach yet by itself, so that what was answered is found.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
 };
@@ -59,14 +60,33 @@ const INDEXED: &str = concat!(
       where s.words match ?1 and s.rowid between ?2 and ?3 order by s.rowid desc limit ?4"
 );
 
-/// What it does not reach yet, newest first, of the rooms of `?1`.
+/// What it does not reach yet, newest first, of the rooms of `?1`. The plus keeps the planner from reading whole rooms.
 const TAIL: &str = concat!(
     "select m.rowid as place, ",
     message_columns!(),
     " from messages m cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
       where m.rowid between ?2 and ?3 and m.deleted_at is null
-      and m.room_id in (select value from json_each(?1)) order by m.rowid desc"
+      and +m.room_id in (select value from json_each(?1)) order by m.rowid desc"
 );
+
+/// Gives a number to each room of the next messages that has none. `?1` is how many messages.
+macro_rules! number_rooms {
+    () => {
+        "insert into search_rooms (room_id)
+         select distinct room_id from (
+             select room_id from messages where rowid > (select upto from search_state) order by rowid limit ?1
+         ) where true on conflict do nothing"
+    };
+}
+
+/// The next messages. `?1` is how many.
+macro_rules! next_messages {
+    () => {
+        "select m.rowid as place, m.id, m.text, n.number
+         from messages m cross join search_rooms n on n.room_id = m.room_id
+         where m.rowid > (select upto from search_state) order by m.rowid limit ?1"
+    };
+}
 
 /// A message that may be on the page.
 struct Candidate {
@@ -192,7 +212,7 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
     let (Some(newest), Some(oldest)) = (newest, oldest) else { return Ok(Found::Hits(Vec::new())) };
     // Later pages stay within what the first one ranked, also when its ends were deleted since.
     let (oldest, newest) = search.after.map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
-    found.sort_by_key(|hit| std::cmp::Reverse((hit.score, hit.place)));
+    found.sort_unstable_by_key(|candidate| Reverse((candidate.score, candidate.place)));
     if let Some(after) = range.after {
         found.retain(|candidate| (candidate.score, candidate.place) < after);
     }
@@ -238,16 +258,8 @@ fn entry(room: i64, text: &str) -> String {
 
 /// The next messages into the index, in one transaction; how many are left.
 async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let numbers = "
-        begin immediate;
-        insert into search_rooms (room_id)
-        select distinct room_id from (
-            select m.room_id from search_state t cross join messages m on m.rowid > t.upto order by m.rowid limit ?1
-        ) where true on conflict do nothing;
-        select m.rowid as place, m.id, m.text, n.number from search_state t
-        cross join messages m on m.rowid > t.upto cross join search_rooms n on n.room_id = m.room_id
-        order by m.rowid limit ?1";
-    let found = sqlx::query(numbers).bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
+    let found = sqlx::query(concat!("begin immediate;", number_rooms!(), ";", next_messages!()));
+    let found = found.bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
     let mut entries: BTreeMap<i64, String> = BTreeMap::new();
     for row in &found {
         // A deleted message has no words, and neither have some others.
@@ -300,4 +312,26 @@ pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, St
     let row = sqlx::query(STATE).fetch_one(&mut *writer).await?;
     let left = row.try_get::<i64, _>("last")? - row.try_get::<i64, _>("upto")?;
     Ok(u64::try_from(left).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+    use super::*;
+
+    /// What is sorted must be few by itself: rooms, not messages.
+    #[tokio::test]
+    async fn s5_no_statement_sorts_or_scans_messages() {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        super::super::migrator().run(&mut connection).await.unwrap();
+        for sql in [ROOM, INDEXED, TAIL, PLACE, STATE, number_rooms!(), next_messages!()] {
+            let plan = sqlx::query(sqlx::AssertSqlSafe(format!("explain query plan {sql}")));
+            let rows = plan.fetch_all(&mut connection).await.unwrap();
+            let steps: Vec<&str> = rows.iter().map(|row| row.try_get("detail").unwrap()).collect();
+            let bad =
+                |step: &&str| step.contains("FOR ORDER BY") || ["SCAN m", "SCAN messages", "SCAN r"].contains(step);
+            assert!(!steps.iter().any(bad), "{sql}\n{steps:#?}");
+        }
+    }
 }
