@@ -402,7 +402,7 @@ impl Connection {
                         true
                     }
                     Poll::Ready(Err(ReadError::ShutOut)) => {
-                        let Operation { id, .. } = self.operations.swap_remove(at);
+                        let Operation { id, .. } = self.operations.remove(at);
                         let errors = operation::errors_json(&[shut_out()]);
                         self.tell(Input::Refused { id: &id, errors: &errors });
                         true
@@ -436,7 +436,7 @@ impl Connection {
                 return;
             }
         };
-        let Operation { id, .. } = self.operations.swap_remove(at);
+        let Operation { id, .. } = self.operations.remove(at);
         match *answer {
             Answer::Executed(response) => {
                 let payload = serde_json::to_string(&response).expect("a response has a JSON form");

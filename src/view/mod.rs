@@ -11,7 +11,9 @@
 //!   from the log.
 //! - **V4** A storm of readers at one old position runs the document once per event: pages are single-flight.
 //! - **V5** Each entry carries beside its frame whom it shuts out. A reader compares that with its viewer, without a read, for
-//!   every entry after the head at which its right was read; its last frame is the one before.
+//!   every entry after the head at which its right was read; its last frame is the one before. And however late a frame is made:
+//!   it shows its event and what stood before it, or says how far the log reached when the rest was read, and whoever was shut
+//!   out by then does not get it.
 //! - **V6** No frame that is sent at or after the deletion of a message holds its text: what was made before is known to be
 //!   stale by the room's revision, and made anew.
 //! - **V7** An execution that failed for a passing cause is no frame. It is tried again with backoff; then the readers

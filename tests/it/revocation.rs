@@ -6,7 +6,7 @@ use std::{
 };
 
 use switchboard::{
-    domain::{Viewer, Visibility, Who},
+    domain::{RoomName, Viewer, Visibility, Who},
     hub::HubLimits,
     store::RoomChange,
     view::{Frame, ReadError, Reader, ViewLimits},
@@ -85,6 +85,88 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         let all: Vec<_> = between(joined, u64::MAX).collect();
         assert_eq!(seqs(&take(&mut stays, all.len()).await), all);
         assert_eq!(core.reader_as(who, "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+    }
+}
+
+fn renamed(name: &str) -> RoomChange {
+    RoomChange::Update { name: Some(RoomName::new(name).unwrap()), visibility: None, slow_mode_seconds: None }
+}
+
+/// Texts of the messages that a frame shows of its room.
+fn shown(frame: &Frame) -> Vec<u64> {
+    let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
+    let nodes = payload["data"]["newMessage"]["room"]["messages"]["nodes"].as_array().unwrap().clone();
+    nodes.iter().map(|node| node["text"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
+    let (views, hub) = small();
+    let core = Core::with(views, hub, |log| log).await;
+    core.room("p", Visibility::Private).await;
+    let (bob, carol) = (core.user("bob").await, core.user("carol").await);
+    core.add("p", bob).await;
+    core.add("p", carol).await;
+    let mut before = Vec::new();
+    for number in 0..40 {
+        before.push(core.say("p", number, None).await.0);
+    }
+    let messages =
+        "text room { head messages(last: 3) { nodes { text room { messages(last: 1) { nodes { text } } } } } }";
+    let names = "text room { name }";
+    let members = "text room { members(first: 9) { nodes { user { name } } } }";
+    let subscribe = async |who, document| core.reader_as(Who::Viewer(who), "p", document, Some(0)).await.unwrap();
+    let (lagging, name, member) =
+        (subscribe(bob, messages).await, subscribe(bob, names).await, subscribe(bob, members).await);
+    let (mut stays, mut remains) = (subscribe(carol, names).await, subscribe(carol, messages).await);
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    core.change(core.ann, "p", renamed("secret")).await;
+    let dave = core.user("dave").await;
+    core.add("p", dave).await;
+    before.push(core.say("p", 40, None).await.0);
+
+    // The event itself, and what stood before it, is the same whenever it is shown: so all of it is given.
+    let (frames, end) = to_the_end(lagging).await;
+    assert_eq!((seqs(&frames), end), (before[..40].to_vec(), ReadError::ShutOut));
+    for (number, frame) in (0_u64..).zip(&frames) {
+        assert_eq!(shown(frame), (number.saturating_sub(2)..=number).collect::<Vec<_>>());
+        assert!(!frame.payload.contains(r#""40""#));
+    }
+    assert_eq!(take(&mut remains, 41).await.iter().map(shown).next_back().unwrap(), [38, 39, 40]);
+    // How the room stands by now is not for whoever was shut out; who stays is shown it.
+    for reader in [name, member] {
+        let (frames, end) = to_the_end(reader).await;
+        assert_eq!(end, ReadError::ShutOut);
+        assert!(frames.iter().all(|frame| !frame.payload.contains("secret") && !frame.payload.contains("dave")));
+    }
+    assert!(take(&mut stays, 41).await.iter().all(|frame| frame.payload.contains("secret")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
+    let core = Core::start().await;
+    core.room("p", Visibility::Private).await;
+    let bob = core.user("bob").await;
+    for run in 0..50 {
+        core.change(core.ann, "p", renamed("open")).await;
+        core.add("p", bob).await;
+        let document = "text room { name messages(last: 2) { nodes { text } } }";
+        let reader = core.reader_as(Who::Viewer(bob), "p", document, None).await.unwrap();
+        let reader = tokio::spawn(to_the_end(reader));
+        // All in one batch, in this order.
+        let (.., last) = tokio::join!(
+            core.say("p", run * 10, None),
+            core.say("p", run * 10 + 1, None),
+            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)),
+            core.change(core.ann, "p", renamed("secret")),
+            core.say("p", run * 10 + 2, None),
+        );
+        let (frames, end) = reader.await.unwrap();
+        assert_eq!(end, ReadError::ShutOut);
+        for frame in frames {
+            assert!(frame.seq < last && !frame.payload.contains("secret"), "run {run}: {}", frame.payload);
+            assert!(*shown(&frame).last().unwrap() < run * 10 + 2, "run {run}: {}", frame.payload);
+        }
     }
 }
 
