@@ -82,10 +82,10 @@ pub struct LimitFlags {
     /// Requests that a client may send on one HTTP connection at once, after a pause (at least 1)
     #[arg(long, env = "SWITCHBOARD_REQUESTS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().requests.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub requests_burst_max: u32,
-    /// HTTP requests that one address may send in a second, on all its connections together
+    /// HTTP requests and WebSocket messages that one address may send in a second, on all its connections together
     #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_SECOND_PER_ADDRESS_MAX", hide_env = true, default_value_t = TransportLimits::default().requests_per_address.per_second_max, value_name = "N")]
     pub requests_per_second_per_address_max: u32,
-    /// HTTP requests that one address may send at once, after a pause (at least 1)
+    /// HTTP requests and WebSocket messages that one address may send at once, after a pause (at least 1)
     #[arg(long, env = "SWITCHBOARD_REQUESTS_PER_ADDRESS_BURST_MAX", hide_env = true, default_value_t = TransportLimits::default().requests_per_address.burst_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub requests_per_address_burst_max: u32,
     /// Guests that may sign in from one address in a second

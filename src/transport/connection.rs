@@ -217,6 +217,8 @@ impl Connection {
         let now = Instant::now();
         self.clock.hear(now);
         let pace = self.pace.take(self.shared.limits.messages, now.into_std());
+        // What one connection may say would be multiplied by how many an address has.
+        let pace = pace.and_then(|()| self.shared.crowd.ask(self.seat.address(), now.into_std()));
         if pace.is_err() && !self.leaving && !message.is_close() {
             self.leave_unread(Close::TooManyMessages);
             return Ok(true);

@@ -107,9 +107,9 @@ impl Crowd {
         Some(Guest { peer, turned_away, handshake, http })
     }
 
-    /// Takes one request of this address's, or tells how long to wait for it.
-    pub(super) fn ask(&self, address: Address, now: Instant) -> Result<(), Duration> {
-        self.requests.take(address, now)
+    /// Takes one request of this address's, or one message on one of its WebSockets; or tells how long to wait for it.
+    pub(super) fn ask(&self, address: Option<Address>, now: Instant) -> Result<(), Duration> {
+        address.map_or(Ok(()), |address| self.requests.take(address, now))
     }
 
     /// The guests that may be signed in from there.

@@ -40,10 +40,8 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
     if let Some(TooFast(wait)) = request.extensions().get() {
         return Err(*wait);
     }
-    match Address::of(request.extensions(), request.headers(), shared.limits.proxies_trusted) {
-        Some(address) => shared.crowd.ask(address, Instant::now()),
-        None => Ok(()),
-    }
+    let address = Address::of(request.extensions(), request.headers(), shared.limits.proxies_trusted);
+    shared.crowd.ask(address, Instant::now())
 }
 
 fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {

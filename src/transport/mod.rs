@@ -114,7 +114,7 @@ pub struct TransportLimits {
     pub messages: Rate,
     /// Requests that a client may send on one connection of HTTP.
     pub requests: Rate,
-    /// Requests that one address may send, on all its connections together.
+    /// Requests and messages on WebSockets that one address may send, on all its connections together.
     pub requests_per_address: Rate,
     /// Guests that may be signed in from one address.
     pub sign_ins_per_address: Rate,
@@ -183,7 +183,7 @@ impl Default for TransportLimits {
             // A burst is more than a client needs that comes back with all its operations.
             messages: Rate { per_second_max: 1_000, burst_max: 10_000 },
             requests: Rate { per_second_max: 1_000, burst_max: 10_000 },
-            // More than a few clients send that are behind one address.
+            // Less than what keeps a core busy, and more than a few clients send that are behind one address.
             requests_per_address: Rate { per_second_max: 5_000, burst_max: 50_000 },
             // Each is a user for ever. A burst is a test suite, or everybody in a building at nine.
             sign_ins_per_address: Rate { per_second_max: 20, burst_max: 2_000 },

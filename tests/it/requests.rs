@@ -21,6 +21,7 @@ over_both!(
     requests_of_a_connection_are_bounded_and_others_go_on,
     requests_of_a_connection_of_http2_are_bounded,
     requests_of_an_address_are_bounded_over_all_its_connections,
+    messages_on_websockets_count_for_their_address,
     guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch,
 );
 
@@ -138,6 +139,35 @@ fn signed_in(answer: &Value) -> usize {
         assert!(error["extensions"]["retryAfter"].as_u64().is_some_and(|seconds| seconds > 0), "{answer}");
     }
     made.len()
+}
+
+async fn messages_on_websockets_count_for_their_address(over: Over) {
+    let limits = ["--requests-per-second-per-address-max", "1", "--requests-per-address-burst-max", "60"];
+    let app = TestApp::over(over, &limits).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        // Each is a request and two messages by now.
+        let mut client = app.client(None).await;
+        client.fence().await;
+        clients.push(client);
+    }
+    let (mut said, mut closed) = (0, None);
+    'until_refused: for _ in 0..TRIES {
+        for client in &mut clients {
+            client.say(&json!({ "type": "ping" })).await;
+            said += 1;
+            if let Err(why) = client.next().await {
+                closed = Some(why);
+                break 'until_refused;
+            }
+        }
+    }
+    assert_eq!(closed, Some(Closed(1013, "Too many messages".to_owned())));
+    assert!(said > 40, "{said}: all of them together");
+    let query = json!({ "query": "{ __typename }" }).to_string();
+    assert_too_fast(&http::post(app.wire(), &query, &[]).await);
+    drop(clients);
+    app.finish().await;
 }
 
 async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: Over) {
