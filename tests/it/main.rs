@@ -7,6 +7,7 @@ mod command_line;
 mod compression;
 mod cookies;
 mod crash;
+mod database_file;
 mod delivery;
 mod floods;
 mod fuzz;
