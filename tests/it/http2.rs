@@ -34,7 +34,7 @@ pub(crate) struct Http2 {
 }
 
 impl Http2 {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap(), address).await
     }
 
@@ -65,6 +65,16 @@ impl Http2 {
 
     fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
         Request::builder().method(method).uri(format!("http://{}{path}", self.address)).version(Version::HTTP_2)
+    }
+
+    /// What a request by POST with this authorization is answered.
+    pub(crate) async fn post(&mut self, body: &str, authorization: &str) -> Value {
+        let request = self.request(Method::POST, "/graphql").header("content-type", "application/json");
+        let request = request.header("authorization", authorization).body(()).unwrap();
+        let (response, mut sender) = self.send(request, false);
+        sender.send_data(Bytes::copy_from_slice(body.as_bytes()), true).unwrap();
+        let mut answer = soon("an answer", response).await.unwrap().into_body();
+        serde_json::from_slice(&soon("its body", answer.data()).await.unwrap().unwrap()).unwrap()
     }
 
     fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
@@ -128,11 +138,11 @@ async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
 pub(crate) struct Socket(WebSocketStream<DuplexStream>);
 
 impl Socket {
-    async fn say(&mut self, message: Value) {
+    pub(crate) async fn say(&mut self, message: Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn heard(&mut self) -> Result<Value, Closed> {
+    pub(crate) async fn heard(&mut self) -> Result<Value, Closed> {
         match soon("a message", self.0.next()).await {
             Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).unwrap()),
             Some(Ok(Message::Close(Some(frame)))) => Err(Closed(frame.code.into(), frame.reason.to_string())),

@@ -9,6 +9,7 @@ mod cookies;
 mod crash;
 mod database_file;
 mod delivery;
+mod discretion;
 mod floods;
 mod fuzz;
 mod hostile;
