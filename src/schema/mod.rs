@@ -71,7 +71,9 @@ impl Schema {
     /// The schema over these services.
     pub fn new(services: Services, limits: PrepareLimits) -> Self {
         let prepare = Arc::new(Prepare::new(&sdl(), limits));
-        Self { executor: builder().data(services).finish(), prepare }
+        // A guess at what was meant tells the schema, name by name.
+        let builder = if limits.introspection { builder() } else { builder().disable_suggestions() };
+        Self { executor: builder.data(services).finish(), prepare }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
