@@ -23,6 +23,7 @@ mod cors;
 mod credentials;
 mod crowd;
 mod deadlines;
+mod fragments;
 mod gate;
 mod graphql;
 mod listener;
