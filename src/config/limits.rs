@@ -189,6 +189,9 @@ pub struct LimitFlags {
     /// Requests that wait for a room's next message at the same time
     #[arg(long, env = "SWITCHBOARD_WAITS_MAX", hide_env = true, default_value_t = HubLimits::default().waits_max, value_name = "N")]
     pub waits_max: usize,
+    /// The same, of one user; or of one address, where nobody signed in
+    #[arg(long, env = "SWITCHBOARD_WAITS_PER_VIEWER_MAX", hide_env = true, default_value_t = HubLimits::default().waits_per_viewer_max, value_name = "N")]
+    pub waits_per_viewer_max: usize,
     /// Frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
     pub ring_frames_max: usize,
@@ -281,6 +284,7 @@ impl LimitFlags {
             messages_per_second_max: 0,
             mutations_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
+            waits_per_viewer_max: 0,
             append_queue_per_user_max: self.append_queue_max,
             ..self
         }
@@ -375,6 +379,7 @@ impl LimitFlags {
             tail_events_max: self.tail_events_max,
             tail_bytes_max: self.tail_bytes_max,
             waits_max: self.waits_max,
+            waits_per_viewer_max: self.waits_per_viewer_max,
         }
     }
 

@@ -21,4 +21,4 @@ pub use id::{IdError, MemberId, MessageId, RoomId, UserId};
 pub use rights::{Action, Role, Standing, Visibility, may, may_manage};
 pub use text::{MessageText, Nonce, RoomName, TextError, UserName};
 pub use timestamp::{Clock, Timestamp};
-pub use viewer::{Identity, Revocation, Subject, TokenId, Viewer, Who};
+pub use viewer::{Identity, Revocation, Sharer, Subject, TokenId, Viewer, Who};

@@ -1,13 +1,16 @@
 //! What resolvers reach: the services behind the schema, and who asks.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 use async_graphql::Context;
 
 use super::error::{ApiError, Code};
 use crate::{
     auth::Auth,
-    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
+    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who},
     hub::Hub,
     store::{Accounts, Log},
 };
@@ -51,22 +54,41 @@ pub struct Noted {
     pub session: Option<(String, Timestamp)>,
     /// The viewer as whom a connection goes on.
     pub renewed: Option<Viewer>,
-    /// The request's own token was made invalid.
+    /// The request's own token is being made invalid, or was.
     pub signed_out: bool,
 }
 
-/// Where resolvers leave it.
+/// Where resolvers leave it, and where the request came from.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Noted>>);
+pub struct Notes {
+    noted: Arc<Mutex<Noted>>,
+    address: Option<IpAddr>,
+}
 
 impl Notes {
+    /// The same for a request from this address, as it is counted.
+    #[must_use]
+    pub fn asked_from(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
     /// What was noted so far.
     pub fn take(&self) -> Noted {
-        std::mem::take(&mut *self.0.lock().expect("no panic under this lock"))
+        std::mem::take(&mut *self.noted.lock().expect("no panic under this lock"))
     }
 
     pub(super) fn note(&self, note: impl FnOnce(&mut Noted)) {
-        note(&mut self.0.lock().expect("no panic under this lock"));
+        note(&mut self.noted.lock().expect("no panic under this lock"));
+    }
+
+    /// Whose share the request takes.
+    pub(super) fn sharer(&self, who: Who) -> Option<Sharer> {
+        who.sharer(self.address)
+    }
+
+    /// Whether the request's own token is being made invalid, or was.
+    pub(super) fn is_signed_out(&self) -> bool {
+        self.noted.lock().expect("no panic under this lock").signed_out
     }
 }
 
@@ -87,9 +109,25 @@ pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
     }
 }
 
-/// The viewer; nobody is UNAUTHENTICATED.
+/// The viewer, if the token is still good; nobody is UNAUTHENTICATED.
 pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
-    viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))
+    let viewer = viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))?;
+    still_signed_in(ctx)?;
+    Ok(viewer)
+}
+
+/// Whether the token of the request is as good as it was when the request came, if it has one: what goes on for longer than that
+/// is not answered any more.
+pub(super) fn still_signed_in(ctx: &Context<'_>) -> Result<(), ApiError> {
+    let Some(viewer) = viewer(ctx)? else { return Ok(()) };
+    let (services, notes) = (services(ctx), ctx.data_unchecked::<Notes>());
+    let is_good = !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
+    if is_good { Ok(()) } else { Err(signed_out()) }
+}
+
+/// What is said to a request whose token is no longer good.
+pub(super) fn signed_out() -> ApiError {
+    ApiError::new(Code::Unauthenticated, "The token is no longer good: it has expired or was signed out.")
 }
 
 /// A room that whoever asks may read; anything else is NOT_FOUND, alike.

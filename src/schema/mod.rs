@@ -88,6 +88,10 @@ impl Schema {
 
     /// The same; what a transport has to act on is left in `notes`.
     pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
+        if notes.is_signed_out() {
+            // Another one of the same batch does that; this one comes after it.
+            return Answer::Refused(vec![context::signed_out().into()]);
+        }
         let document = prepared.document();
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();

@@ -25,6 +25,12 @@ impl From<IpAddr> for Address {
     }
 }
 
+impl From<Address> for IpAddr {
+    fn from(Address(counted): Address) -> Self {
+        counted
+    }
+}
+
 impl Address {
     /// Where a request comes from. Behind so many trusted proxies it is what the first of them heard; each adds whom it hears
     /// to the end of X-Forwarded-For, and what stands before that anybody can have written. A request without that many entries

@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
         Ok(bodies) => bodies,
         Err(reason) => return no_request(&reason).into_response(),
     };
-    let notes = Notes::default();
+    let notes = shared.notes(call.caller(&shared).address);
     let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes))).await;
     // An array is no GraphQL response, so it is plain JSON.
     let reply = Reply::new(StatusCode::OK, Media::Json, format!("[{}]", answers.join(",")));

@@ -23,7 +23,7 @@ use super::{
     credentials::Credentials,
     crowd::Seat,
     deadlines::{CLOSE_TIMEOUT, Deadlines},
-    operation::{self, Started},
+    operation::{self, Caller, Started},
     upgrade::Socket,
 };
 use crate::{
@@ -326,8 +326,8 @@ impl Connection {
             Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
             Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
-                let who = self.credentials.who();
-                let starting = operation::start(self.shared.clone(), request, who).boxed();
+                let caller = Caller { who: self.credentials.who(), address: self.seat.address() };
+                let starting = operation::start(self.shared.clone(), request, caller).boxed();
                 self.operations.push(Operation { id, stage: Stage::Starting(starting) });
             }
             Act::Stop { id } => self.operations.retain(|operation| operation.id != id),

@@ -126,6 +126,7 @@ impl Client {
 /// One of `connections_max`: the place of a WebSocket, of a stream, or of a reservation of one.
 pub(super) struct Seat {
     shared: Arc<Shared>,
+    address: Option<Address>,
     _of_address: Option<quota::Seat<Address>>,
     of_user: Option<quota::Seat<UserId>>,
     _busy: Option<Arc<Busy>>,
@@ -143,9 +144,15 @@ impl Seat {
         let of_address =
             client.address.map(|address| crowd.by_address.take(address).ok_or(Full::Address)).transpose()?;
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let seat = Self { shared: shared.clone(), _of_address: of_address, of_user: None, _busy: None };
+        let address = client.address;
+        let seat = Self { shared: shared.clone(), address, _of_address: of_address, of_user: None, _busy: None };
         let most = shared.limits.connections_max;
         if most == 0 || taken < most { Ok(seat) } else { Err(Full::Server) }
+    }
+
+    /// Whose place it is.
+    pub(super) fn address(&self) -> Option<Address> {
+        self.address
     }
 
     /// The same as one of this user's, now that it is known who it is.

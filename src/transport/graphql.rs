@@ -15,10 +15,11 @@ use serde_json::Value;
 use super::{
     Shared,
     accept::{self, Accepts, Form, Media},
+    address::Address,
     batch, cookie,
     crowd::{Client, Full, Seat},
     multipart,
-    operation::{self, Outcome, Source},
+    operation::{self, Caller, Outcome, Source},
     reply::{Reply, bad_request},
     reservation::Reservation,
     single::{self, Way},
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, ApiError, Code, Notes, Prepared, is_passing},
+    schema::{Answer, ApiError, Code, Prepared, is_passing},
 };
 
 /// The methods of the endpoint.
@@ -45,6 +46,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    pub(super) fn caller(&self, shared: &Shared) -> Caller {
+        let Parts { extensions, headers, .. } = &self.parts;
+        Caller { who: self.who, address: Address::of(extensions, headers, shared.limits.proxies_trusted) }
+    }
+
     /// What the client takes, and who asks. A bad token is refused, never taken for nobody.
     async fn admit(shared: &Shared, parts: Parts) -> Result<Self, Response> {
         let accepts = Accepts::read(&parts.headers);
@@ -274,7 +280,7 @@ fn seat(shared: &Arc<Shared>, call: &Call) -> Result<Seat, Full> {
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
-    let notes = Notes::default();
+    let notes = shared.notes(call.caller(shared).address);
     let reply = match shared.schema.execute_noting(prepared, call.who, &notes).await {
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
@@ -294,13 +300,15 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
         _ => None,
     };
     let source = match prepared.kind() {
-        OperationType::Subscription => match operation::subscribe(&shared, prepared, call.who, resume).await {
-            Ok(source) => source,
-            Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
-            Err(errors) => Source::Ending(Outcome::Refused(errors)),
-        },
+        OperationType::Subscription => {
+            match operation::subscribe(&shared, prepared, call.caller(&shared), resume).await {
+                Ok(source) => source,
+                Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
+                Err(errors) => Source::Ending(Outcome::Refused(errors)),
+            }
+        }
         OperationType::Query | OperationType::Mutation => {
-            let answer = operation::execute(shared.clone(), prepared, call.who);
+            let answer = operation::execute(shared.clone(), prepared, call.caller(&shared));
             Source::Starting(answer.map(|(answer, _)| answer.into()).boxed())
         }
     };

@@ -44,6 +44,7 @@ mod websocket;
 mod write_timeout;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -66,13 +67,13 @@ pub use persisted::{BadOperations, Operations};
 pub use site::{Host, HostError, Site};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use self::{crowd::Crowd, persisted::Persisted, reservation::Reservations};
+use self::{address::Address, crowd::Crowd, persisted::Persisted, reservation::Reservations};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
     protocol::{MachineLimits, Subscribe},
     quota::Rate,
-    schema::Schema,
+    schema::{Notes, Schema},
     view::Views,
 };
 
@@ -286,6 +287,11 @@ impl Shared {
     /// How many places are counted by an address or a user.
     pub fn places_counted(&self) -> usize {
         self.crowd.counted()
+    }
+
+    /// Where a request from there leaves what it did.
+    fn notes(&self, address: Option<Address>) -> Notes {
+        Notes::default().asked_from(address.map(IpAddr::from))
     }
 
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

@@ -8,13 +8,20 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Shared, credentials::time_left};
+use super::{Shared, address::Address};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Notes, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, Prepared, Request, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
+
+/// Who asks, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) who: Who,
+    pub(super) address: Option<Address>,
+}
 
 /// What a started operation became.
 pub(super) enum Started {
@@ -38,18 +45,18 @@ fn request(body: Subscribe) -> Request {
 }
 
 /// Starts whatever is asked for on a connection that has operations of its own.
-pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Started {
+pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
     let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
     let prepared = match prepare(&shared, body) {
         Ok(prepared) => prepared,
         Err(errors) => return refused(errors),
     };
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await {
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await {
             (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
             (answer, None) => Started::Answer(Box::new(answer)),
         },
-        OperationType::Subscription => match shared.views.subscribe(prepared, who).await {
+        OperationType::Subscription => match shared.views.subscribe(prepared, caller.who).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => refused(errors),
         },
@@ -57,20 +64,24 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, who: Who) -> Sta
 }
 
 /// Starts whatever is asked for; the errors if it is refused.
-pub(super) async fn source(shared: Arc<Shared>, prepared: Prepared, who: Who) -> Result<Source, Vec<ServerError>> {
+pub(super) async fn source(
+    shared: Arc<Shared>,
+    prepared: Prepared,
+    caller: Caller,
+) -> Result<Source, Vec<ServerError>> {
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, who).await.0 {
+        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await.0 {
             Answer::Refused(errors) => Err(errors),
             executed => Ok(Source::Ending(executed.into())),
         },
-        OperationType::Subscription => subscribe(&shared, prepared, who, None).await,
+        OperationType::Subscription => subscribe(&shared, prepared, caller, None).await,
     }
 }
 
 /// Runs a query or a mutation; also as whom the connection goes on, if it is to.
-pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, who: Who) -> (Answer, Option<Viewer>) {
-    let notes = Notes::default();
-    let answer = shared.schema.execute_noting(prepared, who, &notes).await;
+pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, caller: Caller) -> (Answer, Option<Viewer>) {
+    let notes = shared.notes(caller.address);
+    let answer = shared.schema.execute_noting(prepared, caller.who, &notes).await;
     (answer, notes.take().renewed)
 }
 
@@ -78,11 +89,11 @@ pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, who: Who) -
 pub(super) async fn subscribe(
     shared: &Arc<Shared>,
     prepared: Prepared,
-    who: Who,
+    caller: Caller,
     resume: Option<String>,
 ) -> Result<Source, Vec<ServerError>> {
-    let reader = shared.views.resume(prepared, who, resume).await?;
-    Ok(Source::Reading(Box::new(reader), token_end(shared, who)))
+    let reader = shared.views.resume(prepared, caller.who, resume).await?;
+    Ok(Source::Reading(Box::new(reader), token_end(shared, caller.who)))
 }
 
 /// Errors as JSON, at least one of them.
@@ -144,16 +155,7 @@ type TokenEnd = BoxFuture<'static, ()>;
 /// Waits until a token expires or is signed out.
 fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
     let Who::Viewer(viewer) = who else { return std::future::pending().boxed() };
-    let shared = shared.clone();
-    let end = async move {
-        let watch = shared.auth.watch(&viewer);
-        while let Some(left) = time_left(&viewer, (shared.clock)()) {
-            if tokio::time::timeout(left, watch.revoked()).await.is_ok() {
-                return;
-            }
-        }
-    };
-    end.boxed()
+    shared.auth.end_of(viewer, shared.clock.clone()).boxed()
 }
 
 impl Source {

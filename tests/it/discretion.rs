@@ -2,7 +2,7 @@
 
 use std::{fs, net::SocketAddr, process::Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     crash::{Process, token},

@@ -332,3 +332,40 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
     }
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
+    let app = TestApp::start().await;
+    let late = r#"sendMessage(roomId: "room-1", text: "late") { id }"#;
+    let document = format!(r#"mutation {{ signOut late: {late} signOut2: signOut createRoom(name: "x") {{ id }} }}"#);
+    let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
+    assert_eq!(answer["data"], json!({ "signOut": true, "late": null, "signOut2": null, "createRoom": null }));
+    let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| e["extensions"]["code"].clone()).collect();
+    assert_eq!(codes, ["UNAUTHENTICATED"; 3]);
+
+    let entry = |query: &str| json!({ "query": query });
+    let early = r#"mutation { sendMessage(roomId: "room-1", text: "early") { text } }"#;
+    let late = format!("mutation {{ {late} }}");
+    let batch = json!([entry(early), entry(SIGN_OUT), entry(&late), entry("{ viewer { name } }")]).to_string();
+    let bearer = format!("Bearer {}", app.sign_in("bob").await);
+    let answers = http::post(app.address(), &batch, &[("authorization", &bearer)]).await.json();
+    assert_eq!(answers[0]["data"]["sendMessage"]["text"], "early");
+    assert_eq!(answers[1], json!({ "data": { "signOut": true } }));
+    for at in [2, 3] {
+        assert_eq!(answers[at]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answers}");
+    }
+    let messages = post(&app, None, r#"{ messages(roomId: "room-1") { nodes { text } } }"#, json!({})).await;
+    assert_eq!(messages["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_ends_when_its_token_expires() {
+    let app = provided().await;
+    let head = post(&app, None, r#"{ room(id: "room-1") { head } }"#, json!({})).await;
+    let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
+    let variables = json!({ "after": head["data"]["room"]["head"] });
+    let poll = async { code(&app, Some(&token("ann", 2)), query, variables).await };
+    assert_eq!(soon("the end of the poll", poll).await, "UNAUTHENTICATED");
+    app.finish().await;
+}
