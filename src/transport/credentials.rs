@@ -66,7 +66,7 @@ impl Credentials {
             self.checking = Some(ready(Checked::First(who)).boxed());
             return;
         };
-        let (shared, bearer) = (shared.clone(), given.as_str().unwrap_or_default().to_owned());
+        let (shared, bearer) = (shared.clone(), given.to_owned());
         let checking = async move { shared.bearer(&bearer).await.map(Who::Viewer).map_err(refusal) };
         self.checking = Some(checking.map(Checked::First).boxed());
     }
@@ -74,7 +74,7 @@ impl Credentials {
     /// Checks a token that a client sends while it is served. Only the last one counts.
     pub(super) fn refresh(&mut self, shared: &Arc<Shared>, payload: &Payload) {
         let Some(given) = authorization(payload) else { return };
-        let (shared, bearer) = (shared.clone(), given.as_str().unwrap_or_default().to_owned());
+        let (shared, bearer) = (shared.clone(), given.to_owned());
         self.checking = Some(async move { Checked::Fresh(shared.bearer(&bearer).await) }.boxed());
     }
 
