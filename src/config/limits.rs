@@ -204,6 +204,12 @@ pub struct LimitFlags {
     /// Bytes of memory for all different documents that are subscribed to
     #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_max, value_name = "N")]
     pub plans_bytes_max: usize,
+    /// The same, of those that one user made; or one address, where nobody signed in
+    #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_PER_VIEWER_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_per_viewer_max, value_name = "N")]
+    pub plans_bytes_per_viewer_max: usize,
+    /// The same, of those that all at one address made together
+    #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_PER_ADDRESS_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_per_address_max, value_name = "N")]
+    pub plans_bytes_per_address_max: usize,
     /// Subscriptions of one viewer, on all connections together
     #[arg(long, env = "SWITCHBOARD_SUBSCRIPTIONS_PER_VIEWER_MAX", hide_env = true, default_value_t = ViewLimits::default().subscriptions_per_viewer_max, value_name = "N")]
     pub subscriptions_per_viewer_max: usize,
@@ -285,6 +291,8 @@ impl LimitFlags {
             mutations_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
             waits_per_viewer_max: 0,
+            plans_bytes_per_viewer_max: 0,
+            plans_bytes_per_address_max: 0,
             append_queue_per_user_max: self.append_queue_max,
             ..self
         }
@@ -390,6 +398,8 @@ impl LimitFlags {
             ring_bytes_max: self.ring_bytes_max,
             frames_bytes_max: self.frames_bytes_max,
             plans_bytes_max: self.plans_bytes_max,
+            plans_bytes_per_viewer_max: self.plans_bytes_per_viewer_max,
+            plans_bytes_per_address_max: self.plans_bytes_per_address_max,
             subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
             pages_making_max: self.pages_making_max,

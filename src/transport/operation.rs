@@ -1,6 +1,7 @@
 //! From what a client sent to what is run, and what that yields: the part that all transports share.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -21,6 +22,12 @@ use crate::{
 pub(super) struct Caller {
     pub(super) who: Who,
     pub(super) address: Option<Address>,
+}
+
+impl Caller {
+    fn ip(self) -> Option<IpAddr> {
+        self.address.map(IpAddr::from)
+    }
 }
 
 /// What a started operation became.
@@ -56,7 +63,7 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
             (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
             (answer, None) => Started::Answer(Box::new(answer)),
         },
-        OperationType::Subscription => match shared.views.subscribe(prepared, caller.who).await {
+        OperationType::Subscription => match shared.views.resume(prepared, caller.who, caller.ip(), None).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => refused(errors),
         },
@@ -92,7 +99,7 @@ pub(super) async fn subscribe(
     caller: Caller,
     resume: Option<String>,
 ) -> Result<Source, Vec<ServerError>> {
-    let reader = shared.views.resume(prepared, caller.who, resume).await?;
+    let reader = shared.views.resume(prepared, caller.who, caller.ip(), resume).await?;
     Ok(Source::Reading(Box::new(reader), token_end(shared, caller.who)))
 }
 

@@ -5,13 +5,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::{
-    ViewLimits, Views,
-    budget::{Budget, Share},
-    lane::Lane,
-    page::Pages,
-    room_view::RoomView,
-};
+use super::{ViewLimits, Views, budget::Budget, charge::Charge, lane::Lane, page::Pages, room_view::RoomView};
 use crate::{
     domain::{RoomId, Who},
     hub::LiveRoom,
@@ -30,7 +24,7 @@ pub(super) struct Plan {
     /// What all rings together may hold.
     pub(super) frames: Arc<Budget>,
     /// What this plan takes of what all plans may hold.
-    _share: Share,
+    _charge: Charge,
     pub(super) limits: ViewLimits,
     views: Mutex<HashMap<RoomId, Weak<RoomView>>>,
     siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
@@ -43,7 +37,7 @@ impl Plan {
         key: String,
         schema: &Schema,
         (document, who): (Arc<PlanDocument>, Who),
-        share: Share,
+        charge: Charge,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
@@ -56,7 +50,7 @@ impl Plan {
             catch_up: lane(),
             pages: views.pages.clone(),
             frames: views.frames.clone(),
-            _share: share,
+            _charge: charge,
             limits: views.limits,
             views: Mutex::default(),
             siblings,
