@@ -19,6 +19,7 @@ mod jwt;
 mod key;
 mod revocation;
 mod signer;
+mod standing;
 mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -34,6 +35,7 @@ pub use jwt::{JwtSettings, KeySource};
 pub use key::{Key, KeyError, SECRET_BYTES_MIN};
 pub use revocation::Watch;
 pub use signer::Signer;
+pub use standing::time_left;
 
 use self::{
     guest::Guests,

@@ -113,6 +113,11 @@ impl Revocations {
         if known || !spilled { Ok(known) } else { self.accounts.is_revoked(token).await }
     }
 
+    /// Whether a token is known to be revoked without asking the database.
+    pub(super) fn knows(&self, token: TokenId) -> bool {
+        self.state().revoked.contains_key(&token)
+    }
+
     /// Watches a token. What was revoked before this call is seen too, unless it has no room in memory.
     pub(super) fn watch(self: &Arc<Self>, token: TokenId) -> Watch {
         let bell = Arc::new(Bell::default());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,13 @@ pub(super) struct Head {
 struct RawHead {
     alg: String,
     kid: Option<String>,
-    crit: Option<IgnoredAny>,
+    /// Whether it is there, whatever it is: null is no list of headers either.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 impl Head {
@@ -36,7 +42,7 @@ impl Head {
         };
         let head = BASE64_URL_SAFE_NO_PAD.decode(head).map_err(|_| BadToken::Malformed)?;
         let head: RawHead = serde_json::from_slice(&head).map_err(|_| BadToken::Malformed)?;
-        if head.crit.is_some() {
+        if head.crit {
             return Err(BadToken::Critical);
         }
         // `none` is no algorithm here.
@@ -116,11 +122,13 @@ impl Claims {
 
     /// Whether the token is for one of whom it names; one that names nobody is for everybody.
     fn is_for(&self, audience: Option<&str>) -> Result<bool, BadToken> {
+        let unreadable = BadToken::Claim("aud");
         let named: Vec<&str> = match self.0.get("aud") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(one)) => vec![one],
-            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
-            Some(_) => return Err(BadToken::Claim("aud")),
+            // Somebody is named by what cannot be read, too.
+            Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(unreadable)?,
+            Some(_) => return Err(unreadable),
         };
         Ok(match audience {
             Some(audience) => named.contains(&audience),

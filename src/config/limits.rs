@@ -262,6 +262,9 @@ pub struct LimitFlags {
     /// Rooms kept in memory because somebody is typing there although nobody listens
     #[arg(long, env = "SWITCHBOARD_ROOMS_LINGERING_MAX", hide_env = true, default_value_t = PresenceLimits::default().rooms_lingering_max, value_name = "N")]
     pub rooms_lingering_max: usize,
+    /// The same, of one user; or of one address, where nobody signed in
+    #[arg(long, env = "SWITCHBOARD_WAITS_PER_VIEWER_MAX", hide_env = true, default_value_t = HubLimits::default().waits_per_viewer_max, value_name = "N")]
+    pub waits_per_viewer_max: usize,
     /// Frames kept in memory for a view
     #[arg(long, env = "SWITCHBOARD_RING_FRAMES_MAX", hide_env = true, default_value_t = ViewLimits::default().ring_frames_max, value_name = "N")]
     pub ring_frames_max: usize,
@@ -274,6 +277,12 @@ pub struct LimitFlags {
     /// Bytes of memory for all different documents that are subscribed to
     #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_max, value_name = "N")]
     pub plans_bytes_max: usize,
+    /// The same, of those that one user made; or one address, where nobody signed in
+    #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_PER_VIEWER_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_per_viewer_max, value_name = "N")]
+    pub plans_bytes_per_viewer_max: usize,
+    /// The same, of those that all at one address made together
+    #[arg(long, env = "SWITCHBOARD_PLANS_BYTES_PER_ADDRESS_MAX", hide_env = true, default_value_t = ViewLimits::default().plans_bytes_per_address_max, value_name = "N")]
+    pub plans_bytes_per_address_max: usize,
     /// Subscriptions of one viewer, on all connections together
     #[arg(long, env = "SWITCHBOARD_SUBSCRIPTIONS_PER_VIEWER_MAX", hide_env = true, default_value_t = ViewLimits::default().subscriptions_per_viewer_max, value_name = "N")]
     pub subscriptions_per_viewer_max: usize,
@@ -368,6 +377,9 @@ impl LimitFlags {
             mutations_per_second_per_user_max: 0,
             signals_per_second_per_user_max: 0,
             subscriptions_per_viewer_max: 0,
+            waits_per_viewer_max: 0,
+            plans_bytes_per_viewer_max: 0,
+            plans_bytes_per_address_max: 0,
             append_queue_per_user_max: self.append_queue_max,
             ..self
         }
@@ -479,6 +491,7 @@ impl LimitFlags {
             tail_bytes_max: self.tail_bytes_max,
             shut_outs_kept_max: self.shut_outs_kept_max,
             waits_max: self.waits_max,
+            waits_per_viewer_max: self.waits_per_viewer_max,
         }
     }
 
@@ -511,6 +524,8 @@ impl LimitFlags {
             ring_bytes_max: self.ring_bytes_max,
             frames_bytes_max: self.frames_bytes_max,
             plans_bytes_max: self.plans_bytes_max,
+            plans_bytes_per_viewer_max: self.plans_bytes_per_viewer_max,
+            plans_bytes_per_address_max: self.plans_bytes_per_address_max,
             subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
             pages_making_max: self.pages_making_max,

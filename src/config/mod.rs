@@ -268,8 +268,11 @@ mod tests {
             transport.connections_per_address_max,
             transport.connections_per_user_max,
             transport.handshakes_per_address_max,
+            hub.waits_per_viewer_max,
+            without.views().plans_bytes_per_viewer_max,
+            without.views().plans_bytes_per_address_max,
         ];
-        assert_eq!(counts, [0; 3]);
+        assert_eq!(counts, [0; 6]);
         assert_eq!(transport.connections_max, 100_000, "a limit on all together stays");
     }
 

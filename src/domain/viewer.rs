@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::net::IpAddr;
+
 use super::{Timestamp, UserId, UserName};
 
 /// Which token, as 16 bytes of a hash: what signing out makes invalid. It says nothing about the token's text.
@@ -49,6 +51,20 @@ impl Who {
             Self::Nobody | Self::Shared => None,
         }
     }
+
+    /// Whose share it takes what this one asks for, from this address; none where nothing is known of either.
+    pub fn sharer(self, address: Option<IpAddr>) -> Option<Sharer> {
+        self.user().map(Sharer::User).or(address.map(Sharer::Address))
+    }
+}
+
+/// Whose share of what is there for all somebody takes who asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sharer {
+    /// A user, from wherever he asks.
+    User(UserId),
+    /// All at an address together who did not sign in.
+    Address(IpAddr),
 }
 
 /// Who somebody is to an identity provider. A subject is unique only within its issuer.

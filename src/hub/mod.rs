@@ -64,6 +64,8 @@ pub struct HubLimits {
     pub shut_outs_kept_max: usize,
     /// Requests that wait for a room at the same time; one more is refused. 0 is no limit.
     pub waits_max: usize,
+    /// The same, of one user; or of one address, where nobody signed in.
+    pub waits_per_viewer_max: usize,
 }
 
 impl Default for HubLimits {
@@ -78,6 +80,7 @@ impl Default for HubLimits {
             tail_bytes_max: 256 * 1024,
             shut_outs_kept_max: 256,
             waits_max: 10_000,
+            waits_per_viewer_max: 1_000,
         }
     }
 }
@@ -128,8 +131,8 @@ impl Hub {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
         tasks.spawn(writer::run(append, rooms.clone(), witness, queue.clone(), clock));
-        let (revisions, waits) = (Arc::default(), Waits::new(limits.waits_max));
-        let rates = Rates::new(limits.commands_per_user);
+        let waits = Waits::new(limits.waits_max, limits.waits_per_viewer_max);
+        let (revisions, rates) = (Arc::default(), Rates::new(limits.commands_per_user));
         Arc::new(Self { log, rooms, queue, revisions, limits, waits, rates })
     }
 

@@ -10,13 +10,17 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{Hub, Listener, LiveRoom};
 use crate::{
-    domain::{RoomId, Seq},
+    domain::{RoomId, Seq, Sharer},
+    quota::{Seat, Seats},
     store::StoreError,
 };
 
 /// Why nobody can wait for a room.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
+    /// As many of the same sharer wait as may: the caller may try again when one of them has ended.
+    #[error("too many of the same wait already")]
+    TooMany,
     /// As many wait as may: the caller may try again later.
     #[error("too many wait already")]
     Full,
@@ -28,14 +32,20 @@ pub enum WaitError {
 /// All that wait, bounded, and the end of all waits.
 pub(super) struct Waits {
     permits: Option<Arc<Semaphore>>,
+    seats: Arc<Seats<Sharer>>,
     end: CancellationToken,
 }
 
 impl Waits {
     /// 0 is no limit.
-    pub(super) fn new(waits_max: usize) -> Self {
+    pub(super) fn new(waits_max: usize, each_max: usize) -> Self {
         let permits = || Arc::new(Semaphore::new(waits_max.min(Semaphore::MAX_PERMITS)));
-        Self { permits: (waits_max != 0).then(permits), end: CancellationToken::new() }
+        let seats = Seats::new(each_max, 0);
+        Self { permits: (waits_max != 0).then(permits), seats, end: CancellationToken::new() }
+    }
+
+    fn seat(&self, sharer: Option<Sharer>) -> Result<Option<Seat<Sharer>>, WaitError> {
+        sharer.map(|sharer| self.seats.take(sharer).ok_or(WaitError::TooMany)).transpose()
     }
 
     fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, WaitError> {
@@ -50,6 +60,7 @@ pub struct Wait {
     listener: Listener,
     time: Pin<Box<Sleep>>,
     end: Pin<Box<WaitForCancellationFutureOwned>>,
+    _seat: Option<Seat<Sharer>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -72,8 +83,15 @@ impl Wait {
 }
 
 impl Hub {
-    /// Somebody who waits for a room, for this long at most in all; none if there is no such room.
-    pub async fn wait(&self, id: &RoomId, at_most: Duration) -> Result<Option<Wait>, WaitError> {
+    /// Somebody who waits for a room, for this long at most in all; none if there is no such room. It counts as one of the
+    /// sharer's, if there is one.
+    pub async fn wait(
+        &self,
+        id: &RoomId,
+        sharer: Option<Sharer>,
+        at_most: Duration,
+    ) -> Result<Option<Wait>, WaitError> {
+        let seat = self.waits.seat(sharer)?;
         let permit = self.waits.permit()?;
         let Some(room) = self.enter(id).await? else { return Ok(None) };
         Ok(Some(Wait {
@@ -81,6 +99,7 @@ impl Hub {
             room,
             time: Box::pin(tokio::time::sleep(at_most)),
             end: Box::pin(self.waits.end.clone().cancelled_owned()),
+            _seat: seat,
             _permit: permit,
         }))
     }

@@ -5,10 +5,13 @@ use serde_json::{Map, Value, json};
 /// A `payload` that may be left out: an object, or null, which is the same.
 pub type Payload = Option<Map<String, Value>>;
 
-/// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be.
-pub fn authorization(payload: &Payload) -> Option<&Value> {
-    let given = payload.iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    given.map(|(_, value)| value).filter(|value| !value.is_null())
+/// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be. It is empty, which is no
+/// good credential, where it is no text or is given in two spellings: nobody could say which one counts.
+pub fn authorization(payload: &Payload) -> Option<&str> {
+    let named = payload.iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let mut given = named.map(|(_, value)| value).filter(|value| !value.is_null());
+    let first = given.next()?;
+    Some(if given.next().is_none() { first.as_str().unwrap_or_default() } else { "" })
 }
 
 /// What a client may say.

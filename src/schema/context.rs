@@ -1,6 +1,7 @@
 //! What resolvers reach: the services behind the schema, and who asks.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -10,7 +11,7 @@ use async_graphql::Context;
 use super::error::{ApiError, Code};
 use crate::{
     auth::Auth,
-    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
+    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who},
     hub::Hub,
     presence::Presence,
     quota::Share,
@@ -67,21 +68,28 @@ pub struct Noted {
     pub session: Option<(String, Timestamp)>,
     /// The viewer as whom a connection goes on.
     pub renewed: Option<Viewer>,
-    /// The request's own token was made invalid.
+    /// The request's own token is being made invalid, or was.
     pub signed_out: bool,
 }
 
-/// Where resolvers leave it, and what they may do for whoever sent the request.
+/// Where resolvers leave it, where the request came from, and what they may do for whoever sent it.
 #[derive(Clone, Default)]
 pub struct Notes {
     noted: Arc<Mutex<Noted>>,
     sign_ins: Share,
+    address: Option<IpAddr>,
 }
 
 impl Notes {
     /// Nothing is noted yet; guests may be signed in for as long as this share lasts.
     pub fn with(sign_ins: Share) -> Self {
-        Self { noted: Arc::default(), sign_ins }
+        Self { sign_ins, ..Self::default() }
+    }
+
+    /// The same for a request from this address, as it is counted.
+    #[must_use]
+    pub fn asked_from(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// What was noted so far.
@@ -97,6 +105,16 @@ impl Notes {
     pub(super) fn take_sign_in(&self, now: Instant) -> Result<(), ApiError> {
         let too_often = |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
         self.sign_ins.take(now).map_err(too_often)
+    }
+
+    /// Whose share the request takes.
+    pub(super) fn sharer(&self, who: Who) -> Option<Sharer> {
+        who.sharer(self.address)
+    }
+
+    /// Whether the request's own token is being made invalid, or was.
+    pub(super) fn is_signed_out(&self) -> bool {
+        self.noted.lock().expect("no panic under this lock").signed_out
     }
 }
 
@@ -117,9 +135,25 @@ pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
     }
 }
 
-/// The viewer; nobody is UNAUTHENTICATED.
+/// The viewer, if the token is still good; nobody is UNAUTHENTICATED.
 pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
-    viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))
+    let viewer = viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))?;
+    still_signed_in(ctx)?;
+    Ok(viewer)
+}
+
+/// Whether the token of the request is as good as it was when the request came, if it has one: what goes on for longer than that
+/// is not answered any more.
+pub(super) fn still_signed_in(ctx: &Context<'_>) -> Result<(), ApiError> {
+    let Some(viewer) = viewer(ctx)? else { return Ok(()) };
+    let (services, notes) = (services(ctx), ctx.data_unchecked::<Notes>());
+    let is_good = !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
+    if is_good { Ok(()) } else { Err(signed_out()) }
+}
+
+/// What is said to a request whose token is no longer good.
+pub(super) fn signed_out() -> ApiError {
+    ApiError::new(Code::Unauthenticated, "The token is no longer good: it has expired or was signed out.")
 }
 
 /// A room that whoever asks may read; anything else is NOT_FOUND, alike.

@@ -12,6 +12,9 @@ use crate::{
     store::{AppendError, Refusal, StoreError},
 };
 
+/// After how long one of many requests that wait has probably ended.
+const WAITS_END_WAIT: Duration = Duration::from_secs(1);
+
 /// `extensions.code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -204,6 +207,9 @@ impl From<HubError> for ApiError {
 impl From<WaitError> for ApiError {
     fn from(error: WaitError) -> Self {
         match error {
+            WaitError::TooMany => {
+                Self::rate_limited("You have too many requests that wait for messages.", WAITS_END_WAIT)
+            }
             WaitError::Full => Self::new(Code::Unavailable, "Too many requests wait for messages; try again."),
             WaitError::Store(error) => error.into(),
         }

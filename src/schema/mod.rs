@@ -81,7 +81,9 @@ impl Schema {
     /// The schema over these services.
     pub fn new(services: Services, limits: PrepareLimits) -> Self {
         let prepare = Arc::new(Prepare::new(&sdl(), limits));
-        Self { executor: builder().data(services).finish(), prepare }
+        // A guess at what was meant tells the schema, name by name.
+        let builder = if limits.introspection { builder() } else { builder().disable_suggestions() };
+        Self { executor: builder.data(services).finish(), prepare }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
@@ -96,6 +98,10 @@ impl Schema {
 
     /// The same; what a transport has to act on is left in `notes`.
     pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
+        if notes.is_signed_out() {
+            // Another one of the same batch does that; this one comes after it.
+            return Answer::Refused(vec![context::signed_out().into()]);
+        }
         let document = prepared.document();
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();

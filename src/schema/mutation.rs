@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{Notes, services, signed_in, viewer},
+    context::{Notes, services, signed_in, still_signed_in, viewer},
     error::{ApiError, Code},
     object::{MessageObject, RoomObject, UserObject, Visibility},
     scalar::DateTime,
@@ -74,8 +74,13 @@ impl Mutation {
     async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
         let (viewer, services) = (viewer(ctx)?, services(ctx));
         let Some(viewer) = viewer else { return Ok(Some(false)) };
-        services.auth.sign_out(&viewer, (services.clock)()).await.map_err(ApiError::from)?;
+        still_signed_in(ctx)?;
+        // What stands behind it, in the same document or batch, comes too late from now on.
         notes(ctx).note(|noted| noted.signed_out = true);
+        if let Err(error) = services.auth.sign_out(&viewer, (services.clock)()).await {
+            notes(ctx).note(|noted| noted.signed_out = false);
+            return Err(ApiError::from(error).into());
+        }
         Ok(Some(true))
     }
 

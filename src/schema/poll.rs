@@ -1,15 +1,21 @@
 //! The long poll, for clients that have neither WebSockets nor event streams.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_graphql::{Context, SimpleObject};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, pending, select},
+};
 
 use super::{
-    context::{position, readable_room, services},
+    context::{Notes, position, readable_room, services, signed_out, still_signed_in, who},
     error::{ApiError, Code},
     object::MessageObject,
     scalar::Cursor,
+    stages::Run,
 };
+use crate::domain::Who;
 
 /// Seconds that a poll may wait: less than what proxies give a request.
 const WAIT_SECONDS_MAX: i32 = 55;
@@ -36,15 +42,28 @@ pub(super) async fn poll(
 ) -> Result<MessagePoll, ApiError> {
     let services = services(ctx);
     let wait = Duration::from_secs(within("wait", wait, 0, WAIT_SECONDS_MAX.cast_unsigned())?.into());
+    let mut end = token_end(ctx);
     let page_max = services.limits.page_max;
     let limit = within("limit", limit, 1, page_max.max(LIMIT_DEFAULT))?.min(page_max);
     let room = readable_room(ctx, room_id).await?;
     let mut upto = position(&room, &after.0)?;
-    let waiting = services.hub.wait(&room.id, wait).await?;
+    // One that does not wait holds nothing up.
+    if !wait.is_zero() && !ctx.data_unchecked::<Arc<Run>>().may_wait() {
+        return Err(ApiError::new(
+            Code::TooComplex,
+            "One operation may wait once: send several, or poll with wait: 0.",
+        ));
+    }
+    let sharer = ctx.data_unchecked::<Notes>().sharer(who(ctx));
+    let waiting = services.hub.wait(&room.id, sharer, wait).await?;
     let mut waiting = waiting.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))?;
     let mut messages: Vec<MessageObject> = Vec::new();
     while messages.is_empty() {
-        let Some(head) = waiting.past(upto).await else { break };
+        let head = match select(&mut end, pin!(waiting.past(upto))).await {
+            Either::Left(((), _)) => return Err(signed_out()),
+            Either::Right((head, _)) => head,
+        };
+        let Some(head) = head else { break };
         let events = waiting.room().read(upto, head, limit).await?;
         let Some(last) = events.last() else { break };
         upto = last.seq();
@@ -53,7 +72,17 @@ pub(super) async fn poll(
     }
     // The right may have gone while this waited.
     readable_room(ctx, room_id).await?;
+    still_signed_in(ctx)?;
     Ok(MessagePoll { messages, cursor: Cursor::from(&room.cursor(upto)) })
+}
+
+/// Ready when the token of the request is no longer good; for nobody never.
+fn token_end(ctx: &Context<'_>) -> BoxFuture<'static, ()> {
+    let services = services(ctx);
+    match who(ctx) {
+        Who::Viewer(viewer) => services.auth.end_of(viewer, services.clock.clone()).boxed(),
+        Who::Nobody | Who::Shared => pending().boxed(),
+    }
 }
 
 fn within(name: &str, asked: i32, least: u32, most: u32) -> Result<u32, ApiError> {

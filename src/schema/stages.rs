@@ -18,6 +18,7 @@ pub(super) struct Run {
     document: Mutex<Option<ExecutableDocument>>,
     known: Option<Arc<Known>>,
     reached: AtomicBool,
+    waits: AtomicBool,
 }
 
 impl Run {
@@ -34,10 +35,16 @@ impl Run {
         variables: Variables,
         known: Option<Arc<Known>>,
     ) -> (Arc<Self>, Request) {
-        let run = Arc::new(Self { document: Mutex::new(Some(document)), known, reached: AtomicBool::new(false) });
+        let run =
+            Arc::new(Self { document: Mutex::new(Some(document)), known, reached: false.into(), waits: false.into() });
         let mut request = Request::new(String::new()).variables(variables).data(run.clone());
         request.operation_name = operation_name;
         (run, request)
+    }
+
+    /// Whether a field of it may wait: one may, once.
+    pub(super) fn may_wait(&self) -> bool {
+        !self.waits.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the request was good enough to be executed: errors from before are errors of the request.

@@ -171,7 +171,7 @@ impl Connection {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         let mut moved = false;
         while !self.outbox.is_empty() {
-            match Pin::new(&mut self.socket).poll_ready(cx) {
+            match self.poll_room(cx) {
                 Poll::Pending => {
                     self.clock.get_stuck(moved);
                     return Ok(moved);
@@ -200,6 +200,16 @@ impl Connection {
         Ok(moved)
     }
 
+    /// Until there is room for the next message. The library puts a pong that it has ready behind what it is given, and nothing
+    /// may stand behind a close (P2): that one waits until all else has left.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
+        let mut socket = Pin::new(&mut self.socket);
+        match socket.as_mut().poll_ready(cx) {
+            Poll::Ready(Ok(())) if self.outbox.front().is_some_and(Message::is_close) => socket.poll_flush(cx),
+            polled => polled,
+        }
+    }
+
     fn push(&mut self, message: Message) {
         self.outbox_bytes += length(&message);
         self.outbox.push_back(message);
@@ -208,7 +218,14 @@ impl Connection {
     // --- what the client says ---
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
-        let message = match Pin::new(&mut self.socket).poll_next(cx) {
+        let polled = Pin::new(&mut self.socket).poll_next(cx);
+        let fragments = self.socket.get_mut().take_fragments();
+        let closes = matches!(&polled, Poll::Ready(Some(Ok(Message::Close(_)))));
+        if !closes && !self.leaving && !self.may_say(fragments, Instant::now()) {
+            self.leave_unread(Close::TooManyMessages);
+            return Ok(true);
+        }
+        let message = match polled {
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => return Err(Over),
             Poll::Ready(Some(Ok(message))) => message,
@@ -216,10 +233,7 @@ impl Connection {
         };
         let now = Instant::now();
         self.clock.hear(now);
-        let pace = self.pace.take(self.shared.limits.messages, now.into_std());
-        // What one connection may say would be multiplied by how many an address has.
-        let pace = pace.and_then(|()| self.shared.crowd.ask(self.seat.address(), now.into_std()));
-        if pace.is_err() && !self.leaving && !message.is_close() {
+        if !self.may_say(1, now) && !self.leaving && !message.is_close() {
             self.leave_unread(Close::TooManyMessages);
             return Ok(true);
         }
@@ -235,6 +249,14 @@ impl Connection {
             Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(true)
+    }
+
+    /// Takes so many frames of what the client may say.
+    fn may_say(&mut self, frames: usize, now: Instant) -> bool {
+        let (rate, now) = (self.shared.limits.messages, now.into_std());
+        // What one connection may say would be multiplied by how many an address has.
+        let address = self.seat.address();
+        (0..frames).all(|_| self.pace.take(rate, now).is_ok() && self.shared.crowd.ask(address, now).is_ok())
     }
 
     /// The client closes. The library has its answer ready and takes nothing else any more: what waits is thrown away,

@@ -25,11 +25,13 @@ pub(super) fn token<'a>(parts: &'a Parts, site: &Site) -> Option<&'a str> {
     if harmless { find(&parts.headers) } else { None }
 }
 
+/// Empty, which is no token, where there are several that differ: nobody could say which one counts.
 fn find(headers: &HeaderMap) -> Option<&str> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, token) = pairs.find(|(name, _)| *name == NAME)?;
-    (!token.is_empty()).then_some(token)
+    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut tokens = pairs.filter(|(name, token)| *name == NAME && !token.is_empty()).map(|(_, token)| token);
+    let first = tokens.next()?;
+    Some(if tokens.all(|token| token == first) { first } else { "" })
 }
 
 /// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and

@@ -13,14 +13,11 @@ use futures::{
 
 use super::Shared;
 use crate::{
-    auth::{BadToken, Watch},
+    auth::{BadToken, Watch, time_left},
     domain::{Timestamp, Viewer, Who},
     protocol::{Close, Input, Payload, authorization},
     schema::ApiError,
 };
-
-/// The time to an expiry is looked at again after this long, so that a clock that is set does not go unnoticed.
-const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// As whom a connection is served.
 pub(super) struct Credentials {
@@ -69,7 +66,7 @@ impl Credentials {
             self.checking = Some(ready(Checked::First(who)).boxed());
             return;
         };
-        let (shared, bearer) = (shared.clone(), given.as_str().unwrap_or_default().to_owned());
+        let (shared, bearer) = (shared.clone(), given.to_owned());
         let checking = async move { shared.bearer(&bearer).await.map(Who::Viewer).map_err(refusal) };
         self.checking = Some(checking.map(Checked::First).boxed());
     }
@@ -77,7 +74,7 @@ impl Credentials {
     /// Checks a token that a client sends while it is served. Only the last one counts.
     pub(super) fn refresh(&mut self, shared: &Arc<Shared>, payload: &Payload) {
         let Some(given) = authorization(payload) else { return };
-        let (shared, bearer) = (shared.clone(), given.as_str().unwrap_or_default().to_owned());
+        let (shared, bearer) = (shared.clone(), given.to_owned());
         self.checking = Some(async move { Checked::Fresh(shared.bearer(&bearer).await) }.boxed());
     }
 
@@ -137,10 +134,4 @@ impl Credentials {
         let Standing::Viewer(viewer, _) = &self.standing else { return None };
         Some(time_left(viewer, now).unwrap_or(Duration::ZERO))
     }
-}
-
-/// How long a token is good from this moment on, or how long not to look again; none if it has expired.
-pub(super) fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
-    let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0)).ok().filter(|left| *left > 0)?;
-    Some(Duration::from_micros(left).min(EXPIRY_LOOK_MAX))
 }

@@ -146,8 +146,14 @@ pub(super) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, U
 
 /// Who asks, by the `Authorization` header.
 pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Who::Nobody) };
-    let value = value.to_str().map_err(|_| ApiError::new(Code::Unauthenticated, "the authorization is no text"))?;
+    let refused = |reason| ApiError::new(Code::Unauthenticated, reason);
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Who::Nobody) };
+    if values.next().is_some() {
+        // What stands in front of this server may have looked at another one.
+        return Err(refused("the request has more than one authorization"));
+    }
+    let value = value.to_str().map_err(|_| refused("the authorization is no text"))?;
     Ok(Who::Viewer(shared.bearer(value).await?))
 }
 
@@ -300,11 +306,13 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
         _ => None,
     };
     let source = match prepared.kind() {
-        OperationType::Subscription => match operation::subscribe(&shared, prepared, call.who, resume).await {
-            Ok(source) => source,
-            Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
-            Err(errors) => Source::Ending(Outcome::Refused(errors)),
-        },
+        OperationType::Subscription => {
+            match operation::subscribe(&shared, prepared, call.caller(&shared), resume).await {
+                Ok(source) => source,
+                Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
+                Err(errors) => Source::Ending(Outcome::Refused(errors)),
+            }
+        }
         OperationType::Query | OperationType::Mutation => {
             let answer = operation::execute(shared.clone(), prepared, call.caller(&shared));
             Source::Starting(answer.map(|(answer, _)| answer.into()).boxed())

@@ -23,6 +23,7 @@ mod cors;
 mod credentials;
 mod crowd;
 mod deadlines;
+mod fragments;
 mod gate;
 mod graphql;
 mod listener;
@@ -45,6 +46,7 @@ mod websocket;
 mod write_timeout;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -313,7 +315,7 @@ impl Shared {
 
     /// What a request from there leaves behind, and may do.
     fn notes(&self, address: Option<Address>) -> Notes {
-        Notes::with(self.crowd.sign_ins(address))
+        Notes::with(self.crowd.sign_ins(address)).asked_from(address.map(IpAddr::from))
     }
 
     async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

@@ -1,6 +1,7 @@
 //! From what a client sent to what is run, and what that yields: the part that all transports share.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -8,7 +9,7 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Shared, address::Address, credentials::time_left};
+use super::{Shared, address::Address};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
@@ -21,6 +22,12 @@ use crate::{
 pub(super) struct Caller {
     pub(super) who: Who,
     pub(super) address: Option<Address>,
+}
+
+impl Caller {
+    fn ip(self) -> Option<IpAddr> {
+        self.address.map(IpAddr::from)
+    }
 }
 
 /// What a started operation became.
@@ -56,7 +63,7 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
             (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
             (answer, None) => Started::Answer(Box::new(answer)),
         },
-        OperationType::Subscription => match shared.views.subscribe(prepared, caller.who).await {
+        OperationType::Subscription => match shared.views.resume(prepared, caller.who, caller.ip(), None).await {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => refused(errors),
         },
@@ -74,7 +81,7 @@ pub(super) async fn source(
             Answer::Refused(errors) => Err(errors),
             executed => Ok(Source::Ending(executed.into())),
         },
-        OperationType::Subscription => subscribe(&shared, prepared, caller.who, None).await,
+        OperationType::Subscription => subscribe(&shared, prepared, caller, None).await,
     }
 }
 
@@ -89,11 +96,11 @@ pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, caller: Cal
 pub(super) async fn subscribe(
     shared: &Arc<Shared>,
     prepared: Prepared,
-    who: Who,
+    caller: Caller,
     resume: Option<String>,
 ) -> Result<Source, Vec<ServerError>> {
-    let reader = shared.views.resume(prepared, who, resume).await?;
-    Ok(Source::Reading(Box::new(reader), token_end(shared, who)))
+    let reader = shared.views.resume(prepared, caller.who, caller.ip(), resume).await?;
+    Ok(Source::Reading(Box::new(reader), token_end(shared, caller.who)))
 }
 
 /// Errors as JSON, at least one of them.
@@ -155,16 +162,7 @@ type TokenEnd = BoxFuture<'static, ()>;
 /// Waits until a token expires or is signed out.
 fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
     let Who::Viewer(viewer) = who else { return std::future::pending().boxed() };
-    let shared = shared.clone();
-    let end = async move {
-        let watch = shared.auth.watch(&viewer);
-        while let Some(left) = time_left(&viewer, (shared.clock)()) {
-            if tokio::time::timeout(left, watch.revoked()).await.is_ok() {
-                return;
-            }
-        }
-    };
-    end.boxed()
+    shared.auth.end_of(viewer, shared.clock.clone()).boxed()
 }
 
 impl Source {

@@ -16,22 +16,27 @@ use super::{
     crowd::Seat,
     operation::{Outcome, Source},
 };
-use crate::schema::is_passing;
+use crate::{
+    domain::{UserId, Who},
+    schema::is_passing,
+};
 
 /// All reservations by their tokens.
 #[derive(Default)]
 pub(super) struct Reservations(Mutex<HashMap<String, Arc<Reservation>>>);
 
 impl Reservations {
-    /// A new one. Who knows its token may open its stream and run operations on it.
-    pub(super) fn reserve(&self, token: String, seat: Seat) -> Arc<Reservation> {
-        let reservation = Arc::new(Reservation { token: token.clone(), state: Mutex::default(), _seat: seat });
+    /// A new one. Whoever reserves it may open its stream and run operations on it, and nobody else.
+    pub(super) fn reserve(&self, token: String, who: Who, seat: Seat) -> Arc<Reservation> {
+        let (own_token, owner) = (token.clone(), who.user());
+        let reservation = Arc::new(Reservation { token: own_token, owner, state: Mutex::default(), _seat: seat });
         self.lock().insert(token, reservation.clone());
         reservation
     }
 
-    pub(super) fn find(&self, token: &str) -> Option<Arc<Reservation>> {
-        self.lock().get(token).cloned()
+    /// The one of this token, for whoever reserved it; to all others it is not there.
+    pub(super) fn find(&self, token: &str, who: Who) -> Option<Arc<Reservation>> {
+        self.lock().get(token).filter(|reservation| reservation.owner == who.user()).cloned()
     }
 
     /// Ends one and everything that it runs.
@@ -57,6 +62,8 @@ impl Reservations {
 /// A place for one event stream.
 pub(super) struct Reservation {
     token: String,
+    /// Who reserved it; none if it was nobody.
+    owner: Option<UserId>,
     state: Mutex<State>,
     _seat: Seat,
 }

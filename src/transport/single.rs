@@ -49,7 +49,7 @@ pub(super) enum Way {
 pub(super) fn way(shared: &Shared, call: &Call) -> Way {
     let Some(token) = token(&call.parts) else { return Way::Distinct };
     let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
-    match (shared.reservations.find(&token), wants_stream) {
+    match (shared.reservations.find(&token, call.who), wants_stream) {
         (Some(reservation), true) => Way::Open(reservation),
         (Some(reservation), false) => Way::Operate(reservation),
         (None, true) => Way::Distinct,
@@ -79,7 +79,7 @@ pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
         let error = bad_request("The token of a stream is text/plain.");
         return Reply::error(StatusCode::NOT_ACCEPTABLE, media, error).into_response();
     }
-    if token(&parts).is_some_and(|token| shared.reservations.find(&token).is_some()) {
+    if token(&parts).is_some_and(|token| shared.reservations.find(&token, who).is_some()) {
         return conflict(media, "Stream already registered").into_response();
     }
     let seat = match shared.drain.is_cancelled() {
@@ -91,7 +91,7 @@ pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
         Err(full) => return Reply::full(media, full).into_response(),
     };
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
-    let reservation = shared.reservations.reserve(token, seat);
+    let reservation = shared.reservations.reserve(token, who, seat);
     expire_later(&shared, &reservation);
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     (StatusCode::CREATED, headers, reservation.token().to_owned()).into_response()
@@ -124,10 +124,11 @@ fn expire_later(shared: &Arc<Shared>, reservation: &Arc<Reservation>) {
 /// `DELETE /graphql?operationId=…`: stops an operation.
 pub(super) async fn stop(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
     let media = Accepts::read(&parts.headers).media();
-    if let Err(unwelcome) = graphql::credentials(&shared, &parts).await {
-        return unwelcome.reply(media).into_response();
-    }
-    let Some(reservation) = token(&parts).and_then(|token| shared.reservations.find(&token)) else {
+    let who = match graphql::credentials(&shared, &parts).await {
+        Ok(who) => who,
+        Err(unwelcome) => return unwelcome.reply(media).into_response(),
+    };
+    let Some(reservation) = token(&parts).and_then(|token| shared.reservations.find(&token, who)) else {
         return nowhere(media);
     };
     match parameter(&parts, "operationId").filter(|id| !id.is_empty()) {

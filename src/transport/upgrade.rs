@@ -19,7 +19,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::TransportLimits;
+use super::{TransportLimits, fragments::Counted};
 use crate::protocol::Subprotocol;
 
 /// The only version there is.
@@ -29,7 +29,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 const KEY_BYTES: usize = 16;
 
 /// One end of a WebSocket.
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+pub(super) type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
 
 /// A client's wish to speak WebSocket, well-formed.
 pub(super) struct Upgrade {
@@ -115,7 +115,7 @@ impl Upgrade {
             // Room for one message beyond the buffer: the connection sends none before the last one has left.
             .max_write_buffer_size(usize::MAX);
         let upgraded = self.upgrading.await.ok()?;
-        Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
+        Some(WebSocketStream::from_raw_socket(Counted::new(TokioIo::new(upgraded)), Role::Server, Some(config)).await)
     }
 }
 

@@ -27,6 +27,7 @@
 //! Proved by the tests in `tests/it/delivery.rs`, `readers.rs` and `ephemeral.rs`.
 
 mod budget;
+mod charge;
 mod frame;
 mod lane;
 mod lobby_reader;
@@ -41,6 +42,7 @@ mod subscription;
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
@@ -57,6 +59,7 @@ pub use subscription::Reader;
 
 use self::{
     budget::{Budget, Seat, Seats},
+    charge::{NoRoom, PlanBytes},
     frame::Gate,
     lobby_reader::LobbyReader,
     page::Pages,
@@ -84,6 +87,10 @@ pub struct ViewLimits {
     pub frames_bytes_max: usize,
     /// About how many bytes all plans together may hold: documents, and lanes that run them. 0 is no limit.
     pub plans_bytes_max: usize,
+    /// The same, of those that one user made; or one address, where nobody signed in.
+    pub plans_bytes_per_viewer_max: usize,
+    /// The same, of those that all at one address made together, whoever they are.
+    pub plans_bytes_per_address_max: usize,
     /// Subscriptions of one viewer, on all connections together. 0 is no limit.
     pub subscriptions_per_viewer_max: usize,
     /// Bytes of frames kept in all pages of all views.
@@ -107,6 +114,8 @@ impl Default for ViewLimits {
             ring_bytes_max: 256 * 1024,
             frames_bytes_max: 512 * 1024 * 1024,
             plans_bytes_max: 512 * 1024 * 1024,
+            plans_bytes_per_viewer_max: 32 * 1024 * 1024,
+            plans_bytes_per_address_max: 256 * 1024 * 1024,
             subscriptions_per_viewer_max: 1_000,
             pages_bytes_max: 64 * 1024 * 1024,
             pages_making_max: 2,
@@ -145,7 +154,7 @@ pub struct Views {
     plans: Arc<Mutex<HashMap<String, Weak<Plan>>>>,
     pages: Arc<Pages>,
     frames: Arc<Budget>,
-    plan_bytes: Arc<Budget>,
+    plan_bytes: PlanBytes,
     seats: Arc<Seats>,
     tasks: TaskTracker,
     plan_id_next: AtomicU64,
@@ -162,7 +171,7 @@ impl Views {
             plans: Arc::default(),
             pages,
             frames: Budget::new(limits.frames_bytes_max),
-            plan_bytes: Budget::new(limits.plans_bytes_max),
+            plan_bytes: PlanBytes::new(&limits),
             seats: Arc::default(),
             tasks,
             plan_id_next: AtomicU64::new(0),
@@ -171,14 +180,16 @@ impl Views {
 
     /// A reader of what a subscription asks for, if whoever asks may read it.
     pub async fn subscribe(&self, prepared: Prepared, who: Who) -> Result<Reader, Vec<ServerError>> {
-        self.resume(prepared, who, None).await
+        self.resume(prepared, who, None, None).await
     }
 
-    /// The same, after the cursor that the client saw last if the transport knows of one, whatever the document says.
+    /// The same for whoever asks from this address, after the cursor that the client saw last if the transport knows of one,
+    /// whatever the document says.
     pub async fn resume(
         &self,
         prepared: Prepared,
         who: Who,
+        address: Option<IpAddr>,
         after: Option<String>,
     ) -> Result<Reader, Vec<ServerError>> {
         let document = prepared.plan();
@@ -193,11 +204,11 @@ impl Views {
             Source::Log { room, after } => {
                 let room = self.hub.enter(&room).await.map_err(|error| refuse(error.into()))?;
                 let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-                let view = self.plan(document, who).map_err(refuse)?.view(room);
+                let view = self.plan(document, who, address).map_err(refuse)?.view(room);
                 Ok(Reader::of_log(LogReader::new(view, after, gate, seat), attend()))
             }
             Source::Lobby { lobby, stream, begin } => {
-                let plan = self.plan(document, who).map_err(refuse)?;
+                let plan = self.plan(document, who, address).map_err(refuse)?;
                 // First, so that they see themselves.
                 let attendance = attend();
                 let view = plan.lobby_view(lobby, stream);
@@ -214,8 +225,8 @@ impl Views {
         self.seats.take(viewer.user, most).map(Some).ok_or_else(full)
     }
 
-    fn plan(&self, document: Arc<PlanDocument>, who: Who) -> Result<Arc<Plan>, ApiError> {
-        let (key, who) = match who.user().filter(|_| document.depends_on_viewer) {
+    fn plan(&self, document: Arc<PlanDocument>, who: Who, address: Option<IpAddr>) -> Result<Arc<Plan>, ApiError> {
+        let (key, runs_as) = match who.user().filter(|_| document.depends_on_viewer) {
             Some(user) => (format!("{user} {}", document.key), who),
             None if document.depends_on_viewer => (document.key.clone(), Who::Nobody),
             None => (document.key.clone(), Who::Shared),
@@ -224,14 +235,10 @@ impl Views {
         if let Some(plan) = plans.get(&key).and_then(Weak::upgrade) {
             return Ok(plan);
         }
-        let mut share = self.plan_bytes.share();
-        share.take(document.bytes() + LANES_BYTES);
-        if share.is_overdrawn() {
-            return Err(ApiError::new(Code::Unavailable, "The server runs too many different documents; try again."));
-        }
+        let charge = self.plan_bytes.take(who, address, document.bytes() + LANES_BYTES)?;
         let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
         let siblings = Arc::downgrade(&self.plans);
-        let plan = Plan::new(id, key.clone(), &self.schema, (document, who), share, self, siblings);
+        let plan = Plan::new(id, key.clone(), &self.schema, (document, runs_as), charge, self, siblings);
         plans.insert(key, Arc::downgrade(&plan));
         Ok(plan)
     }
@@ -239,5 +246,17 @@ impl Views {
     /// How many plans are in use.
     pub fn plans_live(&self) -> usize {
         self.plans.lock().expect("no panic under this lock").len()
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Own => Self::new(
+                Code::TooComplex,
+                "You subscribe with too many different documents: end some, or put what differs into variables.",
+            ),
+            NoRoom::All => Self::new(Code::Unavailable, "The server runs too many different documents; try again."),
+        }
     }
 }

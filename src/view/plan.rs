@@ -6,11 +6,7 @@ use std::{
 };
 
 use super::{
-    ViewLimits, Views,
-    budget::{Budget, Share},
-    lane::Lane,
-    lobby_view::LobbyView,
-    page::Pages,
+    ViewLimits, Views, budget::Budget, charge::Charge, lane::Lane, lobby_view::LobbyView, page::Pages,
     room_view::RoomView,
 };
 use crate::{
@@ -32,7 +28,7 @@ pub(super) struct Plan {
     /// What all rings together may hold.
     pub(super) frames: Arc<Budget>,
     /// What this plan takes of what all plans may hold.
-    _share: Share,
+    _charge: Charge,
     pub(super) limits: ViewLimits,
     pub(super) rooms: Shelf<RoomView>,
     pub(super) lobbies: Shelf<LobbyView>,
@@ -46,7 +42,7 @@ impl Plan {
         key: String,
         schema: &Schema,
         (document, who): (Arc<PlanDocument>, Who),
-        share: Share,
+        charge: Charge,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
@@ -59,7 +55,7 @@ impl Plan {
             catch_up: lane(),
             pages: views.pages.clone(),
             frames: views.frames.clone(),
-            _share: share,
+            _charge: charge,
             limits: views.limits,
             rooms: Shelf::default(),
             lobbies: Shelf::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use switchboard::protocol::{
     Act, Close, Dialect, Input, MachineLimits, Payload, Subprotocol, Subscribe, authorization,
 };
@@ -133,8 +133,8 @@ impl World {
 }
 
 /// Whether these are the credentials of the one user of this world.
-fn is_good(value: &Value) -> bool {
-    let words = value.as_str().and_then(|value| value.split_once(' '));
+fn is_good(value: &str) -> bool {
+    let words = value.split_once(' ');
     words.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == "TOKEN")
 }
 

@@ -159,3 +159,19 @@ async fn a_web_socket_does_not_read_it() {
     drop(socket);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn two_cookies_that_differ_are_no_credential() {
+    let app = TestApp::start().await;
+    let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
+    let [ann, bob] = [ann.await, bob.await].map(|token| format!("switchboard_token={token}"));
+    for cookies in [format!("{ann}; {bob}"), format!("{bob}; {ann}"), format!("switchboard_token=x; {ann}")] {
+        let reply = get(app.address(), VIEWER, &[("cookie", &cookies)]).await;
+        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"));
+        assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));
+    }
+    assert_eq!(get(app.address(), VIEWER, &[("cookie", &ann), ("cookie", &bob)]).await.status, 401);
+    let same = format!("{ann}; switchboard_token=; {ann}");
+    assert_eq!(get(app.address(), VIEWER, &[("cookie", &same)]).await.json()["data"]["viewer"]["name"], "ann");
+    app.finish().await;
+}

@@ -22,9 +22,16 @@ impl Process {
     }
 
     pub(crate) fn start_on(folder: &Folder, address: &str) -> Self {
+        Self::start_with(folder, &["--listen", address], Stdio::inherit())
+    }
+
+    /// With flags of the test's own; the log goes there.
+    pub(crate) fn start_with(folder: &Folder, flags: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-            .args(["serve", "--listen", address, "--database", &folder.database()])
+            .args(["serve", "--database", &folder.database()])
+            .args(flags)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -167,6 +167,48 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn each_fragment_counts_as_a_message() {
+    let app = TestApp::with(&["--messages-per-second-max", "1", "--messages-burst-max", "20"]).await;
+    let too_many = Closed(1013, "Too many messages".to_owned());
+    for (fragments, expected) in [(15, None), (60, Some(&too_many))] {
+        for piece in [&b""[..], b" "] {
+            let mut client = app.client(None).await;
+            let stream = client.socket.get_mut();
+            // Never whole where there are too many of them.
+            let end = if expected.is_none() { frame(0x80, b"}") } else { Vec::new() };
+            let begin = frame(0x01, br#"{"type":"ping""#);
+            stream.write_all(&[begin, frame(0x00, piece).repeat(fragments), end].concat()).await.unwrap();
+            match expected {
+                None => assert_eq!(client.heard().await, json!({ "type": "pong" })),
+                Some(closed) => assert_eq!(client.next().await.as_ref(), Err(closed)),
+            }
+            drop(client);
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn p2_no_pong_follows_the_close() {
+    let app = TestApp::with(&["--messages-per-second-max", "1", "--messages-burst-max", "5"]).await;
+    for last in [frame(0x89, b"?"), frame(0x82, b"binary"), frame(0x81, b"{")] {
+        let mut stream = raw(&app).await;
+        let pings = frame(0x89, b"?").repeat(3);
+        stream.write_all(&[pings, last, frame(0x89, b"?").repeat(3)].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        soon("the end", stream.read_to_end(&mut heard)).await.unwrap();
+        let mut opcodes = Vec::new();
+        while let [first, length, ..] = heard[..] {
+            opcodes.push(first);
+            heard.drain(..2 + usize::from(length));
+        }
+        assert_eq!(opcodes.iter().position(|opcode| *opcode == 0x88), Some(opcodes.len() - 1), "{opcodes:x?}");
+    }
+    app.finish().await;
+}
+
 async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
     let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;

@@ -76,6 +76,16 @@ impl Http2 {
         Request::builder().method(method).uri(format!("http://{}{path}", self.address)).version(Version::HTTP_2)
     }
 
+    /// What a request by POST with this authorization is answered.
+    pub(crate) async fn post(&mut self, body: &str, authorization: &str) -> Value {
+        let request = self.request(Method::POST, "/graphql").header("content-type", "application/json");
+        let request = request.header("authorization", authorization).body(()).unwrap();
+        let (response, mut sender) = self.send(request, false);
+        sender.send_data(Bytes::copy_from_slice(body.as_bytes()), true).unwrap();
+        let mut answer = soon("an answer", response).await.unwrap().into_body();
+        serde_json::from_slice(&soon("its body", answer.data()).await.unwrap().unwrap()).unwrap()
+    }
+
     fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
         let connect = self.asked_by(None, path, protocol);
         self.send(connect, false)

@@ -115,6 +115,7 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
         "alg": "ES256", "jwk": crate::support::tokens::jwk("other.pem", "mine"), "jku": "http://127.0.0.1:1/keys.json",
         "x5u": "http://127.0.0.1:1/", "kid": "mine",
     });
+    let null_critical = json!({ "alg": "RS256", "crit": null });
     let critical = json!({ "alg": "RS256", "crit": ["exp"], "exp": now() });
     let shared = |secret: &[u8]| EncodingKey::from_secret(secret);
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
@@ -149,6 +150,11 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
             "the token's signature is wrong",
         ),
         ("a key that it brings", forge(&with_own_key, &claims("ann"), algorithm, &mine), "an algorithm that its key"),
+        (
+            "a critical header that is null",
+            forge(&null_critical, &claims("ann"), Algorithm::RS256, &rsa),
+            "critical headers",
+        ),
         ("a critical header", forge(&critical, &claims("ann"), Algorithm::RS256, &rsa), "critical headers"),
     ] {
         refused(&app, &logs, name, &token, reason).await;
@@ -443,7 +449,10 @@ async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() 
     let claims = |aud: Value| json!({ "sub": "ann", "exp": NOW + 60, "aud": aud });
     assert_eq!(bench.check(&claims(json!("other")), NOW).await, Err(BadToken::Audience));
     assert_eq!(bench.check(&claims(json!(["other"])), NOW).await, Err(BadToken::Audience));
-    assert_eq!(bench.check(&claims(json!({})), NOW).await, Err(BadToken::Claim("aud")));
+    for unreadable in [json!({}), json!(7), json!(true), json!([["other"]]), json!([{}]), json!([7]), json!([null])] {
+        let refused = bench.check(&claims(unreadable.clone()), NOW).await;
+        assert_eq!(refused, Err(BadToken::Claim("aud")), "{unreadable}");
+    }
     for nobody in [json!(null), json!([])] {
         assert!(bench.check(&claims(nobody), NOW).await.is_ok());
     }
@@ -451,6 +460,7 @@ async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() 
     for us in [json!("us"), json!(["them", "us"])] {
         assert!(bench.check(&claims(us), NOW).await.is_ok());
     }
+    assert_eq!(bench.check(&claims(json!(["us", ["them"]])), NOW).await, Err(BadToken::Claim("aud")));
 }
 
 #[tokio::test]

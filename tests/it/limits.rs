@@ -288,6 +288,8 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
         ["--messages-burst-max", "1"],
         ["--mutations-per-second-per-user-max", "1"],
         ["--mutations-burst-max", "1"],
+        ["--plans-bytes-per-viewer-max", "1"],
+        ["--plans-bytes-per-address-max", "1"],
     ];
     let app = TestApp::over(over, &[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
     let token = app.sign_in("ann").await;
@@ -297,9 +299,45 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
         for text in ["one", "two", "three"] {
             client.send("room-1", text).await;
         }
-        clients.push(client);
+        client.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
+        client.live().await;
+        client.close().await;
+        clients.push(app.client(Some(&token)).await);
     }
     drop(clients);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
+    let app = TestApp::with(&["--plans-bytes-per-viewer-max", "60000", "--plans-bytes-per-address-max", "90000"]).await;
+    let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
+    let mut nobody = app.client(None).await;
+    let document = |selection: &str| format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}");
+    for selection in ["text", "id"] {
+        nobody.start(&document(selection), Value::Null).await;
+        nobody.live().await;
+    }
+    // It is that operation's alone, over whatever it comes: the socket and what runs on it go on.
+    let refused = nobody.refused(&document("cursor"), Value::Null).await;
+    assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
+    let body = json!({ "query": document("cursor") }).to_string();
+    assert_eq!(Streamed::post(app.address(), &body, &[SSE]).await.next().await.0["errors"], refused);
+    // One that is known costs nothing, and others have a share of their own: until it is the address that has too much.
+    nobody.start(&document("text"), Value::Null).await;
+    nobody.live().await;
+    let mut anns = app.client(Some(&ann)).await;
+    anns.start(&document("cursor"), Value::Null).await;
+    anns.live().await;
+    let mut bobs = app.client(Some(&bob)).await;
+    assert_eq!(bobs.refused(&document("createdAt"), Value::Null).await[0]["extensions"]["code"], "TOO_COMPLEX");
+    bobs.send("room-1", "hello").await;
+    for (client, subscriptions) in [(&mut nobody, 3), (&mut anns, 1)] {
+        for _ in 0..subscriptions {
+            assert_eq!(client.heard().await["type"], "next");
+        }
+    }
+    drop((nobody, anns, bobs));
     app.finish().await;
 }
 

@@ -32,6 +32,31 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
 }
 
 #[tokio::test]
+async fn without_introspection_no_error_suggests_a_name() {
+    for (flags, suggests) in [(&["--introspection", "off"][..], false), (&[], true)] {
+        let (app, mut suggested) = (TestApp::with(flags).await, false);
+        for document in [
+            "{ viewe { id } }",
+            r#"{ room(id: "room-1") { heads } }"#,
+            r#"{ room(idd: "room-1") { head } }"#,
+            r#"mutation { sendMesage(roomId: "room-1", text: "x") { id } }"#,
+            r#"subscription { newMesage(roomId: "room-1") { id } }"#,
+        ] {
+            let body = json!({ "query": document }).to_string();
+            let reply = http::post(app.address(), &body, &[("accept", "text/event-stream, application/json")]).await;
+            assert!(reply.body.contains("GRAPHQL_VALIDATION_FAILED"), "{}", reply.body);
+            suggested |= reply.body.contains("Did you mean");
+        }
+        assert_eq!(suggested, suggests);
+        let body = json!({ "query": "{ __typename @skip(iff: true) viewer @skip(iff: true) { id } }" }).to_string();
+        let reply = http::post(app.address(), &body, &[]).await;
+        assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED");
+        assert!(!reply.body.contains("Did you mean"), "{}", reply.body);
+        app.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn introspection_is_on_unless_it_is_turned_off() {
     let app = TestApp::start().await;
     let reply = http::post(app.address(), r#"{"query":"{ __schema { queryType { name } } }"}"#, &[]).await;

@@ -153,3 +153,75 @@ async fn it_works_by_get_with_nothing_but_an_address() {
     drop(ann);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_poll_ends_with_the_token_it_came_with() {
+    let app = TestApp::start().await;
+    let token = app.sign_in("ann").await;
+    let bearer = format!("Bearer {token}");
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    let head = bob.head("room-1").await;
+    let (address, body, own) = (app.address(), polling(&json!({ "after": head, "wait": 55 })), bearer.clone());
+    let poll = tokio::spawn(async move { post(address, &body, &[("authorization", &own)]).await });
+    waits(&app).await;
+    let sign_out = json!({ "query": "mutation { signOut }" }).to_string();
+    assert_eq!(post(app.address(), &sign_out, &[("authorization", &bearer)]).await.code(), "");
+    let reply = soon("the end of the poll", poll).await.unwrap();
+    assert_eq!((reply.code().as_str(), &reply.json()["data"]), ("UNAUTHENTICATED", &Value::Null));
+    drop(bob);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_operation_waits_once_and_each_of_a_batch_does() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    let poll = |name: &str, wait: i32| {
+        format!("{name}: pollMessages(roomId: \"room-1\", after: \"{head}\", wait: {wait}) {{ cursor }}")
+    };
+    let asked = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
+    let twice = post(app.address(), &asked(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(), &[]).await;
+    let codes = twice.json()["errors"].as_array().unwrap().len();
+    assert_eq!((twice.code().as_str(), codes), ("TOO_COMPLEX", 1), "{}", twice.body);
+    let both = json!([asked(&[poll("a", 1)]), asked(&[poll("a", 1), poll("b", 0)])]);
+    let both = post(app.address(), &both.to_string(), &[]).await.json();
+    assert_eq!(both[0]["data"]["a"]["cursor"], head);
+    assert_eq!(both[1], json!({ "data": { "a": { "cursor": head }, "b": { "cursor": head } } }));
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
+    let app = TestApp::with(&["--waits-per-viewer-max", "1"]).await;
+    let ann = format!("Bearer {}", app.sign_in("ann").await);
+    let mut nobody = app.client(None).await;
+    let head = nobody.head("room-1").await;
+    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    for who in [&[][..], &[("authorization", ann.as_str())]] {
+        let headers = [&[("content-type", "application/json")], who].concat();
+        let request = written(address, "POST", "/graphql", &headers, &body);
+        let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
+        waits(&app).await;
+        let reply = post(address, &polling(&json!({ "after": head, "wait": 1 })), who).await;
+        let retry_after = reply.json()["errors"][0]["extensions"]["retryAfter"].clone();
+        assert_eq!((reply.code().as_str(), retry_after), ("RATE_LIMITED", json!(1)));
+        poll.abort();
+        assert!(poll.await.is_err());
+        let free = async {
+            while app.in_use().rooms > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the end of the wait", free).await;
+    }
+    // A WebSocket takes of the same share.
+    let poll = tokio::spawn(async move { post(address, &body, &[]).await });
+    waits(&app).await;
+    let result = nobody.ask(POLL, json!({ "after": head, "wait": 1 })).await;
+    assert_eq!(result["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    poll.abort();
+    drop(nobody);
+    app.finish().await;
+}

@@ -285,3 +285,27 @@ async fn a_plan_knows_its_document_by_what_it_says() {
     let with = "subscription ($x: Boolean!) { newMessage(roomId: \"a\") { id text @skip(if: $x) } }";
     assert_ne!(key(with, json!({ "x": true })), key(with, json!({ "x": false })));
 }
+
+#[tokio::test]
+async fn directives_are_known_and_stand_where_they_may() {
+    let core = Core::start().await;
+    for (query, reason) in [
+        ("{ __typename @a }", "Unknown directive \"@a\"."),
+        ("{ ...f @a } fragment f on Query { __typename }", "Unknown directive \"@a\"."),
+        ("{ ... @a { __typename } }", "Unknown directive \"@a\"."),
+        ("query @a { __typename }", "Unknown directive \"@a\"."),
+        ("query ($x: Int @a) { __typename }", "Unknown directive \"@a\"."),
+        ("{ ...f } fragment f on Query @a { __typename }", "Unknown directive \"@a\"."),
+        ("query @skip(if: true) { __typename }", "may stand on a field"),
+        ("{ __typename @deprecated }", "belongs to a schema"),
+        ("{ __typename @specifiedBy(url: \"x\") }", "belongs to a schema"),
+        ("{ __typename @include(unless: true) }", "Unknown argument \"unless\""),
+    ] {
+        let errors = core.schema.prepare(request(query, json!({}))).expect_err(query);
+        assert_eq!((code(&errors).as_str(), errors[0].locations.len()), ("GRAPHQL_VALIDATION_FAILED", 1), "{query}");
+        assert!(errors[0].message.contains(reason), "{query}: {}", errors[0].message);
+    }
+    let query =
+        "{ a: __typename @skip(if: true) b: __typename @include(if: true) ... @skip(if: false) { c: __typename } }";
+    assert_eq!(run(&core, query, json!({})).await["data"], json!({ "b": "Query", "c": "Query" }));
+}

@@ -191,7 +191,7 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
     let session = format!("Bearer {}", app.sign_in("ann").await);
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let head = bob.head("room-1").await;
-    let token = reserve(&app).await;
+    let token = request(app.address(), "PUT", "/graphql", &[("authorization", &session)], "").await.body;
     let own = [(TOKEN, token.as_str()), ("authorization", session.as_str())];
     let body = operation("s", NEW_MESSAGE, &json!({ "room": "room-1", "after": head }));
     assert_eq!(post(app.address(), &body, &own).await.status, 202);
@@ -201,7 +201,7 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
     // It ran at once, though nobody hears of it yet.
     let messages = "query { messages(roomId: \"room-1\", last: 1) { nodes { text } } }";
     assert_eq!(bob.ask(messages, Value::Null).await["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
-    let mut stream = open(&app, &token).await;
+    let mut stream = Streamed::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
     let mut seen = [stream.event().await, stream.event().await, stream.event().await];
     seen.sort();
     assert_eq!(seen[0], "event: complete\ndata: {\"id\":\"m\"}");
@@ -299,4 +299,44 @@ async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
     assert_eq!(operate(&app, &opened, "s", subscription).await.status, 202);
     app.stop().await;
     assert_eq!(stream.rest().await, ":\n\n", "no `complete`, which would be final");
+}
+
+#[tokio::test]
+async fn a_reservation_is_there_for_who_made_it_alone() {
+    let app = TestApp::start().await;
+    let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
+    let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
+    let refresh = json!({ "query": format!("mutation {{ refreshSession(token: \"{}\") {{ token }} }}", &ann[7..]) });
+    let other = post(app.address(), &refresh.to_string(), &[("authorization", &ann)]).await.json();
+    let other = format!("Bearer {}", other["data"]["refreshSession"]["token"].as_str().unwrap());
+    let as_who = |bearer: &str| (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()));
+    for (owner, same, strangers) in [(ann.as_str(), other.as_str(), [bob.as_str(), ""]), ("", "", [&ann, &bob])] {
+        let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
+            let who = as_who(bearer);
+            let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
+            headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            request(app.address(), method, target, &headers, body).await
+        };
+        let token = send("PUT", "/graphql", owner, "none", "").await.body;
+        let query = operation("q", "{ __typename }", &Value::Null);
+        for stranger in strangers {
+            assert_eq!(send("POST", "/graphql", stranger, &token, &query).await.status, 404);
+            assert_eq!(send("DELETE", "/graphql?operationId=q", stranger, &token, "").await.status, 404);
+            // A distinct connection, which asks for nothing.
+            let who = as_who(stranger);
+            let mut headers = vec![SSE, (TOKEN, token.as_str())];
+            headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
+            // Nor is it known that the token is taken.
+            assert_eq!(send("PUT", "/graphql", stranger, &token, "").await.status, 201);
+        }
+        assert_eq!(send("PUT", "/graphql", same, &token, "").await.status, 409);
+        assert_eq!(send("POST", "/graphql", same, &token, &query).await.status, 202);
+        assert_eq!(send("DELETE", "/graphql?operationId=q", same, &token, "").await.status, 200);
+        let who = as_who(same);
+        let mut headers = vec![SSE, (TOKEN, token.as_str())];
+        headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        assert_eq!(Streamed::get(app.address(), "/graphql", &headers).await.status, 200);
+    }
+    app.stop().await;
 }

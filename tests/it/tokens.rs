@@ -1,6 +1,8 @@
 //! What becomes of a token: signed out, refreshed, expired, also while a socket is open.
 
+use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, client::IntoClientRequest};
 
 use crate::support::{
     app::TestApp,
@@ -330,5 +332,83 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
         // An EventSource that comes back learns why.
         assert_eq!(stream(&app, token, "text/event-stream").await.status, 401);
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
+    let app = TestApp::start().await;
+    let late = r#"sendMessage(roomId: "room-1", text: "late") { id }"#;
+    let document = format!(r#"mutation {{ signOut late: {late} signOut2: signOut createRoom(name: "x") {{ id }} }}"#);
+    let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
+    assert_eq!(answer["data"], json!({ "signOut": true, "late": null, "signOut2": null, "createRoom": null }));
+    let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| e["extensions"]["code"].clone()).collect();
+    assert_eq!(codes, ["UNAUTHENTICATED"; 3]);
+
+    let entry = |query: &str| json!({ "query": query });
+    let early = r#"mutation { sendMessage(roomId: "room-1", text: "early") { text } }"#;
+    let late = format!("mutation {{ {late} }}");
+    let batch = json!([entry(early), entry(SIGN_OUT), entry(&late), entry("{ viewer { name } }")]).to_string();
+    let bearer = format!("Bearer {}", app.sign_in("bob").await);
+    let answers = http::post(app.address(), &batch, &[("authorization", &bearer)]).await.json();
+    assert_eq!(answers[0]["data"]["sendMessage"]["text"], "early");
+    assert_eq!(answers[1], json!({ "data": { "signOut": true } }));
+    for at in [2, 3] {
+        assert_eq!(answers[at]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answers}");
+    }
+    let messages = post(&app, None, r#"{ messages(roomId: "room-1") { nodes { text } } }"#, json!({})).await;
+    assert_eq!(messages["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_poll_that_waits_ends_when_its_token_expires() {
+    let app = provided().await;
+    let head = post(&app, None, r#"{ room(id: "room-1") { head } }"#, json!({})).await;
+    let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
+    let variables = json!({ "after": head["data"]["room"]["head"] });
+    let poll = async { code(&app, Some(&token("ann", 2)), query, variables).await };
+    assert_eq!(soon("the end of the poll", poll).await, "UNAUTHENTICATED");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a1_two_authorizations_are_none() {
+    let app = TestApp::start().await;
+    let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
+    let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
+    let query = json!({ "query": "{ viewer { name } }" }).to_string();
+    for pair in [[&ann, &bob], [&bob, &ann], [&ann, &ann]] {
+        let headers = pair.map(|value| ("authorization", value.as_str()));
+        let reply = http::post(app.address(), &query, &headers).await;
+        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"));
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+
+        let spelled = json!({ "authorization": pair[0], "Authorization": pair[1] });
+        let mut client = Client::open(app.address()).await;
+        client.say(&json!({ "type": "connection_init", "payload": spelled })).await;
+        assert_eq!(client.next().await, Err(forbidden()));
+        let mut client = app.client(Some(&ann[7..])).await;
+        client.say(&json!({ "type": "ping", "payload": spelled })).await;
+        assert_eq!(client.heard().await["type"], "pong");
+        assert_eq!(client.next().await, Err(forbidden()));
+
+        let mut upgrade = ClientRequestBuilder::new(format!("ws://{}/graphql", app.address()).parse().unwrap())
+            .with_sub_protocol("graphql-transport-ws")
+            .into_client_request()
+            .unwrap();
+        for value in pair {
+            upgrade.headers_mut().append("authorization", value.parse().unwrap());
+        }
+        let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.unwrap();
+        socket.send(Message::text(r#"{"type":"connection_init"}"#)).await.unwrap();
+        let Some(Ok(Message::Close(Some(frame)))) = soon("a close", socket.next()).await else { panic!("no close") };
+        assert_eq!(u16::from(frame.code), 4403);
+    }
+    let one_is_null = json!({ "authorization": null, "Authorization": ann });
+    let mut client = Client::open(app.address()).await;
+    client.say(&json!({ "type": "connection_init", "payload": one_is_null })).await;
+    assert_eq!(client.heard().await["type"], "connection_ack");
+    drop(client);
     app.finish().await;
 }

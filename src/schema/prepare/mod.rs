@@ -5,7 +5,7 @@
 //! linear walk, and a subscription's root folded into one field. What is handed on is what the executor gets.
 
 mod bounds;
-mod incremental;
+mod directives;
 mod introspection;
 mod plan;
 mod root;
@@ -218,7 +218,7 @@ impl Prepare {
     /// Parses a document, chooses the operation, and folds a subscription's root.
     fn learn(&self, text: Text) -> Result<Arc<Known>, ApiError> {
         let mut document = self.parse(&text.1)?;
-        incremental::refuse(&document)?;
+        directives::check(&document)?;
         if !self.limits.introspection {
             introspection::refuse(&document)?;
         }

@@ -3,6 +3,7 @@
 mod accounts;
 mod append;
 mod changes;
+mod file;
 mod log;
 mod rows;
 mod search;
@@ -66,7 +67,7 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens `sqlite://PATH`, making the file if it is missing, and brings its tables up to date.
+    /// Opens `sqlite://PATH`, making the file for its owner alone if it is missing, and brings its tables up to date.
     pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
         let refused =
             |error: &dyn std::fmt::Display| StoreError::Open { url: url.to_owned(), reason: error.to_string() };
@@ -78,6 +79,7 @@ impl Sqlite {
             .foreign_keys(true)
             .busy_timeout(limits.busy_timeout);
         refuse_foreign(url).await?;
+        file::keep_private(&options).map_err(|error| refused(&error))?;
         // What is deleted is overwritten with zeros, in the tables and in the search index.
         let writing = options.clone().pragma("secure_delete", "on");
         let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
