@@ -8,7 +8,7 @@ use crate::{
     hub::HubLimits,
     protocol::MachineLimits,
     quota::Rate,
-    schema::{PrepareLimits, SchemaLimits},
+    schema::{BudgetLimits, PrepareLimits, SchemaLimits},
     store::sqlite::SqliteLimits,
     transport::TransportLimits,
     view::ViewLimits,
@@ -48,6 +48,9 @@ pub struct LimitFlags {
     /// Time that a reserved event stream may stay unopened
     #[arg(long, env = "SWITCHBOARD_RESERVATION_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().reservation_timeout), value_name = "TIME")]
     pub reservation_timeout: Span,
+    /// Bytes of answers that are kept for a reserved event stream until it takes them
+    #[arg(long, env = "SWITCHBOARD_RESERVATION_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().reservation_bytes_max, value_name = "N")]
+    pub reservation_bytes_max: usize,
     /// Time between the signs of life of a stream in parts
     #[arg(long, env = "SWITCHBOARD_MULTIPART_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().multipart_heartbeat_interval), value_name = "TIME")]
     pub multipart_heartbeat_interval: Span,
@@ -135,6 +138,18 @@ pub struct LimitFlags {
     /// Entries of one page of a connection (at least 1)
     #[arg(long, env = "SWITCHBOARD_PAGE_MAX", hide_env = true, default_value_t = SchemaLimits::default().page_max, value_name = "N", value_parser = at_least::<u32>(1))]
     pub page_max: u32,
+    /// Reads of the database for the answer to one request, or to all of a batch together
+    #[arg(long, env = "SWITCHBOARD_ANSWER_READS_MAX", hide_env = true, default_value_t = SchemaLimits::default().answer.reads_max, value_name = "N")]
+    pub answer_reads_max: usize,
+    /// Bytes of the answer to one request, or to all of a batch together
+    #[arg(long, env = "SWITCHBOARD_ANSWER_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().answer.bytes_max, value_name = "N")]
+    pub answer_bytes_max: usize,
+    /// Reads of the database for one event of a subscription
+    #[arg(long, env = "SWITCHBOARD_FRAME_READS_MAX", hide_env = true, default_value_t = SchemaLimits::default().frame.reads_max, value_name = "N")]
+    pub frame_reads_max: usize,
+    /// Bytes of the result of one event of a subscription
+    #[arg(long, env = "SWITCHBOARD_FRAME_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().frame.bytes_max, value_name = "N")]
+    pub frame_bytes_max: usize,
     /// Bytes of a document
     #[arg(long, env = "SWITCHBOARD_DOCUMENT_BYTES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_bytes_max, value_name = "N")]
     pub document_bytes_max: usize,
@@ -303,6 +318,7 @@ impl LimitFlags {
             batch_max: self.batch_max,
             persisted_bytes_max: self.persisted_bytes_max,
             reservation_timeout: self.reservation_timeout.0,
+            reservation_bytes_max: self.reservation_bytes_max,
             multipart_heartbeat_interval: self.multipart_heartbeat_interval.0,
             message_bytes_max: self.message_bytes_max,
             body_bytes_max: self.body_bytes_max,
@@ -341,7 +357,12 @@ impl LimitFlags {
 
     /// As the module wants it: what lists and texts may hold.
     pub fn schema(&self) -> SchemaLimits {
-        SchemaLimits { text_bytes_max: self.text_bytes_max, page_max: self.page_max }
+        SchemaLimits {
+            text_bytes_max: self.text_bytes_max,
+            page_max: self.page_max,
+            answer: BudgetLimits { reads_max: self.answer_reads_max, bytes_max: self.answer_bytes_max },
+            frame: BudgetLimits { reads_max: self.frame_reads_max, bytes_max: self.frame_bytes_max },
+        }
     }
 
     /// As the module wants it: what a document may ask for.

@@ -4,12 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
 
-use super::error::{ApiError, Code};
+use super::{
+    budget::{BudgetLimits, spending},
+    error::{ApiError, Code},
+};
 use crate::{
     auth::Auth,
     domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Timestamp, Viewer, Who},
     hub::Hub,
-    store::{Accounts, Log},
+    store::{Accounts, Command, Log, Outcome},
 };
 
 /// What a request may ask of lists and texts.
@@ -19,11 +22,20 @@ pub struct SchemaLimits {
     pub page_max: u32,
     /// Bytes of a message's text.
     pub text_bytes_max: usize,
+    /// What the answer to a query or a mutation, or to a batch of them, may cost.
+    pub answer: BudgetLimits,
+    /// What the result of a subscription may cost, for one event.
+    pub frame: BudgetLimits,
 }
 
 impl Default for SchemaLimits {
     fn default() -> Self {
-        Self { page_max: 100, text_bytes_max: crate::domain::MessageText::BYTES_MAX }
+        Self {
+            page_max: 100,
+            text_bytes_max: crate::domain::MessageText::BYTES_MAX,
+            answer: BudgetLimits::ANSWER,
+            frame: BudgetLimits::FRAME,
+        }
     }
 }
 
@@ -93,12 +105,22 @@ pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
 }
 
 /// A room that whoever asks may read; anything else is NOT_FOUND, alike.
-pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
-    let room = match id.parse::<RoomId>() {
-        Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
-        Err(_) => None,
-    };
+pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Arc<Room>, ApiError> {
+    let room = room_if_readable(ctx, id).await?;
     room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))
+}
+
+/// A room that whoever asks may read.
+pub(super) async fn room_if_readable(ctx: &Context<'_>, id: &str) -> Result<Option<Arc<Room>>, ApiError> {
+    let Ok(id) = id.parse::<RoomId>() else { return Ok(None) };
+    spending(ctx).room(&services(ctx).log, &id, who(ctx)).await
+}
+
+/// Has a command committed. What was found before it may be different now.
+pub(super) async fn append(ctx: &Context<'_>, command: Command) -> Result<Outcome, ApiError> {
+    let outcome = services(ctx).hub.append(command).await;
+    spending(ctx).forget();
+    Ok(outcome?)
 }
 
 /// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.

@@ -9,6 +9,7 @@
 //!
 //! Proved in `tests/schema.rs` and `tests/it/`.
 
+mod budget;
 mod complete;
 mod connection;
 mod context;
@@ -26,15 +27,23 @@ mod subscription;
 
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{MergedObject, Response, ServerError};
+use async_graphql::{MergedObject, Response, ServerError, parser::types::OperationType};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
+pub use budget::{Budget, BudgetLimits};
 pub use context::{Noted, Notes, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::Want;
 
-use self::{mutation::Mutation, query::Query, room_mutation::RoomMutation, stages::Run, subscription::Mode};
+use self::{
+    budget::{Purpose, Spending},
+    mutation::Mutation,
+    query::Query,
+    room_mutation::RoomMutation,
+    stages::Run,
+    subscription::Mode,
+};
 use crate::domain::{Event, Who};
 
 /// The answer to a request.
@@ -55,6 +64,7 @@ struct Mutations(Mutation, RoomMutation);
 pub struct Schema {
     executor: async_graphql::Schema<Query, Mutations, subscription::Subscription>,
     prepare: Arc<Prepare>,
+    limits: SchemaLimits,
 }
 
 /// The schema in its definition language, with a comment that says where it comes from.
@@ -71,7 +81,8 @@ impl Schema {
     /// The schema over these services.
     pub fn new(services: Services, limits: PrepareLimits) -> Self {
         let prepare = Arc::new(Prepare::new(&sdl(), limits));
-        Self { executor: builder().data(services).finish(), prepare }
+        let limits = services.limits;
+        Self { executor: builder().data(services).finish(), prepare, limits }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
@@ -86,16 +97,28 @@ impl Schema {
 
     /// The same; what a transport has to act on is left in `notes`.
     pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
-        let document = prepared.document();
+        self.execute_within(prepared, who, notes, Budget::new(Purpose::Answer, self.limits.answer)).await
+    }
+
+    /// What the requests of a batch may cost together.
+    pub fn batch_budget(&self) -> Arc<Budget> {
+        Budget::new(Purpose::Batch, self.limits.answer)
+    }
+
+    /// The same, where others draw from the budget too.
+    pub async fn execute_within(&self, prepared: Prepared, who: Who, notes: &Notes, budget: Arc<Budget>) -> Answer {
+        let (document, kind, spending) = (prepared.document(), prepared.kind(), Spending::new(budget));
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();
-        let mut response = self.executor.execute(request.data(who).data(notes.clone())).await;
+        let request = request.data(who).data(notes.clone()).data(spending.clone());
+        let mut response = self.executor.execute(request).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
         let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
         if !run.was_reached() {
             return Answer::Refused(errors);
         }
         response.errors = errors;
+        spending.settle(&mut response, kind);
         if !response.errors.is_empty() {
             complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
         }
@@ -107,7 +130,8 @@ impl Schema {
     pub async fn open(&self, prepared: Prepared, who: Who, resume: Option<String>) -> Result<Want, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
-        let request = request.data(who).data(Mode::Open { slot: slot.clone(), resume });
+        let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer));
+        let request = request.data(who).data(spending).data(Mode::Open { slot: slot.clone(), resume });
         let responses: Vec<Response> = self.executor.execute_stream(request).collect().await;
         if let Some(want) = slot.lock().expect("no panic under this lock").take() {
             return Ok(want);
@@ -121,23 +145,26 @@ impl Schema {
     pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
         let (events, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
-        let request = request.data(who).data(Mode::Feed(Mutex::new(Some(receiver))));
+        let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame));
+        let request = request.data(who).data(spending.clone()).data(Mode::Feed(Mutex::new(Some(receiver))));
         Feed {
             events,
             responses: self.executor.execute_stream(request),
             plan: plan.clone(),
             prepare: self.prepare.clone(),
+            spending,
         }
     }
 }
 
 /// A long-lived execution that is fed events by hand. It must be fed the next one only after the last one's response
-/// was taken; one that was left in between must be thrown away.
+/// was taken; one that was left in between must be thrown away. Each event has a budget of its own.
 pub struct Feed {
     events: mpsc::UnboundedSender<Arc<Event>>,
     responses: BoxStream<'static, Response>,
     plan: Arc<PlanDocument>,
     prepare: Arc<Prepare>,
+    spending: Arc<Spending>,
 }
 
 /// Why a feed gave no response that can be shown.
@@ -153,6 +180,7 @@ impl Feed {
 
     /// The response to one event. An error is passing: the same event may give a response a moment later (V7).
     pub async fn next(&mut self, event: Arc<Event>) -> Result<Response, FeedError> {
+        self.spending.renew();
         self.events.unbounded_send(event).map_err(|_| FeedError("the execution has ended".to_owned()))?;
         let mut response =
             self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
@@ -161,6 +189,7 @@ impl Feed {
         match response.errors.iter().find(|error| is_passing(error)) {
             Some(error) => Err(FeedError(error.message.clone())),
             None => {
+                self.spending.settle(&mut response, OperationType::Subscription);
                 if !response.errors.is_empty() {
                     complete::complete(&mut response, &self.plan.document, None, &self.prepare.shapes);
                 }

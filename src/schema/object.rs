@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Interface, Object};
 
 use super::{
+    budget::spending,
     connection::{MemberConnection, MessageConnection, MessageEdge, PageInfo, Slice},
     context::{position, services, viewer},
     error::ApiError,
@@ -66,7 +67,13 @@ pub(super) struct RoomObject {
 
 impl From<Room> for RoomObject {
     fn from(room: Room) -> Self {
-        Self { head: room.head, room: Arc::new(room) }
+        Arc::new(room).into()
+    }
+}
+
+impl From<Arc<Room>> for RoomObject {
+    fn from(room: Arc<Room>) -> Self {
+        Self { head: room.head, room }
     }
 }
 
@@ -129,8 +136,9 @@ impl RoomObject {
     async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
         let Some(viewer) = viewer(ctx)? else { return Ok(None) };
         let services = services(ctx);
-        let member = services.log.membership(&self.room.id, viewer.user, (services.clock)()).await;
-        Ok(member.map_err(ApiError::from)?.map(MemberObject::from))
+        let now = (services.clock)();
+        let member = spending(ctx).membership(&services.log, &self.room.id, viewer.user, now).await?;
+        Ok(member.map(MemberObject::from))
     }
 }
 
@@ -157,7 +165,7 @@ impl MessageObject {
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         let room = match &self.room {
             Some(room) => room.clone(),
-            None => Arc::new(room_of(ctx, &self.message.cursor.room).await?),
+            None => room_of(ctx, &self.message.cursor.room).await?,
         };
         // Inside a frame the head is the frame's own cursor, whoever makes it and whenever.
         let head = if in_frame(ctx) { self.message.cursor.seq } else { room.head };
@@ -194,14 +202,14 @@ impl MessageObject {
     async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
         let Some(id) = self.message.reply_to else { return Ok(None) };
         // It is of the same room: whoever was let in to this one was let in to that one.
-        let message = services(ctx).log.message(&id, Who::Shared).await.map_err(ApiError::from)?;
+        let message = spending(ctx).message(&services(ctx).log, id, Who::Shared).await?;
         Ok(message.map(|message| Self { message, room: self.room.clone() }))
     }
 }
 
 /// The room of something whose holder was let in to it already.
-pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Room, ApiError> {
-    let room = services(ctx).log.room(id, Who::Shared).await?;
+pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Arc<Room>, ApiError> {
+    let room = spending(ctx).room(&services(ctx).log, id, Who::Shared).await?;
     room.ok_or_else(|| ApiError::internal(&"something without its room"))
 }
 
@@ -223,7 +231,7 @@ pub(super) async fn messages(
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
     };
-    let mut found = services.log.messages(&room.id, window).await?;
+    let mut found = spending(ctx).read(services.log.messages(&room.id, window)).await?;
     let more = slice.cut(&mut found);
     let (more_before, more_after) = if slice.from_end {
         (more, window.before.is_some_and(|before| before <= room.head))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_graphql::{Context, SimpleObject};
 
 use super::{
+    budget::spending,
     context::{position, readable_room, services},
     error::{ApiError, Code},
     object::MessageObject,
@@ -45,13 +46,14 @@ pub(super) async fn poll(
     let mut messages: Vec<MessageObject> = Vec::new();
     while messages.is_empty() {
         let Some(head) = waiting.past(upto).await else { break };
-        let events = waiting.room().read(upto, head, limit).await?;
+        let events = spending(ctx).read(waiting.room().read(upto, head, limit)).await?;
         let Some(last) = events.last() else { break };
         upto = last.seq();
         let sent = events.iter().filter_map(|event| event.as_message_sent());
         messages.extend(sent.map(|message| MessageObject::from(message.clone())));
     }
-    // The right may have gone while this waited.
+    // The right may have gone while this waited, and rooms moved on.
+    spending(ctx).forget();
     readable_room(ctx, room_id).await?;
     Ok(MessagePoll { messages, cursor: Cursor::from(&room.cursor(upto)) })
 }

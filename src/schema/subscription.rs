@@ -87,7 +87,7 @@ async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
-    Ok(Want { room: room.id, after, checked: room.head })
+    Ok(Want { room: room.id.clone(), after, checked: room.head })
 }
 
 /// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is

@@ -52,7 +52,7 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
     while let Some(job) = queue.recv().await {
         let open = feed.get_or_insert_with(|| schema.feed(&plan, who));
         // A resolver's panic costs this execution, not the room: it is thrown away below.
-        let work = AssertUnwindSafe(encode(open, &job.events)).catch_unwind();
+        let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(FeedError("a resolver panicked".to_owned())),
@@ -66,9 +66,13 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
     }
 }
 
-async fn encode(feed: &mut Feed, events: &[Arc<Event>]) -> Result<Vec<Entry>, FeedError> {
-    let mut entries = Vec::with_capacity(events.len());
-    for event in events {
+async fn encode(feed: &mut Feed, job: &Job) -> Result<Vec<Entry>, FeedError> {
+    let mut entries = Vec::with_capacity(job.events.len());
+    for event in &job.events {
+        if job.entries.is_closed() {
+            // Nobody waits for the rest.
+            break;
+        }
         let frame = match feed.shows(event) {
             true => Some(Frame::new(event.cursor(), &feed.next(event.clone()).await?)),
             false => None,

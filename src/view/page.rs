@@ -1,6 +1,9 @@
 //! Old frames, made in pages at fixed boundaries, so that readers at nearby positions share them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use moka::future::Cache;
 use tokio::sync::Semaphore;
@@ -17,6 +20,9 @@ use crate::{
 
 /// Events of one page.
 const PAGE_EVENTS: u64 = 64;
+
+/// Events that are run in one go: between two of these is looked whether somebody still reads.
+const EVENTS_AT_ONCE: usize = 8;
 
 /// What is kept of the events from a boundary up to `upto`, which is the next boundary or where the head was.
 #[derive(Debug)]
@@ -68,44 +74,82 @@ pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, 
     }
     // In a task of its own: others wait for the same page, and a reader that goes away, or whose client reads nothing
     // for a while, must not stop it (V8).
-    let tasks = view.plan.tasks.clone();
-    let fetched = tasks.spawn(fetch(view, key, cursor)).await;
-    fetched.unwrap_or_else(|_| Err(FeedError("making a page was stopped".to_owned())))
+    let (tasks, pages) = (view.plan.tasks.clone(), view.plan.pages.clone());
+    let fetched = tasks.spawn(fetch(pages, Arc::downgrade(&view), key, cursor)).await;
+    match fetched {
+        Ok(Ok(page)) => Ok(page),
+        Ok(Err(Unmade::Failed(error))) => Err(error),
+        Ok(Err(Unmade::Unread)) | Err(_) => Err(FeedError("making a page was stopped".to_owned())),
+    }
 }
 
-async fn fetch(view: Arc<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Page>, FeedError> {
-    let cache = &view.plan.pages.cache;
+/// Why there is no page.
+#[derive(Clone, Debug)]
+enum Unmade {
+    /// Making it was tried as often as may be.
+    Failed(FeedError),
+    /// Nobody reads the view any more for which it was being made.
+    Unread,
+}
+
+impl From<FeedError> for Unmade {
+    fn from(error: FeedError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+async fn fetch(pages: Arc<Pages>, view: Weak<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Page>, Unmade> {
+    let cache = &pages.cache;
     if cache.get(&key).await.is_some_and(|page| page.upto <= cursor) {
         // Made when the head stood inside it. Whoever else sees that asks for the same new one.
         cache.invalidate(&key).await;
     }
-    let making = make(view.clone(), key.number, key.revision);
-    let made = cache.try_get_with(key, making).await;
-    made.map_err(|error| FeedError::clone(&error))
-}
-
-async fn make(view: Arc<RoomView>, number: u64, revision: u64) -> Result<Arc<Page>, FeedError> {
-    let start = Seq(number * PAGE_EVENTS);
-    let mut failures = 0;
     loop {
-        match attempt(&view, start, revision).await {
-            Ok(page) => return Ok(Arc::new(page)),
-            Err(error) => {
-                log_failure(view.room.id(), start, &error);
-                failures += 1;
-                let Some(pause) = view.plan.limits.pause_after(failures) else { return Err(error) };
-                tokio::time::sleep(pause).await;
-            }
+        let making = make(&pages, &view, key.number, key.revision);
+        match cache.try_get_with_by_ref(&key, making).await.map_err(|error| Unmade::clone(&error)) {
+            // The readers for whom another task was making it have gone; this one's have not.
+            Err(Unmade::Unread) if view.strong_count() > 0 => {}
+            made => return made,
         }
     }
 }
 
-async fn attempt(view: &RoomView, start: Seq, revision: u64) -> Result<Page, FeedError> {
-    let upto = Seq(start.0 + PAGE_EVENTS).min(view.room.head());
+/// Readers hold the view; this does not while it waits, so that nothing is made for those who have gone.
+async fn make(pages: &Pages, view: &Weak<RoomView>, number: u64, revision: u64) -> Result<Arc<Page>, Unmade> {
+    let start = Seq(number * PAGE_EVENTS);
+    let mut failures = 0;
+    loop {
+        let error = match attempt(pages, view, start, revision).await {
+            Ok(page) => return Ok(Arc::new(page)),
+            Err(Unmade::Unread) => return Err(Unmade::Unread),
+            Err(Unmade::Failed(error)) => error,
+        };
+        failures += 1;
+        let pause = {
+            let view = held(view)?;
+            log_failure(view.room.id(), start, &error);
+            view.plan.limits.pause_after(failures)
+        };
+        let Some(pause) = pause else { return Err(error.into()) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn held(view: &Weak<RoomView>) -> Result<Arc<RoomView>, Unmade> {
+    view.upgrade().ok_or(Unmade::Unread)
+}
+
+async fn attempt(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64) -> Result<Page, Unmade> {
     let events = {
-        let _permit = view.plan.pages.making.acquire().await.expect("never closed");
-        read(&view.room, start, upto).await?
+        let _permit = pages.making.acquire().await.expect("never closed");
+        let room = held(view)?.room.clone();
+        read(&room, start, Seq(start.0 + PAGE_EVENTS).min(room.head())).await?
     };
     let upto = events.last().map_or(start, |event| event.seq());
-    Ok(Page { entries: view.plan.catch_up.entries(events).await?, upto, revision })
+    let mut entries = Vec::with_capacity(events.len());
+    for some in events.chunks(EVENTS_AT_ONCE) {
+        let plan = held(view)?.plan.clone();
+        entries.extend(plan.catch_up.entries(some.to_vec()).await?);
+    }
+    Ok(Page { entries, upto, revision })
 }

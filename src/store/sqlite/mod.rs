@@ -55,13 +55,17 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(limits.busy_timeout);
+            .busy_timeout(limits.busy_timeout)
+            // A warning for each statement that had to wait would bury the log when many do.
+            .disable_statement_logging();
         refuse_foreign(url).await?;
         let mut writer = options.connect().await.map_err(|error| refused(&error))?;
         migrator().run(&mut writer).await.map_err(|error| refused(&error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(limits.readers_max)
             .acquire_timeout(limits.busy_timeout)
+            // As long as waiting takes at most, so that it is never logged: whoever waited in vain is told, and logged, anyway.
+            .acquire_slow_threshold(limits.busy_timeout)
             .connect_with(options.pragma("query_only", "on"))
             .await
             .map_err(|error| refused(&error))?;
