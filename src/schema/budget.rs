@@ -14,6 +14,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use async_graphql::{
@@ -30,6 +31,9 @@ use crate::{
     domain::{Member, Message, MessageId, Room, RoomId, Timestamp, UserId, Who},
     store::{Log, StoreError},
 };
+
+/// Values that are resolved before others on the same thread have their turn: less than a millisecond's worth.
+const VALUES_AT_ONCE: usize = 256;
 
 /// About what a value takes that is neither a text nor made of others.
 const SCALAR_BYTES: usize = 5;
@@ -75,14 +79,15 @@ pub struct Budget {
     limits: BudgetLimits,
     reads: AtomicUsize,
     bytes: AtomicUsize,
+    values: AtomicUsize,
     /// One read at a time, so that an answer takes turns with others, however many reads it needs.
     turn: lock::Mutex<()>,
 }
 
 impl Budget {
     pub(super) fn new(purpose: Purpose, limits: BudgetLimits) -> Arc<Self> {
-        let (reads, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { purpose, limits, reads, bytes, turn: lock::Mutex::default() })
+        let [reads, bytes, values] = [const { AtomicUsize::new(0) }; 3];
+        Arc::new(Self { purpose, limits, reads, bytes, values, turn: lock::Mutex::default() })
     }
 
     fn renew(&self) {
@@ -228,9 +233,13 @@ impl Spending {
         self.budget.is_overdrawn()
     }
 
-    /// Draws what a value takes as JSON. What an object is made of was drawn when it was resolved, but for its keys.
-    pub(super) fn draw(&self, value: &Value) {
+    /// Draws what a value takes as JSON. What an object is made of was drawn when it was resolved, but for its keys. Now and
+    /// then others have their turn: what was read already is resolved without ever waiting.
+    pub(super) async fn draw(&self, value: &Value) {
         self.budget.bytes.fetch_add(json_bytes(value), Ordering::Relaxed);
+        if self.budget.values.fetch_add(1, Ordering::Relaxed) % VALUES_AT_ONCE == VALUES_AT_ONCE - 1 {
+            let_others().await;
+        }
     }
 
     /// The field of the root above this place is cut short.
@@ -270,6 +279,19 @@ impl Spending {
             error
         }));
     }
+}
+
+/// Waits until this task is run again, which is after all that wait now.
+async fn let_others() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What somebody has to know who asked for a change.

@@ -119,7 +119,7 @@ impl Extension for Stages {
         }
         let resolved = next.run(ctx, info).await;
         if let Ok(Some(value)) = &resolved {
-            spending.draw(value);
+            spending.draw(value).await;
         }
         if spending.is_overdrawn() && !(changes && resolved.is_err()) {
             spending.cut_short(place);
