@@ -222,6 +222,9 @@ pub struct LimitFlags {
     /// Bytes of frames kept in memory for readers that catch up
     #[arg(long, env = "SWITCHBOARD_PAGES_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_bytes_max, value_name = "N")]
     pub pages_bytes_max: u64,
+    /// Bytes of frames after which a page for readers that catch up is cut
+    #[arg(long, env = "SWITCHBOARD_PAGE_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().page_bytes_max, value_name = "N")]
+    pub page_bytes_max: usize,
     /// Pages that are made at the same time for readers that catch up (at least 1)
     #[arg(long, env = "SWITCHBOARD_PAGES_MAKING_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_making_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub pages_making_max: usize,
@@ -408,6 +411,7 @@ impl LimitFlags {
             plans_bytes_max: self.plans_bytes_max,
             subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
+            page_bytes_max: self.page_bytes_max,
             pages_making_max: self.pages_making_max,
             round_wait: self.round_wait.0,
             execution_timeout: self.execution_timeout.0,

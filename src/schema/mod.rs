@@ -1,10 +1,10 @@
 //! GraphQL: translation between documents and the domain, and nothing else.
 //!
 //! - **G1** `schema.graphql` equals the exported SDL.
-//! - **G2** No SQL, no sockets, no locks in resolvers, but for slots: the two of a subscription's modes, and the one in
-//!   which what a transport has to act on is left.
+//! - **G2** No SQL, no sockets, no locks in resolvers, but for the budget that they draw from, and slots: the two of a
+//!   subscription's modes, and the one in which what a transport has to act on is left.
 //! - **G3** Every error that a client sees has a code from one table; internal text never leaves.
-//! - **G4** Everything that a document or a list can ask for is bounded.
+//! - **G4** Everything that a document or a list can ask for is bounded, and so is what the answer comes to.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
 //!
 //! Proved in `tests/schema.rs` and `tests/it/`.

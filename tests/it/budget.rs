@@ -6,7 +6,7 @@ use switchboard::{hub::HubLimits, server::InUse, view::ViewLimits};
 use crate::support::{
     app::TestApp,
     client::Client,
-    core::Core,
+    core::{Core, seqs, take},
     http::{Reply, post, request},
     soon,
     stream::Streamed,
@@ -321,6 +321,28 @@ async fn a_page_whose_reader_is_gone_is_not_tried_again() {
     })
     .await;
     assert_eq!(knobs.reads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
+    let limits = ViewLimits { page_bytes_max: 1, ring_frames_max: 8, ..ViewLimits::default() };
+    let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
+    core.send(1..=130).await;
+    let mut reader = core.reader("text", Some(0)).await;
+    assert_eq!(seqs(&take(&mut reader, 130).await), (1..=130).collect::<Vec<_>>());
+    // One read for each four events.
+    assert_eq!(knobs.reads(), 16 + 16 + 1);
+    // Whoever comes to the middle finds the same pages.
+    let mut late = core.reader("text", Some(70)).await;
+    assert_eq!(seqs(&take(&mut late, 60).await), (71..=130).collect::<Vec<_>>());
+    assert_eq!(knobs.reads(), 33);
+    // What comes after the last one, which the head had cut off, is not missed by who reads it from pages.
+    core.send(131..=150).await;
+    let mut later = core.reader("text", Some(127)).await;
+    assert_eq!(seqs(&take(&mut later, 23).await), (128..=150).collect::<Vec<_>>());
+    for reader in [&mut reader, &mut late] {
+        assert_eq!(seqs(&take(reader, 20).await), (131..=150).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]
