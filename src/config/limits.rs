@@ -9,7 +9,7 @@ use crate::{
     presence::PresenceLimits,
     protocol::MachineLimits,
     quota::Rate,
-    schema::{PrepareLimits, SchemaLimits},
+    schema::{BudgetLimits, PrepareLimits, SchemaLimits},
     store::sqlite::SqliteLimits,
     transport::TransportLimits,
     view::ViewLimits,
@@ -55,6 +55,9 @@ pub struct LimitFlags {
     /// Time that a reserved event stream may stay unopened
     #[arg(long, env = "SWITCHBOARD_RESERVATION_TIMEOUT", hide_env = true, default_value_t = Span(TransportLimits::default().reservation_timeout), value_name = "TIME")]
     pub reservation_timeout: Span,
+    /// Bytes of answers that are kept for a reserved event stream until it takes them
+    #[arg(long, env = "SWITCHBOARD_RESERVATION_BYTES_MAX", hide_env = true, default_value_t = TransportLimits::default().reservation_bytes_max, value_name = "N")]
+    pub reservation_bytes_max: usize,
     /// Time between the signs of life of a stream in parts
     #[arg(long, env = "SWITCHBOARD_MULTIPART_HEARTBEAT_INTERVAL", hide_env = true, default_value_t = Span(TransportLimits::default().multipart_heartbeat_interval), value_name = "TIME")]
     pub multipart_heartbeat_interval: Span,
@@ -166,6 +169,18 @@ pub struct LimitFlags {
     /// Words of what is searched for (at least 1)
     #[arg(long, env = "SWITCHBOARD_SEARCH_WORDS_MAX", hide_env = true, default_value_t = SchemaLimits::default().search_words_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub search_words_max: usize,
+    /// Reads of the database for the answer to one request, or to all of a batch together
+    #[arg(long, env = "SWITCHBOARD_ANSWER_READS_MAX", hide_env = true, default_value_t = SchemaLimits::default().answer.reads_max, value_name = "N")]
+    pub answer_reads_max: usize,
+    /// Bytes of the answer to one request, or to all of a batch together
+    #[arg(long, env = "SWITCHBOARD_ANSWER_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().answer.bytes_max, value_name = "N")]
+    pub answer_bytes_max: usize,
+    /// Reads of the database for one event of a subscription
+    #[arg(long, env = "SWITCHBOARD_FRAME_READS_MAX", hide_env = true, default_value_t = SchemaLimits::default().frame.reads_max, value_name = "N")]
+    pub frame_reads_max: usize,
+    /// Bytes of the result of one event of a subscription
+    #[arg(long, env = "SWITCHBOARD_FRAME_BYTES_MAX", hide_env = true, default_value_t = SchemaLimits::default().frame.bytes_max, value_name = "N")]
+    pub frame_bytes_max: usize,
     /// Bytes of a document
     #[arg(long, env = "SWITCHBOARD_DOCUMENT_BYTES_MAX", hide_env = true, default_value_t = PrepareLimits::default().document_bytes_max, value_name = "N")]
     pub document_bytes_max: usize,
@@ -289,6 +304,9 @@ pub struct LimitFlags {
     /// Bytes of frames kept in memory for readers that catch up
     #[arg(long, env = "SWITCHBOARD_PAGES_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_bytes_max, value_name = "N")]
     pub pages_bytes_max: u64,
+    /// Bytes of frames after which a page for readers that catch up is cut
+    #[arg(long, env = "SWITCHBOARD_PAGE_BYTES_MAX", hide_env = true, default_value_t = ViewLimits::default().page_bytes_max, value_name = "N")]
+    pub page_bytes_max: usize,
     /// Pages that are made at the same time for readers that catch up (at least 1)
     #[arg(long, env = "SWITCHBOARD_PAGES_MAKING_MAX", hide_env = true, default_value_t = ViewLimits::default().pages_making_max, value_name = "N", value_parser = at_least::<usize>(1))]
     pub pages_making_max: usize,
@@ -404,6 +422,7 @@ impl LimitFlags {
             batch_max: self.batch_max,
             persisted_bytes_max: self.persisted_bytes_max,
             reservation_timeout: self.reservation_timeout.0,
+            reservation_bytes_max: self.reservation_bytes_max,
             multipart_heartbeat_interval: self.multipart_heartbeat_interval.0,
             message_bytes_max: self.message_bytes_max,
             body_bytes_max: self.body_bytes_max,
@@ -456,6 +475,8 @@ impl LimitFlags {
             page_max: self.page_max,
             search_bytes_max: self.search_bytes_max,
             search_words_max: self.search_words_max,
+            answer: BudgetLimits { reads_max: self.answer_reads_max, bytes_max: self.answer_bytes_max },
+            frame: BudgetLimits { reads_max: self.frame_reads_max, bytes_max: self.frame_bytes_max },
         }
     }
 
@@ -528,6 +549,7 @@ impl LimitFlags {
             plans_bytes_per_address_max: self.plans_bytes_per_address_max,
             subscriptions_per_viewer_max: self.subscriptions_per_viewer_max,
             pages_bytes_max: self.pages_bytes_max,
+            page_bytes_max: self.page_bytes_max,
             pages_making_max: self.pages_making_max,
             round_wait: self.round_wait.0,
             execution_timeout: self.execution_timeout.0,

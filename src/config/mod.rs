@@ -180,9 +180,25 @@ impl ServeFlags {
         if self.limits.document_nesting_max > NESTING_MAX {
             return Err(format!("--document-nesting-max: at most {NESTING_MAX}; a parser recurses"));
         }
+        let least = self.limits.text_bytes_max.saturating_mul(ESCAPED_BYTES_MAX).saturating_add(BESIDE_TEXT_BYTES);
+        for (flag, most) in
+            [("--frame-bytes-max", self.limits.frame_bytes_max), ("--answer-bytes-max", self.limits.answer_bytes_max)]
+        {
+            if most != 0 && most < least {
+                return Err(format!(
+                    "{flag}: at least {least}, or the longest texts of --text-bytes-max could not be read"
+                ));
+            }
+        }
         Ok(())
     }
 }
+
+/// What JSON makes of one byte at most: a control character is written as `\u0001`.
+const ESCAPED_BYTES_MAX: usize = 6;
+
+/// Room for what is asked for beside a text.
+const BESIDE_TEXT_BYTES: usize = 4096;
 
 /// The longest life of a token: a longer one has no date.
 const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -294,6 +310,10 @@ mod tests {
         };
         assert!(check("--session-lifetime", "36500days") && !check("--session-lifetime", "36501days"));
         assert!(check("--document-nesting-max", "200") && !check("--document-nesting-max", "201"));
+        // Six times the longest text, and 4096.
+        for flag in ["--frame-bytes-max", "--answer-bytes-max"] {
+            assert!(check(flag, "53248") && !check(flag, "53247") && check(flag, "0"));
+        }
     }
 
     #[test]

@@ -8,14 +8,17 @@ use std::{
 
 use async_graphql::Context;
 
-use super::error::{ApiError, Code};
+use super::{
+    budget::{BudgetLimits, spending},
+    error::{ApiError, Code},
+};
 use crate::{
     auth::Auth,
     domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who},
     hub::Hub,
     presence::Presence,
     quota::Share,
-    store::{Accounts, Log},
+    store::{Accounts, Command, Log, Outcome},
 };
 
 /// What a request may ask of lists and texts.
@@ -29,6 +32,10 @@ pub struct SchemaLimits {
     pub search_bytes_max: usize,
     /// Words of it.
     pub search_words_max: usize,
+    /// What the answer to a query or a mutation, or to a batch of them, may cost.
+    pub answer: BudgetLimits,
+    /// What the result of a subscription may cost, for one event.
+    pub frame: BudgetLimits,
 }
 
 impl Default for SchemaLimits {
@@ -38,6 +45,8 @@ impl Default for SchemaLimits {
             text_bytes_max: crate::domain::MessageText::BYTES_MAX,
             search_bytes_max: 512,
             search_words_max: 16,
+            answer: BudgetLimits::ANSWER,
+            frame: BudgetLimits::FRAME,
         }
     }
 }
@@ -157,17 +166,26 @@ pub(super) fn signed_out() -> ApiError {
 }
 
 /// A room that whoever asks may read; anything else is NOT_FOUND, alike.
-pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
-    let room = match id.parse::<RoomId>() {
-        Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
-        Err(_) => None,
-    };
-    room.ok_or_else(no_such_room)
+pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Arc<Room>, ApiError> {
+    room_if_readable(ctx, id).await?.ok_or_else(no_such_room)
 }
 
 /// What is said of a room that is unknown and of one that is unreadable.
 pub(super) fn no_such_room() -> ApiError {
     ApiError::new(Code::NotFound, "There is no such room.")
+}
+
+/// A room that whoever asks may read.
+pub(super) async fn room_if_readable(ctx: &Context<'_>, id: &str) -> Result<Option<Arc<Room>>, ApiError> {
+    let Ok(id) = id.parse::<RoomId>() else { return Ok(None) };
+    spending(ctx).room(&services(ctx).log, &id, who(ctx)).await
+}
+
+/// Has a command committed. What was found before it may be different now.
+pub(super) async fn append(ctx: &Context<'_>, command: Command) -> Result<Outcome, ApiError> {
+    let outcome = services(ctx).hub.append(command).await;
+    spending(ctx).forget();
+    Ok(outcome?)
 }
 
 /// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.

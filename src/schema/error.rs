@@ -97,6 +97,15 @@ impl ApiError {
         self
     }
 
+    /// The same, with one more sentence, if there is one.
+    #[must_use]
+    pub(super) fn saying(mut self, sentence: &str) -> Self {
+        if !sentence.is_empty() {
+            self.message = format!("{} {sentence}", self.message);
+        }
+        self
+    }
+
     /// The same, with one more extension.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {

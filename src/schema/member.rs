@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Object};
 
 use super::{
+    budget::spending,
     connection::{MemberConnection, MemberEdge, PageInfo, Slice},
     context::services,
     error::{ApiError, Code},
@@ -34,6 +35,12 @@ pub(super) struct MemberObject(Arc<Member>);
 impl From<Member> for MemberObject {
     fn from(member: Member) -> Self {
         Self(Arc::new(member))
+    }
+}
+
+impl From<Arc<Member>> for MemberObject {
+    fn from(member: Arc<Member>) -> Self {
+        Self(member)
     }
 }
 
@@ -88,7 +95,7 @@ pub(super) async fn members(
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
     };
-    let mut found = services.log.members(&room.id, window, (services.clock)()).await?;
+    let mut found = spending(ctx).read(services.log.members(&room.id, window, (services.clock)())).await?;
     let more = slice.cut(&mut found);
     let cursor = |member: Option<&Member>| member.map(|member| member.id.to_string());
     let page_info = PageInfo {

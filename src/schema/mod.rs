@@ -1,14 +1,15 @@
 //! GraphQL: translation between documents and the domain, and nothing else.
 //!
 //! - **G1** `schema.graphql` equals the exported SDL.
-//! - **G2** No SQL, no sockets, no locks in resolvers, but for slots: the two of a subscription's modes, and the one in
-//!   which what a transport has to act on is left.
+//! - **G2** No SQL, no sockets, no locks in resolvers, but for the budget that they draw from, and slots: the two of a
+//!   subscription's modes, and the one in which what a transport has to act on is left.
 //! - **G3** Every error that a client sees has a code from one table; internal text never leaves.
-//! - **G4** Everything that a document or a list can ask for is bounded.
+//! - **G4** Everything that a document or a list can ask for is bounded, and so is what the answer comes to.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
 //!
 //! Proved in `tests/schema.rs` and `tests/it/`.
 
+mod budget;
 mod complete;
 mod connection;
 mod context;
@@ -29,15 +30,17 @@ mod subscription;
 
 use std::sync::{Arc, Mutex};
 
-use async_graphql::{MergedObject, Response, ServerError};
+use async_graphql::{MergedObject, Response, ServerError, parser::types::OperationType};
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
+pub use budget::{Budget, BudgetLimits};
 pub use context::{Noted, Notes, SchemaLimits, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::{Item, Source, Want};
 
 use self::{
+    budget::{Purpose, Spending},
     ephemeral::EphemeralMutation,
     mutation::Mutation,
     query::Query,
@@ -65,6 +68,7 @@ struct Mutations(Mutation, RoomMutation, EphemeralMutation);
 pub struct Schema {
     executor: async_graphql::Schema<Query, Mutations, subscription::Subscription>,
     prepare: Arc<Prepare>,
+    limits: SchemaLimits,
 }
 
 /// The schema in its definition language, with a comment that says where it comes from.
@@ -83,7 +87,8 @@ impl Schema {
         let prepare = Arc::new(Prepare::new(&sdl(), limits));
         // A guess at what was meant tells the schema, name by name.
         let builder = if limits.introspection { builder() } else { builder().disable_suggestions() };
-        Self { executor: builder.data(services).finish(), prepare }
+        let limits = services.limits;
+        Self { executor: builder.data(services).finish(), prepare, limits }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
@@ -98,20 +103,32 @@ impl Schema {
 
     /// The same; what a transport has to act on is left in `notes`.
     pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
+        self.execute_within(prepared, who, notes, Budget::new(Purpose::Answer, self.limits.answer)).await
+    }
+
+    /// What the requests of a batch may cost together.
+    pub fn batch_budget(&self) -> Arc<Budget> {
+        Budget::new(Purpose::Batch, self.limits.answer)
+    }
+
+    /// The same, where others draw from the budget too.
+    pub async fn execute_within(&self, prepared: Prepared, who: Who, notes: &Notes, budget: Arc<Budget>) -> Answer {
         if notes.is_signed_out() {
             // Another one of the same batch does that; this one comes after it.
             return Answer::Refused(vec![context::signed_out().into()]);
         }
-        let document = prepared.document();
+        let (document, kind, spending) = (prepared.document(), prepared.kind(), Spending::new(budget));
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();
-        let mut response = self.executor.execute(request.data(who).data(notes.clone())).await;
+        let request = request.data(who).data(notes.clone()).data(spending.clone());
+        let mut response = self.executor.execute(request).await;
         let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
         let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
         if !run.was_reached() {
             return Answer::Refused(errors);
         }
         response.errors = errors;
+        spending.settle(&mut response, kind);
         if !response.errors.is_empty() {
             complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
         }
@@ -123,7 +140,8 @@ impl Schema {
     pub async fn open(&self, prepared: Prepared, who: Who, resume: Option<String>) -> Result<Want, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
-        let request = request.data(who).data(Mode::Open { slot: slot.clone(), resume });
+        let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer));
+        let request = request.data(who).data(spending).data(Mode::Open { slot: slot.clone(), resume });
         let responses: Vec<Response> = self.executor.execute_stream(request).collect().await;
         if let Some(want) = slot.lock().expect("no panic under this lock").take() {
             return Ok(want);
@@ -137,27 +155,30 @@ impl Schema {
     pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
+        let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame));
         let shows = Arc::<Shows>::default();
         let mode = Mode::Feed { items: Mutex::new(Some(receiver)), shows: shows.clone() };
-        let request = request.data(who).data(mode);
+        let request = request.data(who).data(spending.clone()).data(mode);
         Feed {
             items,
             shows,
             responses: self.executor.execute_stream(request),
             plan: plan.clone(),
             prepare: self.prepare.clone(),
+            spending,
         }
     }
 }
 
 /// A long-lived execution that is fed items by hand. It must be fed the next one only after the last one's response
-/// was taken; one that was left in between must be thrown away.
+/// was taken; one that was left in between must be thrown away. Each item has a budget of its own.
 pub struct Feed {
     items: mpsc::UnboundedSender<Item>,
     shows: Arc<Shows>,
     responses: BoxStream<'static, Response>,
     plan: Arc<PlanDocument>,
     prepare: Arc<Prepare>,
+    spending: Arc<Spending>,
 }
 
 /// What comes of an item.
@@ -185,6 +206,7 @@ impl Feed {
 
     /// The response to one item. An error is passing: the same item may give a response a moment later (V7).
     pub async fn next(&mut self, item: Item) -> Result<Shown, FeedError> {
+        self.spending.renew();
         self.items.unbounded_send(item).map_err(|_| FeedError("the execution has ended".to_owned()))?;
         let mut response =
             self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
@@ -193,6 +215,7 @@ impl Feed {
         match response.errors.iter().find(|error| is_passing(error)) {
             Some(error) => Err(FeedError(error.message.clone())),
             None => {
+                self.spending.settle(&mut response, OperationType::Subscription);
                 if !response.errors.is_empty() {
                     complete::complete(&mut response, &self.plan.document, None, &self.prepare.shapes);
                 }

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{Notes, services, signed_in, still_signed_in, viewer},
+    context::{Notes, append, services, signed_in, still_signed_in, viewer},
     error::{ApiError, Code},
     object::{MessageObject, RoomObject, UserObject, Visibility},
     scalar::DateTime,
@@ -106,7 +106,7 @@ impl Mutation {
             // SQL numbers are signed: the highest bit stays free.
             epoch: Epoch(rand::random::<u64>() >> 1),
         };
-        match services(ctx).hub.append(Command::CreateRoom(command)).await.map_err(ApiError::from)? {
+        match append(ctx, Command::CreateRoom(command)).await? {
             Outcome::Created(room) => Ok(Some(room.into())),
             other => Err(ApiError::internal(&format_args!("createRoom gave {other:?}")).into()),
         }
@@ -132,7 +132,7 @@ impl Mutation {
             // One that cannot be an id is asked for all the same: the right to the room comes first.
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
-        match services.hub.append(Command::SendMessage(command)).await.map_err(ApiError::from)? {
+        match append(ctx, Command::SendMessage(command)).await? {
             Outcome::Sent(_, message) | Outcome::Repeated(message) => Ok(Some(message.into())),
             other => Err(ApiError::internal(&format_args!("sendMessage gave {other:?}")).into()),
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, Interface, Object};
 
 use super::{
+    budget::spending,
     connection::{MemberConnection, MessageConnection, MessageEdge, PageInfo, Slice},
-    context::{position, readable_room, services, viewer},
+    context::{no_such_room, position, readable_room, services, viewer, who},
     error::ApiError,
     member::{MemberObject, members},
     people::{PresenceObject, present},
@@ -67,7 +68,13 @@ pub(super) struct RoomObject {
 
 impl From<Room> for RoomObject {
     fn from(room: Room) -> Self {
-        Self { head: room.head, room: Arc::new(room) }
+        Arc::new(room).into()
+    }
+}
+
+impl From<Arc<Room>> for RoomObject {
+    fn from(room: Arc<Room>) -> Self {
+        Self { head: room.head, room }
     }
 }
 
@@ -139,8 +146,9 @@ impl RoomObject {
     async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
         let Some(viewer) = viewer(ctx)? else { return Ok(None) };
         let services = services(ctx);
-        let member = services.log.membership(&self.room.id, viewer.user, (services.clock)()).await;
-        Ok(member.map_err(ApiError::from)?.map(MemberObject::from))
+        let now = (services.clock)();
+        let member = spending(ctx).membership(&services.log, &self.room.id, viewer.user, now).await?;
+        Ok(member.map(MemberObject::from))
     }
 }
 
@@ -175,7 +183,7 @@ impl MessageObject {
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         let room = match &self.room {
             Some(room) => room.clone(),
-            None => Arc::new(room_of(ctx, &self.message.cursor.room).await?),
+            None => room_of(ctx, &self.message.cursor.room).await?,
         };
         // Inside a frame the head is the frame's own cursor, whoever makes it and whenever.
         let head = if in_frame(ctx) { self.message.cursor.seq } else { room.head };
@@ -212,17 +220,17 @@ impl MessageObject {
     async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
         let Some(id) = self.message.reply_to else { return Ok(None) };
         // It is of the same room: whoever was let in to this one was let in to that one.
-        let message = services(ctx).log.message(&id, Who::Shared).await.map_err(ApiError::from)?;
+        let message = spending(ctx).message(&services(ctx).log, id, Who::Shared).await?;
         Ok(message.map(|message| Self { message, room: self.room.clone() }))
     }
 }
 
 /// The room of something whose holder was let in to it already. Who lost the right meanwhile is let in no further; but for
 /// readers of a view, who get what came before that.
-pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Room, ApiError> {
+pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Arc<Room>, ApiError> {
     match in_frame(ctx) {
         true => {
-            let room = services(ctx).log.room(id, Who::Shared).await?;
+            let room = spending(ctx).room(&services(ctx).log, id, Who::Shared).await?;
             room.ok_or_else(|| ApiError::internal(&"something without its room"))
         }
         false => readable_room(ctx, id.as_str()).await,
@@ -231,7 +239,9 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Ro
 
 /// Asked after something was read of a room besides the room itself: who lost the right to it before that does not get it.
 async fn still_readable(ctx: &Context<'_>, id: &domain::RoomId) -> Result<(), ApiError> {
-    let room = room_of(ctx, id).await?;
+    let who = if in_frame(ctx) { Who::Shared } else { who(ctx) };
+    // Not what was found before, but what holds now.
+    let room = spending(ctx).read(services(ctx).log.room(id, who)).await?.ok_or_else(no_such_room)?;
     shows(ctx, room.head);
     Ok(())
 }
@@ -256,7 +266,7 @@ pub(super) async fn messages(
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
     };
-    let mut found = services.log.messages(&room.id, window).await?;
+    let mut found = spending(ctx).read(services.log.messages(&room.id, window)).await?;
     let more = slice.cut(&mut found);
     let (more_before, more_after) = if slice.from_end {
         (more, before.is_some_and(|before| before <= head))

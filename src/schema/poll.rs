@@ -9,6 +9,7 @@ use futures::{
 };
 
 use super::{
+    budget::spending,
     context::{Notes, position, readable_room, services, signed_out, still_signed_in, who},
     error::{ApiError, Code},
     object::MessageObject,
@@ -64,13 +65,14 @@ pub(super) async fn poll(
             Either::Right((head, _)) => head,
         };
         let Some(head) = head else { break };
-        let events = waiting.room().read(upto, head, limit).await?;
+        let events = spending(ctx).read(waiting.room().read(upto, head, limit)).await?;
         let Some(last) = events.last() else { break };
         upto = last.seq();
         let sent = events.iter().filter_map(|event| event.as_message_sent());
         messages.extend(sent.map(|message| MessageObject::from(message.clone())));
     }
-    // The right may have gone while this waited.
+    // The right may have gone while this waited, and rooms moved on.
+    spending(ctx).forget();
     readable_room(ctx, room_id).await?;
     still_signed_in(ctx)?;
     Ok(MessagePoll { messages, cursor: Cursor::from(&room.cursor(upto)) })

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::{
+    budget::spending,
     connection::{MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice},
-    context::{readable_room, services, viewer, who},
+    context::{readable_room, room_if_readable, services, viewer, who},
     error::{ApiError, Code},
     object::{MessageObject, Node, RoomObject, UserObject, messages},
     poll::{MessagePoll, poll},
@@ -25,31 +26,31 @@ impl Query {
     /// Who asks; null when nobody signed in.
     async fn viewer(&self, ctx: &Context<'_>) -> Resolved<Option<UserObject>> {
         let Some(viewer) = viewer(ctx)? else { return Ok(None) };
-        let user = services(ctx).accounts.user(&viewer.user).await.map_err(ApiError::from)?;
+        let user = spending(ctx).read(services(ctx).accounts.user(&viewer.user)).await?;
         Ok(user.map(|user| UserObject(Arc::new(user))))
     }
 
     /// Anything by its id. Unknown or unreadable: null without an error, alike.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<Node>> {
-        let services = services(ctx);
+        let (services, spending) = (services(ctx), spending(ctx));
         if let Ok(id) = id.parse::<MessageId>() {
-            let message = services.log.message(&id, who(ctx)).await.map_err(ApiError::from)?;
+            let message = spending.message(&services.log, id, who(ctx)).await?;
             return Ok(message.map(|message| Node::Message(MessageObject::from(message))));
         }
         if let Ok(id) = id.parse::<UserId>() {
-            let user = services.accounts.user(&id).await.map_err(ApiError::from)?;
+            let user = spending.read(services.accounts.user(&id)).await?;
             return Ok(user.map(|user| Node::User(UserObject(Arc::new(user)))));
         }
         if let Ok(id) = id.parse::<MemberId>() {
-            let member = services.log.member(&id, who(ctx), (services.clock)()).await.map_err(ApiError::from)?;
+            let member = spending.read(services.log.member(&id, who(ctx), (services.clock)())).await?;
             return Ok(member.map(|member| Node::Member(member.into())));
         }
-        Ok(room(ctx, &id).await?.map(Node::Room))
+        Ok(room_if_readable(ctx, &id).await?.map(|room| Node::Room(room.into())))
     }
 
     /// A room. Unknown or unreadable: null without an error, alike.
     async fn room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<RoomObject>> {
-        Ok(room(ctx, &id).await?)
+        Ok(room_if_readable(ctx, &id).await?.map(RoomObject::from))
     }
 
     /// The rooms that the viewer may read, by id; `search` is a part of an id or a name.
@@ -65,9 +66,8 @@ impl Query {
         if after.as_deref().is_some_and(|after| after.parse::<RoomId>().is_err()) {
             return Err(ApiError::new(Code::BadUserInput, "This is no cursor of a list of rooms.").into());
         }
-        let log = &services.log;
-        let found = log.rooms(who(ctx), after.as_deref(), search.as_deref(), slice.length + 1).await;
-        let mut found = found.map_err(ApiError::from)?;
+        let found = services.log.rooms(who(ctx), after.as_deref(), search.as_deref(), slice.length + 1);
+        let mut found = spending(ctx).read(found).await?;
         let has_next_page = found.len() > slice.length as usize;
         found.truncate(slice.length as usize);
         let edges: Vec<_> = found
@@ -93,7 +93,7 @@ impl Query {
         last: Option<i32>,
         before: Option<Cursor>,
     ) -> Resolved<MessageConnection> {
-        let room = Arc::new(readable_room(ctx, &room_id).await?);
+        let room = readable_room(ctx, &room_id).await?;
         Ok(messages(ctx, &room, room.head, (first, last), (after, before)).await?)
     }
 
@@ -124,9 +124,4 @@ impl Query {
         let room = room_id.as_ref().map(|id| id.as_str());
         Ok(search(ctx, &query, room, first, after.as_deref()).await?)
     }
-}
-
-async fn room(ctx: &Context<'_>, id: &str) -> Result<Option<RoomObject>, ApiError> {
-    let Ok(id) = id.parse::<RoomId>() else { return Ok(None) };
-    Ok(services(ctx).log.room(&id, who(ctx)).await?.map(RoomObject::from))
 }

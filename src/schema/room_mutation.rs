@@ -5,14 +5,14 @@ use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
 use super::{
-    context::{readable_room, services, signed_in},
+    context::{append, services, signed_in, who},
     error::{ApiError, Code},
     member::{MemberObject, Role},
     object::{MessageObject, RoomObject, Visibility},
     scalar::DateTime,
 };
 use crate::{
-    domain::{MemberId, MessageId, RoomId, RoomName, UserId, Who},
+    domain::{MemberId, MessageId, Room, RoomId, RoomName, UserId, Who},
     store::{ChangeRoom, Command, Outcome, RoomChange},
 };
 
@@ -47,7 +47,7 @@ impl RoomMutation {
             slow_mode_seconds: slow_mode_seconds.map(seconds).transpose()?,
         };
         change_room(ctx, &id, change).await?;
-        Ok(Some(readable_room(ctx, &id).await?.into()))
+        Ok(Some(changed_room(ctx, &id).await?.into()))
     }
 
     /// Deletes a room; owners may. Its id stays taken.
@@ -59,7 +59,7 @@ impl RoomMutation {
     /// Makes the viewer a member of a public room.
     async fn join_room(&self, ctx: &Context<'_>, room_id: ID) -> Resolved<Option<RoomObject>> {
         change_room(ctx, &room_id, RoomChange::Join(MemberId::from_uuid(Uuid::now_v7()))).await?;
-        Ok(Some(readable_room(ctx, &room_id).await?.into()))
+        Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
     /// Ends the viewer's membership.
@@ -98,7 +98,7 @@ impl RoomMutation {
     /// the event before this one.
     async fn remove_member(&self, ctx: &Context<'_>, room_id: ID, user_id: ID) -> Resolved<Option<RoomObject>> {
         change_room(ctx, &room_id, RoomChange::RemoveMember(user(&user_id))).await?;
-        Ok(Some(readable_room(ctx, &room_id).await?.into()))
+        Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
     /// Keeps a member from sending until a moment, or no longer if there is none. It outlives the membership.
@@ -136,7 +136,16 @@ impl RoomMutation {
 async fn change_room(ctx: &Context<'_>, room: &str, change: RoomChange) -> Result<Outcome, ApiError> {
     let viewer = signed_in(ctx)?.user;
     let room: RoomId = room.parse().map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
-    Ok(services(ctx).hub.append(Command::ChangeRoom(ChangeRoom { viewer, room, change })).await?)
+    append(ctx, Command::ChangeRoom(ChangeRoom { viewer, room, change })).await
+}
+
+/// The room that was just changed. Not drawn from the budget: what was done is told, whatever the rest of the answer costs.
+async fn changed_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
+    let room = match id.parse::<RoomId>() {
+        Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
+        Err(_) => None,
+    };
+    room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))
 }
 
 /// A user's id; one that cannot be an id is nobody's.
@@ -146,7 +155,7 @@ fn user(id: &str) -> UserId {
 
 /// The member that was just made or changed; null if somebody removed them meanwhile.
 async fn member(ctx: &Context<'_>, room: &str, user: UserId) -> Result<Option<MemberObject>, ApiError> {
-    let (room, services) = (readable_room(ctx, room).await?, services(ctx));
+    let (room, services) = (changed_room(ctx, room).await?, services(ctx));
     let member = services.log.membership(&room.id, user, (services.clock)()).await?;
     Ok(member.map(MemberObject::from))
 }

@@ -6,12 +6,18 @@ use std::sync::{
 };
 
 use async_graphql::{
-    CacheControl, Request, Response, ServerError, ServerResult, ValidationResult, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextValidation},
+    CacheControl, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
+    extensions::{
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextResolve, NextValidation,
+        ResolveInfo,
+    },
     parser::types::ExecutableDocument,
 };
 
-use super::prepare::{Known, Prepared};
+use super::{
+    budget::Spending,
+    prepare::{Known, Prepared},
+};
 
 /// One run of the executor.
 pub(super) struct Run {
@@ -54,7 +60,7 @@ impl Run {
 }
 
 /// Hands the prepared document over, past the library's own parse and its exponential check of fragments; validates each
-/// document once; notes when the execution begins.
+/// document once; notes when the execution begins; has every value draw from the answer's budget.
 pub(super) struct Stages;
 
 impl ExtensionFactory for Stages {
@@ -101,5 +107,31 @@ impl Extension for Stages {
     ) -> Response {
         ctx.data_unchecked::<Arc<Run>>().reached.store(true, Ordering::Release);
         next.run(ctx, operation_name).await
+    }
+
+    /// Once the budget is overdrawn nothing more is resolved and no error is raised: the field of the root is noted, and gets
+    /// its one error when all is done. A change says what became of it: it is not begun then, and its own refusal is kept.
+    async fn resolve(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        info: ResolveInfo<'_>,
+        next: NextResolve<'_>,
+    ) -> ServerResult<Option<Value>> {
+        let spending = ctx.data_unchecked::<Arc<Spending>>();
+        let place = info.path_node;
+        let changes = info.parent_type == "Mutation";
+        if spending.is_overdrawn() {
+            spending.refuse(place);
+            return Ok(Some(Value::Null));
+        }
+        let resolved = next.run(ctx, info).await;
+        if let Ok(Some(value)) = &resolved {
+            spending.draw(value).await;
+        }
+        if spending.is_overdrawn() && !(changes && resolved.is_err()) {
+            spending.cut_short(place);
+            return Ok(Some(Value::Null));
+        }
+        resolved
     }
 }

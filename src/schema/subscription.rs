@@ -228,7 +228,7 @@ async fn open_log(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Re
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
-    Ok((Source::Log { room: room.id, after }, room.head))
+    Ok((Source::Log { room: room.id.clone(), after }, room.head))
 }
 
 /// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is

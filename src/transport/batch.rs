@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::Who,
     protocol::Subscribe,
-    schema::{Answer, Notes},
+    schema::{Answer, Budget, Notes},
 };
 
 /// Runs all of them, started in their order. One that fails changes nothing for the others; one that is no request at all
@@ -35,8 +35,8 @@ pub(super) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
         Ok(bodies) => bodies,
         Err(reason) => return no_request(&reason).into_response(),
     };
-    let notes = shared.notes(call.caller(&shared).address);
-    let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes))).await;
+    let (notes, budget) = (shared.notes(call.caller(&shared).address), shared.schema.batch_budget());
+    let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes, &budget))).await;
     // An array is no GraphQL response, so it is plain JSON.
     let reply = Reply::new(StatusCode::OK, Media::Json, format!("[{}]", answers.join(",")));
     cookie::change(reply, &shared, &call.parts, &notes).into_response()
@@ -56,7 +56,7 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
     entries.into_iter().enumerate().map(read).collect()
 }
 
-async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes) -> String {
+async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes, budget: &Arc<Budget>) -> String {
     let refused = |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
     let prepared = match operation::prepare(shared, body) {
         Ok(prepared) => prepared,
@@ -65,7 +65,7 @@ async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes) -> St
     if prepared.kind() == OperationType::Subscription {
         return refused(&[bad_request("A subscription cannot be one of several requests.").into()]);
     }
-    match shared.schema.execute_noting(prepared, who, notes).await {
+    match shared.schema.execute_within(prepared, who, notes, budget.clone()).await {
         Answer::Executed(response) => serde_json::to_string(&response).expect("a response has a JSON form"),
         Answer::Refused(errors) => refused(&errors),
     }

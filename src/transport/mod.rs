@@ -108,6 +108,8 @@ pub struct TransportLimits {
     pub persisted_bytes_max: u64,
     /// How long a reserved event stream may stay unopened.
     pub reservation_timeout: Duration,
+    /// Bytes of answers that are kept for an event stream of many operations until it takes them. 0 is no limit.
+    pub reservation_bytes_max: usize,
     /// How often a stream in parts is told that the server lives.
     pub multipart_heartbeat_interval: Duration,
     /// Bytes of a WebSocket message. Cannot be without limit.
@@ -180,6 +182,7 @@ impl Default for TransportLimits {
             batch_max: 10,
             persisted_bytes_max: 8 * 1024 * 1024,
             reservation_timeout: Duration::from_secs(30),
+            reservation_bytes_max: 1024 * 1024,
             multipart_heartbeat_interval: Duration::from_secs(5),
             message_bytes_max: 256 * 1024,
             // A burst is more than a client needs that comes back with all its operations.

@@ -13,7 +13,7 @@ use super::{Shared, address::Address};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
-    schema::{Answer, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, ApiError, Prepared, Request, is_passing, shut_out},
     view::{Frame, ReadError, Reader},
 };
 
@@ -108,6 +108,11 @@ pub(super) fn errors_json(errors: &[ServerError]) -> String {
     serde_json::to_string(errors).expect("errors have a JSON form")
 }
 
+/// An answer that holds this error and nothing else, as JSON.
+pub(super) fn failed_json(error: ApiError) -> String {
+    format!(r#"{{"data":null,"errors":{}}}"#, errors_json(&[error.into()]))
+}
+
 /// One of the things that an operation yields. A transport puts it into its own frame.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -166,6 +171,14 @@ fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
 }
 
 impl Source {
+    /// How many bytes of an answer wait here to be taken.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Ending(Outcome::Answer(payload)) => payload.len(),
+            _ => 0,
+        }
+    }
+
     /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
     /// while there is none, and for ever after the last one.
     pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<Outcome>) -> Poll<()> {

@@ -1,7 +1,7 @@
 //! What the mode of a single connection holds: a place for an event stream, and the operations that report on it.
 //!
-//! Operations may be started before the stream is opened. Queries and mutations run at once and keep their result;
-//! subscriptions are not read before somebody takes what they yield, so nothing piles up.
+//! Operations may be started before the stream is opened. Queries and mutations run at once and keep their result, within a
+//! bound of bytes; subscriptions are not read before somebody takes what they yield, so nothing piles up.
 
 use std::{
     collections::HashMap,
@@ -14,11 +14,11 @@ use futures::future::AbortHandle;
 
 use super::{
     crowd::Seat,
-    operation::{Outcome, Source},
+    operation::{self, Outcome, Source},
 };
 use crate::{
     domain::{UserId, Who},
-    schema::is_passing,
+    schema::{ApiError, Code, is_passing},
 };
 
 /// All reservations by their tokens.
@@ -94,6 +94,33 @@ struct Operation {
     id: String,
     run: u64,
     work: Work,
+}
+
+impl State {
+    /// The same, or in its place an error that is short. Whoever has the stream open and nothing waiting on it takes an answer
+    /// of any size.
+    fn fit(&self, source: Source, bytes_max: usize) -> Source {
+        let kept: usize = self.operations.iter().map(Operation::bytes).sum();
+        let fits = bytes_max == 0 || kept + source.bytes() <= bytes_max;
+        if fits || source.bytes() == 0 || self.phase == Phase::Open && kept == 0 {
+            return source;
+        }
+        let message = format!(
+            "The operation was run, but its answer is lost: with what waits for this stream it is more than the {bytes_max} \
+             bytes that are kept. Open the stream first, or ask for less."
+        );
+        Source::Ending(Outcome::Answer(operation::failed_json(ApiError::new(Code::TooComplex, message))))
+    }
+}
+
+impl Operation {
+    /// How many bytes of an answer it keeps.
+    fn bytes(&self) -> usize {
+        match &self.work {
+            Work::Starting { .. } => 0,
+            Work::Yielding(source) => source.bytes(),
+        }
+    }
 }
 
 enum Work {
@@ -247,16 +274,18 @@ impl Place {
         }
     }
 
-    /// Puts what was started where the stream takes it, or says why there is nothing to take.
-    pub(super) fn conclude(self, started: Result<Source, Vec<ServerError>>) -> Concluded {
+    /// Puts what was started where the stream takes it, or says why there is nothing to take. An answer that does not fit
+    /// into what is kept until the stream takes it is told as an error.
+    pub(super) fn conclude(self, started: Result<Source, Vec<ServerError>>, bytes_max: usize) -> Concluded {
         let source = match started {
             Ok(source) => source,
             Err(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
             Err(errors) => return Concluded::Refused(errors),
         };
         let mut state = self.reservation.lock();
+        let source = state.fit(source, bytes_max);
         let Some(operation) = self.find(&mut state) else {
-            drop(state);
+            drop((state, source));
             return Concluded::Stopped;
         };
         let starting = std::mem::replace(&mut operation.work, Work::Yielding(source));

@@ -233,7 +233,8 @@ async fn start(shared: &Arc<Shared>, prepared: Prepared, caller: Caller, place: 
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
     let run = operation::source(shared.clone(), prepared, caller);
-    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await) }, registration));
+    let bytes_max = shared.limits.reservation_bytes_max;
+    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await, bytes_max) }, registration));
     match running.await {
         Ok(Ok(concluded)) => concluded,
         // Aborted, because it was stopped or the stream has ended.

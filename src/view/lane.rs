@@ -61,7 +61,7 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
     while let Some(job) = queue.recv().await {
         let open = feed.get_or_insert_with(|| schema.feed(&plan, who));
         // A resolver's panic costs this execution, not the room: it is thrown away below.
-        let work = AssertUnwindSafe(encode(open, &job.items)).catch_unwind();
+        let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(FeedError("a resolver panicked".to_owned())),
@@ -75,9 +75,13 @@ async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duratio
     }
 }
 
-async fn encode(feed: &mut Feed, items: &[Item]) -> Result<Payloads, FeedError> {
-    let mut payloads = Vec::with_capacity(items.len());
-    for item in items {
+async fn encode(feed: &mut Feed, job: &Job) -> Result<Payloads, FeedError> {
+    let mut payloads = Vec::with_capacity(job.items.len());
+    for item in &job.items {
+        if job.payloads.is_closed() {
+            // Nobody waits for the rest.
+            break;
+        }
         payloads.push(match feed.shows(item) {
             true => Some(Encoded::new(item.cursor(), &feed.next(item.clone()).await?)),
             false => None,

@@ -95,6 +95,8 @@ pub struct ViewLimits {
     pub subscriptions_per_viewer_max: usize,
     /// Bytes of frames kept in all pages of all views.
     pub pages_bytes_max: u64,
+    /// Bytes of frames after which a page is cut: whoever takes it holds it, whatever all pages together may have. 0 is no limit.
+    pub page_bytes_max: usize,
     /// Pages that are made at the same time.
     pub pages_making_max: usize,
     /// How long new frames wait for the readers of the last ones to have had their turn.
@@ -118,6 +120,7 @@ impl Default for ViewLimits {
             plans_bytes_per_address_max: 256 * 1024 * 1024,
             subscriptions_per_viewer_max: 1_000,
             pages_bytes_max: 64 * 1024 * 1024,
+            page_bytes_max: 1024 * 1024,
             pages_making_max: 2,
             round_wait: Duration::from_millis(200),
             execution_timeout: Duration::from_secs(10),

@@ -2,6 +2,7 @@
 
 mod batches;
 mod browsers;
+mod budget;
 mod checker;
 mod command_line;
 mod compression;

@@ -77,7 +77,9 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(limits.busy_timeout);
+            .busy_timeout(limits.busy_timeout)
+            // A warning for each statement that had to wait would bury the log when many do.
+            .disable_statement_logging();
         refuse_foreign(url).await?;
         file::keep_private(&options).map_err(|error| refused(&error))?;
         // What is deleted is overwritten with zeros, in the tables and in the search index.
@@ -86,7 +88,11 @@ impl Sqlite {
         migrator().run(&mut writer).await.map_err(|error| refused(&error))?;
         let unindexed = search::check_index(&mut writer).await?;
         let reading = options.pragma("query_only", "on");
-        let pool = |most| SqlitePoolOptions::new().max_connections(most).acquire_timeout(limits.busy_timeout);
+        let pool = |most| {
+            let pool = SqlitePoolOptions::new().max_connections(most).acquire_timeout(limits.busy_timeout);
+            // As long as waiting takes at most, so that it is never logged: whoever waited in vain is told, and logged, anyway.
+            pool.acquire_slow_threshold(limits.busy_timeout)
+        };
         let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());
         let readers = pool(limits.readers_max).connect_with(reading).await.map_err(|error| refused(&error))?;
         let (writer, unindexed) = (Arc::new(Mutex::new(writer)), Arc::new(AtomicU64::new(unindexed)));

@@ -31,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) schema: Schema,
     pub(crate) views: Views,
     pub(crate) ann: Viewer,
+    pub(crate) tasks: TaskTracker,
     store: Sqlite,
     _folder: Folder,
 }
@@ -87,8 +88,8 @@ impl Core {
             limits: SchemaLimits::default(),
         };
         let schema = Schema::new(services, PrepareLimits::default());
-        let views = Views::new(schema.clone(), hub.clone(), views, tasks);
-        Self { hub, presence, schema, views, ann, store, _folder: folder }
+        let views = Views::new(schema.clone(), hub.clone(), views, tasks.clone());
+        Self { hub, presence, schema, views, ann, tasks, store, _folder: folder }
     }
 
     /// One more user.
