@@ -1,7 +1,13 @@
 //! What becomes of a token: signed out, refreshed, expired, also while a socket is open.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use switchboard::domain::Timestamp;
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, client::IntoClientRequest};
 
 use crate::support::{
@@ -358,6 +364,23 @@ async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
     }
     let messages = post(&app, None, r#"{ messages(roomId: "room-1") { nodes { text } } }"#, json!({})).await;
     assert_eq!(messages["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
+    let hour = 3_600_000_000;
+    // Whoever looks at it finds it an hour later, so that the token expires somewhere in the document.
+    let time = AtomicI64::new(now() * 1_000_000);
+    let clock = Arc::new(move || Timestamp(time.fetch_add(hour, Ordering::Relaxed)));
+    let app = TestApp::at(clock, &["--session-lifetime", "60h"]).await;
+    let fields = (0..100).map(|number| format!("r{number}: createRoom(name: \"x\") {{ id }}"));
+    let document = format!("mutation {{ {} }}", fields.collect::<Vec<_>>().join(" "));
+    let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
+    let made: Vec<bool> = (0..100).map(|number| answer["data"][format!("r{number}")].is_object()).collect();
+    assert!(made[0] && !made[99] && made.is_sorted_by(|one, next| one >= next), "{made:?}");
+    let codes = answer["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]);
+    assert_eq!(codes.filter(|code| *code == "UNAUTHENTICATED").count(), made.iter().filter(|made| !**made).count());
     app.finish().await;
 }
 
