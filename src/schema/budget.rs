@@ -32,8 +32,9 @@ use crate::{
     store::{Log, StoreError},
 };
 
-/// Values that are resolved before others on the same thread have their turn: less than a millisecond's worth.
-const VALUES_AT_ONCE: usize = 256;
+/// Values that are resolved before others on the same thread have their turn. It comes to a few times that where lists are nested:
+/// each level polls on for a while when one of its entries rests.
+const VALUES_AT_ONCE: usize = 64;
 
 /// About what a value takes that is neither a text nor made of others.
 const SCALAR_BYTES: usize = 5;
