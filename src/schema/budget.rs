@@ -12,7 +12,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
 };
@@ -32,8 +32,9 @@ use crate::{
     store::{Log, StoreError},
 };
 
-/// Values that are resolved before others on the same thread have their turn: less than a millisecond's worth.
-const VALUES_AT_ONCE: usize = 256;
+/// Values that are resolved before others on the same thread have their turn. It comes to a few times that where lists are nested:
+/// each level polls on for a while when one of its entries rests.
+const VALUES_AT_ONCE: usize = 64;
 
 /// About what a value takes that is neither a text nor made of others.
 const SCALAR_BYTES: usize = 5;
@@ -80,6 +81,8 @@ pub struct Budget {
     reads: AtomicUsize,
     bytes: AtomicUsize,
     values: AtomicUsize,
+    /// The store did not answer in time: it is not waited for again, once for each thing that is asked for.
+    is_busy: AtomicBool,
     /// One read at a time, so that an answer takes turns with others, however many reads it needs.
     turn: lock::Mutex<()>,
 }
@@ -87,12 +90,21 @@ pub struct Budget {
 impl Budget {
     pub(super) fn new(purpose: Purpose, limits: BudgetLimits) -> Arc<Self> {
         let [reads, bytes, values] = [const { AtomicUsize::new(0) }; 3];
-        Arc::new(Self { purpose, limits, reads, bytes, values, turn: lock::Mutex::default() })
+        Arc::new(Self {
+            purpose,
+            limits,
+            reads,
+            bytes,
+            values,
+            is_busy: AtomicBool::new(false),
+            turn: lock::Mutex::default(),
+        })
     }
 
     fn renew(&self) {
         self.reads.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
+        self.is_busy.store(false, Ordering::Relaxed);
     }
 
     /// Whether more was drawn than there was. It stays so: what comes after is refused too.
@@ -107,10 +119,15 @@ impl Budget {
         }
         let _turn = self.turn.lock().await;
         // Others may have drawn more while this waited: what is too much is not read to the end.
-        match self.is_overdrawn() {
-            true => Err(self.refusal()),
-            false => Ok(read.await?),
+        if self.is_overdrawn() {
+            return Err(self.refusal());
         }
+        if self.is_busy.load(Ordering::Relaxed) {
+            return Err(ApiError::busy());
+        }
+        let read = read.await;
+        self.is_busy.fetch_or(matches!(read, Err(StoreError::Busy(_))), Ordering::Relaxed);
+        Ok(read?)
     }
 
     fn refusal(&self) -> ApiError {

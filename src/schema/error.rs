@@ -124,6 +124,11 @@ impl ApiError {
         Self::new(Code::Internal, "The server failed to do this.")
     }
 
+    /// The store did not answer in time.
+    pub(super) fn busy() -> Self {
+        Self::new(Code::Unavailable, "The database is busy; try again.")
+    }
+
     /// Whether the same request may succeed a moment later.
     pub fn is_passing(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::Internal)
@@ -167,7 +172,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Busy(cause) => {
                 tracing::warn!(error = %cause, "the database is busy");
-                Self::new(Code::Unavailable, "The database is busy; try again.")
+                Self::busy()
             }
             StoreError::Failed(_) | StoreError::Open { .. } => Self::internal(&error),
         }

@@ -1,7 +1,13 @@
 //! What one answer may cost, at and past the edge, over every way in.
 
 use serde_json::{Value, json};
-use switchboard::{hub::HubLimits, server::InUse, view::ViewLimits};
+use switchboard::{
+    domain::Who,
+    hub::HubLimits,
+    schema::{Answer, Code, Request},
+    server::InUse,
+    view::ViewLimits,
+};
 
 use crate::support::{
     app::TestApp,
@@ -292,6 +298,25 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
     assert_eq!(next["payload"]["data"]["room"]["visibility"], "PUBLIC", "{next}");
     drop(stream);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() {
+    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+    let query = "{ a: room(id: \"room-1\") { id } b: room(id: \"room-2\") { id } c: room(id: \"room-3\") { id } }";
+    let ask = async || {
+        let prepared = core.schema.prepare(Request { query: query.to_owned(), ..Request::default() }).unwrap();
+        match core.schema.execute(prepared, Who::Nobody).await {
+            Answer::Executed(response) => response,
+            Answer::Refused(errors) => panic!("{errors:?}"),
+        }
+    };
+    knobs.fail(1);
+    let response = ask().await;
+    assert!(Code::Unavailable.is_of(&response.errors[2..]) && response.errors.len() == 3, "{:?}", response.errors);
+    assert_eq!(knobs.failures_left(), 0);
+    // The next answer asks again.
+    assert!(ask().await.errors.is_empty());
 }
 
 #[tokio::test]
