@@ -6,6 +6,7 @@ use async_graphql::{Context, Object, SimpleObject};
 
 use super::{
     Item,
+    budget::spending,
     context::services,
     error::ApiError,
     object::{RoomObject, UserObject, room_of},
@@ -106,6 +107,6 @@ async fn users(ctx: &Context<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Arc<
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let found = services(ctx).accounts.users(ids).await?;
+    let found = spending(ctx).read(services(ctx).accounts.users(ids)).await?;
     Ok(found.into_iter().map(|user| (user.id, Arc::new(user))).collect())
 }

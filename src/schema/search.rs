@@ -3,6 +3,7 @@
 use async_graphql::Context;
 
 use super::{
+    budget::spending,
     connection::{MessageSearchConnection, MessageSearchEdge, PageInfo, Slice},
     context::{no_such_room, services, who},
     error::{ApiError, Code},
@@ -28,7 +29,7 @@ pub(super) async fn search(
     let after = after.map(|after| SearchMark::parse(after, &query, room.as_ref())).transpose()?;
     // One more than asked for tells whether there are more.
     let search = Search { query, room, after, limit: slice.length + 1 };
-    let mut hits = match services.log.search(&search, who(ctx)).await? {
+    let mut hits = match spending(ctx).read(services.log.search(&search, who(ctx))).await? {
         Found::Hits(hits) => hits,
         Found::NoRoom => return Err(no_such_room()),
         Found::NoMark => return Err(SearchMarkError.into()),

@@ -164,11 +164,12 @@ fn held(view: &Weak<RoomView>) -> Result<Arc<RoomView>, Unmade> {
 }
 
 async fn attempt(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64) -> Result<Page, Unmade> {
-    let room = held(view)?.room.clone();
-    let events = {
+    let (room, events) = {
         let _permit = pages.making.acquire().await.expect("never closed");
+        let room = held(view)?.room.clone();
         let boundary = Seq((start.0 / PAGE_EVENTS + 1) * PAGE_EVENTS);
-        read(&room, start, boundary.min(room.head())).await?
+        let events = read(&room, start, boundary.min(room.head())).await?;
+        (room, events)
     };
     let mut page = Page { entries: Vec::with_capacity(events.len()), upto: start, is_cut: false, revision };
     for some in events.chunks(EVENTS_AT_ONCE) {
