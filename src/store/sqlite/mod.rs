@@ -24,6 +24,9 @@ use tokio::sync::Mutex;
 
 use super::StoreError;
 
+/// Rows that a connection's thread reads ahead. With fewer than one read gives, threads take turns row by row.
+const ROWS_AT_ONCE: usize = 512;
+
 /// What the SQLite store may use.
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteLimits {
@@ -78,6 +81,7 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(limits.busy_timeout)
+            .row_buffer_size(ROWS_AT_ONCE)
             // A warning for each statement that had to wait would bury the log when many do.
             .disable_statement_logging();
         refuse_foreign(url).await?;
