@@ -51,14 +51,19 @@ struct Client {
 
 impl Client {
     async fn connect(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
-        let address = url.parse().map_err(|_| ClientError::Refused(format!("{url} is no address")))?;
-        let request = ClientRequestBuilder::new(address).with_sub_protocol(Subprotocol::TransportWs.name());
+        let address = url
+            .parse()
+            .map_err(|_| ClientError::Refused(format!("{url} is no address")))?;
+        let request =
+            ClientRequestBuilder::new(address).with_sub_protocol(Subprotocol::TransportWs.name());
         let connected = tokio_tungstenite::connect_async(request).await;
-        let (socket, _) =
-            connected.map_err(|error| ClientError::Unreachable(format!("cannot reach {url}: {error}")))?;
+        let (socket, _) = connected
+            .map_err(|error| ClientError::Unreachable(format!("cannot reach {url}: {error}")))?;
         let mut client = Self { socket };
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
-        client.say(&json!({ "type": "connection_init", "payload": payload })).await?;
+        client
+            .say(&json!({ "type": "connection_init", "payload": payload }))
+            .await?;
         client.heard().await?;
         Ok(client)
     }
@@ -69,7 +74,8 @@ impl Client {
 
     async fn subscribe(&mut self, query: &str, variables: Value) -> Result<(), ClientError> {
         let payload = json!({ "query": query, "variables": variables });
-        self.say(&json!({ "id": "1", "type": "subscribe", "payload": payload })).await
+        self.say(&json!({ "id": "1", "type": "subscribe", "payload": payload }))
+            .await
     }
 
     /// The next message that says something.
@@ -77,7 +83,8 @@ impl Client {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text).map_err(|error| ClientError::Broken(error.to_string()));
+                    return serde_json::from_str(&text)
+                        .map_err(|error| ClientError::Broken(error.to_string()));
                 }
                 Some(Ok(Message::Close(Some(frame)))) => return Err(closed(&frame)),
                 Some(Ok(_)) => {}
@@ -110,14 +117,21 @@ impl Client {
     /// The data of a query or a mutation.
     async fn ask(&mut self, query: &str, variables: Value) -> Result<Value, ClientError> {
         self.subscribe(query, variables).await?;
-        let data = self.result().await?.map(|mut payload| payload["data"].take());
+        let data = self
+            .result()
+            .await?
+            .map(|mut payload| payload["data"].take());
         while self.result().await?.is_some() {}
         data.ok_or_else(|| ClientError::Refused("the server gave no answer".to_owned()))
     }
 }
 
 fn closed(frame: &CloseFrame) -> ClientError {
-    let text = format!("the server closed the connection: {} {}", u16::from(frame.code), frame.reason);
+    let text = format!(
+        "the server closed the connection: {} {}",
+        u16::from(frame.code),
+        frame.reason
+    );
     match u16::from(frame.code) {
         4000..5000 => ClientError::Refused(text),
         _ => ClientError::Broken(text),
@@ -127,7 +141,11 @@ fn closed(frame: &CloseFrame) -> ClientError {
 fn refused(errors: &Value) -> ClientError {
     let error = &errors[0];
     let text = |value: &Value| value.as_str().unwrap_or("an unknown error").to_owned();
-    ClientError::Refused(format!("{} ({})", text(&error["message"]), text(&error["extensions"]["code"])))
+    ClientError::Refused(format!(
+        "{} ({})",
+        text(&error["message"]),
+        text(&error["extensions"]["code"])
+    ))
 }
 
 /// `switchboard send`.
@@ -139,15 +157,25 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
     let token = match &server.token {
         Some(token) => token.reveal().to_owned(),
         None => {
-            let session =
-                Client::connect(&server.url, None).await?.ask(SIGN_IN, json!({ "name": server.name })).await?;
-            session["signIn"]["token"].as_str().unwrap_or_default().to_owned()
+            let session = Client::connect(&server.url, None)
+                .await?
+                .ask(SIGN_IN, json!({ "name": server.name }))
+                .await?;
+            session["signIn"]["token"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
         }
     };
     let mut client = Client::connect(&server.url, Some(&token)).await?;
     let nonce = uuid::Uuid::now_v7().to_string();
-    let sent = client.ask(SEND, json!({ "room": room, "text": text, "nonce": nonce })).await?;
-    println!("{}", sent["sendMessage"]["cursor"].as_str().unwrap_or_default());
+    let sent = client
+        .ask(SEND, json!({ "room": room, "text": text, "nonce": nonce }))
+        .await?;
+    println!(
+        "{}",
+        sent["sendMessage"]["cursor"].as_str().unwrap_or_default()
+    );
     Ok(())
 }
 
@@ -184,19 +212,30 @@ async fn follow(
     cursor: &mut Option<String>,
     connected: &mut bool,
 ) -> Result<(), ClientError> {
-    let mut client = Client::connect(&server.url, server.token.as_ref().map(Secret::reveal)).await?;
+    let mut client =
+        Client::connect(&server.url, server.token.as_ref().map(Secret::reveal)).await?;
     *connected = true;
     if cursor.is_none() {
         // From now on, but known by its cursor: a break before the first message loses nothing either.
         let room = client.ask(HEAD, json!({ "room": room })).await?;
         *cursor = room["room"]["head"].as_str().map(str::to_owned);
     }
-    client.subscribe(TAIL, json!({ "room": room, "after": cursor })).await?;
+    client
+        .subscribe(TAIL, json!({ "room": room, "after": cursor }))
+        .await?;
     while let Some(payload) = client.result().await? {
         let message = &payload["data"]["newMessage"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (at, name) = (text(&message["createdAt"]), text(&message["sender"]["name"]));
-        let line = writeln!(std::io::stdout(), "{at}  {}: {}", visible(&name), visible(&text(&message["text"])));
+        let (at, name) = (
+            text(&message["createdAt"]),
+            text(&message["sender"]["name"]),
+        );
+        let line = writeln!(
+            std::io::stdout(),
+            "{at}  {}: {}",
+            visible(&name),
+            visible(&text(&message["text"]))
+        );
         line.map_err(|error| ClientError::Refused(format!("nobody reads any more: {error}")))?;
         *cursor = payload["extensions"]["cursor"].as_str().map(str::to_owned);
     }
@@ -205,10 +244,15 @@ async fn follow(
 
 /// One line that a terminal takes for nothing but text: other people wrote it.
 fn visible(text: &str) -> String {
-    let harmful = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        if harmful(c) { line.extend(c.escape_default()) } else { line.push(c) }
+        if harmful(c) {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
     }
     line
 }

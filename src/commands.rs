@@ -25,12 +25,20 @@ pub async fn run(line: CommandLine) -> ExitCode {
         Command::Serve(flags) => or_refuse(serve(&flags).await),
         Command::Schema => {
             let written = std::io::stdout().write_all(schema::sdl().as_bytes());
-            if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if written.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Command::Migrate(flags) => or_refuse(migrate(&flags.database).await),
         Command::Token(flags) => or_refuse(token(&flags).await),
         Command::Send { room, text, server } => client::send(&server, &room, &text).await,
-        Command::Tail { room, after, server } => client::tail(&server, &room, after).await,
+        Command::Tail {
+            room,
+            after,
+            server,
+        } => client::tail(&server, &room, after).await,
     }
 }
 
@@ -45,9 +53,13 @@ fn or_refuse(result: Result<(), String>) -> ExitCode {
 }
 
 async fn serve(flags: &ServeFlags) -> Result<(), String> {
-    telemetry::init(&flags.log, flags.log_format).map_err(|error| format!("--log {}: {error}", flags.log))?;
-    let mut signals = Signals::new(flags.edge.tls_cert.is_some()).map_err(|error| error.to_string())?;
-    let server = Server::start(flags).await.map_err(|error| error.to_string())?;
+    telemetry::init(&flags.log, flags.log_format)
+        .map_err(|error| format!("--log {}: {error}", flags.log))?;
+    let mut signals =
+        Signals::new(flags.edge.tls_cert.is_some()).map_err(|error| error.to_string())?;
+    let server = Server::start(flags)
+        .await
+        .map_err(|error| error.to_string())?;
     greet(&server, flags);
     while signals.next().await == Told::Reload {
         server.reload_certificate().await;
@@ -62,9 +74,17 @@ async fn serve(flags: &ServeFlags) -> Result<(), String> {
 
 fn greet(server: &Server, flags: &ServeFlags) {
     let address = server.address();
-    let (http, ws) = if server.has_tls() { ("https", "wss") } else { ("http", "ws") };
+    let (http, ws) = if server.has_tls() {
+        ("https", "wss")
+    } else {
+        ("http", "ws")
+    };
     // A certificate is for a name, seldom for an address.
-    let reached = if server.has_tls() { format!("NAME:{}", address.port()) } else { address.to_string() };
+    let reached = if server.has_tls() {
+        format!("NAME:{}", address.port())
+    } else {
+        address.to_string()
+    };
     // Whoever started it may not listen.
     let _ = writeln!(
         std::io::stdout(),
@@ -111,7 +131,11 @@ struct Signals {
 impl Signals {
     fn new(reloads: bool) -> std::io::Result<Self> {
         let hangup = reloads.then(|| signal(SignalKind::hangup())).transpose()?;
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup,
+        })
     }
 
     async fn next(&mut self) -> Told {
@@ -134,7 +158,9 @@ impl Signals {
 }
 
 async fn migrate(database: &str) -> Result<(), String> {
-    let store = Sqlite::open(database, SqliteLimits::default()).await.map_err(|error| error.to_string())?;
+    let store = Sqlite::open(database, SqliteLimits::default())
+        .await
+        .map_err(|error| error.to_string())?;
     store.close().await;
     println!("{database} is up to date.");
     Ok(())
@@ -157,10 +183,18 @@ async fn token(flags: &TokenFlags) -> Result<(), String> {
 async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, String> {
     flags.sign_in.choice(flags.lifetime.0)?;
     let database = &flags.database.database;
-    let store = Sqlite::open(database, SqliteLimits::default()).await.map_err(|error| error.to_string())?;
+    let store = Sqlite::open(database, SqliteLimits::default())
+        .await
+        .map_err(|error| error.to_string())?;
     let signed = async {
         let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime.0).await?;
-        auth.sign_in(UserId::from_uuid(Uuid::now_v7()), name, Uuid::new_v4(), clock()()).await
+        auth.sign_in(
+            UserId::from_uuid(Uuid::now_v7()),
+            name,
+            Uuid::new_v4(),
+            clock()(),
+        )
+        .await
     };
     let session = signed.await.map_err(|error| error.to_string())?;
     store.close().await;
@@ -175,8 +209,14 @@ fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, String> {
     let mut claims = serde_json::json!({
         "sub": name.as_str(), "name": name.as_str(), "iat": now, "exp": until, "jti": Uuid::new_v4().as_simple().to_string(),
     });
-    let more = [("iss", &flags.sign_in.jwt_issuer), ("aud", &flags.sign_in.jwt_audience)];
-    for (claim, value) in more.into_iter().filter_map(|(claim, value)| value.as_ref().map(|value| (claim, value))) {
+    let more = [
+        ("iss", &flags.sign_in.jwt_issuer),
+        ("aud", &flags.sign_in.jwt_audience),
+    ];
+    for (claim, value) in more
+        .into_iter()
+        .filter_map(|(claim, value)| value.as_ref().map(|value| (claim, value)))
+    {
         claims[claim] = value.as_str().into();
     }
     Ok(signer.sign(&claims))

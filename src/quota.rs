@@ -28,7 +28,10 @@ pub struct Rate {
 
 impl Rate {
     /// As often as anybody likes.
-    pub const UNLIMITED: Self = Self { per_second_max: 0, burst_max: 1 };
+    pub const UNLIMITED: Self = Self {
+        per_second_max: 0,
+        burst_max: 1,
+    };
 
     fn is_unlimited(self) -> bool {
         self.per_second_max == 0
@@ -59,7 +62,9 @@ impl Allowance {
             return Ok(());
         }
         let full_at = self.full_at.map_or(now, |at| at.max(now));
-        let wait = (full_at + rate.interval()).duration_since(now).saturating_sub(rate.refill());
+        let wait = (full_at + rate.interval())
+            .duration_since(now)
+            .saturating_sub(rate.refill());
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -94,7 +99,13 @@ struct Known<K> {
 impl<K: Hash + Eq> Rates<K> {
     /// Everybody's allowance is full.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, known: Mutex::new(Known { allowances: HashMap::new(), sweep_at: None }) }
+        Self {
+            rate,
+            known: Mutex::new(Known {
+                allowances: HashMap::new(),
+                sweep_at: None,
+            }),
+        }
     }
 
     /// Takes one of this key's, or tells how long to wait for it.
@@ -107,7 +118,11 @@ impl<K: Hash + Eq> Rates<K> {
         if known.allowances.len() >= KEYS_MAX && !known.allowances.contains_key(&key) {
             return Ok(());
         }
-        known.allowances.entry(key).or_default().take(self.rate, now)
+        known
+            .allowances
+            .entry(key)
+            .or_default()
+            .take(self.rate, now)
     }
 }
 
@@ -123,7 +138,9 @@ impl Share {
 
     /// Takes one of it, or tells how long to wait for it.
     pub fn take(&self, now: Instant) -> Result<(), Duration> {
-        self.0.as_ref().map_or(Ok(()), |(rates, address)| rates.take(*address, now))
+        self.0
+            .as_ref()
+            .map_or(Ok(()), |(rates, address)| rates.take(*address, now))
     }
 }
 
@@ -131,7 +148,8 @@ impl<K: Hash + Eq> Known<K> {
     /// At most once in a refill, so that it costs each caller next to nothing.
     fn sweep(&mut self, rate: Rate, now: Instant) {
         if self.sweep_at.is_none_or(|at| at <= now) {
-            self.allowances.retain(|_, allowance| !allowance.is_full(now));
+            self.allowances
+                .retain(|_, allowance| !allowance.is_full(now));
             self.sweep_at = Some(now + rate.refill());
         }
     }
@@ -161,7 +179,14 @@ pub struct Seat<K: Hash + Eq> {
 impl<K: Hash + Eq + Clone> Seats<K> {
     /// None is taken. 0 is no limit.
     pub fn new(each_max: usize, all_max: usize) -> Arc<Self> {
-        Arc::new(Self { each_max, all_max, taken: Mutex::new(Taken { by_key: HashMap::new(), all: 0 }) })
+        Arc::new(Self {
+            each_max,
+            all_max,
+            taken: Mutex::new(Taken {
+                by_key: HashMap::new(),
+                all: 0,
+            }),
+        })
     }
 
     /// One for this key, if there is one.
@@ -174,7 +199,10 @@ impl<K: Hash + Eq + Clone> Seats<K> {
         }
         taken.all += 1;
         taken.by_key.insert(key.clone(), of_key + 1);
-        Some(Seat { seats: self.clone(), key })
+        Some(Seat {
+            seats: self.clone(),
+            key,
+        })
     }
 }
 
@@ -206,7 +234,10 @@ impl<K: Hash + Eq> Drop for Seat<K> {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_second_max: 10, burst_max: 3 };
+    const RATE: Rate = Rate {
+        per_second_max: 10,
+        burst_max: 3,
+    };
     const INTERVAL: Duration = Duration::from_millis(100);
 
     #[test]
@@ -216,14 +247,23 @@ mod tests {
             assert_eq!(allowance.take(RATE, start), Ok(()));
         }
         assert_eq!(allowance.take(RATE, start), Err(INTERVAL));
-        assert_eq!(allowance.take(RATE, start + INTERVAL / 4), Err(INTERVAL * 3 / 4), "asking costs nothing");
+        assert_eq!(
+            allowance.take(RATE, start + INTERVAL / 4),
+            Err(INTERVAL * 3 / 4),
+            "asking costs nothing"
+        );
         for number in 1..=5 {
             assert_eq!(allowance.take(RATE, start + INTERVAL * number), Ok(()));
-            assert_eq!(allowance.take(RATE, start + INTERVAL * number), Err(INTERVAL));
+            assert_eq!(
+                allowance.take(RATE, start + INTERVAL * number),
+                Err(INTERVAL)
+            );
         }
         // A pause brings back a burst, and no more than that.
         let later = start + INTERVAL * 1000;
-        let allowed = (0..10).filter(|_| allowance.take(RATE, later).is_ok()).count();
+        let allowed = (0..10)
+            .filter(|_| allowance.take(RATE, later).is_ok())
+            .count();
         assert_eq!(allowed, 3);
     }
 
@@ -239,7 +279,10 @@ mod tests {
         let (rates, now) = (Arc::new(Rates::new(RATE)), Instant::now());
         let share = |last| Share::of(&rates, IpAddr::from([192, 0, 2, last]));
         let allowed = |share: Share| (0..2).filter(|_| share.take(now).is_ok()).count();
-        assert_eq!((allowed(share(1)), allowed(share(1)), allowed(share(2))), (2, 1, 2));
+        assert_eq!(
+            (allowed(share(1)), allowed(share(1)), allowed(share(2))),
+            (2, 1, 2)
+        );
         assert!((0..100).all(|_| Share::default().take(now).is_ok()));
     }
 
@@ -286,13 +329,16 @@ mod tests {
         drop((a, b, c));
         assert_eq!((seats.taken(), seats.lock().by_key.len()), (0, 0));
         let unlimited = Seats::new(0, 0);
-        let many: Vec<_> = (0..1000).map(|_| unlimited.take(7).expect("no limit")).collect();
+        let many: Vec<_> = (0..1000)
+            .map(|_| unlimited.take(7).expect("no limit"))
+            .collect();
         assert_eq!(unlimited.taken(), many.len());
     }
 
     #[test]
     fn clients_are_told_whole_seconds() {
-        let told = [0, 1, 999, 1000, 1001].map(|millis| retry_after_seconds(Duration::from_millis(millis)));
+        let told = [0, 1, 999, 1000, 1001]
+            .map(|millis| retry_after_seconds(Duration::from_millis(millis)));
         assert_eq!(told, [1, 1, 1, 1, 2]);
     }
 }

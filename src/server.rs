@@ -73,7 +73,9 @@ pub struct Server {
 /// The time of day.
 pub fn clock() -> Clock {
     Arc::new(|| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     })
 }
@@ -89,7 +91,10 @@ impl Server {
         flags.check().map_err(StartError::Flags)?;
         let sign_in = flags.sign_in().map_err(StartError::Flags)?;
         let tls = flags.edge.tls().map_err(StartError::Flags)?;
-        let tls = tls.map(|files| Tls::open(files, clock.clone())).transpose()?.map(Arc::new);
+        let tls = tls
+            .map(|files| Tls::open(files, clock.clone()))
+            .transpose()?
+            .map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = rules(flags, &limits)?;
@@ -99,9 +104,25 @@ impl Server {
         let append: Arc<dyn Append> = Arc::new(store.clone());
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
 
-        let auth = Arc::new(Auth::start(sign_in, accounts.clone(), limits.auth(), &tasks, clock.clone()).await?);
+        let auth = Arc::new(
+            Auth::start(
+                sign_in,
+                accounts.clone(),
+                limits.auth(),
+                &tasks,
+                clock.clone(),
+            )
+            .await?,
+        );
         let presence = Presence::new(limits.presence());
-        let hub = Hub::start(log.clone(), append, presence.clone(), clock.clone(), limits.hub(), &tasks);
+        let hub = Hub::start(
+            log.clone(),
+            append,
+            presence.clone(),
+            clock.clone(),
+            limits.hub(),
+            &tasks,
+        );
         let services = Services {
             log,
             hub: hub.clone(),
@@ -111,24 +132,63 @@ impl Server {
             clock: clock.clone(),
             limits: limits.schema(),
         };
-        let prepare = PrepareLimits { introspection: flags.introspection == Switch::On, ..limits.prepare() };
+        let prepare = PrepareLimits {
+            introspection: flags.introspection == Switch::On,
+            ..limits.prepare()
+        };
         let schema = Schema::new(services, prepare);
-        let views = Arc::new(Views::new(schema.clone(), hub.clone(), limits.views(), tasks.clone()));
+        let views = Arc::new(Views::new(
+            schema.clone(),
+            hub.clone(),
+            limits.views(),
+            tasks.clone(),
+        ));
         let site = flags.edge.site(flags.listen);
-        let shared = Shared::new(schema, views.clone(), auth, clock, rules, site, tasks.clone());
+        let shared = Shared::new(
+            schema,
+            views.clone(),
+            auth,
+            clock,
+            rules,
+            site,
+            tasks.clone(),
+        );
 
-        let refused = |error| StartError::Listen { address: flags.listen, error };
+        let refused = |error| StartError::Listen {
+            address: flags.listen,
+            error,
+        };
         let stop_listening = CancellationToken::new();
         tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let router = transport::router(shared.clone());
         if let Some(tls) = &tls {
-            tasks.spawn(tls.clone().watch(shared.limits.tls_check_interval, stop_listening.clone()));
+            tasks.spawn(
+                tls.clone()
+                    .watch(shared.limits.tls_check_interval, stop_listening.clone()),
+            );
         }
-        let serve = transport::serve(listener, tls.clone(), router, shared.clone(), stop_listening.clone());
+        let serve = transport::serve(
+            listener,
+            tls.clone(),
+            router,
+            shared.clone(),
+            stop_listening.clone(),
+        );
         let listening = tokio::spawn(serve);
-        Ok(Self { address, shared, views, hub, presence, store, tls, stop_listening, listening, tasks })
+        Ok(Self {
+            address,
+            shared,
+            views,
+            hub,
+            presence,
+            store,
+            tls,
+            stop_listening,
+            listening,
+            tasks,
+        })
     }
 
     /// Where it listens.
@@ -181,7 +241,10 @@ impl Server {
         // The writer ends when the last sender is gone: the schema's, the views' and this one.
         drop((self.shared, self.views, self.hub));
         self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
         }
         self.store.close().await;
@@ -222,8 +285,18 @@ async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
 }
 
 fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
-    let operations = flags.persisted_operations.as_deref().map(Operations::read).transpose()?;
-    Ok(Rules { limits: TransportLimits { proxies_trusted: flags.trust_proxy, ..limits.transport() }, operations })
+    let operations = flags
+        .persisted_operations
+        .as_deref()
+        .map(Operations::read)
+        .transpose()?;
+    Ok(Rules {
+        limits: TransportLimits {
+            proxies_trusted: flags.trust_proxy,
+            ..limits.transport()
+        },
+        operations,
+    })
 }
 
 fn raise_file_limit() {

@@ -3,13 +3,18 @@
 use std::io::IsTerminal;
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// The least important that a library may say: below it, some print what they carry.
 const LIBRARY_LEVEL_MAX: Level = Level::DEBUG;
 
 /// Libraries that print whole messages, and their closes, above that: what clients send, tokens among it.
-const OUTSPOKEN: [(&str, Level); 2] = [("tungstenite", Level::INFO), ("tokio_tungstenite", Level::INFO)];
+const OUTSPOKEN: [(&str, Level); 2] = [
+    ("tungstenite", Level::INFO),
+    ("tokio_tungstenite", Level::INFO),
+];
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -34,9 +39,14 @@ fn is_discreet(metadata: &Metadata<'_>) -> bool {
 /// the level at which they print what they carry, whatever it says.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(is_discreet));
     let colours = std::io::stderr().is_terminal();
-    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false);
     let result = match format {
         LogFormat::Text => registry.with(layer).try_init(),
         LogFormat::Json => registry.with(layer.json()).try_init(),

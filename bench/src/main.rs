@@ -63,11 +63,17 @@ pub(crate) struct RunFlags {
 }
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime starts");
     match CommandLine::parse().command {
         Command::Serve { kind, folder } => runtime.block_on(baseline::serve(kind, &folder)),
-        Command::Flood { kind, address, seconds } => {
+        Command::Flood {
+            kind,
+            address,
+            seconds,
+        } => {
             runtime.block_on(load::flood(kind, address, Duration::from_secs_f64(seconds)));
         }
         Command::Run(flags) => runtime.block_on(scenario::run(&flags)),

@@ -23,12 +23,16 @@ impl Report {
             self.rows.push(row);
         }
         println!("  {:<22} {scenario}: {figure:.2} {unit}", server.name());
-        self.figures.insert((scenario.to_owned(), server.name()), figure);
+        self.figures
+            .insert((scenario.to_owned(), server.name()), figure);
     }
 
     /// Prints all rows, Switchboard's figure first and beside each other one the ratio of ours to it.
     pub(crate) fn print(&self) {
-        println!("\n| what | unit | {} |", Kind::ALL.map(Kind::name).join(" | "));
+        println!(
+            "\n| what | unit | {} |",
+            Kind::ALL.map(Kind::name).join(" | ")
+        );
         println!("|---|---|{}", "---|".repeat(Kind::ALL.len()));
         for (scenario, unit) in &self.rows {
             let of = |kind: Kind| self.figures.get(&(scenario.clone(), kind.name())).copied();
@@ -40,7 +44,10 @@ impl Report {
                 }
                 (Some(figure), _) => format!("**{}**", short(figure)),
             };
-            println!("| {scenario} | {unit} | {} |", Kind::ALL.map(cell).join(" | "));
+            println!(
+                "| {scenario} | {unit} | {} |",
+                Kind::ALL.map(cell).join(" | ")
+            );
         }
     }
 }
@@ -69,7 +76,8 @@ pub(crate) fn percentile_ms(ages: &mut [Duration], part: f64) -> f64 {
         reason = "an index"
     )]
     let index = ((ages.len() as f64 * part) as usize).min(ages.len().saturating_sub(1));
-    ages.get(index).map_or(f64::NAN, |age| age.as_secs_f64() * 1e3)
+    ages.get(index)
+        .map_or(f64::NAN, |age| age.as_secs_f64() * 1e3)
 }
 
 /// How long this machine's disk takes for an fdatasync of 4 KiB, in microseconds, the middle of 200.

@@ -33,7 +33,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Switchboard, Self::Durable, Self::Broadcast, Self::Stock];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Switchboard,
+        Self::Durable,
+        Self::Broadcast,
+        Self::Stock,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -61,7 +66,10 @@ impl Server {
 
     /// With flags of the scenario's own, which only Switchboard knows.
     pub(crate) async fn with(kind: Kind, switchboard: &Path, flags: &[&str]) -> Self {
-        let folder = std::env::temp_dir().join(format!("switchboard-bench-{}", uuid::Uuid::now_v7().as_simple()));
+        let folder = std::env::temp_dir().join(format!(
+            "switchboard-bench-{}",
+            uuid::Uuid::now_v7().as_simple()
+        ));
         fs::create_dir(&folder).expect("a temporary folder");
         let mut command = Command::new("taskset");
         command.args(["-c", SERVER_CORE]);
@@ -74,30 +82,61 @@ impl Server {
         match baseline {
             None => {
                 let database = format!("sqlite://{}", folder.join("switchboard.db").display());
-                command.arg(switchboard).args(["serve", "--listen", "127.0.0.1:0", "--database", &database]);
+                command.arg(switchboard).args([
+                    "serve",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--database",
+                    &database,
+                ]);
                 // One core, one worker: the baselines' runtimes have one thread too.
-                command.args(["--log", "warn"]).args(flags).env("TOKIO_WORKER_THREADS", "1");
+                command
+                    .args(["--log", "warn"])
+                    .args(flags)
+                    .env("TOKIO_WORKER_THREADS", "1");
             }
             Some(kind) => {
-                let name = clap::ValueEnum::to_possible_value(&kind).expect("every kind has a name");
+                let name =
+                    clap::ValueEnum::to_possible_value(&kind).expect("every kind has a name");
                 command
                     .arg(std::env::current_exe().expect("this program"))
                     .args(["serve", name.get_name()])
                     .arg(&folder);
             }
         }
-        let mut child =
-            command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("taskset and the server start");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("taskset and the server start");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = loop {
-            let line = lines.next_line().await.expect("text").expect("the server names its endpoint");
-            if let Some(address) = line.split("http://").nth(1).filter(|_| line.contains("endpoint")) {
-                break address.split('/').next().expect("an address").parse().expect("an address");
+            let line = lines
+                .next_line()
+                .await
+                .expect("text")
+                .expect("the server names its endpoint");
+            if let Some(address) = line
+                .split("http://")
+                .nth(1)
+                .filter(|_| line.contains("endpoint"))
+            {
+                break address
+                    .split('/')
+                    .next()
+                    .expect("an address")
+                    .parse()
+                    .expect("an address");
             }
         };
         // What it says later goes nowhere, but the pipe stays open.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { kind, address, child, folder }
+        Self {
+            kind,
+            address,
+            child,
+            folder,
+        }
     }
 
     fn process(&self) -> u32 {
@@ -118,8 +157,15 @@ impl Server {
     /// Resident memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("it runs");
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("resident memory");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            * 1024
     }
 }
 
@@ -133,8 +179,14 @@ impl Drop for Server {
 /// Another process on the core of the load, which it has only while the load leaves it.
 pub(crate) fn beside(arguments: &[&str]) -> Child {
     let mut command = Command::new("taskset");
-    command.args(["-c", LOAD_CORE, "nice", "-n", "19"]).arg(std::env::current_exe().expect("this program"));
-    command.args(arguments).kill_on_drop(true).spawn().expect("taskset, nice and this program start")
+    command
+        .args(["-c", LOAD_CORE, "nice", "-n", "19"])
+        .arg(std::env::current_exe().expect("this program"));
+    command
+        .args(arguments)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("taskset, nice and this program start")
 }
 
 /// Moves this process to the core of the load.
@@ -144,5 +196,8 @@ pub(crate) async fn pin_load() {
         .stdout(Stdio::null())
         .status()
         .await;
-    assert!(status.is_ok_and(|status| status.success()), "taskset is needed, and two cores");
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "taskset is needed, and two cores"
+    );
 }

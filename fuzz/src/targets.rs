@@ -44,7 +44,9 @@ impl<'a> Bytes<'a> {
 pub fn machine(data: &[u8]) {
     let mut bytes = Bytes(data);
     match bytes.byte() {
-        Some(dialect) if dialect.is_multiple_of(2) => history::<TransportWs>(bytes, "subscribe", "complete"),
+        Some(dialect) if dialect.is_multiple_of(2) => {
+            history::<TransportWs>(bytes, "subscribe", "complete")
+        }
         Some(_) => history::<Legacy>(bytes, "start", "stop"),
         None => {}
     }
@@ -52,23 +54,38 @@ pub fn machine(data: &[u8]) {
 
 fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
     // Small enough that the bounds are met.
-    let mut machine = W::new(MachineLimits { operations_max: 3, id_bytes_max: 16, held_bytes_max: 256 });
+    let mut machine = W::new(MachineLimits {
+        operations_max: 3,
+        id_bytes_max: 16,
+        held_bytes_max: 256,
+    });
     // What comes after a close is all the same to it; a little of that is enough.
     let mut late = 0;
     while let Some(what) = bytes.byte().filter(|_| late < LATE_INPUTS) {
         late += usize::from(machine.is_closed());
         let id = ["a", "b", "\u{2603}\"", "c"][usize::from(what >> 6)];
-        let operation = |word: &str, payload: &str| format!(r#"{{"type":"{word}","id":{id:?},"payload":{payload}}}"#);
+        let operation = |word: &str, payload: &str| {
+            format!(r#"{{"type":"{word}","id":{id:?},"payload":{payload}}}"#)
+        };
         match what % 16 {
             0..3 => machine.handle(Input::Text(&String::from_utf8_lossy(bytes.piece()))),
-            3 => machine.handle(Input::Text(&operation(begin, &String::from_utf8_lossy(bytes.piece())))),
+            3 => machine.handle(Input::Text(&operation(
+                begin,
+                &String::from_utf8_lossy(bytes.piece()),
+            ))),
             4 => machine.handle(Input::Text(&operation(begin, r#"{"query":"{ a }"}"#))),
             5 => machine.handle(Input::Text(&operation(end, "null"))),
             6 => machine.handle(Input::Text(r#"{"type":"connection_init"}"#)),
             7 | 8 if machine.is_asked() => machine.handle(Input::Admitted),
             9 if machine.is_asked() => machine.handle(Input::Rejected),
-            10 => machine.handle(Input::Answered { id, payload: r#"{"data":null}"# }),
-            11 => machine.handle(Input::Refused { id, errors: r#"[{"message":"no"},{"message":"nor"}]"# }),
+            10 => machine.handle(Input::Answered {
+                id,
+                payload: r#"{"data":null}"#,
+            }),
+            11 => machine.handle(Input::Refused {
+                id,
+                errors: r#"[{"message":"no"},{"message":"nor"}]"#,
+            }),
             12 => machine.handle(Input::Live { id, cursor: "c" }),
             13 => machine.handle(Input::Heartbeat),
             14 => machine.handle(Input::Binary),
@@ -99,13 +116,20 @@ pub fn request(data: &[u8]) {
     let (accept, last_event_id) = (bytes.piece(), bytes.piece());
     let query = String::from_utf8_lossy(bytes.piece());
     let read = read_request(accept, last_event_id, &query, bytes.0);
-    assert!(!read.streams || read.acceptable, "who is answered in a stream takes something");
+    assert!(
+        !read.streams || read.acceptable,
+        "who is answered in a stream takes something"
+    );
     assert!(!read.resumes || !last_event_id.is_empty());
     if let Some(by_query) = read.by_query {
-        assert!(by_query.names_document(), "a request without a document is none, in full or by its hash");
+        assert!(
+            by_query.names_document(),
+            "a request without a document is none, in full or by its hash"
+        );
     }
     if let Some(body) = read.by_body {
-        let object: serde_json::Value = serde_json::from_slice(bytes.0).expect("what was read is JSON");
+        let object: serde_json::Value =
+            serde_json::from_slice(bytes.0).expect("what was read is JSON");
         assert_eq!(object["query"].as_str().unwrap_or_default(), body.query);
     }
 }
@@ -115,11 +139,19 @@ pub fn prepare(data: &[u8]) {
     static PREPARE: OnceLock<Prepare> = OnceLock::new();
     let prepare = PREPARE.get_or_init(|| {
         // Nothing is kept, so that every document is read anew.
-        let limits = PrepareLimits { documents_cached_bytes_max: 0, ..PrepareLimits::default() };
+        let limits = PrepareLimits {
+            documents_cached_bytes_max: 0,
+            ..PrepareLimits::default()
+        };
         Prepare::new(&switchboard::schema::sdl(), limits)
     });
     let query = String::from_utf8_lossy(data).into_owned();
-    let read = || prepare.prepare(Request { query: query.clone(), ..Request::default() });
+    let read = || {
+        prepare.prepare(Request {
+            query: query.clone(),
+            ..Request::default()
+        })
+    };
     match (read(), read()) {
         (Ok(first), Ok(second)) => {
             assert_eq!(first.kind(), second.kind());

@@ -68,7 +68,11 @@ impl JwksUrl {
         if authority.as_str().contains('@') {
             return Err("leave out the user and the password".to_owned());
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let (tls, port) = match url.scheme_str() {
             Some("https") => (Some(tls(&host)?), 443),
             Some("http") if is_loopback(&host) => (None, 80),
@@ -78,35 +82,48 @@ impl JwksUrl {
             host,
             port: authority.port_u16().unwrap_or(port),
             authority: authority.to_string(),
-            target: url.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+            target: url
+                .path_and_query()
+                .map_or_else(|| "/".to_owned(), ToString::to_string),
             tls,
         })
     }
 
     /// The bytes that stand there now.
-    pub(super) async fn fetch(&self, bytes_max: usize, timeout: Duration) -> Result<Bytes, FetchError> {
+    pub(super) async fn fetch(
+        &self,
+        bytes_max: usize,
+        timeout: Duration,
+    ) -> Result<Bytes, FetchError> {
         let exchange = async {
             let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
             match &self.tls {
                 None => self.get(stream, bytes_max).await,
-                Some((connector, name)) => self.get(connector.connect(name.clone(), stream).await?, bytes_max).await,
+                Some((connector, name)) => {
+                    self.get(connector.connect(name.clone(), stream).await?, bytes_max)
+                        .await
+                }
             }
         };
-        tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(FetchError::Timeout))
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or(Err(FetchError::Timeout))
     }
 
     async fn get<S>(&self, stream: S, bytes_max: usize) -> Result<Bytes, FetchError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let request = Request::get(&self.target)
             .header(header::HOST, &self.authority)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
             .expect("an address that was read makes a request");
-        let mut answer = std::pin::pin!(async { read(sender.send_request(request).await?, bytes_max).await });
+        let mut answer =
+            std::pin::pin!(async { read(sender.send_request(request).await?, bytes_max).await });
         tokio::select! {
             biased;
             read = &mut answer => read,
@@ -120,20 +137,29 @@ async fn read(response: hyper::Response<Incoming>, bytes_max: usize) -> Result<B
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status()));
     }
-    let body = Limited::new(response.into_body(), bytes_max).collect().await;
+    let body = Limited::new(response.into_body(), bytes_max)
+        .collect()
+        .await;
     Ok(body.map_err(FetchError::Body)?.to_bytes())
 }
 
 fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), String> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name of a server"))?;
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| format!("{host} is no name of a server"))?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err("this machine trusts no certificates; install ca-certificates or set SSL_CERT_FILE".to_owned());
+        return Err(
+            "this machine trusts no certificates; install ca-certificates or set SSL_CERT_FILE"
+                .to_owned(),
+        );
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -39,13 +39,27 @@ impl Guests {
 
     /// A new token for a user, and until when it is good.
     pub(super) fn token(&self, user: UserId, id: Uuid, now: Timestamp) -> (String, Timestamp) {
-        let (iat, lifetime) = (now.0.div_euclid(1_000_000), self.lifetime.as_secs().cast_signed());
+        let (iat, lifetime) = (
+            now.0.div_euclid(1_000_000),
+            self.lifetime.as_secs().cast_signed(),
+        );
         let exp = iat.saturating_add(lifetime);
-        let claims = GuestClaims { sub: user.to_string(), iat, exp, jti: id.as_simple().to_string() };
-        (self.signer.sign(&claims), Timestamp(exp.saturating_mul(1_000_000)))
+        let claims = GuestClaims {
+            sub: user.to_string(),
+            iat,
+            exp,
+            jti: id.as_simple().to_string(),
+        };
+        (
+            self.signer.sign(&claims),
+            Timestamp(exp.saturating_mul(1_000_000)),
+        )
     }
 
     pub(super) fn user(claims: &Claims) -> Result<UserId, BadToken> {
-        claims.text("sub")?.and_then(|sub| sub.parse().ok()).ok_or(BadToken::Claim("sub"))
+        claims
+            .text("sub")?
+            .and_then(|sub| sub.parse().ok())
+            .ok_or(BadToken::Claim("sub"))
     }
 }

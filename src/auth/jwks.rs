@@ -56,8 +56,18 @@ enum Found {
 
 impl KeySet {
     /// Begins to fetch the keys.
-    pub(super) fn new(url: JwksUrl, limits: AuthLimits, tasks: TaskTracker, now: Timestamp) -> Arc<Self> {
-        let keys = Arc::new(Self { url, limits, tasks, state: Mutex::default() });
+    pub(super) fn new(
+        url: JwksUrl,
+        limits: AuthLimits,
+        tasks: TaskTracker,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        let keys = Arc::new(Self {
+            url,
+            limits,
+            tasks,
+            state: Mutex::default(),
+        });
         drop(keys.begin(&mut keys.state(), now));
         keys
     }
@@ -67,7 +77,11 @@ impl KeySet {
     }
 
     /// The key that a token names; one that names none is for the only key of its algorithm.
-    pub(super) async fn key(self: &Arc<Self>, head: &Head, now: Timestamp) -> Result<Arc<Key>, BadToken> {
+    pub(super) async fn key(
+        self: &Arc<Self>,
+        head: &Head,
+        now: Timestamp,
+    ) -> Result<Arc<Key>, BadToken> {
         if is_shared(head.algorithm) {
             return Err(BadToken::Algorithm);
         }
@@ -87,7 +101,9 @@ impl KeySet {
     fn look(self: &Arc<Self>, head: &Head, now: Timestamp) -> Found {
         let mut state = self.state();
         let found = find(&state.keys, head);
-        let fresh = state.fetched_at.is_some_and(|at| apart(at, now) < self.limits.jwks_refresh_age);
+        let fresh = state
+            .fetched_at
+            .is_some_and(|at| apart(at, now) < self.limits.jwks_refresh_age);
         match found {
             Some(found) => {
                 if !fresh {
@@ -96,16 +112,25 @@ impl KeySet {
                 }
                 Found::Here(found)
             }
-            None => self.begin(&mut state, now).map_or(Found::Unknown, Found::Flight),
+            None => self
+                .begin(&mut state, now)
+                .map_or(Found::Unknown, Found::Flight),
         }
     }
 
     /// The fetch that runs, or a new one unless the last one began only just now.
     fn begin(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Option<Flight> {
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.peek().is_none()) {
+        if let Some(flight) = state
+            .flight
+            .as_ref()
+            .filter(|flight| flight.peek().is_none())
+        {
             return Some(flight.clone());
         }
-        if state.tried_at.is_some_and(|at| apart(at, now) < self.limits.jwks_refetch_interval) {
+        if state
+            .tried_at
+            .is_some_and(|at| apart(at, now) < self.limits.jwks_refetch_interval)
+        {
             return None;
         }
         state.tried_at = Some(now);
@@ -118,7 +143,10 @@ impl KeySet {
     }
 
     async fn renew(&self, began: Timestamp) -> bool {
-        let fetched = self.url.fetch(self.limits.jwks_bytes_max, self.limits.jwks_timeout).await;
+        let fetched = self
+            .url
+            .fetch(self.limits.jwks_bytes_max, self.limits.jwks_timeout)
+            .await;
         let fetched = fetched.and_then(|text| read(&text));
         let mut state = self.state();
         state.flight = None;
@@ -144,7 +172,11 @@ fn find(keys: &[Arc<Key>], head: &Head) -> Option<Result<Arc<Key>, BadToken>> {
         let mut fitting = keys.iter().filter(fits);
         let first = fitting.next()?;
         // A token that names no key cannot choose between two.
-        return Some(if fitting.next().is_none() { Ok(first.clone()) } else { Err(BadToken::UnknownKey) });
+        return Some(if fitting.next().is_none() {
+            Ok(first.clone())
+        } else {
+            Err(BadToken::UnknownKey)
+        });
     };
     let mut named = keys.iter().filter(|key| key.id() == Some(kid)).peekable();
     named.peek()?;
@@ -158,9 +190,19 @@ fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
         keys: Vec<serde_json::Value>,
     }
     let set: Set = serde_json::from_slice(text).map_err(|_| FetchError::NoKeys)?;
-    let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-    let keys: Vec<_> = jwks.filter_map(|jwk| Key::from_jwk(&jwk).ok()).map(Arc::new).collect();
-    if keys.is_empty() { Err(FetchError::NoKeys) } else { Ok(keys) }
+    let jwks = set
+        .keys
+        .into_iter()
+        .filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+    let keys: Vec<_> = jwks
+        .filter_map(|jwk| Key::from_jwk(&jwk).ok())
+        .map(Arc::new)
+        .collect();
+    if keys.is_empty() {
+        Err(FetchError::NoKeys)
+    } else {
+        Ok(keys)
+    }
 }
 
 /// How far apart two moments are; a clock that was set back does not stop the fetches.

@@ -70,13 +70,29 @@ impl Jwt {
         tasks: &TaskTracker,
         now: Timestamp,
     ) -> Self {
-        let JwtSettings { keys, issuer, audience, leeway, operator_claim } = settings;
+        let JwtSettings {
+            keys,
+            issuer,
+            audience,
+            leeway,
+            operator_claim,
+        } = settings;
         let keys = match keys {
             KeySource::Fixed(key) => Keys::Fixed(Arc::new(*key)),
             KeySource::Jwks(url) => Keys::Set(KeySet::new(*url, limits, tasks.clone(), now)),
         };
-        let rules = Rules { issuer, audience, leeway };
-        Self { keys, rules, operator_claim, accounts, subjects: Cache::new(limits.subjects_cached_max) }
+        let rules = Rules {
+            issuer,
+            audience,
+            leeway,
+        };
+        Self {
+            keys,
+            rules,
+            operator_claim,
+            accounts,
+            subjects: Cache::new(limits.subjects_cached_max),
+        }
     }
 
     pub(super) async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, BadToken> {
@@ -87,7 +103,9 @@ impl Jwt {
     }
 
     pub(super) fn is_operator(&self, claims: &Claims) -> bool {
-        self.operator_claim.as_ref().is_some_and(|name| claims.is_true(name))
+        self.operator_claim
+            .as_ref()
+            .is_some_and(|name| claims.is_true(name))
     }
 
     /// The user for whom the token is. Known ones cost no call to the database.
@@ -96,7 +114,10 @@ impl Jwt {
         let name = name(claims, &identity.subject)?;
         // A token cannot have been made later than now, whatever it says.
         let named_at = claims.moment("iat")?.unwrap_or(now).min(now);
-        let known = self.subjects.try_get_with_by_ref(&identity, self.keep(&identity, &name, named_at, now)).await;
+        let known = self
+            .subjects
+            .try_get_with_by_ref(&identity, self.keep(&identity, &name, named_at, now))
+            .await;
         let known = known.map_err(|error| *error)?;
         if known.name == name || named_at <= known.named_at {
             return Ok(known.user);
@@ -114,7 +135,11 @@ impl Jwt {
         named_at: Timestamp,
         now: Timestamp,
     ) -> Result<Subject, BadToken> {
-        let candidate = Subject { user: UserId::from_uuid(Uuid::now_v7()), name: name.clone(), named_at };
+        let candidate = Subject {
+            user: UserId::from_uuid(Uuid::now_v7()),
+            name: name.clone(),
+            named_at,
+        };
         let kept = self.accounts.subject(identity, &candidate, now).await;
         kept.map_err(|error| BadToken::unavailable(&error))
     }
@@ -126,16 +151,28 @@ fn identity(claims: &Claims) -> Result<Identity, BadToken> {
         false => Err(BadToken::Claim(name)),
     };
     let subject = claims.text("sub")?.ok_or(BadToken::Claim("sub"))?;
-    Ok(Identity { issuer: bounded("iss", claims.text("iss")?.unwrap_or_default())?, subject: bounded("sub", subject)? })
+    Ok(Identity {
+        issuer: bounded("iss", claims.text("iss")?.unwrap_or_default())?,
+        subject: bounded("sub", subject)?,
+    })
 }
 
 /// What to call somebody: the first of these that can be shown, cut to the length of a name.
 fn name(claims: &Claims, subject: &str) -> Result<UserName, BadToken> {
-    let given = [claims.text("name")?, claims.text("preferred_username")?, Some(subject), Some(NAMELESS)];
+    let given = [
+        claims.text("name")?,
+        claims.text("preferred_username")?,
+        Some(subject),
+        Some(NAMELESS),
+    ];
     let cut = |text: &str| {
         let plain = text.replace('\0', "");
         let plain = plain.trim();
         UserName::new(&plain[..plain.floor_char_boundary(UserName::BYTES_MAX)]).ok()
     };
-    Ok(given.into_iter().flatten().find_map(cut).expect("the last one is a name"))
+    Ok(given
+        .into_iter()
+        .flatten()
+        .find_map(cut)
+        .expect("the last one is a name"))
 }

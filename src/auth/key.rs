@@ -13,8 +13,14 @@ pub const SECRET_BYTES_MIN: usize = 32;
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 const OF_SECRET: &[Algorithm] = &[Algorithm::HS256];
-const OF_RSA: &[Algorithm] =
-    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+const OF_RSA: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
 const OF_P256: &[Algorithm] = &[Algorithm::ES256];
 const OF_P384: &[Algorithm] = &[Algorithm::ES384];
 const OF_ED25519: &[Algorithm] = &[Algorithm::EdDSA];
@@ -67,7 +73,12 @@ impl Key {
         // The library looks at a key when it is used; an empty signature is wrong for every good key.
         let looked_at = jsonwebtoken::crypto::verify("", b"", &decoding, algorithms[0]);
         looked_at.map_err(|_| KeyError::Damaged)?;
-        Ok(Self { id: None, algorithms, only: None, decoding })
+        Ok(Self {
+            id: None,
+            algorithms,
+            only: None,
+            decoding,
+        })
     }
 
     /// A secret that is shared with whoever signs: HS256.
@@ -84,15 +95,18 @@ impl Key {
         match kind {
             "RSA PUBLIC KEY" => Self::rsa_der(document.as_bytes()),
             "PUBLIC KEY" => {
-                let key = SubjectPublicKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::Damaged)?;
+                let key = SubjectPublicKeyInfoRef::try_from(document.as_bytes())
+                    .map_err(|_| KeyError::Damaged)?;
                 Self::from_info(&key)
             }
-            "CERTIFICATE" => {
-                Err(KeyError::Kind(kind.to_owned(), "take the key out: openssl x509 -pubkey -noout -in FILE"))
-            }
-            _ if kind.ends_with("PRIVATE KEY") => {
-                Err(KeyError::Kind(kind.to_owned(), "give the public half: openssl pkey -pubout -in FILE"))
-            }
+            "CERTIFICATE" => Err(KeyError::Kind(
+                kind.to_owned(),
+                "take the key out: openssl x509 -pubkey -noout -in FILE",
+            )),
+            _ if kind.ends_with("PRIVATE KEY") => Err(KeyError::Kind(
+                kind.to_owned(),
+                "give the public half: openssl pkey -pubout -in FILE",
+            )),
             _ => Err(KeyError::Kind(kind.to_owned(), "give a PUBLIC KEY")),
         }
     }
@@ -109,19 +123,26 @@ impl Key {
     }
 
     fn rsa_der(der: &[u8]) -> Result<Self, KeyError> {
-        let components = rust_crypto::DEFAULT_PROVIDER.key_utils.rsa_pub_components_from_public_key;
+        let components = rust_crypto::DEFAULT_PROVIDER
+            .key_utils
+            .rsa_pub_components_from_public_key;
         let (modulus, exponent) = components(der).map_err(|_| KeyError::Damaged)?;
         Self::rsa(&modulus, &exponent)
     }
 
     fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let leading = modulus.iter().take_while(|byte| **byte == 0).count();
-        let bits =
-            modulus[leading..].len() * 8 - modulus.get(leading).map_or(0, |first| first.leading_zeros() as usize);
+        let bits = modulus[leading..].len() * 8
+            - modulus
+                .get(leading)
+                .map_or(0, |first| first.leading_zeros() as usize);
         if !RSA_BITS.contains(&bits) {
             return Err(KeyError::Size(bits));
         }
-        Self::new(OF_RSA, DecodingKey::from_rsa_raw_components(modulus, exponent))
+        Self::new(
+            OF_RSA,
+            DecodingKey::from_rsa_raw_components(modulus, exponent),
+        )
     }
 
     fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
@@ -135,7 +156,10 @@ impl Key {
     /// A public key as JSON (RFC 7517). Shared secrets are refused: a set of keys is public.
     pub(super) fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let for_signatures = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-            && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+            && jwk
+                .key_ops
+                .as_ref()
+                .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
         if !for_signatures {
             return Err(KeyError::Usage);
         }
@@ -148,7 +172,10 @@ impl Key {
         };
         key.id.clone_from(&jwk.kid);
         if let Some(name) = &jwk.alg {
-            let algorithm = name.parse().ok().filter(|algorithm| key.algorithms.contains(algorithm));
+            let algorithm = name
+                .parse()
+                .ok()
+                .filter(|algorithm| key.algorithms.contains(algorithm));
             key.only = Some(algorithm.ok_or(KeyError::Algorithm)?);
         }
         Ok(key)
@@ -193,10 +220,14 @@ impl Jwk {
         if x.len() != bytes_each || y.len() != bytes_each {
             return Err(KeyError::Damaged);
         }
-        Ok(DecodingKey::from_ec_der(&[&[4], x.as_slice(), y.as_slice()].concat()))
+        Ok(DecodingKey::from_ec_der(
+            &[&[4], x.as_slice(), y.as_slice()].concat(),
+        ))
     }
 }
 
 fn bytes(text: Option<&String>) -> Result<Vec<u8>, KeyError> {
-    BASE64_URL_SAFE_NO_PAD.decode(text.ok_or(KeyError::Damaged)?).map_err(|_| KeyError::Damaged)
+    BASE64_URL_SAFE_NO_PAD
+        .decode(text.ok_or(KeyError::Damaged)?)
+        .map_err(|_| KeyError::Damaged)
 }

@@ -176,7 +176,9 @@ pub struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("user", &self.user.id).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("user", &self.user.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -206,9 +208,19 @@ pub struct Auth {
 
 impl Auth {
     /// Guests, with the default limits.
-    pub async fn guests(accounts: Arc<dyn Accounts>, lifetime: Duration) -> Result<Self, StoreError> {
+    pub async fn guests(
+        accounts: Arc<dyn Accounts>,
+        lifetime: Duration,
+    ) -> Result<Self, StoreError> {
         let limits = AuthLimits::default();
-        Self::start(SignIn::Guests(lifetime), accounts, limits, &TaskTracker::new(), Arc::new(|| Timestamp(0))).await
+        Self::start(
+            SignIn::Guests(lifetime),
+            accounts,
+            limits,
+            &TaskTracker::new(),
+            Arc::new(|| Timestamp(0)),
+        )
+        .await
     }
 
     /// Reads the key that signs guests' tokens, or makes and keeps one; or begins to fetch those of the provider.
@@ -220,19 +232,41 @@ impl Auth {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let now = clock();
-        let revocations = Revocations::load(accounts.clone(), limits.revocations_cached_max, now).await?;
+        let revocations =
+            Revocations::load(accounts.clone(), limits.revocations_cached_max, now).await?;
         let end = CancellationToken::new();
         if !limits.revocations_check_interval.is_zero() {
-            let (revocations, interval) = (Arc::downgrade(&revocations), limits.revocations_check_interval);
-            tasks.spawn(Revocations::follow(revocations, interval, clock, end.clone()));
+            let (revocations, interval) = (
+                Arc::downgrade(&revocations),
+                limits.revocations_check_interval,
+            );
+            tasks.spawn(Revocations::follow(
+                revocations,
+                interval,
+                clock,
+                end.clone(),
+            ));
         }
         let mode = match sign_in {
-            SignIn::Guests(lifetime) => {
-                Mode::Guests(Box::new(Guests::new(accounts.signing_key(rand::random()).await?, lifetime)))
-            }
-            SignIn::Jwt(settings) => Mode::Jwt(Box::new(Jwt::new(*settings, accounts.clone(), limits, tasks, now))),
+            SignIn::Guests(lifetime) => Mode::Guests(Box::new(Guests::new(
+                accounts.signing_key(rand::random()).await?,
+                lifetime,
+            ))),
+            SignIn::Jwt(settings) => Mode::Jwt(Box::new(Jwt::new(
+                *settings,
+                accounts.clone(),
+                limits,
+                tasks,
+                now,
+            ))),
         };
-        Ok(Self { accounts, mode, revocations, limits, _following: end.drop_guard() })
+        Ok(Self {
+            accounts,
+            mode,
+            revocations,
+            limits,
+            _following: end.drop_guard(),
+        })
     }
 
     /// Whom an `Authorization` value is for: `Bearer TOKEN`, the scheme in any letter case.
@@ -259,14 +293,24 @@ impl Auth {
         let claims = Claims::verify(token, &head, &key)?;
         let expires_at = self.rules().check(&claims, now)?;
         let id = claims.token_id(token)?;
-        if self.revocations.contains(id).await.map_err(|error| BadToken::unavailable(&error))? {
+        if self
+            .revocations
+            .contains(id)
+            .await
+            .map_err(|error| BadToken::unavailable(&error))?
+        {
             return Err(BadToken::Revoked);
         }
         let (user, operator) = match &self.mode {
             Mode::Guests(_) => (Guests::user(&claims)?, true),
             Mode::Jwt(jwt) => (jwt.user(&claims, now).await?, jwt.is_operator(&claims)),
         };
-        Ok(Viewer { user, expires_at, token: id, operator })
+        Ok(Viewer {
+            user,
+            expires_at,
+            token: id,
+            operator,
+        })
     }
 
     async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, BadToken> {
@@ -291,11 +335,21 @@ impl Auth {
         token_id: Uuid,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let Mode::Guests(guests) = &self.mode else { return Err(SessionError::NoGuests) };
-        let user = User { id, name, created_at: now };
+        let Mode::Guests(guests) = &self.mode else {
+            return Err(SessionError::NoGuests);
+        };
+        let user = User {
+            id,
+            name,
+            created_at: now,
+        };
         self.accounts.create_user(&user).await?;
         let (token, expires_at) = guests.token(id, token_id, now);
-        Ok(Session { token, expires_at, user })
+        Ok(Session {
+            token,
+            expires_at,
+            user,
+        })
     }
 
     /// Goes on as the same user with another token: a new one where this server signs them, else the one that is given.
@@ -312,23 +366,43 @@ impl Auth {
             return Err(SessionError::OtherUser);
         }
         // A token is signed only for a user who is there, and nobody takes users away.
-        let user = self.accounts.user(&own.user).await?.ok_or(BadToken::Claim("sub"))?;
+        let user = self
+            .accounts
+            .user(&own.user)
+            .await?
+            .ok_or(BadToken::Claim("sub"))?;
         match &self.mode {
             Mode::Guests(guests) => {
                 let (token, expires_at) = guests.token(own.user, token_id, now);
                 let viewer = self.check(&token, now).await?;
-                Ok((Session { token, expires_at, user }, viewer))
+                Ok((
+                    Session {
+                        token,
+                        expires_at,
+                        user,
+                    },
+                    viewer,
+                ))
             }
             Mode::Jwt(jwt) => {
                 let expires_at = jwt.rules.without_leeway(own.expires_at);
-                Ok((Session { token: given.to_owned(), expires_at, user }, own))
+                Ok((
+                    Session {
+                        token: given.to_owned(),
+                        expires_at,
+                        user,
+                    },
+                    own,
+                ))
             }
         }
     }
 
     /// Makes the viewer's token invalid, here from this moment on, and for ever (A4).
     pub async fn sign_out(&self, viewer: &Viewer, now: Timestamp) -> Result<(), StoreError> {
-        self.revocations.revoke(viewer.token, viewer.expires_at, now).await
+        self.revocations
+            .revoke(viewer.token, viewer.expires_at, now)
+            .await
     }
 
     /// Tells when the viewer's token is signed out. Cheap enough to hold for every connection.

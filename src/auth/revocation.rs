@@ -57,9 +57,20 @@ impl Revocations {
         cached_max: usize,
         now: Timestamp,
     ) -> Result<Arc<Self>, StoreError> {
-        let read_upto = accounts.revocations_head().await?.saturating_sub(cached_max as u64);
-        let state = State { read_upto, spilled: read_upto > 0, ..State::default() };
-        let revocations = Arc::new(Self { accounts, cached_max, state: Mutex::new(state) });
+        let read_upto = accounts
+            .revocations_head()
+            .await?
+            .saturating_sub(cached_max as u64);
+        let state = State {
+            read_upto,
+            spilled: read_upto > 0,
+            ..State::default()
+        };
+        let revocations = Arc::new(Self {
+            accounts,
+            cached_max,
+            state: Mutex::new(state),
+        });
         revocations.read_on(now).await?;
         Ok(revocations)
     }
@@ -84,9 +95,20 @@ impl Revocations {
     }
 
     /// Reads on again and again, until the end or until nobody has use for it any more.
-    pub(super) async fn follow(this: Weak<Self>, interval: Duration, clock: Clock, end: CancellationToken) {
-        while end.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
-            let Some(revocations) = this.upgrade() else { return };
+    pub(super) async fn follow(
+        this: Weak<Self>,
+        interval: Duration,
+        clock: Clock,
+        end: CancellationToken,
+    ) {
+        while end
+            .run_until_cancelled(tokio::time::sleep(interval))
+            .await
+            .is_some()
+        {
+            let Some(revocations) = this.upgrade() else {
+                return;
+            };
             if let Err(error) = revocations.read_on(clock()).await {
                 tracing::error!(%error, "what was signed out elsewhere could not be read");
             }
@@ -98,7 +120,12 @@ impl Revocations {
     }
 
     /// Makes a token invalid from this moment on, and tells whoever watches it. Durable when this returns.
-    pub(super) async fn revoke(&self, token: TokenId, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn revoke(
+        &self,
+        token: TokenId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.accounts.revoke(token, until, now).await?;
         self.state().learn(token, until, self.cached_max);
         Ok(())
@@ -110,7 +137,11 @@ impl Revocations {
             let state = self.state();
             (state.revoked.contains_key(&token), state.spilled)
         };
-        if known || !spilled { Ok(known) } else { self.accounts.is_revoked(token).await }
+        if known || !spilled {
+            Ok(known)
+        } else {
+            self.accounts.is_revoked(token).await
+        }
     }
 
     /// Whether a token is known to be revoked without asking the database.
@@ -122,10 +153,15 @@ impl Revocations {
     pub(super) fn watch(self: &Arc<Self>, token: TokenId) -> Watch {
         let bell = Arc::new(Bell::default());
         let mut state = self.state();
-        bell.rung.store(state.revoked.contains_key(&token), Ordering::Release);
+        bell.rung
+            .store(state.revoked.contains_key(&token), Ordering::Release);
         state.watched.entry(token).or_default().push(bell.clone());
         drop(state);
-        Watch { token, bell, revocations: self.clone() }
+        Watch {
+            token,
+            bell,
+            revocations: self.clone(),
+        }
     }
 }
 
@@ -136,7 +172,9 @@ impl State {
             self.order.push_back(token);
         }
         while self.revoked.len() > cached_max {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
             self.revoked.remove(&oldest);
             self.spilled = true;
         }
@@ -167,7 +205,11 @@ impl Watch {
             self.bell.waker.register(cx.waker());
         }
         // Looked at again: it may have been rung in between.
-        if self.bell.rung.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        if self.bell.rung.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Waits until the token is revoked.

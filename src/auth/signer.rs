@@ -17,7 +17,10 @@ impl Signer {
     fn new(algorithm: Algorithm, key: EncodingKey) -> Result<Self, KeyError> {
         // The library looks at a key when it is used.
         jsonwebtoken::crypto::sign(b"", &key, algorithm).map_err(|_| KeyError::Damaged)?;
-        Ok(Self { header: Header::new(algorithm), key })
+        Ok(Self {
+            header: Header::new(algorithm),
+            key,
+        })
     }
 
     /// Signs with a shared secret: HS256.
@@ -30,22 +33,30 @@ impl Signer {
 
     /// Signs with a private key in PEM: `PRIVATE KEY` (RSA, P-256, P-384, Ed25519) or `RSA PRIVATE KEY`.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let (kind, document) = SecretDocument::from_pem(text.trim()).map_err(|_| KeyError::NotPem)?;
+        let (kind, document) =
+            SecretDocument::from_pem(text.trim()).map_err(|_| KeyError::NotPem)?;
         let der = document.as_bytes();
         match kind {
             "RSA PRIVATE KEY" => Self::new(Algorithm::RS256, EncodingKey::from_rsa_der(der)),
             "PRIVATE KEY" => Self::from_info(der),
-            "EC PRIVATE KEY" => {
-                Err(KeyError::Kind(kind.to_owned(), "convert it: openssl pkcs8 -topk8 -nocrypt -in FILE"))
-            }
-            _ => Err(KeyError::Kind(kind.to_owned(), "give a PRIVATE KEY without a passphrase")),
+            "EC PRIVATE KEY" => Err(KeyError::Kind(
+                kind.to_owned(),
+                "convert it: openssl pkcs8 -topk8 -nocrypt -in FILE",
+            )),
+            _ => Err(KeyError::Kind(
+                kind.to_owned(),
+                "give a PRIVATE KEY without a passphrase",
+            )),
         }
     }
 
     fn from_info(der: &[u8]) -> Result<Self, KeyError> {
         let info = PrivateKeyInfo::try_from(der).map_err(|_| KeyError::Damaged)?;
         match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
-            (RSA, _) => Self::new(Algorithm::RS256, EncodingKey::from_rsa_der(info.private_key)),
+            (RSA, _) => Self::new(
+                Algorithm::RS256,
+                EncodingKey::from_rsa_der(info.private_key),
+            ),
             (EC, Some(P256)) => Self::new(Algorithm::ES256, EncodingKey::from_ec_der(der)),
             (EC, Some(P384)) => Self::new(Algorithm::ES384, EncodingKey::from_ec_der(der)),
             (ED25519, _) => Self::new(Algorithm::EdDSA, EncodingKey::from_ed_der(der)),

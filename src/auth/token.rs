@@ -37,17 +37,24 @@ fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
 impl Head {
     pub(super) fn read(token: &str) -> Result<Self, BadToken> {
         let mut parts = token.split('.');
-        let (Some(head), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(head), Some(_), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(BadToken::Malformed);
         };
-        let head = BASE64_URL_SAFE_NO_PAD.decode(head).map_err(|_| BadToken::Malformed)?;
+        let head = BASE64_URL_SAFE_NO_PAD
+            .decode(head)
+            .map_err(|_| BadToken::Malformed)?;
         let head: RawHead = serde_json::from_slice(&head).map_err(|_| BadToken::Malformed)?;
         if head.crit {
             return Err(BadToken::Critical);
         }
         // `none` is no algorithm here.
         let algorithm = head.alg.parse().map_err(|_| BadToken::Algorithm)?;
-        Ok(Self { algorithm, kid: head.kid })
+        Ok(Self {
+            algorithm,
+            kid: head.kid,
+        })
     }
 }
 
@@ -127,7 +134,11 @@ impl Claims {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(one)) => vec![one],
             // Somebody is named by what cannot be read, too.
-            Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(unreadable)?,
+            Some(Value::Array(many)) => many
+                .iter()
+                .map(Value::as_str)
+                .collect::<Option<_>>()
+                .ok_or(unreadable)?,
             Some(_) => return Err(unreadable),
         };
         Ok(match audience {
@@ -157,7 +168,11 @@ impl Rules {
     }
 
     /// What a server's own tokens must say: nothing but `exp`.
-    pub(super) const OWN: Self = Self { issuer: None, audience: None, leeway: Duration::ZERO };
+    pub(super) const OWN: Self = Self {
+        issuer: None,
+        audience: None,
+        leeway: Duration::ZERO,
+    };
 
     /// Until when the token is good, if it is good at this moment.
     pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, BadToken> {
@@ -170,11 +185,18 @@ impl Rules {
         if !claims.is_for(self.audience.as_deref())? {
             return Err(BadToken::Audience);
         }
-        if claims.moment("nbf")?.is_some_and(|from| from.0.saturating_sub(leeway) > now.0) {
+        if claims
+            .moment("nbf")?
+            .is_some_and(|from| from.0.saturating_sub(leeway) > now.0)
+        {
             return Err(BadToken::Early);
         }
         let Timestamp(until) = claims.moment("exp")?.ok_or(BadToken::Claim("exp"))?;
         let until = Timestamp(until.saturating_add(leeway));
-        if until <= now { Err(BadToken::Expired) } else { Ok(until) }
+        if until <= now {
+            Err(BadToken::Expired)
+        } else {
+            Ok(until)
+        }
     }
 }

@@ -369,7 +369,13 @@ pub struct LimitFlags {
 /// Reads a number that must not be smaller than this.
 fn at_least<T>(least: T) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
 where
-    T: std::str::FromStr<Err: std::fmt::Display> + PartialOrd + std::fmt::Display + Clone + Send + Sync + 'static,
+    T: std::str::FromStr<Err: std::fmt::Display>
+        + PartialOrd
+        + std::fmt::Display
+        + Clone
+        + Send
+        + Sync
+        + 'static,
 {
     move |text| match text.parse::<T>() {
         Ok(number) if number >= least => Ok(number),
@@ -445,8 +451,14 @@ impl LimitFlags {
             linger_bytes_max: self.linger_bytes_max,
             drain_window: self.drain_window.0,
             tls_check_interval: self.tls_check_interval.0,
-            messages: Rate { per_second_max: self.messages_per_second_max, burst_max: self.messages_burst_max },
-            requests: Rate { per_second_max: self.requests_per_second_max, burst_max: self.requests_burst_max },
+            messages: Rate {
+                per_second_max: self.messages_per_second_max,
+                burst_max: self.messages_burst_max,
+            },
+            requests: Rate {
+                per_second_max: self.requests_per_second_max,
+                burst_max: self.requests_burst_max,
+            },
             requests_per_address: Rate {
                 per_second_max: self.requests_per_second_per_address_max,
                 burst_max: self.requests_per_address_burst_max,
@@ -475,8 +487,14 @@ impl LimitFlags {
             page_max: self.page_max,
             search_bytes_max: self.search_bytes_max,
             search_words_max: self.search_words_max,
-            answer: BudgetLimits { reads_max: self.answer_reads_max, bytes_max: self.answer_bytes_max },
-            frame: BudgetLimits { reads_max: self.frame_reads_max, bytes_max: self.frame_bytes_max },
+            answer: BudgetLimits {
+                reads_max: self.answer_reads_max,
+                bytes_max: self.answer_bytes_max,
+            },
+            frame: BudgetLimits {
+                reads_max: self.frame_reads_max,
+                bytes_max: self.frame_bytes_max,
+            },
         }
     }
 

@@ -101,7 +101,12 @@ pub struct ServerFlags {
     #[arg(long, env = "SWITCHBOARD_URL", default_value = "http://127.0.0.1:4000/graphql", value_name = "URL", value_parser = endpoint)]
     pub url: String,
     /// Who asks; without it, `send` signs in as a new guest
-    #[arg(long, env = "SWITCHBOARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub token: Option<Secret>,
     /// What that guest is called
     #[arg(long, env = "USER", default_value = "guest", value_name = "NAME")]
@@ -112,7 +117,12 @@ pub struct ServerFlags {
 #[derive(Args, Clone, Debug)]
 pub struct ServeFlags {
     /// Where to listen; port 0 picks a free one
-    #[arg(long, env = "SWITCHBOARD_LISTEN", default_value = "127.0.0.1:4000", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_LISTEN",
+        default_value = "127.0.0.1:4000",
+        value_name = "ADDRESS"
+    )]
     pub listen: SocketAddr,
     /// Which database.
     #[command(flatten)]
@@ -124,7 +134,12 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub edge: EdgeFlags,
     /// How many proxies stand in front: a client's address is what the first of them wrote into X-Forwarded-For
-    #[arg(long, env = "SWITCHBOARD_TRUST_PROXY", default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_TRUST_PROXY",
+        default_value_t = 0,
+        value_name = "N"
+    )]
     pub trust_proxy: usize,
     /// How long a guest's token is good
     #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
@@ -142,7 +157,12 @@ pub struct ServeFlags {
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
     /// What to log: `info`, `debug`, `switchboard=debug,warn`
-    #[arg(long, env = "SWITCHBOARD_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// How log lines look
     #[arg(long, env = "SWITCHBOARD_LOG_FORMAT", default_value = "text")]
@@ -161,7 +181,11 @@ impl ServeFlags {
     /// The limits that hold.
     pub fn limits(&self) -> LimitFlags {
         let limits = self.limits.clone();
-        if self.no_rate_limits { limits.without_rates() } else { limits }
+        if self.no_rate_limits {
+            limits.without_rates()
+        } else {
+            limits
+        }
     }
 
     /// What no single flag can know to be wrong.
@@ -178,12 +202,19 @@ impl ServeFlags {
             return Err("--session-lifetime: at most a hundred years".to_owned());
         }
         if self.limits.document_nesting_max > NESTING_MAX {
-            return Err(format!("--document-nesting-max: at most {NESTING_MAX}; a parser recurses"));
+            return Err(format!(
+                "--document-nesting-max: at most {NESTING_MAX}; a parser recurses"
+            ));
         }
-        let least = self.limits.text_bytes_max.saturating_mul(ESCAPED_BYTES_MAX).saturating_add(BESIDE_TEXT_BYTES);
-        for (flag, most) in
-            [("--frame-bytes-max", self.limits.frame_bytes_max), ("--answer-bytes-max", self.limits.answer_bytes_max)]
-        {
+        let least = self
+            .limits
+            .text_bytes_max
+            .saturating_mul(ESCAPED_BYTES_MAX)
+            .saturating_add(BESIDE_TEXT_BYTES);
+        for (flag, most) in [
+            ("--frame-bytes-max", self.limits.frame_bytes_max),
+            ("--answer-bytes-max", self.limits.answer_bytes_max),
+        ] {
             if most != 0 && most < least {
                 return Err(format!(
                     "{flag}: at least {least}, or the longest texts of --text-bytes-max could not be read"
@@ -265,20 +296,35 @@ mod tests {
     fn serving_is_what_it_does_without_a_command() {
         let bare = CommandLine::try_parse_from(["switchboard", "--listen", "127.0.0.1:0"]).unwrap();
         assert!(bare.command.is_none() && bare.serve.listen.port() == 0);
-        let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"]).unwrap();
-        let Some(Command::Serve(flags)) = named.command else { panic!("{named:?}") };
+        let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"])
+            .unwrap();
+        let Some(Command::Serve(flags)) = named.command else {
+            panic!("{named:?}")
+        };
         assert_eq!(flags.limits.transport().connections_max, 7);
     }
 
     #[test]
     fn without_rate_limits_no_user_and_no_address_has_a_limit_of_his_own() {
-        let parse = |arguments: &[&str]| CommandLine::try_parse_from(arguments).unwrap().serve.limits();
+        let parse = |arguments: &[&str]| {
+            CommandLine::try_parse_from(arguments)
+                .unwrap()
+                .serve
+                .limits()
+        };
         assert_eq!(parse(&["switchboard"]).hub().append_queue_per_user_max, 512);
         let without = parse(&["switchboard", "--no-rate-limits"]);
-        assert_eq!(without.hub().append_queue_per_user_max, without.hub().append_queue_max);
+        assert_eq!(
+            without.hub().append_queue_per_user_max,
+            without.hub().append_queue_max
+        );
         assert_eq!(without.views().subscriptions_per_viewer_max, 0);
         let (hub, transport) = (without.hub(), without.transport());
-        let rates = [hub.commands_per_user, transport.connects_per_address, transport.messages];
+        let rates = [
+            hub.commands_per_user,
+            transport.connects_per_address,
+            transport.messages,
+        ];
         assert_eq!(rates.map(|rate| rate.per_second_max), [0; 3]);
         let counts = [
             transport.connections_per_address_max,
@@ -289,7 +335,10 @@ mod tests {
             without.views().plans_bytes_per_address_max,
         ];
         assert_eq!(counts, [0; 6]);
-        assert_eq!(transport.connections_max, 100_000, "a limit on all together stays");
+        assert_eq!(
+            transport.connections_max, 100_000,
+            "a limit on all together stays"
+        );
     }
 
     #[test]
@@ -300,15 +349,25 @@ mod tests {
         };
         assert!(parse(&["--listen", "[::1]:4000"]).check().is_ok());
         assert!(parse(&["--listen", "0.0.0.0:4000"]).check().is_err());
-        assert!(parse(&["--listen", "0.0.0.0:4000", "--allow-remote-guests"]).check().is_ok());
+        assert!(
+            parse(&["--listen", "0.0.0.0:4000", "--allow-remote-guests"])
+                .check()
+                .is_ok()
+        );
     }
 
     #[test]
     fn values_past_what_can_be_kept_are_refused() {
         let check = |name: &str, value: &str| {
-            CommandLine::try_parse_from(["switchboard", name, value]).unwrap().serve.check().is_ok()
+            CommandLine::try_parse_from(["switchboard", name, value])
+                .unwrap()
+                .serve
+                .check()
+                .is_ok()
         };
-        assert!(check("--session-lifetime", "36500days") && !check("--session-lifetime", "36501days"));
+        assert!(
+            check("--session-lifetime", "36500days") && !check("--session-lifetime", "36501days")
+        );
         assert!(check("--document-nesting-max", "200") && !check("--document-nesting-max", "201"));
         // Six times the longest text, and 4096.
         for flag in ["--frame-bytes-max", "--answer-bytes-max"] {

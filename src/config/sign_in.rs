@@ -49,7 +49,12 @@ impl fmt::Debug for Secret {
 #[command(next_help_heading = "Sign-in")]
 pub struct SignInFlags {
     /// Who signs the tokens: this server for guests who sign in by a name, or an identity provider
-    #[arg(long, env = "SWITCHBOARD_AUTH", default_value = "guest", value_name = "MODE")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_AUTH",
+        default_value = "guest",
+        value_name = "MODE"
+    )]
     pub auth: AuthMode,
     /// With jwt: the secret that is shared with the provider, HS256, at least 32 bytes; better given in the environment
     #[arg(
@@ -70,7 +75,12 @@ pub struct SignInFlags {
     )]
     pub jwt_public_key: Option<String>,
     /// With jwt: where the provider publishes its keys, https://… (http://… on loopback)
-    #[arg(long, env = "SWITCHBOARD_JWKS_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_JWKS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub jwks_url: Option<Secret>,
     /// With jwt: what `iss` must be
     #[arg(long, env = "SWITCHBOARD_JWT_ISSUER", value_name = "ISSUER")]
@@ -113,7 +123,9 @@ impl SignInFlags {
             ("--operator-claim", self.operator_claim.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(format!("{flag} is for --auth jwt; without that, guests sign in")),
+            Some((flag, _)) => Err(format!(
+                "{flag} is for --auth jwt; without that, guests sign in"
+            )),
             None => Ok(()),
         }
     }
@@ -128,7 +140,10 @@ impl SignInFlags {
             ("--jwt-audience", &self.jwt_audience),
             ("--operator-claim", &self.operator_claim),
         ];
-        if let Some((flag, _)) = empty.into_iter().find(|(_, text)| text.as_deref() == Some("")) {
+        if let Some((flag, _)) = empty
+            .into_iter()
+            .find(|(_, text)| text.as_deref() == Some(""))
+        {
             return Err(format!("{flag} is empty"));
         }
         Ok(JwtSettings {
@@ -143,21 +158,28 @@ impl SignInFlags {
     fn keys(&self) -> Result<KeySource, String> {
         match (&self.jwt_secret, &self.jwt_public_key, &self.jwks_url) {
             (Some(secret), None, None) => {
-                let key = Key::secret(secret.reveal().as_bytes()).map_err(|error| format!("--jwt-secret: {error}"))?;
+                let key = Key::secret(secret.reveal().as_bytes())
+                    .map_err(|error| format!("--jwt-secret: {error}"))?;
                 Ok(KeySource::Fixed(Box::new(key)))
             }
             (None, Some(given), None) => {
                 let key = Key::from_pem(&pem("--jwt-public-key", given)?);
-                Ok(KeySource::Fixed(Box::new(key.map_err(|error| format!("--jwt-public-key: {error}"))?)))
+                Ok(KeySource::Fixed(Box::new(
+                    key.map_err(|error| format!("--jwt-public-key: {error}"))?,
+                )))
             }
             (None, None, Some(url)) => {
-                let url = JwksUrl::parse(url.reveal()).map_err(|error| format!("--jwks-url: {error}"))?;
+                let url =
+                    JwksUrl::parse(url.reveal()).map_err(|error| format!("--jwks-url: {error}"))?;
                 Ok(KeySource::Jwks(Box::new(url)))
             }
-            (None, None, None) => {
-                Err("--auth jwt needs a key: one of --jwt-secret, --jwt-public-key and --jwks-url".to_owned())
-            }
-            _ => Err("give one of --jwt-secret, --jwt-public-key and --jwks-url, not several".to_owned()),
+            (None, None, None) => Err(
+                "--auth jwt needs a key: one of --jwt-secret, --jwt-public-key and --jwks-url"
+                    .to_owned(),
+            ),
+            _ => Err(
+                "give one of --jwt-secret, --jwt-public-key and --jwks-url, not several".to_owned(),
+            ),
         }
     }
 }
@@ -183,17 +205,21 @@ impl SigningFlags {
     /// The key to sign with, or one line that says why there is none.
     pub fn signer(&self, sign_in: &SignInFlags) -> Result<Signer, String> {
         let signer = match (&sign_in.jwt_secret, &self.jwt_private_key) {
-            (Some(secret), None) => {
-                Signer::secret(secret.reveal().as_bytes()).map_err(|error| format!("--jwt-secret: {error}"))?
-            }
+            (Some(secret), None) => Signer::secret(secret.reveal().as_bytes())
+                .map_err(|error| format!("--jwt-secret: {error}"))?,
             (None, Some(given)) => {
                 let signer = Signer::from_pem(&pem("--jwt-private-key", given.reveal())?);
                 signer.map_err(|error| format!("--jwt-private-key: {error}"))?
             }
             (None, None) => {
-                return Err("with --auth jwt, give --jwt-secret or --jwt-private-key to sign with".to_owned());
+                return Err(
+                    "with --auth jwt, give --jwt-secret or --jwt-private-key to sign with"
+                        .to_owned(),
+                );
             }
-            (Some(_), Some(_)) => return Err("give one of --jwt-secret and --jwt-private-key, not both".to_owned()),
+            (Some(_), Some(_)) => {
+                return Err("give one of --jwt-secret and --jwt-private-key, not both".to_owned());
+            }
         };
         Ok(signer.named(self.jwt_key_id.clone()))
     }
@@ -209,5 +235,6 @@ fn pem(flag: &str, given: &str) -> Result<String, String> {
     if given.contains("-----BEGIN") {
         return Ok(given.to_owned());
     }
-    std::fs::read_to_string(given).map_err(|error| format!("{flag}: neither PEM nor a file that can be read: {error}"))
+    std::fs::read_to_string(given)
+        .map_err(|error| format!("{flag}: neither PEM nor a file that can be read: {error}"))
 }

@@ -81,7 +81,9 @@ impl ShutsOut {
         match self {
             Self::Nobody => false,
             Self::User(user) => reader == Some(*user),
-            Self::AllBut(members) => reader.is_none_or(|reader| members.binary_search(&reader).is_err()),
+            Self::AllBut(members) => {
+                reader.is_none_or(|reader| members.binary_search(&reader).is_err())
+            }
             Self::Everybody => true,
         }
     }
@@ -111,7 +113,10 @@ mod tests {
             (ShutsOut::AllBut([].into()), [true, true, true]),
             (ShutsOut::Everybody, [true, true, true]),
         ] {
-            assert_eq!([None, Some(ann), Some(bob)].map(|reader| shuts_out.applies_to(reader)), expected);
+            assert_eq!(
+                [None, Some(ann), Some(bob)].map(|reader| shuts_out.applies_to(reader)),
+                expected
+            );
         }
     }
 }

@@ -63,8 +63,12 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let mut buffer = [0; HEADER_BYTES + RoomId::BYTES_MAX + 2];
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).map_err(|_| CursorError)?;
-        let (header, room) = buffer[..length].split_at_checked(HEADER_BYTES).ok_or(CursorError)?;
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text, &mut buffer)
+            .map_err(|_| CursorError)?;
+        let (header, room) = buffer[..length]
+            .split_at_checked(HEADER_BYTES)
+            .ok_or(CursorError)?;
         if header[0] != VERSION {
             return Err(CursorError);
         }
@@ -85,16 +89,34 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text_form() {
         for room in ["a", "room-1", &"r".repeat(64)] {
-            let cursor = Cursor { room: room.parse().unwrap(), epoch: Epoch(u64::MAX), seq: Seq(7) };
+            let cursor = Cursor {
+                room: room.parse().unwrap(),
+                epoch: Epoch(u64::MAX),
+                seq: Seq(7),
+            };
             assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
     }
 
     #[test]
     fn other_texts_are_refused() {
-        let good = Cursor { room: "room-1".parse().unwrap(), epoch: Epoch(1), seq: Seq(2) }.to_string();
+        let good = Cursor {
+            room: "room-1".parse().unwrap(),
+            epoch: Epoch(1),
+            seq: Seq(2),
+        }
+        .to_string();
         let long = "A".repeat(4096);
-        for bad in ["", "1", "not a cursor", "AAAA", &good[1..], &good[..20], &long, &format!("{good}=")] {
+        for bad in [
+            "",
+            "1",
+            "not a cursor",
+            "AAAA",
+            &good[1..],
+            &good[..20],
+            &long,
+            &format!("{good}="),
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(CursorError), "{bad}");
         }
     }

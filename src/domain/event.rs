@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Cursor, Epoch, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq, ShutsOut, Timestamp, UserId,
-    UserName, Visibility,
+    Change, Cursor, Epoch, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq, ShutsOut,
+    Timestamp, UserId, UserName, Visibility,
 };
 
 /// Somebody who signed in once.
@@ -47,7 +47,11 @@ impl Room {
 
     /// The position of an event of this room.
     pub fn cursor(&self, seq: Seq) -> Cursor {
-        Cursor { room: self.id.clone(), epoch: self.epoch, seq }
+        Cursor {
+            room: self.id.clone(),
+            epoch: self.epoch,
+            seq,
+        }
     }
 }
 

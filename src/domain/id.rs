@@ -8,7 +8,9 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Show the rule to whoever typed it.
-    #[error("a room id is 1 to 64 characters of a-z, 0-9 and -, and begins with a letter or a digit")]
+    #[error(
+        "a room id is 1 to 64 characters of a-z, 0-9 and -, and begins with a letter or a digit"
+    )]
     Room,
     /// Treat the entity as unknown: no entity can have such an id.
     #[error("this is no id of that kind")]
@@ -40,9 +42,14 @@ impl FromStr for RoomId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let (first, rest) = text.as_bytes().split_first().ok_or(IdError::Room)?;
-        let well_formed =
-            text.len() <= Self::BYTES_MAX && plain(*first) && rest.iter().all(|byte| plain(*byte) || *byte == b'-');
-        if well_formed { Ok(Self(text.into())) } else { Err(IdError::Room) }
+        let well_formed = text.len() <= Self::BYTES_MAX
+            && plain(*first)
+            && rest.iter().all(|byte| plain(*byte) || *byte == b'-');
+        if well_formed {
+            Ok(Self(text.into()))
+        } else {
+            Err(IdError::Room)
+        }
     }
 }
 
@@ -127,7 +134,10 @@ mod tests {
     #[test]
     fn room_ids_are_checked_at_and_past_their_edges() {
         for good in ["a", "0", "room-1", "a--b", &"r".repeat(64)] {
-            assert_eq!(good.parse::<RoomId>().map(|id| id.to_string()), Ok(good.to_owned()));
+            assert_eq!(
+                good.parse::<RoomId>().map(|id| id.to_string()),
+                Ok(good.to_owned())
+            );
         }
         for bad in ["", "-a", "Room", "a_b", "a b", "ä", "a\0", &"r".repeat(65)] {
             assert_eq!(bad.parse::<RoomId>(), Err(IdError::Room), "{bad:?}");
@@ -138,7 +148,11 @@ mod tests {
     fn entity_ids_have_one_spelling() {
         let id = UserId::from_uuid(Uuid::from_u128(0xabc));
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["usr_", "msg_00000000000000000000000000000abc", "usr_00000000000000000000000000000ABC"] {
+        for bad in [
+            "usr_",
+            "msg_00000000000000000000000000000abc",
+            "usr_00000000000000000000000000000ABC",
+        ] {
             assert_eq!(bad.parse::<UserId>(), Err(IdError::Entity), "{bad}");
         }
     }

@@ -85,7 +85,9 @@ pub fn may(standing: Standing, visibility: Visibility, action: Action) -> bool {
         (Nobody | Outsider, Private) => false,
         (Nobody, Public) => matches!(action, Read),
         (Outsider, Public) => matches!(action, Read | Send | Signal | DeleteOwn | Join),
-        (Member(Role::Member), _) => matches!(action, Read | Send | Signal | DeleteOwn | Join | Leave),
+        (Member(Role::Member), _) => {
+            matches!(action, Read | Send | Signal | DeleteOwn | Join | Leave)
+        }
         (Member(Role::Moderator), _) => !matches!(action, SetRole | UpdateRoom | DeleteRoom),
         (Member(Role::Owner), _) => true,
     }
@@ -121,7 +123,13 @@ mod tests {
     #[test]
     fn every_cell_of_the_table() {
         for (visibility, standing, expected) in TABLE {
-            let mark = |action| if may(standing, visibility, action) { 'x' } else { '.' };
+            let mark = |action| {
+                if may(standing, visibility, action) {
+                    'x'
+                } else {
+                    '.'
+                }
+            };
             let found: String = Action::ALL.into_iter().map(mark).collect();
             assert_eq!(found, expected, "{visibility:?} {standing:?}");
         }
@@ -129,7 +137,8 @@ mod tests {
 
     #[test]
     fn who_manages_whom() {
-        let managed = |actor| [Owner, Moderator, Role::Member].map(|target| may_manage(actor, target));
+        let managed =
+            |actor| [Owner, Moderator, Role::Member].map(|target| may_manage(actor, target));
         assert_eq!(managed(Owner), [true, true, true]);
         assert_eq!(managed(Moderator), [false, false, true]);
         assert_eq!(managed(Role::Member), [false, false, false]);

@@ -43,14 +43,21 @@ impl SearchQuery {
     /// counts as a word.
     pub fn parse(text: &str, bytes_max: usize, words_max: usize) -> Result<Self, SearchError> {
         if text.len() > bytes_max {
-            return Err(SearchError::TooLong { bytes: text.len(), bytes_max });
+            return Err(SearchError::TooLong {
+                bytes: text.len(),
+                bytes_max,
+            });
         }
         let pieces: Vec<&str> = text.split(['"', '“', '”', '„']).collect();
         let mut phrases: Vec<Vec<String>> = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
             // A quote that nobody closed opened nothing.
             let quoted = index % 2 == 1 && index + 1 < pieces.len();
-            let chunks: Vec<&str> = if quoted { vec![piece] } else { piece.split_whitespace().collect() };
+            let chunks: Vec<&str> = if quoted {
+                vec![piece]
+            } else {
+                piece.split_whitespace().collect()
+            };
             for phrase in chunks.into_iter().map(words) {
                 if !phrase.is_empty() && !phrases.contains(&phrase) {
                     phrases.push(phrase);
@@ -74,13 +81,18 @@ impl SearchQuery {
         let words = searchable_words(text);
         let mut sum = 0;
         for phrase in &self.0 {
-            let times = words.windows(phrase.len()).filter(|window| *window == phrase.as_slice()).count();
+            let times = words
+                .windows(phrase.len())
+                .filter(|window| *window == phrase.as_slice())
+                .count();
             if times == 0 {
                 return None;
             }
             sum += weight(times as u64, words.len() as u64);
         }
-        Some(Score(u32::try_from(sum / self.0.len() as u64).unwrap_or(u32::MAX)))
+        Some(Score(
+            u32::try_from(sum / self.0.len() as u64).unwrap_or(u32::MAX),
+        ))
     }
 
     /// Tells searches apart: this query in this room, or in all of them.
@@ -91,7 +103,9 @@ impl SearchQuery {
             hash.update(b"\n");
             hash.update(phrase.join(" "));
         }
-        hash.finalize()[..8].try_into().expect("eight bytes of a longer hash")
+        hash.finalize()[..8]
+            .try_into()
+            .expect("eight bytes of a longer hash")
     }
 }
 
@@ -138,14 +152,30 @@ impl SearchMark {
     }
 
     /// Reads it back, if it was made for this search.
-    pub fn parse(text: &str, query: &SearchQuery, room: Option<&RoomId>) -> Result<Self, SearchMarkError> {
+    pub fn parse(
+        text: &str,
+        query: &SearchQuery,
+        room: Option<&RoomId>,
+    ) -> Result<Self, SearchMarkError> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SearchMarkError)?;
-        if bytes.len() != MARK_BYTES || bytes[0] != VERSION || bytes[1..9] != query.fingerprint(room) {
+        if bytes.len() != MARK_BYTES
+            || bytes[0] != VERSION
+            || bytes[1..9] != query.fingerprint(room)
+        {
             return Err(SearchMarkError);
         }
-        let id = |from: usize| MessageId::from_bytes(bytes[from..from + 16].try_into().expect("sixteen bytes"));
-        let score = Score(u32::from_be_bytes(bytes[9..13].try_into().expect("four bytes")));
-        Ok(Self { oldest: id(13), newest: id(29), message: id(45), score })
+        let id = |from: usize| {
+            MessageId::from_bytes(bytes[from..from + 16].try_into().expect("sixteen bytes"))
+        };
+        let score = Score(u32::from_be_bytes(
+            bytes[9..13].try_into().expect("four bytes"),
+        ));
+        Ok(Self {
+            oldest: id(13),
+            newest: id(29),
+            message: id(45),
+            score,
+        })
     }
 }
 
@@ -174,9 +204,15 @@ mod tests {
             ("v1.2 foo-bar", "v1 2|foo bar"),
             ("a a A \"a\"", "a"),
             ("東京都 \"東京 go\"", "東京 京都|東京 go"),
-            ("a AND (b OR -c) NOT NEAR(d, 2) ^e* f:g {h}: + i", "a|and|b|or|c|not|near d|2|e|f g|h|i"),
+            (
+                "a AND (b OR -c) NOT NEAR(d, 2) ^e* f:g {h}: + i",
+                "a|and|b|or|c|not|near d|2|e|f g|h|i",
+            ),
         ] {
-            let found: Vec<_> = query(text).phrases().map(|phrase| phrase.join(" ")).collect();
+            let found: Vec<_> = query(text)
+                .phrases()
+                .map(|phrase| phrase.join(" "))
+                .collect();
             assert_eq!(found.join("|"), expected, "{text}");
         }
     }
@@ -184,13 +220,23 @@ mod tests {
     #[test]
     fn queries_are_bounded_at_and_past_their_edges() {
         assert!(SearchQuery::parse("abcd", 4, 1).is_ok());
-        let too_long = SearchError::TooLong { bytes: 5, bytes_max: 4 };
+        let too_long = SearchError::TooLong {
+            bytes: 5,
+            bytes_max: 4,
+        };
         assert_eq!(SearchQuery::parse("abcde", 4, 1), Err(too_long));
         assert!(SearchQuery::parse("a b \"c d\"", 99, 4).is_ok());
-        let too_many = SearchError::TooManyWords { words: 5, words_max: 4 };
+        let too_many = SearchError::TooManyWords {
+            words: 5,
+            words_max: 4,
+        };
         assert_eq!(SearchQuery::parse("a b \"c d e\"", 99, 4), Err(too_many));
         for empty in ["", " ", "\"\"", "\"", "*", "-(),:^{}", "🎉"] {
-            assert_eq!(SearchQuery::parse(empty, 99, 4), Err(SearchError::NoWords), "{empty}");
+            assert_eq!(
+                SearchQuery::parse(empty, 99, 4),
+                Err(SearchError::NoWords),
+                "{empty}"
+            );
         }
     }
 
@@ -209,15 +255,43 @@ mod tests {
     #[test]
     fn a_cursor_is_bound_to_its_search() {
         let id = |n| MessageId::from_uuid(Uuid::from_u128(n));
-        let mark = SearchMark { oldest: id(1), newest: id(u128::MAX), message: id(3), score: Score(u32::MAX) };
+        let mark = SearchMark {
+            oldest: id(1),
+            newest: id(u128::MAX),
+            message: id(3),
+            score: Score(u32::MAX),
+        };
         let room: RoomId = "room-1".parse().unwrap();
         let text = mark.text(&query("a b"), Some(&room));
-        assert_eq!(SearchMark::parse(&text, &query("A  b"), Some(&room)), Ok(mark));
-        assert_eq!(SearchMark::parse(&text, &query("b a"), Some(&room)), Err(SearchMarkError));
-        assert_eq!(SearchMark::parse(&text, &query("\"a b\""), Some(&room)), Err(SearchMarkError));
-        assert_eq!(SearchMark::parse(&text, &query("a b"), None), Err(SearchMarkError));
-        for bad in ["", "x", "AAAA", &text[1..], &format!("{text}AA"), &"A".repeat(4096)] {
-            assert_eq!(SearchMark::parse(bad, &query("a b"), Some(&room)), Err(SearchMarkError), "{bad}");
+        assert_eq!(
+            SearchMark::parse(&text, &query("A  b"), Some(&room)),
+            Ok(mark)
+        );
+        assert_eq!(
+            SearchMark::parse(&text, &query("b a"), Some(&room)),
+            Err(SearchMarkError)
+        );
+        assert_eq!(
+            SearchMark::parse(&text, &query("\"a b\""), Some(&room)),
+            Err(SearchMarkError)
+        );
+        assert_eq!(
+            SearchMark::parse(&text, &query("a b"), None),
+            Err(SearchMarkError)
+        );
+        for bad in [
+            "",
+            "x",
+            "AAAA",
+            &text[1..],
+            &format!("{text}AA"),
+            &"A".repeat(4096),
+        ] {
+            assert_eq!(
+                SearchMark::parse(bad, &query("a b"), Some(&room)),
+                Err(SearchMarkError),
+                "{bad}"
+            );
         }
     }
 }

@@ -27,7 +27,11 @@ pub struct ShutOuts {
 impl ShutOuts {
     /// None yet; at most so many are kept.
     pub fn new(kept_max: usize) -> Self {
-        Self { events: VecDeque::new(), forgotten: Seq::START, kept_max }
+        Self {
+            events: VecDeque::new(),
+            forgotten: Seq::START,
+            kept_max,
+        }
     }
 
     /// The last of them.
@@ -57,7 +61,12 @@ impl ShutOuts {
 
     /// Whether somebody whose right was good at the event `checked` may be shown how things stood at the event `upto`.
     pub fn access_upto(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
-        let between = self.events.iter().rev().skip_while(|(at, _)| *at > upto).take_while(|(at, _)| *at > checked);
+        let between = self
+            .events
+            .iter()
+            .rev()
+            .skip_while(|(at, _)| *at > upto)
+            .take_while(|(at, _)| *at > checked);
         match between.into_iter().any(|(_, who)| who.applies_to(reader)) {
             true => Access::Shut,
             false if self.forgotten > checked => Access::Unknown,
@@ -83,15 +92,28 @@ mod tests {
         assert_eq!(shut_outs.access(Seq(7), ann), Access::Open(Seq(7)));
         shut_outs.push(Seq(8), ShutsOut::User(id(1)));
         assert_eq!(shut_outs.access(Seq(7), ann), Access::Shut);
-        assert_eq!(shut_outs.access(Seq(8), ann), Access::Open(Seq(8)), "let in again after that");
+        assert_eq!(
+            shut_outs.access(Seq(8), ann),
+            Access::Open(Seq(8)),
+            "let in again after that"
+        );
         assert_eq!(shut_outs.access(Seq(7), bob), Access::Open(Seq(8)));
         shut_outs.push(Seq(9), ShutsOut::AllBut([id(2)].into()));
         assert_eq!(shut_outs.access(Seq(7), bob), Access::Open(Seq(9)));
         assert_eq!(shut_outs.access(Seq(8), None), Access::Shut);
         // How things stood before that may be shown.
-        assert_eq!(shut_outs.access_upto(Seq(7), Seq(8), bob), Access::Open(Seq(8)));
-        assert_eq!(shut_outs.access_upto(Seq(7), Seq(9), bob), Access::Open(Seq(9)));
-        assert_eq!(shut_outs.access_upto(Seq(7), Seq(7), ann), Access::Open(Seq(7)));
+        assert_eq!(
+            shut_outs.access_upto(Seq(7), Seq(8), bob),
+            Access::Open(Seq(8))
+        );
+        assert_eq!(
+            shut_outs.access_upto(Seq(7), Seq(9), bob),
+            Access::Open(Seq(9))
+        );
+        assert_eq!(
+            shut_outs.access_upto(Seq(7), Seq(7), ann),
+            Access::Open(Seq(7))
+        );
         assert_eq!(shut_outs.access_upto(Seq(8), Seq(20), None), Access::Shut);
     }
 

@@ -34,7 +34,11 @@ fn checked(what: &'static str, text: &str, bytes_max: usize) -> Result<Arc<str>,
         return Err(TextError::Empty { what });
     }
     if text.len() > bytes_max {
-        return Err(TextError::TooLong { what, bytes: text.len(), bytes_max });
+        return Err(TextError::TooLong {
+            what,
+            bytes: text.len(),
+            bytes_max,
+        });
     }
     if text.contains('\0') {
         return Err(TextError::Nul { what });
@@ -104,8 +108,17 @@ mod tests {
     #[test]
     fn texts_are_checked_at_and_past_their_edges() {
         assert!(MessageText::new(&"x".repeat(MessageText::BYTES_MAX)).is_ok());
-        assert!(matches!(MessageText::new(&"x".repeat(MessageText::BYTES_MAX + 1)), Err(TextError::TooLong { .. })));
-        assert!(matches!(MessageText::new(" \n\t"), Err(TextError::Empty { .. })));
-        assert!(matches!(MessageText::new("a\0b"), Err(TextError::Nul { .. })));
+        assert!(matches!(
+            MessageText::new(&"x".repeat(MessageText::BYTES_MAX + 1)),
+            Err(TextError::TooLong { .. })
+        ));
+        assert!(matches!(
+            MessageText::new(" \n\t"),
+            Err(TextError::Empty { .. })
+        ));
+        assert!(matches!(
+            MessageText::new("a\0b"),
+            Err(TextError::Nul { .. })
+        ));
     }
 }

@@ -54,7 +54,9 @@ impl Who {
 
     /// Whose share it takes what this one asks for, from this address; none where nothing is known of either.
     pub fn sharer(self, address: Option<IpAddr>) -> Option<Sharer> {
-        self.user().map(Sharer::User).or(address.map(Sharer::Address))
+        self.user()
+            .map(Sharer::User)
+            .or(address.map(Sharer::Address))
     }
 }
 

@@ -19,14 +19,22 @@ const FOLDING_VERSION: u32 = 1;
 
 /// By which rules and tables texts become words. An index that was made by others must be made anew.
 pub fn folding() -> String {
-    format!("{FOLDING_VERSION} {:?} {:?}", char::UNICODE_VERSION, unicode_normalization::UNICODE_VERSION)
+    format!(
+        "{FOLDING_VERSION} {:?} {:?}",
+        char::UNICODE_VERSION,
+        unicode_normalization::UNICODE_VERSION
+    )
 }
 
 /// The words of a text, in its order.
 pub(super) fn words(text: &str) -> Vec<String> {
     if text.is_ascii() {
-        let runs = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| !run.is_empty());
-        return runs.map(|run| run[..run.len().min(WORD_CHARS_MAX)].to_ascii_lowercase()).collect();
+        let runs = text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|run| !run.is_empty());
+        return runs
+            .map(|run| run[..run.len().min(WORD_CHARS_MAX)].to_ascii_lowercase())
+            .collect();
     }
     let mut words = Words::default();
     for c in text.nfkc().filter(|c| !is_dropped(*c)) {
@@ -93,7 +101,9 @@ impl Words {
         match self.run.as_slice() {
             [] => {}
             [alone] => self.done.push(alone.to_string()),
-            run => self.done.extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
+            run => self
+                .done
+                .extend(run.windows(2).map(|pair| pair.iter().collect::<String>())),
         }
         self.run.clear();
     }
@@ -115,7 +125,11 @@ fn fold(c: char, into: &mut String) {
     };
     for lower in c.to_lowercase() {
         // Accented letters of Latin, Greek and Cyrillic stand below; what stands above keeps the marks that tell it apart.
-        if lower < '\u{2000}' { decompose_canonical(lower, &mut push) } else { push(lower) }
+        if lower < '\u{2000}' {
+            decompose_canonical(lower, &mut push)
+        } else {
+            push(lower)
+        }
     }
 }
 
@@ -153,7 +167,10 @@ mod tests {
         for (text, expected) in [
             ("Deploy the API, v1.2!", "deploy the api v1 2"),
             ("Café CAFÉ cafe\u{301}", "cafe cafe cafe"),
-            ("Straße Łódź Ærø İstanbul Đà Nẵng", "strasse lodz aero istanbul da nang"),
+            (
+                "Straße Łódź Ærø İstanbul Đà Nẵng",
+                "strasse lodz aero istanbul da nang",
+            ),
             ("Ὀδυσσεύς ёлка", "οδυσσευσ елка"),
             ("ＦＵＬＬ１２ ﬁne", "full12 fine"),
             ("don't l'école foo_bar a-b", "don t l ecole foo bar a b"),
@@ -174,14 +191,22 @@ mod tests {
     #[test]
     fn one_text_has_one_folding_however_it_is_written() {
         for text in ["Việt Nam", "がぎぐ", "한글", "École"] {
-            let (composed, decomposed): (String, String) = (text.nfc().collect(), text.nfd().collect());
-            assert_eq!(searchable_words(&composed), searchable_words(&decomposed), "{text}");
+            let (composed, decomposed): (String, String) =
+                (text.nfc().collect(), text.nfd().collect());
+            assert_eq!(
+                searchable_words(&composed),
+                searchable_words(&decomposed),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn an_ideograph_is_found_by_itself_too() {
-        assert_eq!(searchable_words("黒い猫だ猫").join(" "), "黒い い猫 猫だ だ猫 猫 黒");
+        assert_eq!(
+            searchable_words("黒い猫だ猫").join(" "),
+            "黒い い猫 猫だ だ猫 猫 黒"
+        );
         assert_eq!(searchable_words("no such thing").join(" "), "no such thing");
     }
 
@@ -194,9 +219,16 @@ mod tests {
 
     #[test]
     fn words_hold_nothing_but_letters_digits_and_marks() {
-        let all: String = (0..=0x10FFFF).filter_map(char::from_u32).flat_map(|c| ['a', c, ' ']).collect();
+        let all: String = (0..=0x10FFFF)
+            .filter_map(char::from_u32)
+            .flat_map(|c| ['a', c, ' '])
+            .collect();
         for word in searchable_words(&all) {
-            assert!(word.chars().all(|c| c.is_alphanumeric() || is_combining_mark(c)), "{word:?}");
+            assert!(
+                word.chars()
+                    .all(|c| c.is_alphanumeric() || is_combining_mark(c)),
+                "{word:?}"
+            );
         }
     }
 }

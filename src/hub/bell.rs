@@ -92,7 +92,11 @@ impl Bell {
             return Poll::Ready(());
         }
         *self.ringer.lock().expect("no panic under this lock") = Some(cx.waker().clone());
-        if self.is_served() { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_served() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     fn is_served(&self) -> bool {
@@ -110,7 +114,11 @@ impl Bell {
 
     /// A place in the row of listeners; dropping it leaves the row.
     pub fn listen(self: &Arc<Self>) -> Listener {
-        Listener { bell: self.clone(), place: None, waits: false }
+        Listener {
+            bell: self.clone(),
+            place: None,
+            waits: false,
+        }
     }
 }
 
@@ -146,7 +154,9 @@ impl Listener {
 
     /// No longer waits. If a ring took it at its word meanwhile, that ring is served with this.
     fn look(&mut self) {
-        let Some((_, place)) = self.place.as_ref().filter(|_| self.waits) else { return };
+        let Some((_, place)) = self.place.as_ref().filter(|_| self.waits) else {
+            return;
+        };
         self.waits = false;
         if !place.armed.swap(false, Ordering::SeqCst) {
             self.bell.serve();
@@ -154,11 +164,17 @@ impl Listener {
     }
 
     fn arm(&mut self, waker: &Waker) {
-        let known = self.place.as_ref().filter(|(_, place)| place.waker.will_wake(waker));
+        let known = self
+            .place
+            .as_ref()
+            .filter(|(_, place)| place.waker.will_wake(waker));
         if let Some((_, place)) = known {
             place.armed.store(true, Ordering::SeqCst);
         } else {
-            let place = Arc::new(Place { waker: waker.clone(), armed: AtomicBool::new(true) });
+            let place = Arc::new(Place {
+                waker: waker.clone(),
+                armed: AtomicBool::new(true),
+            });
             let at = self.stand(place.clone());
             self.place = Some((at, place));
         }
@@ -181,7 +197,9 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.look();
-        let Some((at, _)) = self.place.take() else { return };
+        let Some((at, _)) = self.place.take() else {
+            return;
+        };
         let mut places = self.bell.places.lock().expect("no panic under this lock");
         places.row[at] = None;
         places.free.push(at);
@@ -239,11 +257,17 @@ mod tests {
             let bell = Arc::new(Bell::default());
             let cx = Context::from_waker(Waker::noop());
             let mut listeners: Vec<_> = (0..10).map(|_| bell.listen()).collect();
-            listeners.iter_mut().for_each(|listener| assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending));
+            listeners
+                .iter_mut()
+                .for_each(|listener| assert_eq!(listener.poll_past(Seq(0), &cx), Poll::Pending));
             listeners.truncate(1);
             let mut again = bell.listen();
             assert_eq!(again.poll_past(Seq(0), &cx), Poll::Pending);
-            assert_eq!(bell.places.lock().unwrap().row.len(), 10, "places are used again");
+            assert_eq!(
+                bell.places.lock().unwrap().row.len(),
+                10,
+                "places are used again"
+            );
             drop((listeners, again));
             assert_eq!(bell.places.lock().unwrap().row.capacity(), 0);
         });
@@ -271,7 +295,10 @@ mod tests {
                 let bell = bell.clone();
                 thread::spawn(move || heads.into_iter().for_each(|head| bell.ring(Seq(head))))
             });
-            listeners.into_iter().chain(ringers).for_each(|thread| thread.join().unwrap());
+            listeners
+                .into_iter()
+                .chain(ringers)
+                .for_each(|thread| thread.join().unwrap());
         });
     }
 
@@ -285,7 +312,9 @@ mod tests {
                 let bell = bell.clone();
                 move || {
                     for _ in 0..3 {
-                        let _ = bell.listen().poll_past(Seq(9), &Context::from_waker(Waker::noop()));
+                        let _ = bell
+                            .listen()
+                            .poll_past(Seq(9), &Context::from_waker(Waker::noop()));
                     }
                 }
             });
@@ -304,14 +333,17 @@ mod tests {
                 thread::spawn(move || {
                     // One goes away in the middle, the others look.
                     let rounds = if number == 0 { 1 } else { 2 };
-                    (0..rounds).for_each(|seen| assert!(block_on(listener.past(Seq(seen))) > Seq(seen)));
+                    (0..rounds)
+                        .for_each(|seen| assert!(block_on(listener.past(Seq(seen))) > Seq(seen)));
                 })
             });
             for head in 1..=2 {
                 bell.ring(Seq(head));
                 block_on(std::future::poll_fn(|cx| bell.poll_served(cx)));
             }
-            listeners.into_iter().for_each(|thread| thread.join().unwrap());
+            listeners
+                .into_iter()
+                .for_each(|thread| thread.join().unwrap());
             assert_eq!(bell.unserved.load(Ordering::SeqCst), 0);
         });
     }

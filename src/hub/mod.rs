@@ -74,7 +74,10 @@ impl Default for HubLimits {
             append_queue_max: 4096,
             append_queue_per_user_max: 512,
             append_queue_per_room_max: 2048,
-            commands_per_user: Rate { per_second_max: 500, burst_max: 5_000 },
+            commands_per_user: Rate {
+                per_second_max: 500,
+                burst_max: 5_000,
+            },
             append_batch_max: 512,
             tail_events_max: 256,
             tail_bytes_max: 256 * 1024,
@@ -130,15 +133,31 @@ impl Hub {
     ) -> Arc<Self> {
         let queue = Arc::new(Queue::new(limits));
         let rooms = Arc::new(LiveRooms::default());
-        tasks.spawn(writer::run(append, rooms.clone(), witness, queue.clone(), clock));
+        tasks.spawn(writer::run(
+            append,
+            rooms.clone(),
+            witness,
+            queue.clone(),
+            clock,
+        ));
         let waits = Waits::new(limits.waits_max, limits.waits_per_viewer_max);
         let (revisions, rates) = (Arc::default(), Rates::new(limits.commands_per_user));
-        Arc::new(Self { log, rooms, queue, revisions, limits, waits, rates })
+        Arc::new(Self {
+            log,
+            rooms,
+            queue,
+            revisions,
+            limits,
+            waits,
+            rates,
+        })
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
     pub async fn append(&self, command: Command) -> Result<Outcome, HubError> {
-        self.rates.take(command.viewer(), Instant::now()).map_err(HubError::TooOften)?;
+        self.rates
+            .take(command.viewer(), Instant::now())
+            .map_err(HubError::TooOften)?;
         let (answer, outcome) = oneshot::channel();
         self.queue.push(Pending { command, answer })?;
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)
@@ -154,7 +173,12 @@ impl Hub {
     /// The epoch and the head of the log of a room that anybody may read, if that is known without asking the store. What
     /// changes it later is an event after this head.
     pub fn open(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
-        let live = self.rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
+        let live = self
+            .rooms
+            .lock()
+            .expect("no panic under this lock")
+            .get(id)
+            .and_then(Weak::upgrade);
         live?.open()
     }
 
@@ -164,7 +188,13 @@ impl Hub {
             return room;
         }
         let (revisions, siblings) = (self.revisions.clone(), Arc::downgrade(&self.rooms));
-        let room = Arc::new(LiveRoom::new(id.clone(), self.log.clone(), self.limits, revisions, siblings));
+        let room = Arc::new(LiveRoom::new(
+            id.clone(),
+            self.log.clone(),
+            self.limits,
+            revisions,
+            siblings,
+        ));
         rooms.insert(id.clone(), Arc::downgrade(&room));
         room
     }

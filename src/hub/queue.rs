@@ -33,7 +33,11 @@ struct Lines {
 
 impl Queue {
     pub(super) fn new(limits: HubLimits) -> Self {
-        Self { limits, lines: Mutex::default(), something: Notify::new() }
+        Self {
+            limits,
+            lines: Mutex::default(),
+            something: Notify::new(),
+        }
     }
 
     /// Takes a command in, or refuses it: nothing piles up.
@@ -71,7 +75,10 @@ impl Queue {
             self.something.notified().await;
         }
         self.gather().await;
-        self.lines.lock().expect("no panic under this lock").take(self.limits.append_batch_max)
+        self.lines
+            .lock()
+            .expect("no panic under this lock")
+            .take(self.limits.append_batch_max)
     }
 
     /// Lets others run for as long as that brings more. While the last batch is still being delivered the next one gathers:
@@ -99,8 +106,12 @@ impl Lines {
     fn take(&mut self, batch_max: usize) -> Vec<Pending> {
         let mut batch = Vec::with_capacity(self.waiting.min(batch_max));
         while batch.len() < batch_max {
-            let Some(user) = self.turns.pop_front() else { break };
-            let Some(line) = self.by_user.get_mut(&user) else { continue };
+            let Some(user) = self.turns.pop_front() else {
+                break;
+            };
+            let Some(line) = self.by_user.get_mut(&user) else {
+                continue;
+            };
             batch.extend(line.pop_front());
             if line.is_empty() {
                 self.by_user.remove(&user);
@@ -142,7 +153,12 @@ mod tests {
             nonce: None,
             reply_to: None,
         });
-        queue.push(Pending { command, answer: oneshot::channel().0 }).is_ok()
+        queue
+            .push(Pending {
+                command,
+                answer: oneshot::channel().0,
+            })
+            .is_ok()
     }
 
     async fn take(queue: &Queue) -> Vec<String> {
@@ -175,9 +191,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_bound_refuses_and_frees_again() {
-        for (queue, refused) in
-            [(queue(2, 9, 9, 9), (3, "c")), (queue(9, 1, 9, 9), (1, "c")), (queue(9, 9, 1, 9), (3, "a"))]
-        {
+        for (queue, refused) in [
+            (queue(2, 9, 9, 9), (3, "c")),
+            (queue(9, 1, 9, 9), (1, "c")),
+            (queue(9, 9, 1, 9), (3, "a")),
+        ] {
             assert!(push(&queue, 1, "a", 1) && push(&queue, 2, "b", 1));
             assert!(!push(&queue, refused.0, refused.1, 2));
             take(&queue).await;
@@ -192,7 +210,11 @@ mod tests {
         queue.close();
         assert!(!push(&queue, 1, "a", 3));
         assert_eq!(
-            (take(&queue).await, take(&queue).await, take(&queue).await.len()),
+            (
+                take(&queue).await,
+                take(&queue).await,
+                take(&queue).await.len()
+            ),
             (vec!["1/1".into()], vec!["1/2".into()], 0)
         );
     }

@@ -73,10 +73,16 @@ impl LiveRoom {
             let room = log.room(&self.id, Who::Shared).await?;
             Ok::<_, StoreError>(room.map(|room| {
                 // Whoever was shut out before this was live is not known here; those since were announced.
-                self.shut_outs.lock().expect("no panic under this lock").begin(room.head);
+                self.shut_outs
+                    .lock()
+                    .expect("no panic under this lock")
+                    .begin(room.head);
                 self.shut_outs_head.fetch_max(room.head.0, Ordering::SeqCst);
                 self.bell.ring(room.head);
-                Known { epoch: room.epoch, open: room.is_open() }
+                Known {
+                    epoch: room.epoch,
+                    open: room.is_open(),
+                }
             }))
         };
         Ok(self.known.get_or_try_init(read).await?.is_some())
@@ -97,8 +103,17 @@ impl LiveRoom {
 
     /// A position in its log.
     pub fn cursor(&self, seq: Seq) -> Cursor {
-        let known = self.known.get().copied().flatten().expect("the hub hands out rooms that exist");
-        Cursor { room: self.id.clone(), epoch: known.epoch, seq }
+        let known = self
+            .known
+            .get()
+            .copied()
+            .flatten()
+            .expect("the hub hands out rooms that exist");
+        Cursor {
+            room: self.id.clone(),
+            epoch: known.epoch,
+            seq,
+        }
     }
 
     /// How far its log reaches.
@@ -113,8 +128,17 @@ impl LiveRoom {
 
     /// The events after `after` up to `upto`, ascending and without a hole, at most `limit`: from memory where the tail
     /// reaches back that far, else from the store.
-    pub async fn read(&self, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError> {
-        let held = self.tail.lock().expect("no panic under this lock").read(after, upto, limit as usize);
+    pub async fn read(
+        &self,
+        after: Seq,
+        upto: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        let held =
+            self.tail
+                .lock()
+                .expect("no panic under this lock")
+                .read(after, upto, limit as usize);
         match held {
             Some(events) => Ok(events),
             None => self.log.events(&self.id, after, upto, limit).await,
@@ -127,7 +151,10 @@ impl LiveRoom {
         if self.shut_outs_head.load(Ordering::SeqCst) <= checked.0 {
             return Access::Open(checked);
         }
-        self.shut_outs.lock().expect("no panic under this lock").access_upto(checked, upto, reader)
+        self.shut_outs
+            .lock()
+            .expect("no panic under this lock")
+            .access_upto(checked, upto, reader)
     }
 
     /// Waits until the log reaches to an event here too: what the store shows may be a moment ahead.
@@ -153,9 +180,15 @@ impl LiveRoom {
     /// to be stale.
     pub(super) fn redact(&self, left: &Arc<Message>, before: Seq) {
         let event = Arc::new(Event::MessageSent(left.clone()));
-        self.tail.lock().expect("no panic under this lock").replace(event);
+        self.tail
+            .lock()
+            .expect("no panic under this lock")
+            .replace(event);
         self.redacted_upto.fetch_max(before.0, Ordering::AcqRel);
-        self.revision.store(self.revisions.fetch_add(1, Ordering::Relaxed), Ordering::Release);
+        self.revision.store(
+            self.revisions.fetch_add(1, Ordering::Relaxed),
+            Ordering::Release,
+        );
     }
 
     /// An event was committed: it is in the tail before the head says so.
@@ -166,10 +199,17 @@ impl LiveRoom {
             self.changed.store(true, Ordering::SeqCst);
         }
         if *event.shuts_out() != ShutsOut::Nobody {
-            self.shut_outs.lock().expect("no panic under this lock").push(event.seq(), event.shuts_out().clone());
-            self.shut_outs_head.fetch_max(event.seq().0, Ordering::SeqCst);
+            self.shut_outs
+                .lock()
+                .expect("no panic under this lock")
+                .push(event.seq(), event.shuts_out().clone());
+            self.shut_outs_head
+                .fetch_max(event.seq().0, Ordering::SeqCst);
         }
-        self.tail.lock().expect("no panic under this lock").push(event.clone());
+        self.tail
+            .lock()
+            .expect("no panic under this lock")
+            .push(event.clone());
     }
 
     pub(super) fn ring(&self, head: Seq) {
@@ -179,10 +219,15 @@ impl LiveRoom {
 
 impl Drop for LiveRoom {
     fn drop(&mut self) {
-        let Some(siblings) = self.siblings.upgrade() else { return };
+        let Some(siblings) = self.siblings.upgrade() else {
+            return;
+        };
         let mut rooms = siblings.lock().expect("no panic under this lock");
         // Another entry may have taken the place meanwhile; it stays.
-        if rooms.get(&self.id).is_some_and(|room| room.strong_count() == 0) {
+        if rooms
+            .get(&self.id)
+            .is_some_and(|room| room.strong_count() == 0)
+        {
             rooms.remove(&self.id);
         }
     }

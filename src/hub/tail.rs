@@ -15,7 +15,12 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn new(events_max: usize, bytes_max: usize) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, events_max, bytes_max }
+        Self {
+            events: VecDeque::new(),
+            bytes: 0,
+            events_max,
+            bytes_max,
+        }
     }
 
     /// Adds the next event. One that does not follow begins a new run; one that is known is ignored.
@@ -32,14 +37,18 @@ impl Tail {
         self.bytes += event.bytes();
         self.events.push_back(event);
         while self.events.len() > self.events_max || self.bytes > self.bytes_max {
-            let Some(oldest) = self.events.pop_front() else { break };
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.bytes();
         }
     }
 
     /// Puts what is left of an event in its place, if it is here.
     pub(super) fn replace(&mut self, event: Arc<Event>) {
-        let found = self.events.binary_search_by_key(&event.seq(), |held| held.seq());
+        let found = self
+            .events
+            .binary_search_by_key(&event.seq(), |held| held.seq());
         if let Ok(at) = found {
             self.bytes = self.bytes + event.bytes() - self.events[at].bytes();
             self.events[at] = event;
@@ -54,14 +63,24 @@ impl Tail {
         }
         let skip = usize::try_from(after.next().0 - first.0).ok()?;
         let wanted = |event: &&Arc<Event>| event.seq() <= upto;
-        Some(self.events.iter().skip(skip).take(limit).take_while(wanted).cloned().collect())
+        Some(
+            self.events
+                .iter()
+                .skip(skip)
+                .take(limit)
+                .take_while(wanted)
+                .cloned()
+                .collect(),
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Body, Cursor, Epoch, Message, MessageId, MessageText, Timestamp, User, UserId, UserName};
+    use crate::domain::{
+        Body, Cursor, Epoch, Message, MessageId, MessageText, Timestamp, User, UserId, UserName,
+    };
 
     fn event(seq: u64) -> Arc<Event> {
         let sender = User {
@@ -71,7 +90,11 @@ mod tests {
         };
         Arc::new(Event::MessageSent(Arc::new(Message {
             id: MessageId::from_uuid(uuid::Uuid::nil()),
-            cursor: Cursor { room: "a".parse().unwrap(), epoch: Epoch(1), seq: Seq(seq) },
+            cursor: Cursor {
+                room: "a".parse().unwrap(),
+                epoch: Epoch(1),
+                seq: Seq(seq),
+            },
             sender: Arc::new(sender),
             body: Body::Text(MessageText::new("hi").unwrap()),
             created_at: Timestamp(0),
@@ -84,14 +107,22 @@ mod tests {
         let mut tail = Tail::new(9, usize::MAX);
         (5..=7).for_each(|seq| tail.push(event(seq)));
         for seq in [4, 6, 8] {
-            let Event::MessageSent(mut message) = Event::clone(&event(seq)) else { unreachable!() };
+            let Event::MessageSent(mut message) = Event::clone(&event(seq)) else {
+                unreachable!()
+            };
             Arc::make_mut(&mut message).body = Body::Deleted(Timestamp(1));
             tail.replace(Arc::new(Event::MessageSent(message)));
         }
         let events = tail.read(Seq(4), Seq(9), 9).unwrap();
-        let texts: Vec<_> = events.iter().map(|event| event.as_message_sent().unwrap().text().to_owned()).collect();
+        let texts: Vec<_> = events
+            .iter()
+            .map(|event| event.as_message_sent().unwrap().text().to_owned())
+            .collect();
         assert_eq!(texts, ["hi", "", "hi"]);
-        assert_eq!(tail.bytes, events.iter().map(|event| event.bytes()).sum::<usize>());
+        assert_eq!(
+            tail.bytes,
+            events.iter().map(|event| event.bytes()).sum::<usize>()
+        );
     }
 
     fn read(tail: &Tail, after: u64, upto: u64, limit: usize) -> Option<Vec<u64>> {
@@ -118,7 +149,11 @@ mod tests {
         for seq in [1, 2, 2, 1, 3, 7, 8] {
             tail.push(event(seq));
         }
-        assert_eq!(read(&tail, 2, 9, 9), None, "what stood before the hole is not in memory");
+        assert_eq!(
+            read(&tail, 2, 9, 9),
+            None,
+            "what stood before the hole is not in memory"
+        );
         assert_eq!(read(&tail, 6, 9, 9), Some(vec![7, 8]));
         assert_eq!(read(&tail, 6, 7, 9), Some(vec![7]));
         assert_eq!(read(&tail, 6, 9, 1), Some(vec![7]));

@@ -41,16 +41,24 @@ impl Waits {
     pub(super) fn new(waits_max: usize, each_max: usize) -> Self {
         let permits = || Arc::new(Semaphore::new(waits_max.min(Semaphore::MAX_PERMITS)));
         let seats = Seats::new(each_max, 0);
-        Self { permits: (waits_max != 0).then(permits), seats, end: CancellationToken::new() }
+        Self {
+            permits: (waits_max != 0).then(permits),
+            seats,
+            end: CancellationToken::new(),
+        }
     }
 
     fn seat(&self, sharer: Option<Sharer>) -> Result<Option<Seat<Sharer>>, WaitError> {
-        sharer.map(|sharer| self.seats.take(sharer).ok_or(WaitError::TooMany)).transpose()
+        sharer
+            .map(|sharer| self.seats.take(sharer).ok_or(WaitError::TooMany))
+            .transpose()
     }
 
     fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, WaitError> {
         let permits = self.permits.clone();
-        permits.map(|permits| permits.try_acquire_owned().map_err(|_| WaitError::Full)).transpose()
+        permits
+            .map(|permits| permits.try_acquire_owned().map_err(|_| WaitError::Full))
+            .transpose()
     }
 }
 
@@ -93,7 +101,9 @@ impl Hub {
     ) -> Result<Option<Wait>, WaitError> {
         let seat = self.waits.seat(sharer)?;
         let permit = self.waits.permit()?;
-        let Some(room) = self.enter(id).await? else { return Ok(None) };
+        let Some(room) = self.enter(id).await? else {
+            return Ok(None);
+        };
         Ok(Some(Wait {
             listener: room.listen(),
             room,

@@ -32,7 +32,8 @@ pub(super) async fn run(
         if pending.is_empty() {
             return;
         }
-        let (batch, waiting): (Vec<_>, Vec<_>) = pending.into_iter().map(|p| (p.command, p.answer)).unzip();
+        let (batch, waiting): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|p| (p.command, p.answer)).unzip();
         let outcomes = append.commit(&batch, clock()).await;
         // Announce first: who reads the answer and then asks for the head finds the event there.
         announce(&rooms, &*witness, &outcomes);
@@ -49,12 +50,20 @@ pub(super) async fn run(
 fn announce(rooms: &LiveRooms, witness: &dyn Witness, outcomes: &[Result<Outcome, AppendError>]) {
     let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
     for outcome in outcomes.iter().flatten() {
-        let Some(event) = outcome.event() else { continue };
+        let Some(event) = outcome.event() else {
+            continue;
+        };
         let id = &event.cursor().room;
         if *event.shuts_out() != ShutsOut::Nobody {
             witness.shut_out(id, event.seq(), event.shuts_out());
         }
-        let live = || rooms.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade);
+        let live = || {
+            rooms
+                .lock()
+                .expect("no panic under this lock")
+                .get(id)
+                .and_then(Weak::upgrade)
+        };
         let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
         *head = event.seq();
         if let Some(room) = room {

@@ -93,7 +93,13 @@ impl Lobby {
 
     /// Somebody is typing, or is no longer. Their right to say so was good at the event `checked`. False if as many are shown
     /// as may be.
-    pub fn set_typing(&self, user: Arc<User>, typing: bool, checked: Seq, now: Instant) -> Result<bool, Stale> {
+    pub fn set_typing(
+        &self,
+        user: Arc<User>,
+        typing: bool,
+        checked: Seq,
+        now: Instant,
+    ) -> Result<bool, Stale> {
         let mut state = self.lock();
         state.must_be_open(checked, user.id)?;
         let shown = match typing {
@@ -131,17 +137,28 @@ impl Lobby {
     }
 
     /// Somebody is here from now on, until what is returned is dropped. Their right to be was good at the event `checked`.
-    pub fn attend(self: &Arc<Self>, person: Person, checked: Seq, now: Instant) -> Result<Attendance, Stale> {
+    pub fn attend(
+        self: &Arc<Self>,
+        person: Person,
+        checked: Seq,
+        now: Instant,
+    ) -> Result<Attendance, Stale> {
         let mut state = self.lock();
         state.must_be_open(checked, person.user)?;
         let stay = state.people.come(person, now);
         self.tell_people(&mut state);
-        Ok(Attendance { lobby: self.clone(), user: person.user, stay })
+        Ok(Attendance {
+            lobby: self.clone(),
+            user: person.user,
+            stay,
+        })
     }
 
     /// Who is here, and who came and went after a number.
     pub fn crowd(&self, after: u64, now: Instant) -> Crowd {
-        self.lock().people.crowd(after, self.limits.presence_shown_max, now)
+        self.lock()
+            .people
+            .crowd(after, self.limits.presence_shown_max, now)
     }
 
     /// Tells when a stream moves, and where it stands. Signals, and who came and went, are kept
@@ -183,7 +200,10 @@ impl Lobby {
 
     /// Until when there is something to keep although nobody listens.
     pub(super) fn keeps_until(&self, now: Instant) -> Option<Instant> {
-        self.lock().typing.lasts_until().filter(|until| *until > now)
+        self.lock()
+            .typing
+            .lasts_until()
+            .filter(|until| *until > now)
     }
 
     /// Whether there may be something to keep although nobody listens.
@@ -193,7 +213,8 @@ impl Lobby {
 
     fn tell_typing(&self, state: &State) {
         let version = state.typing.version();
-        self.typing.send_if_modified(|told| std::mem::replace(told, version) != version);
+        self.typing
+            .send_if_modified(|told| std::mem::replace(told, version) != version);
     }
 
     /// Also when somebody may have left only later: those who follow look when that is.
@@ -235,10 +256,15 @@ impl State {
 
 impl Drop for Lobby {
     fn drop(&mut self) {
-        let Some(siblings) = self.siblings.upgrade() else { return };
+        let Some(siblings) = self.siblings.upgrade() else {
+            return;
+        };
         let mut lobbies = siblings.lock().expect("no panic under this lock");
         // Another one may have taken the place meanwhile; it stays.
-        if lobbies.get(&self.id).is_some_and(|lobby| lobby.strong_count() == 0) {
+        if lobbies
+            .get(&self.id)
+            .is_some_and(|lobby| lobby.strong_count() == 0)
+        {
             lobbies.remove(&self.id);
         }
     }
@@ -254,7 +280,13 @@ mod tests {
 
     fn signal(number: u32) -> Signal {
         let kind = SignalKind::new("k").unwrap();
-        Signal { sender: user(number), to: None, kind, data: "1".into(), sent_at: Timestamp(0) }
+        Signal {
+            sender: user(number),
+            to: None,
+            kind,
+            data: "1".into(),
+            sent_at: Timestamp(0),
+        }
     }
 
     #[test]
@@ -267,8 +299,16 @@ mod tests {
         assert!(names(&lobby.typing(now)).is_empty());
         assert_eq!(lobby.set_typing(user(1), true, Seq(4), now), Err(Stale));
         assert_eq!(lobby.signal(signal(1), Seq(4)), Err(Stale));
-        assert_eq!(lobby.set_typing(user(2), true, Seq(4), now), Ok(true), "somebody else");
-        assert_eq!(lobby.set_typing(user(1), true, Seq(5), now), Ok(true), "let in again");
+        assert_eq!(
+            lobby.set_typing(user(2), true, Seq(4), now),
+            Ok(true),
+            "somebody else"
+        );
+        assert_eq!(
+            lobby.set_typing(user(1), true, Seq(5), now),
+            Ok(true),
+            "let in again"
+        );
         assert_eq!(lobby.signal(signal(1), Seq(5)), Ok(()));
         assert_eq!(names(&lobby.typing(now)), ["2", "1"]);
         assert_eq!(lobby.access(Seq(4), Some(id(1))), Access::Shut);
@@ -284,7 +324,13 @@ mod tests {
         let mut listens = lobby.watch(Stream::Signals);
         lobby.signal(signal(1), Seq(0)).unwrap();
         assert!(listens.has_changed().unwrap());
-        assert_eq!((*listens.borrow_and_update(), lobby.signals_after(1, 9).signals.len()), (2, 1));
+        assert_eq!(
+            (
+                *listens.borrow_and_update(),
+                lobby.signals_after(1, 9).signals.len()
+            ),
+            (2, 1)
+        );
         drop(listens);
         lobby.signal(signal(1), Seq(0)).unwrap();
         assert!(lobby.signals_after(1, 9).signals.is_empty());

@@ -85,7 +85,10 @@ impl Default for PresenceLimits {
             // An offer of WebRTC with several tracks fits.
             signal_bytes_max: 16 * 1024,
             // A pointer that moves with the screen is sixty a second.
-            signals_per_user: Rate { per_second_max: 100, burst_max: 1_000 },
+            signals_per_user: Rate {
+                per_second_max: 100,
+                burst_max: 1_000,
+            },
             signals_kept_max: 256,
             signals_kept_bytes_max: 256 * 1024,
             shut_outs_kept_max: 256,
@@ -119,7 +122,12 @@ impl Presence {
     /// Nobody is anywhere.
     pub fn new(limits: PresenceLimits) -> Arc<Self> {
         let rates = Rates::new(limits.signals_per_user);
-        Arc::new(Self { lobbies: Arc::default(), lingering: Mutex::default(), rates, limits })
+        Arc::new(Self {
+            lobbies: Arc::default(),
+            lingering: Mutex::default(),
+            rates,
+            limits,
+        })
     }
 
     /// What holds here.
@@ -140,14 +148,22 @@ impl Presence {
         if let Some(lobby) = lobbies.get(id).and_then(Weak::upgrade) {
             return lobby;
         }
-        let lobby = Arc::new(Lobby::new(id.clone(), self.limits, Arc::downgrade(&self.lobbies)));
+        let lobby = Arc::new(Lobby::new(
+            id.clone(),
+            self.limits,
+            Arc::downgrade(&self.lobbies),
+        ));
         lobbies.insert(id.clone(), Arc::downgrade(&lobby));
         lobby
     }
 
     /// The lobby of a room, if it has one.
     pub fn find(&self, id: &RoomId) -> Option<Arc<Lobby>> {
-        self.lobbies.lock().expect("no panic under this lock").get(id).and_then(Weak::upgrade)
+        self.lobbies
+            .lock()
+            .expect("no panic under this lock")
+            .get(id)
+            .and_then(Weak::upgrade)
     }
 
     /// Keeps a lobby for as long as it has something to keep, whoever holds it. If too many are kept already, it goes with its
@@ -158,7 +174,9 @@ impl Presence {
         let full = lingering.lobbies.len() >= self.limits.rooms_lingering_max;
         match until {
             Some(until) if !full || lingering.lobbies.contains_key(lobby.id()) => {
-                lingering.lobbies.insert(lobby.id().clone(), (lobby.clone(), until));
+                lingering
+                    .lobbies
+                    .insert(lobby.id().clone(), (lobby.clone(), until));
             }
             Some(_) => {}
             None => {
@@ -173,7 +191,11 @@ impl Presence {
         let Some(lobby) = self.find(id) else { return };
         lobby.shut_out(at, who);
         if !lobby.has_something_to_keep() {
-            self.lingering.lock().expect("no panic under this lock").lobbies.remove(id);
+            self.lingering
+                .lock()
+                .expect("no panic under this lock")
+                .lobbies
+                .remove(id);
         }
     }
 
@@ -213,7 +235,11 @@ mod tests {
         presence.keep(&lobby, now);
         drop(lobby);
         let lobby = presence.enter(&room("a"), now);
-        assert_eq!(names(&lobby.typing(now)), ["1"], "who comes now sees who types");
+        assert_eq!(
+            names(&lobby.typing(now)),
+            ["1"],
+            "who comes now sees who types"
+        );
         drop(lobby);
         assert_eq!(presence.rooms_live(now + Duration::from_secs(5)), 1);
         assert_eq!(presence.rooms_live(now + Duration::from_secs(6)), 0);
@@ -245,7 +271,10 @@ mod tests {
 
     #[test]
     fn e3_rooms_without_listeners_are_bounded() {
-        let limits = PresenceLimits { rooms_lingering_max: 2, ..PresenceLimits::default() };
+        let limits = PresenceLimits {
+            rooms_lingering_max: 2,
+            ..PresenceLimits::default()
+        };
         let (presence, now) = (Presence::new(limits), Instant::now());
         for id in ["a", "b", "c", "a"] {
             let lobby = presence.enter(&room(id), now);
@@ -278,10 +307,18 @@ mod testing {
     /// A user who is called like their number.
     pub(super) fn user(number: u32) -> Arc<User> {
         let name = UserName::new(&number.to_string()).unwrap();
-        Arc::new(User { id: id(number), name, created_at: Timestamp(0) })
+        Arc::new(User {
+            id: id(number),
+            name,
+            created_at: Timestamp(0),
+        })
     }
 
     pub(super) fn names(state: &TypingState) -> Vec<String> {
-        state.users.iter().map(|user| user.name.to_string()).collect()
+        state
+            .users
+            .iter()
+            .map(|user| user.name.to_string())
+            .collect()
     }
 }

@@ -99,7 +99,15 @@ impl People {
         let stay = self.stay_next;
         self.stay_next += 1;
         self.by_stay.insert(stay, person.user);
-        self.here.insert(person.user, Here { person, stay, times: 1, leaves_at: None });
+        self.here.insert(
+            person.user,
+            Here {
+                person,
+                stay,
+                times: 1,
+                leaves_at: None,
+            },
+        );
         self.moved(Move::Joined(person));
         stay
     }
@@ -107,7 +115,9 @@ impl People {
     /// Somebody goes, of this stay of theirs. The last time they do they have left after the grace, unless they come back.
     pub(super) fn go(&mut self, user: UserId, stay: u64, now: Instant) {
         self.lapse(now);
-        let Some(here) = self.here.get_mut(&user).filter(|here| here.stay == stay) else { return };
+        let Some(here) = self.here.get_mut(&user).filter(|here| here.stay == stay) else {
+            return;
+        };
         here.times -= 1;
         if here.times == 0 {
             let at = now + self.grace;
@@ -120,7 +130,12 @@ impl People {
     pub(super) fn shut_out(&mut self, who: &ShutsOut) {
         let gone: Vec<UserId> = match who {
             ShutsOut::User(user) => vec![*user],
-            others => self.here.keys().filter(|user| others.applies_to(Some(**user))).copied().collect(),
+            others => self
+                .here
+                .keys()
+                .filter(|user| others.applies_to(Some(**user)))
+                .copied()
+                .collect(),
         };
         gone.into_iter().for_each(|user| self.leave(user));
     }
@@ -148,14 +163,23 @@ impl People {
     }
 
     fn present(&self, shown_max: usize) -> Vec<Person> {
-        self.by_stay.values().take(shown_max).filter_map(|user| self.here.get(user)).map(|here| here.person).collect()
+        self.by_stay
+            .values()
+            .take(shown_max)
+            .filter_map(|user| self.here.get(user))
+            .map(|here| here.person)
+            .collect()
     }
 
     /// Those whose grace is over have left.
     fn lapse(&mut self, now: Instant) {
         while let Some((at, user)) = self.leaving.pop_front_if(|(at, _)| *at <= now) {
             // Whoever came back meanwhile may have gone again, later than this.
-            if self.here.get(&user).is_some_and(|here| here.leaves_at == Some(at)) {
+            if self
+                .here
+                .get(&user)
+                .is_some_and(|here| here.leaves_at == Some(at))
+            {
                 self.leave(user);
             }
         }
@@ -184,10 +208,12 @@ fn net<'a>(moves: impl Iterator<Item = &'a Move>) -> (Vec<Person>, Vec<UserId>) 
     let mut ends: HashMap<UserId, (bool, Move)> = HashMap::new();
     for what in moves {
         let (Move::Joined(person) | Move::Left(person)) = what;
-        ends.entry(person.user).and_modify(|(_, last)| *last = *what).or_insert_with(|| {
-            order.push(person.user);
-            (matches!(what, Move::Left(_)), *what)
-        });
+        ends.entry(person.user)
+            .and_modify(|(_, last)| *last = *what)
+            .or_insert_with(|| {
+                order.push(person.user);
+                (matches!(what, Move::Left(_)), *what)
+            });
     }
     let (mut joined, mut left) = (Vec::new(), Vec::new());
     for user in order {
@@ -207,7 +233,10 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(5);
 
     fn person(number: u32) -> Person {
-        Person { user: id(number), since: Timestamp(number.into()) }
+        Person {
+            user: id(number),
+            since: Timestamp(number.into()),
+        }
     }
 
     fn numbers(people: &[Person]) -> Vec<i64> {
@@ -215,9 +244,18 @@ mod tests {
     }
 
     /// Who is here, who joined, who left, and the number to go on from.
-    fn crowd(people: &mut People, after: u64, now: Instant) -> (Vec<i64>, Vec<i64>, Vec<UserId>, u64) {
+    fn crowd(
+        people: &mut People,
+        after: u64,
+        now: Instant,
+    ) -> (Vec<i64>, Vec<i64>, Vec<UserId>, u64) {
         let crowd = people.crowd(after, 200, now);
-        (numbers(&crowd.present), numbers(&crowd.joined), crowd.left, crowd.upto)
+        (
+            numbers(&crowd.present),
+            numbers(&crowd.joined),
+            crowd.left,
+            crowd.upto,
+        )
     }
 
     #[test]
@@ -226,13 +264,27 @@ mod tests {
         let first = people.come(person(1), now);
         let again = people.come(person(1), now);
         people.come(person(2), now);
-        assert_eq!((first, crowd(&mut people, 1, now)), (again, (vec![1, 2], vec![1, 2], vec![], 3)));
+        assert_eq!(
+            (first, crowd(&mut people, 1, now)),
+            (again, (vec![1, 2], vec![1, 2], vec![], 3))
+        );
         people.go(id(1), first, now);
-        assert_eq!(crowd(&mut people, 3, now + GRACE).3, 3, "they are here once more");
+        assert_eq!(
+            crowd(&mut people, 3, now + GRACE).3,
+            3,
+            "they are here once more"
+        );
         people.go(id(1), first, now);
         assert_eq!(people.crowd(3, 200, now).leaves_at, Some(now + GRACE));
-        assert_eq!(crowd(&mut people, 3, now + GRACE), (vec![2], vec![], vec![id(1)], 4));
-        assert_eq!(crowd(&mut people, 1, now + GRACE), (vec![2], vec![2], vec![], 4), "what was undone is not told");
+        assert_eq!(
+            crowd(&mut people, 3, now + GRACE),
+            (vec![2], vec![], vec![id(1)], 4)
+        );
+        assert_eq!(
+            crowd(&mut people, 1, now + GRACE),
+            (vec![2], vec![2], vec![], 4),
+            "what was undone is not told"
+        );
     }
 
     #[test]
@@ -242,10 +294,21 @@ mod tests {
         people.go(id(1), stay, now);
         assert_eq!(people.come(person(1), now + GRACE / 2), stay);
         people.go(id(1), stay, now + GRACE / 2);
-        assert_eq!(crowd(&mut people, 2, now + GRACE).3, 2, "the first moment does not count any more");
-        assert_eq!(crowd(&mut people, 2, now + GRACE * 3 / 2), (vec![], vec![], vec![id(1)], 3));
+        assert_eq!(
+            crowd(&mut people, 2, now + GRACE).3,
+            2,
+            "the first moment does not count any more"
+        );
+        assert_eq!(
+            crowd(&mut people, 2, now + GRACE * 3 / 2),
+            (vec![], vec![], vec![id(1)], 3)
+        );
         people.come(person(1), now + GRACE * 2);
-        assert_eq!(crowd(&mut people, 2, now + GRACE * 2), (vec![1], vec![], vec![], 4), "left and back is nothing");
+        assert_eq!(
+            crowd(&mut people, 2, now + GRACE * 2),
+            (vec![1], vec![], vec![], 4),
+            "left and back is nothing"
+        );
     }
 
     #[test]
@@ -254,7 +317,10 @@ mod tests {
         let old = people.come(person(1), now);
         people.come(person(2), now);
         people.shut_out(&ShutsOut::User(id(1)));
-        assert_eq!(crowd(&mut people, 3, now), (vec![2], vec![], vec![id(1)], 4));
+        assert_eq!(
+            crowd(&mut people, 3, now),
+            (vec![2], vec![], vec![id(1)], 4)
+        );
         let new = people.come(person(1), now);
         people.go(id(1), old, now);
         assert_eq!(crowd(&mut people, 4, now + GRACE).0, [2, 1]);
@@ -271,7 +337,10 @@ mod tests {
         let (mut people, now) = (People::new(GRACE, 3), Instant::now());
         (1..=5).for_each(|number| _ = people.come(person(number), now));
         let shown = people.crowd(3, 2, now);
-        assert_eq!((numbers(&shown.present), shown.count, shown.upto), (vec![1, 2], 5, 6));
+        assert_eq!(
+            (numbers(&shown.present), shown.count, shown.upto),
+            (vec![1, 2], 5, 6)
+        );
         assert_eq!((numbers(&shown.joined), shown.lost), (vec![3, 4, 5], false));
         assert!(people.crowd(2, 2, now).lost);
         people.clear_moves();

@@ -51,7 +51,13 @@ pub(super) struct Signals {
 impl Signals {
     /// None yet; the first one is number 2, so that 1 stands before it.
     pub(super) fn new(kept_max: usize, bytes_max: usize) -> Self {
-        Self { kept: VecDeque::new(), bytes: 0, head: 1, kept_max, bytes_max }
+        Self {
+            kept: VecDeque::new(),
+            bytes: 0,
+            head: 1,
+            kept_max,
+            bytes_max,
+        }
     }
 
     /// The number of the last one.
@@ -63,8 +69,12 @@ impl Signals {
         self.head += 1;
         self.bytes += signal.bytes();
         self.kept.push_back(Arc::new(signal));
-        while self.kept.len() > 1 && (self.kept.len() > self.kept_max || self.bytes > self.bytes_max) {
-            let Some(oldest) = self.kept.pop_front() else { break };
+        while self.kept.len() > 1
+            && (self.kept.len() > self.kept_max || self.bytes > self.bytes_max)
+        {
+            let Some(oldest) = self.kept.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.bytes();
         }
     }
@@ -79,9 +89,15 @@ impl Signals {
         let floor = self.head - self.kept.len() as u64;
         let start = number.max(floor);
         let skipped = usize::try_from(start - floor).unwrap_or(usize::MAX);
-        let signals: Vec<_> = (start + 1..).zip(self.kept.iter().skip(skipped).take(most).cloned()).collect();
+        let signals: Vec<_> = (start + 1..)
+            .zip(self.kept.iter().skip(skipped).take(most).cloned())
+            .collect();
         let upto = signals.last().map_or(start, |(number, _)| *number);
-        Heard { signals, lost: number < floor, upto }
+        Heard {
+            signals,
+            lost: number < floor,
+            upto,
+        }
     }
 }
 
@@ -91,19 +107,31 @@ mod tests {
 
     fn signal(data: &str) -> Signal {
         let kind = SignalKind::new("k").unwrap();
-        Signal { sender: user(1), to: None, kind, data: data.into(), sent_at: Timestamp(0) }
+        Signal {
+            sender: user(1),
+            to: None,
+            kind,
+            data: data.into(),
+            sent_at: Timestamp(0),
+        }
     }
 
     fn heard(signals: &Signals, number: u64) -> (Vec<u64>, bool, u64) {
         let heard = signals.after(number, 100);
-        (heard.signals.iter().map(|(number, _)| *number).collect(), heard.lost, heard.upto)
+        (
+            heard.signals.iter().map(|(number, _)| *number).collect(),
+            heard.lost,
+            heard.upto,
+        )
     }
 
     #[test]
     fn e2_who_listens_reads_on_from_a_number_and_learns_what_is_gone() {
         let mut signals = Signals::new(3, usize::MAX);
         assert_eq!(heard(&signals, 1), (vec![], false, 1));
-        ["a", "b", "c"].into_iter().for_each(|data| signals.push(signal(data)));
+        ["a", "b", "c"]
+            .into_iter()
+            .for_each(|data| signals.push(signal(data)));
         assert_eq!(heard(&signals, 1), (vec![2, 3, 4], false, 4));
         assert_eq!(heard(&signals, 3), (vec![4], false, 4));
         assert_eq!(heard(&signals, 4), (vec![], false, 4));

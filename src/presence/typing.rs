@@ -29,7 +29,12 @@ pub(super) struct Typing {
 impl Typing {
     /// Nobody is.
     pub(super) fn new(users_max: usize, lapse: Duration) -> Self {
-        Self { version: 1, users: Vec::new(), users_max, lapse }
+        Self {
+            version: 1,
+            users: Vec::new(),
+            users_max,
+            lapse,
+        }
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -40,7 +45,8 @@ impl Typing {
     pub(super) fn begin(&mut self, user: Arc<User>, now: Instant) -> bool {
         self.lapse(now);
         let until = now + self.lapse;
-        if let Some((known, lapses)) = self.users.iter_mut().find(|(known, _)| known.id == user.id) {
+        if let Some((known, lapses)) = self.users.iter_mut().find(|(known, _)| known.id == user.id)
+        {
             (*known, *lapses) = (user, until);
             return true;
         }
@@ -106,12 +112,18 @@ mod tests {
         assert!(names(&typing.state(now)).is_empty());
         assert!(typing.begin(user(1), now) && typing.begin(user(2), now));
         let state = typing.state(now);
-        assert_eq!((names(&state), state.version), (vec!["1".to_owned(), "2".to_owned()], 3));
+        assert_eq!(
+            (names(&state), state.version),
+            (vec!["1".to_owned(), "2".to_owned()], 3)
+        );
         assert!(typing.begin(user(1), now), "a repeat");
         typing.end(id(3), now);
         assert_eq!(typing.state(now).version, 3, "nothing changed");
         typing.end(id(1), now);
-        assert_eq!((names(&typing.state(now)), typing.version()), (vec!["2".to_owned()], 4));
+        assert_eq!(
+            (names(&typing.state(now)), typing.version()),
+            (vec!["2".to_owned()], 4)
+        );
     }
 
     #[test]
@@ -121,9 +133,15 @@ mod tests {
         typing.begin(user(2), start);
         typing.begin(user(2), start + LAPSE / 2);
         let state = typing.state(start + LAPSE - Duration::from_nanos(1));
-        assert_eq!((names(&state).len(), state.lapses_at), (2, Some(start + LAPSE)));
+        assert_eq!(
+            (names(&state).len(), state.lapses_at),
+            (2, Some(start + LAPSE))
+        );
         let state = typing.state(start + LAPSE);
-        assert_eq!((names(&state), state.lapses_at), (vec!["2".to_owned()], Some(start + LAPSE * 3 / 2)));
+        assert_eq!(
+            (names(&state), state.lapses_at),
+            (vec!["2".to_owned()], Some(start + LAPSE * 3 / 2))
+        );
         assert_eq!(typing.lasts_until(), state.lapses_at);
         assert!(names(&typing.state(start + LAPSE * 2)).is_empty());
         assert_eq!((typing.version(), typing.lasts_until()), (5, None));
@@ -134,7 +152,10 @@ mod tests {
         let (mut typing, now) = (Typing::new(3, LAPSE), Instant::now());
         assert!((1..=3).all(|number| typing.begin(user(number), now)));
         assert!(!typing.begin(user(4), now));
-        assert!(typing.begin(user(2), now + LAPSE / 2), "one who is shown may go on");
+        assert!(
+            typing.begin(user(2), now + LAPSE / 2),
+            "one who is shown may go on"
+        );
         assert_eq!(names(&typing.state(now)), ["1", "2", "3"]);
         assert!(typing.begin(user(4), now + LAPSE), "the others have lapsed");
     }

@@ -1,6 +1,8 @@
 //! The dialects behind one face, so that a connection need not know which one it speaks.
 
-use super::{Act, Input, LegacyMachine, Machine, MachineLimits, legacy::data_prefix, message::next_prefix};
+use super::{
+    Act, Input, LegacyMachine, Machine, MachineLimits, legacy::data_prefix, message::next_prefix,
+};
 
 /// A subprotocol, as a client names it in `Sec-WebSocket-Protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,9 @@ impl Subprotocol {
 
     /// The first that is spoken, in the order of the client's offers.
     pub fn choose<'a>(offers: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        offers.into_iter().find_map(|offer| Self::ALL.into_iter().find(|known| known.name() == offer))
+        offers
+            .into_iter()
+            .find_map(|offer| Self::ALL.into_iter().find(|known| known.name() == offer))
     }
 }
 

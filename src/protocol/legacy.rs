@@ -40,23 +40,34 @@ impl ClientMessage {
         let message = serde_json::from_str::<Map<String, Value>>(text);
         let mut message = message.map_err(|_| "The message is no JSON object.".to_owned())?;
         let sentence = |reason: String| format!("{reason}.");
-        let ty = string(&mut message, "type").map_err(sentence)?.unwrap_or_default();
+        let ty = string(&mut message, "type")
+            .map_err(sentence)?
+            .unwrap_or_default();
         let id = |message: &mut _| match string(message, "id") {
             Ok(Some(id)) if limits.allow_id(&id) => Ok(id),
             _ => Err("`id` must be a string that is neither empty nor too long.".to_owned()),
         };
         Ok(match ty.as_str() {
-            "connection_init" => Self::ConnectionInit { payload: object(&mut message, "payload").map_err(sentence)? },
+            "connection_init" => Self::ConnectionInit {
+                payload: object(&mut message, "payload").map_err(sentence)?,
+            },
             "connection_terminate" => Self::ConnectionTerminate,
             "start" => {
                 let id = id(&mut message)?;
                 let payload = object(&mut message, "payload").map(Option::unwrap_or_default);
                 match payload.and_then(Subscribe::from_object) {
                     Ok(request) => Self::Start { id, request },
-                    Err(reason) => return Err(Malformed { id: Some(id), reason: sentence(reason) }),
+                    Err(reason) => {
+                        return Err(Malformed {
+                            id: Some(id),
+                            reason: sentence(reason),
+                        });
+                    }
                 }
             }
-            "stop" => Self::Stop { id: id(&mut message)? },
+            "stop" => Self::Stop {
+                id: id(&mut message)?,
+            },
             _ => return Err("`type` is none that a client may send.".to_owned().into()),
         })
     }
@@ -76,7 +87,12 @@ pub struct LegacyMachine {
 impl LegacyMachine {
     /// A connection that was just opened.
     pub fn new(limits: MachineLimits) -> Self {
-        Self { limits, phase: Phase::Open, running: HashSet::new(), held: Vec::new() }
+        Self {
+            limits,
+            phase: Phase::Open,
+            running: HashSet::new(),
+            held: Vec::new(),
+        }
     }
 
     /// Whether `connection_init` was received.
@@ -92,11 +108,16 @@ impl LegacyMachine {
         match input {
             Input::Text(text) => self.text(text, acts),
             Input::Binary => complain("The message is binary; send text.", acts),
-            Input::InitialisationTimeout if self.phase == Phase::Open => self.close(Close::InitialisationTimeout, acts),
+            Input::InitialisationTimeout if self.phase == Phase::Open => {
+                self.close(Close::InitialisationTimeout, acts)
+            }
             Input::InitialisationTimeout => {}
             Input::Admitted => self.admitted(acts),
             Input::Rejected => {
-                acts.push(Act::Send(connection_error(&problem("The token is not good.", "UNAUTHENTICATED"))));
+                acts.push(Act::Send(connection_error(&problem(
+                    "The token is not good.",
+                    "UNAUTHENTICATED",
+                ))));
                 self.close(Close::Forbidden, acts);
             }
             Input::Answered { id, payload } => {
@@ -112,7 +133,9 @@ impl LegacyMachine {
             }
             // The protocol has no message for it that old clients would not stumble over.
             Input::Live { .. } => {}
-            Input::Heartbeat if self.phase == Phase::Ready => acts.push(Act::Send(r#"{"type":"ka"}"#.to_owned())),
+            Input::Heartbeat if self.phase == Phase::Ready => {
+                acts.push(Act::Send(r#"{"type":"ka"}"#.to_owned()))
+            }
             Input::Heartbeat => {}
             Input::Leave(close) => self.close(close, acts),
         }
@@ -125,7 +148,10 @@ impl LegacyMachine {
                     self.phase = Phase::Initialising;
                     acts.push(Act::Admit(payload));
                 }
-                _ => complain("`connection_init` was sent before; open another connection.", acts),
+                _ => complain(
+                    "`connection_init` was sent before; open another connection.",
+                    acts,
+                ),
             },
             Ok(ClientMessage::ConnectionTerminate) => self.close(Close::Normal, acts),
             Ok(ClientMessage::Stop { id }) => {
@@ -144,9 +170,15 @@ impl LegacyMachine {
                 }
             }
             Err(Malformed { id: None, reason }) => complain(&reason, acts),
-            Err(Malformed { id: Some(id), reason }) => {
+            Err(Malformed {
+                id: Some(id),
+                reason,
+            }) => {
                 self.end(&id, acts);
-                acts.push(Act::Send(error(&id, &problem(&reason, "BAD_USER_INPUT").to_string())));
+                acts.push(Act::Send(error(
+                    &id,
+                    &problem(&reason, "BAD_USER_INPUT").to_string(),
+                )));
             }
         }
     }
@@ -156,7 +188,8 @@ impl LegacyMachine {
         let most = self.limits.held_bytes_max;
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
         if self.phase != Phase::Ready && most != 0 && held + text.len() > most {
-            let message = format!("Before the acknowledgement at most {most} bytes of operations may wait.");
+            let message =
+                format!("Before the acknowledgement at most {most} bytes of operations may wait.");
             return Some(problem(&message, "TOO_COMPLEX"));
         }
         self.limits.too_many(self.running.len() + self.held.len())
@@ -167,7 +200,9 @@ impl LegacyMachine {
         acts.push(Act::Send(connection_ack()));
         for (_, text) in std::mem::take(&mut self.held) {
             // It was read before, so it can be read again.
-            if let Ok(ClientMessage::Start { id, request }) = ClientMessage::decode(&text, &self.limits) {
+            if let Ok(ClientMessage::Start { id, request }) =
+                ClientMessage::decode(&text, &self.limits)
+            {
                 self.start(id, request, acts);
             }
         }
@@ -198,7 +233,10 @@ impl LegacyMachine {
 
 /// Says what was wrong with a message that belongs to no operation.
 fn complain(reason: &str, acts: &mut Vec<Act>) {
-    acts.push(Act::Send(connection_error(&problem(reason, "BAD_USER_INPUT"))));
+    acts.push(Act::Send(connection_error(&problem(
+        reason,
+        "BAD_USER_INPUT",
+    ))));
 }
 
 fn connection_error(payload: &Value) -> String {
@@ -209,7 +247,11 @@ fn connection_error(payload: &Value) -> String {
 fn error_payload(errors: &str) -> String {
     let mut all: Vec<Value> = serde_json::from_str(errors).unwrap_or_default();
     let several = (all.len() > 1).then(|| Value::from(all.clone()));
-    let mut payload = if all.is_empty() { json!({}) } else { all.swap_remove(0) };
+    let mut payload = if all.is_empty() {
+        json!({})
+    } else {
+        all.swap_remove(0)
+    };
     if let (Some(several), Some(payload)) = (several, payload.as_object_mut()) {
         payload.insert("errors".to_owned(), several);
     }

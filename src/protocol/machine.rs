@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     Close, Payload, Subscribe,
-    message::{ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem},
+    message::{
+        ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem,
+    },
 };
 
 /// What a connection may do.
@@ -22,7 +24,11 @@ pub struct MachineLimits {
 
 impl Default for MachineLimits {
     fn default() -> Self {
-        Self { operations_max: 100, id_bytes_max: 128, held_bytes_max: 256 * 1024 }
+        Self {
+            operations_max: 100,
+            id_bytes_max: 128,
+            held_bytes_max: 256 * 1024,
+        }
     }
 }
 
@@ -130,7 +136,11 @@ pub struct Machine {
 impl Machine {
     /// A connection that was just opened.
     pub fn new(limits: MachineLimits) -> Self {
-        Self { limits, phase: Phase::Open, running: HashSet::new() }
+        Self {
+            limits,
+            phase: Phase::Open,
+            running: HashSet::new(),
+        }
     }
 
     /// Whether `connection_init` was received.
@@ -150,7 +160,9 @@ impl Machine {
             },
             Input::Binary => self.close(Close::InvalidMessage, acts),
             // Only a client that said nothing is too late; a slow check of its credentials is ours.
-            Input::InitialisationTimeout if self.phase == Phase::Open => self.close(Close::InitialisationTimeout, acts),
+            Input::InitialisationTimeout if self.phase == Phase::Open => {
+                self.close(Close::InitialisationTimeout, acts)
+            }
             Input::InitialisationTimeout => {}
             Input::Admitted => {
                 // Acknowledged before the message is sent: the client may answer faster than that is noticed here.
@@ -198,7 +210,9 @@ impl Machine {
             }
             ClientMessage::Pong => {}
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload, acts),
-            ClientMessage::Complete { id } if id.is_empty() => self.close(Close::InvalidMessage, acts),
+            ClientMessage::Complete { id } if id.is_empty() => {
+                self.close(Close::InvalidMessage, acts)
+            }
             ClientMessage::Complete { id } => {
                 // An unknown id is one that ended meanwhile.
                 if self.running.remove(&id) {

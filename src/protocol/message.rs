@@ -8,10 +8,19 @@ pub type Payload = Option<Map<String, Value>>;
 /// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be. It is empty, which is no
 /// good credential, where it is no text or is given in two spellings: nobody could say which one counts.
 pub fn authorization(payload: &Payload) -> Option<&str> {
-    let named = payload.iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    let mut given = named.map(|(_, value)| value).filter(|value| !value.is_null());
+    let named = payload
+        .iter()
+        .flatten()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let mut given = named
+        .map(|(_, value)| value)
+        .filter(|value| !value.is_null());
     let first = given.next()?;
-    Some(if given.next().is_none() { first.as_str().unwrap_or_default() } else { "" })
+    Some(if given.next().is_none() {
+        first.as_str().unwrap_or_default()
+    } else {
+        ""
+    })
 }
 
 /// What a client may say.
@@ -46,17 +55,26 @@ impl ClientMessage {
         let ty = string(&mut message, "type").ok()??;
         let id = |message: &mut _| string(message, "id").ok()?;
         Some(match ty.as_str() {
-            "connection_init" => Self::ConnectionInit { payload: object(&mut message, "payload").ok()? },
-            "ping" => Self::Ping { payload: object(&mut message, "payload").ok()? },
+            "connection_init" => Self::ConnectionInit {
+                payload: object(&mut message, "payload").ok()?,
+            },
+            "ping" => Self::Ping {
+                payload: object(&mut message, "payload").ok()?,
+            },
             "pong" => {
                 object(&mut message, "payload").ok()?;
                 Self::Pong
             }
             "subscribe" => {
                 let payload = object(&mut message, "payload").ok()??;
-                Self::Subscribe { id: id(&mut message)?, payload: Subscribe::from_object(payload).ok()? }
+                Self::Subscribe {
+                    id: id(&mut message)?,
+                    payload: Subscribe::from_object(payload).ok()?,
+                }
             }
-            "complete" => Self::Complete { id: id(&mut message)? },
+            "complete" => Self::Complete {
+                id: id(&mut message)?,
+            },
             _ => return None,
         })
     }
@@ -75,23 +93,37 @@ impl Subscribe {
             variables: object(given, "variables")?,
             extensions: object(given, "extensions")?,
         };
-        if given_query || request.names_document() { Ok(request) } else { Err("`query` is missing".to_owned()) }
+        if given_query || request.names_document() {
+            Ok(request)
+        } else {
+            Err("`query` is missing".to_owned())
+        }
     }
 
     /// Whether it says which document it means: by its text, by the hash of a persisted query, or by its name.
     pub fn names_document(&self) -> bool {
         let by_hash = |extensions: &Map<String, Value>| extensions.contains_key("persistedQuery");
-        !self.query.is_empty() || self.document_id.is_some() || self.extensions.as_ref().is_some_and(by_hash)
+        !self.query.is_empty()
+            || self.document_id.is_some()
+            || self.extensions.as_ref().is_some_and(by_hash)
     }
 }
 
 /// Some clients say `id`. Whatever is no name is ignored, as unknown parts of a request are.
 fn document_id(given: &Map<String, Value>) -> Option<String> {
-    let name = |key| given.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
+    let name = |key| {
+        given
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|name| !name.is_empty())
+    };
     name("documentId").or_else(|| name("id")).map(str::to_owned)
 }
 
-pub(super) fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+pub(super) fn string(
+    object: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<String>, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -140,7 +172,10 @@ pub(super) fn next(id: &str, payload: &str) -> String {
 }
 
 pub(super) fn error(id: &str, errors: &str) -> String {
-    format!(r#"{{"id":{},"type":"error","payload":{errors}}}"#, Value::from(id))
+    format!(
+        r#"{{"id":{},"type":"error","payload":{errors}}}"#,
+        Value::from(id)
+    )
 }
 
 pub(super) fn complete(id: &str) -> String {

@@ -18,7 +18,8 @@ use std::{
 };
 
 use async_graphql::{
-    Context, PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, Value, parser::types::OperationType,
+    Context, PathSegment, QueryPathNode, QueryPathSegment, Response, ServerError, Value,
+    parser::types::OperationType,
 };
 use futures::{
     FutureExt,
@@ -50,9 +51,15 @@ pub struct BudgetLimits {
 
 impl BudgetLimits {
     /// The default for a query or a mutation, and for a batch of them.
-    pub const ANSWER: Self = Self { reads_max: 1_000, bytes_max: 8 * 1024 * 1024 };
+    pub const ANSWER: Self = Self {
+        reads_max: 1_000,
+        bytes_max: 8 * 1024 * 1024,
+    };
     /// The default for one event of a subscription.
-    pub const FRAME: Self = Self { reads_max: 100, bytes_max: 256 * 1024 };
+    pub const FRAME: Self = Self {
+        reads_max: 100,
+        bytes_max: 256 * 1024,
+    };
 }
 
 /// For whom a budget is, as its errors say it.
@@ -112,7 +119,10 @@ impl Budget {
         over(&self.reads, self.limits.reads_max) || over(&self.bytes, self.limits.bytes_max)
     }
 
-    async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ApiError> {
+    async fn read<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ApiError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if self.is_overdrawn() {
             return Err(self.refusal());
@@ -126,7 +136,8 @@ impl Budget {
             return Err(ApiError::busy());
         }
         let read = read.await;
-        self.is_busy.fetch_or(matches!(read, Err(StoreError::Busy(_))), Ordering::Relaxed);
+        self.is_busy
+            .fetch_or(matches!(read, Err(StoreError::Busy(_))), Ordering::Relaxed);
         Ok(read?)
     }
 
@@ -135,7 +146,10 @@ impl Budget {
             true => (self.limits.reads_max, "reads of the database"),
             false => (self.limits.bytes_max, "bytes"),
         };
-        let message = format!("This asks for too much: {} may take {most} {what}.", self.purpose.as_str());
+        let message = format!(
+            "This asks for too much: {} may take {most} {what}.",
+            self.purpose.as_str()
+        );
         ApiError::new(Code::TooComplex, message)
     }
 }
@@ -182,7 +196,11 @@ pub(super) fn spending<'a>(ctx: &Context<'a>) -> &'a Spending {
 
 impl Spending {
     pub(super) fn new(budget: Arc<Budget>) -> Arc<Self> {
-        Arc::new(Self { budget, found: Mutex::default(), cut: Mutex::default() })
+        Arc::new(Self {
+            budget,
+            found: Mutex::default(),
+            cut: Mutex::default(),
+        })
     }
 
     /// Begins anew, for the next event.
@@ -198,15 +216,24 @@ impl Spending {
     }
 
     /// Reads from the store when it is this answer's turn, or refuses.
-    pub(super) async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, ApiError> {
+    pub(super) async fn read<T>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ApiError> {
         self.budget.read(read).await
     }
 
     /// A message, read unless it was found already.
-    pub(super) async fn message(&self, log: &Arc<dyn Log>, id: MessageId, who: Who) -> Looked<Message> {
+    pub(super) async fn message(
+        &self,
+        log: &Arc<dyn Log>,
+        id: MessageId,
+        who: Who,
+    ) -> Looked<Message> {
         let log = log.clone();
         let read = async move { log.message(&id, who).await };
-        self.look_up((id, who == Who::Shared), |found| &mut found.messages, read).await
+        self.look_up((id, who == Who::Shared), |found| &mut found.messages, read)
+            .await
     }
 
     /// A room, read unless it was found already.
@@ -227,7 +254,8 @@ impl Spending {
     ) -> Looked<Member> {
         let (log, id) = (log.clone(), room.clone());
         let read = async move { Ok(log.membership(&id, user, now).await?.map(Arc::new)) };
-        self.look_up((room.clone(), false), |found| &mut found.memberships, read).await
+        self.look_up((room.clone(), false), |found| &mut found.memberships, read)
+            .await
     }
 
     /// Whoever comes first reads, and the others wait for that.
@@ -240,7 +268,10 @@ impl Spending {
         let lookup = {
             let mut found = self.found.lock().expect("no panic under this lock");
             let budget = self.budget.clone();
-            of(&mut found).entry(key).or_insert_with(|| async move { budget.read(read).await }.boxed().shared()).clone()
+            of(&mut found)
+                .entry(key)
+                .or_insert_with(|| async move { budget.read(read).await }.boxed().shared())
+                .clone()
         };
         lookup.await
     }
@@ -253,8 +284,11 @@ impl Spending {
     /// Draws what a value takes as JSON. What an object is made of was drawn when it was resolved, but for its keys. Now and
     /// then others have their turn: what was read already is resolved without ever waiting.
     pub(super) async fn draw(&self, value: &Value) {
-        self.budget.bytes.fetch_add(json_bytes(value), Ordering::Relaxed);
-        if self.budget.values.fetch_add(1, Ordering::Relaxed) % VALUES_AT_ONCE == VALUES_AT_ONCE - 1 {
+        self.budget
+            .bytes
+            .fetch_add(json_bytes(value), Ordering::Relaxed);
+        if self.budget.values.fetch_add(1, Ordering::Relaxed) % VALUES_AT_ONCE == VALUES_AT_ONCE - 1
+        {
             let_others().await;
         }
     }
@@ -266,12 +300,21 @@ impl Spending {
 
     /// Nothing is resolved here; where that is a field of the root, it is not even begun.
     pub(super) fn refuse(&self, place: &QueryPathNode<'_>) {
-        self.cut(place, if place.parent.is_none() { Cut::Unbegun } else { Cut::Short });
+        self.cut(
+            place,
+            if place.parent.is_none() {
+                Cut::Unbegun
+            } else {
+                Cut::Short
+            },
+        );
     }
 
     fn cut(&self, place: &QueryPathNode<'_>, how: Cut) {
         let root = place.parents().last().unwrap_or(place);
-        let QueryPathSegment::Name(key) = root.segment else { return };
+        let QueryPathSegment::Name(key) = root.segment else {
+            return;
+        };
         let mut cut = self.cut.lock().expect("no panic under this lock");
         if !cut.contains_key(key) {
             cut.insert(key.to_owned(), how);
@@ -347,20 +390,47 @@ mod tests {
 
     #[test]
     fn a_text_is_counted_as_it_is_written() {
-        for text in ["", "plain", "\"\\\n\r\t\u{8}\u{c}", "\u{1}\u{1f}", "ä€😀\u{7f}\u{2028}"] {
-            assert_eq!(text_bytes(text), serde_json::to_string(text).unwrap().len(), "{text:?}");
+        for text in [
+            "",
+            "plain",
+            "\"\\\n\r\t\u{8}\u{c}",
+            "\u{1}\u{1f}",
+            "ä€😀\u{7f}\u{2028}",
+        ] {
+            assert_eq!(
+                text_bytes(text),
+                serde_json::to_string(text).unwrap().len(),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_counted_of_an_object_is_what_it_is_written_as() {
-        let object = Value::from_json(serde_json::json!({ "id": "1", "of": { "a": ["x", "y"] } })).unwrap();
-        let Value::Object(fields) = &object else { unreachable!() };
-        let Value::Object(below) = &fields["of"] else { unreachable!() };
-        let Value::List(items) = &below["a"] else { unreachable!() };
-        let all = [&object, &fields["id"], &fields["of"], &below["a"], &items[0], &items[1]];
+        let object =
+            Value::from_json(serde_json::json!({ "id": "1", "of": { "a": ["x", "y"] } })).unwrap();
+        let Value::Object(fields) = &object else {
+            unreachable!()
+        };
+        let Value::Object(below) = &fields["of"] else {
+            unreachable!()
+        };
+        let Value::List(items) = &below["a"] else {
+            unreachable!()
+        };
+        let all = [
+            &object,
+            &fields["id"],
+            &fields["of"],
+            &below["a"],
+            &items[0],
+            &items[1],
+        ];
         let counted = all.into_iter().map(json_bytes).sum::<usize>();
         let written = serde_json::to_string(&object).unwrap().len();
-        assert!((written..written + all.len()).contains(&counted), "{counted} for {written}");
+        assert!(
+            (written..written + all.len()).contains(&counted),
+            "{counted} for {written}"
+        );
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn complete(
     operation_name: Option<&str>,
     shapes: &Shapes,
 ) {
-    let Ok(operation) = operation(document, operation_name) else { return };
+    let Ok(operation) = operation(document, operation_name) else {
+        return;
+    };
     let root = match operation.node.ty {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
@@ -28,8 +30,11 @@ pub(super) fn complete(
     };
     let walk = Walk { document, shapes };
     let selected = &operation.node.selection_set.node;
-    let mut nulls: Vec<Vec<PathSegment>> =
-        response.errors.iter().map(|error| walk.null_for(&error.path, root, selected)).collect();
+    let mut nulls: Vec<Vec<PathSegment>> = response
+        .errors
+        .iter()
+        .map(|error| walk.null_for(&error.path, root, selected))
+        .collect();
     nulls.sort_by_key(Vec::len);
     let mut done: HashSet<String> = HashSet::new();
     for path in nulls {
@@ -79,14 +84,20 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// The longest part of an error's path at which null may stand; the empty one is `data` itself.
-    fn null_for(&self, path: &[PathSegment], root: &str, selected: &'a SelectionSet) -> Vec<PathSegment> {
+    fn null_for(
+        &self,
+        path: &[PathSegment],
+        root: &str,
+        selected: &'a SelectionSet,
+    ) -> Vec<PathSegment> {
         let mut sets = vec![(root.to_owned(), selected)];
         let (mut ty, mut nullable): (Option<&Type>, usize) = (None, 0);
         for (at, segment) in path.iter().enumerate() {
             ty = match segment {
                 PathSegment::Field(key) => {
                     let mut found = Found::default();
-                    sets.iter().for_each(|(of, set)| self.find(of, set, key, &mut found));
+                    sets.iter()
+                        .for_each(|(of, set)| self.find(of, set, key, &mut found));
                     sets = found.below;
                     found.ty
                 }
@@ -109,9 +120,13 @@ impl<'a> Walk<'a> {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => order.push(&field.node.response_key().node),
-                Selection::InlineFragment(inline) => self.keys(&inline.node.selection_set.node, order),
+                Selection::InlineFragment(inline) => {
+                    self.keys(&inline.node.selection_set.node, order)
+                }
                 Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                    if let Some(fragment) =
+                        self.document.fragments.get(&spread.node.fragment_name.node)
+                    {
                         self.keys(&fragment.node.selection_set.node, order);
                     }
                 }
@@ -127,17 +142,34 @@ impl<'a> Walk<'a> {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) if field.node.response_key().node == key => {
-                    let Some(ty) = self.shapes.field(of, &field.node.name.node) else { continue };
+                    let Some(ty) = self.shapes.field(of, &field.node.name.node) else {
+                        continue;
+                    };
                     found.ty = Some(ty);
-                    found.below.push((name_of(ty).to_owned(), &field.node.selection_set.node));
+                    found
+                        .below
+                        .push((name_of(ty).to_owned(), &field.node.selection_set.node));
                 }
                 Selection::Field(_) => {}
                 Selection::InlineFragment(inline) => {
-                    let on = inline.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
-                    self.find(on.unwrap_or(of), &inline.node.selection_set.node, key, found);
+                    let on = inline
+                        .node
+                        .type_condition
+                        .as_ref()
+                        .map(|condition| condition.node.on.node.as_str());
+                    self.find(
+                        on.unwrap_or(of),
+                        &inline.node.selection_set.node,
+                        key,
+                        found,
+                    );
                 }
                 Selection::FragmentSpread(spread) => {
-                    let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) else { continue };
+                    let Some(fragment) =
+                        self.document.fragments.get(&spread.node.fragment_name.node)
+                    else {
+                        continue;
+                    };
                     let on = &fragment.node.type_condition.node.on.node;
                     self.find(on, &fragment.node.selection_set.node, key, found);
                 }
@@ -184,7 +216,9 @@ mod tests {
                     .iter()
                     .map(|segment| match segment {
                         Json::String(key) => PathSegment::Field(key.clone()),
-                        index => PathSegment::Index(usize::try_from(index.as_u64().unwrap()).unwrap()),
+                        index => {
+                            PathSegment::Index(usize::try_from(index.as_u64().unwrap()).unwrap())
+                        }
                     })
                     .collect();
                 error
@@ -202,8 +236,18 @@ mod tests {
     fn a_failed_field_is_null_or_makes_what_is_around_it_null() {
         let path = |path: Json| [path];
         for (query, data, failed, expected) in [
-            ("{ node { id } }", json!(null), path(json!(["node"])), json!({ "node": null })),
-            ("{ must { id } }", json!(null), path(json!(["must"])), json!(null)),
+            (
+                "{ node { id } }",
+                json!(null),
+                path(json!(["node"])),
+                json!({ "node": null }),
+            ),
+            (
+                "{ must { id } }",
+                json!(null),
+                path(json!(["must"])),
+                json!(null),
+            ),
             (
                 "{ n: node { id } must { id } }",
                 json!({ "must": { "id": "1" } }),
@@ -244,11 +288,23 @@ mod tests {
             assert_eq!(completed(query, data, &failed), expected, "{query}");
         }
         // As text: a JSON object read back would be sorted.
-        let ordered =
-            completed_value("{ z: node { id } must { id } }", json!({ "must": { "id": "1" } }), &[json!(["z"])]);
-        assert_eq!(serde_json::to_string(&ordered).unwrap(), r#"{"z":null,"must":{"id":"1"}}"#);
-        let both = [json!(["must", "may", "must"]), json!(["must", "may", "may"])];
+        let ordered = completed_value(
+            "{ z: node { id } must { id } }",
+            json!({ "must": { "id": "1" } }),
+            &[json!(["z"])],
+        );
+        assert_eq!(
+            serde_json::to_string(&ordered).unwrap(),
+            r#"{"z":null,"must":{"id":"1"}}"#
+        );
+        let both = [
+            json!(["must", "may", "must"]),
+            json!(["must", "may", "may"]),
+        ];
         let query = "{ must { may { must { id } may { id } } } }";
-        assert_eq!(completed(query, json!({ "must": { "may": null } }), &both), json!({ "must": { "may": null } }));
+        assert_eq!(
+            completed(query, json!({ "must": { "may": null } }), &both),
+            json!({ "must": { "may": null } })
+        );
     }
 }

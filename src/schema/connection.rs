@@ -101,12 +101,18 @@ impl Slice {
             (Some(first), None) => ("first", first, false),
             (None, Some(last)) => ("last", last, true),
             (None, None) => {
-                return Ok(Self { from_end: before_given, length: LENGTH_DEFAULT.min(limits.page_max) });
+                return Ok(Self {
+                    from_end: before_given,
+                    length: LENGTH_DEFAULT.min(limits.page_max),
+                });
             }
         };
         match u32::try_from(asked) {
             Ok(length) if length <= limits.page_max => Ok(Self { from_end, length }),
-            _ => Err(bad(format!("{name} must be from 0 to {}.", limits.page_max))),
+            _ => Err(bad(format!(
+                "{name} must be from 0 to {}.",
+                limits.page_max
+            ))),
         }
     }
 

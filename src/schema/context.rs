@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     auth::Auth,
-    domain::{Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who},
+    domain::{
+        Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who,
+    },
     hub::Hub,
     presence::Presence,
     quota::Share,
@@ -92,7 +94,10 @@ pub struct Notes {
 impl Notes {
     /// Nothing is noted yet; guests may be signed in for as long as this share lasts.
     pub fn with(sign_ins: Share) -> Self {
-        Self { sign_ins, ..Self::default() }
+        Self {
+            sign_ins,
+            ..Self::default()
+        }
     }
 
     /// The same for a request from this address, as it is counted.
@@ -112,7 +117,8 @@ impl Notes {
 
     /// Takes one of the guests that may be signed in.
     pub(super) fn take_sign_in(&self, now: Instant) -> Result<(), ApiError> {
-        let too_often = |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
+        let too_often =
+            |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
         self.sign_ins.take(now).map_err(too_often)
     }
 
@@ -123,7 +129,10 @@ impl Notes {
 
     /// Whether the request's own token is being made invalid, or was.
     pub(super) fn is_signed_out(&self) -> bool {
-        self.noted.lock().expect("no panic under this lock").signed_out
+        self.noted
+            .lock()
+            .expect("no panic under this lock")
+            .signed_out
     }
 }
 
@@ -140,13 +149,16 @@ pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
     match who(ctx) {
         Who::Nobody => Ok(None),
         Who::Viewer(viewer) => Ok(Some(viewer)),
-        Who::Shared => Err(ApiError::internal(&"a field that depends on the viewer was asked for in a shared view")),
+        Who::Shared => Err(ApiError::internal(
+            &"a field that depends on the viewer was asked for in a shared view",
+        )),
     }
 }
 
 /// The viewer, if the token is still good; nobody is UNAUTHENTICATED.
 pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
-    let viewer = viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))?;
+    let viewer =
+        viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))?;
     still_signed_in(ctx)?;
     Ok(viewer)
 }
@@ -154,15 +166,21 @@ pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
 /// Whether the token of the request is as good as it was when the request came, if it has one: what goes on for longer than that
 /// is not answered any more.
 pub(super) fn still_signed_in(ctx: &Context<'_>) -> Result<(), ApiError> {
-    let Some(viewer) = viewer(ctx)? else { return Ok(()) };
+    let Some(viewer) = viewer(ctx)? else {
+        return Ok(());
+    };
     let (services, notes) = (services(ctx), ctx.data_unchecked::<Notes>());
-    let is_good = !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
+    let is_good =
+        !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
     if is_good { Ok(()) } else { Err(signed_out()) }
 }
 
 /// What is said to a request whose token is no longer good.
 pub(super) fn signed_out() -> ApiError {
-    ApiError::new(Code::Unauthenticated, "The token is no longer good: it has expired or was signed out.")
+    ApiError::new(
+        Code::Unauthenticated,
+        "The token is no longer good: it has expired or was signed out.",
+    )
 }
 
 /// A room that whoever asks may read; anything else is NOT_FOUND, alike.
@@ -176,8 +194,13 @@ pub(super) fn no_such_room() -> ApiError {
 }
 
 /// A room that whoever asks may read.
-pub(super) async fn room_if_readable(ctx: &Context<'_>, id: &str) -> Result<Option<Arc<Room>>, ApiError> {
-    let Ok(id) = id.parse::<RoomId>() else { return Ok(None) };
+pub(super) async fn room_if_readable(
+    ctx: &Context<'_>,
+    id: &str,
+) -> Result<Option<Arc<Room>>, ApiError> {
+    let Ok(id) = id.parse::<RoomId>() else {
+        return Ok(None);
+    };
     spending(ctx).room(&services(ctx).log, &id, who(ctx)).await
 }
 
@@ -194,16 +217,33 @@ pub(super) fn position(room: &Room, text: &str) -> Result<Seq, ApiError> {
 }
 
 /// The same, where only this is known of the room.
-pub(super) fn position_in(room: &RoomId, epoch: Epoch, head: Seq, text: &str) -> Result<Seq, ApiError> {
-    let cursor: Cursor =
-        text.parse().map_err(|error: CursorError| ApiError::new(Code::BadUserInput, error.to_string()))?;
+pub(super) fn position_in(
+    room: &RoomId,
+    epoch: Epoch,
+    head: Seq,
+    text: &str,
+) -> Result<Seq, ApiError> {
+    let cursor: Cursor = text
+        .parse()
+        .map_err(|error: CursorError| ApiError::new(Code::BadUserInput, error.to_string()))?;
     if cursor.room != *room {
-        return Err(ApiError::new(Code::BadUserInput, "This cursor is of another room."));
+        return Err(ApiError::new(
+            Code::BadUserInput,
+            "This cursor is of another room.",
+        ));
     }
     if cursor.epoch != epoch || cursor.seq > head {
-        let oldest = Cursor { room: room.clone(), epoch, seq: Seq::START }.to_string();
-        return Err(ApiError::new(Code::CursorExpired, "This cursor is of a log that is gone, or beyond its head.")
-            .with("oldest", oldest));
+        let oldest = Cursor {
+            room: room.clone(),
+            epoch,
+            seq: Seq::START,
+        }
+        .to_string();
+        return Err(ApiError::new(
+            Code::CursorExpired,
+            "This cursor is of a log that is gone, or beyond its head.",
+        )
+        .with("oldest", oldest));
     }
     Ok(cursor.seq)
 }

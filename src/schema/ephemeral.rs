@@ -60,23 +60,31 @@ impl SignalObject {
 
     /// What kind of thing this is, in the sender's words. `_open` is the server's.
     async fn kind(&self) -> &str {
-        self.signal.as_ref().map_or(OPEN, |signal| signal.kind.as_str())
+        self.signal
+            .as_ref()
+            .map_or(OPEN, |signal| signal.kind.as_str())
     }
 
     /// What the sender gave; of `_open` an empty object.
     async fn data(&self) -> Resolved<Json<async_graphql::Value>> {
         let text = self.signal.as_ref().map_or("{}", |signal| &signal.data);
-        Ok(Json(serde_json::from_str(text).map_err(|error| ApiError::internal(&error))?))
+        Ok(Json(
+            serde_json::from_str(text).map_err(|error| ApiError::internal(&error))?,
+        ))
     }
 
     /// Who says it; null for the server.
     async fn sender(&self) -> Option<UserObject> {
-        self.signal.as_ref().map(|signal| UserObject(signal.sender.clone()))
+        self.signal
+            .as_ref()
+            .map(|signal| UserObject(signal.sender.clone()))
     }
 
     /// Whether it is for this user alone, and not for all of the room.
     async fn direct(&self) -> bool {
-        self.signal.as_ref().is_some_and(|signal| signal.to.is_some())
+        self.signal
+            .as_ref()
+            .is_some_and(|signal| signal.to.is_some())
     }
 
     /// When the server took it; null for the server's own.
@@ -102,7 +110,11 @@ pub(super) fn signal(item: super::Item) -> Option<SignalObject> {
 }
 
 /// A stream of a room's lobby, if whoever asks may read the room.
-pub(super) async fn listen(ctx: &Context<'_>, room_id: &str, stream: Stream) -> Result<Want, ApiError> {
+pub(super) async fn listen(
+    ctx: &Context<'_>,
+    room_id: &str,
+    stream: Stream,
+) -> Result<Want, ApiError> {
     // Entered before the right is read: what takes it away from then on is heard there (E4).
     let lobby = lobby(ctx, room_id)?;
     let begin = *lobby.watch(stream).borrow();
@@ -111,25 +123,45 @@ pub(super) async fn listen(ctx: &Context<'_>, room_id: &str, stream: Stream) -> 
         None => readable_room(ctx, room_id).await?.head,
     };
     let attended = viewer(ctx)?.map(|_| lobby.clone());
-    let source = Source::Lobby { lobby, stream, begin };
-    Ok(Want { lobby: attended, checked, at: (services(ctx).clock)(), source })
+    let source = Source::Lobby {
+        lobby,
+        stream,
+        begin,
+    };
+    Ok(Want {
+        lobby: attended,
+        checked,
+        at: (services(ctx).clock)(),
+        source,
+    })
 }
 
 fn lobby(ctx: &Context<'_>, room_id: &str) -> Result<Arc<Lobby>, ApiError> {
-    let room: RoomId = room_id.parse().map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
+    let room: RoomId = room_id
+        .parse()
+        .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
     Ok(services(ctx).presence.enter(&room, Instant::now()))
 }
 
 /// Whoever asks, if they may say something in this room at this moment, and whom it is for may hear it.
-async fn speaker(ctx: &Context<'_>, room: &RoomId, to: Option<UserId>) -> Result<Speaker, ApiError> {
+async fn speaker(
+    ctx: &Context<'_>,
+    room: &RoomId,
+    to: Option<UserId>,
+) -> Result<Speaker, ApiError> {
     let (viewer, services) = (signed_in(ctx)?.user, services(ctx));
-    let speaker = services.log.speaker(Speak { room, viewer, to }, (services.clock)()).await?;
+    let speaker = services
+        .log
+        .speaker(Speak { room, viewer, to }, (services.clock)())
+        .await?;
     Ok(speaker?)
 }
 
 /// The room's lobby, and one less of what whoever asks may say.
 fn allowed(ctx: &Context<'_>, room_id: &str) -> Result<Arc<Lobby>, ApiError> {
-    let allowance = services(ctx).presence.take_allowance(signed_in(ctx)?.user, Instant::now());
+    let allowance = services(ctx)
+        .presence
+        .take_allowance(signed_in(ctx)?.user, Instant::now());
     allowance.map_err(|wait| ApiError::rate_limited("You signal too often.", wait))?;
     lobby(ctx, room_id)
 }
@@ -157,16 +189,24 @@ impl EphemeralMutation {
         &self,
         ctx: &Context<'_>,
         room_id: ID,
-        #[graphql(desc = "One who may read the room; nobody else hears it. All of the room unless it is given.")]
+        #[graphql(
+            desc = "One who may read the room; nobody else hears it. All of the room unless it is given."
+        )]
         to: Option<ID>,
-        #[graphql(desc = "In the clients' own words, at most 64 bytes; what begins with `_` is the server's.")]
+        #[graphql(
+            desc = "In the clients' own words, at most 64 bytes; what begins with `_` is the server's."
+        )]
         kind: String,
         data: Json<async_graphql::Value>,
     ) -> Resolved<Option<bool>> {
         let lobby = allowed(ctx, &room_id)?;
         let kind = SignalKind::new(&kind).map_err(ApiError::from)?;
         if kind.as_str().starts_with('_') {
-            return Err(ApiError::new(Code::BadUserInput, "A kind that begins with _ is the server's.").into());
+            return Err(ApiError::new(
+                Code::BadUserInput,
+                "A kind that begins with _ is the server's.",
+            )
+            .into());
         }
         let data = encoded(&data.0, lobby.limits().signal_bytes_max)?;
         // One that cannot be an id is asked for all the same: the right to the room comes first.
@@ -177,7 +217,11 @@ impl EphemeralMutation {
 }
 
 /// Shows or hides that whoever asks is typing; whether it is shown.
-async fn show_typing(ctx: &Context<'_>, lobby: &Arc<Lobby>, typing: bool) -> Result<bool, ApiError> {
+async fn show_typing(
+    ctx: &Context<'_>,
+    lobby: &Arc<Lobby>,
+    typing: bool,
+) -> Result<bool, ApiError> {
     let _turn = lobby.turn().await;
     loop {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), None).await?;
@@ -203,7 +247,13 @@ async fn signal_to(
     while signaled.is_err() {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), to).await?;
         let sent_at = (services(ctx).clock)();
-        let signal = Signal { sender: user, to, kind: kind.clone(), data: data.clone(), sent_at };
+        let signal = Signal {
+            sender: user,
+            to,
+            kind: kind.clone(),
+            data: data.clone(),
+            sent_at,
+        };
         signaled = lobby.signal(signal, checked);
     }
     Ok(())

@@ -71,7 +71,9 @@ impl Code {
 
     /// Whether one of these errors carries this code.
     pub fn is_of(self, errors: &[ServerError]) -> bool {
-        errors.iter().any(|error| code_of(error) == Some(self.as_str()))
+        errors
+            .iter()
+            .any(|error| code_of(error) == Some(self.as_str()))
     }
 }
 
@@ -87,7 +89,12 @@ pub struct ApiError {
 impl ApiError {
     /// An error with a code and a sentence.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), locations: Vec::new(), more: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            locations: Vec::new(),
+            more: Vec::new(),
+        }
     }
 
     /// The same, pointing at a place in the document.
@@ -147,7 +154,11 @@ impl ApiError {
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
         let extensions = Some(error.extensions());
-        Self { message: error.message, source: None, extensions }
+        Self {
+            message: error.message,
+            source: None,
+            extensions,
+        }
     }
 }
 
@@ -182,12 +193,16 @@ impl From<StoreError> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
-            Refusal::UnknownViewer => (Code::Unauthenticated, "This user is not known here; sign in again."),
+            Refusal::UnknownViewer => (
+                Code::Unauthenticated,
+                "This user is not known here; sign in again.",
+            ),
             Refusal::NotFound => (Code::NotFound, "There is no such room."),
             Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
             Refusal::Muted(_) => (Code::Forbidden, "You are muted in this room."),
             Refusal::TooSoon(seconds) => {
-                let message = format!("This room is in slow mode: you may send again in {seconds} s.");
+                let message =
+                    format!("This room is in slow mode: you may send again in {seconds} s.");
                 return Self::new(Code::RateLimited, message).with("retryAfter", seconds);
             }
             Refusal::NonceTaken => (Code::Conflict, "You used this nonce for another message."),
@@ -195,11 +210,18 @@ impl From<Refusal> for ApiError {
             Refusal::NoMessage => (Code::NotFound, "There is no such message in this room."),
             Refusal::NoUser => (Code::NotFound, "There is no such user."),
             Refusal::NoMember => (Code::NotFound, "This user is no member of this room."),
-            Refusal::MemberAlready => (Code::Conflict, "This user is a member already, in another role: use setRole."),
-            Refusal::LastOwner => {
-                (Code::Conflict, "A room needs an owner: make somebody else one first, or delete the room.")
-            }
-            Refusal::RoomFull => (Code::Conflict, "This room has as many members as it may have."),
+            Refusal::MemberAlready => (
+                Code::Conflict,
+                "This user is a member already, in another role: use setRole.",
+            ),
+            Refusal::LastOwner => (
+                Code::Conflict,
+                "A room needs an owner: make somebody else one first, or delete the room.",
+            ),
+            Refusal::RoomFull => (
+                Code::Conflict,
+                "This room has as many members as it may have.",
+            ),
         };
         Self::new(code, message)
     }
@@ -208,10 +230,13 @@ impl From<Refusal> for ApiError {
 impl From<HubError> for ApiError {
     fn from(error: HubError) -> Self {
         match error {
-            HubError::Unavailable => {
-                Self::new(Code::Unavailable, "The server takes no more writes right now; try again.")
+            HubError::Unavailable => Self::new(
+                Code::Unavailable,
+                "The server takes no more writes right now; try again.",
+            ),
+            HubError::TooOften(wait) => {
+                Self::rate_limited("You make too many changes at a time.", wait)
             }
-            HubError::TooOften(wait) => Self::rate_limited("You make too many changes at a time.", wait),
             HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
             HubError::Append(AppendError::Store(error)) => error.into(),
         }
@@ -221,10 +246,14 @@ impl From<HubError> for ApiError {
 impl From<WaitError> for ApiError {
     fn from(error: WaitError) -> Self {
         match error {
-            WaitError::TooMany => {
-                Self::rate_limited("You have too many requests that wait for messages.", WAITS_END_WAIT)
-            }
-            WaitError::Full => Self::new(Code::Unavailable, "Too many requests wait for messages; try again."),
+            WaitError::TooMany => Self::rate_limited(
+                "You have too many requests that wait for messages.",
+                WAITS_END_WAIT,
+            ),
+            WaitError::Full => Self::new(
+                Code::Unavailable,
+                "Too many requests wait for messages; try again.",
+            ),
             WaitError::Store(error) => error.into(),
         }
     }
@@ -238,7 +267,11 @@ impl From<TextError> for ApiError {
 
 impl From<BadToken> for ApiError {
     fn from(error: BadToken) -> Self {
-        let code = if error.is_passing() { Code::Unavailable } else { Code::Unauthenticated };
+        let code = if error.is_passing() {
+            Code::Unavailable
+        } else {
+            Code::Unauthenticated
+        };
         Self::new(code, error.to_string())
     }
 }
@@ -246,7 +279,9 @@ impl From<BadToken> for ApiError {
 impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match error {
-            SessionError::NoGuests | SessionError::OtherUser => Self::new(Code::Forbidden, error.to_string()),
+            SessionError::NoGuests | SessionError::OtherUser => {
+                Self::new(Code::Forbidden, error.to_string())
+            }
             SessionError::BadToken(error) => error.into(),
             SessionError::Store(error) => error.into(),
         }
@@ -276,7 +311,10 @@ pub fn is_passing(error: &ServerError) -> bool {
 /// Gives the library's own errors a code, so that every error has one.
 pub(super) fn with_code(mut error: ServerError, code: Code) -> ServerError {
     if code_of(&error).is_none() {
-        error.extensions.get_or_insert_default().set("code", code.as_str());
+        error
+            .extensions
+            .get_or_insert_default()
+            .set("code", code.as_str());
     }
     error
 }

@@ -83,9 +83,19 @@ pub(super) async fn members(
     before: Option<String>,
 ) -> Result<MemberConnection, ApiError> {
     let services = services(ctx);
-    let slice = Slice::new(first, last, before.is_some() && after.is_none(), &services.limits)?;
+    let slice = Slice::new(
+        first,
+        last,
+        before.is_some() && after.is_none(),
+        &services.limits,
+    )?;
     let cursor = |text: Option<String>| -> Result<Option<MemberId>, ApiError> {
-        let bad = |_| ApiError::new(Code::BadUserInput, "This is no cursor of a list of members.");
+        let bad = |_| {
+            ApiError::new(
+                Code::BadUserInput,
+                "This is no cursor of a list of members.",
+            )
+        };
         text.map(|text| text.parse().map_err(bad)).transpose()
     };
     let window = MemberWindow {
@@ -95,16 +105,33 @@ pub(super) async fn members(
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
     };
-    let mut found = spending(ctx).read(services.log.members(&room.id, window, (services.clock)())).await?;
+    let mut found = spending(ctx)
+        .read(services.log.members(&room.id, window, (services.clock)()))
+        .await?;
     let more = slice.cut(&mut found);
     let cursor = |member: Option<&Member>| member.map(|member| member.id.to_string());
     let page_info = PageInfo {
-        has_previous_page: if slice.from_end { more } else { window.after.is_some() },
-        has_next_page: if slice.from_end { window.before.is_some() } else { more },
+        has_previous_page: if slice.from_end {
+            more
+        } else {
+            window.after.is_some()
+        },
+        has_next_page: if slice.from_end {
+            window.before.is_some()
+        } else {
+            more
+        },
         start_cursor: cursor(found.first()),
         end_cursor: cursor(found.last()),
     };
     let nodes: Vec<_> = found.into_iter().map(MemberObject::from).collect();
-    let edges = nodes.iter().map(|node| MemberEdge { cursor: node.0.id.to_string(), node: node.clone() });
-    Ok(MemberConnection { edges: edges.collect(), nodes, page_info })
+    let edges = nodes.iter().map(|node| MemberEdge {
+        cursor: node.0.id.to_string(),
+        node: node.clone(),
+    });
+    Ok(MemberConnection {
+        edges: edges.collect(),
+        nodes,
+        page_info,
+    })
 }

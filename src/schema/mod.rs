@@ -78,7 +78,8 @@ pub fn sdl() -> String {
 
 fn builder() -> async_graphql::SchemaBuilder<Query, Mutations, subscription::Subscription> {
     let mutations = Mutations(Mutation, RoomMutation, EphemeralMutation);
-    async_graphql::Schema::build(Query, mutations, subscription::Subscription).extension(stages::Stages)
+    async_graphql::Schema::build(Query, mutations, subscription::Subscription)
+        .extension(stages::Stages)
 }
 
 impl Schema {
@@ -86,14 +87,24 @@ impl Schema {
     pub fn new(services: Services, limits: PrepareLimits) -> Self {
         let prepare = Arc::new(Prepare::new(&sdl(), limits));
         // A guess at what was meant tells the schema, name by name.
-        let builder = if limits.introspection { builder() } else { builder().disable_suggestions() };
+        let builder = if limits.introspection {
+            builder()
+        } else {
+            builder().disable_suggestions()
+        };
         let limits = services.limits;
-        Self { executor: builder.data(services).finish(), prepare, limits }
+        Self {
+            executor: builder.data(services).finish(),
+            prepare,
+            limits,
+        }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
     pub fn prepare(&self, request: Request) -> Result<Prepared, Vec<ServerError>> {
-        self.prepare.prepare(request).map_err(|errors| errors.into_iter().map(ServerError::from).collect())
+        self.prepare
+            .prepare(request)
+            .map_err(|errors| errors.into_iter().map(ServerError::from).collect())
     }
 
     /// Runs a query or a mutation.
@@ -103,7 +114,13 @@ impl Schema {
 
     /// The same; what a transport has to act on is left in `notes`.
     pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
-        self.execute_within(prepared, who, notes, Budget::new(Purpose::Answer, self.limits.answer)).await
+        self.execute_within(
+            prepared,
+            who,
+            notes,
+            Budget::new(Purpose::Answer, self.limits.answer),
+        )
+        .await
     }
 
     /// What the requests of a batch may cost together.
@@ -112,42 +129,72 @@ impl Schema {
     }
 
     /// The same, where others draw from the budget too.
-    pub async fn execute_within(&self, prepared: Prepared, who: Who, notes: &Notes, budget: Arc<Budget>) -> Answer {
+    pub async fn execute_within(
+        &self,
+        prepared: Prepared,
+        who: Who,
+        notes: &Notes,
+        budget: Arc<Budget>,
+    ) -> Answer {
         if notes.is_signed_out() {
             // Another one of the same batch does that; this one comes after it.
             return Answer::Refused(vec![context::signed_out().into()]);
         }
-        let (document, kind, spending) = (prepared.document(), prepared.kind(), Spending::new(budget));
+        let (document, kind, spending) =
+            (prepared.document(), prepared.kind(), Spending::new(budget));
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();
         let request = request.data(who).data(notes.clone()).data(spending.clone());
         let mut response = self.executor.execute(request).await;
-        let code = if run.was_reached() { Code::BadUserInput } else { Code::GraphqlValidationFailed };
-        let errors = response.errors.drain(..).map(|error| error::with_code(error, code)).collect();
+        let code = if run.was_reached() {
+            Code::BadUserInput
+        } else {
+            Code::GraphqlValidationFailed
+        };
+        let errors = response
+            .errors
+            .drain(..)
+            .map(|error| error::with_code(error, code))
+            .collect();
         if !run.was_reached() {
             return Answer::Refused(errors);
         }
         response.errors = errors;
         spending.settle(&mut response, kind);
         if !response.errors.is_empty() {
-            complete::complete(&mut response, &document, name.as_deref(), &self.prepare.shapes);
+            complete::complete(
+                &mut response,
+                &document,
+                name.as_deref(),
+                &self.prepare.shapes,
+            );
         }
         Answer::Executed(response)
     }
 
     /// Runs a subscription in the mode Open: who asks may read what is wanted, or it is refused. `resume` is the text of a
     /// cursor that wins over the document's own `after`.
-    pub async fn open(&self, prepared: Prepared, who: Who, resume: Option<String>) -> Result<Want, Vec<ServerError>> {
+    pub async fn open(
+        &self,
+        prepared: Prepared,
+        who: Who,
+        resume: Option<String>,
+    ) -> Result<Want, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
         let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer));
-        let request = request.data(who).data(spending).data(Mode::Open { slot: slot.clone(), resume });
+        let request = request.data(who).data(spending).data(Mode::Open {
+            slot: slot.clone(),
+            resume,
+        });
         let responses: Vec<Response> = self.executor.execute_stream(request).collect().await;
         if let Some(want) = slot.lock().expect("no panic under this lock").take() {
             return Ok(want);
         }
         let errors = responses.into_iter().flat_map(|response| response.errors);
-        Err(errors.map(|error| error::with_code(error, Code::GraphqlValidationFailed)).collect())
+        Err(errors
+            .map(|error| error::with_code(error, Code::GraphqlValidationFailed))
+            .collect())
     }
 
     /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order. `who` is a viewer only
@@ -157,7 +204,10 @@ impl Schema {
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
         let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame));
         let shows = Arc::<Shows>::default();
-        let mode = Mode::Feed { items: Mutex::new(Some(receiver)), shows: shows.clone() };
+        let mode = Mode::Feed {
+            items: Mutex::new(Some(receiver)),
+            shows: shows.clone(),
+        };
         let request = request.data(who).data(spending.clone()).data(mode);
         Feed {
             items,
@@ -207,19 +257,36 @@ impl Feed {
     /// The response to one item. An error is passing: the same item may give a response a moment later (V7).
     pub async fn next(&mut self, item: Item) -> Result<Shown, FeedError> {
         self.spending.renew();
-        self.items.unbounded_send(item).map_err(|_| FeedError("the execution has ended".to_owned()))?;
-        let mut response =
-            self.responses.next().await.ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
-        let errors = response.errors.drain(..).map(|error| error::with_code(error, Code::BadUserInput));
+        self.items
+            .unbounded_send(item)
+            .map_err(|_| FeedError("the execution has ended".to_owned()))?;
+        let mut response = self
+            .responses
+            .next()
+            .await
+            .ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
+        let errors = response
+            .errors
+            .drain(..)
+            .map(|error| error::with_code(error, Code::BadUserInput));
         response.errors = errors.collect();
         match response.errors.iter().find(|error| is_passing(error)) {
             Some(error) => Err(FeedError(error.message.clone())),
             None => {
-                self.spending.settle(&mut response, OperationType::Subscription);
+                self.spending
+                    .settle(&mut response, OperationType::Subscription);
                 if !response.errors.is_empty() {
-                    complete::complete(&mut response, &self.plan.document, None, &self.prepare.shapes);
+                    complete::complete(
+                        &mut response,
+                        &self.plan.document,
+                        None,
+                        &self.prepare.shapes,
+                    );
                 }
-                Ok(Shown { response, as_of: self.shows.take() })
+                Ok(Shown {
+                    response,
+                    as_of: self.shows.take(),
+                })
             }
         }
     }

@@ -49,7 +49,10 @@ impl Mutation {
         let name = UserName::new(&name).map_err(ApiError::from)?;
         notes(ctx).take_sign_in(Instant::now())?;
         let id = UserId::from_uuid(Uuid::now_v7());
-        let session = services.auth.sign_in(id, name, Uuid::new_v4(), (services.clock)()).await;
+        let session = services
+            .auth
+            .sign_in(id, name, Uuid::new_v4(), (services.clock)())
+            .await;
         let session = session.map_err(ApiError::from)?;
         notes(ctx).note(|noted| noted.session = Some((session.token.clone(), session.expires_at)));
         Ok(Some(session.into()))
@@ -60,7 +63,10 @@ impl Mutation {
     /// signed out.
     async fn refresh_session(&self, ctx: &Context<'_>, token: String) -> Resolved<Option<Session>> {
         let (viewer, services) = (signed_in(ctx)?, services(ctx));
-        let refreshed = services.auth.refresh(&viewer, &token, Uuid::new_v4(), (services.clock)()).await;
+        let refreshed = services
+            .auth
+            .refresh(&viewer, &token, Uuid::new_v4(), (services.clock)())
+            .await;
         let (session, viewer) = refreshed.map_err(ApiError::from)?;
         notes(ctx).note(|noted| {
             noted.session = Some((session.token.clone(), session.expires_at));
@@ -73,7 +79,9 @@ impl Mutation {
     /// closed. False when nobody was signed in.
     async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
         let (viewer, services) = (viewer(ctx)?, services(ctx));
-        let Some(viewer) = viewer else { return Ok(Some(false)) };
+        let Some(viewer) = viewer else {
+            return Ok(Some(false));
+        };
         still_signed_in(ctx)?;
         // What stands behind it, in the same document or batch, comes too late from now on.
         notes(ctx).note(|noted| noted.signed_out = true);
@@ -94,7 +102,9 @@ impl Mutation {
     ) -> Resolved<Option<RoomObject>> {
         let viewer = signed_in(ctx)?;
         let id = match id {
-            Some(id) => id.parse().map_err(|error: crate::domain::IdError| bad(error.to_string()))?,
+            Some(id) => id
+                .parse()
+                .map_err(|error: crate::domain::IdError| bad(error.to_string()))?,
             None => RoomId::from_uuid(Uuid::now_v7()),
         };
         let command = CreateRoom {
@@ -125,10 +135,16 @@ impl Mutation {
         let (viewer, services) = (signed_in(ctx)?, services(ctx));
         let command = SendMessage {
             viewer: viewer.user,
-            room: room_id.parse().map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?,
+            room: room_id
+                .parse()
+                .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?,
             id: MessageId::from_uuid(Uuid::now_v7()),
-            text: MessageText::within(&text, services.limits.text_bytes_max).map_err(ApiError::from)?,
-            nonce: nonce.map(|nonce| Nonce::new(&nonce)).transpose().map_err(ApiError::from)?,
+            text: MessageText::within(&text, services.limits.text_bytes_max)
+                .map_err(ApiError::from)?,
+            nonce: nonce
+                .map(|nonce| Nonce::new(&nonce))
+                .transpose()
+                .map_err(ApiError::from)?,
             // One that cannot be an id is asked for all the same: the right to the room comes first.
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };

@@ -74,7 +74,10 @@ impl From<Room> for RoomObject {
 
 impl From<Arc<Room>> for RoomObject {
     fn from(room: Arc<Room>) -> Self {
-        Self { head: room.head, room }
+        Self {
+            head: room.head,
+            room,
+        }
     }
 }
 
@@ -144,10 +147,14 @@ impl RoomObject {
 
     /// The membership of whoever asks; null for others.
     async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
-        let Some(viewer) = viewer(ctx)? else { return Ok(None) };
+        let Some(viewer) = viewer(ctx)? else {
+            return Ok(None);
+        };
         let services = services(ctx);
         let now = (services.clock)();
-        let member = spending(ctx).membership(&services.log, &self.room.id, viewer.user, now).await?;
+        let member = spending(ctx)
+            .membership(&services.log, &self.room.id, viewer.user, now)
+            .await?;
         Ok(member.map(MemberObject::from))
     }
 }
@@ -169,7 +176,10 @@ pub(super) struct MessageObject {
 
 impl From<Arc<Message>> for MessageObject {
     fn from(message: Arc<Message>) -> Self {
-        Self { message, room: None }
+        Self {
+            message,
+            room: None,
+        }
     }
 }
 
@@ -186,7 +196,11 @@ impl MessageObject {
             None => room_of(ctx, &self.message.cursor.room).await?,
         };
         // Inside a frame the head is the frame's own cursor, whoever makes it and whenever.
-        let head = if in_frame(ctx) { self.message.cursor.seq } else { room.head };
+        let head = if in_frame(ctx) {
+            self.message.cursor.seq
+        } else {
+            room.head
+        };
         Ok(RoomObject { room, head })
     }
 
@@ -218,10 +232,17 @@ impl MessageObject {
 
     /// The message of the same room that this one answers, as it is now.
     async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
-        let Some(id) = self.message.reply_to else { return Ok(None) };
+        let Some(id) = self.message.reply_to else {
+            return Ok(None);
+        };
         // It is of the same room: whoever was let in to this one was let in to that one.
-        let message = spending(ctx).message(&services(ctx).log, id, Who::Shared).await?;
-        Ok(message.map(|message| Self { message, room: self.room.clone() }))
+        let message = spending(ctx)
+            .message(&services(ctx).log, id, Who::Shared)
+            .await?;
+        Ok(message.map(|message| Self {
+            message,
+            room: self.room.clone(),
+        }))
     }
 }
 
@@ -230,7 +251,9 @@ impl MessageObject {
 pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Arc<Room>, ApiError> {
     match in_frame(ctx) {
         true => {
-            let room = spending(ctx).room(&services(ctx).log, id, Who::Shared).await?;
+            let room = spending(ctx)
+                .room(&services(ctx).log, id, Who::Shared)
+                .await?;
             room.ok_or_else(|| ApiError::internal(&"something without its room"))
         }
         false => readable_room(ctx, id.as_str()).await,
@@ -241,7 +264,10 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Ar
 async fn still_readable(ctx: &Context<'_>, id: &domain::RoomId) -> Result<(), ApiError> {
     let who = if in_frame(ctx) { Who::Shared } else { who(ctx) };
     // Not what was found before, but what holds now.
-    let room = spending(ctx).read(services(ctx).log.room(id, who)).await?.ok_or_else(no_such_room)?;
+    let room = spending(ctx)
+        .read(services(ctx).log.room(id, who))
+        .await?
+        .ok_or_else(no_such_room)?;
     shows(ctx, room.head);
     Ok(())
 }
@@ -256,17 +282,27 @@ pub(super) async fn messages(
     (after, before): (Option<Cursor>, Option<Cursor>),
 ) -> Result<MessageConnection, ApiError> {
     let services = services(ctx);
-    let slice = Slice::new(first, last, before.is_some() && after.is_none(), &services.limits)?;
+    let slice = Slice::new(
+        first,
+        last,
+        before.is_some() && after.is_none(),
+        &services.limits,
+    )?;
     let before = before.map(|cursor| position(room, &cursor.0)).transpose()?;
     let end = head.next();
     let window = Window {
-        after: after.map(|cursor| position(room, &cursor.0)).transpose()?.unwrap_or_default(),
+        after: after
+            .map(|cursor| position(room, &cursor.0))
+            .transpose()?
+            .unwrap_or_default(),
         before: Some(before.map_or(end, |before| before.min(end))),
         from_end: slice.from_end,
         // One more than asked for tells whether there are more.
         limit: slice.length + 1,
     };
-    let mut found = spending(ctx).read(services.log.messages(&room.id, window)).await?;
+    let mut found = spending(ctx)
+        .read(services.log.messages(&room.id, window))
+        .await?;
     let more = slice.cut(&mut found);
     let (more_before, more_after) = if slice.from_end {
         (more, before.is_some_and(|before| before <= head))
@@ -280,7 +316,20 @@ pub(super) async fn messages(
         start_cursor: cursor(found.first()),
         end_cursor: cursor(found.last()),
     };
-    let nodes: Vec<_> = found.into_iter().map(|message| MessageObject { message, room: Some(room.clone()) }).collect();
-    let edges = nodes.iter().map(|node| MessageEdge { cursor: Cursor::from(&node.message.cursor), node: node.clone() });
-    Ok(MessageConnection { edges: edges.collect(), nodes, page_info })
+    let nodes: Vec<_> = found
+        .into_iter()
+        .map(|message| MessageObject {
+            message,
+            room: Some(room.clone()),
+        })
+        .collect();
+    let edges = nodes.iter().map(|node| MessageEdge {
+        cursor: Cursor::from(&node.message.cursor),
+        node: node.clone(),
+    });
+    Ok(MessageConnection {
+        edges: edges.collect(),
+        nodes,
+        page_info,
+    })
 }

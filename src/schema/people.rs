@@ -72,7 +72,13 @@ impl PresenceEventObject {
             return Ok(Vec::new());
         }
         let mut users = users(ctx, &self.crowd.left).await?;
-        Ok(self.crowd.left.iter().filter_map(|id| users.remove(id)).map(UserObject).collect())
+        Ok(self
+            .crowd
+            .left
+            .iter()
+            .filter_map(|id| users.remove(id))
+            .map(UserObject)
+            .collect())
     }
 }
 
@@ -85,7 +91,10 @@ pub(super) fn presence_event(item: Item) -> Option<PresenceEventObject> {
 }
 
 /// Who is in a room right now.
-pub(super) async fn present(ctx: &Context<'_>, room: &RoomId) -> Result<Vec<PresenceObject>, ApiError> {
+pub(super) async fn present(
+    ctx: &Context<'_>,
+    room: &RoomId,
+) -> Result<Vec<PresenceObject>, ApiError> {
     let lobby = services(ctx).presence.find(room);
     let crowd = lobby.map(|lobby| lobby.crowd(u64::MAX, Instant::now()));
     named(ctx, crowd.as_ref().map_or(&[], |crowd| &crowd.present)).await
@@ -97,7 +106,10 @@ async fn named(ctx: &Context<'_>, people: &[Person]) -> Result<Vec<PresenceObjec
     let mut users = users(ctx, &ids).await?;
     let object = |person: &Person| {
         let user = UserObject(users.remove(&person.user)?);
-        Some(PresenceObject { user, since: DateTime(person.since) })
+        Some(PresenceObject {
+            user,
+            since: DateTime(person.since),
+        })
     };
     Ok(people.iter().filter_map(object).collect())
 }
@@ -107,6 +119,11 @@ async fn users(ctx: &Context<'_>, ids: &[UserId]) -> Result<HashMap<UserId, Arc<
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let found = spending(ctx).read(services(ctx).accounts.users(ids)).await?;
-    Ok(found.into_iter().map(|user| (user.id, Arc::new(user))).collect())
+    let found = spending(ctx)
+        .read(services(ctx).accounts.users(ids))
+        .await?;
+    Ok(found
+        .into_iter()
+        .map(|user| (user.id, Arc::new(user)))
+        .collect())
 }

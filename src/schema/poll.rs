@@ -42,7 +42,8 @@ pub(super) async fn poll(
     limit: i32,
 ) -> Result<MessagePoll, ApiError> {
     let services = services(ctx);
-    let wait = Duration::from_secs(within("wait", wait, 0, WAIT_SECONDS_MAX.cast_unsigned())?.into());
+    let wait =
+        Duration::from_secs(within("wait", wait, 0, WAIT_SECONDS_MAX.cast_unsigned())?.into());
     let mut end = token_end(ctx);
     let page_max = services.limits.page_max;
     let limit = within("limit", limit, 1, page_max.max(LIMIT_DEFAULT))?.min(page_max);
@@ -57,7 +58,8 @@ pub(super) async fn poll(
     }
     let sharer = ctx.data_unchecked::<Notes>().sharer(who(ctx));
     let waiting = services.hub.wait(&room.id, sharer, wait).await?;
-    let mut waiting = waiting.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))?;
+    let mut waiting =
+        waiting.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))?;
     let mut messages: Vec<MessageObject> = Vec::new();
     while messages.is_empty() {
         let head = match select(&mut end, pin!(waiting.past(upto))).await {
@@ -65,7 +67,9 @@ pub(super) async fn poll(
             Either::Right((head, _)) => head,
         };
         let Some(head) = head else { break };
-        let events = spending(ctx).read(waiting.room().read(upto, head, limit)).await?;
+        let events = spending(ctx)
+            .read(waiting.room().read(upto, head, limit))
+            .await?;
         let Some(last) = events.last() else { break };
         upto = last.seq();
         let sent = events.iter().filter_map(|event| event.as_message_sent());
@@ -75,7 +79,10 @@ pub(super) async fn poll(
     spending(ctx).forget();
     readable_room(ctx, room_id).await?;
     still_signed_in(ctx)?;
-    Ok(MessagePoll { messages, cursor: Cursor::from(&room.cursor(upto)) })
+    Ok(MessagePoll {
+        messages,
+        cursor: Cursor::from(&room.cursor(upto)),
+    })
 }
 
 /// Ready when the token of the request is no longer good; for nobody never.
@@ -88,6 +95,13 @@ fn token_end(ctx: &Context<'_>) -> BoxFuture<'static, ()> {
 }
 
 fn within(name: &str, asked: i32, least: u32, most: u32) -> Result<u32, ApiError> {
-    let fits = u32::try_from(asked).ok().filter(|asked| (least..=most).contains(asked));
-    fits.ok_or_else(|| ApiError::new(Code::BadUserInput, format!("{name} must be from {least} to {most}.")))
+    let fits = u32::try_from(asked)
+        .ok()
+        .filter(|asked| (least..=most).contains(asked));
+    fits.ok_or_else(|| {
+        ApiError::new(
+            Code::BadUserInput,
+            format!("{name} must be from {least} to {most}."),
+        )
+    })
 }

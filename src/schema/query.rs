@@ -6,7 +6,9 @@ use async_graphql::{Context, ID, Object};
 
 use super::{
     budget::spending,
-    connection::{MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice},
+    connection::{
+        MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice,
+    },
     context::{readable_room, room_if_readable, services, viewer, who},
     error::{ApiError, Code},
     object::{MessageObject, Node, RoomObject, UserObject, messages},
@@ -25,8 +27,12 @@ pub(super) struct Query;
 impl Query {
     /// Who asks; null when nobody signed in.
     async fn viewer(&self, ctx: &Context<'_>) -> Resolved<Option<UserObject>> {
-        let Some(viewer) = viewer(ctx)? else { return Ok(None) };
-        let user = spending(ctx).read(services(ctx).accounts.user(&viewer.user)).await?;
+        let Some(viewer) = viewer(ctx)? else {
+            return Ok(None);
+        };
+        let user = spending(ctx)
+            .read(services(ctx).accounts.user(&viewer.user))
+            .await?;
         Ok(user.map(|user| UserObject(Arc::new(user))))
     }
 
@@ -42,10 +48,14 @@ impl Query {
             return Ok(user.map(|user| Node::User(UserObject(Arc::new(user)))));
         }
         if let Ok(id) = id.parse::<MemberId>() {
-            let member = spending.read(services.log.member(&id, who(ctx), (services.clock)())).await?;
+            let member = spending
+                .read(services.log.member(&id, who(ctx), (services.clock)()))
+                .await?;
             return Ok(member.map(|member| Node::Member(member.into())));
         }
-        Ok(room_if_readable(ctx, &id).await?.map(|room| Node::Room(room.into())))
+        Ok(room_if_readable(ctx, &id)
+            .await?
+            .map(|room| Node::Room(room.into())))
     }
 
     /// A room. Unknown or unreadable: null without an error, alike.
@@ -63,16 +73,29 @@ impl Query {
     ) -> Resolved<RoomConnection> {
         let services = services(ctx);
         let slice = Slice::new(Some(first), None, false, &services.limits)?;
-        if after.as_deref().is_some_and(|after| after.parse::<RoomId>().is_err()) {
-            return Err(ApiError::new(Code::BadUserInput, "This is no cursor of a list of rooms.").into());
+        if after
+            .as_deref()
+            .is_some_and(|after| after.parse::<RoomId>().is_err())
+        {
+            return Err(
+                ApiError::new(Code::BadUserInput, "This is no cursor of a list of rooms.").into(),
+            );
         }
-        let found = services.log.rooms(who(ctx), after.as_deref(), search.as_deref(), slice.length + 1);
+        let found = services.log.rooms(
+            who(ctx),
+            after.as_deref(),
+            search.as_deref(),
+            slice.length + 1,
+        );
         let mut found = spending(ctx).read(found).await?;
         let has_next_page = found.len() > slice.length as usize;
         found.truncate(slice.length as usize);
         let edges: Vec<_> = found
             .into_iter()
-            .map(|room| RoomEdge { cursor: room.id.to_string(), node: RoomObject::from(room) })
+            .map(|room| RoomEdge {
+                cursor: room.id.to_string(),
+                node: RoomObject::from(room),
+            })
             .collect();
         let page_info = PageInfo {
             has_previous_page: after.is_some(),
@@ -80,7 +103,11 @@ impl Query {
             start_cursor: edges.first().map(|edge| edge.cursor.clone()),
             end_cursor: edges.last().map(|edge| edge.cursor.clone()),
         };
-        Ok(RoomConnection { nodes: edges.iter().map(|edge| edge.node.clone()).collect(), edges, page_info })
+        Ok(RoomConnection {
+            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
+            edges,
+            page_info,
+        })
     }
 
     /// A room's messages, oldest first. An unreadable room: NOT_FOUND.

@@ -33,16 +33,26 @@ impl RoomMutation {
         id: ID,
         name: Option<String>,
         visibility: Option<Visibility>,
-        #[graphql(desc = "How long a member waits between two messages; 0 is not at all.")] slow_mode_seconds: Option<
-            i32,
-        >,
+        #[graphql(desc = "How long a member waits between two messages; 0 is not at all.")]
+        slow_mode_seconds: Option<i32>,
     ) -> Resolved<Option<RoomObject>> {
         let seconds = |seconds: i32| {
-            let bad = || ApiError::new(Code::BadUserInput, format!("slowModeSeconds is 0 to {SLOW_MODE_SECONDS_MAX}."));
-            u32::try_from(seconds).ok().filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX).ok_or_else(bad)
+            let bad = || {
+                ApiError::new(
+                    Code::BadUserInput,
+                    format!("slowModeSeconds is 0 to {SLOW_MODE_SECONDS_MAX}."),
+                )
+            };
+            u32::try_from(seconds)
+                .ok()
+                .filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX)
+                .ok_or_else(bad)
         };
         let change = RoomChange::Update {
-            name: name.map(|name| RoomName::new(&name)).transpose().map_err(ApiError::from)?,
+            name: name
+                .map(|name| RoomName::new(&name))
+                .transpose()
+                .map_err(ApiError::from)?,
             visibility: visibility.map(Into::into),
             slow_mode_seconds: slow_mode_seconds.map(seconds).transpose()?,
         };
@@ -58,7 +68,12 @@ impl RoomMutation {
 
     /// Makes the viewer a member of a public room.
     async fn join_room(&self, ctx: &Context<'_>, room_id: ID) -> Resolved<Option<RoomObject>> {
-        change_room(ctx, &room_id, RoomChange::Join(MemberId::from_uuid(Uuid::now_v7()))).await?;
+        change_room(
+            ctx,
+            &room_id,
+            RoomChange::Join(MemberId::from_uuid(Uuid::now_v7())),
+        )
+        .await?;
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
@@ -77,7 +92,16 @@ impl RoomMutation {
         #[graphql(default_with = "Role::Member")] role: Role,
     ) -> Resolved<Option<MemberObject>> {
         let (id, user) = (MemberId::from_uuid(Uuid::now_v7()), user(&user_id));
-        change_room(ctx, &room_id, RoomChange::AddMember { id, user, role: role.into() }).await?;
+        change_room(
+            ctx,
+            &room_id,
+            RoomChange::AddMember {
+                id,
+                user,
+                role: role.into(),
+            },
+        )
+        .await?;
         Ok(member(ctx, &room_id, user).await?)
     }
 
@@ -90,13 +114,26 @@ impl RoomMutation {
         role: Role,
     ) -> Resolved<Option<MemberObject>> {
         let user = user(&user_id);
-        change_room(ctx, &room_id, RoomChange::SetRole { user, role: role.into() }).await?;
+        change_room(
+            ctx,
+            &room_id,
+            RoomChange::SetRole {
+                user,
+                role: role.into(),
+            },
+        )
+        .await?;
         Ok(member(ctx, &room_id, user).await?)
     }
 
     /// Ends somebody's membership; owners may, and moderators that of a MEMBER. In a private room their subscriptions end with
     /// the event before this one.
-    async fn remove_member(&self, ctx: &Context<'_>, room_id: ID, user_id: ID) -> Resolved<Option<RoomObject>> {
+    async fn remove_member(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        user_id: ID,
+    ) -> Resolved<Option<RoomObject>> {
         change_room(ctx, &room_id, RoomChange::RemoveMember(user(&user_id))).await?;
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
@@ -120,23 +157,45 @@ impl RoomMutation {
         let none = || ApiError::new(Code::NotFound, "There is no such message.");
         let (viewer, log) = (signed_in(ctx)?, &services(ctx).log);
         let id: MessageId = id.parse().map_err(|_| none())?;
-        let message = log.message(&id, Who::Viewer(viewer)).await.map_err(ApiError::from)?.ok_or_else(none)?;
+        let message = log
+            .message(&id, Who::Viewer(viewer))
+            .await
+            .map_err(ApiError::from)?
+            .ok_or_else(none)?;
         let room = message.cursor.room.as_str();
         match change_room(ctx, room, RoomChange::DeleteMessage(id)).await? {
             Outcome::Redacted(_, message) => Ok(Some(message.into())),
             // It was deleted already.
-            _ => {
-                Ok(Some(log.message(&id, Who::Viewer(viewer)).await.map_err(ApiError::from)?.ok_or_else(none)?.into()))
-            }
+            _ => Ok(Some(
+                log.message(&id, Who::Viewer(viewer))
+                    .await
+                    .map_err(ApiError::from)?
+                    .ok_or_else(none)?
+                    .into(),
+            )),
         }
     }
 }
 
 /// Has a room changed; unknown and unreadable take the same path.
-async fn change_room(ctx: &Context<'_>, room: &str, change: RoomChange) -> Result<Outcome, ApiError> {
+async fn change_room(
+    ctx: &Context<'_>,
+    room: &str,
+    change: RoomChange,
+) -> Result<Outcome, ApiError> {
     let viewer = signed_in(ctx)?.user;
-    let room: RoomId = room.parse().map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
-    append(ctx, Command::ChangeRoom(ChangeRoom { viewer, room, change })).await
+    let room: RoomId = room
+        .parse()
+        .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
+    append(
+        ctx,
+        Command::ChangeRoom(ChangeRoom {
+            viewer,
+            room,
+            change,
+        }),
+    )
+    .await
 }
 
 /// The room that was just changed. Not drawn from the budget: what was done is told, whatever the rest of the answer costs.
@@ -154,8 +213,15 @@ fn user(id: &str) -> UserId {
 }
 
 /// The member that was just made or changed; null if somebody removed them meanwhile.
-async fn member(ctx: &Context<'_>, room: &str, user: UserId) -> Result<Option<MemberObject>, ApiError> {
+async fn member(
+    ctx: &Context<'_>,
+    room: &str,
+    user: UserId,
+) -> Result<Option<MemberObject>, ApiError> {
     let (room, services) = (changed_room(ctx, room).await?, services(ctx));
-    let member = services.log.membership(&room.id, user, (services.clock)()).await?;
+    let member = services
+        .log
+        .membership(&room.id, user, (services.clock)())
+        .await?;
     Ok(member.map(MemberObject::from))
 }

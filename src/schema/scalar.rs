@@ -37,11 +37,15 @@ pub(super) struct DateTime(pub(super) Timestamp);
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let moment =
-            OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InputValueError::expected_type(value.clone()))?;
+        let Value::String(text) = &value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        let moment = OffsetDateTime::parse(text, &Rfc3339)
+            .map_err(|_| InputValueError::expected_type(value.clone()))?;
         let microseconds = i64::try_from(moment.unix_timestamp_nanos() / 1_000);
-        microseconds.map(|us| Self(Timestamp(us))).map_err(|_| InputValueError::expected_type(value))
+        microseconds
+            .map(|us| Self(Timestamp(us)))
+            .map_err(|_| InputValueError::expected_type(value))
     }
 
     fn to_value(&self) -> Value {

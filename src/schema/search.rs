@@ -24,17 +24,34 @@ pub(super) async fn search(
 ) -> Result<MessageSearchConnection, ApiError> {
     let services = services(ctx);
     let slice = Slice::new(Some(first), None, false, &services.limits)?;
-    let query = SearchQuery::parse(query, services.limits.search_bytes_max, services.limits.search_words_max)?;
-    let room: Option<RoomId> = room.map(|room| room.parse().map_err(|_| no_such_room())).transpose()?;
-    let after = after.map(|after| SearchMark::parse(after, &query, room.as_ref())).transpose()?;
+    let query = SearchQuery::parse(
+        query,
+        services.limits.search_bytes_max,
+        services.limits.search_words_max,
+    )?;
+    let room: Option<RoomId> = room
+        .map(|room| room.parse().map_err(|_| no_such_room()))
+        .transpose()?;
+    let after = after
+        .map(|after| SearchMark::parse(after, &query, room.as_ref()))
+        .transpose()?;
     // One more than asked for tells whether there are more.
-    let search = Search { query, room, after, limit: slice.length + 1 };
-    let mut hits = match spending(ctx).read(services.log.search(&search, who(ctx))).await? {
+    let search = Search {
+        query,
+        room,
+        after,
+        limit: slice.length + 1,
+    };
+    let mut hits = match spending(ctx)
+        .read(services.log.search(&search, who(ctx)))
+        .await?
+    {
         Found::Hits(hits) => hits,
         Found::NoRoom => return Err(no_such_room()),
         Found::NoMark => return Err(SearchMarkError.into()),
         Found::NotYet => {
-            let message = "Older messages are still being made ready to be searched; try again in a moment.";
+            let message =
+                "Older messages are still being made ready to be searched; try again in a moment.";
             return Err(ApiError::new(Code::Unavailable, message));
         }
     };
@@ -52,7 +69,11 @@ pub(super) async fn search(
         start_cursor: edges.first().map(|edge| edge.cursor.clone()),
         end_cursor: edges.last().map(|edge| edge.cursor.clone()),
     };
-    Ok(MessageSearchConnection { nodes: edges.iter().map(|edge| edge.node.clone()).collect(), edges, page_info })
+    Ok(MessageSearchConnection {
+        nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
+        edges,
+        page_info,
+    })
 }
 
 impl From<SearchError> for ApiError {

@@ -8,8 +8,8 @@ use std::sync::{
 use async_graphql::{
     CacheControl, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
     extensions::{
-        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextResolve, NextValidation,
-        ResolveInfo,
+        Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextResolve,
+        NextValidation, ResolveInfo,
     },
     parser::types::ExecutableDocument,
 };
@@ -31,7 +31,12 @@ impl Run {
     pub(super) fn of(prepared: Prepared) -> (Arc<Self>, Request) {
         let known = prepared.known();
         let (document, operation_name, variables) = prepared.into_parts();
-        Self::new(Arc::unwrap_or_clone(document), operation_name, variables, known)
+        Self::new(
+            Arc::unwrap_or_clone(document),
+            operation_name,
+            variables,
+            known,
+        )
     }
 
     /// A request that carries its parsed document with it.
@@ -41,9 +46,15 @@ impl Run {
         variables: Variables,
         known: Option<Arc<Known>>,
     ) -> (Arc<Self>, Request) {
-        let run =
-            Arc::new(Self { document: Mutex::new(Some(document)), known, reached: false.into(), waits: false.into() });
-        let mut request = Request::new(String::new()).variables(variables).data(run.clone());
+        let run = Arc::new(Self {
+            document: Mutex::new(Some(document)),
+            known,
+            reached: false.into(),
+            waits: false.into(),
+        });
+        let mut request = Request::new(String::new())
+            .variables(variables)
+            .data(run.clone());
         request.operation_name = operation_name;
         (run, request)
     }
@@ -79,7 +90,11 @@ impl Extension for Stages {
         _next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
         let run = ctx.data_unchecked::<Arc<Run>>();
-        let document = run.document.lock().expect("no panic under this lock").take();
+        let document = run
+            .document
+            .lock()
+            .expect("no panic under this lock")
+            .take();
         document.ok_or_else(|| ServerError::new("a run was executed twice", None))
     }
 
@@ -90,7 +105,11 @@ impl Extension for Stages {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let known = ctx.data_unchecked::<Arc<Run>>().known.as_ref();
         if known.is_some_and(|known| known.is_valid()) {
-            return Ok(ValidationResult { cache_control: CacheControl::default(), complexity: 0, depth: 0 });
+            return Ok(ValidationResult {
+                cache_control: CacheControl::default(),
+                complexity: 0,
+                depth: 0,
+            });
         }
         let result = next.run(ctx).await?;
         if let Some(known) = known {
@@ -105,7 +124,9 @@ impl Extension for Stages {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        ctx.data_unchecked::<Arc<Run>>().reached.store(true, Ordering::Release);
+        ctx.data_unchecked::<Arc<Run>>()
+            .reached
+            .store(true, Ordering::Release);
         next.run(ctx, operation_name).await
     }
 

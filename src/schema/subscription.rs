@@ -151,14 +151,20 @@ impl Subscription {
             return Ok(wanted(slot, open(ctx, &room_id, after).await?));
         }
         Ok(fed(ctx, |item| match item {
-            Item::Event(event) => event.as_message_sent().map(|message| MessageObject::from(message.clone())),
+            Item::Event(event) => event
+                .as_message_sent()
+                .map(|message| MessageObject::from(message.clone())),
             _ => None,
         })?)
     }
 
     /// Who is typing in a room, whenever that changes. Nothing of it is kept: there is no cursor, and whoever comes back begins
     /// with how it stands then.
-    async fn typing(&self, ctx: &Context<'_>, room_id: ID) -> async_graphql::Result<Streamed<TypingEventObject>> {
+    async fn typing(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+    ) -> async_graphql::Result<Streamed<TypingEventObject>> {
         if let Mode::Open { slot, .. } = mode(ctx) {
             return Ok(wanted(slot, listen(ctx, &room_id, Stream::Typing).await?));
         }
@@ -167,7 +173,11 @@ impl Subscription {
 
     /// Who is here: first all of them, then who joins and leaves. Here is who is signed in and has any subscription of the room,
     /// and a few seconds longer. Nothing of it is kept: there is no cursor, and whoever comes back begins with how it stands then.
-    async fn presence(&self, ctx: &Context<'_>, room_id: ID) -> async_graphql::Result<Streamed<PresenceEventObject>> {
+    async fn presence(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+    ) -> async_graphql::Result<Streamed<PresenceEventObject>> {
         if let Mode::Open { slot, .. } = mode(ctx) {
             return Ok(wanted(slot, listen(ctx, &room_id, Stream::Presence).await?));
         }
@@ -176,7 +186,11 @@ impl Subscription {
 
     /// What is signalled to the viewer or to all of a room. The first one, of the kind `_open`, says that the stream is live.
     /// Nothing of it is kept: there is no cursor, and what came while nobody listened is gone.
-    async fn signals(&self, ctx: &Context<'_>, room_id: ID) -> async_graphql::Result<Streamed<SignalObject>> {
+    async fn signals(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+    ) -> async_graphql::Result<Streamed<SignalObject>> {
         if let Mode::Open { slot, .. } = mode(ctx) {
             return Ok(wanted(slot, listen(ctx, &room_id, Stream::Signals).await?));
         }
@@ -204,22 +218,35 @@ fn fed<T: Send + 'static>(
         Mode::Open { .. } => None,
     };
     let items = items.ok_or_else(|| ApiError::internal(&"a feed was taken twice"))?;
-    Ok(items.filter_map(move |item| std::future::ready(show(item))).boxed())
+    Ok(items
+        .filter_map(move |item| std::future::ready(show(item)))
+        .boxed())
 }
 
 async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<Want, ApiError> {
     let lobby = attended(ctx, room_id)?;
     let (source, checked) = open_log(ctx, room_id, after).await?;
-    Ok(Want { lobby, checked, at: (services(ctx).clock)(), source })
+    Ok(Want {
+        lobby,
+        checked,
+        at: (services(ctx).clock)(),
+        source,
+    })
 }
 
 /// The lobby of a room, for somebody who signed in.
 fn attended(ctx: &Context<'_>, room_id: &str) -> Result<Option<Arc<Lobby>>, ApiError> {
-    let Ok(room) = room_id.parse() else { return Ok(None) };
+    let Ok(room) = room_id.parse() else {
+        return Ok(None);
+    };
     Ok(viewer(ctx)?.map(|_| services(ctx).presence.enter(&room, Instant::now())))
 }
 
-async fn open_log(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<(Source, Seq), ApiError> {
+async fn open_log(
+    ctx: &Context<'_>,
+    room_id: &str,
+    after: Option<Cursor>,
+) -> Result<(Source, Seq), ApiError> {
     if let Some(want) = open_to_all(ctx, room_id, after.as_ref()) {
         return Ok(want);
     }
@@ -228,7 +255,13 @@ async fn open_log(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Re
         Some(cursor) => position(&room, &cursor.0)?,
         None => room.head,
     };
-    Ok((Source::Log { room: room.id.clone(), after }, room.head))
+    Ok((
+        Source::Log {
+            room: room.id.clone(),
+            after,
+        },
+        room.head,
+    ))
 }
 
 /// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Epoch, Event, MemberId, Message, MessageId, MessageText, Nonce, Role, Room, RoomId, RoomName, Timestamp, UserId,
-    Visibility,
+    Epoch, Event, MemberId, Message, MessageId, MessageText, Nonce, Role, Room, RoomId, RoomName,
+    Timestamp, UserId, Visibility,
 };
 
 /// A change to the logs. It carries its viewer: the store decides the right to it (S7).
@@ -159,7 +159,9 @@ impl Outcome {
     /// The event that now stands in the log, if there is one.
     pub fn event(&self) -> Option<&Arc<Event>> {
         match self {
-            Self::Sent(event, _) | Self::Redacted(event, _) | Self::Changed(event) => Some(event.get()),
+            Self::Sent(event, _) | Self::Redacted(event, _) | Self::Changed(event) => {
+                Some(event.get())
+            }
             Self::Repeated(_) | Self::Created(_) | Self::Done => None,
         }
     }

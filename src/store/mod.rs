@@ -22,12 +22,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use command::{ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage};
+pub use command::{
+    ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage,
+};
 pub use search::{Found, Hit, Search};
 
 use crate::domain::{
-    Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq, Subject, Timestamp, TokenId,
-    User, UserId, Who,
+    Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq, Subject,
+    Timestamp, TokenId, User, UserId, Who,
 };
 
 /// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
@@ -111,7 +113,13 @@ pub trait Log: Send + Sync + 'static {
     ) -> Result<Vec<Room>, StoreError>;
 
     /// The events after `after` up to `upto`, ascending, at most `limit`.
-    async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError>;
+    async fn events(
+        &self,
+        id: &RoomId,
+        after: Seq,
+        upto: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Event>>, StoreError>;
 
     /// The messages of a window of a room, ascending. Deleted ones are among them, without their texts.
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
@@ -120,17 +128,36 @@ pub trait Log: Send + Sync + 'static {
     async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError>;
 
     /// A user's membership of a room, if there is one. Whether the room may be read is the caller's question.
-    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError>;
+    async fn membership(
+        &self,
+        room: &RoomId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError>;
 
     /// Whoever wants to say something that is not kept, if they may at this moment, and if it may be read by whom it is for.
     /// Somebody who may not read the room is as unknown as one who does not exist ([`Refusal::NoUser`]).
-    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError>;
+    async fn speaker(
+        &self,
+        speak: Speak<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Speaker, Refusal>, StoreError>;
 
     /// A membership by its id, if there is one of a room that may be read by whoever asks.
-    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError>;
+    async fn member(
+        &self,
+        id: &MemberId,
+        who: Who,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError>;
 
     /// The members of a window of a room, by id, which is the order in which they joined.
-    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError>;
+    async fn members(
+        &self,
+        room: &RoomId,
+        window: MemberWindow,
+        now: Timestamp,
+    ) -> Result<Vec<Member>, StoreError>;
 
     /// The messages that hold every phrase of a query, in a room or in those that may be read by whoever asks, best first.
     /// What may not be read and what was deleted plays no part in the answer, nor in its order and its ends. Everything
@@ -183,10 +210,20 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// The user who stands for somebody whom a provider named: the one kept, or a new one with the candidate's id. A name
     /// that the provider gave later than the one kept takes its place.
-    async fn subject(&self, identity: &Identity, candidate: &Subject, now: Timestamp) -> Result<Subject, StoreError>;
+    async fn subject(
+        &self,
+        identity: &Identity,
+        candidate: &Subject,
+        now: Timestamp,
+    ) -> Result<Subject, StoreError>;
 
     /// Keeps in mind that a token is no longer good, until it would have expired; forgets those that have.
-    async fn revoke(&self, token: TokenId, expires_at: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    async fn revoke(
+        &self,
+        token: TokenId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Whether a token was revoked.
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError>;

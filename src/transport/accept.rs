@@ -41,8 +41,14 @@ impl Accepts {
         if !headers.contains_key(header::ACCEPT) {
             return Self(vec![(Form::Single(Media::Json), 1000)]);
         }
-        let taken = ranges(headers).into_iter().filter(|range| range.quality > 0);
-        Self(taken.filter_map(|range| Some((range.form()?, range.quality))).collect())
+        let taken = ranges(headers)
+            .into_iter()
+            .filter(|range| range.quality > 0);
+        Self(
+            taken
+                .filter_map(|range| Some((range.form()?, range.quality)))
+                .collect(),
+        )
     }
 
     /// Nothing that is known here.
@@ -65,7 +71,8 @@ impl Accepts {
     /// How to answer a query or a mutation. In parts only where nothing else is taken: Apollo's clients name that form
     /// beside JSON.
     pub(super) fn for_answer(&self) -> Option<Form> {
-        self.best(|form| form != Form::Multipart).or_else(|| self.best(|_| true))
+        self.best(|form| form != Form::Multipart)
+            .or_else(|| self.best(|_| true))
     }
 
     /// How to answer a subscription.
@@ -76,7 +83,9 @@ impl Accepts {
     /// The first of the best: a client lists what it likes more before what it likes less.
     fn best(&self, fits: impl Fn(Form) -> bool) -> Option<Form> {
         let offered = self.0.iter().filter(|(form, _)| fits(*form));
-        offered.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(form, _)| *form)
+        offered
+            .reduce(|best, next| if next.1 > best.1 { next } else { best })
+            .map(|(form, _)| *form)
     }
 }
 
@@ -96,12 +105,28 @@ impl Range {
         let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
         let parameters: Vec<_> = parts
             .filter_map(|part| part.split_once('='))
-            .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned()))
+            .map(|(name, value)| {
+                (
+                    name.trim().to_ascii_lowercase(),
+                    value.trim().trim_matches('"').to_owned(),
+                )
+            })
             .collect();
-        let quality = parameters.iter().find(|(name, _)| name == "q").and_then(|(_, value)| value.parse().ok());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 to 1000")]
+        let quality = parameters
+            .iter()
+            .find(|(name, _)| name == "q")
+            .and_then(|(_, value)| value.parse().ok());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to 0 to 1000"
+        )]
         let thousandths = (quality.unwrap_or(1.0_f32).clamp(0.0, 1.0) * 1000.0) as u32;
-        Self { media, parameters, quality: thousandths }
+        Self {
+            media,
+            parameters,
+            quality: thousandths,
+        }
     }
 
     fn form(&self) -> Option<Form> {
@@ -111,7 +136,10 @@ impl Range {
             "text/event-stream" => Some(Form::EventStream),
             // Without this parameter it is another protocol's.
             "multipart/mixed" => {
-                let spec = self.parameters.iter().find(|(name, _)| name == "subscriptionspec")?;
+                let spec = self
+                    .parameters
+                    .iter()
+                    .find(|(name, _)| name == "subscriptionspec")?;
                 (spec.1 == "1.0").then_some(Form::Multipart)
             }
             _ => None,
@@ -120,8 +148,14 @@ impl Range {
 }
 
 fn ranges(headers: &HeaderMap) -> Vec<Range> {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| split_outside_quotes(value, ',')).map(Range::read).collect()
+    let values = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| split_outside_quotes(value, ','))
+        .map(Range::read)
+        .collect()
 }
 
 fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
@@ -135,12 +169,16 @@ fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
 
 /// Whether a browser asks for a page.
 pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    ranges(headers).iter().any(|range| range.media == "text/html")
+    ranges(headers)
+        .iter()
+        .any(|range| range.media == "text/html")
 }
 
 /// Whether the token of a reservation can be told.
 pub(super) fn takes_plain_text(headers: &HeaderMap) -> bool {
-    let takes = |range: &Range| range.quality > 0 && matches!(range.media.as_str(), "*/*" | "text/*" | "text/plain");
+    let takes = |range: &Range| {
+        range.quality > 0 && matches!(range.media.as_str(), "*/*" | "text/*" | "text/plain")
+    };
     !headers.contains_key(header::ACCEPT) || ranges(headers).iter().any(takes)
 }
 
@@ -167,8 +205,16 @@ mod tests {
             ("*/*", JSON, None),
             ("application/json", JSON, None),
             ("application/graphql-response+json", GRAPHQL, None),
-            ("application/graphql-response+json; charset=utf-8, application/json", GRAPHQL, None),
-            ("application/json;q=0.5, application/graphql-response+json;q=0.9", GRAPHQL, None),
+            (
+                "application/graphql-response+json; charset=utf-8, application/json",
+                GRAPHQL,
+                None,
+            ),
+            (
+                "application/json;q=0.5, application/graphql-response+json;q=0.9",
+                GRAPHQL,
+                None,
+            ),
             ("application/graphql-response+json;q=0, */*", JSON, None),
             ("text/html, application/*;q=0.1", JSON, None),
             ("text/event-stream", SSE, SSE),
@@ -177,19 +223,47 @@ mod tests {
             ("text/event-stream, */*", SSE, SSE),
             ("text/event-stream;q=0, */*", JSON, None),
             ("text/event-stream;Q=0.0", None, None),
-            (r#"multipart/mixed;subscriptionSpec="1.0", application/json"#, JSON, PARTS),
-            ("multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0", PARTS, PARTS),
-            (r#"multipart/mixed;boundary="a,b;c";subscriptionspec="1.0""#, PARTS, PARTS),
-            ("multipart/mixed;deferSpec=20220824, application/json", JSON, None),
+            (
+                r#"multipart/mixed;subscriptionSpec="1.0", application/json"#,
+                JSON,
+                PARTS,
+            ),
+            (
+                "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
+                PARTS,
+                PARTS,
+            ),
+            (
+                r#"multipart/mixed;boundary="a,b;c";subscriptionspec="1.0""#,
+                PARTS,
+                PARTS,
+            ),
+            (
+                "multipart/mixed;deferSpec=20220824, application/json",
+                JSON,
+                None,
+            ),
             ("multipart/mixed;subscriptionSpec=2.0", None, None),
             ("multipart/mixed", None, None),
-            ("text/event-stream, multipart/mixed;subscriptionSpec=1.0", SSE, SSE),
-            ("text/event-stream;q=0.5, multipart/mixed;subscriptionSpec=1.0", SSE, PARTS),
+            (
+                "text/event-stream, multipart/mixed;subscriptionSpec=1.0",
+                SSE,
+                SSE,
+            ),
+            (
+                "text/event-stream;q=0.5, multipart/mixed;subscriptionSpec=1.0",
+                SSE,
+                PARTS,
+            ),
             ("text/html", None, None),
             ("", None, None),
         ] {
             let accepts = accepts(accept);
-            assert_eq!((accepts.for_answer(), accepts.for_stream()), (answer, stream), "{accept}");
+            assert_eq!(
+                (accepts.for_answer(), accepts.for_stream()),
+                (answer, stream),
+                "{accept}"
+            );
         }
         assert_eq!(Accepts::read(&HeaderMap::new()).for_answer(), JSON);
     }
@@ -197,6 +271,9 @@ mod tests {
     #[test]
     fn errors_are_told_in_the_json_that_is_taken() {
         assert_eq!(accepts("text/event-stream").media(), Media::Json);
-        assert_eq!(accepts("text/event-stream, application/graphql-response+json").media(), Media::GraphqlResponse);
+        assert_eq!(
+            accepts("text/event-stream, application/graphql-response+json").media(),
+            Media::GraphqlResponse
+        );
     }
 }

@@ -37,13 +37,22 @@ pub(super) struct Busy(Arc<Activity>);
 impl Activity {
     /// Nothing was asked for yet.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { asked: AtomicBool::new(false), uses: Mutex::new(Uses { count: 0, ended: Instant::now() }) })
+        Arc::new(Self {
+            asked: AtomicBool::new(false),
+            uses: Mutex::new(Uses {
+                count: 0,
+                ended: Instant::now(),
+            }),
+        })
     }
 
     /// Something is asked for; whether it is the first time.
     pub(super) fn ask(self: &Arc<Self>) -> (Arc<Busy>, bool) {
         self.lock().count += 1;
-        (Arc::new(Busy(self.clone())), !self.asked.swap(true, Ordering::AcqRel))
+        (
+            Arc::new(Busy(self.clone())),
+            !self.asked.swap(true, Ordering::AcqRel),
+        )
     }
 
     /// Whether anything was ever asked for.
@@ -54,7 +63,11 @@ impl Activity {
     /// When nothing will have been asked for so long, if that goes on; at the earliest a whole time from now while it is in use.
     pub(super) fn idle_at(&self, timeout: Duration) -> Instant {
         let uses = self.lock();
-        if uses.count == 0 { uses.ended + timeout } else { Instant::now() + timeout }
+        if uses.count == 0 {
+            uses.ended + timeout
+        } else {
+            Instant::now() + timeout
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Uses> {
@@ -77,8 +90,11 @@ pub(super) fn until_sent(response: Response, busy: Arc<Busy>) -> Response {
 
 /// The same on a stream of HTTP/2, which is reset when the client does not take it.
 pub(super) fn until_taken(response: Response, busy: Arc<Busy>) -> Response {
-    let taking =
-        |body| Taking { body: Sending { body, _busy: busy }, rest: Bytes::new(), owed: Owed::of_this_stream() };
+    let taking = |body| Taking {
+        body: Sending { body, _busy: busy },
+        rest: Bytes::new(),
+        owed: Owed::of_this_stream(),
+    };
     response.map(|body| Body::new(taking(body)))
 }
 
@@ -91,7 +107,10 @@ impl HttpBody for Sending {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -123,7 +142,10 @@ impl HttpBody for Taking {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // Whoever asks for more has room for it.
         self.owed.end();
         if !self.rest.is_empty() {

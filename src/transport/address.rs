@@ -35,7 +35,11 @@ impl Address {
     /// Where a request comes from. Behind so many trusted proxies it is what the first of them heard; each adds whom it hears
     /// to the end of X-Forwarded-For, and what stands before that anybody can have written. A request without that many entries
     /// is the last proxy's own. None for a connection that is not of the network.
-    pub(super) fn of(extensions: &Extensions, headers: &HeaderMap, proxies_trusted: usize) -> Option<Self> {
+    pub(super) fn of(
+        extensions: &Extensions,
+        headers: &HeaderMap,
+        proxies_trusted: usize,
+    ) -> Option<Self> {
         let Peer(peer) = *extensions.get()?;
         Some(forwarded(headers, proxies_trusted).unwrap_or(peer).into())
     }
@@ -50,8 +54,16 @@ fn forwarded(headers: &HeaderMap, proxies_trusted: usize) -> Option<IpAddr> {
 
 /// An address, with a port or without one.
 fn read(entry: &str) -> Option<IpAddr> {
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    bare.parse().ok().or_else(|| entry.parse().ok().map(|with_port: SocketAddr| with_port.ip()))
+    let bare = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(entry);
+    bare.parse().ok().or_else(|| {
+        entry
+            .parse()
+            .ok()
+            .map(|with_port: SocketAddr| with_port.ip())
+    })
 }
 
 #[cfg(test)]
@@ -70,7 +82,9 @@ mod tests {
             headers.append("x-forwarded-for", HeaderValue::from_bytes(value).unwrap());
         }
         extensions.insert(Peer(PROXY));
-        Address::of(&extensions, &headers, proxies_trusted).unwrap().0
+        Address::of(&extensions, &headers, proxies_trusted)
+            .unwrap()
+            .0
     }
 
     #[test]
@@ -80,7 +94,10 @@ mod tests {
         assert_eq!(address(&[forged_first], 0), PROXY);
         assert_eq!(address(&[forged_first], 1), client);
         assert_eq!(address(&[b"203.0.113.9", b"192.0.2.7"], 1), client);
-        assert_eq!(address(&[b"203.0.113.9, 192.0.2.7", b"10.0.0.2"], 2), client);
+        assert_eq!(
+            address(&[b"203.0.113.9, 192.0.2.7", b"10.0.0.2"], 2),
+            client
+        );
         assert_eq!(address(&[b"192.0.2.7:4711"], 1), client);
         // What is not there or cannot be read is the proxy's own.
         assert_eq!(address(&[], 1), PROXY);

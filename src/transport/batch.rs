@@ -28,17 +28,30 @@ use crate::{
 /// refuses them all, before any is started.
 pub(super) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) -> Response {
     if !matches!(call.accepts.for_answer(), Some(Form::Single(_))) {
-        let error = bad_request("Several requests at once are answered as JSON: accept application/json.");
+        let error =
+            bad_request("Several requests at once are answered as JSON: accept application/json.");
         return Reply::error(StatusCode::NOT_ACCEPTABLE, Media::Json, error).into_response();
     }
     let bodies = match requests(entries, shared.limits.batch_max) {
         Ok(bodies) => bodies,
         Err(reason) => return no_request(&reason).into_response(),
     };
-    let (notes, budget) = (shared.notes(call.caller(&shared).address), shared.schema.batch_budget());
-    let answers = join_all(bodies.into_iter().map(|body| answer(&shared, body, call.who, &notes, &budget))).await;
+    let (notes, budget) = (
+        shared.notes(call.caller(&shared).address),
+        shared.schema.batch_budget(),
+    );
+    let answers = join_all(
+        bodies
+            .into_iter()
+            .map(|body| answer(&shared, body, call.who, &notes, &budget)),
+    )
+    .await;
     // An array is no GraphQL response, so it is plain JSON.
-    let reply = Reply::new(StatusCode::OK, Media::Json, format!("[{}]", answers.join(",")));
+    let reply = Reply::new(
+        StatusCode::OK,
+        Media::Json,
+        format!("[{}]", answers.join(",")),
+    );
     cookie::change(reply, &shared, &call.parts, &notes).into_response()
 }
 
@@ -50,14 +63,23 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
         return Err(format!("an array may have {most} requests"));
     }
     let read = |(at, entry): (usize, Value)| match entry {
-        Value::Object(object) => Subscribe::from_object(object).map_err(|reason| format!("entry {at}: {reason}")),
+        Value::Object(object) => {
+            Subscribe::from_object(object).map_err(|reason| format!("entry {at}: {reason}"))
+        }
         _ => Err(format!("entry {at} must be a JSON object")),
     };
     entries.into_iter().enumerate().map(read).collect()
 }
 
-async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes, budget: &Arc<Budget>) -> String {
-    let refused = |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
+async fn answer(
+    shared: &Shared,
+    body: Subscribe,
+    who: Who,
+    notes: &Notes,
+    budget: &Arc<Budget>,
+) -> String {
+    let refused =
+        |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
     let prepared = match operation::prepare(shared, body) {
         Ok(prepared) => prepared,
         Err(errors) => return refused(&errors),
@@ -65,8 +87,14 @@ async fn answer(shared: &Shared, body: Subscribe, who: Who, notes: &Notes, budge
     if prepared.kind() == OperationType::Subscription {
         return refused(&[bad_request("A subscription cannot be one of several requests.").into()]);
     }
-    match shared.schema.execute_within(prepared, who, notes, budget.clone()).await {
-        Answer::Executed(response) => serde_json::to_string(&response).expect("a response has a JSON form"),
+    match shared
+        .schema
+        .execute_within(prepared, who, notes, budget.clone())
+        .await
+    {
+        Answer::Executed(response) => {
+            serde_json::to_string(&response).expect("a response has a JSON form")
+        }
         Answer::Refused(errors) => refused(&errors),
     }
 }

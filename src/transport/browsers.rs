@@ -18,7 +18,11 @@ const MISDIRECTED: &str = "This server does not go by the host that the request 
                            with --allow-host.\n";
 
 /// Answers a request, or has the routes answer it.
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let sender = shared.site.sender(request.headers(), request.uri());
     let pinned = shared.site.is_pinned(request.headers(), request.uri());
     let mut response = match refusal(&shared.site, &request, &sender) {
@@ -46,12 +50,18 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
     }
     if may_change(method) && sender.is_foreign(headers) {
         let error = ApiError::new(Code::Forbidden, cors::FOREIGN);
-        return Some(Reply::error(StatusCode::FORBIDDEN, Accepts::read(headers).media(), error).into_response());
+        return Some(
+            Reply::error(StatusCode::FORBIDDEN, Accepts::read(headers).media(), error)
+                .into_response(),
+        );
     }
     None
 }
 
 /// GET changes nothing. What becomes a WebSocket (which over HTTP/2 is CONNECT) is told by a close instead.
 fn may_change(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::CONNECT)
+    !matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::CONNECT
+    )
 }

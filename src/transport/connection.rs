@@ -56,7 +56,11 @@ enum Stage {
     /// A query or a mutation until its result, a subscription until it reads.
     Starting(BoxFuture<'static, Started>),
     /// A subscription; with what stands in front of each of its frames, and whether its client knows that it is live.
-    Reading { prefix: Box<str>, reader: Box<Reader>, announced: bool },
+    Reading {
+        prefix: Box<str>,
+        reader: Box<Reader>,
+        announced: bool,
+    },
 }
 
 /// What the client still sends although its frames cannot be read any more. A connection that ends with unread bytes is
@@ -180,7 +184,9 @@ impl Connection {
             }
             let message = self.outbox.pop_front().expect("not empty");
             self.outbox_bytes -= length(&message);
-            Pin::new(&mut self.socket).start_send(message).map_err(|_| Over)?;
+            Pin::new(&mut self.socket)
+                .start_send(message)
+                .map_err(|_| Over)?;
             (self.unflushed, moved) = (true, true);
         }
         if self.outbox.capacity() > OUTBOX_KEPT {
@@ -205,7 +211,9 @@ impl Connection {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
         let mut socket = Pin::new(&mut self.socket);
         match socket.as_mut().poll_ready(cx) {
-            Poll::Ready(Ok(())) if self.outbox.front().is_some_and(Message::is_close) => socket.poll_flush(cx),
+            Poll::Ready(Ok(())) if self.outbox.front().is_some_and(Message::is_close) => {
+                socket.poll_flush(cx)
+            }
             polled => polled,
         }
     }
@@ -256,7 +264,9 @@ impl Connection {
         let (rate, now) = (self.shared.limits.messages, now.into_std());
         // What one connection may say would be multiplied by how many an address has.
         let address = self.seat.address();
-        (0..frames).all(|_| self.pace.take(rate, now).is_ok() && self.shared.crowd.ask(address, now).is_ok())
+        (0..frames).all(|_| {
+            self.pace.take(rate, now).is_ok() && self.shared.crowd.ask(address, now).is_ok()
+        })
     }
 
     /// The client closes. The library has its answer ready and takes nothing else any more: what waits is thrown away,
@@ -273,7 +283,9 @@ impl Connection {
         let close = match error {
             tungstenite::Error::Capacity(_) => Close::MessageTooBig,
             tungstenite::Error::Utf8(_) => Close::InvalidText,
-            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Over),
+            tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                return Err(Over);
+            }
             tungstenite::Error::Protocol(_) => Close::ProtocolError,
             _ => return Err(Over),
         };
@@ -286,13 +298,18 @@ impl Connection {
         if !self.leaving {
             self.tell(Input::Leave(close));
         }
-        self.discard = Some(Discard { bytes: 0, finished: false });
+        self.discard = Some(Discard {
+            bytes: 0,
+            finished: false,
+        });
     }
 
     /// Throws away what the client still sends, until it has ended its side or sent too much. The close has its time.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         let all_sent = self.outbox.is_empty() && !self.unflushed;
-        let Some(discard) = &mut self.discard else { return Ok(false) };
+        let Some(discard) = &mut self.discard else {
+            return Ok(false);
+        };
         let stream = self.socket.get_mut();
         if all_sent && !discard.finished {
             match Pin::new(&mut *stream).poll_shutdown(cx) {
@@ -311,7 +328,11 @@ impl Connection {
             Poll::Ready(Ok(())) => {
                 discard.bytes += bytes.filled().len();
                 let most = self.shared.limits.linger_bytes_max;
-                if bytes.filled().is_empty() || (most != 0 && discard.bytes > most) { Err(Over) } else { Ok(true) }
+                if bytes.filled().is_empty() || (most != 0 && discard.bytes > most) {
+                    Err(Over)
+                } else {
+                    Ok(true)
+                }
             }
         }
     }
@@ -328,9 +349,15 @@ impl Connection {
             Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
             Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
-                let caller = Caller { who: self.credentials.who(), address: self.seat.address() };
+                let caller = Caller {
+                    who: self.credentials.who(),
+                    address: self.seat.address(),
+                };
                 let starting = operation::start(self.shared.clone(), request, caller).boxed();
-                self.operations.push(Operation { id, stage: Stage::Starting(starting) });
+                self.operations.push(Operation {
+                    id,
+                    stage: Stage::Starting(starting),
+                });
             }
             Act::Stop { id } => self.operations.retain(|operation| operation.id != id),
             Act::Close(close) => {
@@ -343,7 +370,9 @@ impl Connection {
     }
 
     fn poll_credentials(&mut self, cx: &mut Context<'_>) -> bool {
-        let Poll::Ready(input) = self.credentials.poll(cx, &self.shared) else { return false };
+        let Poll::Ready(input) = self.credentials.poll(cx, &self.shared) else {
+            return false;
+        };
         if let Some(input) = input {
             let admitted = matches!(input, Input::Admitted);
             if admitted && let Err(full) = self.seat.belongs_to(self.credentials.who()) {
@@ -402,7 +431,11 @@ impl Connection {
                     true
                 }
             },
-            Stage::Reading { prefix, reader, announced } => {
+            Stage::Reading {
+                prefix,
+                reader,
+                announced,
+            } => {
                 let mut frames: Vec<Frame> = Vec::new();
                 match reader.poll_take(cx, flush_bytes_max, &mut frames) {
                     Poll::Pending if *announced => false,
@@ -415,7 +448,8 @@ impl Connection {
                     },
                     Poll::Ready(Ok(())) => {
                         for frame in frames {
-                            let message = Message::Text([prefix, &*frame.payload, "}"].concat().into());
+                            let message =
+                                Message::Text([prefix, &*frame.payload, "}"].concat().into());
                             self.outbox_bytes += length(&message);
                             self.outbox.push_back(message);
                         }
@@ -428,7 +462,10 @@ impl Connection {
                     Poll::Ready(Err(ReadError::ShutOut)) => {
                         let Operation { id, .. } = self.operations.remove(at);
                         let errors = operation::errors_json(&[shut_out()]);
-                        self.tell(Input::Refused { id: &id, errors: &errors });
+                        self.tell(Input::Refused {
+                            id: &id,
+                            errors: &errors,
+                        });
                         true
                     }
                 }
@@ -456,7 +493,11 @@ impl Connection {
             }
             Started::Reader(reader) => {
                 let prefix = self.machine.result_prefix(&self.operations[at].id).into();
-                self.operations[at].stage = Stage::Reading { prefix, reader, announced: false };
+                self.operations[at].stage = Stage::Reading {
+                    prefix,
+                    reader,
+                    announced: false,
+                };
                 return;
             }
         };
@@ -464,11 +505,19 @@ impl Connection {
         match *answer {
             Answer::Executed(response) => {
                 let payload = serde_json::to_string(&response).expect("a response has a JSON form");
-                self.tell(Input::Answered { id: &id, payload: &payload });
+                self.tell(Input::Answered {
+                    id: &id,
+                    payload: &payload,
+                });
             }
             // An `error` would be final for the client (P5).
-            Answer::Refused(errors) if errors.iter().any(is_passing) => self.tell(Input::Leave(Close::TryAgainLater)),
-            Answer::Refused(errors) => self.tell(Input::Refused { id: &id, errors: &operation::errors_json(&errors) }),
+            Answer::Refused(errors) if errors.iter().any(is_passing) => {
+                self.tell(Input::Leave(Close::TryAgainLater))
+            }
+            Answer::Refused(errors) => self.tell(Input::Refused {
+                id: &id,
+                errors: &operation::errors_json(&errors),
+            }),
         }
     }
 
@@ -513,7 +562,8 @@ impl Connection {
             }
         }
         let time_left = time_left.filter(|left| !left.is_zero());
-        self.clock.plan(now, &limits, self.machine.is_initialised(), time_left);
+        self.clock
+            .plan(now, &limits, self.machine.is_initialised(), time_left);
         Ok(true)
     }
 }
@@ -527,7 +577,10 @@ fn length(message: &Message) -> usize {
 }
 
 fn close_message(close: &Close) -> Message {
-    Message::Close(Some(CloseFrame { code: close.code().into(), reason: close.reason().into() }))
+    Message::Close(Some(CloseFrame {
+        code: close.code().into(),
+        reason: close.reason().into(),
+    }))
 }
 
 /// Closes a socket that is not served at all.

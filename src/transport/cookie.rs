@@ -27,11 +27,22 @@ pub(super) fn token<'a>(parts: &'a Parts, site: &Site) -> Option<&'a str> {
 
 /// Empty, which is no token, where there are several that differ: nobody could say which one counts.
 fn find(headers: &HeaderMap) -> Option<&str> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut tokens = pairs.filter(|(name, token)| *name == NAME && !token.is_empty()).map(|(_, token)| token);
+    let values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let pairs = values
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut tokens = pairs
+        .filter(|(name, token)| *name == NAME && !token.is_empty())
+        .map(|(_, token)| token);
     let first = tokens.next()?;
-    Some(if tokens.all(|token| token == first) { first } else { "" })
+    Some(if tokens.all(|token| token == first) {
+        first
+    } else {
+        ""
+    })
 }
 
 /// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and
@@ -52,8 +63,14 @@ fn changed(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<HeaderValue>
     if origin::is_cross_site(&parts.headers) {
         return None;
     }
-    let Sender::Own(page) = shared.site.sender(&parts.headers, &parts.uri) else { return None };
-    set(&token, seconds_between((shared.clock)(), expires_at), page.is_https())
+    let Sender::Own(page) = shared.site.sender(&parts.headers, &parts.uri) else {
+        return None;
+    };
+    set(
+        &token,
+        seconds_between((shared.clock)(), expires_at),
+        page.is_https(),
+    )
 }
 
 /// Takes away a cookie that is no longer good, so that it does not stand in the way of asking as nobody.
@@ -63,7 +80,9 @@ pub(super) fn clear() -> HeaderValue {
 
 fn set(token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
-    let text = format!("{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let text = format!(
+        "{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
     HeaderValue::from_str(&text).ok()
 }
 

@@ -29,8 +29,7 @@ const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 const YES: HeaderValue = HeaderValue::from_static("true");
 
 /// Says how a page can come to be let in.
-pub(super) const FOREIGN: &str =
-    "Pages of this origin may not do this here; whoever runs this server can name the origin with --allow-origin.";
+pub(super) const FOREIGN: &str = "Pages of this origin may not do this here; whoever runs this server can name the origin with --allow-origin.";
 
 /// Whether a browser asks what a page may ask.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
@@ -55,8 +54,12 @@ pub(super) fn preflight(sender: &Sender) -> Response {
 /// Lets a page of an allowed origin read an answer, and nobody take it for the answer to another page.
 pub(super) fn share(sender: &Sender, headers: &mut HeaderMap) {
     headers.append(header::VARY, header::ORIGIN.into());
-    let Sender::Allowed(page) = sender else { return };
-    let Ok(page) = HeaderValue::try_from(page.to_string()) else { return };
+    let Sender::Allowed(page) = sender else {
+        return;
+    };
+    let Ok(page) = HeaderValue::try_from(page.to_string()) else {
+        return;
+    };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, YES);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

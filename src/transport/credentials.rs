@@ -41,12 +41,19 @@ enum Checked {
 
 /// After which close a client may come back, and with what.
 pub(super) fn refusal(error: impl Into<ApiError>) -> Close {
-    if error.into().is_passing() { Close::TryAgainLater } else { Close::Forbidden }
+    if error.into().is_passing() {
+        Close::TryAgainLater
+    } else {
+        Close::Forbidden
+    }
 }
 
 impl Credentials {
     pub(super) fn new(offered: Result<Who, Close>) -> Self {
-        Self { standing: Standing::Offered(offered), checking: None }
+        Self {
+            standing: Standing::Offered(offered),
+            checking: None,
+        }
     }
 
     /// Who asks, once they were admitted.
@@ -62,25 +69,44 @@ impl Credentials {
     pub(super) fn admit(&mut self, shared: &Arc<Shared>, payload: &Payload) {
         let Some(given) = authorization(payload) else {
             let offered = std::mem::replace(&mut self.standing, Standing::Nobody);
-            let who = if let Standing::Offered(who) = offered { who } else { Ok(Who::Nobody) };
+            let who = if let Standing::Offered(who) = offered {
+                who
+            } else {
+                Ok(Who::Nobody)
+            };
             self.checking = Some(ready(Checked::First(who)).boxed());
             return;
         };
         let (shared, bearer) = (shared.clone(), given.to_owned());
-        let checking = async move { shared.bearer(&bearer).await.map(Who::Viewer).map_err(refusal) };
+        let checking = async move {
+            shared
+                .bearer(&bearer)
+                .await
+                .map(Who::Viewer)
+                .map_err(refusal)
+        };
         self.checking = Some(checking.map(Checked::First).boxed());
     }
 
     /// Checks a token that a client sends while it is served. Only the last one counts.
     pub(super) fn refresh(&mut self, shared: &Arc<Shared>, payload: &Payload) {
-        let Some(given) = authorization(payload) else { return };
+        let Some(given) = authorization(payload) else {
+            return;
+        };
         let (shared, bearer) = (shared.clone(), given.to_owned());
         self.checking = Some(async move { Checked::Fresh(shared.bearer(&bearer).await) }.boxed());
     }
 
     /// Ready when something has changed, with what the machine must be told about it, if anything.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<Option<Input<'static>>> {
-        let checked = self.checking.as_mut().map(|checking| checking.poll_unpin(cx));
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+    ) -> Poll<Option<Input<'static>>> {
+        let checked = self
+            .checking
+            .as_mut()
+            .map(|checking| checking.poll_unpin(cx));
         if let Some(Poll::Ready(checked)) = checked {
             self.checking = None;
             return Poll::Ready(match checked {
@@ -92,7 +118,9 @@ impl Credentials {
             });
         }
         match &self.standing {
-            Standing::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => Poll::Ready(Some(self.end())),
+            Standing::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
+                Poll::Ready(Some(self.end()))
+            }
             _ => Poll::Pending,
         }
     }
@@ -131,7 +159,9 @@ impl Credentials {
 
     /// How long the token is good from this moment on, or how long not to look again.
     pub(super) fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        let Standing::Viewer(viewer, _) = &self.standing else { return None };
+        let Standing::Viewer(viewer, _) = &self.standing else {
+            return None;
+        };
         Some(time_left(viewer, now).unwrap_or(Duration::ZERO))
     }
 }

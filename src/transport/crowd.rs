@@ -83,8 +83,14 @@ impl Crowd {
         let peers_trusted = limits.proxies_trusted > 0;
         let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
-            https: Seats::new(of_each(limits.http_connections_per_address_max), limits.http_connections_max),
-            handshakes: Seats::new(of_each(limits.handshakes_per_address_max), limits.handshakes_max),
+            https: Seats::new(
+                of_each(limits.http_connections_per_address_max),
+                limits.http_connections_max,
+            ),
+            handshakes: Seats::new(
+                of_each(limits.handshakes_per_address_max),
+                limits.handshakes_max,
+            ),
             connects: Rates::new(limits.connects_per_address),
             words: Rates::new(limits.connects_per_address),
             requests: Rates::new(limits.requests_per_address),
@@ -104,7 +110,12 @@ impl Crowd {
         if turned_away {
             self.words.take(address, now).ok()?;
         }
-        Some(Guest { peer, turned_away, handshake, http })
+        Some(Guest {
+            peer,
+            turned_away,
+            handshake,
+            http,
+        })
     }
 
     /// Takes one request of this address's, or one message on one of its WebSockets; or tells how long to wait for it.
@@ -114,7 +125,9 @@ impl Crowd {
 
     /// The guests that may be signed in from there.
     pub(super) fn sign_ins(&self, address: Option<Address>) -> Share {
-        address.map_or_else(Share::default, |address| Share::of(&self.sign_ins, address.into()))
+        address.map_or_else(Share::default, |address| {
+            Share::of(&self.sign_ins, address.into())
+        })
     }
 
     /// How many connections of HTTP there are.
@@ -168,15 +181,30 @@ impl Seat {
         }
         let crowd = &shared.crowd;
         if let Some(address) = client.address.filter(|_| !client.connected) {
-            crowd.connects.take(address, Instant::now()).map_err(Full::TooOften)?;
+            crowd
+                .connects
+                .take(address, Instant::now())
+                .map_err(Full::TooOften)?;
         }
-        let of_address =
-            client.address.map(|address| crowd.by_address.take(address).ok_or(Full::Address)).transpose()?;
+        let of_address = client
+            .address
+            .map(|address| crowd.by_address.take(address).ok_or(Full::Address))
+            .transpose()?;
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
         let address = client.address;
-        let seat = Self { shared: shared.clone(), address, _of_address: of_address, of_user: None, _busy: None };
+        let seat = Self {
+            shared: shared.clone(),
+            address,
+            _of_address: of_address,
+            of_user: None,
+            _busy: None,
+        };
         let most = shared.limits.connections_max;
-        if most == 0 || taken < most { Ok(seat) } else { Err(Full::Server) }
+        if most == 0 || taken < most {
+            Ok(seat)
+        } else {
+            Err(Full::Server)
+        }
     }
 
     /// Whose place it is.

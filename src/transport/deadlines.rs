@@ -100,7 +100,8 @@ impl Deadlines {
     /// Whether the client has had all its time: for its answer to a close or to a ping, or to take what waits. In the last
     /// case no close frame would get through; the client sees the connection break and comes back.
     pub(super) fn are_missed(&self, now: Instant, limits: &TransportLimits) -> bool {
-        let missed = |since: Option<Instant>, timeout| since.is_some_and(|since| now >= since + timeout);
+        let missed =
+            |since: Option<Instant>, timeout| since.is_some_and(|since| now >= since + timeout);
         missed(self.left, CLOSE_TIMEOUT)
             || missed(self.stuck, limits.write_timeout)
             || missed(self.pinged, limits.pong_timeout)
@@ -131,14 +132,27 @@ impl Deadlines {
             None => self.heard + limits.ping_interval,
         };
         // A ping that is held back because the client is stuck is not looked for again before a while.
-        let ping = if ping <= now { now + limits.ping_interval } else { ping };
+        let ping = if ping <= now {
+            now + limits.ping_interval
+        } else {
+            ping
+        };
         // The same for a heartbeat: one that is held back comes with the next.
-        let heartbeat = self.heartbeat.map(|at| if at <= now { now + limits.heartbeat_interval } else { at });
+        let heartbeat = self.heartbeat.map(|at| {
+            if at <= now {
+                now + limits.heartbeat_interval
+            } else {
+                at
+            }
+        });
         let stuck = self.stuck.map(|since| since + limits.write_timeout);
         let left = self.left.map(|left| left + CLOSE_TIMEOUT);
         let drain = self.drain.filter(|at| *at > now);
         let expiry = time_left.map(|left| now + left);
-        let next = [init, heartbeat, stuck, left, drain, expiry].into_iter().flatten().fold(ping, Instant::min);
+        let next = [init, heartbeat, stuck, left, drain, expiry]
+            .into_iter()
+            .flatten()
+            .fold(ping, Instant::min);
         self.sleep.as_mut().reset(next);
     }
 }

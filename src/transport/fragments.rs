@@ -27,7 +27,8 @@ impl Scanner {
     fn feed(&mut self, mut bytes: &[u8]) {
         while let [first, rest @ ..] = bytes {
             if self.payload_bytes > 0 {
-                let passed = usize::try_from(self.payload_bytes).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let passed = usize::try_from(self.payload_bytes)
+                    .map_or(bytes.len(), |left| left.min(bytes.len()));
                 self.payload_bytes -= passed as u64;
                 bytes = &bytes[passed..];
                 continue;
@@ -45,7 +46,9 @@ impl Scanner {
 
 /// How long the payload is, once the head of its frame is whole.
 fn payload_bytes(head: &[u8]) -> Option<u64> {
-    let [_, short, rest @ ..] = head else { return None };
+    let [_, short, rest @ ..] = head else {
+        return None;
+    };
     let length_bytes = match short & 0x7f {
         126 => 2,
         127 => 8,
@@ -55,8 +58,14 @@ fn payload_bytes(head: &[u8]) -> Option<u64> {
     if rest.len() < length_bytes + mask_bytes {
         return None;
     }
-    let long = rest[..length_bytes].iter().fold(0, |length, byte| length << 8 | u64::from(*byte));
-    Some(if length_bytes == 0 { u64::from(short & 0x7f) } else { long })
+    let long = rest[..length_bytes]
+        .iter()
+        .fold(0, |length, byte| length << 8 | u64::from(*byte));
+    Some(if length_bytes == 0 {
+        u64::from(short & 0x7f)
+    } else {
+        long
+    })
 }
 
 /// A stream whose fragments are counted.
@@ -68,7 +77,10 @@ pub(super) struct Counted<S> {
 impl<S> Counted<S> {
     /// From the first byte behind the handshake on.
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, scanner: Scanner::default() }
+        Self {
+            stream,
+            scanner: Scanner::default(),
+        }
     }
 
     /// How many fragments went on a message since this was asked last.
@@ -78,7 +90,11 @@ impl<S> Counted<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         self.scanner.feed(&buffer.filled()[before..]);
@@ -87,7 +103,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -108,7 +128,11 @@ mod tests {
     fn frame(first: u8, payload_bytes: usize) -> Vec<u8> {
         let length = match payload_bytes {
             0..126 => vec![0x80 | u8::try_from(payload_bytes).unwrap()],
-            126..65_536 => [&[0x80 | 126][..], &u16::try_from(payload_bytes).unwrap().to_be_bytes()].concat(),
+            126..65_536 => [
+                &[0x80 | 126][..],
+                &u16::try_from(payload_bytes).unwrap().to_be_bytes(),
+            ]
+            .concat(),
             _ => [&[0x80 | 127][..], &(payload_bytes as u64).to_be_bytes()].concat(),
         };
         // What is inside looks like the head of a fragment.
@@ -118,9 +142,22 @@ mod tests {
     #[test]
     fn only_frames_that_go_on_a_message_count_however_the_bytes_are_cut() {
         let sizes = [0, 1, 125, 126, 300, 65_535, 65_536, 70_000];
-        let frames =
-            sizes.map(|size| [frame(0x01, size), frame(0x89, 4), frame(0x00, size), frame(0x80, size)].concat());
-        let bytes = [frames.concat(), frame(0x81, 3), frame(0x8a, 0), frame(0x88, 2)].concat();
+        let frames = sizes.map(|size| {
+            [
+                frame(0x01, size),
+                frame(0x89, 4),
+                frame(0x00, size),
+                frame(0x80, size),
+            ]
+            .concat()
+        });
+        let bytes = [
+            frames.concat(),
+            frame(0x81, 3),
+            frame(0x8a, 0),
+            frame(0x88, 2),
+        ]
+        .concat();
         for cut in [1, 2, 3, 7, 4096, bytes.len()] {
             let mut scanner = Scanner::default();
             bytes.chunks(cut).for_each(|part| scanner.feed(part));
@@ -135,7 +172,12 @@ mod tests {
     #[test]
     fn a_length_past_all_bounds_is_waited_for_and_nothing_breaks() {
         let mut scanner = Scanner::default();
-        scanner.feed(&[0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 0, 0, 0]);
-        assert_eq!((scanner.fragments, scanner.payload_bytes), (1, u64::MAX - 3));
+        scanner.feed(&[
+            0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 0, 0, 0,
+        ]);
+        assert_eq!(
+            (scanner.fragments, scanner.payload_bytes),
+            (1, u64::MAX - 3)
+        );
     }
 }

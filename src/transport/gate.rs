@@ -21,7 +21,11 @@ use super::{
 };
 
 /// Answers a request, or has the routes answer it.
-pub(super) async fn keep(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn keep(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if let Err(wait) = pace(&request, &shared) {
         if !wants_websocket(&request) {
             return Reply::too_fast(Accepts::read(request.headers()).media(), wait).into_response();
@@ -40,17 +44,27 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
     if let Some(TooFast(wait)) = request.extensions().get() {
         return Err(*wait);
     }
-    let address = Address::of(request.extensions(), request.headers(), shared.limits.proxies_trusted);
+    let address = Address::of(
+        request.extensions(),
+        request.headers(),
+        shared.limits.proxies_trusted,
+    );
     shared.crowd.ask(address, Instant::now())
 }
 
 fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
     let media = || Accepts::read(request.headers()).media();
     let error = |status, message: String| Reply::error(status, media(), bad_request(message));
-    let uri_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let uri_bytes = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
     let past = |found: usize, most: usize| most != 0 && found > most;
     let reply = if past(uri_bytes, limits.uri_bytes_max) {
-        let message = format!("The address may have {} bytes: send a long query by POST.", limits.uri_bytes_max);
+        let message = format!(
+            "The address may have {} bytes: send a long query by POST.",
+            limits.uri_bytes_max
+        );
         error(StatusCode::URI_TOO_LONG, message)
     } else if past(request.headers().len(), limits.headers_max) {
         let message = format!("A request may have {} headers.", limits.headers_max);
@@ -72,6 +86,8 @@ fn wants_websocket(request: &Request) -> bool {
 fn last(reply: Reply, version: Version) -> Response {
     match version {
         Version::HTTP_2 => reply.into_response(),
-        _ => reply.with(header::CONNECTION, HeaderValue::from_static("close")).into_response(),
+        _ => reply
+            .with(header::CONNECTION, HeaderValue::from_static("close"))
+            .into_response(),
     }
 }

@@ -47,8 +47,15 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn caller(&self, shared: &Shared) -> Caller {
-        let Parts { extensions, headers, .. } = &self.parts;
-        Caller { who: self.who, address: Address::of(extensions, headers, shared.limits.proxies_trusted) }
+        let Parts {
+            extensions,
+            headers,
+            ..
+        } = &self.parts;
+        Caller {
+            who: self.who,
+            address: Address::of(extensions, headers, shared.limits.proxies_trusted),
+        }
     }
 
     /// What the client takes, and who asks. A bad token is refused, never taken for nobody.
@@ -58,14 +65,21 @@ impl Call {
             return Err(not_acceptable(Media::Json, ACCEPTABLE).into_response());
         }
         match credentials(shared, &parts).await {
-            Ok(who) => Ok(Self { parts, accepts, who }),
+            Ok(who) => Ok(Self {
+                parts,
+                accepts,
+                who,
+            }),
             Err(refusal) => Err(refusal.reply(accepts.media()).into_response()),
         }
     }
 }
 
 /// `POST /graphql`.
-pub(super) async fn post(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
+pub(super) async fn post(
+    State(shared): State<Arc<Shared>>,
+    request: axum::extract::Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let (call, reserved) = match let_in(&shared, parts).await {
         Ok(let_in) => let_in,
@@ -104,7 +118,10 @@ pub(super) async fn get(shared: Arc<Shared>, parts: Parts) -> Response {
 
 /// Lets a request in, and finds the reserved stream on which it starts an operation, if it does. An answer if there is
 /// nothing else to do.
-async fn let_in(shared: &Arc<Shared>, parts: Parts) -> Result<(Call, Option<Arc<Reservation>>), Response> {
+async fn let_in(
+    shared: &Arc<Shared>,
+    parts: Parts,
+) -> Result<(Call, Option<Arc<Reservation>>), Response> {
     let call = Call::admit(shared, parts).await?;
     match single::way(shared, &call) {
         Way::Distinct => Ok((call, None)),
@@ -131,7 +148,11 @@ impl Unwelcome {
             return Reply::later(media, &[self.error.into()]);
         }
         let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
-        if self.by_cookie { reply.with(header::SET_COOKIE, cookie::clear()) } else { reply }
+        if self.by_cookie {
+            reply.with(header::SET_COOKIE, cookie::clear())
+        } else {
+            reply
+        }
     }
 }
 
@@ -139,21 +160,33 @@ impl Unwelcome {
 pub(super) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, Unwelcome> {
     if let Some(token) = cookie::token(parts, &shared.site) {
         let viewer = shared.bearer(&format!("Bearer {token}")).await;
-        return viewer.map(Who::Viewer).map_err(|error| Unwelcome { error: error.into(), by_cookie: true });
+        return viewer.map(Who::Viewer).map_err(|error| Unwelcome {
+            error: error.into(),
+            by_cookie: true,
+        });
     }
-    bearer(shared, &parts.headers).await.map_err(|error| Unwelcome { error, by_cookie: false })
+    bearer(shared, &parts.headers)
+        .await
+        .map_err(|error| Unwelcome {
+            error,
+            by_cookie: false,
+        })
 }
 
 /// Who asks, by the `Authorization` header.
 pub(super) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, ApiError> {
     let refused = |reason| ApiError::new(Code::Unauthenticated, reason);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(Who::Nobody) };
+    let Some(value) = values.next() else {
+        return Ok(Who::Nobody);
+    };
     if values.next().is_some() {
         // What stands in front of this server may have looked at another one.
         return Err(refused("the request has more than one authorization"));
     }
-    let value = value.to_str().map_err(|_| refused("the authorization is no text"))?;
+    let value = value
+        .to_str()
+        .map_err(|_| refused("the authorization is no text"))?;
     Ok(Who::Viewer(shared.bearer(value).await?))
 }
 
@@ -162,11 +195,19 @@ async fn read(shared: &Shared, call: &Call, body: Body) -> Result<Value, Reply> 
     let media = call.accepts.media();
     if !is_json(&call.parts.headers) {
         let error = bad_request("The body must be JSON: send `Content-Type: application/json`.");
-        return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, media, error));
+        return Err(Reply::error(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            media,
+            error,
+        ));
     }
     // The bound on the body travels with the request's parts.
     let request = axum::extract::Request::from_parts(call.parts.clone(), body);
-    let body = in_time(Bytes::from_request(request, &()), shared.limits.body_timeout).await;
+    let body = in_time(
+        Bytes::from_request(request, &()),
+        shared.limits.body_timeout,
+    )
+    .await;
     let body = body
         .ok_or_else(|| slow(media))?
         .map_err(|rejection| unread(&rejection, media, shared.limits.body_bytes_max))?;
@@ -174,7 +215,11 @@ async fn read(shared: &Shared, call: &Call, body: Body) -> Result<Value, Reply> 
 }
 
 async fn in_time<F: Future>(future: F, timeout: Duration) -> Option<F::Output> {
-    if timeout.is_zero() { Some(future.await) } else { tokio::time::timeout(timeout, future).await.ok() }
+    if timeout.is_zero() {
+        Some(future.await)
+    } else {
+        tokio::time::timeout(timeout, future).await.ok()
+    }
 }
 
 /// The rest of the body may still come, so the connection is of no more use.
@@ -185,14 +230,22 @@ fn slow(media: Media) -> Reply {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn unread(rejection: &BytesRejection, media: Media, bytes_max: usize) -> Reply {
     let status = rejection.status();
     let error = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => bad_request(format!("The body may have {bytes_max} bytes.")),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            bad_request(format!("The body may have {bytes_max} bytes."))
+        }
         _ => bad_request("The body could not be read."),
     };
     Reply::error(status, media, error)
@@ -206,8 +259,8 @@ pub(super) fn no_request(reason: &str) -> Reply {
 
 /// A request from a query string. An empty parameter is one that was not given.
 pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
-    let pairs: Vec<(String, String)> =
-        serde_urlencoded::from_str(query).map_err(|_| bad_request("The query string cannot be read."))?;
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+        .map_err(|_| bad_request("The query string cannot be read."))?;
     let mut body = Subscribe::default();
     for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
         let object = |what: &str| {
@@ -224,10 +277,19 @@ pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
             _ => {}
         }
     }
-    if body.names_document() { Ok(body) } else { Err(bad_request("The parameter query is missing.")) }
+    if body.names_document() {
+        Ok(body)
+    } else {
+        Err(bad_request("The parameter query is missing."))
+    }
 }
 
-async fn dispatch(shared: Arc<Shared>, call: Call, reserved: Option<Arc<Reservation>>, body: Subscribe) -> Response {
+async fn dispatch(
+    shared: Arc<Shared>,
+    call: Call,
+    reserved: Option<Arc<Reservation>>,
+    body: Subscribe,
+) -> Response {
     match reserved {
         Some(reservation) => single::operate(shared, call, reservation, body).await,
         None => run(shared, call, body).await,
@@ -237,7 +299,8 @@ async fn dispatch(shared: Arc<Shared>, call: Call, reserved: Option<Arc<Reservat
 /// One request, answered by the transport that its kind and its `Accept` ask for.
 async fn run(shared: Arc<Shared>, call: Call, body: Subscribe) -> Response {
     // An EventSource comes back also after the end; this is what stops it.
-    if call.accepts.takes(Form::EventStream) && Seen::read(&call.parts.headers) == Seen::Everything {
+    if call.accepts.takes(Form::EventStream) && Seen::read(&call.parts.headers) == Seen::Everything
+    {
         return StatusCode::NO_CONTENT.into_response();
     }
     let media = call.accepts.media();
@@ -247,7 +310,8 @@ async fn run(shared: Arc<Shared>, call: Call, body: Subscribe) -> Response {
     };
     let form = match prepared.kind() {
         OperationType::Mutation if call.parts.method != Method::POST => {
-            return Reply::method(media, "A mutation must be sent by POST.", "POST").into_response();
+            return Reply::method(media, "A mutation must be sent by POST.", "POST")
+                .into_response();
         }
         OperationType::Subscription => call.accepts.for_stream(),
         OperationType::Query | OperationType::Mutation => call.accepts.for_answer(),
@@ -273,7 +337,13 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
     match call.accepts.for_answer() {
         Some(Form::Single(media)) => Reply::refused(&errors, media).into_response(),
         Some(form) if !Code::GraphqlParseFailed.is_of(&errors) => match seat(shared, call) {
-            Ok(seat) => respond(shared, call, form, Source::Ending(Outcome::Refused(errors)), seat),
+            Ok(seat) => respond(
+                shared,
+                call,
+                form,
+                Source::Ending(Outcome::Refused(errors)),
+                seat,
+            ),
             Err(full) => Reply::full(call.accepts.media(), full).into_response(),
         },
         _ => Reply::errors(StatusCode::BAD_REQUEST, Media::Json, &errors).into_response(),
@@ -287,7 +357,11 @@ fn seat(shared: &Arc<Shared>, call: &Call) -> Result<Seat, Full> {
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
     let notes = shared.notes(call.caller(shared).address);
-    let reply = match shared.schema.execute_noting(prepared, call.who, &notes).await {
+    let reply = match shared
+        .schema
+        .execute_noting(prepared, call.who, &notes)
+        .await
+    {
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
@@ -309,7 +383,9 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
         OperationType::Subscription => {
             match operation::subscribe(&shared, prepared, call.caller(&shared), resume).await {
                 Ok(source) => source,
-                Err(errors) if errors.iter().any(is_passing) => return Reply::later(media, &errors).into_response(),
+                Err(errors) if errors.iter().any(is_passing) => {
+                    return Reply::later(media, &errors).into_response();
+                }
                 Err(errors) => Source::Ending(Outcome::Refused(errors)),
             }
         }

@@ -63,7 +63,9 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 // One that is not let in is closed by this, which is all that it costs.
-                let Some(guest) = shared.crowd.greet(peer.ip(), Instant::now()) else { continue };
+                let Some(guest) = shared.crowd.greet(peer.ip(), Instant::now()) else {
+                    continue;
+                };
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "a connection without TCP_NODELAY");
                 }
@@ -71,7 +73,14 @@ pub async fn serve(
                 let (app, stop) = (app.clone(), stop.clone());
                 match &tls {
                     None => connections.spawn(serve_connection(stream, app, limits, guest, stop)),
-                    Some(tls) => connections.spawn(serve_over_tls(tls.clone(), stream, app, limits, guest, stop)),
+                    Some(tls) => connections.spawn(serve_over_tls(
+                        tls.clone(),
+                        stream,
+                        app,
+                        limits,
+                        guest,
+                        stop,
+                    )),
                 };
             }
             Err(error) if concerns_one_client(&error) => {}
@@ -95,7 +104,10 @@ async fn serve_over_tls(
     guest: Guest,
     stop: CancellationToken,
 ) {
-    match stop.run_until_cancelled(tls.accept(stream, limits.header_timeout)).await {
+    match stop
+        .run_until_cancelled(tls.accept(stream, limits.header_timeout))
+        .await
+    {
         Some(Ok(stream)) => serve_connection(stream, app, limits, guest, stop).await,
         Some(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
         None => {}
@@ -117,7 +129,8 @@ pub(super) async fn serve_connection<S>(
     let turned_away = desk.turned_away;
     let service = hyper::service::service_fn(move |request| desk.answer(request));
     let builder = builder(&limits);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // The library times the heads of HTTP/1 only once it knows that it is HTTP/1; a client may never let it know.
     let mut first_due = pin!(tokio::time::sleep(limits.header_timeout));
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
@@ -174,9 +187,18 @@ struct Desk {
 
 impl Desk {
     fn new(app: Router, guest: Guest, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
-        let Guest { peer, turned_away, handshake, http } = guest;
+        let Guest {
+            peer,
+            turned_away,
+            handshake,
+            http,
+        } = guest;
         // A connection of a proxy's is not one client's: its clients are counted by their addresses.
-        let requests = if limits.proxies_trusted > 0 { Rate::UNLIMITED } else { limits.requests };
+        let requests = if limits.proxies_trusted > 0 {
+            Rate::UNLIMITED
+        } else {
+            limits.requests
+        };
         Self {
             app: TowerToHyperService::new(app),
             peer: Peer(peer),
@@ -189,10 +211,16 @@ impl Desk {
         }
     }
 
-    fn answer(&self, mut request: Request<Incoming>) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let (busy, first) = self.activity.ask();
         if first {
-            self.handshake.lock().expect("no panic under this lock").take();
+            self.handshake
+                .lock()
+                .expect("no panic under this lock")
+                .take();
         }
         let extensions = request.extensions_mut();
         extensions.insert(self.peer);
@@ -200,14 +228,23 @@ impl Desk {
         if self.turned_away {
             extensions.insert(TurnedAway);
         }
-        if let Err(wait) = self.pace.lock().expect("no panic under this lock").take(self.requests, Instant::now()) {
+        if let Err(wait) = self
+            .pace
+            .lock()
+            .expect("no panic under this lock")
+            .take(self.requests, Instant::now())
+        {
             extensions.insert(TooFast(wait));
         }
         let is_stream = request.version() == Version::HTTP_2;
         let answer = self.app.call(request);
         async move {
             let answer = answer.await?;
-            Ok(if is_stream { activity::until_taken(answer, busy) } else { activity::until_sent(answer, busy) })
+            Ok(if is_stream {
+                activity::until_taken(answer, busy)
+            } else {
+                activity::until_sent(answer, busy)
+            })
         }
     }
 }
@@ -215,7 +252,9 @@ impl Desk {
 /// Every limit is set here (T3).
 fn builder(limits: &TransportLimits) -> Builder<Streams> {
     let some = |time: Duration| (!time.is_zero()).then_some(time);
-    let mut builder = Builder::new(Streams { write_timeout: limits.write_timeout });
+    let mut builder = Builder::new(Streams {
+        write_timeout: limits.write_timeout,
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -240,10 +279,17 @@ fn builder(limits: &TransportLimits) -> Builder<Streams> {
 
 /// How many headers are looked for; a header takes four bytes at least.
 fn headers_max(limits: &TransportLimits) -> usize {
-    if limits.headers_max == 0 { limits.header_bytes_max / 4 } else { limits.headers_max }
+    if limits.headers_max == 0 {
+        limits.header_bytes_max / 4
+    } else {
+        limits.headers_max
+    }
 }
 
 fn concerns_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }

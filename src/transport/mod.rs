@@ -173,7 +173,10 @@ impl Default for TransportLimits {
             connections_per_address_max: 10_000,
             connections_per_user_max: 1_000,
             // A burst lets all of an address come back at once after a restart.
-            connects_per_address: Rate { per_second_max: 500, burst_max: 10_000 },
+            connects_per_address: Rate {
+                per_second_max: 500,
+                burst_max: 10_000,
+            },
             http_connections_max: 100_000,
             http_connections_per_address_max: 10_000,
             handshakes_max: 10_000,
@@ -186,12 +189,24 @@ impl Default for TransportLimits {
             multipart_heartbeat_interval: Duration::from_secs(5),
             message_bytes_max: 256 * 1024,
             // A burst is more than a client needs that comes back with all its operations.
-            messages: Rate { per_second_max: 1_000, burst_max: 10_000 },
-            requests: Rate { per_second_max: 1_000, burst_max: 10_000 },
+            messages: Rate {
+                per_second_max: 1_000,
+                burst_max: 10_000,
+            },
+            requests: Rate {
+                per_second_max: 1_000,
+                burst_max: 10_000,
+            },
             // Less than what keeps a core busy, and more than a few clients send that are behind one address.
-            requests_per_address: Rate { per_second_max: 5_000, burst_max: 50_000 },
+            requests_per_address: Rate {
+                per_second_max: 5_000,
+                burst_max: 50_000,
+            },
             // Each is a user for ever. A burst is a test suite, or everybody in a building at nine.
-            sign_ins_per_address: Rate { per_second_max: 20, burst_max: 2_000 },
+            sign_ins_per_address: Rate {
+                per_second_max: 20,
+                burst_max: 2_000,
+            },
             machine: MachineLimits::default(),
             init_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(25),
@@ -265,7 +280,10 @@ impl Shared {
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let Rules { limits, operations } = rules;
-        let persisted = operations.map_or_else(|| Persisted::learning(limits.persisted_bytes_max), Persisted::listed);
+        let persisted = operations.map_or_else(
+            || Persisted::learning(limits.persisted_bytes_max),
+            Persisted::listed,
+        );
         Arc::new(Self {
             schema,
             views,
@@ -344,16 +362,30 @@ pub struct ReadRequest {
 /// Reads the parts of a request in the way of the handlers. It is here for the fuzz targets, which try any bytes.
 pub fn read_request(accept: &[u8], last_event_id: &[u8], query: &str, body: &[u8]) -> ReadRequest {
     let mut headers = HeaderMap::new();
-    for (name, value) in [(header::ACCEPT, accept), (sse::LAST_EVENT_ID, last_event_id)] {
+    for (name, value) in [
+        (header::ACCEPT, accept),
+        (sse::LAST_EVENT_ID, last_event_id),
+    ] {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.insert(name, value);
         }
     }
     let accepts = accept::Accepts::read(&headers);
     let acceptable = !accepts.is_empty() || accept::wants_html(&headers);
-    let (streams, resumes) = (accepts.for_stream().is_some(), sse::Seen::read(&headers) != sse::Seen::Nothing);
-    let by_body = serde_json::from_slice(body).ok().and_then(|body| Subscribe::from_object(body).ok());
-    ReadRequest { acceptable, streams, resumes, by_query: graphql::parameters(query).ok(), by_body }
+    let (streams, resumes) = (
+        accepts.for_stream().is_some(),
+        sse::Seen::read(&headers) != sse::Seen::Nothing,
+    );
+    let by_body = serde_json::from_slice(body)
+        .ok()
+        .and_then(|body| Subscribe::from_object(body).ok());
+    ReadRequest {
+        acceptable,
+        streams,
+        resumes,
+        by_query: graphql::parameters(query).ok(),
+        by_body,
+    }
 }
 
 /// The table of contents.

@@ -24,7 +24,11 @@ const CONTENT_TYPE: HeaderValue =
 /// Streams one operation.
 pub(super) fn stream(shared: &Arc<Shared>, source: Source, seat: Seat) -> Response {
     let interval = shared.limits.multipart_heartbeat_interval;
-    let content = One { framing: Parts, source, _seat: seat };
+    let content = One {
+        framing: Parts,
+        source,
+        _seat: seat,
+    };
     let mut response = (StatusCode::OK, Streaming::body(shared, content, interval)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
@@ -64,7 +68,8 @@ impl Framing for Parts {
 
 fn part(out: &mut Vec<u8>, json: &[&str]) {
     out.extend_from_slice(b"\r\ncontent-type: application/json\r\n\r\n");
-    json.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
+    json.iter()
+        .for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     out.extend_from_slice(b"\r\n--graphql");
 }
 

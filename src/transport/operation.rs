@@ -42,13 +42,23 @@ pub(super) enum Started {
 
 /// Makes what a client sent fit to be run. A document that is named by its hash alone is looked up.
 pub(super) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
-    shared.persisted.resolve(&mut body).map_err(|error| vec![error.into()])?;
+    shared
+        .persisted
+        .resolve(&mut body)
+        .map_err(|error| vec![error.into()])?;
     shared.schema.prepare(request(body))
 }
 
 fn request(body: Subscribe) -> Request {
-    let variables = body.variables.map(|map| Variables::from_json(serde_json::Value::Object(map))).unwrap_or_default();
-    Request { query: body.query, operation_name: body.operation_name, variables }
+    let variables = body
+        .variables
+        .map(|map| Variables::from_json(serde_json::Value::Object(map)))
+        .unwrap_or_default();
+    Request {
+        query: body.query,
+        operation_name: body.operation_name,
+        variables,
+    }
 }
 
 /// Starts whatever is asked for on a connection that has operations of its own.
@@ -59,11 +69,17 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
         Err(errors) => return refused(errors),
     };
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await {
-            (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
-            (answer, None) => Started::Answer(Box::new(answer)),
-        },
-        OperationType::Subscription => match shared.views.resume(prepared, caller.who, caller.ip(), None).await {
+        OperationType::Query | OperationType::Mutation => {
+            match execute(shared, prepared, caller).await {
+                (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
+                (answer, None) => Started::Answer(Box::new(answer)),
+            }
+        }
+        OperationType::Subscription => match shared
+            .views
+            .resume(prepared, caller.who, caller.ip(), None)
+            .await
+        {
             Ok(reader) => Started::Reader(Box::new(reader)),
             Err(errors) => refused(errors),
         },
@@ -77,18 +93,27 @@ pub(super) async fn source(
     caller: Caller,
 ) -> Result<Source, Vec<ServerError>> {
     match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => match execute(shared, prepared, caller).await.0 {
-            Answer::Refused(errors) => Err(errors),
-            executed => Ok(Source::Ending(executed.into())),
-        },
+        OperationType::Query | OperationType::Mutation => {
+            match execute(shared, prepared, caller).await.0 {
+                Answer::Refused(errors) => Err(errors),
+                executed => Ok(Source::Ending(executed.into())),
+            }
+        }
         OperationType::Subscription => subscribe(&shared, prepared, caller, None).await,
     }
 }
 
 /// Runs a query or a mutation; also as whom the connection goes on, if it is to.
-pub(super) async fn execute(shared: Arc<Shared>, prepared: Prepared, caller: Caller) -> (Answer, Option<Viewer>) {
+pub(super) async fn execute(
+    shared: Arc<Shared>,
+    prepared: Prepared,
+    caller: Caller,
+) -> (Answer, Option<Viewer>) {
     let notes = shared.notes(caller.address);
-    let answer = shared.schema.execute_noting(prepared, caller.who, &notes).await;
+    let answer = shared
+        .schema
+        .execute_noting(prepared, caller.who, &notes)
+        .await;
     (answer, notes.take().renewed)
 }
 
@@ -99,8 +124,14 @@ pub(super) async fn subscribe(
     caller: Caller,
     resume: Option<String>,
 ) -> Result<Source, Vec<ServerError>> {
-    let reader = shared.views.resume(prepared, caller.who, caller.ip(), resume).await?;
-    Ok(Source::Reading(Box::new(reader), token_end(shared, caller.who)))
+    let reader = shared
+        .views
+        .resume(prepared, caller.who, caller.ip(), resume)
+        .await?;
+    Ok(Source::Reading(
+        Box::new(reader),
+        token_end(shared, caller.who),
+    ))
 }
 
 /// Errors as JSON, at least one of them.
@@ -110,7 +141,10 @@ pub(super) fn errors_json(errors: &[ServerError]) -> String {
 
 /// An answer that holds this error and nothing else, as JSON.
 pub(super) fn failed_json(error: ApiError) -> String {
-    format!(r#"{{"data":null,"errors":{}}}"#, errors_json(&[error.into()]))
+    format!(
+        r#"{{"data":null,"errors":{}}}"#,
+        errors_json(&[error.into()])
+    )
 }
 
 /// One of the things that an operation yields. A transport puts it into its own frame.
@@ -166,7 +200,9 @@ type TokenEnd = BoxFuture<'static, ()>;
 
 /// Waits until a token expires or is signed out.
 fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
-    let Who::Viewer(viewer) = who else { return std::future::pending().boxed() };
+    let Who::Viewer(viewer) = who else {
+        return std::future::pending().boxed();
+    };
     shared.auth.end_of(viewer, shared.clock.clone()).boxed()
 }
 
@@ -181,7 +217,12 @@ impl Source {
 
     /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
     /// while there is none, and for ever after the last one.
-    pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<Outcome>) -> Poll<()> {
+    pub(super) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+        out: &mut Vec<Outcome>,
+    ) -> Poll<()> {
         if let Self::Starting(starting) = self {
             *self = Self::Ending(ready!(starting.poll_unpin(cx)));
         }
@@ -219,7 +260,10 @@ fn poll_events(
     let mut frames: Vec<Frame> = Vec::new();
     match ready!(reader.poll_take(cx, bytes_max, &mut frames)) {
         Ok(()) => {
-            let event = |frame: Frame| Outcome::Event { cursor: reader.cursor_of(&frame), payload: frame.payload };
+            let event = |frame: Frame| Outcome::Event {
+                cursor: reader.cursor_of(&frame),
+                payload: frame.payload,
+            };
             out.extend(frames.into_iter().map(event));
         }
         Err(ReadError::Unavailable) => out.push(Outcome::Later),

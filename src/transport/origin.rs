@@ -11,7 +11,9 @@ pub enum OriginError {
     #[error("name each origin: with * every page of the web could act here for whoever visits it")]
     Any,
     /// Anything else that is none. Correct it.
-    #[error("write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path")]
+    #[error(
+        "write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path"
+    )]
     Malformed,
 }
 
@@ -33,14 +35,22 @@ impl FromStr for Origin {
         let (scheme, authority) = text.split_once("://").ok_or(OriginError::Malformed)?;
         let uri: Uri = authority.parse().map_err(|_| OriginError::Malformed)?;
         // An authority alone: no path, no query, no user.
-        let bare = uri.authority().is_some_and(|parsed| parsed.as_str() == authority) && !authority.contains('@');
+        let bare = uri
+            .authority()
+            .is_some_and(|parsed| parsed.as_str() == authority)
+            && !authority.contains('@');
         if !bare
             || scheme.is_empty()
-            || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            || !scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         {
             return Err(OriginError::Malformed);
         }
-        Ok(Self { authority: without_default_port(scheme, authority).to_owned(), scheme: scheme.to_owned() })
+        Ok(Self {
+            authority: without_default_port(scheme, authority).to_owned(),
+            scheme: scheme.to_owned(),
+        })
     }
 }
 
@@ -85,12 +95,26 @@ impl Sender {
 ///
 /// The server is compared by host and port alone: behind a proxy that ends TLS it does not know its own scheme.
 pub(super) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Sender {
-    let Some(value) = headers.get(header::ORIGIN) else { return Sender::Unknown };
-    let Some(origin) = value.to_str().ok().and_then(|text| text.parse::<Origin>().ok()) else { return Sender::Foreign };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str())).map(str::to_ascii_lowercase);
+    let Some(value) = headers.get(header::ORIGIN) else {
+        return Sender::Unknown;
+    };
+    let Some(origin) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<Origin>().ok())
+    else {
+        return Sender::Foreign;
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host
+        .or_else(|| uri.authority().map(|authority| authority.as_str()))
+        .map(str::to_ascii_lowercase);
     match host {
-        Some(host) if without_default_port(&origin.scheme, &host) == origin.authority => Sender::Own(origin),
+        Some(host) if without_default_port(&origin.scheme, &host) == origin.authority => {
+            Sender::Own(origin)
+        }
         _ if allowed.contains(&origin) => Sender::Allowed(origin),
         _ => Sender::Foreign,
     }
@@ -99,7 +123,9 @@ pub(super) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
 /// Whether the browser itself says that another site is behind this request.
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-    headers.get(SEC_FETCH_SITE).is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+    headers
+        .get(SEC_FETCH_SITE)
+        .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
@@ -116,35 +142,68 @@ mod tests {
     use super::*;
 
     fn sent(headers: &[(HeaderName, &str)]) -> Sender {
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        sender(&headers, &Uri::from_static("/graphql"), &["https://friend.example".parse().unwrap()])
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
+        sender(
+            &headers,
+            &Uri::from_static("/graphql"),
+            &["https://friend.example".parse().unwrap()],
+        )
     }
 
     #[test]
     fn a_page_is_known_by_its_origin() {
         let own = |text: &str| Sender::Own(text.parse().unwrap());
         for (origin, host, expected) in [
-            ("http://localhost:4000", "localhost:4000", own("http://localhost:4000")),
-            ("https://Chat.Example", "chat.example", own("https://chat.example")),
-            ("https://chat.example", "chat.example:443", own("https://chat.example")),
+            (
+                "http://localhost:4000",
+                "localhost:4000",
+                own("http://localhost:4000"),
+            ),
+            (
+                "https://Chat.Example",
+                "chat.example",
+                own("https://chat.example"),
+            ),
+            (
+                "https://chat.example",
+                "chat.example:443",
+                own("https://chat.example"),
+            ),
             ("http://[::1]:4000", "[::1]:4000", own("http://[::1]:4000")),
             ("https://chat.example:8443", "chat.example", Sender::Foreign),
-            ("https://friend.example", "chat.example", Sender::Allowed("https://friend.example".parse().unwrap())),
+            (
+                "https://friend.example",
+                "chat.example",
+                Sender::Allowed("https://friend.example".parse().unwrap()),
+            ),
             ("http://friend.example", "chat.example", Sender::Foreign),
-            ("https://friend.example.evil", "chat.example", Sender::Foreign),
+            (
+                "https://friend.example.evil",
+                "chat.example",
+                Sender::Foreign,
+            ),
             ("https://chat.example.evil", "chat.example", Sender::Foreign),
             ("https://evil@chat.example", "chat.example", Sender::Foreign),
             ("null", "chat.example", Sender::Foreign),
             ("", "", Sender::Foreign),
         ] {
-            assert_eq!(sent(&[(header::ORIGIN, origin), (header::HOST, host)]), expected, "{origin} at {host}");
+            assert_eq!(
+                sent(&[(header::ORIGIN, origin), (header::HOST, host)]),
+                expected,
+                "{origin} at {host}"
+            );
         }
         assert_eq!(sent(&[(header::HOST, "chat.example")]), Sender::Unknown);
     }
 
     #[test]
     fn http_2_names_the_host_in_the_address() {
-        let headers = [(header::ORIGIN, "https://chat.example".parse().unwrap())].into_iter().collect();
+        let headers = [(header::ORIGIN, "https://chat.example".parse().unwrap())]
+            .into_iter()
+            .collect();
         let uri = Uri::from_static("https://chat.example/graphql");
         assert!(matches!(sender(&headers, &uri, &[]), Sender::Own(_)));
     }
@@ -155,7 +214,10 @@ mod tests {
             ("https://chat.example", Some("https://chat.example")),
             ("HTTPS://Chat.Example:443", Some("https://chat.example")),
             ("http://localhost:3000", Some("http://localhost:3000")),
-            ("chrome-extension://abcdef", Some("chrome-extension://abcdef")),
+            (
+                "chrome-extension://abcdef",
+                Some("chrome-extension://abcdef"),
+            ),
             ("https://chat.example/", None),
             ("https://chat.example/path", None),
             ("https://user@chat.example", None),
@@ -174,7 +236,14 @@ mod tests {
     #[test]
     fn what_the_browser_says_of_the_site_counts() {
         let said = |site: &str| {
-            is_cross_site(&[(HeaderName::from_static("sec-fetch-site"), site.parse().unwrap())].into_iter().collect())
+            is_cross_site(
+                &[(
+                    HeaderName::from_static("sec-fetch-site"),
+                    site.parse().unwrap(),
+                )]
+                .into_iter()
+                .collect(),
+            )
         };
         assert!(!is_cross_site(&HeaderMap::new()) && !said("same-origin") && !said("none"));
         assert!(said("cross-site") && said("same-site") && said("anything else"));

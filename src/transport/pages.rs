@@ -24,14 +24,21 @@ pub(super) async fn home() -> Redirect {
 /// `/graphiql`.
 pub(super) async fn playground(headers: HeaderMap) -> Response {
     let mut response = file("graphiql.html", "no-cache", &headers);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY.parse().expect("plain text"));
+    response.headers_mut().insert(
+        header::CONTENT_SECURITY_POLICY,
+        POLICY.parse().expect("plain text"),
+    );
     response
 }
 
 /// `/assets/…`. A name with a hash in it never changes what it means.
 pub(super) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let hashed = !path.ends_with(".md") && !path.ends_with(".txt");
-    let caching = if hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = if hashed {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     file(&format!("assets/{path}"), caching, &headers)
 }
 
@@ -46,7 +53,10 @@ fn file(path: &str, caching: &'static str, headers: &HeaderMap) -> Response {
         (header::CACHE_CONTROL, caching.to_owned()),
         (header::CONTENT_TYPE, content_type(path).to_owned()),
     ];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
+    {
         return (StatusCode::NOT_MODIFIED, own).into_response();
     }
     (own, axum::body::Bytes::from(data.into_owned())).into_response()

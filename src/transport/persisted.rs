@@ -34,9 +34,14 @@ pub(super) enum Persisted {
 impl Persisted {
     /// None yet. 0 is no limit.
     pub(super) fn learning(bytes_max: u64) -> Self {
-        let weigh = |_: &Hash, text: &Arc<str>| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
+        let weigh =
+            |_: &Hash, text: &Arc<str>| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
         let cache = Cache::builder().weigher(weigh);
-        let cache = if bytes_max == 0 { cache } else { cache.max_capacity(bytes_max) };
+        let cache = if bytes_max == 0 {
+            cache
+        } else {
+            cache.max_capacity(bytes_max)
+        };
         Self::Learning(cache.build())
     }
 
@@ -58,7 +63,11 @@ impl Persisted {
 fn learn(texts: &Cache<Hash, Arc<str>>, body: &mut Subscribe) -> Result<(), ApiError> {
     let Some(wanted) = wanted(body) else {
         let named_only = body.query.is_empty() && body.document_id.is_some();
-        return if named_only { Err(bad("This server keeps no list of documents: send `query`.")) } else { Ok(()) };
+        return if named_only {
+            Err(bad("This server keeps no list of documents: send `query`."))
+        } else {
+            Ok(())
+        };
     };
     let hash = named(wanted)?;
     if body.query.is_empty() {
@@ -67,15 +76,21 @@ fn learn(texts: &Cache<Hash, Arc<str>>, body: &mut Subscribe) -> Result<(), ApiE
         body.query = texts.get(&hash).ok_or_else(unknown)?.as_ref().to_owned();
     } else if hash == Hash::from(Sha256::digest(&body.query)) {
         // One that is known already is not copied again.
-        texts.entry(hash).or_insert_with(|| body.query.as_str().into());
+        texts
+            .entry(hash)
+            .or_insert_with(|| body.query.as_str().into());
     } else {
-        return Err(bad("The hash of the persisted query is not that of its text."));
+        return Err(bad(
+            "The hash of the persisted query is not that of its text.",
+        ));
     }
     Ok(())
 }
 
 fn wanted(body: &Subscribe) -> Option<&Value> {
-    body.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery"))
+    body.extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get("persistedQuery"))
 }
 
 /// A list of documents by the names that clients give them, which are hashes as a rule.
@@ -121,17 +136,28 @@ impl Operations {
     /// Reads a file of the form `{"<sha256>": "<document>", …}`.
     pub fn read(path: &Path) -> Result<Self, BadOperations> {
         let path_buf = || path.to_owned();
-        let text =
-            std::fs::read_to_string(path).map_err(|error| BadOperations::Unreadable { path: path_buf(), error })?;
+        let text = std::fs::read_to_string(path).map_err(|error| BadOperations::Unreadable {
+            path: path_buf(),
+            error,
+        })?;
         let listed: BTreeMap<String, String> =
-            serde_json::from_str(&text).map_err(|error| BadOperations::Malformed { path: path_buf(), error })?;
+            serde_json::from_str(&text).map_err(|error| BadOperations::Malformed {
+                path: path_buf(),
+                error,
+            })?;
         if listed.is_empty() {
             return Err(BadOperations::Empty(path_buf()));
         }
-        let mut operations = Self { by_name: HashMap::new(), texts: HashSet::new() };
+        let mut operations = Self {
+            by_name: HashMap::new(),
+            texts: HashSet::new(),
+        };
         for (name, text) in listed {
             if let Err(error) = parse_query(&text) {
-                return Err(BadOperations::Document { name, reason: in_one_line(&error) });
+                return Err(BadOperations::Document {
+                    name,
+                    reason: in_one_line(&error),
+                });
             }
             let text: Arc<str> = text.into();
             operations.texts.insert(text.clone());
@@ -143,15 +169,24 @@ impl Operations {
     /// A listed document may be sent in full too; whatever stands beside it then does not count.
     fn resolve(&self, body: &mut Subscribe) -> Result<(), ApiError> {
         let refusal = || {
-            let message = "This server runs the documents of its list only, and this one is not in it.";
+            let message =
+                "This server runs the documents of its list only, and this one is not in it.";
             ApiError::new(Code::PersistedQueryNotInList, message)
         };
         if !body.query.is_empty() {
-            return self.texts.contains(body.query.as_str()).then_some(()).ok_or_else(refusal);
+            return self
+                .texts
+                .contains(body.query.as_str())
+                .then_some(())
+                .ok_or_else(refusal);
         }
-        let hash = wanted(body).and_then(|wanted| wanted.get("sha256Hash")).and_then(Value::as_str);
+        let hash = wanted(body)
+            .and_then(|wanted| wanted.get("sha256Hash"))
+            .and_then(Value::as_str);
         let name = hash.or(body.document_id.as_deref()).map(plain);
-        let text = name.and_then(|name| self.by_name.get(&name)).ok_or_else(refusal)?;
+        let text = name
+            .and_then(|name| self.by_name.get(&name))
+            .ok_or_else(refusal)?;
         body.query = text.as_ref().to_owned();
         Ok(())
     }
@@ -160,14 +195,26 @@ impl Operations {
 /// The library draws a picture of several lines; what it found wrong is the last one.
 fn in_one_line(error: &async_graphql::parser::Error) -> String {
     let text = error.to_string();
-    let what = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ").to_owned();
-    error.positions().next().map_or(what.clone(), |at| format!("line {}, column {}: {what}", at.line, at.column))
+    let what = text
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim()
+        .trim_start_matches("= ")
+        .to_owned();
+    error.positions().next().map_or(what.clone(), |at| {
+        format!("line {}, column {}: {what}", at.line, at.column)
+    })
 }
 
 /// A name as it is compared: some clients put the algorithm in front of a hash, and hashes are written in any letter case.
 fn plain(name: &str) -> String {
     let hash = name.strip_prefix("sha256:").unwrap_or(name);
-    if unhex(hash).is_some() { hash.to_ascii_lowercase() } else { name.to_owned() }
+    if unhex(hash).is_some() {
+        hash.to_ascii_lowercase()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// The hash in `{"version": 1, "sha256Hash": "…"}`.
@@ -177,7 +224,10 @@ fn named(wanted: &Value) -> Result<Hash, ApiError> {
     if wanted.get("version") != Some(&Value::from(1)) {
         return Err(bad("Persisted queries are spoken in version 1."));
     }
-    let hash = wanted.get("sha256Hash").and_then(Value::as_str).and_then(unhex);
+    let hash = wanted
+        .get("sha256Hash")
+        .and_then(Value::as_str)
+        .and_then(unhex);
     hash.ok_or_else(|| bad("persistedQuery.sha256Hash must be 64 hexadecimal digits."))
 }
 
@@ -206,15 +256,23 @@ mod tests {
     use super::*;
 
     fn request(query: &str, persisted: Value) -> Subscribe {
-        let Value::Object(extensions) = json!({ "persistedQuery": persisted }) else { unreachable!() };
-        Subscribe { query: query.to_owned(), extensions: Some(extensions), ..Subscribe::default() }
+        let Value::Object(extensions) = json!({ "persistedQuery": persisted }) else {
+            unreachable!()
+        };
+        Subscribe {
+            query: query.to_owned(),
+            extensions: Some(extensions),
+            ..Subscribe::default()
+        }
     }
 
     fn hex(text: &str) -> String {
-        Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        })
+        Sha256::digest(text)
+            .iter()
+            .fold(String::new(), |mut hex, byte| {
+                write!(hex, "{byte:02x}").unwrap();
+                hex
+            })
     }
 
     fn hash_only(text: &str) -> Subscribe {
@@ -228,7 +286,9 @@ mod tests {
         let both = |hash: &str| request("{ a }", json!({ "version": 1, "sha256Hash": hash }));
         persisted.resolve(&mut both(&hex("{ b }"))).unwrap_err();
         persisted.resolve(&mut hash_only("{ b }")).unwrap_err();
-        persisted.resolve(&mut both(&hex("{ a }").to_uppercase())).unwrap();
+        persisted
+            .resolve(&mut both(&hex("{ a }").to_uppercase()))
+            .unwrap();
         let mut named = hash_only("{ a }");
         persisted.resolve(&mut named).unwrap();
         assert_eq!(named.query, "{ a }");
@@ -248,21 +308,38 @@ mod tests {
             json!({ "version": 1, "sha256Hash": "a".repeat(63) }),
             json!({ "version": 1, "sha256Hash": "+a".repeat(32) }),
         ] {
-            assert!(persisted.resolve(&mut request("{ a }", wanted.clone())).is_err(), "{wanted}");
+            assert!(
+                persisted
+                    .resolve(&mut request("{ a }", wanted.clone()))
+                    .is_err(),
+                "{wanted}"
+            );
         }
     }
 
     #[test]
     fn what_it_keeps_is_bounded_in_bytes() {
         let persisted = Persisted::learning(10_000);
-        let texts: Vec<_> = (0..100).map(|number| format!("{{ a }} #{number}{}", "x".repeat(900))).collect();
+        let texts: Vec<_> = (0..100)
+            .map(|number| format!("{{ a }} #{number}{}", "x".repeat(900)))
+            .collect();
         for text in &texts {
-            persisted.resolve(&mut request(text, json!({ "version": 1, "sha256Hash": hex(text) }))).unwrap();
+            persisted
+                .resolve(&mut request(
+                    text,
+                    json!({ "version": 1, "sha256Hash": hex(text) }),
+                ))
+                .unwrap();
         }
-        let Persisted::Learning(kept) = &persisted else { unreachable!() };
+        let Persisted::Learning(kept) = &persisted else {
+            unreachable!()
+        };
         kept.run_pending_tasks();
         assert!(kept.weighted_size() <= 10_000);
-        let kept = texts.iter().filter(|text| persisted.resolve(&mut hash_only(text)).is_ok()).count();
+        let kept = texts
+            .iter()
+            .filter(|text| persisted.resolve(&mut hash_only(text)).is_ok())
+            .count();
         assert!((1..=10).contains(&kept), "{kept} are kept");
     }
 
@@ -271,12 +348,18 @@ mod tests {
         let hash = hex("{ a }");
         assert_eq!(plain(&format!("sha256:{}", hash.to_uppercase())), hash);
         // Names that are no hashes are taken as they are.
-        assert_eq!((plain("Viewer"), plain("sha256:x")), ("Viewer".to_owned(), "sha256:x".to_owned()));
+        assert_eq!(
+            (plain("Viewer"), plain("sha256:x")),
+            ("Viewer".to_owned(), "sha256:x".to_owned())
+        );
     }
 
     #[test]
     fn a_name_alone_means_nothing_without_a_list() {
-        let mut body = Subscribe { document_id: Some(hex("{ a }")), ..Subscribe::default() };
+        let mut body = Subscribe {
+            document_id: Some(hex("{ a }")),
+            ..Subscribe::default()
+        };
         assert!(Persisted::learning(0).resolve(&mut body).is_err());
         body.query = "{ a }".to_owned();
         assert!(Persisted::learning(0).resolve(&mut body).is_ok());

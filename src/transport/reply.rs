@@ -32,7 +32,12 @@ pub(super) struct Reply {
 impl Reply {
     /// A body that is ready.
     pub(super) fn new(status: StatusCode, media: Media, body: String) -> Self {
-        Self { status, media, body, more: Vec::new() }
+        Self {
+            status,
+            media,
+            body,
+            more: Vec::new(),
+        }
     }
 
     pub(super) fn error(status: StatusCode, media: Media, error: ApiError) -> Self {
@@ -41,7 +46,11 @@ impl Reply {
 
     /// Errors of the request: no `data` at all.
     pub(super) fn errors(status: StatusCode, media: Media, errors: &[ServerError]) -> Self {
-        Self::new(status, media, format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)))
+        Self::new(
+            status,
+            media,
+            format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
+        )
     }
 
     /// It ran.
@@ -67,7 +76,8 @@ impl Reply {
 
     /// The same request may succeed a moment later.
     pub(super) fn later(media: Media, errors: &[ServerError]) -> Self {
-        Self::errors(StatusCode::SERVICE_UNAVAILABLE, media, errors).with(header::RETRY_AFTER, RETRY_AFTER)
+        Self::errors(StatusCode::SERVICE_UNAVAILABLE, media, errors)
+            .with(header::RETRY_AFTER, RETRY_AFTER)
     }
 
     /// There is no place for one more connection.
@@ -77,10 +87,16 @@ impl Reply {
                 let message = "The server has as many connections as it takes; try again.";
                 Self::later(media, &[ApiError::new(Code::Unavailable, message).into()])
             }
-            Full::Address => {
-                Self::too_many(media, "Your address has as many connections as it may have.", LEAVING_WAIT)
-            }
-            Full::User => Self::too_many(media, "You have as many connections as you may have.", LEAVING_WAIT),
+            Full::Address => Self::too_many(
+                media,
+                "Your address has as many connections as it may have.",
+                LEAVING_WAIT,
+            ),
+            Full::User => Self::too_many(
+                media,
+                "You have as many connections as you may have.",
+                LEAVING_WAIT,
+            ),
             Full::TooOften(wait) => Self::too_many(media, "Your address connects too often.", wait),
         }
     }
@@ -93,7 +109,10 @@ impl Reply {
     fn too_many(media: Media, message: &str, wait: Duration) -> Self {
         let error = ApiError::rate_limited(message, wait);
         let reply = Self::error(StatusCode::TOO_MANY_REQUESTS, media, error);
-        reply.with(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)))
+        reply.with(
+            header::RETRY_AFTER,
+            HeaderValue::from(retry_after_seconds(wait)),
+        )
     }
 
     #[must_use]
@@ -107,7 +126,10 @@ impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media.content_type()));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.media.content_type()),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -29,20 +29,34 @@ impl Reservations {
     /// A new one. Whoever reserves it may open its stream and run operations on it, and nobody else.
     pub(super) fn reserve(&self, token: String, who: Who, seat: Seat) -> Arc<Reservation> {
         let (own_token, owner) = (token.clone(), who.user());
-        let reservation = Arc::new(Reservation { token: own_token, owner, state: Mutex::default(), _seat: seat });
+        let reservation = Arc::new(Reservation {
+            token: own_token,
+            owner,
+            state: Mutex::default(),
+            _seat: seat,
+        });
         self.lock().insert(token, reservation.clone());
         reservation
     }
 
     /// The one of this token, for whoever reserved it; to all others it is not there.
     pub(super) fn find(&self, token: &str, who: Who) -> Option<Arc<Reservation>> {
-        self.lock().get(token).filter(|reservation| reservation.owner == who.user()).cloned()
+        self.lock()
+            .get(token)
+            .filter(|reservation| reservation.owner == who.user())
+            .cloned()
     }
 
     /// Ends one and everything that it runs.
     pub(super) fn end(&self, reservation: &Reservation) {
         self.lock().remove(&reservation.token);
-        let state = std::mem::replace(&mut *reservation.lock(), State { phase: Phase::Over, ..State::default() });
+        let state = std::mem::replace(
+            &mut *reservation.lock(),
+            State {
+                phase: Phase::Over,
+                ..State::default()
+            },
+        );
         // Not under the lock: what it ran lets go of views and rooms.
         drop(state);
     }
@@ -109,7 +123,10 @@ impl State {
             "The operation was run, but its answer is lost: with what waits for this stream it is more than the {bytes_max} \
              bytes that are kept. Open the stream first, or ask for less."
         );
-        Source::Ending(Outcome::Answer(operation::failed_json(ApiError::new(Code::TooComplex, message))))
+        Source::Ending(Outcome::Answer(operation::failed_json(ApiError::new(
+            Code::TooComplex,
+            message,
+        ))))
     }
 }
 
@@ -199,7 +216,11 @@ impl Reservation {
     }
 
     /// Takes an id, before anything is awaited (P3).
-    pub(super) fn take(self: &Arc<Self>, id: &str, operations_max: usize) -> Result<Place, NoPlace> {
+    pub(super) fn take(
+        self: &Arc<Self>,
+        id: &str,
+        operations_max: usize,
+    ) -> Result<Place, NoPlace> {
         let mut state = self.lock();
         if state.phase == Phase::Over {
             return Err(NoPlace::Over);
@@ -212,14 +233,24 @@ impl Reservation {
         }
         let run = state.run_next;
         state.run_next += 1;
-        state.operations.push(Operation { id: id.to_owned(), run, work: Work::Starting { _task: None } });
-        Ok(Place { reservation: self.clone(), run })
+        state.operations.push(Operation {
+            id: id.to_owned(),
+            run,
+            work: Work::Starting { _task: None },
+        });
+        Ok(Place {
+            reservation: self.clone(),
+            run,
+        })
     }
 
     /// Ends an operation: nothing more goes out for its id.
     pub(super) fn stop(&self, id: &str) {
         let mut state = self.lock();
-        let at = state.operations.iter().position(|operation| operation.id == id);
+        let at = state
+            .operations
+            .iter()
+            .position(|operation| operation.id == id);
         let stopped = at.map(|at| state.operations.remove(at));
         drop(state);
         drop(stopped);
@@ -239,12 +270,17 @@ impl Reservation {
         let first = state.turn;
         for at in (0..count).map(|step| (first + step) % count) {
             let Operation { id, work, .. } = &mut state.operations[at];
-            let Work::Yielding(source) = work else { continue };
+            let Work::Yielding(source) = work else {
+                continue;
+            };
             let mut outcomes = Vec::new();
             if source.poll_take(cx, bytes_max, &mut outcomes).is_ready() {
                 taken = true;
                 ended.extend(outcomes.iter().any(Outcome::is_last).then_some(at));
-                bytes += outcomes.into_iter().map(|outcome| take(id, outcome)).sum::<usize>();
+                bytes += outcomes
+                    .into_iter()
+                    .map(|outcome| take(id, outcome))
+                    .sum::<usize>();
             }
             state.turn = (at + 1) % count;
             if bytes >= bytes_max {
@@ -252,7 +288,10 @@ impl Reservation {
             }
         }
         ended.sort_unstable();
-        ended.into_iter().rev().for_each(|at| drop(state.operations.remove(at)));
+        ended
+            .into_iter()
+            .rev()
+            .for_each(|at| drop(state.operations.remove(at)));
         if taken {
             return Poll::Ready(());
         }
@@ -276,7 +315,11 @@ impl Place {
 
     /// Puts what was started where the stream takes it, or says why there is nothing to take. An answer that does not fit
     /// into what is kept until the stream takes it is told as an error.
-    pub(super) fn conclude(self, started: Result<Source, Vec<ServerError>>, bytes_max: usize) -> Concluded {
+    pub(super) fn conclude(
+        self,
+        started: Result<Source, Vec<ServerError>>,
+        bytes_max: usize,
+    ) -> Concluded {
         let source = match started {
             Ok(source) => source,
             Err(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
@@ -296,15 +339,19 @@ impl Place {
     }
 
     fn find<'a>(&self, state: &'a mut State) -> Option<&'a mut Operation> {
-        state.operations.iter_mut().find(|operation| operation.run == self.run)
+        state
+            .operations
+            .iter_mut()
+            .find(|operation| operation.run == self.run)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.reservation.lock();
-        let given_back =
-            |operation: &Operation| operation.run == self.run && matches!(operation.work, Work::Starting { .. });
+        let given_back = |operation: &Operation| {
+            operation.run == self.run && matches!(operation.work, Work::Starting { .. })
+        };
         let at = state.operations.iter().position(given_back);
         let operation = at.map(|at| state.operations.remove(at));
         drop(state);

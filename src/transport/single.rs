@@ -47,7 +47,9 @@ pub(super) enum Way {
 }
 
 pub(super) fn way(shared: &Shared, call: &Call) -> Way {
-    let Some(token) = token(&call.parts) else { return Way::Distinct };
+    let Some(token) = token(&call.parts) else {
+        return Way::Distinct;
+    };
     let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
     match (shared.reservations.find(&token, call.who), wants_stream) {
         (Some(reservation), true) => Way::Open(reservation),
@@ -59,13 +61,22 @@ pub(super) fn way(shared: &Shared, call: &Call) -> Way {
 
 /// The token, in its header or in the address.
 fn token(parts: &Parts) -> Option<String> {
-    let header = parts.headers.get(TOKEN).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    header.or_else(|| parameter(parts, "token")).filter(|token| !token.is_empty())
+    let header = parts
+        .headers
+        .get(TOKEN)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    header
+        .or_else(|| parameter(parts, "token"))
+        .filter(|token| !token.is_empty())
 }
 
 fn parameter(parts: &Parts, name: &str) -> Option<String> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
-    pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    pairs
+        .into_iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// `PUT /graphql`: reserves a stream and tells its token.
@@ -84,7 +95,8 @@ pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
     }
     let seat = match shared.drain.is_cancelled() {
         true => Err(Full::Server),
-        false => Seat::take(&shared, Client::of(&parts, &shared.limits)).and_then(|seat| seat.taken_by(who)),
+        false => Seat::take(&shared, Client::of(&parts, &shared.limits))
+            .and_then(|seat| seat.taken_by(who)),
     };
     let seat = match seat {
         Ok(seat) => seat,
@@ -93,7 +105,10 @@ pub(super) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
     let reservation = shared.reservations.reserve(token, who, seat);
     expire_later(&shared, &reservation);
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (StatusCode::CREATED, headers, reservation.token().to_owned()).into_response()
 }
 
@@ -128,7 +143,8 @@ pub(super) async fn stop(State(shared): State<Arc<Shared>>, parts: Parts) -> Res
         Ok(who) => who,
         Err(unwelcome) => return unwelcome.reply(media).into_response(),
     };
-    let Some(reservation) = token(&parts).and_then(|token| shared.reservations.find(&token, who)) else {
+    let Some(reservation) = token(&parts).and_then(|token| shared.reservations.find(&token, who))
+    else {
         return nowhere(media);
     };
     match parameter(&parts, "operationId").filter(|id| !id.is_empty()) {
@@ -142,16 +158,27 @@ pub(super) async fn stop(State(shared): State<Arc<Shared>>, parts: Parts) -> Res
 }
 
 pub(super) fn nowhere(media: Media) -> Response {
-    let error = ApiError::new(Code::NotFound, "There is no such event stream: reserve one with PUT.");
+    let error = ApiError::new(
+        Code::NotFound,
+        "There is no such event stream: reserve one with PUT.",
+    );
     Reply::error(StatusCode::NOT_FOUND, media, error).into_response()
 }
 
 fn missing_id(media: Media) -> Reply {
-    Reply::error(StatusCode::BAD_REQUEST, media, bad_request("Operation ID is missing"))
+    Reply::error(
+        StatusCode::BAD_REQUEST,
+        media,
+        bad_request("Operation ID is missing"),
+    )
 }
 
 fn conflict(media: Media, message: &str) -> Reply {
-    Reply::error(StatusCode::CONFLICT, media, ApiError::new(Code::Conflict, message))
+    Reply::error(
+        StatusCode::CONFLICT,
+        media,
+        ApiError::new(Code::Conflict, message),
+    )
 }
 
 /// Opens the stream. What was queued goes out at once.
@@ -159,8 +186,14 @@ pub(super) fn open(shared: &Arc<Shared>, call: &Call, reservation: Arc<Reservati
     if !reservation.open() {
         return conflict(call.accepts.media(), "Stream already open").into_response();
     }
-    let content = Many { shared: shared.clone(), reservation };
-    sse::respond(Streaming::body(shared, content, shared.limits.heartbeat_interval), call.parts.version)
+    let content = Many {
+        shared: shared.clone(),
+        reservation,
+    };
+    sse::respond(
+        Streaming::body(shared, content, shared.limits.heartbeat_interval),
+        call.parts.version,
+    )
 }
 
 /// Starts an operation whose results go out on the stream.
@@ -184,15 +217,20 @@ async fn try_operate(
 ) -> Result<StatusCode, Reply> {
     let media = call.accepts.media();
     if !matches!(call.accepts.for_answer(), Some(Form::Single(_))) {
-        let error =
-            bad_request("Results go out on the stream; what is wrong with a request is told as application/json.");
+        let error = bad_request(
+            "Results go out on the stream; what is wrong with a request is told as application/json.",
+        );
         return Err(Reply::error(StatusCode::NOT_ACCEPTABLE, media, error));
     }
     let place = place(shared, &reservation, &body, media)?;
     let wrong = |errors: &[_]| Reply::errors(StatusCode::BAD_REQUEST, media, errors);
     let prepared = operation::prepare(shared, body).map_err(|errors| wrong(&errors))?;
     if prepared.kind() == OperationType::Mutation && call.parts.method != Method::POST {
-        return Err(Reply::method(media, "A mutation must be sent by POST.", "POST"));
+        return Err(Reply::method(
+            media,
+            "A mutation must be sent by POST.",
+            "POST",
+        ));
     }
     match start(shared, prepared, call.caller(shared), place).await {
         Concluded::Accepted => Ok(StatusCode::ACCEPTED),
@@ -203,38 +241,67 @@ async fn try_operate(
 }
 
 /// The place of an operation by its id, `extensions.operationId`.
-fn place(shared: &Shared, reservation: &Arc<Reservation>, body: &Subscribe, media: Media) -> Result<Place, Reply> {
+fn place(
+    shared: &Shared,
+    reservation: &Arc<Reservation>,
+    body: &Subscribe,
+    media: Media,
+) -> Result<Place, Reply> {
     let limits = shared.limits.machine;
-    let id = match body.extensions.as_ref().and_then(|extensions| extensions.get("operationId")) {
+    let id = match body
+        .extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get("operationId"))
+    {
         Some(Value::String(id)) if !id.is_empty() => id.clone(),
         // Some clients count.
         Some(Value::Number(number)) => number.to_string(),
         _ => return Err(missing_id(media)),
     };
     if limits.id_bytes_max != 0 && id.len() > limits.id_bytes_max {
-        let error = bad_request(format!("The operation's id may have {} bytes.", limits.id_bytes_max));
+        let error = bad_request(format!(
+            "The operation's id may have {} bytes.",
+            limits.id_bytes_max
+        ));
         return Err(Reply::error(StatusCode::BAD_REQUEST, media, error));
     }
-    reservation.take(&id, limits.operations_max).map_err(|reason| match reason {
-        NoPlace::Taken => conflict(media, "Operation with ID already exists"),
-        NoPlace::Over => {
-            Reply::error(StatusCode::NOT_FOUND, media, ApiError::new(Code::NotFound, "The stream has ended."))
-        }
-        NoPlace::Full => {
-            let most = limits.operations_max;
-            let message = format!("This stream runs {most} operations already, which is the most.");
-            Reply::error(StatusCode::BAD_REQUEST, media, ApiError::new(Code::TooComplex, message))
-        }
-    })
+    reservation
+        .take(&id, limits.operations_max)
+        .map_err(|reason| match reason {
+            NoPlace::Taken => conflict(media, "Operation with ID already exists"),
+            NoPlace::Over => Reply::error(
+                StatusCode::NOT_FOUND,
+                media,
+                ApiError::new(Code::NotFound, "The stream has ended."),
+            ),
+            NoPlace::Full => {
+                let most = limits.operations_max;
+                let message =
+                    format!("This stream runs {most} operations already, which is the most.");
+                Reply::error(
+                    StatusCode::BAD_REQUEST,
+                    media,
+                    ApiError::new(Code::TooComplex, message),
+                )
+            }
+        })
 }
 
 /// Runs in a task of its own: a client that does not wait for the answer has started it all the same.
-async fn start(shared: &Arc<Shared>, prepared: Prepared, caller: Caller, place: Place) -> Concluded {
+async fn start(
+    shared: &Arc<Shared>,
+    prepared: Prepared,
+    caller: Caller,
+    place: Place,
+) -> Concluded {
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
     let run = operation::source(shared.clone(), prepared, caller);
     let bytes_max = shared.limits.reservation_bytes_max;
-    let running = shared.tasks.spawn(Abortable::new(async move { place.conclude(run.await, bytes_max) }, registration));
+    let running = shared.tasks.spawn(Abortable::new(
+        async move { place.conclude(run.await, bytes_max) },
+        registration,
+    ));
     match running.await {
         Ok(Ok(concluded)) => concluded,
         // Aborted, because it was stopped or the stream has ended.
@@ -281,15 +348,27 @@ impl Drop for Many {
 fn write(out: &mut Vec<u8>, id: &str, outcome: &Outcome) {
     let id = Value::from(id);
     let last = |payload: &str, out: &mut Vec<u8>| {
-        sse::write_event(out, format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"));
-        sse::write_event(out, format_args!("event: complete\ndata: {{\"id\":{id}}}\n\n"));
+        sse::write_event(
+            out,
+            format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"),
+        );
+        sse::write_event(
+            out,
+            format_args!("event: complete\ndata: {{\"id\":{id}}}\n\n"),
+        );
     };
     match outcome {
         Outcome::Event { payload, .. } => {
-            sse::write_event(out, format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"));
+            sse::write_event(
+                out,
+                format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"),
+            );
         }
         Outcome::Answer(payload) => last(payload, out),
-        Outcome::Refused(errors) => last(&format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)), out),
+        Outcome::Refused(errors) => last(
+            &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
+            out,
+        ),
         Outcome::Later => {}
     }
 }

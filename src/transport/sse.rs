@@ -43,7 +43,10 @@ pub(super) enum Seen {
 impl Seen {
     pub(super) fn read(headers: &HeaderMap) -> Self {
         // What is no text is no cursor either, and is refused as one.
-        match headers.get(LAST_EVENT_ID).map(|value| String::from_utf8_lossy(value.as_bytes())) {
+        match headers
+            .get(LAST_EVENT_ID)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        {
             None => Self::Nothing,
             Some(id) if id.is_empty() => Self::Nothing,
             Some(id) if id == END => Self::Everything,
@@ -53,16 +56,35 @@ impl Seen {
 }
 
 /// Streams one operation.
-pub(super) fn stream(shared: &Arc<Shared>, source: Source, seat: Seat, version: Version) -> Response {
+pub(super) fn stream(
+    shared: &Arc<Shared>,
+    source: Source,
+    seat: Seat,
+    version: Version,
+) -> Response {
     let interval = shared.limits.heartbeat_interval;
-    respond(Streaming::body(shared, One { framing: Events, source, _seat: seat }, interval), version)
+    respond(
+        Streaming::body(
+            shared,
+            One {
+                framing: Events,
+                source,
+                _seat: seat,
+            },
+            interval,
+        ),
+        version,
+    )
 }
 
 /// An event stream with its headers.
 pub(super) fn respond(body: Body, version: Version) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Keeps what compresses between here and the client from gathering events.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("none"));
@@ -92,7 +114,10 @@ impl Framing for Events {
 
     fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>) {
         let last = |payload: &str, out: &mut Vec<u8>| {
-            write_event(out, format_args!("id: {END}\nevent: next\ndata: {payload}\n\n"));
+            write_event(
+                out,
+                format_args!("id: {END}\nevent: next\ndata: {payload}\n\n"),
+            );
             write_event(out, format_args!("event: complete\ndata:\n\n"));
         };
         match outcome {
@@ -103,7 +128,10 @@ impl Framing for Events {
                 write_event(out, format_args!("event: next\ndata: {payload}\n\n"));
             }
             Outcome::Answer(payload) => last(payload, out),
-            Outcome::Refused(errors) => last(&format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)), out),
+            Outcome::Refused(errors) => last(
+                &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
+                out,
+            ),
             Outcome::Later => {}
         }
     }

@@ -28,7 +28,8 @@ impl Beats {
     /// The first after one interval. Zero is none at all.
     fn every(interval: Duration) -> Self {
         let beats = || {
-            let mut beats = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+            let mut beats =
+                tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
             // A client that took nothing for a while needs one, not all that it missed.
             beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
             beats
@@ -38,7 +39,9 @@ impl Beats {
 
     /// Whether one is due.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
-        self.0.as_mut().is_some_and(|beats| beats.poll_tick(cx).is_ready())
+        self.0
+            .as_mut()
+            .is_some_and(|beats| beats.poll_tick(cx).is_ready())
     }
 }
 
@@ -82,7 +85,8 @@ impl<C: Content> Streaming<C> {
         if self.beats.poll_due(cx) {
             self.content.beat(out);
         }
-        self.over = self.content.poll_fill(cx, self.flush_bytes_max, out) | self.leaving.poll_unpin(cx).is_ready();
+        self.over = self.content.poll_fill(cx, self.flush_bytes_max, out)
+            | self.leaving.poll_unpin(cx).is_ready();
     }
 }
 
@@ -138,7 +142,9 @@ impl<F: Framing> Content for One<F> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
         let mut outcomes = Vec::new();
         let _ = self.source.poll_take(cx, bytes_max, &mut outcomes);
-        outcomes.iter().for_each(|outcome| self.framing.outcome(outcome, out));
+        outcomes
+            .iter()
+            .for_each(|outcome| self.framing.outcome(outcome, out));
         outcomes.last().is_some_and(Outcome::is_last)
     }
 }

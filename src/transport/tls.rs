@@ -79,22 +79,41 @@ struct Pem {
 
 impl TlsFiles {
     fn read(&self) -> Result<Pem, TlsError> {
-        let read =
-            |path: &PathBuf| std::fs::read(path).map_err(|error| TlsError::Unreadable { path: path.clone(), error });
-        Ok(Pem { certificate: read(&self.certificate)?, key: read(&self.key)? })
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|error| TlsError::Unreadable {
+                path: path.clone(),
+                error,
+            })
+        };
+        Ok(Pem {
+            certificate: read(&self.certificate)?,
+            key: read(&self.key)?,
+        })
     }
 
     fn load(&self, pem: &Pem) -> Result<Loaded, TlsError> {
         let no_certificate = || TlsError::NoCertificate(self.certificate.clone());
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.certificate).collect();
-        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|_| TlsError::NoKey(self.key.clone()))?;
+        let chain = chain
+            .ok()
+            .filter(|chain| !chain.is_empty())
+            .ok_or_else(no_certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem.key)
+            .map_err(|_| TlsError::NoKey(self.key.clone()))?;
         let validity = Validity::read(&chain[0]);
         let config = self.pair(chain, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::Mismatch(self.clone()),
-            error => TlsError::Unusable { files: self.clone(), error },
+            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::Mismatch(self.clone())
+            }
+            error => TlsError::Unusable {
+                files: self.clone(),
+                error,
+            },
         })?;
-        Ok(Loaded { config: Arc::new(config), validity })
+        Ok(Loaded {
+            config: Arc::new(config),
+            validity,
+        })
     }
 
     fn pair(
@@ -141,8 +160,16 @@ impl Tls {
     pub fn open(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let pem = files.read()?;
         let loaded = files.load(&pem)?;
-        let serving = Mutex::new(Serving { loaded, told: Standing::Good, seen: fingerprint(&Ok(pem)) });
-        let tls = Self { files, clock, serving };
+        let serving = Mutex::new(Serving {
+            loaded,
+            told: Standing::Good,
+            seen: fingerprint(&Ok(pem)),
+        });
+        let tls = Self {
+            files,
+            clock,
+            serving,
+        };
         tls.tell(true);
         Ok(tls)
     }
@@ -150,7 +177,9 @@ impl Tls {
     /// Warns of a certificate that expires: `anew` says it again, else only what has changed since is told.
     fn tell(&self, anew: bool) {
         let mut serving = self.serving();
-        let Some(validity) = serving.loaded.validity else { return };
+        let Some(validity) = serving.loaded.validity else {
+            return;
+        };
         let standing = validity.standing((self.clock)());
         if !anew && standing.is_like(serving.told) {
             return;
@@ -165,7 +194,9 @@ impl Tls {
             Standing::Expiring { days } => {
                 tracing::warn!(%file, until, days, "the certificate expires in less than {EXPIRY_WARNING_DAYS} days");
             }
-            Standing::Expired => tracing::warn!(%file, until, "the certificate has expired: clients refuse it"),
+            Standing::Expired => {
+                tracing::warn!(%file, until, "the certificate has expired: clients refuse it")
+            }
         }
     }
 
@@ -219,16 +250,24 @@ impl Tls {
     }
 
     /// The handshake, within this time. Zero is no limit.
-    pub(super) async fn accept<S>(&self, stream: S, handshake_timeout: Duration) -> io::Result<TlsStream<S>>
+    pub(super) async fn accept<S>(
+        &self,
+        stream: S,
+        handshake_timeout: Duration,
+    ) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let acceptor = TlsAcceptor::from(self.serving().loaded.config.clone());
-        let accepting = acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(UNENCRYPTED_BYTES_MAX)));
+        let accepting = acceptor.accept_with(stream, |session| {
+            session.set_buffer_limit(Some(UNENCRYPTED_BYTES_MAX))
+        });
         if handshake_timeout.is_zero() {
             return accepting.await;
         }
-        tokio::time::timeout(handshake_timeout, accepting).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        tokio::time::timeout(handshake_timeout, accepting)
+            .await
+            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn serving(&self) -> std::sync::MutexGuard<'_, Serving> {
@@ -241,7 +280,9 @@ fn fingerprint(pem: &Result<Pem, TlsError>) -> [u8; 32] {
     let digest = Sha256::new();
     let digest = match pem {
         // Each by itself first: nothing may move from one file to the other unseen.
-        Ok(pem) => digest.chain_update(Sha256::digest(&pem.certificate)).chain_update(Sha256::digest(&pem.key)),
+        Ok(pem) => digest
+            .chain_update(Sha256::digest(&pem.certificate))
+            .chain_update(Sha256::digest(&pem.key)),
         Err(error) => digest.chain_update(error.to_string()),
     };
     digest.finalize().into()

@@ -48,7 +48,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.0, format!("{}\n", self.1)).into_response();
         if self.0 == StatusCode::UPGRADE_REQUIRED {
-            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, VERSION);
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_VERSION, VERSION);
         }
         response
     }
@@ -58,9 +60,10 @@ impl Upgrade {
     /// The wish of this request, if it has one.
     pub(super) fn asked_for(parts: &mut Parts) -> Option<Result<Self, Refusal>> {
         let asks = match parts.method {
-            Method::CONNECT => {
-                parts.extensions.get::<hyper::ext::Protocol>().is_some_and(|name| name.as_str() == "websocket")
-            }
+            Method::CONNECT => parts
+                .extensions
+                .get::<hyper::ext::Protocol>()
+                .is_some_and(|name| name.as_str() == "websocket"),
             _ => has_word(&parts.headers, header::UPGRADE, "websocket"),
         };
         asks.then(|| Self::read(parts))
@@ -70,7 +73,10 @@ impl Upgrade {
         let bad = |what| Refusal(StatusCode::BAD_REQUEST, what);
         let headers = &parts.headers;
         if headers.get(header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
-            return Err(Refusal(StatusCode::UPGRADE_REQUIRED, "A WebSocket needs `Sec-WebSocket-Version: 13`."));
+            return Err(Refusal(
+                StatusCode::UPGRADE_REQUIRED,
+                "A WebSocket needs `Sec-WebSocket-Version: 13`.",
+            ));
         }
         let key = match parts.version {
             Version::HTTP_2 => None,
@@ -79,13 +85,27 @@ impl Upgrade {
                 return Err(bad("A WebSocket needs `Connection: Upgrade`."));
             }
             _ => {
-                let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
-                Some(key.ok_or(bad("A WebSocket needs a `Sec-WebSocket-Key` of 16 bytes in base64."))?.clone())
+                let key = headers
+                    .get(header::SEC_WEBSOCKET_KEY)
+                    .filter(|key| is_key(key));
+                Some(
+                    key.ok_or(bad(
+                        "A WebSocket needs a `Sec-WebSocket-Key` of 16 bytes in base64.",
+                    ))?
+                    .clone(),
+                )
             }
         };
         let subprotocol = Subprotocol::choose(words(headers, header::SEC_WEBSOCKET_PROTOCOL));
-        let upgrading = parts.extensions.remove().ok_or(bad("This connection cannot become a WebSocket."))?;
-        Ok(Self { subprotocol, key, upgrading })
+        let upgrading = parts
+            .extensions
+            .remove()
+            .ok_or(bad("This connection cannot become a WebSocket."))?;
+        Ok(Self {
+            subprotocol,
+            key,
+            upgrading,
+        })
     }
 
     /// The answer that makes it a WebSocket. It names what is spoken, and nothing else.
@@ -93,11 +113,17 @@ impl Upgrade {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         if let Some(subprotocol) = self.subprotocol {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol.name()));
+            headers.insert(
+                header::SEC_WEBSOCKET_PROTOCOL,
+                HeaderValue::from_static(subprotocol.name()),
+            );
         }
         if let Some(key) = &self.key {
             let accept = derive_accept_key(key.as_bytes());
-            headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).expect("base64 is plain text"));
+            headers.insert(
+                header::SEC_WEBSOCKET_ACCEPT,
+                HeaderValue::try_from(accept).expect("base64 is plain text"),
+            );
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -115,13 +141,23 @@ impl Upgrade {
             // Room for one message beyond the buffer: the connection sends none before the last one has left.
             .max_write_buffer_size(usize::MAX);
         let upgraded = self.upgrading.await.ok()?;
-        Some(WebSocketStream::from_raw_socket(Counted::new(TokioIo::new(upgraded)), Role::Server, Some(config)).await)
+        Some(
+            WebSocketStream::from_raw_socket(
+                Counted::new(TokioIo::new(upgraded)),
+                Role::Server,
+                Some(config),
+            )
+            .await,
+        )
     }
 }
 
 /// The words of a header that is a list of them, however it was split.
 fn words(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    let values = headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
@@ -130,5 +166,7 @@ fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
 }
 
 fn is_key(value: &HeaderValue) -> bool {
-    BASE64.decode(value.as_bytes()).is_ok_and(|key| key.len() == KEY_BYTES)
+    BASE64
+        .decode(value.as_bytes())
+        .is_ok_and(|key| key.len() == KEY_BYTES)
 }

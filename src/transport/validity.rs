@@ -77,7 +77,10 @@ impl Validity {
 
 fn date(Timestamp(micros): Timestamp) -> String {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
-    moment.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+    moment
+        .ok()
+        .and_then(|moment| moment.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 /// Certificate, TBSCertificate: version, serial number, signature, issuer, validity (RFC 5280, 4.1).
@@ -85,19 +88,31 @@ fn read(certificate: &[u8]) -> Result<Validity, Error> {
     let mut reader = SliceReader::new(certificate)?;
     enter(&mut reader)?;
     enter(&mut reader)?;
-    if reader.peek_tag()? == (Tag::ContextSpecific { constructed: true, number: TagNumber::N0 }) {
+    if reader.peek_tag()?
+        == (Tag::ContextSpecific {
+            constructed: true,
+            number: TagNumber::N0,
+        })
+    {
         reader.tlv_bytes()?;
     }
     for _ in ["serial number", "signature", "issuer"] {
         reader.tlv_bytes()?;
     }
     enter(&mut reader)?;
-    Ok(Validity { from: time(&mut reader)?, until: time(&mut reader)? })
+    Ok(Validity {
+        from: time(&mut reader)?,
+        until: time(&mut reader)?,
+    })
 }
 
 /// Goes on inside a sequence; what stands behind it is not read.
 fn enter(reader: &mut SliceReader<'_>) -> Result<(), Error> {
-    reader.decode::<Header>()?.tag.assert_eq(Tag::Sequence).map(drop)
+    reader
+        .decode::<Header>()?
+        .tag
+        .assert_eq(Tag::Sequence)
+        .map(drop)
 }
 
 fn time(reader: &mut SliceReader<'_>) -> Result<Timestamp, Error> {
@@ -105,7 +120,9 @@ fn time(reader: &mut SliceReader<'_>) -> Result<Timestamp, Error> {
         Tag::UtcTime => reader.decode::<UtcTime>()?.to_unix_duration(),
         _ => reader.decode::<GeneralizedTime>()?.to_unix_duration(),
     };
-    Ok(Timestamp(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)))
+    Ok(Timestamp(
+        i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX),
+    ))
 }
 
 #[cfg(test)]
@@ -118,7 +135,11 @@ mod tests {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.not_before = date_time_ymd(from.0, from.1, from.2);
         params.not_after = date_time_ymd(until.0, until.1, until.2);
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+        params
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap()
+            .der()
+            .to_vec()
     }
 
     fn day((year, month, day): (i32, u8, u8)) -> Timestamp {
@@ -128,17 +149,28 @@ mod tests {
     #[test]
     fn both_ends_are_read_in_either_way_of_writing_them() {
         // Since 2050 years have four digits.
-        for (from, until) in
-            [((2026, 1, 2), (2026, 3, 4)), ((2049, 12, 31), (2050, 1, 1)), ((2050, 1, 1), (4096, 1, 1))]
-        {
+        for (from, until) in [
+            ((2026, 1, 2), (2026, 3, 4)),
+            ((2049, 12, 31), (2050, 1, 1)),
+            ((2050, 1, 1), (4096, 1, 1)),
+        ] {
             let read = Validity::read(&certificate(from, until));
-            assert_eq!(read, Some(Validity { from: day(from), until: day(until) }));
+            assert_eq!(
+                read,
+                Some(Validity {
+                    from: day(from),
+                    until: day(until)
+                })
+            );
         }
     }
 
     #[test]
     fn people_are_told_a_date() {
-        let validity = Validity { from: day((2026, 1, 2)), until: day((4096, 1, 1)) };
+        let validity = Validity {
+            from: day((2026, 1, 2)),
+            until: day((4096, 1, 1)),
+        };
         assert_eq!(validity.from(), "2026-01-02T00:00:00Z");
         assert_eq!(validity.until(), "4096-01-01T00:00:00Z");
     }
@@ -148,14 +180,23 @@ mod tests {
         let whole = certificate((2026, 1, 2), (2026, 3, 4));
         let read = Validity::read(&whole);
         // What stands behind it is not looked at.
-        let first = (0..whole.len()).find(|cut| Validity::read(&whole[..*cut]).is_some()).unwrap();
-        assert!((first..whole.len()).all(|cut| Validity::read(&whole[..cut]) == read), "{first} of {}", whole.len());
+        let first = (0..whole.len())
+            .find(|cut| Validity::read(&whole[..*cut]).is_some())
+            .unwrap();
+        assert!(
+            (first..whole.len()).all(|cut| Validity::read(&whole[..cut]) == read),
+            "{first} of {}",
+            whole.len()
+        );
         assert!(first > 60 && Validity::read(b"no certificate").is_none());
     }
 
     #[test]
     fn a_standing_changes_at_the_moments_that_it_names() {
-        let validity = Validity { from: Timestamp(0), until: Timestamp(100 * DAY_MICROS) };
+        let validity = Validity {
+            from: Timestamp(0),
+            until: Timestamp(100 * DAY_MICROS),
+        };
         let warned_from = (100 - EXPIRY_WARNING_DAYS) * DAY_MICROS;
         for (now, standing) in [
             (-1, Standing::Early),

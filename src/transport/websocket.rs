@@ -19,7 +19,10 @@ use super::{
 use crate::protocol::Close;
 
 /// `GET /graphql` (or CONNECT, over HTTP/2): a WebSocket where the client asks for one, else a query.
-pub(super) async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+pub(super) async fn upgrade_or_query(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Response {
     let (mut parts, _) = request.into_parts();
     match Upgrade::asked_for(&mut parts) {
         Some(Ok(upgrade)) => accept(shared, upgrade, parts),
@@ -41,8 +44,14 @@ fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
 
 async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     let subprotocol = upgrade.subprotocol;
-    let Some(socket) = upgrade.open(&shared.limits).await else { return };
-    if shared.site.sender(&parts.headers, &parts.uri).is_foreign(&parts.headers) {
+    let Some(socket) = upgrade.open(&shared.limits).await else {
+        return;
+    };
+    if shared
+        .site
+        .sender(&parts.headers, &parts.uri)
+        .is_foreign(&parts.headers)
+    {
         return leave(socket, &Close::Forbidden).await;
     }
     let seat = match Seat::take(&shared, Client::of(&parts, &shared.limits)) {
@@ -50,7 +59,9 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
         Err(full) => return leave(socket, &full.close()).await,
     };
     // A socket that was opened without knowing of the protocol learns it from the close.
-    let Some(subprotocol) = subprotocol else { return leave(socket, &Close::SubprotocolNotAcceptable).await };
+    let Some(subprotocol) = subprotocol else {
+        return leave(socket, &Close::SubprotocolNotAcceptable).await;
+    };
     let bearer = graphql::bearer(&shared, &parts.headers).await;
     let offered = bearer.map_err(refusal);
     let tasks = shared.tasks.clone();

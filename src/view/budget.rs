@@ -20,13 +20,23 @@ pub(super) struct Budget {
 impl Budget {
     /// 0 is no limit.
     pub(super) fn new(bytes_max: usize) -> Arc<Self> {
-        let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
-        Arc::new(Self { used: AtomicUsize::new(0), bytes_max })
+        let bytes_max = if bytes_max == 0 {
+            usize::MAX
+        } else {
+            bytes_max
+        };
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            bytes_max,
+        })
     }
 
     /// A share of nothing yet.
     pub(super) fn share(self: &Arc<Self>) -> Share {
-        Share { budget: self.clone(), bytes: 0 }
+        Share {
+            budget: self.clone(),
+            bytes: 0,
+        }
     }
 }
 
@@ -87,7 +97,10 @@ impl Seats {
             return None;
         }
         *taken += 1;
-        Some(Seat { seats: self.clone(), viewer })
+        Some(Seat {
+            seats: self.clone(),
+            viewer,
+        })
     }
 }
 

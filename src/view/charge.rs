@@ -50,16 +50,29 @@ impl PlanBytes {
     }
 
     /// So many bytes more for whoever asks from there.
-    pub(super) fn take(&self, who: Who, address: Option<IpAddr>, bytes: usize) -> Result<Charge, NoRoom> {
+    pub(super) fn take(
+        &self,
+        who: Who,
+        address: Option<IpAddr>,
+        bytes: usize,
+    ) -> Result<Charge, NoRoom> {
         let sharer = who.sharer(address);
-        let of_sharer = sharer.map(|sharer| self.by_sharer.take(sharer, bytes).ok_or(NoRoom::Own)).transpose()?;
-        let of_address = address.map(|address| self.by_address.take(address, bytes).ok_or(NoRoom::Own)).transpose()?;
+        let of_sharer = sharer
+            .map(|sharer| self.by_sharer.take(sharer, bytes).ok_or(NoRoom::Own))
+            .transpose()?;
+        let of_address = address
+            .map(|address| self.by_address.take(address, bytes).ok_or(NoRoom::Own))
+            .transpose()?;
         let mut of_all = self.all.share();
         of_all.take(bytes);
         if of_all.is_overdrawn() {
             return Err(NoRoom::All);
         }
-        Ok(Charge { _of_sharer: of_sharer, _of_address: of_address, _of_all: of_all })
+        Ok(Charge {
+            _of_sharer: of_sharer,
+            _of_address: of_address,
+            _of_all: of_all,
+        })
     }
 }
 
@@ -81,7 +94,10 @@ struct Held<K: Hash + Eq> {
 impl<K: Hash + Eq + Copy> Shares<K> {
     /// 0 is no limit.
     fn new(each_max: usize) -> Arc<Self> {
-        Arc::new(Self { each_max, taken: Mutex::default() })
+        Arc::new(Self {
+            each_max,
+            taken: Mutex::default(),
+        })
     }
 
     fn take(self: &Arc<Self>, key: K, bytes: usize) -> Option<Held<K>> {
@@ -91,7 +107,11 @@ impl<K: Hash + Eq + Copy> Shares<K> {
             return None;
         }
         taken.insert(key, before + bytes);
-        Some(Held { shares: self.clone(), key, bytes })
+        Some(Held {
+            shares: self.clone(),
+            key,
+            bytes,
+        })
     }
 }
 
@@ -122,7 +142,12 @@ mod tests {
 
     fn user(number: u128) -> Who {
         let user = UserId::from_uuid(Uuid::from_u128(number));
-        Who::Viewer(Viewer { user, expires_at: Timestamp(0), token: TokenId([0; 16]), operator: false })
+        Who::Viewer(Viewer {
+            user,
+            expires_at: Timestamp(0),
+            token: TokenId([0; 16]),
+            operator: false,
+        })
     }
 
     #[test]
@@ -136,14 +161,30 @@ mod tests {
         let bytes = PlanBytes::new(&limits);
         let [here, there, far] = [1, 2, 3].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let mut held = Vec::new();
-        let mut take = |who, address, amount| bytes.take(who, address, amount).map(|charge| held.push(charge)).err();
+        let mut take = |who, address, amount| {
+            bytes
+                .take(who, address, amount)
+                .map(|charge| held.push(charge))
+                .err()
+        };
         assert_eq!(take(user(1), here, 20), None);
-        assert_eq!(take(user(1), there, 1), Some(NoRoom::Own), "a user has one share, wherever he is");
+        assert_eq!(
+            take(user(1), there, 1),
+            Some(NoRoom::Own),
+            "a user has one share, wherever he is"
+        );
         assert_eq!(take(Who::Nobody, here, 15), None);
         assert_eq!(take(Who::Nobody, here, 6), Some(NoRoom::Own));
         assert_eq!(take(user(2), here, 15), None);
-        assert_eq!(take(user(3), here, 1), Some(NoRoom::Own), "more users do not make an address larger");
-        assert_eq!([take(user(4), there, 20), take(user(5), there, 20)], [None, None]);
+        assert_eq!(
+            take(user(3), here, 1),
+            Some(NoRoom::Own),
+            "more users do not make an address larger"
+        );
+        assert_eq!(
+            [take(user(4), there, 20), take(user(5), there, 20)],
+            [None, None]
+        );
         assert_eq!(take(user(6), far, 20), Some(NoRoom::All));
         assert_eq!(take(user(6), far, 10), None);
         drop(held);

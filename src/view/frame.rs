@@ -44,10 +44,21 @@ pub(super) struct Encoded {
 impl Encoded {
     /// With the cursor of what is shown, where that has one.
     pub(super) fn new(cursor: Option<&Cursor>, shown: &Shown) -> Self {
-        let extensions = cursor.map(|cursor| Extensions { cursor: cursor.to_string() });
-        let payload = Payload { data: &shown.response.data, errors: &shown.response.errors, extensions };
-        let payload = serde_json::to_string(&payload).expect("a response has a JSON form").into();
-        Self { payload, as_of: shown.as_of }
+        let extensions = cursor.map(|cursor| Extensions {
+            cursor: cursor.to_string(),
+        });
+        let payload = Payload {
+            data: &shown.response.data,
+            errors: &shown.response.errors,
+            extensions,
+        };
+        let payload = serde_json::to_string(&payload)
+            .expect("a response has a JSON form")
+            .into();
+        Self {
+            payload,
+            as_of: shown.as_of,
+        }
     }
 }
 
@@ -69,14 +80,24 @@ impl Entry {
             ShutsOut::Nobody => None,
             shuts_out => Some(Arc::new(shuts_out.clone())),
         };
-        let (payload, as_of) = encoded.map_or((None, None), |encoded| (Some(encoded.payload), encoded.as_of));
-        (payload.is_some() || shuts_out.is_some()).then(|| Self { seq: event.seq(), payload, as_of, shuts_out })
+        let (payload, as_of) = encoded.map_or((None, None), |encoded| {
+            (Some(encoded.payload), encoded.as_of)
+        });
+        (payload.is_some() || shuts_out.is_some()).then(|| Self {
+            seq: event.seq(),
+            payload,
+            as_of,
+            shuts_out,
+        })
     }
 
     /// About how many bytes of memory this entry holds, for bounds.
     pub(super) fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
-        let shuts_out = self.shuts_out.as_ref().map_or(0, |shuts_out| size_of::<ShutsOut>() + shuts_out.bytes());
+        let shuts_out = self
+            .shuts_out
+            .as_ref()
+            .map_or(0, |shuts_out| size_of::<ShutsOut>() + shuts_out.bytes());
         size_of::<Self>() + payload + shuts_out
     }
 }
@@ -142,13 +163,18 @@ pub(super) fn take_within<'a>(
             Access::Shut => return Taken::ShutOut,
             Access::Unknown => return Taken::Unknown,
         }
-        let Some(payload) = &entry.payload else { continue };
+        let Some(payload) = &entry.payload else {
+            continue;
+        };
         if let Some(last) = last.filter(|_| bytes + payload.len() > bytes_max) {
             return Taken::Upto(last);
         }
         bytes += payload.len();
         last = Some(entry.seq);
-        out.push(Frame { seq: entry.seq, payload: payload.clone() });
+        out.push(Frame {
+            seq: entry.seq,
+            payload: payload.clone(),
+        });
     }
     Taken::All
 }
@@ -159,15 +185,30 @@ mod tests {
 
     impl Entry {
         pub(in crate::view) fn plain(seq: Seq, payload: &str) -> Self {
-            Self { seq, payload: Some(payload.into()), as_of: None, shuts_out: None }
+            Self {
+                seq,
+                payload: Some(payload.into()),
+                as_of: None,
+                shuts_out: None,
+            }
         }
     }
 
     #[test]
     fn v5_the_last_frame_is_the_one_before_the_event_that_shuts_out() {
         let ann = UserId::from_uuid(uuid::Uuid::nil());
-        let removal = Entry { seq: Seq(3), payload: None, as_of: None, shuts_out: Some(Arc::new(ShutsOut::User(ann))) };
-        let entries = [Entry::plain(Seq(1), "1"), Entry::plain(Seq(2), "2"), removal, Entry::plain(Seq(4), "4")];
+        let removal = Entry {
+            seq: Seq(3),
+            payload: None,
+            as_of: None,
+            shuts_out: Some(Arc::new(ShutsOut::User(ann))),
+        };
+        let entries = [
+            Entry::plain(Seq(1), "1"),
+            Entry::plain(Seq(2), "2"),
+            removal,
+            Entry::plain(Seq(4), "4"),
+        ];
         for (checked, reader, frames, end) in [
             (0, Some(ann), vec![1, 2], Taken::ShutOut),
             (2, Some(ann), vec![1, 2], Taken::ShutOut),
@@ -175,12 +216,27 @@ mod tests {
             (3, Some(ann), vec![1, 2, 4], Taken::All),
             (0, None, vec![1, 2, 4], Taken::All),
         ] {
-            let (mut gate, mut out) = (Gate { checked: Seq(checked), reader }, Vec::new());
+            let (mut gate, mut out) = (
+                Gate {
+                    checked: Seq(checked),
+                    reader,
+                },
+                Vec::new(),
+            );
             assert_eq!(
-                take_within(entries.iter(), &mut gate, |_, _| panic!("nothing of the present"), 999, &mut out),
+                take_within(
+                    entries.iter(),
+                    &mut gate,
+                    |_, _| panic!("nothing of the present"),
+                    999,
+                    &mut out
+                ),
                 end
             );
-            assert_eq!(out.iter().map(|frame| frame.seq.0).collect::<Vec<_>>(), frames);
+            assert_eq!(
+                out.iter().map(|frame| frame.seq.0).collect::<Vec<_>>(),
+                frames
+            );
         }
     }
 }

@@ -43,20 +43,35 @@ impl Lane {
 
     /// What a view keeps of these events, in their order.
     pub(super) async fn entries(&self, events: Vec<Arc<Event>>) -> Result<Vec<Entry>, FeedError> {
-        let payloads = self.payloads(events.iter().cloned().map(Item::Event).collect()).await?;
-        Ok(events.iter().zip(payloads).filter_map(|(event, payload)| Entry::new(event, payload)).collect())
+        let payloads = self
+            .payloads(events.iter().cloned().map(Item::Event).collect())
+            .await?;
+        Ok(events
+            .iter()
+            .zip(payloads)
+            .filter_map(|(event, payload)| Entry::new(event, payload))
+            .collect())
     }
 
     /// The encoded results, in the order of the items. Whoever asks may go away: what was fed is finished (V8).
     pub(super) async fn payloads(&self, items: Vec<Item>) -> Result<Payloads, FeedError> {
         let (payloads, answer) = oneshot::channel();
         let gone = |_| FeedError("the lane has ended".to_owned());
-        self.jobs.send(Job { items, payloads }).await.map_err(|_| gone(()))?;
+        self.jobs
+            .send(Job { items, payloads })
+            .await
+            .map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
     }
 }
 
-async fn run(schema: Schema, plan: Arc<PlanDocument>, who: Who, timeout: Duration, mut queue: mpsc::Receiver<Job>) {
+async fn run(
+    schema: Schema,
+    plan: Arc<PlanDocument>,
+    who: Who,
+    timeout: Duration,
+    mut queue: mpsc::Receiver<Job>,
+) {
     let mut feed: Option<Feed> = None;
     while let Some(job) = queue.recv().await {
         let open = feed.get_or_insert_with(|| schema.feed(&plan, who));

@@ -26,7 +26,14 @@ pub(super) struct LobbyReader {
 
 impl LobbyReader {
     pub(super) fn new(view: Arc<LobbyView>, begin: Seq, gate: Gate, seat: Option<Seat>) -> Self {
-        Self { listener: view.listen(), view, cursor: Seq::START, begin, gate, _seat: seat }
+        Self {
+            listener: view.listen(),
+            view,
+            cursor: Seq::START,
+            begin,
+            gate,
+            _seat: seat,
+        }
     }
 
     /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
@@ -47,7 +54,13 @@ impl LobbyReader {
             if waits {
                 return Poll::Pending;
             }
-            self.view.take(&mut self.cursor, self.begin, self.gate.reader, bytes_max, out);
+            self.view.take(
+                &mut self.cursor,
+                self.begin,
+                self.gate.reader,
+                bytes_max,
+                out,
+            );
         }
         Poll::Ready(Ok(()))
     }
@@ -60,6 +73,10 @@ impl LobbyReader {
             Access::Unknown => return Err(ReadError::Unavailable),
             Access::Open(checked) => self.gate.checked = checked,
         }
-        if self.view.has_failed() { Err(ReadError::Unavailable) } else { Ok(()) }
+        if self.view.has_failed() {
+            Err(ReadError::Unavailable)
+        } else {
+            Ok(())
+        }
     }
 }

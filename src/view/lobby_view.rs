@@ -61,10 +61,20 @@ impl LobbyView {
             series: RwLock::new(Series::new(Seq(head), plan.frames.share())),
             failed: AtomicBool::new(false),
         });
-        let pump = Pump { plan: plan.clone(), lobby: lobby.clone(), state: state.clone(), moves };
+        let pump = Pump {
+            plan: plan.clone(),
+            lobby: lobby.clone(),
+            state: state.clone(),
+            moves,
+        };
         // The pump holds neither the view nor the readers: when they go it is stopped. What a lane was fed it finishes.
         let pump = plan.tasks.spawn(pump.run(stream, head)).abort_handle();
-        Arc::new(Self { plan, lobby, state, pump })
+        Arc::new(Self {
+            plan,
+            lobby,
+            state,
+            pump,
+        })
     }
 
     /// Somebody who waits for what is told.
@@ -139,9 +149,12 @@ impl Pump {
                 self.moved_by(lapses_at).await;
                 continue;
             }
-            let payloads = self.make(vec![Item::Typing(self.lobby.id().clone(), typing)]).await?;
+            let payloads = self
+                .make(vec![Item::Typing(self.lobby.id().clone(), typing)])
+                .await?;
             for payload in payloads {
-                self.state.tell(Seq(version), |series| series.replace(payload, Seq(version)));
+                self.state
+                    .tell(Seq(version), |series| series.replace(payload, Seq(version)));
             }
             told = version;
             tokio::time::sleep(self.lobby.limits().typing_interval).await;
@@ -176,17 +189,34 @@ impl Pump {
                 self.moved_by(None).await;
                 continue;
             }
-            let items = heard.signals.iter().map(|(_, signal)| Item::Signal(room.clone(), Some(signal.clone())));
+            let items = heard
+                .signals
+                .iter()
+                .map(|(_, signal)| Item::Signal(room.clone(), Some(signal.clone())));
             let payloads = self.make(items.collect()).await?;
-            let lost = heard.lost.then(|| heard.signals.first().map_or(heard.upto, |(first, _)| first - 1));
+            let lost = heard.lost.then(|| {
+                heard
+                    .signals
+                    .first()
+                    .map_or(heard.upto, |(first, _)| first - 1)
+            });
             let notes = heard.signals.into_iter().zip(payloads);
-            let notes = notes.map(|((number, signal), payload)| Note { number: Seq(number), payload, to: signal.to });
+            let notes = notes.map(|((number, signal), payload)| Note {
+                number: Seq(number),
+                payload,
+                to: signal.to,
+            });
             let limits = &self.plan.limits;
             self.state.tell(Seq(heard.upto), |series| {
                 if let Some(upto) = lost {
                     series.lose(Seq(upto));
                 }
-                series.push(notes.collect(), Seq(heard.upto), limits.ring_frames_max, limits.ring_bytes_max);
+                series.push(
+                    notes.collect(),
+                    Seq(heard.upto),
+                    limits.ring_frames_max,
+                    limits.ring_bytes_max,
+                );
             });
             number = heard.upto;
             rest(&self.state.bell, limits.round_wait).await;
@@ -202,7 +232,9 @@ impl Pump {
             let too_many = crowd.joined.len().max(crowd.left.len()) > shown_max;
             if crowd.lost || too_many {
                 let payload = self.presence_payload(&crowd, true).await?;
-                self.state.tell(Seq(crowd.upto), |series| series.replace(payload, Seq(crowd.upto)));
+                self.state.tell(Seq(crowd.upto), |series| {
+                    series.replace(payload, Seq(crowd.upto))
+                });
             } else if crowd.joined.is_empty() && crowd.left.is_empty() {
                 number = crowd.upto;
                 self.moved_by(crowd.leaves_at).await;
@@ -217,22 +249,49 @@ impl Pump {
 
     /// Who came and went; and now and then, for those that begin, who is here.
     async fn tell_moves(&self, crowd: &Arc<Crowd>) -> Result<(), GivenUp> {
-        let (payload, at, limits) = (self.presence_payload(crowd, false).await?, Seq(crowd.upto), &self.plan.limits);
-        let (notes, bytes) = self.state.series.read().expect("no panic under this lock").since_opening();
-        let anew = notes + 1 >= OPENING_NOTES_MAX || bytes + payload.len() > limits.ring_bytes_max / 2;
-        let opening = if anew { Some(self.presence_payload(crowd, true).await?) } else { None };
-        let note = Note { number: at, payload, to: None };
+        let (payload, at, limits) = (
+            self.presence_payload(crowd, false).await?,
+            Seq(crowd.upto),
+            &self.plan.limits,
+        );
+        let (notes, bytes) = self
+            .state
+            .series
+            .read()
+            .expect("no panic under this lock")
+            .since_opening();
+        let anew =
+            notes + 1 >= OPENING_NOTES_MAX || bytes + payload.len() > limits.ring_bytes_max / 2;
+        let opening = if anew {
+            Some(self.presence_payload(crowd, true).await?)
+        } else {
+            None
+        };
+        let note = Note {
+            number: at,
+            payload,
+            to: None,
+        };
         self.state.tell(at, |series| {
             if let Some(opening) = opening {
                 series.reopen(opening, at);
             }
-            series.push(vec![note], at, limits.ring_frames_max, limits.ring_bytes_max);
+            series.push(
+                vec![note],
+                at,
+                limits.ring_frames_max,
+                limits.ring_bytes_max,
+            );
         });
         Ok(())
     }
 
     async fn presence_payload(&self, crowd: &Arc<Crowd>, whole: bool) -> Result<Arc<str>, GivenUp> {
-        let item = Item::Presence { room: self.lobby.id().clone(), crowd: crowd.clone(), whole };
+        let item = Item::Presence {
+            room: self.lobby.id().clone(),
+            crowd: crowd.clone(),
+            whole,
+        };
         self.make(vec![item]).await?.pop().ok_or(GivenUp)
     }
 
@@ -241,7 +300,13 @@ impl Pump {
         let mut failures = 0;
         loop {
             match self.plan.live.payloads(items.clone()).await {
-                Ok(payloads) => return Ok(payloads.into_iter().flatten().map(|encoded| encoded.payload).collect()),
+                Ok(payloads) => {
+                    return Ok(payloads
+                        .into_iter()
+                        .flatten()
+                        .map(|encoded| encoded.payload)
+                        .collect());
+                }
                 Err(error) => {
                     log_failure(self.lobby.id(), Seq::START, &error);
                     failures += 1;

@@ -134,7 +134,8 @@ impl Default for ViewLimits {
 impl ViewLimits {
     /// How long to wait after so many failures, or nothing if that was the last try.
     fn pause_after(&self, failures: u32) -> Option<Duration> {
-        (failures < self.tries_max).then(|| self.retry_first.saturating_mul(1 << (failures - 1).min(20)))
+        (failures < self.tries_max)
+            .then(|| self.retry_first.saturating_mul(1 << (failures - 1).min(20)))
     }
 }
 
@@ -182,7 +183,11 @@ impl Views {
     }
 
     /// A reader of what a subscription asks for, if whoever asks may read it.
-    pub async fn subscribe(&self, prepared: Prepared, who: Who) -> Result<Reader, Vec<ServerError>> {
+    pub async fn subscribe(
+        &self,
+        prepared: Prepared,
+        who: Who,
+    ) -> Result<Reader, Vec<ServerError>> {
         self.resume(prepared, who, None, None).await
     }
 
@@ -199,36 +204,86 @@ impl Views {
         let want = self.schema.open(prepared, who, after).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
         let seat = self.seat(who).map_err(refuse)?;
-        let Want { lobby, checked, at, source } = want;
-        let gate = Gate { checked, reader: who.user() };
+        let Want {
+            lobby,
+            checked,
+            at,
+            source,
+        } = want;
+        let gate = Gate {
+            checked,
+            reader: who.user(),
+        };
         // Whoever is refused below was never there.
-        let attend = || attend(lobby.as_ref()?, Person { user: gate.reader?, since: at }, checked);
+        let attend = || {
+            attend(
+                lobby.as_ref()?,
+                Person {
+                    user: gate.reader?,
+                    since: at,
+                },
+                checked,
+            )
+        };
         match source {
             Source::Log { room, after } => {
-                let room = self.hub.enter(&room).await.map_err(|error| refuse(error.into()))?;
-                let room = room.ok_or_else(|| refuse(ApiError::new(Code::NotFound, "There is no such room.")))?;
-                let view = self.plan(document, who, address).map_err(refuse)?.view(room);
-                Ok(Reader::of_log(LogReader::new(view, after, gate, seat), attend()))
+                let room = self
+                    .hub
+                    .enter(&room)
+                    .await
+                    .map_err(|error| refuse(error.into()))?;
+                let room = room.ok_or_else(|| {
+                    refuse(ApiError::new(Code::NotFound, "There is no such room."))
+                })?;
+                let view = self
+                    .plan(document, who, address)
+                    .map_err(refuse)?
+                    .view(room);
+                Ok(Reader::of_log(
+                    LogReader::new(view, after, gate, seat),
+                    attend(),
+                ))
             }
-            Source::Lobby { lobby, stream, begin } => {
+            Source::Lobby {
+                lobby,
+                stream,
+                begin,
+            } => {
                 let plan = self.plan(document, who, address).map_err(refuse)?;
                 // First, so that they see themselves.
                 let attendance = attend();
                 let view = plan.lobby_view(lobby, stream);
-                Ok(Reader::of_lobby(LobbyReader::new(view, Seq(begin), gate, seat), attendance))
+                Ok(Reader::of_lobby(
+                    LobbyReader::new(view, Seq(begin), gate, seat),
+                    attendance,
+                ))
             }
         }
     }
 
     fn seat(&self, who: Who) -> Result<Option<Seat>, ApiError> {
-        let Who::Viewer(viewer) = who else { return Ok(None) };
+        let Who::Viewer(viewer) = who else {
+            return Ok(None);
+        };
         let most = self.limits.subscriptions_per_viewer_max;
-        let full =
-            || ApiError::new(Code::TooComplex, format!("You have {most} subscriptions already, which is the most."));
-        self.seats.take(viewer.user, most).map(Some).ok_or_else(full)
+        let full = || {
+            ApiError::new(
+                Code::TooComplex,
+                format!("You have {most} subscriptions already, which is the most."),
+            )
+        };
+        self.seats
+            .take(viewer.user, most)
+            .map(Some)
+            .ok_or_else(full)
     }
 
-    fn plan(&self, document: Arc<PlanDocument>, who: Who, address: Option<IpAddr>) -> Result<Arc<Plan>, ApiError> {
+    fn plan(
+        &self,
+        document: Arc<PlanDocument>,
+        who: Who,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Plan>, ApiError> {
         let (key, runs_as) = match who.user().filter(|_| document.depends_on_viewer) {
             Some(user) => (format!("{user} {}", document.key), who),
             None if document.depends_on_viewer => (document.key.clone(), Who::Nobody),
@@ -238,10 +293,20 @@ impl Views {
         if let Some(plan) = plans.get(&key).and_then(Weak::upgrade) {
             return Ok(plan);
         }
-        let charge = self.plan_bytes.take(who, address, document.bytes() + LANES_BYTES)?;
+        let charge = self
+            .plan_bytes
+            .take(who, address, document.bytes() + LANES_BYTES)?;
         let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
         let siblings = Arc::downgrade(&self.plans);
-        let plan = Plan::new(id, key.clone(), &self.schema, (document, runs_as), charge, self, siblings);
+        let plan = Plan::new(
+            id,
+            key.clone(),
+            &self.schema,
+            (document, runs_as),
+            charge,
+            self,
+            siblings,
+        );
         plans.insert(key, Arc::downgrade(&plan));
         Ok(plan)
     }
@@ -259,7 +324,10 @@ impl From<NoRoom> for ApiError {
                 Code::TooComplex,
                 "You subscribe with too many different documents: end some, or put what differs into variables.",
             ),
-            NoRoom::All => Self::new(Code::Unavailable, "The server runs too many different documents; try again."),
+            NoRoom::All => Self::new(
+                Code::Unavailable,
+                "The server runs too many different documents; try again.",
+            ),
         }
     }
 }

@@ -72,9 +72,18 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(limits: ViewLimits) -> Self {
-        let weigh = |_: &PageKey, page: &Arc<Page>| u32::try_from(page.bytes() + size_of::<Page>()).unwrap_or(u32::MAX);
-        let cache = Cache::builder().max_capacity(limits.pages_bytes_max).weigher(weigh).time_to_idle(IDLE).build();
-        Self { cache, making: Semaphore::new(limits.pages_making_max) }
+        let weigh = |_: &PageKey, page: &Arc<Page>| {
+            u32::try_from(page.bytes() + size_of::<Page>()).unwrap_or(u32::MAX)
+        };
+        let cache = Cache::builder()
+            .max_capacity(limits.pages_bytes_max)
+            .weigher(weigh)
+            .time_to_idle(IDLE)
+            .build();
+        Self {
+            cache,
+            making: Semaphore::new(limits.pages_making_max),
+        }
     }
 }
 
@@ -83,7 +92,12 @@ pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, 
     let revision = view.room.revision();
     let mut start = Seq(cursor.0 / PAGE_EVENTS * PAGE_EVENTS);
     loop {
-        let key = PageKey { plan: view.plan.id(), room: view.room.id().clone(), revision, start };
+        let key = PageKey {
+            plan: view.plan.id(),
+            room: view.room.id().clone(),
+            revision,
+            start,
+        };
         let page = known_or_made(&view, key, cursor).await?;
         if !page.ends_before(cursor) {
             return Ok(page);
@@ -92,7 +106,11 @@ pub(super) async fn page(view: Arc<RoomView>, cursor: Seq) -> Result<Arc<Page>, 
     }
 }
 
-async fn known_or_made(view: &Arc<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Page>, FeedError> {
+async fn known_or_made(
+    view: &Arc<RoomView>,
+    key: PageKey,
+    cursor: Seq,
+) -> Result<Arc<Page>, FeedError> {
     let known = view.plan.pages.cache.get(&key).await;
     if let Some(page) = known.filter(|page| !page.is_stale(cursor)) {
         return Ok(page);
@@ -100,7 +118,9 @@ async fn known_or_made(view: &Arc<RoomView>, key: PageKey, cursor: Seq) -> Resul
     // In a task of its own: others wait for the same page, and a reader that goes away, or whose client reads nothing
     // for a while, must not stop it (V8).
     let (tasks, pages) = (view.plan.tasks.clone(), view.plan.pages.clone());
-    let fetched = tasks.spawn(fetch(pages, Arc::downgrade(view), key, cursor)).await;
+    let fetched = tasks
+        .spawn(fetch(pages, Arc::downgrade(view), key, cursor))
+        .await;
     match fetched {
         Ok(Ok(page)) => Ok(page),
         Ok(Err(Unmade::Failed(error))) => Err(error),
@@ -123,15 +143,28 @@ impl From<FeedError> for Unmade {
     }
 }
 
-async fn fetch(pages: Arc<Pages>, view: Weak<RoomView>, key: PageKey, cursor: Seq) -> Result<Arc<Page>, Unmade> {
+async fn fetch(
+    pages: Arc<Pages>,
+    view: Weak<RoomView>,
+    key: PageKey,
+    cursor: Seq,
+) -> Result<Arc<Page>, Unmade> {
     let cache = &pages.cache;
-    if cache.get(&key).await.is_some_and(|page| page.is_stale(cursor)) {
+    if cache
+        .get(&key)
+        .await
+        .is_some_and(|page| page.is_stale(cursor))
+    {
         // Made when the head stood inside it. Whoever else sees that asks for the same new one.
         cache.invalidate(&key).await;
     }
     loop {
         let making = make(&pages, &view, key.start, key.revision);
-        match cache.try_get_with_by_ref(&key, making).await.map_err(|error| Unmade::clone(&error)) {
+        match cache
+            .try_get_with_by_ref(&key, making)
+            .await
+            .map_err(|error| Unmade::clone(&error))
+        {
             // The readers for whom another task was making it have gone; this one's have not.
             Err(Unmade::Unread) if view.strong_count() > 0 => {}
             made => return made,
@@ -140,7 +173,12 @@ async fn fetch(pages: Arc<Pages>, view: Weak<RoomView>, key: PageKey, cursor: Se
 }
 
 /// Readers hold the view; this does not while it waits, so that nothing is made for those who have gone.
-async fn make(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64) -> Result<Arc<Page>, Unmade> {
+async fn make(
+    pages: &Pages,
+    view: &Weak<RoomView>,
+    start: Seq,
+    revision: u64,
+) -> Result<Arc<Page>, Unmade> {
     let mut failures = 0;
     loop {
         let error = match attempt(pages, view, start, revision).await {
@@ -154,7 +192,9 @@ async fn make(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64) -
             log_failure(view.room.id(), start, &error);
             view.plan.limits.pause_after(failures)
         };
-        let Some(pause) = pause else { return Err(error.into()) };
+        let Some(pause) = pause else {
+            return Err(error.into());
+        };
         tokio::time::sleep(pause).await;
     }
 }
@@ -163,7 +203,12 @@ fn held(view: &Weak<RoomView>) -> Result<Arc<RoomView>, Unmade> {
     view.upgrade().ok_or(Unmade::Unread)
 }
 
-async fn attempt(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64) -> Result<Page, Unmade> {
+async fn attempt(
+    pages: &Pages,
+    view: &Weak<RoomView>,
+    start: Seq,
+    revision: u64,
+) -> Result<Page, Unmade> {
     let (room, events) = {
         let _permit = pages.making.acquire().await.expect("never closed");
         let room = held(view)?.room.clone();
@@ -171,7 +216,12 @@ async fn attempt(pages: &Pages, view: &Weak<RoomView>, start: Seq, revision: u64
         let events = read(&room, start, boundary.min(room.head())).await?;
         (room, events)
     };
-    let mut page = Page { entries: Vec::with_capacity(events.len()), upto: start, is_cut: false, revision };
+    let mut page = Page {
+        entries: Vec::with_capacity(events.len()),
+        upto: start,
+        is_cut: false,
+        revision,
+    };
     for some in events.chunks(EVENTS_AT_ONCE) {
         let plan = held(view)?.plan.clone();
         let most = plan.limits.page_bytes_max;

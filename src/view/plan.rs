@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    ViewLimits, Views, budget::Budget, charge::Charge, lane::Lane, lobby_view::LobbyView, page::Pages,
-    room_view::RoomView,
+    ViewLimits, Views, budget::Budget, charge::Charge, lane::Lane, lobby_view::LobbyView,
+    page::Pages, room_view::RoomView,
 };
 use crate::{
     domain::{RoomId, Who},
@@ -72,13 +72,25 @@ impl Plan {
     /// The view of a room through this plan.
     pub(super) fn view(self: &Arc<Self>, room: Arc<LiveRoom>) -> Arc<RoomView> {
         let id = room.id().clone();
-        self.rooms.view(id, |view| !view.has_failed(), || RoomView::start(self.clone(), room))
+        self.rooms.view(
+            id,
+            |view| !view.has_failed(),
+            || RoomView::start(self.clone(), room),
+        )
     }
 
     /// The view of a stream of a lobby through this plan. A plan asks for one stream, whatever the room.
-    pub(super) fn lobby_view(self: &Arc<Self>, lobby: Arc<Lobby>, stream: Stream) -> Arc<LobbyView> {
+    pub(super) fn lobby_view(
+        self: &Arc<Self>,
+        lobby: Arc<Lobby>,
+        stream: Stream,
+    ) -> Arc<LobbyView> {
         let id = lobby.id().clone();
-        self.lobbies.view(id, |view| !view.has_failed(), || LobbyView::start(self.clone(), lobby, stream))
+        self.lobbies.view(
+            id,
+            |view| !view.has_failed(),
+            || LobbyView::start(self.clone(), lobby, stream),
+        )
     }
 }
 
@@ -93,7 +105,12 @@ impl<V> Default for Shelf<V> {
 
 impl<V> Shelf<V> {
     /// The view of a room if it is any good, else a new one.
-    fn view(&self, id: RoomId, good: impl Fn(&V) -> bool, start: impl FnOnce() -> Arc<V>) -> Arc<V> {
+    fn view(
+        &self,
+        id: RoomId,
+        good: impl Fn(&V) -> bool,
+        start: impl FnOnce() -> Arc<V>,
+    ) -> Arc<V> {
         // Declared before the lock is taken, so dropped after it: the last holder of a view locks this map.
         let known;
         let mut views = self.0.lock().expect("no panic under this lock");
@@ -117,9 +134,14 @@ impl<V> Shelf<V> {
 
 impl Drop for Plan {
     fn drop(&mut self) {
-        let Some(siblings) = self.siblings.upgrade() else { return };
+        let Some(siblings) = self.siblings.upgrade() else {
+            return;
+        };
         let mut plans = siblings.lock().expect("no panic under this lock");
-        if plans.get(&self.key).is_some_and(|plan| plan.strong_count() == 0) {
+        if plans
+            .get(&self.key)
+            .is_some_and(|plan| plan.strong_count() == 0)
+        {
             plans.remove(&self.key);
         }
     }

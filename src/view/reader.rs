@@ -56,7 +56,14 @@ enum Behind {
 
 impl LogReader {
     pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
-        Self { listener: view.listen(), view, cursor: after, gate, behind: Behind::No, _seat: seat }
+        Self {
+            listener: view.listen(),
+            view,
+            cursor: after,
+            gate,
+            behind: Behind::No,
+            _seat: seat,
+        }
     }
 
     /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
@@ -103,8 +110,17 @@ impl LogReader {
             self.behind = Behind::No;
             return;
         }
-        let rest = page.entries.iter().skip_while(|entry| entry.seq <= self.cursor);
-        match take_within(rest, &mut self.gate, |gate, upto| self.view.access(gate, upto), bytes_max, out) {
+        let rest = page
+            .entries
+            .iter()
+            .skip_while(|entry| entry.seq <= self.cursor);
+        match take_within(
+            rest,
+            &mut self.gate,
+            |gate, upto| self.view.access(gate, upto),
+            bytes_max,
+            out,
+        ) {
             Taken::Upto(last) => self.cursor = last,
             Taken::ShutOut => self.behind = Behind::Over(ReadError::ShutOut),
             Taken::Unknown => self.behind = Behind::Over(ReadError::Unavailable),
@@ -124,9 +140,16 @@ impl LogReader {
         if self.listener.poll_past(self.cursor, cx).is_pending() {
             // Looked at after the place in the row was taken: a failure from now on wakes this task.
             let failed = self.view.has_failed();
-            return if failed { Poll::Ready(Err(ReadError::Unavailable)) } else { Poll::Pending };
+            return if failed {
+                Poll::Ready(Err(ReadError::Unavailable))
+            } else {
+                Poll::Pending
+            };
         }
-        match self.view.take(&mut self.cursor, &mut self.gate, bytes_max, out) {
+        match self
+            .view
+            .take(&mut self.cursor, &mut self.gate, bytes_max, out)
+        {
             Some(Taken::ShutOut) => self.behind = Behind::Over(ReadError::ShutOut),
             Some(Taken::Unknown) => self.behind = Behind::Over(ReadError::Unavailable),
             Some(Taken::All | Taken::Upto(_)) => {}

@@ -21,7 +21,12 @@ pub(super) struct Ring {
 impl Ring {
     /// An empty ring of a view that begins after an event.
     pub(super) fn new(after: Seq, share: Share) -> Self {
-        Self { entries: VecDeque::new(), share, floor: after, head: after }
+        Self {
+            entries: VecDeque::new(),
+            share,
+            floor: after,
+            head: after,
+        }
     }
 
     /// Whether a reader that has seen `cursor` finds everything after it here.
@@ -47,9 +52,15 @@ impl Ring {
         self.entries.extend(entries);
         self.head = head;
         loop {
-            let beyond =
-                self.entries.len() > entries_max || self.share.bytes() > bytes_max || self.share.is_overdrawn();
-            let Some(oldest) = self.entries.pop_front_if(|oldest| beyond || oldest.seq <= stale_upto) else { break };
+            let beyond = self.entries.len() > entries_max
+                || self.share.bytes() > bytes_max
+                || self.share.is_overdrawn();
+            let Some(oldest) = self
+                .entries
+                .pop_front_if(|oldest| beyond || oldest.seq <= stale_upto)
+            else {
+                break;
+            };
             self.share.give_back(oldest.bytes());
             self.floor = oldest.seq;
         }
@@ -77,20 +88,29 @@ mod tests {
     use super::*;
     use crate::view::budget::Budget;
 
-    const OPEN: Gate = Gate { checked: Seq(u64::MAX), reader: None };
+    const OPEN: Gate = Gate {
+        checked: Seq(u64::MAX),
+        reader: None,
+    };
 
     fn ring(after: u64) -> Ring {
         Ring::new(Seq(after), Budget::new(0).share())
     }
 
     fn entries(seqs: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
-        seqs.map(|seq| Entry::plain(Seq(seq), "0123456789")).collect()
+        seqs.map(|seq| Entry::plain(Seq(seq), "0123456789"))
+            .collect()
     }
 
     fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, Taken) {
         let mut out = Vec::new();
-        let taken =
-            ring.take(Seq(cursor), &mut OPEN.clone(), |gate, _| Access::Open(gate.checked), bytes_max, &mut out);
+        let taken = ring.take(
+            Seq(cursor),
+            &mut OPEN.clone(),
+            |gate, _| Access::Open(gate.checked),
+            bytes_max,
+            &mut out,
+        );
         (out.iter().map(|frame| frame.seq.0).collect(), taken)
     }
 
@@ -101,8 +121,16 @@ mod tests {
         assert_eq!(take(&ring, 10, 999), (vec![11, 12, 13, 14, 15], Taken::All));
         assert_eq!(take(&ring, 13, 999), (vec![14, 15], Taken::All));
         assert_eq!(take(&ring, 15, 999), (vec![], Taken::All));
-        assert_eq!(take(&ring, 10, 25), (vec![11, 12], Taken::Upto(Seq(12))), "within the bound");
-        assert_eq!(take(&ring, 10, 1), (vec![11], Taken::Upto(Seq(11))), "but always one");
+        assert_eq!(
+            take(&ring, 10, 25),
+            (vec![11, 12], Taken::Upto(Seq(12))),
+            "within the bound"
+        );
+        assert_eq!(
+            take(&ring, 10, 1),
+            (vec![11], Taken::Upto(Seq(11))),
+            "but always one"
+        );
     }
 
     #[test]
@@ -127,7 +155,10 @@ mod tests {
         let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), budget.share()));
         first.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
         second.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
-        assert!(first.reaches_back_to(Seq(0)), "who came first keeps what it has");
+        assert!(
+            first.reaches_back_to(Seq(0)),
+            "who came first keeps what it has"
+        );
         assert!(second.reaches_back_to(Seq(1)) && !second.reaches_back_to(Seq(0)));
         drop(first);
         second.push(entries(3..=4), Seq(4), Seq(0), 99, usize::MAX);

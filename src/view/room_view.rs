@@ -50,7 +50,13 @@ impl State {
     /// The frames stand in the ring before the bell says so.
     fn add(&self, entries: Vec<Entry>, upto: Seq, stale_upto: Seq, limits: &ViewLimits) {
         let mut ring = self.ring.write().expect("no panic under this lock");
-        ring.push(entries, upto, stale_upto, limits.ring_frames_max, limits.ring_bytes_max);
+        ring.push(
+            entries,
+            upto,
+            stale_upto,
+            limits.ring_frames_max,
+            limits.ring_bytes_max,
+        );
         drop(ring);
         self.bell.ring(upto);
     }
@@ -67,8 +73,16 @@ impl RoomView {
             failed: AtomicBool::new(false),
         });
         // The pump holds neither the view nor the readers: when they go it is stopped. What a lane was fed it finishes.
-        let pump = plan.tasks.spawn(pump(plan.clone(), room.clone(), state.clone())).abort_handle();
-        Arc::new(Self { plan, room, state, pump })
+        let pump = plan
+            .tasks
+            .spawn(pump(plan.clone(), room.clone(), state.clone()))
+            .abort_handle();
+        Arc::new(Self {
+            plan,
+            room,
+            state,
+            pump,
+        })
     }
 
     /// Somebody who waits for frames.
@@ -89,7 +103,13 @@ impl RoomView {
         if *cursor < self.room.redacted_upto() || !ring.reaches_back_to(*cursor) {
             return None;
         }
-        let taken = ring.take(*cursor, gate, |gate, upto| self.access(gate, upto), bytes_max, out);
+        let taken = ring.take(
+            *cursor,
+            gate,
+            |gate, upto| self.access(gate, upto),
+            bytes_max,
+            out,
+        );
         match taken {
             Taken::All => *cursor = ring.head().max(*cursor),
             Taken::Upto(last) => *cursor = last,
@@ -135,7 +155,9 @@ async fn pump(plan: Arc<Plan>, room: Arc<LiveRoom>, state: Arc<State>) {
             Err(error) => {
                 log_failure(room.id(), cursor, &error);
                 failures += 1;
-                let Some(pause) = plan.limits.pause_after(failures) else { break };
+                let Some(pause) = plan.limits.pause_after(failures) else {
+                    break;
+                };
                 tokio::time::sleep(pause).await;
             }
         }
@@ -158,7 +180,12 @@ pub(super) async fn rest(bell: &Bell, at_most: Duration) {
     }
 }
 
-async fn advance(plan: &Plan, room: &LiveRoom, cursor: Seq, head: Seq) -> Result<(Vec<Entry>, Seq), FeedError> {
+async fn advance(
+    plan: &Plan,
+    room: &LiveRoom,
+    cursor: Seq,
+    head: Seq,
+) -> Result<(Vec<Entry>, Seq), FeedError> {
     let events = read(room, cursor, head).await?;
     let upto = events.last().map_or(cursor, |event| event.seq());
     let entries = plan.live.entries(events).await?;
@@ -174,12 +201,24 @@ pub(super) async fn settle(room: &LiveRoom, entries: &[Entry]) {
 }
 
 /// The next events of a room, checked against holes (H4): better late than wrong.
-pub(super) async fn read(room: &LiveRoom, cursor: Seq, upto: Seq) -> Result<Vec<Arc<Event>>, FeedError> {
+pub(super) async fn read(
+    room: &LiveRoom,
+    cursor: Seq,
+    upto: Seq,
+) -> Result<Vec<Arc<Event>>, FeedError> {
     let read = room.read(cursor, upto, EVENTS_AT_ONCE).await;
     let events = read.map_err(|error| FeedError(error.to_string()))?;
     let expected = std::iter::successors(Some(cursor.next()), |seq| Some(seq.next()));
-    let whole = !events.is_empty() && events.iter().zip(expected).all(|(event, seq)| event.seq() == seq);
-    if whole { Ok(events) } else { Err(FeedError("the log has a hole".to_owned())) }
+    let whole = !events.is_empty()
+        && events
+            .iter()
+            .zip(expected)
+            .all(|(event, seq)| event.seq() == seq);
+    if whole {
+        Ok(events)
+    } else {
+        Err(FeedError("the log has a hole".to_owned()))
+    }
 }
 
 pub(super) fn log_failure(room: &RoomId, after: Seq, error: &FeedError) {

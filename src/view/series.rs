@@ -47,7 +47,13 @@ pub(super) struct Series {
 impl Series {
     /// Nothing is told yet, and nothing will be told of what is up to `after`.
     pub(super) fn new(after: Seq, share: Share) -> Self {
-        Self { opening: None, notes: VecDeque::new(), floor: after, head: after, share }
+        Self {
+            opening: None,
+            notes: VecDeque::new(),
+            floor: after,
+            head: after,
+            share,
+        }
     }
 
     /// From now on this stands in front.
@@ -63,8 +69,14 @@ impl Series {
     /// How many notes follow the opening, and their bytes.
     pub(super) fn since_opening(&self) -> (usize, usize) {
         let after = self.opening_at();
-        let notes = self.notes.iter().rev().take_while(|note| note.number > after);
-        notes.fold((0, 0), |(notes, bytes), note| (notes + 1, bytes + note.bytes()))
+        let notes = self
+            .notes
+            .iter()
+            .rev()
+            .take_while(|note| note.number > after);
+        notes.fold((0, 0), |(notes, bytes), note| {
+            (notes + 1, bytes + note.bytes())
+        })
     }
 
     fn opening_at(&self) -> Seq {
@@ -87,9 +99,14 @@ impl Series {
         self.notes.extend(notes);
         self.head = head;
         let needed = self.opening_at();
-        while self.notes.front().is_some_and(|oldest| oldest.number <= needed)
+        while self
+            .notes
+            .front()
+            .is_some_and(|oldest| oldest.number <= needed)
             && self.notes.len() > 1
-            && (self.notes.len() > notes_max || self.share.bytes() > bytes_max || self.share.is_overdrawn())
+            && (self.notes.len() > notes_max
+                || self.share.bytes() > bytes_max
+                || self.share.is_overdrawn())
         {
             self.give_up_oldest();
         }
@@ -129,13 +146,18 @@ impl Series {
     ) {
         let (mut bytes, before) = (0, out.len());
         if *cursor < self.floor {
-            let Some((payload, opens)) = &self.opening else { return };
+            let Some((payload, opens)) = &self.opening else {
+                return;
+            };
             *cursor = match opens {
                 Opens::Anywhere => begin.max(self.floor),
                 Opens::After(at) => *at,
             };
             bytes = payload.len();
-            out.push(Frame { seq: *cursor, payload: payload.clone() });
+            out.push(Frame {
+                seq: *cursor,
+                payload: payload.clone(),
+            });
         }
         let first = self.notes.partition_point(|note| note.number <= *cursor);
         for note in self.notes.range(first..) {
@@ -144,7 +166,10 @@ impl Series {
                     return;
                 }
                 bytes += note.payload.len();
-                out.push(Frame { seq: note.number, payload: note.payload.clone() });
+                out.push(Frame {
+                    seq: note.number,
+                    payload: note.payload.clone(),
+                });
             }
             *cursor = note.number;
         }
@@ -168,19 +193,37 @@ mod tests {
     }
 
     fn note(number: u64, to: Option<UserId>) -> Note {
-        Note { number: Seq(number), payload: number.to_string().into(), to }
+        Note {
+            number: Seq(number),
+            payload: number.to_string().into(),
+            to,
+        }
     }
 
     fn push(series: &mut Series, numbers: std::ops::RangeInclusive<u64>, notes_max: usize) {
         let head = Seq(*numbers.end());
-        series.push(numbers.map(|number| note(number, None)).collect(), head, notes_max, usize::MAX);
+        series.push(
+            numbers.map(|number| note(number, None)).collect(),
+            head,
+            notes_max,
+            usize::MAX,
+        );
     }
 
-    fn take(series: &Series, cursor: &mut u64, begin: u64, reader: Option<UserId>, bytes_max: usize) -> String {
+    fn take(
+        series: &Series,
+        cursor: &mut u64,
+        begin: u64,
+        reader: Option<UserId>,
+        bytes_max: usize,
+    ) -> String {
         let (mut at, mut out) = (Seq(*cursor), Vec::new());
         series.take(&mut at, Seq(begin), reader, bytes_max, &mut out);
         *cursor = at.0;
-        out.iter().map(|frame| &*frame.payload).collect::<Vec<_>>().join(" ")
+        out.iter()
+            .map(|frame| &*frame.payload)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -190,13 +233,23 @@ mod tests {
         series.open("open".into());
         push(&mut series, 2..=4, 99);
         assert_eq!(take(&series, &mut cursor, 1, None, 99), "open 2 3 4");
-        assert_eq!((take(&series, &mut cursor, 1, None, 99), cursor), (String::new(), 4));
+        assert_eq!(
+            (take(&series, &mut cursor, 1, None, 99), cursor),
+            (String::new(), 4)
+        );
         let (mut later, mut ahead) = (0, 0);
         assert_eq!(take(&series, &mut later, 3, None, 99), "open 4");
-        assert_eq!((take(&series, &mut ahead, 7, None, 99), ahead), ("open".to_owned(), 7));
+        assert_eq!(
+            (take(&series, &mut ahead, 7, None, 99), ahead),
+            ("open".to_owned(), 7)
+        );
         push(&mut series, 5..=8, 99);
         assert_eq!(take(&series, &mut ahead, 7, None, 99), "8");
-        assert_eq!(take(&series, &mut cursor, 1, None, 1), "5", "one portion is bounded");
+        assert_eq!(
+            take(&series, &mut cursor, 1, None, 1),
+            "5",
+            "one portion is bounded"
+        );
         assert_eq!(take(&series, &mut cursor, 1, None, 2), "6 7");
     }
 
@@ -218,10 +271,18 @@ mod tests {
     fn what_is_for_others_is_passed_over() {
         let (mut series, ann, bob) = (series(), Some(user(1)), Some(user(2)));
         series.open("open".into());
-        series.push(vec![note(2, ann), note(3, None), note(4, bob)], Seq(4), 99, usize::MAX);
+        series.push(
+            vec![note(2, ann), note(3, None), note(4, bob)],
+            Seq(4),
+            99,
+            usize::MAX,
+        );
         for (reader, seen) in [(ann, "open 2 3"), (bob, "open 3 4"), (None, "open 3")] {
             let mut cursor = 0;
-            assert_eq!((take(&series, &mut cursor, 1, reader, 99).as_str(), cursor), (seen, 4));
+            assert_eq!(
+                (take(&series, &mut cursor, 1, reader, 99).as_str(), cursor),
+                (seen, 4)
+            );
         }
     }
 
@@ -232,7 +293,10 @@ mod tests {
         assert_eq!(take(&series, &mut cursor, 0, None, 99), "a");
         series.replace("b".into(), Seq(2));
         series.replace("c".into(), Seq(5));
-        assert_eq!((take(&series, &mut cursor, 0, None, 99), cursor), ("c".to_owned(), 5));
+        assert_eq!(
+            (take(&series, &mut cursor, 0, None, 99), cursor),
+            ("c".to_owned(), 5)
+        );
         assert_eq!(take(&series, &mut late, 0, None, 99), "c");
         assert_eq!(take(&series, &mut late, 0, None, 99), "");
     }
@@ -252,7 +316,11 @@ mod tests {
         let mut late = 0;
         assert_eq!(take(&series, &mut late, 0, None, 99), "at 5 6");
         assert_eq!(take(&series, &mut cursor, 0, None, 99), "6");
-        assert_eq!(take(&series, &mut old, 0, None, 99), "at 5 6", "it was too slow for what came between");
+        assert_eq!(
+            take(&series, &mut old, 0, None, 99),
+            "at 5 6",
+            "it was too slow for what came between"
+        );
     }
 
     #[test]

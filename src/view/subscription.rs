@@ -20,11 +20,17 @@ enum Position {
 
 impl Reader {
     pub(super) fn of_log(reader: LogReader, attendance: Option<Attendance>) -> Self {
-        Self { position: Position::Log(reader), _attendance: attendance }
+        Self {
+            position: Position::Log(reader),
+            _attendance: attendance,
+        }
     }
 
     pub(super) fn of_lobby(reader: LobbyReader, attendance: Option<Attendance>) -> Self {
-        Self { position: Position::Lobby(reader), _attendance: attendance }
+        Self {
+            position: Position::Lobby(reader),
+            _attendance: attendance,
+        }
     }
 
     /// Where it stands, if everything that there was when the right to read was read was taken. Asked after

@@ -8,7 +8,15 @@ use crate::{chance::Chance, documents::TYPENAME};
 /// Few enough that they meet. The last one is longer than the machine allows here.
 pub(crate) const IDS: [&str; 4] = ["a", "b", "\u{2603}\"", "iiiiiiiiiiiiiiiiii"];
 
-const KEYS: [&str; 7] = ["type", "id", "payload", "query", "operationName", "variables", "extensions"];
+const KEYS: [&str; 7] = [
+    "type",
+    "id",
+    "payload",
+    "query",
+    "operationName",
+    "variables",
+    "extensions",
+];
 
 const TYPES: [&str; 13] = [
     "connection_init",
@@ -43,15 +51,23 @@ pub(crate) fn politely(chance: &mut Chance, dialect: Subprotocol) -> Vec<String>
     let id = chance.pick(&IDS[..3]);
     let complete = json!({ "type": end, "id": id });
     let all = match chance.below(4) {
-        0 => vec![json!({ "type": "ping", "payload": { "a": json(chance, 2) } }), json!({ "type": "pong" })],
+        0 => vec![
+            json!({ "type": "ping", "payload": { "a": json(chance, 2) } }),
+            json!({ "type": "pong" }),
+        ],
         1 => vec![complete],
-        _ => vec![complete, json!({ "type": begin, "id": id, "payload": { "query": TYPENAME } })],
+        _ => vec![
+            complete,
+            json!({ "type": begin, "id": id, "payload": { "query": TYPENAME } }),
+        ],
     };
     all.iter().map(Value::to_string).collect()
 }
 
 fn noise(chance: &mut Chance) -> String {
-    let bytes: Vec<u8> = (0..chance.below(40)).map(|_| u8::try_from(chance.below(256)).expect("a byte")).collect();
+    let bytes: Vec<u8> = (0..chance.below(40))
+        .map(|_| u8::try_from(chance.below(256)).expect("a byte"))
+        .collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
@@ -83,7 +99,11 @@ fn damaged(chance: &mut Chance, dialect: Subprotocol) -> String {
         0 => letters.truncate(at),
         1 => drop(letters.remove(at)),
         _ => {
-            letters[at] = chance.pick(&["\0", "\"", "{", "}", "[", "\\", "e", "\u{FFFF}"]).chars().next().unwrap_or('x')
+            letters[at] = chance
+                .pick(&["\0", "\"", "{", "}", "[", "\\", "e", "\u{FFFF}"])
+                .chars()
+                .next()
+                .unwrap_or('x')
         }
     }
     letters.into_iter().collect()
@@ -109,7 +129,11 @@ fn json(chance: &mut Chance, depth: usize) -> Value {
         3 => json!(-1.5e300),
         4 => chance.pick(&IDS).into(),
         5 => chance.pick(&TYPES).into(),
-        6 => (0..chance.below(4)).map(|_| json(chance, depth - 1)).collect(),
-        _ => (0..chance.below(4)).map(|_| (chance.pick(&KEYS).to_owned(), json(chance, depth - 1))).collect(),
+        6 => (0..chance.below(4))
+            .map(|_| json(chance, depth - 1))
+            .collect(),
+        _ => (0..chance.below(4))
+            .map(|_| (chance.pick(&KEYS).to_owned(), json(chance, depth - 1)))
+            .collect(),
     }
 }

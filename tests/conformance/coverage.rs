@@ -20,11 +20,19 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "messages are JSON text, each with a type",
-        &["invalid after it: hello", "invalid after it: {}", "bytes are invalid", "a message may be escaped"],
+        &[
+            "invalid after it: hello",
+            "invalid after it: {}",
+            "bytes are invalid",
+            "a message may be escaped",
+        ],
     ),
     (
         "operation messages have an id, a string that is not empty",
-        &[r#"invalid after it: {"type":"complete","id":""}"#, r#"invalid after it: {"type":"complete"}"#],
+        &[
+            r#"invalid after it: {"type":"complete","id":""}"#,
+            r#"invalid after it: {"type":"complete"}"#,
+        ],
     ),
     (
         "connection_init: its payload is an object, null, or left out",
@@ -34,19 +42,39 @@ const COVERAGE: &[Line] = &[
             r#"invalid before init: {"payload":[],"type":"connection_init"}"#,
         ],
     ),
-    ("connection_init must come in time", &["a client that says nothing is too late", "a ping is no init"]),
-    ("connection_init is allowed once", &["a second init is one too many"]),
+    (
+        "connection_init must come in time",
+        &[
+            "a client that says nothing is too late",
+            "a ping is no init",
+        ],
+    ),
+    (
+        "connection_init is allowed once",
+        &["a second init is one too many"],
+    ),
     (
         "connection_ack: a connection counts as acknowledged before the message is sent",
-        &["what follows an init at once is served", "an init is acknowledged"],
+        &[
+            "what follows an init at once is served",
+            "an init is acknowledged",
+        ],
     ),
     (
         "ping is answered at any time after the socket opened",
-        &["a ping is answered before init", "a ping is answered while the check is pending", "each ping is answered"],
+        &[
+            "a ping is answered before init",
+            "a ping is answered while the check is pending",
+            "each ping is answered",
+        ],
     ),
     (
         "pong brings the ping's payload back; one that nobody asked for is legal; it is never answered",
-        &["a payload comes back", "a pong is ignored", "a pong before init is ignored"],
+        &[
+            "a payload comes back",
+            "a pong is ignored",
+            "a pong before init is ignored",
+        ],
     ),
     (
         "subscribe only after the acknowledgement, for queries and mutations too",
@@ -67,19 +95,31 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "a result with errors of fields stays next",
-        &["a field that fails is a result with errors", "a failure that leaves no data is a result with errors"],
+        &[
+            "a field that fails is a result with errors",
+            "a failure that leaves no data is a result with errors",
+        ],
     ),
     (
         "error has a list of at least one error, ends the operation, and no complete follows",
-        &["a document that is no GraphQL", "an id is free after an error"],
+        &[
+            "a document that is no GraphQL",
+            "an id is free after an error",
+        ],
     ),
     (
         "complete of the server's follows the last next",
-        &["a query is answered and complete", "several queries are each answered once"],
+        &[
+            "a query is answered and complete",
+            "several queries are each answered once",
+        ],
     ),
     (
         "complete of the client's: nothing more for the id, and no complete back",
-        &["the client's complete is not answered", "nothing is heard after the client's complete"],
+        &[
+            "the client's complete is not answered",
+            "nothing is heard after the client's complete",
+        ],
     ),
     (
         "4400: bad JSON, no object, unknown or missing type, wrong types of fields, empty id, a message of the server's",
@@ -95,11 +135,17 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "4401: subscribe before the acknowledgement, also while the check is pending",
-        &["subscribe before init is unauthorized", "subscribe while the check is pending is unauthorized"],
+        &[
+            "subscribe before init is unauthorized",
+            "subscribe while the check is pending is unauthorized",
+        ],
     ),
     (
         "4403: init was rejected, after the upgrade",
-        &["a bad token is rejected", "a bad token in the upgrade's header is rejected at the init"],
+        &[
+            "a bad token is rejected",
+            "a bad token in the upgrade's header is rejected at the init",
+        ],
     ),
     (
         "4406: the socket was opened without this subprotocol",
@@ -107,7 +153,10 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "4408: no init in time; a slow check does not count",
-        &["a client that says nothing is too late", "a slow check is not the client's delay"],
+        &[
+            "a client that says nothing is too late",
+            "a slow check is not the client's delay",
+        ],
     ),
     (
         "4409: the id is active, whatever runs under it, also while it is prepared",
@@ -120,13 +169,22 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "4429: a second init, also while the first is pending",
-        &["a second init is one too many", "a second init while the first is pending is one too many"],
+        &[
+            "a second init is one too many",
+            "a second init while the first is pending is one too many",
+        ],
     ),
     (
         "4500 is final, so it is not used: what fails for a passing cause closes with 1013",
-        &["test: v7_a_panic_costs_one_execution_and_no_frame", "Try again later, while an operation runs"],
+        &[
+            "test: v7_a_panic_costs_one_execution_and_no_frame",
+            "Try again later, while an operation runs",
+        ],
     ),
-    ("1001, 1012, 1013 heal", &["test: p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do"]),
+    (
+        "1001, 1012, 1013 heal",
+        &["test: p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do"],
+    ),
     (
         "a client closes with codes of its own",
         &[
@@ -152,7 +210,10 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "a restart is short, and told",
-        &["a server that stops sends its clients elsewhere", "test: s3_what_was_answered"],
+        &[
+            "a server that stops sends its clients elsewhere",
+            "test: s3_what_was_answered",
+        ],
     ),
     (
         "a reason has at most 123 bytes",
@@ -182,7 +243,10 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "race: the client completes before a long query has its result",
-        &["a query that is completed before its result is silent", "a result and the client's complete may cross"],
+        &[
+            "a query that is completed before its result is silent",
+            "a result and the client's complete may cross",
+        ],
     ),
     (
         "race: the client completes while subscribe stalls",
@@ -193,12 +257,21 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "race: the socket closes while an operation is prepared",
-        &["a client may leave what is prepared", "a close while operations are prepared is the last word"],
+        &[
+            "a client may leave what is prepared",
+            "a close while operations are prepared is the last word",
+        ],
     ),
-    ("all sources are given back on close", &["a client may leave what runs"]),
+    (
+        "all sources are given back on close",
+        &["a client may leave what runs"],
+    ),
     (
         "a source that fails does not end the socket with a final code",
-        &["Try again later, while an operation runs", "test: v7_a_panic_costs_one_execution_and_no_frame"],
+        &[
+            "Try again later, while an operation runs",
+            "test: v7_a_panic_costs_one_execution_and_no_frame",
+        ],
     ),
     (
         "errors of preparing are error: syntax, validation, unknown operation, variables",
@@ -223,7 +296,10 @@ const COVERAGE: &[Line] = &[
     ),
     (
         "keep-alive is by pings of the WebSocket; a quiet healthy client lives",
-        &["a WebSocket ping is no message", "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut"],
+        &[
+            "a WebSocket ping is no message",
+            "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut",
+        ],
     ),
     (
         "a client that comes back under the same id goes on after its cursor",
@@ -255,7 +331,9 @@ const COVERAGE: &[Line] = &[
 
 /// The text of all tests in Rust.
 fn tests(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).expect("the tests are there").map(|entry| entry.expect("readable").path());
+    let entries = fs::read_dir(folder)
+        .expect("the tests are there")
+        .map(|entry| entry.expect("readable").path());
     let text = |path: std::path::PathBuf| match path.is_dir() {
         true => tests(&path),
         false => fs::read_to_string(path).unwrap_or_default(),

@@ -12,20 +12,24 @@ pub(crate) const SYNTAX: &str = "query {";
 pub(crate) const UNKNOWN_FIELD: &str = "{ nope }";
 
 pub(crate) const SIGN_IN: &str = r#"mutation { signIn(name: "x") { viewer { name } } }"#;
-pub(crate) const SEND: &str = r#"mutation { sendMessage(roomId: "ROOM", text: "from inside") { text } }"#;
+pub(crate) const SEND: &str =
+    r#"mutation { sendMessage(roomId: "ROOM", text: "from inside") { text } }"#;
 
-pub(crate) const NEW_MESSAGE: &str = r#"subscription { newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
-pub(crate) const SAID: &str = r#"subscription { said: newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
+pub(crate) const NEW_MESSAGE: &str =
+    r#"subscription { newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
+pub(crate) const SAID: &str =
+    r#"subscription { said: newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
 pub(crate) const ROOM_1: &str = r#"subscription { newMessage(roomId: "room-1") { text } }"#;
-pub(crate) const WITH_VARIABLES: &str =
-    "subscription ($room: ID!, $after: Cursor) { newMessage(roomId: $room, after: $after) { text } }";
+pub(crate) const WITH_VARIABLES: &str = "subscription ($room: ID!, $after: Cursor) { newMessage(roomId: $room, after: $after) { text } }";
 pub(crate) const IN_FRAGMENT: &str = r#"subscription { ...F }
     fragment F on Subscription { newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
 pub(crate) const WRITTEN_TWICE: &str = r#"subscription {
     newMessage(roomId: "ROOM", after: "HEAD") { text } newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
 
-pub(crate) const NO_SUCH_ROOM: &str = r#"subscription { newMessage(roomId: "no-such-room") { text } }"#;
-pub(crate) const BAD_CURSOR: &str = r#"subscription { newMessage(roomId: "room-1", after: "junk") { text } }"#;
+pub(crate) const NO_SUCH_ROOM: &str =
+    r#"subscription { newMessage(roomId: "no-such-room") { text } }"#;
+pub(crate) const BAD_CURSOR: &str =
+    r#"subscription { newMessage(roomId: "room-1", after: "junk") { text } }"#;
 
 /// Subscriptions whose root is not one plain field.
 pub(crate) const BAD_ROOTS: [(&str, &str); 10] = [
@@ -38,13 +42,31 @@ pub(crate) const BAD_ROOTS: [(&str, &str); 10] = [
         "two fields, one of them in a fragment",
         r#"subscription { a: newMessage(roomId: "room-1") { text } ... { b: newMessage(roomId: "room-1") { text } } }"#,
     ),
-    ("@skip", r#"subscription { newMessage(roomId: "room-1") @skip(if: false) { text } }"#),
-    ("@include", r#"subscription { newMessage(roomId: "room-1") @include(if: true) { text } }"#),
-    ("@include on a fragment", r#"subscription { ... @include(if: true) { newMessage(roomId: "room-1") { text } } }"#),
-    ("@defer", r#"subscription { ... @defer { newMessage(roomId: "room-1") { text } } }"#),
-    ("@stream", r#"subscription { newMessage(roomId: "room-1") @stream { text } }"#),
+    (
+        "@skip",
+        r#"subscription { newMessage(roomId: "room-1") @skip(if: false) { text } }"#,
+    ),
+    (
+        "@include",
+        r#"subscription { newMessage(roomId: "room-1") @include(if: true) { text } }"#,
+    ),
+    (
+        "@include on a fragment",
+        r#"subscription { ... @include(if: true) { newMessage(roomId: "room-1") { text } } }"#,
+    ),
+    (
+        "@defer",
+        r#"subscription { ... @defer { newMessage(roomId: "room-1") { text } } }"#,
+    ),
+    (
+        "@stream",
+        r#"subscription { newMessage(roomId: "room-1") @stream { text } }"#,
+    ),
     ("__typename", "subscription { __typename }"),
-    ("__typename beside a field", r#"subscription { newMessage(roomId: "room-1") { text } __typename }"#),
+    (
+        "__typename beside a field",
+        r#"subscription { newMessage(roomId: "room-1") { text } __typename }"#,
+    ),
 ];
 
 /// What becomes of an operation.
@@ -65,26 +87,51 @@ pub(crate) fn typename() -> Value {
 
 /// What becomes of this request, asked by somebody who signed in or by nobody.
 pub(crate) fn fate(request: &Subscribe, signed_in: bool) -> Fate {
-    let is_given = |name| request.variables.as_ref().is_some_and(|variables| variables.contains_key(name));
-    let is_text = |name| request.variables.as_ref().is_some_and(|variables| variables[name].is_string());
+    let is_given = |name| {
+        request
+            .variables
+            .as_ref()
+            .is_some_and(|variables| variables.contains_key(name))
+    };
+    let is_text = |name| {
+        request
+            .variables
+            .as_ref()
+            .is_some_and(|variables| variables[name].is_string())
+    };
     match (request.query.as_str(), request.operation_name.as_deref()) {
         (TYPENAME, None) | (TWO_QUERIES, Some("A")) => Fate::Answer(typename()),
         (TYPENAME | TWO_QUERIES | UNKNOWN_FIELD, _) => Fate::Refuse("GRAPHQL_VALIDATION_FAILED"),
         (SYNTAX | "", _) => Fate::Refuse("GRAPHQL_PARSE_FAILED"),
-        (NODE, _) if is_given("id") && is_text("id") => Fate::Answer(json!({ "data": { "node": null } })),
+        (NODE, _) if is_given("id") && is_text("id") => {
+            Fate::Answer(json!({ "data": { "node": null } }))
+        }
         (NODE, _) => Fate::Refuse("BAD_USER_INPUT"),
         (NO_MESSAGES, _) => Fate::Answer(with_error(&Value::Null, "NOT_FOUND")),
-        (SIGN_IN, _) => Fate::Answer(json!({ "data": { "signIn": { "viewer": { "name": "x" } } } })),
-        (SEND, _) if signed_in => Fate::Answer(json!({ "data": { "sendMessage": { "text": "from inside" } } })),
-        (SEND, _) => Fate::Answer(with_error(&json!({ "sendMessage": null }), "UNAUTHENTICATED")),
+        (SIGN_IN, _) => {
+            Fate::Answer(json!({ "data": { "signIn": { "viewer": { "name": "x" } } } }))
+        }
+        (SEND, _) if signed_in => {
+            Fate::Answer(json!({ "data": { "sendMessage": { "text": "from inside" } } }))
+        }
+        (SEND, _) => Fate::Answer(with_error(
+            &json!({ "sendMessage": null }),
+            "UNAUTHENTICATED",
+        )),
         (NO_SUCH_ROOM, _) => Fate::Refuse("NOT_FOUND"),
         (BAD_CURSOR, _) => Fate::Refuse("BAD_USER_INPUT"),
         (WITH_VARIABLES, _) if !is_given("room") => Fate::Refuse("BAD_USER_INPUT"),
-        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => {
-            Fate::Run { key: "newMessage", replayed: request.query.contains("HEAD") || is_given("after") }
+        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => Fate::Run {
+            key: "newMessage",
+            replayed: request.query.contains("HEAD") || is_given("after"),
+        },
+        (SAID, _) => Fate::Run {
+            key: "said",
+            replayed: true,
+        },
+        (bad, _) if BAD_ROOTS.iter().any(|(_, root)| *root == bad) => {
+            Fate::Refuse("GRAPHQL_VALIDATION_FAILED")
         }
-        (SAID, _) => Fate::Run { key: "said", replayed: true },
-        (bad, _) if BAD_ROOTS.iter().any(|(_, root)| *root == bad) => Fate::Refuse("GRAPHQL_VALIDATION_FAILED"),
         (unknown, _) => panic!("the world does not know {unknown}"),
     }
 }

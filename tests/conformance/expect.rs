@@ -95,12 +95,15 @@ fn result(dialect: Subprotocol) -> &'static str {
 
 /// What a server may say at any time, and scenarios that are not about it need not expect.
 pub(crate) fn is_extra(message: &Value) -> bool {
-    message["type"] == "ka" || (message["type"] == "ping" && message["payload"]["subscribed"].is_string())
+    message["type"] == "ka"
+        || (message["type"] == "ping" && message["payload"]["subscribed"].is_string())
 }
 
 /// The operation that a message is about.
 fn id_of(message: &Value) -> Option<&str> {
-    message["id"].as_str().or(message["payload"]["subscribed"].as_str().filter(|_| is_extra(message)))
+    message["id"].as_str().or(message["payload"]["subscribed"]
+        .as_str()
+        .filter(|_| is_extra(message)))
 }
 
 impl Expect {
@@ -139,7 +142,8 @@ impl Expect {
             }
             Self::Failed(id, data, code) => {
                 let errors = &message["payload"]["errors"];
-                are_errors(errors, code) && *message == result(id, json!({ "data": data, "errors": errors }))
+                are_errors(errors, code)
+                    && *message == result(id, json!({ "data": data, "errors": errors }))
             }
             Self::Refused(id, code) => {
                 let errors = &message["payload"];
@@ -151,7 +155,8 @@ impl Expect {
             }
             Self::ConnectionError(code) => {
                 let error = &message["payload"];
-                is_error(error, code) && *message == json!({ "type": "connection_error", "payload": error })
+                is_error(error, code)
+                    && *message == json!({ "type": "connection_error", "payload": error })
             }
         }
     }
@@ -168,13 +173,23 @@ fn is_error(error: &Value, code: &str) -> bool {
 
 /// A list of at least one error; each has a sentence and a code, and the first has this code.
 fn are_errors(errors: &Value, code: &str) -> bool {
-    let good = |error: &Value| error["message"].is_string() && error["extensions"]["code"].is_string();
-    let Some(all) = errors.as_array() else { return false };
-    all.iter().all(good) && all.first().is_some_and(|first| first["extensions"]["code"] == code)
+    let good =
+        |error: &Value| error["message"].is_string() && error["extensions"]["code"].is_string();
+    let Some(all) = errors.as_array() else {
+        return false;
+    };
+    all.iter().all(good)
+        && all
+            .first()
+            .is_some_and(|first| first["extensions"]["code"] == code)
 }
 
 /// Takes the expectation that this message meets. Within an id the order counts, between ids it does not.
-pub(crate) fn take(expected: &mut Vec<Expect>, message: &Value, dialect: Subprotocol) -> Result<(), String> {
+pub(crate) fn take(
+    expected: &mut Vec<Expect>,
+    message: &Value,
+    dialect: Subprotocol,
+) -> Result<(), String> {
     let at = expected.iter().position(|one| one.id() == id_of(message));
     match at {
         Some(at) if expected[at].is(message, dialect) => {
@@ -190,12 +205,15 @@ impl Reason {
         let fits = reason.len() <= REASON_BYTES_MAX;
         match self {
             Self::Exactly(text) => fits && reason == text,
-            Self::Taken(id) if format!("Subscriber for {id} already exists").len() <= REASON_BYTES_MAX => {
+            Self::Taken(id)
+                if format!("Subscriber for {id} already exists").len() <= REASON_BYTES_MAX =>
+            {
                 reason == format!("Subscriber for {id} already exists")
             }
             Self::Taken(id) => {
-                let shown =
-                    reason.strip_prefix("Subscriber for ").and_then(|rest| rest.strip_suffix(" already exists"));
+                let shown = reason
+                    .strip_prefix("Subscriber for ")
+                    .and_then(|rest| rest.strip_suffix(" already exists"));
                 fits && shown.is_some_and(|shown| !shown.is_empty() && id.starts_with(shown))
             }
         }

@@ -46,13 +46,27 @@ pub(crate) trait Target {
 /// Plays a scenario; one that is not closed at its end must be silent there.
 pub(crate) async fn play(scenario: &Scenario, target: &mut impl Target) -> Outcome {
     let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
-    let mut player = Player { target, dialect, exactly: scenario.exactly };
+    let mut player = Player {
+        target,
+        dialect,
+        exactly: scenario.exactly,
+    };
     let mut open = true;
     for (at, step) in scenario.steps.iter().enumerate() {
         open &= !matches!(step, Step::Closed(..) | Step::ClientLeaves);
-        player.perform(step).await.map_err(|error| format!("step {at}, {step:?}: {error}"))?;
+        player
+            .perform(step)
+            .await
+            .map_err(|error| format!("step {at}, {step:?}: {error}"))?;
     }
-    if open { player.silence().await.map_err(|error| format!("at the end: {error}")) } else { Ok(()) }
+    if open {
+        player
+            .silence()
+            .await
+            .map_err(|error| format!("at the end: {error}"))
+    } else {
+        Ok(())
+    }
 }
 
 /// One who plays the client of a scenario.
@@ -78,7 +92,9 @@ impl<T: Target> Player<'_, T> {
             Step::Settle => self.target.settle().await,
             Step::ServerLeaves(close) => self.target.server_leaves(close).await,
             Step::ServerStops => self.target.server_stops().await,
-            Step::AnotherIsClosed(code, reason) => self.target.another_is_closed(*code, reason).await,
+            Step::AnotherIsClosed(code, reason) => {
+                self.target.another_is_closed(*code, reason).await
+            }
             Step::ClientLeaves => self.target.client_leaves().await,
         }
     }
@@ -87,7 +103,9 @@ impl<T: Target> Player<'_, T> {
     async fn next(&mut self, expected: &[Expect]) -> Result<Heard, String> {
         loop {
             let heard = self.target.hear().await?;
-            let Heard::Message(message) = &heard else { return Ok(heard) };
+            let Heard::Message(message) = &heard else {
+                return Ok(heard);
+            };
             let wanted = || expected.iter().any(|one| one.is(message, self.dialect));
             if self.exactly || !is_extra(message) || wanted() {
                 return Ok(heard);
@@ -104,7 +122,10 @@ impl<T: Target> Player<'_, T> {
 
     async fn hear(&mut self, mut expected: Vec<Expect>) -> Outcome {
         while !expected.is_empty() {
-            let heard = self.message(&expected).await.map_err(|error| format!("{error} instead of {expected:?}"))?;
+            let heard = self
+                .message(&expected)
+                .await
+                .map_err(|error| format!("{error} instead of {expected:?}"))?;
             take(&mut expected, &heard, self.dialect)?;
         }
         Ok(())
@@ -143,11 +164,17 @@ impl<T: Target> Player<'_, T> {
         let first = self.message(&[]).await?;
         let complete = Expect::Complete(id.to_owned());
         match self.dialect {
-            Subprotocol::TransportWs if self.fence_answered().is(&first, self.dialect) => return Ok(()),
+            Subprotocol::TransportWs if self.fence_answered().is(&first, self.dialect) => {
+                return Ok(());
+            }
             Subprotocol::Legacy if complete.is(&first, self.dialect) => {
                 return self.hear(vec![self.fence_answered()]).await;
             }
-            _ => take(&mut vec![Expect::Next(id.to_owned(), payload.clone())], &first, self.dialect)?,
+            _ => take(
+                &mut vec![Expect::Next(id.to_owned(), payload.clone())],
+                &first,
+                self.dialect,
+            )?,
         }
         self.hear(vec![complete, self.fence_answered()]).await
     }

@@ -96,21 +96,45 @@ pub(crate) struct Scenario {
 
 /// A scenario that begins right after the socket was opened.
 pub(crate) fn scenario(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(Subprotocol::TransportWs) };
+    let opening = Opening {
+        offers: &[SUBPROTOCOL],
+        authorization: None,
+        spoken: Some(Subprotocol::TransportWs),
+    };
     let steps = steps.into_iter().collect();
     let (reach, flags) = (Reach::Everywhere, &[]);
-    Scenario { name: name.into(), reach, flags, slow: false, exactly: false, opening, steps }
+    Scenario {
+        name: name.into(),
+        reach,
+        flags,
+        slow: false,
+        exactly: false,
+        opening,
+        steps,
+    }
 }
 
 /// The same in the legacy dialect.
 pub(crate) fn legacy(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    let opening = Opening { offers: &[LEGACY], authorization: None, spoken: Some(Subprotocol::Legacy) };
-    Scenario { opening, ..scenario(format!("legacy: {name}"), steps) }
+    let opening = Opening {
+        offers: &[LEGACY],
+        authorization: None,
+        spoken: Some(Subprotocol::Legacy),
+    };
+    Scenario {
+        opening,
+        ..scenario(format!("legacy: {name}"), steps)
+    }
 }
 
 /// A legacy scenario that begins when the connection is acknowledged.
 pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    legacy(name, [init(), hear([ack(), keep_alive()])].into_iter().chain(steps))
+    legacy(
+        name,
+        [init(), hear([ack(), keep_alive()])]
+            .into_iter()
+            .chain(steps),
+    )
 }
 
 /// A scenario that begins when the connection is acknowledged.
@@ -119,8 +143,17 @@ pub(crate) fn ready(name: impl Into<String>, steps: impl IntoIterator<Item = Ste
 }
 
 /// The same in a slow world, which is asked to settle once for the acknowledgement.
-pub(crate) fn ready_in_a_slow_world(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    scenario(name, [init(), Step::Settle, hear([ack()])].into_iter().chain(steps)).slowly()
+pub(crate) fn ready_in_a_slow_world(
+    name: impl Into<String>,
+    steps: impl IntoIterator<Item = Step>,
+) -> Scenario {
+    scenario(
+        name,
+        [init(), Step::Settle, hear([ack()])]
+            .into_iter()
+            .chain(steps),
+    )
+    .slowly()
 }
 
 impl Scenario {
@@ -134,16 +167,27 @@ impl Scenario {
 
     /// Played by a slow world, which only the machine has.
     pub(crate) fn slowly(self) -> Self {
-        Self { slow: true, reach: Reach::Machine, ..self }
+        Self {
+            slow: true,
+            reach: Reach::Machine,
+            ..self
+        }
     }
 
     /// Live pings and heartbeats are part of what must be heard.
     pub(crate) fn exactly(self) -> Self {
-        Self { exactly: true, ..self }
+        Self {
+            exactly: true,
+            ..self
+        }
     }
 
     pub(crate) fn opened(self, opening: Opening) -> Self {
-        Self { opening, reach: Reach::Sockets, ..self }
+        Self {
+            opening,
+            reach: Reach::Sockets,
+            ..self
+        }
     }
 }
 

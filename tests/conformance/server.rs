@@ -24,8 +24,16 @@ use crate::{
 
 /// The flags of a server on a free port, over this database.
 pub(crate) fn flags(database: &str, more: &[&str]) -> ServeFlags {
-    let own = ["switchboard", "--listen", "127.0.0.1:0", "--database", database];
-    CommandLine::try_parse_from(own.iter().chain(more)).expect("the flags of a scenario are good").serve
+    let own = [
+        "switchboard",
+        "--listen",
+        "127.0.0.1:0",
+        "--database",
+        database,
+    ];
+    CommandLine::try_parse_from(own.iter().chain(more))
+        .expect("the flags of a scenario are good")
+        .serve
 }
 
 /// A server of this process, over a database that goes away with it.
@@ -40,12 +48,25 @@ impl House {
     pub(crate) async fn open(more: &[&str]) -> Self {
         static HOUSES: AtomicUsize = AtomicUsize::new(0);
         let number = HOUSES.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("switchboard-conformance-{}-{number}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!(
+            "switchboard-conformance-{}-{number}",
+            std::process::id()
+        ));
         std::fs::create_dir_all(&directory).expect("there is a directory for temporary files");
         let database = format!("sqlite://{}", directory.join("rooms.db").display());
-        let server = Server::start(&flags(&database, more)).await.expect("a server starts");
-        let address = Address { host: server.address().to_string(), path: "/graphql".to_owned() };
-        Self { server: Some(server), stopping: None, directory, address }
+        let server = Server::start(&flags(&database, more))
+            .await
+            .expect("a server starts");
+        let address = Address {
+            host: server.address().to_string(),
+            path: "/graphql".to_owned(),
+        };
+        Self {
+            server: Some(server),
+            stopping: None,
+            directory,
+            address,
+        }
     }
 
     /// Begins to stop, which ends when the sockets have closed.
@@ -63,11 +84,15 @@ impl House {
                     tokio::task::yield_now().await;
                 }
             };
-            patiently(empty).await.map_err(|_| format!("left behind: {:?}", server.in_use()))?;
+            patiently(empty)
+                .await
+                .map_err(|_| format!("left behind: {:?}", server.in_use()))?;
             self.stop();
         }
         let stopping = self.stopping.take().expect("it was told to stop");
-        patiently(stopping).await?.map_err(|error| error.to_string())
+        patiently(stopping)
+            .await?
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -86,16 +111,28 @@ struct Seat<'a> {
 }
 
 impl<'a> Seat<'a> {
-    async fn take(address: &Address, house: Option<&'a mut House>, opening: &Opening) -> Result<Self, String> {
+    async fn take(
+        address: &Address,
+        house: Option<&'a mut House>,
+        opening: &Opening,
+    ) -> Result<Self, String> {
         let stage = Stage::build(address).await?;
         let socket = Socket::open(address, opening).await?;
-        Ok(Self { socket, stage, address: address.clone(), house })
+        Ok(Self {
+            socket,
+            stage,
+            address: address.clone(),
+            house,
+        })
     }
 }
 
 impl Target for Seat<'_> {
     async fn say(&mut self, texts: &[String]) -> Outcome {
-        let messages: Vec<Message> = texts.iter().map(|text| Message::text(self.stage.name(text))).collect();
+        let messages: Vec<Message> = texts
+            .iter()
+            .map(|text| Message::text(self.stage.name(text)))
+            .collect();
         self.socket.say(messages).await
     }
 
@@ -131,12 +168,19 @@ impl Target for Seat<'_> {
     }
 
     async fn server_stops(&mut self) -> Outcome {
-        self.house.as_mut().expect("a scenario that stops its server has one").stop();
+        self.house
+            .as_mut()
+            .expect("a scenario that stops its server has one")
+            .stop();
         Ok(())
     }
 
     async fn another_is_closed(&mut self, code: u16, reason: &Reason) -> Outcome {
-        let opening = Opening { offers: &[SUBPROTOCOL], authorization: None, spoken: Some(Subprotocol::TransportWs) };
+        let opening = Opening {
+            offers: &[SUBPROTOCOL],
+            authorization: None,
+            spoken: Some(Subprotocol::TransportWs),
+        };
         let mut another = Socket::open(&self.address, &opening).await?;
         is_close(&another.hear().await?, code, reason)?;
         another.ended().await

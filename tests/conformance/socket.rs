@@ -35,16 +35,27 @@ pub(crate) struct Address {
 impl Address {
     /// Reads `ws://host:port/path`.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
-        let rest = url.strip_prefix("ws://").ok_or_else(|| format!("{url} does not begin with ws://"))?;
+        let rest = url
+            .strip_prefix("ws://")
+            .ok_or_else(|| format!("{url} does not begin with ws://"))?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, "graphql"));
-        let host = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-        Ok(Self { host, path: format!("/{path}") })
+        let host = if host.contains(':') {
+            host.to_owned()
+        } else {
+            format!("{host}:80")
+        };
+        Ok(Self {
+            host,
+            path: format!("/{path}"),
+        })
     }
 }
 
 /// Waits for what must happen.
 pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, String> {
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| "nothing happened in time".to_owned())
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .map_err(|_| "nothing happened in time".to_owned())
 }
 
 /// One end of a WebSocket.
@@ -59,13 +70,20 @@ impl Socket {
             .await?
             .map_err(|error| format!("cannot open a socket at {}: {error}", address.host))?;
         let spoken = header(&head, "sec-websocket-protocol");
-        if !head.starts_with("HTTP/1.1 101 ") || header(&head, "sec-websocket-accept") != Some(KEY.1) {
+        if !head.starts_with("HTTP/1.1 101 ")
+            || header(&head, "sec-websocket-accept") != Some(KEY.1)
+        {
             return Err(format!("no WebSocket: {head}"));
         }
         if spoken != opening.spoken.map(Subprotocol::name) {
-            return Err(format!("the server speaks {spoken:?} instead of {:?}", opening.spoken));
+            return Err(format!(
+                "the server speaks {spoken:?} instead of {:?}",
+                opening.spoken
+            ));
         }
-        Ok(Self { stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await })
+        Ok(Self {
+            stream: WebSocketStream::from_raw_socket(stream, Role::Client, None).await,
+        })
     }
 
     /// Sends in one go. A server that closes meanwhile may not take it all, which is seen by what it says.
@@ -88,11 +106,15 @@ impl Socket {
         loop {
             match patiently(self.stream.next()).await? {
                 Some(Ok(Message::Text(text))) => {
-                    let message = serde_json::from_str(&text).map_err(|error| format!("{text} is no JSON: {error}"))?;
+                    let message = serde_json::from_str(&text)
+                        .map_err(|error| format!("{text} is no JSON: {error}"))?;
                     return Ok(Heard::Message(message));
                 }
                 Some(Ok(Message::Close(Some(frame)))) => {
-                    return Ok(Heard::Close(frame.code.into(), frame.reason.as_str().to_owned()));
+                    return Ok(Heard::Close(
+                        frame.code.into(),
+                        frame.reason.as_str().to_owned(),
+                    ));
                 }
                 // Keep-alive of the WebSocket itself, which the library answers.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -105,13 +127,18 @@ impl Socket {
     pub(crate) async fn ended(&mut self) -> Outcome {
         match patiently(self.stream.next()).await? {
             Some(Ok(message)) => Err(format!("heard {message:?} after the close")),
-            Some(Err(tungstenite::Error::Io(error))) => Err(format!("the connection broke: {error}")),
+            Some(Err(tungstenite::Error::Io(error))) => {
+                Err(format!("the connection broke: {error}"))
+            }
             Some(Err(_)) | None => Ok(()),
         }
     }
 
     pub(crate) async fn close(&mut self) -> Outcome {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
         self.say([Message::Close(Some(frame))]).await
     }
 }
@@ -124,13 +151,19 @@ async fn upgrade(address: &Address, opening: &Opening) -> std::io::Result<(TcpSt
         KEY.0
     );
     if !opening.offers.is_empty() {
-        let _ = write!(request, "Sec-WebSocket-Protocol: {}\r\n", opening.offers.join(", "));
+        let _ = write!(
+            request,
+            "Sec-WebSocket-Protocol: {}\r\n",
+            opening.offers.join(", ")
+        );
     }
     if let Some(authorization) = opening.authorization {
         let _ = write!(request, "Authorization: {authorization}\r\n");
     }
     let mut stream = TcpStream::connect(host).await?;
-    stream.write_all(format!("{request}\r\n").as_bytes()).await?;
+    stream
+        .write_all(format!("{request}\r\n").as_bytes())
+        .await?;
     // Byte by byte, because what stands behind the head is for the WebSocket to read.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -141,5 +174,7 @@ async fn upgrade(address: &Address, opening: &Opening) -> std::io::Result<(TcpSt
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = head.lines().filter_map(|line| line.split_once(':'));
-    pairs.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    pairs
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
 }

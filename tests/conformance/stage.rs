@@ -10,7 +10,8 @@ use crate::socket::{Address, patiently};
 
 const SIGN_IN: &str = r#"mutation { signIn(name: "stage hand") { token } }"#;
 const CREATE_ROOM: &str = r#"mutation { createRoom(name: "a stage") { id head } }"#;
-const SEND: &str = "mutation ($room: ID!, $text: String!) { sendMessage(roomId: $room, text: $text) { id } }";
+const SEND: &str =
+    "mutation ($room: ID!, $text: String!) { sendMessage(roomId: $room, text: $text) { id } }";
 
 /// A room, and a token that is good.
 pub(crate) struct Stage {
@@ -25,38 +26,69 @@ impl Stage {
         let signed_in = post(address, None, SIGN_IN, json!({})).await?;
         let token = text(&signed_in["signIn"]["token"])?;
         let created = post(address, Some(&token), CREATE_ROOM, json!({})).await?;
-        let (room, head) = (text(&created["createRoom"]["id"])?, text(&created["createRoom"]["head"])?);
-        Ok(Self { address: address.clone(), token, room, head })
+        let (room, head) = (
+            text(&created["createRoom"]["id"])?,
+            text(&created["createRoom"]["head"])?,
+        );
+        Ok(Self {
+            address: address.clone(),
+            token,
+            room,
+            head,
+        })
     }
 
     /// A text of a scenario with the stage's own names in it.
     pub(crate) fn name(&self, text: &str) -> String {
-        text.replace("ROOM", &self.room).replace("HEAD", &self.head).replace("TOKEN", &self.token)
+        text.replace("ROOM", &self.room)
+            .replace("HEAD", &self.head)
+            .replace("TOKEN", &self.token)
     }
 
     pub(crate) async fn publish(&self, text: &str) -> Result<(), String> {
         let variables = json!({ "room": self.room, "text": text });
-        post(&self.address, Some(&self.token), SEND, variables).await.map(|_| ())
+        post(&self.address, Some(&self.token), SEND, variables)
+            .await
+            .map(|_| ())
     }
 }
 
 fn text(value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("{value} instead of a text"))
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{value} instead of a text"))
 }
 
 /// The data of a request that must succeed.
-async fn post(address: &Address, token: Option<&str>, query: &str, variables: Value) -> Result<Value, String> {
+async fn post(
+    address: &Address,
+    token: Option<&str>,
+    query: &str,
+    variables: Value,
+) -> Result<Value, String> {
     let body = json!({ "query": query, "variables": variables }).to_string();
-    let answer = patiently(exchange(address, token, &body)).await?.map_err(|error| error.to_string())?;
-    let (_, json) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("no answer: {answer}"))?;
-    let mut response: Value = serde_json::from_str(json).map_err(|error| format!("{error} in {answer}"))?;
-    if response.get("errors").is_some() { Err(response.to_string()) } else { Ok(response["data"].take()) }
+    let answer = patiently(exchange(address, token, &body))
+        .await?
+        .map_err(|error| error.to_string())?;
+    let (_, json) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| format!("no answer: {answer}"))?;
+    let mut response: Value =
+        serde_json::from_str(json).map_err(|error| format!("{error} in {answer}"))?;
+    if response.get("errors").is_some() {
+        Err(response.to_string())
+    } else {
+        Ok(response["data"].take())
+    }
 }
 
 /// HTTP/1.0, so that the answer comes in one piece and ends with the connection.
 async fn exchange(address: &Address, token: Option<&str>, body: &str) -> std::io::Result<String> {
     let Address { host, path } = address;
-    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let authorization = token
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\

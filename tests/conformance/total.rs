@@ -15,20 +15,32 @@ const RUNS: u64 = 4_000;
 const INPUTS_PER_RUN: usize = 60;
 
 /// Small enough that both bounds are met all the time.
-const LIMITS: MachineLimits = MachineLimits { operations_max: 3, id_bytes_max: 16, held_bytes_max: 256 };
+const LIMITS: MachineLimits = MachineLimits {
+    operations_max: 3,
+    id_bytes_max: 16,
+    held_bytes_max: 256,
+};
 
 /// Something happens: mostly the client speaks, else the world does what it was asked for, or what it was not.
 fn happen(chance: &mut Chance, machine: &mut impl Watched, dialect: Subprotocol, politely: bool) {
     let id = chance.pick(&babble::IDS);
     match chance.below(100) {
         0 | 4 | 30..100 if politely => {
-            babble::politely(chance, dialect).iter().for_each(|text| machine.handle(Input::Text(text)));
+            babble::politely(chance, dialect)
+                .iter()
+                .for_each(|text| machine.handle(Input::Text(text)));
         }
         0 => machine.handle(Input::Binary),
         1..4 => machine.handle(Input::InitialisationTimeout),
         4 => machine.handle(Input::Leave(Close::TryAgainLater)),
-        5..18 => machine.handle(Input::Answered { id, payload: r#"{"data":null}"# }),
-        18..26 => machine.handle(Input::Refused { id, errors: r#"[{"message":"no"}]"# }),
+        5..18 => machine.handle(Input::Answered {
+            id,
+            payload: r#"{"data":null}"#,
+        }),
+        18..26 => machine.handle(Input::Refused {
+            id,
+            errors: r#"[{"message":"no"}]"#,
+        }),
         26..29 => machine.handle(Input::Live { id, cursor: "c" }),
         29 => machine.handle(Input::Heartbeat),
         30..50 if machine.is_asked() => machine.handle(Input::Admitted),
@@ -63,13 +75,19 @@ fn closed_runs<W: Watched>(dialect: Subprotocol) -> u64 {
 fn p1_whatever_happens_the_machine_keeps_the_rules() {
     let closed = closed_runs::<TransportWs>(Subprotocol::TransportWs);
     // Chance is only worth something if it reaches both: long lives, and ends of all kinds.
-    assert!((RUNS / 4..RUNS * 3 / 4).contains(&closed), "{closed} of {RUNS} runs ended in a close");
+    assert!(
+        (RUNS / 4..RUNS * 3 / 4).contains(&closed),
+        "{closed} of {RUNS} runs ended in a close"
+    );
 }
 
 #[test]
 fn p1_whatever_happens_the_legacy_machine_keeps_the_rules() {
     let closed = closed_runs::<Legacy>(Subprotocol::Legacy);
-    assert!((RUNS / 4..RUNS * 3 / 4).contains(&closed), "{closed} of {RUNS} runs ended in a close");
+    assert!(
+        (RUNS / 4..RUNS * 3 / 4).contains(&closed),
+        "{closed} of {RUNS} runs ended in a close"
+    );
 }
 
 /// Every history of five of these inputs and what the world may say.
@@ -78,13 +96,23 @@ fn every_short_history<W: Watched>(texts: [&str; 6]) {
         0 => Input::InitialisationTimeout,
         1 => Input::Admitted,
         2 => Input::Rejected,
-        3 => Input::Answered { id: "a", payload: "{}" },
-        4 => Input::Refused { id: "a", errors: "[{}]" },
+        3 => Input::Answered {
+            id: "a",
+            payload: "{}",
+        },
+        4 => Input::Refused {
+            id: "a",
+            errors: "[{}]",
+        },
         text => Input::Text(texts[text - 5]),
     };
     let (kinds, length) = (texts.len() + 5, 5_u32);
     for history in 0..kinds.pow(length) {
-        let mut machine = W::new(MachineLimits { operations_max: 1, id_bytes_max: 16, held_bytes_max: 64 });
+        let mut machine = W::new(MachineLimits {
+            operations_max: 1,
+            id_bytes_max: 16,
+            held_bytes_max: 64,
+        });
         for place in 0..length {
             let number = history / kinds.pow(place) % kinds;
             // The world only answers what it was asked.
@@ -170,7 +198,12 @@ fn every_close_has_a_scenario_and_its_own_words() {
             Step::Closed(with, Reason::Taken(_)) => *with == code,
             _ => false,
         };
-        assert!(scenarios.iter().any(|scenario| scenario.steps.iter().any(ends_so)), "no scenario ends with {close:?}");
+        assert!(
+            scenarios
+                .iter()
+                .any(|scenario| scenario.steps.iter().any(ends_so)),
+            "no scenario ends with {close:?}"
+        );
     }
 }
 
@@ -194,6 +227,14 @@ fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() 
         Close::InitialisationTimeout,
     ];
     assert!(healing.iter().all(comes_back));
-    let pointless = [Close::ProtocolError, Close::InvalidText, Close::MessageTooBig, Close::InvalidMessage];
-    assert!(!pointless.iter().any(comes_back), "what would fail again in the same way is not tried again");
+    let pointless = [
+        Close::ProtocolError,
+        Close::InvalidText,
+        Close::MessageTooBig,
+        Close::InvalidMessage,
+    ];
+    assert!(
+        !pointless.iter().any(comes_back),
+        "what would fail again in the same way is not tried again"
+    );
 }

@@ -30,7 +30,14 @@ pub(crate) struct TransportWs {
 impl Watched for TransportWs {
     fn new(limits: MachineLimits) -> Self {
         let (machine, acts, running) = (Machine::new(limits), Vec::new(), HashSet::new());
-        Self { machine, acts, acknowledged: false, asked: false, closed: false, running }
+        Self {
+            machine,
+            acts,
+            acknowledged: false,
+            asked: false,
+            closed: false,
+            running,
+        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -43,7 +50,10 @@ impl Watched for TransportWs {
             self.judge(act, &about);
         }
         self.acts = acts;
-        assert_eq!(self.machine.is_initialised(), self.acknowledged || self.asked || self.closed);
+        assert_eq!(
+            self.machine.is_initialised(),
+            self.acknowledged || self.asked || self.closed
+        );
     }
 
     fn is_asked(&self) -> bool {
@@ -67,10 +77,16 @@ impl TransportWs {
                 self.asked = true;
             }
             Act::Refresh(_) => {
-                assert!(about.kind == "ping" && self.acknowledged, "only who is served can bring fresh credentials");
+                assert!(
+                    about.kind == "ping" && self.acknowledged,
+                    "only who is served can bring fresh credentials"
+                );
             }
             Act::Start { id, .. } => {
-                assert!(about.is("subscribe", &id) && self.acknowledged, "{id} starts when it is asked for");
+                assert!(
+                    about.is("subscribe", &id) && self.acknowledged,
+                    "{id} starts when it is asked for"
+                );
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");
             }
             Act::Stop { id } => {
@@ -79,7 +95,10 @@ impl TransportWs {
             }
             Act::Close(close) => {
                 self.closed = true;
-                assert!(close.reason().len() <= 123, "{close:?} does not fit its frame");
+                assert!(
+                    close.reason().len() <= 123,
+                    "{close:?} does not fit its frame"
+                );
             }
         }
     }
@@ -90,14 +109,30 @@ impl TransportWs {
         match message["type"].as_str() {
             Some("connection_ack") => self.acknowledged = true,
             Some("ping") => {
-                let id = message["payload"]["subscribed"].as_str().expect("a ping of the server's is about an id");
-                assert!(about.is("live", id) && self.running.contains(id), "P2: {text}");
+                let id = message["payload"]["subscribed"]
+                    .as_str()
+                    .expect("a ping of the server's is about an id");
+                assert!(
+                    about.is("live", id) && self.running.contains(id),
+                    "P2: {text}"
+                );
             }
             Some("pong") => assert_eq!(about.kind, "ping", "a pong answers a ping"),
-            Some("next") => assert!(about.is("answered", id) && self.running.contains(id), "P2: {text}"),
-            Some("complete") => assert!(about.is("answered", id) && self.running.remove(id), "P2: {text}"),
-            Some("error") if about.is("subscribe", id) => assert!(!self.running.contains(id), "P3: {text}"),
-            Some("error") => assert!(about.is("refused", id) && self.running.remove(id), "P2: {text}"),
+            Some("next") => assert!(
+                about.is("answered", id) && self.running.contains(id),
+                "P2: {text}"
+            ),
+            Some("complete") => assert!(
+                about.is("answered", id) && self.running.remove(id),
+                "P2: {text}"
+            ),
+            Some("error") if about.is("subscribe", id) => {
+                assert!(!self.running.contains(id), "P3: {text}")
+            }
+            Some("error") => assert!(
+                about.is("refused", id) && self.running.remove(id),
+                "P2: {text}"
+            ),
             _ => panic!("the protocol does not know {text}"),
         }
     }
@@ -119,8 +154,22 @@ pub(crate) struct Legacy {
 
 impl Watched for Legacy {
     fn new(limits: MachineLimits) -> Self {
-        let (machine, acts, running, held) = (LegacyMachine::new(limits), Vec::new(), HashSet::new(), HashSet::new());
-        Self { machine, acts, acknowledged: false, asked: false, closed: false, running, held, stopped: None }
+        let (machine, acts, running, held) = (
+            LegacyMachine::new(limits),
+            Vec::new(),
+            HashSet::new(),
+            HashSet::new(),
+        );
+        Self {
+            machine,
+            acts,
+            acknowledged: false,
+            asked: false,
+            closed: false,
+            running,
+            held,
+            stopped: None,
+        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -138,7 +187,10 @@ impl Watched for Legacy {
         if silent && about.kind == "start" && !self.acknowledged && !self.closed {
             self.held.insert(about.id);
         }
-        assert_eq!(self.machine.is_initialised(), self.acknowledged || self.asked || self.closed);
+        assert_eq!(
+            self.machine.is_initialised(),
+            self.acknowledged || self.asked || self.closed
+        );
     }
 
     fn is_asked(&self) -> bool {
@@ -156,7 +208,10 @@ impl Legacy {
             Act::Send(text) => self.judge_message(&text, about),
             Act::Admit(_) => {
                 let first = !self.acknowledged && !self.asked;
-                assert!(about.kind == "connection_init" && first, "an init is allowed once");
+                assert!(
+                    about.kind == "connection_init" && first,
+                    "an init is allowed once"
+                );
                 self.asked = true;
             }
             Act::Refresh(_) => panic!("this dialect has no message for it"),
@@ -169,13 +224,19 @@ impl Legacy {
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");
             }
             Act::Stop { id } => {
-                assert!(about.is("stop", &id) || about.is("start", &id), "only the client stops {id}");
+                assert!(
+                    about.is("stop", &id) || about.is("start", &id),
+                    "only the client stops {id}"
+                );
                 assert!(self.running.remove(&id), "P2: {id} has ended");
                 self.stopped = Some(id);
             }
             Act::Close(close) => {
                 self.closed = true;
-                assert!(close.reason().len() <= 123, "{close:?} does not fit its frame");
+                assert!(
+                    close.reason().len() <= 123,
+                    "{close:?} does not fit its frame"
+                );
             }
         }
     }
@@ -185,18 +246,34 @@ impl Legacy {
         let id = message["id"].as_str().unwrap_or_default();
         match message["type"].as_str() {
             Some("connection_ack") => self.acknowledged = true,
-            Some("connection_error") => assert!(message.get("id").is_none(), "it is about no operation: {text}"),
+            Some("connection_error") => assert!(
+                message.get("id").is_none(),
+                "it is about no operation: {text}"
+            ),
             Some("ka") => assert!(about.kind == "heartbeat" && self.acknowledged, "{text}"),
-            Some("data") => assert!(about.is("answered", id) && self.running.contains(id), "P2: {text}"),
+            Some("data") => assert!(
+                about.is("answered", id) && self.running.contains(id),
+                "P2: {text}"
+            ),
             Some("complete") if about.is("stop", id) => {
-                assert!(self.held.remove(id) || self.stopped.take().is_some_and(|stopped| stopped == id), "P2: {text}");
+                assert!(
+                    self.held.remove(id)
+                        || self.stopped.take().is_some_and(|stopped| stopped == id),
+                    "P2: {text}"
+                );
             }
-            Some("complete") => assert!(about.is("answered", id) && self.running.remove(id), "P2: {text}"),
+            Some("complete") => assert!(
+                about.is("answered", id) && self.running.remove(id),
+                "P2: {text}"
+            ),
             Some("error") if about.is("start", id) => {
                 self.held.remove(id);
                 assert!(!self.running.contains(id), "P2: {text}");
             }
-            Some("error") => assert!(about.is("refused", id) && self.running.remove(id), "P2: {text}"),
+            Some("error") => assert!(
+                about.is("refused", id) && self.running.remove(id),
+                "P2: {text}"
+            ),
             _ => panic!("the protocol does not know {text}"),
         }
     }
@@ -211,11 +288,17 @@ struct About {
 
 impl About {
     fn of(input: &Input<'_>) -> Self {
-        let about = |kind: &str, id: &str| Self { kind: kind.to_owned(), id: id.to_owned() };
+        let about = |kind: &str, id: &str| Self {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        };
         match input {
             Input::Text(text) => {
                 let message: Value = serde_json::from_str(text).unwrap_or_default();
-                about(message["type"].as_str().unwrap_or_default(), message["id"].as_str().unwrap_or_default())
+                about(
+                    message["type"].as_str().unwrap_or_default(),
+                    message["id"].as_str().unwrap_or_default(),
+                )
             }
             Input::Answered { id, .. } => about("answered", id),
             Input::Refused { id, .. } => about("refused", id),

@@ -62,7 +62,9 @@ impl World {
             Act::Admit(payload) if self.slow => self.held.push(Held::Admit(payload)),
             Act::Admit(payload) => self.admit(&payload),
             // Only the one user who has a token may bring a fresh one.
-            Act::Refresh(payload) if !(self.signed_in && authorization(&payload).is_some_and(is_good)) => {
+            Act::Refresh(payload)
+                if !(self.signed_in && authorization(&payload).is_some_and(is_good)) =>
+            {
                 self.tell(Input::Leave(Close::Forbidden));
             }
             Act::Refresh(_) => {}
@@ -70,11 +72,13 @@ impl World {
             Act::Start { id, request } => self.start(id, &request),
             Act::Stop { id } => {
                 self.running.retain(|(running, _)| *running != id);
-                self.held.retain(|held| !matches!(held, Held::Start(started, _) if *started == id));
+                self.held
+                    .retain(|held| !matches!(held, Held::Start(started, _) if *started == id));
             }
             Act::Close(close) => {
                 (self.running, self.held, self.closed) = (Vec::new(), Vec::new(), true);
-                self.heard.push_back(Heard::Close(close.code(), close.reason()));
+                self.heard
+                    .push_back(Heard::Close(close.code(), close.reason()));
             }
         }
     }
@@ -88,7 +92,11 @@ impl World {
         let given = authorization(payload);
         self.signed_in = given.is_some_and(is_good);
         let admitted = given.is_none() || self.signed_in;
-        self.tell(if admitted { Input::Admitted } else { Input::Rejected });
+        self.tell(if admitted {
+            Input::Admitted
+        } else {
+            Input::Rejected
+        });
         if admitted && self.machine.has_heartbeat() {
             self.tell(Input::Heartbeat);
         }
@@ -97,12 +105,18 @@ impl World {
     fn start(&mut self, id: String, request: &Subscribe) {
         match fate(request, self.signed_in) {
             Fate::Answer(payload) => {
-                self.tell(Input::Answered { id: &id, payload: &payload.to_string() });
+                self.tell(Input::Answered {
+                    id: &id,
+                    payload: &payload.to_string(),
+                });
                 if let Some(text) = payload["data"]["sendMessage"]["text"].as_str() {
                     self.emit(text);
                 }
             }
-            Fate::Refuse(code) => self.tell(Input::Refused { id: &id, errors: &errors(code).to_string() }),
+            Fate::Refuse(code) => self.tell(Input::Refused {
+                id: &id,
+                errors: &errors(code).to_string(),
+            }),
             Fate::Run { key, replayed } => self.run(id, key, replayed),
         }
     }
@@ -113,7 +127,10 @@ impl World {
         let before = if replayed { self.published.len() } else { 0 };
         (0..before).for_each(|at| self.deliver(&id, key, at));
         let cursor = format!("cursor-{}", self.published.len());
-        self.tell(Input::Live { id: &id, cursor: &cursor });
+        self.tell(Input::Live {
+            id: &id,
+            cursor: &cursor,
+        });
     }
 
     /// Sends a message to all that run.
@@ -127,7 +144,8 @@ impl World {
     /// Sends a message in the way of the transport: past the machine, behind its prefix.
     fn deliver(&mut self, id: &str, key: &str, at: usize) {
         let (text, cursor) = (&self.published[at], format!("cursor-{}", at + 1));
-        let payload = json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
+        let payload =
+            json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
         self.send(&format!("{}{payload}}}", self.machine.result_prefix(id)));
     }
 }
@@ -150,12 +168,18 @@ impl Target for World {
     }
 
     async fn hear(&mut self) -> Result<Heard, String> {
-        self.heard.pop_front().ok_or_else(|| "heard nothing".to_owned())
+        self.heard
+            .pop_front()
+            .ok_or_else(|| "heard nothing".to_owned())
     }
 
     /// Whatever happens now, the machine has nothing more to say.
     async fn ended(&mut self) -> Outcome {
-        for text in [r#"{"type":"connection_init"}"#, r#"{"type":"ping"}"#, "junk"] {
+        for text in [
+            r#"{"type":"connection_init"}"#,
+            r#"{"type":"ping"}"#,
+            "junk",
+        ] {
             self.tell(Input::Text(text));
         }
         let (id, payload) = ("a", "{}");
@@ -163,7 +187,12 @@ impl Target for World {
         self.tell(Input::Refused { id, errors: "[]" });
         self.tell(Input::Live { id, cursor: "c" });
         self.tell(Input::Heartbeat);
-        for input in [Input::Binary, Input::InitialisationTimeout, Input::Admitted, Input::Rejected] {
+        for input in [
+            Input::Binary,
+            Input::InitialisationTimeout,
+            Input::Admitted,
+            Input::Rejected,
+        ] {
             self.tell(input);
         }
         self.tell(Input::Leave(Close::GoingAway));

@@ -21,19 +21,49 @@ fn batch(entries: &[Value]) -> String {
 async fn a_batch_is_answered_in_its_order_and_started_in_it() {
     let app = TestApp::start().await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
-    let query =
-        json!({ "query": "query A { __typename } query B { room(id: \"room-1\") { id } }", "operationName": "B" });
-    let entries = [send("1"), query, json!({ "query": "{ nope }" }), send("2"), json!({ "query": "{" }), send("3")];
-    let reply = post(app.address(), &batch(&entries), &[("authorization", &token)]).await;
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json; charset=utf-8")));
+    let query = json!({ "query": "query A { __typename } query B { room(id: \"room-1\") { id } }", "operationName": "B" });
+    let entries = [
+        send("1"),
+        query,
+        json!({ "query": "{ nope }" }),
+        send("2"),
+        json!({ "query": "{" }),
+        send("3"),
+    ];
+    let reply = post(
+        app.address(),
+        &batch(&entries),
+        &[("authorization", &token)],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("application/json; charset=utf-8"))
+    );
     let answers = reply.json();
-    assert_eq!(answers[0], json!({ "data": { "sendMessage": { "text": "1" } } }));
-    assert_eq!(answers[1], json!({ "data": { "room": { "id": "room-1" } } }));
-    assert_eq!(answers[2]["errors"][0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
-    assert_eq!(answers[3], json!({ "data": { "sendMessage": { "text": "2" } } }));
-    assert_eq!(answers[4]["errors"][0]["extensions"]["code"], "GRAPHQL_PARSE_FAILED");
+    assert_eq!(
+        answers[0],
+        json!({ "data": { "sendMessage": { "text": "1" } } })
+    );
+    assert_eq!(
+        answers[1],
+        json!({ "data": { "room": { "id": "room-1" } } })
+    );
+    assert_eq!(
+        answers[2]["errors"][0]["extensions"]["code"],
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    assert_eq!(
+        answers[3],
+        json!({ "data": { "sendMessage": { "text": "2" } } })
+    );
+    assert_eq!(
+        answers[4]["errors"][0]["extensions"]["code"],
+        "GRAPHQL_PARSE_FAILED"
+    );
     assert_eq!(answers.as_array().unwrap().len(), 6);
-    let messages = json!({ "query": "{ messages(roomId: \"room-1\") { nodes { text } } }" }).to_string();
+    let messages =
+        json!({ "query": "{ messages(roomId: \"room-1\") { nodes { text } } }" }).to_string();
     let messages = post(app.address(), &messages, &[]).await.json();
     let texts = json!([{ "text": "1" }, { "text": "2" }, { "text": "3" }]);
     assert_eq!(messages["data"]["messages"]["nodes"], texts);
@@ -47,32 +77,60 @@ async fn a_batch_is_bounded_and_whole_or_refused() {
     let as_ann = ("authorization", token.as_str());
     for (entries, reason) in [
         (vec![], "the array is empty"),
-        (vec![send("a"), send("b"), send("c")], "an array may have 2 requests"),
+        (
+            vec![send("a"), send("b"), send("c")],
+            "an array may have 2 requests",
+        ),
         (vec![send("a"), json!(7)], "entry 1 must be a JSON object"),
         (vec![send("a"), json!({})], "entry 1: `query` is missing"),
-        (vec![send("a"), json!([send("b")])], "entry 1 must be a JSON object"),
+        (
+            vec![send("a"), json!([send("b")])],
+            "entry 1 must be a JSON object",
+        ),
     ] {
         let reply = post(app.address(), &batch(&entries), &[as_ann]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (400, "BAD_USER_INPUT"), "{reason}");
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (400, "BAD_USER_INPUT"),
+            "{reason}"
+        );
         assert!(reply.body.contains(reason), "{}", reply.body);
     }
     let nothing = json!({ "query": "{ messages(roomId: \"room-1\") { nodes { text } } }" });
     let subscription = json!({ "query": "subscription { newMessage(roomId: \"room-1\") { id } }" });
-    let answers = post(app.address(), &batch(&[subscription, nothing]), &[]).await.json();
-    assert_eq!(answers[0]["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
-    assert_eq!(answers[1], json!({ "data": { "messages": { "nodes": [] } } }), "nothing of the refused ones ran");
-    let reply = post(app.address(), &batch(&[send("a")]), &[as_ann, ("accept", "text/event-stream")]).await;
+    let answers = post(app.address(), &batch(&[subscription, nothing]), &[])
+        .await
+        .json();
+    assert_eq!(
+        answers[0]["errors"][0]["extensions"]["code"],
+        "BAD_USER_INPUT"
+    );
+    assert_eq!(
+        answers[1],
+        json!({ "data": { "messages": { "nodes": [] } } }),
+        "nothing of the refused ones ran"
+    );
+    let reply = post(
+        app.address(),
+        &batch(&[send("a")]),
+        &[as_ann, ("accept", "text/event-stream")],
+    )
+    .await;
     assert_eq!(reply.status, 406);
     app.finish().await;
 }
 
 fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What a client sends for a document: its hash, and its text where the hash was not known.
 fn persisted(text: &str, with_text: bool) -> Value {
-    let mut body = json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": hash(text) } } });
+    let mut body =
+        json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": hash(text) } } });
     if with_text {
         body["query"] = text.into();
     }
@@ -84,28 +142,66 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
     let app = TestApp::start().await;
     let text = "query Persisted { __typename }";
     let unknown = post(app.address(), &persisted(text, false).to_string(), &[]).await;
-    assert_eq!((unknown.status, unknown.code().as_str()), (200, "PERSISTED_QUERY_NOT_FOUND"));
-    assert_eq!(unknown.json()["errors"][0]["message"], "PersistedQueryNotFound");
+    assert_eq!(
+        (unknown.status, unknown.code().as_str()),
+        (200, "PERSISTED_QUERY_NOT_FOUND")
+    );
+    assert_eq!(
+        unknown.json()["errors"][0]["message"],
+        "PersistedQueryNotFound"
+    );
     let answer = json!({ "data": { "__typename": "Query" } });
-    assert_eq!(post(app.address(), &persisted(text, true).to_string(), &[]).await.json(), answer);
+    assert_eq!(
+        post(app.address(), &persisted(text, true).to_string(), &[])
+            .await
+            .json(),
+        answer
+    );
 
     // By its hash alone, whichever way in.
-    assert_eq!(post(app.address(), &persisted(text, false).to_string(), &[]).await.json(), answer);
-    let extensions =
-        format!("%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{}%22%7D%7D", hash(text));
-    assert_eq!(get(app.address(), &format!("/graphql?extensions={extensions}"), &[]).await.json(), answer);
+    assert_eq!(
+        post(app.address(), &persisted(text, false).to_string(), &[])
+            .await
+            .json(),
+        answer
+    );
+    let extensions = format!(
+        "%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{}%22%7D%7D",
+        hash(text)
+    );
+    assert_eq!(
+        get(
+            app.address(),
+            &format!("/graphql?extensions={extensions}"),
+            &[]
+        )
+        .await
+        .json(),
+        answer
+    );
     let both = batch(&[persisted(text, false), persisted(text, false)]);
-    assert_eq!(post(app.address(), &both, &[]).await.json(), json!([answer, answer]));
+    assert_eq!(
+        post(app.address(), &both, &[]).await.json(),
+        json!([answer, answer])
+    );
     let sse = [("accept", "text/event-stream")];
     let mut stream = Streamed::post(app.address(), &persisted(text, false).to_string(), &sse).await;
     assert_eq!(stream.next().await.0, answer);
     let mut client = app.client(None).await;
-    client.say(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) })).await;
-    assert_eq!(client.heard().await, json!({ "id": "1", "type": "next", "payload": answer }));
+    client
+        .say(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
+        .await;
+    assert_eq!(
+        client.heard().await,
+        json!({ "id": "1", "type": "next", "payload": answer })
+    );
     assert_eq!(client.heard().await["type"], "complete");
     client.say(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
     let error = client.heard().await;
-    assert_eq!((&error["type"], &error["payload"][0]["message"]), (&json!("error"), &json!("PersistedQueryNotFound")));
+    assert_eq!(
+        (&error["type"], &error["payload"][0]["message"]),
+        (&json!("error"), &json!("PersistedQueryNotFound"))
+    );
     drop(client);
     app.finish().await;
 }
@@ -115,14 +211,31 @@ async fn a_hash_that_is_not_the_texts_is_refused_and_a_mutation_is_never_run_by_
     let app = TestApp::start().await;
     let mut wrong = persisted("{ __typename }", true);
     wrong["query"] = "{ other: __typename }".into();
-    let reply = post(app.address(), &wrong.to_string(), &[("accept", "application/graphql-response+json")]).await;
-    assert_eq!((reply.status, reply.code().as_str()), (400, "BAD_USER_INPUT"));
+    let reply = post(
+        app.address(),
+        &wrong.to_string(),
+        &[("accept", "application/graphql-response+json")],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (400, "BAD_USER_INPUT")
+    );
     let mutation = "mutation { signIn(name: \"x\") { viewer { name } } }";
-    let ran = post(app.address(), &persisted(mutation, true).to_string(), &[]).await.json();
+    let ran = post(app.address(), &persisted(mutation, true).to_string(), &[])
+        .await
+        .json();
     assert_eq!(ran["data"]["signIn"]["viewer"]["name"], "x");
-    let extensions =
-        format!("%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{}%22%7D%7D", hash(mutation));
-    let reply = get(app.address(), &format!("/graphql?extensions={extensions}"), &[]).await;
+    let extensions = format!(
+        "%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{}%22%7D%7D",
+        hash(mutation)
+    );
+    let reply = get(
+        app.address(),
+        &format!("/graphql?extensions={extensions}"),
+        &[],
+    )
+    .await;
     assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
     app.finish().await;
 }

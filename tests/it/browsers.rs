@@ -16,18 +16,31 @@ const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const BY_GET: &str = "/graphql?query=%7B__typename%7D";
 
 /// What a page's socket hears first, after it said init: a message, or the code and the reason of the close.
-async fn first_heard(app: &TestApp, subprotocol: &str, headers: &[(&str, &str)]) -> Result<String, (u16, String)> {
+async fn first_heard(
+    app: &TestApp,
+    subprotocol: &str,
+    headers: &[(&str, &str)],
+) -> Result<String, (u16, String)> {
     let uri = format!("ws://{}/graphql", app.address()).parse().unwrap();
     let request = ClientRequestBuilder::new(uri).with_sub_protocol(subprotocol);
-    let request = headers.iter().fold(request, |request, (name, value)| request.with_header(*name, *value));
-    let (mut socket, _) = soon("the upgrade", tokio_tungstenite::connect_async(request)).await.unwrap();
+    let request = headers.iter().fold(request, |request, (name, value)| {
+        request.with_header(*name, *value)
+    });
+    let (mut socket, _) = soon("the upgrade", tokio_tungstenite::connect_async(request))
+        .await
+        .unwrap();
     // The server may have closed already.
-    let _ = socket.send(Message::text(r#"{"type":"connection_init"}"#)).await;
+    let _ = socket
+        .send(Message::text(r#"{"type":"connection_init"}"#))
+        .await;
     match soon("an answer", socket.next()).await {
         Some(Ok(Message::Text(text))) => Ok(text.to_string()),
         Some(Ok(Message::Close(Some(frame)))) => {
             let end = soon("the end", socket.next()).await;
-            assert!(!matches!(end, Some(Ok(_))), "nothing follows a close: {end:?}");
+            assert!(
+                !matches!(end, Some(Ok(_))),
+                "nothing follows a close: {end:?}"
+            );
             Err((frame.code.into(), frame.reason.to_string()))
         }
         other => panic!("heard {other:?}"),
@@ -42,20 +55,36 @@ async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
     for (headers, expected) in [
         (&[][..], Ok(())),
         (&[("origin", own.as_str())], Ok(())),
-        (&[("origin", own.as_str()), ("sec-fetch-site", "same-origin")], Ok(())),
-        (&[("origin", FRIEND), ("sec-fetch-site", "cross-site")], Ok(())),
+        (
+            &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
+            Ok(()),
+        ),
+        (
+            &[("origin", FRIEND), ("sec-fetch-site", "cross-site")],
+            Ok(()),
+        ),
         (&[("origin", "https://evil.example")], Err(())),
         (&[("origin", "null")], Err(())),
-        (&[("origin", own.as_str()), ("sec-fetch-site", "cross-site")], Err(())),
+        (
+            &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
+            Err(()),
+        ),
         (&[("sec-fetch-site", "cross-site")], Err(())),
     ] {
         let heard = first_heard(&app, "graphql-transport-ws", headers).await;
         match expected {
-            Ok(()) => assert_eq!(heard.as_deref(), Ok(r#"{"type":"connection_ack"}"#), "{headers:?}"),
+            Ok(()) => assert_eq!(
+                heard.as_deref(),
+                Ok(r#"{"type":"connection_ack"}"#),
+                "{headers:?}"
+            ),
             Err(()) => assert_eq!(heard, forbidden, "{headers:?}"),
         }
     }
-    assert_eq!(first_heard(&app, "graphql-ws", &[("origin", "null")]).await, forbidden);
+    assert_eq!(
+        first_heard(&app, "graphql-ws", &[("origin", "null")]).await,
+        forbidden
+    );
     app.finish().await;
 }
 
@@ -65,11 +94,15 @@ async fn a_foreign_page_can_change_nothing_over_http() {
     let own = format!("http://{}", app.address());
     let bearer = format!("Bearer {}", app.sign_in("ann").await);
     let json = ("content-type", "application/json");
-    let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" }).to_string();
+    let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" })
+        .to_string();
     for marks in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "null")],
-        &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+        &[
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "same-origin"),
+        ],
         &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "cross-site")],
     ] {
@@ -81,14 +114,30 @@ async fn a_foreign_page_can_change_nothing_over_http() {
             ("DELETE", "*/*"),
         ] {
             // Not even with a token: no page gets to send one unless the browser was told that it may.
-            let headers = [marks, &[json, ("accept", accept), ("authorization", &bearer)]].concat();
+            let headers = [
+                marks,
+                &[json, ("accept", accept), ("authorization", &bearer)],
+            ]
+            .concat();
             let reply = http::request(app.address(), method, "/graphql", &headers, &create).await;
-            assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"), "{method} {accept} {marks:?}");
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (403, "FORBIDDEN"),
+                "{method} {accept} {marks:?}"
+            );
         }
         // What changes nothing is answered as to anybody, and the page's browser keeps the answer from it.
-        assert_eq!(get(app.address(), BY_GET, marks).await.status, 200, "{marks:?}");
+        assert_eq!(
+            get(app.address(), BY_GET, marks).await.status,
+            200,
+            "{marks:?}"
+        );
         let stream = [marks, &[("accept", "text/event-stream")]].concat();
-        assert_eq!(Streamed::get(app.address(), BY_GET, &stream).await.status, 200, "{marks:?}");
+        assert_eq!(
+            Streamed::get(app.address(), BY_GET, &stream).await.status,
+            200,
+            "{marks:?}"
+        );
     }
     let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
     let room = ann.ask("{ room(id: \"made\") { id } }", json!({})).await;
@@ -101,18 +150,39 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         &[("origin", FRIEND), ("sec-fetch-site", "same-site")],
     ];
     for marks in marks {
-        assert_eq!(post(app.address(), QUERY, marks).await.status, 200, "{marks:?}");
+        assert_eq!(
+            post(app.address(), QUERY, marks).await.status,
+            200,
+            "{marks:?}"
+        );
     }
     drop(ann);
     app.finish().await;
 }
 
 /// The status of a request that says it is for this host, if for any.
-async fn status_at(address: std::net::SocketAddr, line: &str, host: Option<&str>, more: &str) -> u16 {
-    let host = host.map(|host| format!("host: {host}\r\n")).unwrap_or_default();
-    let reply = http::exchange(address, &format!("{line}\r\n{host}{more}connection: close\r\n\r\n")).await;
+async fn status_at(
+    address: std::net::SocketAddr,
+    line: &str,
+    host: Option<&str>,
+    more: &str,
+) -> u16 {
+    let host = host
+        .map(|host| format!("host: {host}\r\n"))
+        .unwrap_or_default();
+    let reply = http::exchange(
+        address,
+        &format!("{line}\r\n{host}{more}connection: close\r\n\r\n"),
+    )
+    .await;
     if reply.status == 421 {
-        assert!(reply.body.contains("--allow-host") && reply.header("content-type").unwrap().starts_with("text/plain"));
+        assert!(
+            reply.body.contains("--allow-host")
+                && reply
+                    .header("content-type")
+                    .unwrap()
+                    .starts_with("text/plain")
+        );
     }
     reply.status
 }
@@ -121,21 +191,75 @@ async fn status_at(address: std::net::SocketAddr, line: &str, host: Option<&str>
 async fn on_loopback_only_its_own_names_are_answered() {
     let app = TestApp::with(&["--allow-host", "chat.example,192.168.0.7"]).await;
     let address = app.address();
-    for host in ["localhost", "LOCALHOST:1", "127.0.0.1:4000", "[::1]:4000", "chat.example", "192.168.0.7:80"] {
-        assert_eq!(status_at(address, "GET /readyz HTTP/1.1", Some(host), "").await, 200, "{host}");
+    for host in [
+        "localhost",
+        "LOCALHOST:1",
+        "127.0.0.1:4000",
+        "[::1]:4000",
+        "chat.example",
+        "192.168.0.7:80",
+    ] {
+        assert_eq!(
+            status_at(address, "GET /readyz HTTP/1.1", Some(host), "").await,
+            200,
+            "{host}"
+        );
     }
-    for host in ["evil.example", "127.0.0.1.evil.example", "a.chat.example", "x@localhost", "192.168.0.8"] {
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "a.chat.example",
+        "x@localhost",
+        "192.168.0.8",
+    ] {
         for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
-            assert_eq!(status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await, 421, "{host}{path}");
+            assert_eq!(
+                status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await,
+                421,
+                "{host}{path}"
+            );
         }
-        let upgrade =
-            "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-        assert_eq!(status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await, 421, "{host}");
-        assert_eq!(status_at(address, "POST /graphql HTTP/1.1", Some(host), "content-length: 0\r\n").await, 421);
+        let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+        assert_eq!(
+            status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await,
+            421,
+            "{host}"
+        );
+        assert_eq!(
+            status_at(
+                address,
+                "POST /graphql HTTP/1.1",
+                Some(host),
+                "content-length: 0\r\n"
+            )
+            .await,
+            421
+        );
     }
-    assert_eq!(status_at(address, "GET /readyz HTTP/1.0", None, "").await, 421);
-    assert_eq!(status_at(address, "GET http://evil.example/readyz HTTP/1.1", Some("localhost"), "").await, 421);
-    assert_eq!(status_at(address, "GET http://localhost/readyz HTTP/1.1", Some("localhost"), "").await, 200);
+    assert_eq!(
+        status_at(address, "GET /readyz HTTP/1.0", None, "").await,
+        421
+    );
+    assert_eq!(
+        status_at(
+            address,
+            "GET http://evil.example/readyz HTTP/1.1",
+            Some("localhost"),
+            ""
+        )
+        .await,
+        421
+    );
+    assert_eq!(
+        status_at(
+            address,
+            "GET http://localhost/readyz HTTP/1.1",
+            Some("localhost"),
+            ""
+        )
+        .await,
+        200
+    );
     app.finish().await;
 }
 
@@ -143,12 +267,27 @@ async fn on_loopback_only_its_own_names_are_answered() {
 async fn beyond_loopback_hosts_count_only_where_some_are_named() {
     let beyond = ["--listen", "0.0.0.0:0", "--allow-remote-guests"];
     let any = TestApp::with(&beyond).await;
-    assert_eq!(status_at(local(&any), "GET /readyz HTTP/1.1", Some("any.example"), "").await, 200);
-    assert_eq!(status_at(local(&any), "GET /readyz HTTP/1.0", None, "").await, 200);
+    assert_eq!(
+        status_at(local(&any), "GET /readyz HTTP/1.1", Some("any.example"), "").await,
+        200
+    );
+    assert_eq!(
+        status_at(local(&any), "GET /readyz HTTP/1.0", None, "").await,
+        200
+    );
     any.finish().await;
     let named = TestApp::with(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
-    for (host, status) in [("chat.example", 200), ("localhost", 200), ("any.example", 421), ("0.0.0.0", 421)] {
-        assert_eq!(status_at(local(&named), "GET /readyz HTTP/1.1", Some(host), "").await, status, "{host}");
+    for (host, status) in [
+        ("chat.example", 200),
+        ("localhost", 200),
+        ("any.example", 421),
+        ("0.0.0.0", 421),
+    ] {
+        assert_eq!(
+            status_at(local(&named), "GET /readyz HTTP/1.1", Some(host), "").await,
+            status,
+            "{host}"
+        );
     }
     named.finish().await;
 }
@@ -166,17 +305,32 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
     let asked = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "authorization,content-type"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type",
+        ),
     ];
     for path in ["/graphql", "/readyz", "/nowhere"] {
         let told = http::request(address, "OPTIONS", path, &asked, "").await;
         assert_eq!((told.status, told.body.as_str()), (204, ""), "{path}");
         assert_eq!(shared_with(&told), (Some(FRIEND), Some("true")));
-        assert_eq!(told.header("access-control-allow-methods"), Some("GET, POST, PUT, DELETE"));
+        assert_eq!(
+            told.header("access-control-allow-methods"),
+            Some("GET, POST, PUT, DELETE")
+        );
         assert_eq!(told.header("access-control-max-age"), Some("7200"));
         let allowed = told.header("access-control-allow-headers").unwrap();
-        for name in ["authorization", "content-type", "last-event-id", "x-graphql-event-stream-token", "accept"] {
-            assert!(allowed.split(", ").any(|found| found == name), "{name} in {allowed}");
+        for name in [
+            "authorization",
+            "content-type",
+            "last-event-id",
+            "x-graphql-event-stream-token",
+            "accept",
+        ] {
+            assert!(
+                allowed.split(", ").any(|found| found == name),
+                "{name} in {allowed}"
+            );
         }
     }
     // The answers, good and bad, of every way in.
@@ -185,13 +339,26 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
     for (reply, status) in [
         (post(address, QUERY, &[origin]).await, 200),
         (post(address, "no json", &[origin]).await, 400),
-        (post(address, QUERY, &[origin, ("authorization", "Bearer x")]).await, 401),
+        (
+            post(address, QUERY, &[origin, ("authorization", "Bearer x")]).await,
+            401,
+        ),
         (get(address, BY_GET, &[origin, sse]).await, 503),
         (get(address, "/nowhere", &[origin]).await, 404),
-        (http::request(address, "PUT", "/graphql", &[origin], "").await, 503),
+        (
+            http::request(address, "PUT", "/graphql", &[origin], "").await,
+            503,
+        ),
     ] {
-        assert_eq!((reply.status, shared_with(&reply)), (status, (Some(FRIEND), Some("true"))), "{reply:?}");
-        assert_eq!(reply.header("access-control-expose-headers"), Some("allow, retry-after, www-authenticate"));
+        assert_eq!(
+            (reply.status, shared_with(&reply)),
+            (status, (Some(FRIEND), Some("true"))),
+            "{reply:?}"
+        );
+        assert_eq!(
+            reply.header("access-control-expose-headers"),
+            Some("allow, retry-after, www-authenticate")
+        );
     }
     drop(full);
     app.finish().await;
@@ -201,21 +368,49 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
 async fn no_other_page_may_and_caches_are_told() {
     let app = TestApp::with(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
-    for page in ["https://evil.example", "http://friend.example", "https://friend.example.evil", "null", &own] {
+    for page in [
+        "https://evil.example",
+        "http://friend.example",
+        "https://friend.example.evil",
+        "null",
+        &own,
+    ] {
         let asked = [("origin", page), ("access-control-request-method", "POST")];
         let told = http::request(app.address(), "OPTIONS", "/graphql", &asked, "").await;
-        assert_eq!((told.status, shared_with(&told)), (403, (None, None)), "{page}");
+        assert_eq!(
+            (told.status, shared_with(&told)),
+            (403, (None, None)),
+            "{page}"
+        );
         assert!(told.body.contains("--allow-origin"), "{}", told.body);
         let reply = get(app.address(), BY_GET, &[("origin", page)]).await;
-        assert_eq!((reply.status, shared_with(&reply)), (200, (None, None)), "{page}");
+        assert_eq!(
+            (reply.status, shared_with(&reply)),
+            (200, (None, None)),
+            "{page}"
+        );
     }
     // OPTIONS that asks for nothing of the kind is a method like others.
-    let reply = http::request(app.address(), "OPTIONS", "/graphql", &[("origin", FRIEND)], "").await;
+    let reply = http::request(
+        app.address(),
+        "OPTIONS",
+        "/graphql",
+        &[("origin", FRIEND)],
+        "",
+    )
+    .await;
     assert_eq!(reply.status, 405);
     for path in [BY_GET, "/graphiql", "/nowhere"] {
-        for headers in [&[][..], &[("origin", FRIEND)], &[("accept-encoding", "gzip")]] {
+        for headers in [
+            &[][..],
+            &[("origin", FRIEND)],
+            &[("accept-encoding", "gzip")],
+        ] {
             let reply = get_bytes(&app, path, headers).await;
-            assert!(reply.to_ascii_lowercase().contains("\r\nvary: origin\r\n"), "{path}: {reply}");
+            assert!(
+                reply.to_ascii_lowercase().contains("\r\nvary: origin\r\n"),
+                "{path}: {reply}"
+            );
         }
     }
     app.finish().await;
@@ -223,21 +418,41 @@ async fn no_other_page_may_and_caches_are_told() {
 
 #[tokio::test]
 async fn every_answer_tells_browsers_to_be_careful() {
-    const NOTHING: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    const NOTHING: &str =
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let app = TestApp::with(&["--allow-origin", FRIEND]).await;
     let address = app.address();
-    let asked = [("origin", FRIEND), ("access-control-request-method", "POST")];
+    let asked = [
+        ("origin", FRIEND),
+        ("access-control-request-method", "POST"),
+    ];
     for (what, reply) in [
         ("a query", post(address, QUERY, &[]).await),
         ("a bad one", post(address, "no json", &[]).await),
-        ("a foreign one", post(address, QUERY, &[("origin", "null")]).await),
-        ("a stream", get(address, BY_GET, &[("accept", "text/event-stream")]).await),
+        (
+            "a foreign one",
+            post(address, QUERY, &[("origin", "null")]).await,
+        ),
+        (
+            "a stream",
+            get(address, BY_GET, &[("accept", "text/event-stream")]).await,
+        ),
         ("the home", get(address, "/", &[]).await),
         ("health", get(address, "/healthz", &[]).await),
         ("nothing", get(address, "/nowhere", &[]).await),
-        ("a preflight", http::request(address, "OPTIONS", "/graphql", &asked, "").await),
+        (
+            "a preflight",
+            http::request(address, "OPTIONS", "/graphql", &asked, "").await,
+        ),
         ("a page", get(address, "/graphiql", &[]).await),
-        ("another host", http::exchange(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await),
+        (
+            "another host",
+            http::exchange(
+                address,
+                "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            )
+            .await,
+        ),
     ] {
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
@@ -249,8 +464,15 @@ async fn every_answer_tells_browsers_to_be_careful() {
             assert_eq!(reply.headers(name), [value], "{what}");
         }
         let policy = reply.header("content-security-policy").unwrap();
-        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"), "{what}: {policy}");
-        assert_eq!((policy == NOTHING, policy.contains("'self'")), (what != "a page", what == "a page"), "{what}");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"),
+            "{what}: {policy}"
+        );
+        assert_eq!(
+            (policy == NOTHING, policy.contains("'self'")),
+            (what != "a page", what == "a page"),
+            "{what}"
+        );
         assert_eq!(reply.header("strict-transport-security"), None, "{what}");
     }
     app.finish().await;
@@ -258,7 +480,10 @@ async fn every_answer_tells_browsers_to_be_careful() {
 
 /// With whom a browser shares an answer, and whether also one that was asked for with cookies.
 fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
-    (reply.header("access-control-allow-origin"), reply.header("access-control-allow-credentials"))
+    (
+        reply.header("access-control-allow-origin"),
+        reply.header("access-control-allow-credentials"),
+    )
 }
 
 /// The head of an answer whose body may be compressed.
@@ -266,8 +491,18 @@ async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Strin
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(app.address()).await.unwrap();
     let headers = [headers, &[("connection", "close")]].concat();
-    stream.write_all(http::written(app.address(), "GET", path, &headers, "").as_bytes()).await.unwrap();
+    stream
+        .write_all(http::written(app.address(), "GET", path, &headers, "").as_bytes())
+        .await
+        .unwrap();
     let mut bytes = Vec::new();
-    soon("an answer", stream.read_to_end(&mut bytes)).await.unwrap();
-    String::from_utf8_lossy(&bytes).split("\r\n\r\n").next().unwrap().to_owned() + "\r\n"
+    soon("an answer", stream.read_to_end(&mut bytes))
+        .await
+        .unwrap();
+    String::from_utf8_lossy(&bytes)
+        .split("\r\n\r\n")
+        .next()
+        .unwrap()
+        .to_owned()
+        + "\r\n"
 }

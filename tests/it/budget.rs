@@ -31,7 +31,8 @@ const BYTES: &str = "53248";
 
 /// Sends messages, each of which answers the one before, the first of them this one. The id of the last.
 async fn chain(client: &mut Client, count: usize, first: Option<String>) -> String {
-    let send = "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
+    let send =
+        "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     let mut last = json!(first);
     for _ in 0..count {
         last = client.ask(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
@@ -49,8 +50,14 @@ async fn ask(app: &TestApp, body: &Value) -> Reply {
 
 /// The only error, which must be of this path.
 fn only_error(answer: &Value, path: &str) -> String {
-    let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("{answer}"));
-    assert_eq!((errors.len(), &errors[0]["path"]), (1, &json!([path])), "{answer}");
+    let errors = answer["errors"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"));
+    assert_eq!(
+        (errors.len(), &errors[0]["path"]),
+        (1, &json!([path])),
+        "{answer}"
+    );
     assert_eq!(errors[0]["extensions"]["code"], "TOO_COMPLEX", "{answer}");
     errors[0]["message"].as_str().unwrap().to_owned()
 }
@@ -67,15 +74,28 @@ async fn twelve() -> (TestApp, Client, String) {
 async fn an_answer_has_so_many_reads_and_one_error_past_them() {
     let (app, ann, _) = twelve().await;
     let nodes = ask(&app, &body(ANSWERED, 10)).await.json()["data"]["messages"]["nodes"].clone();
-    assert!(nodes.as_array().unwrap().iter().all(|node| node["replyTo"]["id"].is_string()), "{nodes}");
+    assert!(
+        nodes
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|node| node["replyTo"]["id"].is_string()),
+        "{nodes}"
+    );
     let answer = ask(&app, &body(ANSWERED, 11)).await.json();
     assert_eq!(answer["data"], Value::Null);
-    assert_eq!(only_error(&answer, "messages"), "This asks for too much: an answer may take 12 reads of the database.");
+    assert_eq!(
+        only_error(&answer, "messages"),
+        "This asks for too much: an answer may take 12 reads of the database."
+    );
     // What else was asked for is answered, and what failed is null as a whole.
     let query = "query ($last: Int!) { fine: room(id: \"room-1\") { id }
         dear: room(id: \"room-1\") { id messages(last: $last) { nodes { replyTo { id } } } } }";
     let answer = ask(&app, &body(query, 11)).await.json();
-    assert_eq!(answer["data"], json!({ "fine": { "id": "room-1" }, "dear": null }));
+    assert_eq!(
+        answer["data"],
+        json!({ "fine": { "id": "room-1" }, "dear": null })
+    );
     only_error(&answer, "dear");
     drop(ann);
     app.finish().await;
@@ -86,16 +106,24 @@ async fn what_is_asked_for_again_in_one_answer_is_read_once() {
     let app = TestApp::with(&["--answer-reads-max", "3"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let first = chain(&mut ann, 1, None).await;
-    let send = "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
+    let send =
+        "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     for _ in 0..20 {
         ann.ask(send, json!({ "to": first })).await;
     }
-    let aliases: String = (0..98).map(|number| format!("a{number}: replyTo {{ id room {{ name }} }} ")).collect();
-    let query =
-        format!("query ($last: Int!) {{ messages(roomId: \"room-1\", last: $last) {{ nodes {{ {aliases} }} }} }}");
+    let aliases: String = (0..98)
+        .map(|number| format!("a{number}: replyTo {{ id room {{ name }} }} "))
+        .collect();
+    let query = format!(
+        "query ($last: Int!) {{ messages(roomId: \"room-1\", last: $last) {{ nodes {{ {aliases} }} }} }}"
+    );
     let answer = ask(&app, &body(&query, 20)).await.json();
     let node = &answer["data"]["messages"]["nodes"][19];
-    assert_eq!(node.as_object().map(|node| node.len()), Some(98), "{answer}");
+    assert_eq!(
+        node.as_object().map(|node| node.len()),
+        Some(98),
+        "{answer}"
+    );
     assert_eq!(node["a97"]["id"], json!(first));
     drop(ann);
     app.finish().await;
@@ -116,19 +144,32 @@ async fn an_answer_has_so_many_bytes() {
         let reply = ask(&app, &query).await;
         assert_eq!(reply.json()["data"].is_object(), whole, "{room}");
         if whole {
-            assert!((52_000..54_000).contains(&reply.body.len()), "{}", reply.body.len());
+            assert!(
+                (52_000..54_000).contains(&reply.body.len()),
+                "{}",
+                reply.body.len()
+            );
         } else {
             let message = only_error(&reply.json(), "messages");
-            assert_eq!(message, "This asks for too much: an answer may take 53248 bytes.");
+            assert_eq!(
+                message,
+                "This asks for too much: an answer may take 53248 bytes."
+            );
         }
     }
     // Names of the client's own count too, also where they stand before what the library answers by itself.
     let long = "a".repeat(1_000);
     let query = format!("{{ messages(roomId: \"at-edge\") {{ nodes {{ {long}: __typename }} }} }}");
-    assert_eq!(ask(&app, &json!({ "query": query })).await.json()["data"]["messages"]["nodes"][6][&long], "Message");
+    assert_eq!(
+        ask(&app, &json!({ "query": query })).await.json()["data"]["messages"]["nodes"][6][&long],
+        "Message"
+    );
     let longer = "a".repeat(10_000);
     let query = query.replace(&long, &longer);
-    only_error(&ask(&app, &json!({ "query": query })).await.json(), "messages");
+    only_error(
+        &ask(&app, &json!({ "query": query })).await.json(),
+        "messages",
+    );
     drop(ann);
     app.finish().await;
 }
@@ -144,7 +185,10 @@ async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answer
     let query = "{ messages(roomId: \"room-1\", last: 100) { nodes { id text cursor createdAt sender { id name } } } }";
     let answer = ask(&app, &json!({ "query": query })).await.json();
     let nodes = answer["data"]["messages"]["nodes"].as_array().unwrap();
-    assert_eq!((nodes.len(), nodes[99]["text"].as_str()), (100, Some(&*text)));
+    assert_eq!(
+        (nodes.len(), nodes[99]["text"].as_str()),
+        (100, Some(&*text))
+    );
     drop(ann);
     app.finish().await;
 }
@@ -154,12 +198,24 @@ async fn the_requests_of_a_batch_share_what_one_answer_has() {
     let (app, ann, _) = twelve().await;
     let batch = |lasts: [u32; 2]| json!(lasts.map(|last| body(ANSWERED, last)));
     let answers = ask(&app, &batch([4, 4])).await.json();
-    assert!((0..2).all(|at| answers[at]["data"]["messages"]["nodes"].is_array()), "{answers}");
+    assert!(
+        (0..2).all(|at| answers[at]["data"]["messages"]["nodes"].is_array()),
+        "{answers}"
+    );
     let answers = ask(&app, &batch([4, 5])).await.json();
-    let failed = answers.as_array().unwrap().iter().filter(|answer| answer["data"].is_null());
-    let failed: Vec<_> = failed.map(|answer| only_error(answer, "messages")).collect();
+    let failed = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|answer| answer["data"].is_null());
+    let failed: Vec<_> = failed
+        .map(|answer| only_error(answer, "messages"))
+        .collect();
     assert!(!failed.is_empty(), "{answers}");
-    assert_eq!(failed[0], "This asks for too much: all answers of a batch together may take 12 reads of the database.");
+    assert_eq!(
+        failed[0],
+        "This asks for too much: all answers of a batch together may take 12 reads of the database."
+    );
     drop(ann);
     app.finish().await;
 }
@@ -174,14 +230,31 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
     assert_eq!(answer["data"], json!({ "a": null, "b": null }));
     let said = |at: usize| {
         let error = &answer["errors"][at];
-        (error["path"][0].as_str().unwrap(), error["message"].as_str().unwrap())
+        (
+            error["path"][0].as_str().unwrap(),
+            error["message"].as_str().unwrap(),
+        )
     };
     let too_much = "This asks for too much: an answer may take 12 reads of the database.";
-    assert_eq!(said(0), ("a", &*format!("{too_much} The change was made; only its answer is missing.")));
+    assert_eq!(
+        said(0),
+        (
+            "a",
+            &*format!("{too_much} The change was made; only its answer is missing.")
+        )
+    );
     assert_eq!(said(1), ("b", &*format!("{too_much} Nothing was done.")));
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
-    let texts = ann.ask("{ messages(roomId: \"room-1\", last: 2) { nodes { text } } }", Value::Null).await;
-    assert_eq!(texts["data"]["messages"]["nodes"], json!([{ "text": "x" }, { "text": "made" }]));
+    let texts = ann
+        .ask(
+            "{ messages(roomId: \"room-1\", last: 2) { nodes { text } } }",
+            Value::Null,
+        )
+        .await;
+    assert_eq!(
+        texts["data"]["messages"]["nodes"],
+        json!([{ "text": "x" }, { "text": "made" }])
+    );
     drop(ann);
     app.finish().await;
 }
@@ -190,28 +263,50 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
 async fn what_was_read_before_a_change_is_read_again_after_it() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask("mutation { createRoom(id: \"own\", name: \"first\") { id } }", Value::Null).await;
+    ann.ask(
+        "mutation { createRoom(id: \"own\", name: \"first\") { id } }",
+        Value::Null,
+    )
+    .await;
     let mutation = "mutation {
         a: sendMessage(roomId: \"own\", text: \"1\") { room { name } }
         b: updateRoom(id: \"own\", name: \"second\") { name }
         c: sendMessage(roomId: \"own\", text: \"2\") { room { name } } }";
     let answer = ann.ask(mutation, Value::Null).await;
-    let (first, second) = (json!({ "room": { "name": "first" } }), json!({ "room": { "name": "second" } }));
-    assert_eq!(answer["data"], json!({ "a": first, "b": { "name": "second" }, "c": second }));
+    let (first, second) = (
+        json!({ "room": { "name": "first" } }),
+        json!({ "room": { "name": "second" } }),
+    );
+    assert_eq!(
+        answer["data"],
+        json!({ "a": first, "b": { "name": "second" }, "c": second })
+    );
     drop(ann);
     app.finish().await;
 }
 
 /// The next results of an operation among others.
-async fn results(client: &mut Client, id: &str, count: usize, others: &mut Vec<Value>) -> Vec<Value> {
+async fn results(
+    client: &mut Client,
+    id: &str,
+    count: usize,
+    others: &mut Vec<Value>,
+) -> Vec<Value> {
     let is_its = |next: &mut Value| next["id"] == id;
     let mut found: Vec<Value> = others.extract_if(.., is_its).collect();
     while found.len() < count {
         let mut next = client.heard().await;
         assert_eq!(next["type"], "next", "{next}");
-        if is_its(&mut next) { found.push(next) } else { others.push(next) }
+        if is_its(&mut next) {
+            found.push(next)
+        } else {
+            others.push(next)
+        }
     }
-    found.into_iter().map(|mut next| next["payload"].take()).collect()
+    found
+        .into_iter()
+        .map(|mut next| next["payload"].take())
+        .collect()
 }
 
 #[tokio::test]
@@ -220,8 +315,12 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
     let start = ann.head("room-1").await;
     for history in [false, true] {
         let mut bob = app.client(None).await;
-        let within = bob.start(ANSWERED_LIVE, json!({ "last": 10, "after": start })).await;
-        let past = bob.start(ANSWERED_LIVE, json!({ "last": 11, "after": start })).await;
+        let within = bob
+            .start(ANSWERED_LIVE, json!({ "last": 10, "after": start }))
+            .await;
+        let past = bob
+            .start(ANSWERED_LIVE, json!({ "last": 11, "after": start }))
+            .await;
         if !history {
             chain(&mut ann, 2, Some(last.clone())).await;
         }
@@ -249,20 +348,30 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
 #[tokio::test]
 async fn each_event_of_a_subscription_has_so_many_bytes() {
     let app = TestApp::with(&["--frame-bytes-max", BYTES]).await;
-    let (mut ann, mut bob) = (app.client(Some(&app.sign_in("ann").await)).await, app.client(None).await);
+    let (mut ann, mut bob) = (
+        app.client(Some(&app.sign_in("ann").await)).await,
+        app.client(None).await,
+    );
     // Seven times the text: with two quotes and six bytes of key each, and two braces.
     let aliases: String = (0..7).map(|number| format!("t{number}: text ")).collect();
-    let query =
-        format!("subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {aliases} }} }}");
+    let query = format!(
+        "subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {aliases} }} }}"
+    );
     let head = ann.head("room-1").await;
     let id = bob.start(&query, json!({ "after": head })).await;
     for length in [7_598, 7_599, 7_598] {
         ann.send("room-1", &"x".repeat(length)).await;
         let result = results(&mut bob, &id, 1, &mut Vec::new()).await.remove(0);
-        assert_eq!(result["data"]["newMessage"]["t6"].as_str().map(str::len), (length == 7_598).then_some(length));
+        assert_eq!(
+            result["data"]["newMessage"]["t6"].as_str().map(str::len),
+            (length == 7_598).then_some(length)
+        );
         if length == 7_599 {
             let message = only_error(&result, "newMessage");
-            assert_eq!(message, "This asks for too much: one result of a subscription may take 53248 bytes.");
+            assert_eq!(
+                message,
+                "This asks for too much: one result of a subscription may take 53248 bytes."
+            );
         }
     }
     drop((ann, bob));
@@ -273,29 +382,58 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
 async fn a_reservation_keeps_so_many_bytes_of_answers() {
     // Two answers of `{"data":{"__typename":"Query"}}`.
     let app = TestApp::with(&["--reservation-bytes-max", "62"]).await;
-    let token = request(app.address(), "PUT", "/graphql", &[], "").await.body;
+    let token = request(app.address(), "PUT", "/graphql", &[], "")
+        .await
+        .body;
     let own = [("x-graphql-event-stream-token", token.as_str())];
     let operate = async |id: &str, query: &str| {
         let body = json!({ "query": query, "extensions": { "operationId": id } });
-        assert_eq!(post(app.address(), &body.to_string(), &own).await.status, 202);
+        assert_eq!(
+            post(app.address(), &body.to_string(), &own).await.status,
+            202
+        );
     };
     for id in ["a", "b", "c"] {
         operate(id, "{ __typename }").await;
     }
-    let mut stream = Streamed::get(app.address(), "/graphql", &[("accept", "text/event-stream"), own[0]]).await;
+    let mut stream = Streamed::get(
+        app.address(),
+        "/graphql",
+        &[("accept", "text/event-stream"), own[0]],
+    )
+    .await;
     for id in ["a", "b"] {
         let (next, _) = stream.next().await;
-        assert_eq!((&next["id"], &next["payload"]), (&json!(id), &json!({ "data": { "__typename": "Query" } })));
-        assert_eq!(stream.event().await, format!("event: complete\ndata: {{\"id\":\"{id}\"}}"));
+        assert_eq!(
+            (&next["id"], &next["payload"]),
+            (&json!(id), &json!({ "data": { "__typename": "Query" } }))
+        );
+        assert_eq!(
+            stream.event().await,
+            format!("event: complete\ndata: {{\"id\":\"{id}\"}}")
+        );
     }
     let (next, _) = stream.next().await;
-    assert_eq!((&next["id"], &next["payload"]["data"]), (&json!("c"), &Value::Null));
-    assert_eq!(next["payload"]["errors"][0]["extensions"]["code"], "TOO_COMPLEX");
+    assert_eq!(
+        (&next["id"], &next["payload"]["data"]),
+        (&json!("c"), &Value::Null)
+    );
+    assert_eq!(
+        next["payload"]["errors"][0]["extensions"]["code"],
+        "TOO_COMPLEX"
+    );
     stream.until("complete\ndata: {\"id\":\"c\"}\n\n").await;
     // What an open stream takes at once need not be kept.
-    operate("d", "{ room(id: \"room-1\") { id visibility createdAt head } }").await;
+    operate(
+        "d",
+        "{ room(id: \"room-1\") { id visibility createdAt head } }",
+    )
+    .await;
     let (next, _) = stream.next().await;
-    assert_eq!(next["payload"]["data"]["room"]["visibility"], "PUBLIC", "{next}");
+    assert_eq!(
+        next["payload"]["data"]["room"]["visibility"], "PUBLIC",
+        "{next}"
+    );
     drop(stream);
     app.finish().await;
 }
@@ -305,7 +443,13 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
     let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
     let query = "{ a: room(id: \"room-1\") { id } b: room(id: \"room-2\") { id } c: room(id: \"room-3\") { id } }";
     let ask = async || {
-        let prepared = core.schema.prepare(Request { query: query.to_owned(), ..Request::default() }).unwrap();
+        let prepared = core
+            .schema
+            .prepare(Request {
+                query: query.to_owned(),
+                ..Request::default()
+            })
+            .unwrap();
         match core.schema.execute(prepared, Who::Nobody).await {
             Answer::Executed(response) => response,
             Answer::Refused(errors) => panic!("{errors:?}"),
@@ -313,7 +457,11 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
     };
     knobs.fail(1);
     let response = ask().await;
-    assert!(Code::Unavailable.is_of(&response.errors[2..]) && response.errors.len() == 3, "{:?}", response.errors);
+    assert!(
+        Code::Unavailable.is_of(&response.errors[2..]) && response.errors.len() == 3,
+        "{:?}",
+        response.errors
+    );
     assert_eq!(knobs.failures_left(), 0);
     // The next answer asks again.
     assert!(ask().await.errors.is_empty());
@@ -350,23 +498,39 @@ async fn a_page_whose_reader_is_gone_is_not_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
-    let limits = ViewLimits { page_bytes_max: 1, ring_frames_max: 8, ..ViewLimits::default() };
+    let limits = ViewLimits {
+        page_bytes_max: 1,
+        ring_frames_max: 8,
+        ..ViewLimits::default()
+    };
     let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
     core.send(1..=130).await;
     let mut reader = core.reader("text", Some(0)).await;
-    assert_eq!(seqs(&take(&mut reader, 130).await), (1..=130).collect::<Vec<_>>());
+    assert_eq!(
+        seqs(&take(&mut reader, 130).await),
+        (1..=130).collect::<Vec<_>>()
+    );
     // One read for each four events.
     assert_eq!(knobs.reads(), 16 + 16 + 1);
     // Whoever comes to the middle finds the same pages.
     let mut late = core.reader("text", Some(70)).await;
-    assert_eq!(seqs(&take(&mut late, 60).await), (71..=130).collect::<Vec<_>>());
+    assert_eq!(
+        seqs(&take(&mut late, 60).await),
+        (71..=130).collect::<Vec<_>>()
+    );
     assert_eq!(knobs.reads(), 33);
     // What comes after the last one, which the head had cut off, is not missed by who reads it from pages.
     core.send(131..=150).await;
     let mut later = core.reader("text", Some(127)).await;
-    assert_eq!(seqs(&take(&mut later, 23).await), (128..=150).collect::<Vec<_>>());
+    assert_eq!(
+        seqs(&take(&mut later, 23).await),
+        (128..=150).collect::<Vec<_>>()
+    );
     for reader in [&mut reader, &mut late] {
-        assert_eq!(seqs(&take(reader, 20).await), (131..=150).collect::<Vec<_>>());
+        assert_eq!(
+            seqs(&take(reader, 20).await),
+            (131..=150).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -375,11 +539,18 @@ async fn a_storm_of_reads_leaves_nothing_behind() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     chain(&mut ann, 101, None).await;
-    let aliases: String = (0..98).map(|number| format!("a{number}: replyTo {{ id }} ")).collect();
+    let aliases: String = (0..98)
+        .map(|number| format!("a{number}: replyTo {{ id }} "))
+        .collect();
     let selection = format!("room {{ messages(last: 100) {{ nodes {{ {aliases} }} }} }}");
-    let query =
-        format!("subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {selection} }} }}");
-    let start = ask(&app, &json!({ "query": "{ messages(roomId: \"room-1\", first: 1) { edges { cursor } } }" })).await;
+    let query = format!(
+        "subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {selection} }} }}"
+    );
+    let start = ask(
+        &app,
+        &json!({ "query": "{ messages(roomId: \"room-1\", first: 1) { edges { cursor } } }" }),
+    )
+    .await;
     let start = start.json()["data"]["messages"]["edges"][0]["cursor"].clone();
     let mut bob = app.client(None).await;
     bob.start(&query, json!({ "after": start })).await;

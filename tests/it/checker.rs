@@ -28,8 +28,18 @@ struct Size {
     kills: u64,
 }
 
-const SMALL: Size = Size { subscribers: 30, rooms: 4, messages: 3_000, kills: 3 };
-const FULL: Size = Size { subscribers: 200, rooms: 20, messages: 50_000, kills: 10 };
+const SMALL: Size = Size {
+    subscribers: 30,
+    rooms: 4,
+    messages: 3_000,
+    kills: 3,
+};
+const FULL: Size = Size {
+    subscribers: 200,
+    rooms: 20,
+    messages: 50_000,
+    kills: 10,
+};
 const PUBLISHERS: u64 = 25;
 
 /// While the server is away there is nothing to wait for but time.
@@ -53,17 +63,23 @@ async fn publish(
     share: u64,
     sent: Arc<AtomicU64>,
 ) {
-    let send = "mutation ($r: ID!, $t: String!) { sendMessage(roomId: $r, text: $t, nonce: $t) { id } }";
+    let send =
+        "mutation ($r: ID!, $t: String!) { sendMessage(roomId: $r, text: $t, nonce: $t) { id } }";
     let mut client = connected(address, Some(&token)).await;
     for number in 0..share {
         let room = &rooms[usize::try_from((publisher + number) % rooms.len() as u64).unwrap()];
         let text = format!("{publisher}/{number}");
         'again: loop {
-            let id = client.try_start(send, json!({ "r": room, "t": text })).await;
+            let id = client
+                .try_start(send, json!({ "r": room, "t": text }))
+                .await;
             while id.is_some() {
                 match client.next().await {
                     Ok(message) if message["type"] == "complete" => break 'again,
-                    Ok(message) => assert!(message["payload"]["data"]["sendMessage"]["id"].is_string(), "{message}"),
+                    Ok(message) => assert!(
+                        message["payload"]["data"]["sendMessage"]["id"].is_string(),
+                        "{message}"
+                    ),
                     Err(_) => break,
                 }
             }
@@ -83,13 +99,19 @@ async fn subscribe(
     let (mut record, mut cursor) = (Vec::<(Seq, String)>::new(), start);
     let mut chance = seed;
     let mut dice = move |sides: u64| {
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (chance >> 33) % sides
     };
     'connections: loop {
         let mut client = connected(address, None).await;
         let variables = json!({ "room": cursor.room.as_str(), "after": cursor.to_string() });
-        if client.try_start(crate::support::client::NEW_MESSAGE, variables).await.is_none() {
+        if client
+            .try_start(crate::support::client::NEW_MESSAGE, variables)
+            .await
+            .is_none()
+        {
             continue;
         }
         loop {
@@ -100,10 +122,19 @@ async fn subscribe(
                 message = client.next() => message,
                 _ = end.changed() => continue,
             };
-            let Ok(message) = message else { continue 'connections };
+            let Ok(message) = message else {
+                continue 'connections;
+            };
             assert_eq!(message["type"], "next", "{message}");
-            let text = message["payload"]["data"]["newMessage"]["text"].as_str().unwrap().to_owned();
-            cursor = message["payload"]["extensions"]["cursor"].as_str().unwrap().parse().unwrap();
+            let text = message["payload"]["data"]["newMessage"]["text"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            cursor = message["payload"]["extensions"]["cursor"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap();
             record.push((cursor.seq, text));
             match dice(400) {
                 0 => continue 'connections,
@@ -117,14 +148,27 @@ async fn subscribe(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_equals_the_log_through_kills_and_reconnects() {
-    let size = if std::env::var("CHECKER").is_ok_and(|size| size == "full") { FULL } else { SMALL };
+    let size = if std::env::var("CHECKER").is_ok_and(|size| size == "full") {
+        FULL
+    } else {
+        SMALL
+    };
     let folder = Folder::new();
     let mut server = Process::start_on(&folder, "127.0.0.1:0");
     let (address, token) = (server.address, token(server.address).await);
-    let rooms: Arc<Vec<String>> = Arc::new((0..size.rooms).map(|room| format!("room-{}", room + 1)).collect());
+    let rooms: Arc<Vec<String>> = Arc::new(
+        (0..size.rooms)
+            .map(|room| format!("room-{}", room + 1))
+            .collect(),
+    );
     let mut client = Client::connect(address, Some(&token)).await;
     for room in &rooms[1..] {
-        client.ask("mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }", json!({ "id": room })).await;
+        client
+            .ask(
+                "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
+                json!({ "id": room }),
+            )
+            .await;
     }
     let (mut ends, mut readers) = (Vec::new(), Vec::new());
     for room in rooms.iter() {
@@ -133,7 +177,12 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
     }
     for number in 0..size.subscribers {
         let (end, start) = &ends[number % size.rooms];
-        readers.push(tokio::spawn(subscribe(address, start.clone(), number as u64, end.subscribe())));
+        readers.push(tokio::spawn(subscribe(
+            address,
+            start.clone(),
+            number as u64,
+            end.subscribe(),
+        )));
     }
     let sent = Arc::new(AtomicU64::new(0));
     let publishers: Vec<_> = (0..PUBLISHERS)
@@ -163,17 +212,29 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
     let mut logs = Vec::new();
     for (end, start) in &ends {
         let head: Cursor = client.head(start.room.as_str()).await.parse().unwrap();
-        let id = client.subscribe(start.room.as_str(), &start.to_string()).await;
+        let id = client
+            .subscribe(start.room.as_str(), &start.to_string())
+            .await;
         let texts = client.texts(usize::try_from(head.seq.0).unwrap()).await;
         client.say(&json!({ "id": id, "type": "complete" })).await;
         logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
         end.send_replace(Some(head.seq));
     }
     let all: usize = logs.iter().map(Vec::len).sum();
-    assert_eq!(all as u64, size.messages / PUBLISHERS * PUBLISHERS, "every message once");
+    assert_eq!(
+        all as u64,
+        size.messages / PUBLISHERS * PUBLISHERS,
+        "every message once"
+    );
     for (number, reader) in readers.into_iter().enumerate() {
         let record = reader.await.unwrap();
-        assert!(record == logs[number % size.rooms], "subscriber {number} saw something else than the log");
+        assert!(
+            record == logs[number % size.rooms],
+            "subscriber {number} saw something else than the log"
+        );
     }
-    println!("{} subscribers, {all} messages, {} kills: every record equals the log", size.subscribers, size.kills);
+    println!(
+        "{} subscribers, {all} messages, {} kills: every record equals the log",
+        size.subscribers, size.kills
+    );
 }

@@ -13,8 +13,14 @@ use crate::support::{Folder, app::TestApp, soon};
 
 async fn switchboard(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command.args(arguments).env_remove("DATABASE_URL").env("USER", "ann").kill_on_drop(true);
-    soon("the end of the command", command.output()).await.unwrap()
+    command
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .env("USER", "ann")
+        .kill_on_drop(true);
+    soon("the end of the command", command.output())
+        .await
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -26,21 +32,62 @@ async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
     let (app, folder) = (TestApp::start().await, Folder::new());
     let (taken, database) = (app.address().to_string(), folder.database());
     for (arguments, expected) in [
-        (vec!["--database", &database, "--listen", &taken], "cannot listen on"),
-        (vec!["--database", "sqlite:///proc/none/x.db", "--listen", "127.0.0.1:0"], "cannot open the database"),
-        (vec!["--database", "sqlite:///dev/null/x.db", "--listen", "127.0.0.1:0"], "cannot open the database"),
-        (vec!["--database", &database, "--listen", "0.0.0.0:0"], "--allow-remote-guests"),
-        (vec!["--database", &database, "--log", "=nonsense="], "--log"),
+        (
+            vec!["--database", &database, "--listen", &taken],
+            "cannot listen on",
+        ),
+        (
+            vec![
+                "--database",
+                "sqlite:///proc/none/x.db",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+            "cannot open the database",
+        ),
+        (
+            vec![
+                "--database",
+                "sqlite:///dev/null/x.db",
+                "--listen",
+                "127.0.0.1:0",
+            ],
+            "cannot open the database",
+        ),
+        (
+            vec!["--database", &database, "--listen", "0.0.0.0:0"],
+            "--allow-remote-guests",
+        ),
+        (
+            vec!["--database", &database, "--log", "=nonsense="],
+            "--log",
+        ),
     ] {
         let output = switchboard(&arguments).await;
         let error = text(&output.stderr);
-        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
-        assert!(error.contains(expected) && output.stdout.is_empty(), "{error}");
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {error}"
+        );
+        assert!(
+            error.contains(expected) && output.stdout.is_empty(),
+            "{error}"
+        );
     }
-    for arguments in [&["--nope"][..], &["serve", "--init-timeout", "soon"], &["--database", "mysql://x"], &["fly"]] {
+    for arguments in [
+        &["--nope"][..],
+        &["serve", "--init-timeout", "soon"],
+        &["--database", "mysql://x"],
+        &["fly"],
+    ] {
         let output = switchboard(arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(text(&output.stderr).starts_with("error: "), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).starts_with("error: "),
+            "{}",
+            text(&output.stderr)
+        );
     }
     app.finish().await;
 }
@@ -49,11 +96,19 @@ async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
 async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     let folder = Folder::new();
     let path = folder.path().join("test.db");
-    std::fs::write(&path, "this is no database, and somebody may want it back\n".repeat(100)).unwrap();
+    std::fs::write(
+        &path,
+        "this is no database, and somebody may want it back\n".repeat(100),
+    )
+    .unwrap();
     let before = std::fs::read(&path).unwrap();
     let output = switchboard(&["--database", &folder.database(), "--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("cannot open the database"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("cannot open the database"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -62,14 +117,23 @@ async fn a_database_of_something_else_is_refused_and_left_alone() {
     use sqlx::ConnectOptions;
     let folder = Folder::new();
     let path = folder.path().join("test.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
     let mut other = options.connect().await.unwrap();
-    sqlx::raw_sql("create table zoo (animal text); insert into zoo values ('ape')").execute(&mut other).await.unwrap();
+    sqlx::raw_sql("create table zoo (animal text); insert into zoo values ('ape')")
+        .execute(&mut other)
+        .await
+        .unwrap();
     sqlx::Connection::close(other).await.unwrap();
     let before = std::fs::read(&path).unwrap();
     let output = switchboard(&["--database", &folder.database(), "--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("no database of this program"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("no database of this program"),
+        "{}",
+        text(&output.stderr)
+    );
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -78,12 +142,19 @@ async fn schema_migrate_and_token() {
     let folder = Folder::new();
     let schema = switchboard(&["schema"]).await;
     assert_eq!(text(&schema.stdout), switchboard::schema::sdl());
-    assert!(switchboard(&["migrate", "--database", &folder.database()]).await.status.success());
+    assert!(
+        switchboard(&["migrate", "--database", &folder.database()])
+            .await
+            .status
+            .success()
+    );
     let token = switchboard(&["token", "--user", "robot", "--database", &folder.database()]).await;
     let token = text(&token.stdout).trim();
     let app = TestApp::on(folder, &[]).await;
     let mut robot = app.client(Some(token)).await;
-    let viewer = robot.ask("{ viewer { name } }", serde_json::json!({})).await;
+    let viewer = robot
+        .ask("{ viewer { name } }", serde_json::json!({}))
+        .await;
     assert_eq!(viewer["data"]["viewer"]["name"], "robot");
     drop(robot);
     app.finish().await;
@@ -108,28 +179,56 @@ async fn send_and_tail() {
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     let mut line = async || soon("a line", lines.next_line()).await.unwrap().unwrap();
     assert!(line().await.ends_with("  ann: two"));
-    switchboard(&["send", "room-1", "three\n\x1b[2J", "--url", &url, "--name", "bob"]).await;
-    assert!(line().await.ends_with("  bob: three\\n\\u{1b}[2J"), "other people's texts are one line of text");
+    switchboard(&[
+        "send",
+        "room-1",
+        "three\n\x1b[2J",
+        "--url",
+        &url,
+        "--name",
+        "bob",
+    ])
+    .await;
+    assert!(
+        line().await.ends_with("  bob: three\\n\\u{1b}[2J"),
+        "other people's texts are one line of text"
+    );
     soon("the end of tail", tail.kill()).await.unwrap();
 
-    for arguments in [&["send", "nowhere", "x", "--url", &url][..], &["send", "room-1", "", "--url", &url]] {
+    for arguments in [
+        &["send", "nowhere", "x", "--url", &url][..],
+        &["send", "room-1", "", "--url", &url],
+    ] {
         let output = switchboard(arguments).await;
         let error = text(&output.stderr);
-        assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(1), 1),
+            "{error}"
+        );
     }
     let output = switchboard(&["tail", "room-1", "--url", "http://127.0.0.1:1/graphql"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("cannot reach"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("cannot reach"),
+        "{}",
+        text(&output.stderr)
+    );
     app.finish().await;
 }
 
 /// The flags of a paragraph of the help, and their defaults: numbers as they are, times in milliseconds.
 fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
-    let (_, limits) = help.split_once("\nLimits (").expect("the help has a chapter of limits");
+    let (_, limits) = help
+        .split_once("\nLimits (")
+        .expect("the help has a chapter of limits");
     let mut flags = BTreeMap::new();
     for paragraph in limits.split("\n      --").skip(1) {
         let flag = paragraph.split_whitespace().next().unwrap();
-        let default = paragraph.split("[default: ").nth(1).and_then(|rest| rest.split(']').next());
+        let default = paragraph
+            .split("[default: ")
+            .nth(1)
+            .and_then(|rest| rest.split(']').next());
         let default = default.unwrap_or_else(|| panic!("--{flag} has no default"));
         let number = match paragraph.contains(" <TIME>") {
             true => u64::try_from(humantime::parse_duration(default).unwrap().as_millis()).unwrap(),
@@ -150,7 +249,10 @@ fn number(text: &str) -> u64 {
         "MiB" => 1024 * 1024,
         _ => panic!("{text}: no unit that is used here"),
     };
-    digits.parse::<u64>().unwrap_or_else(|error| panic!("{text}: {error}")) * factor
+    digits
+        .parse::<u64>()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        * factor
 }
 
 /// A flag of the tables of docs/OPERATING.md.
@@ -167,13 +269,25 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
     let mut flags = BTreeMap::new();
     for row in chapter.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<_> = row.split(" | ").collect();
-        let [names, defaults, _] = cells[..] else { panic!("{row}: three columns") };
-        let named: Vec<_> = names.split("`--").skip(1).map(|rest| rest.split_once('`').unwrap()).collect();
+        let [names, defaults, _] = cells[..] else {
+            panic!("{row}: three columns")
+        };
+        let named: Vec<_> = names
+            .split("`--")
+            .skip(1)
+            .map(|rest| rest.split_once('`').unwrap())
+            .collect();
         let defaults: Vec<_> = defaults.split(", ").map(number).collect();
         assert_eq!(named.len(), defaults.len(), "{row}");
         for ((name, behind), default) in named.into_iter().zip(defaults) {
-            let documented = Documented { default, lifted: behind.starts_with(" *") };
-            assert!(flags.insert(format!("--{name}"), documented).is_none(), "--{name} stands there twice");
+            let documented = Documented {
+                default,
+                lifted: behind.starts_with(" *"),
+            };
+            assert!(
+                flags.insert(format!("--{name}"), documented).is_none(),
+                "--{name} stands there twice"
+            );
         }
     }
     flags
@@ -182,14 +296,25 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
 #[tokio::test]
 async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else_is() {
     let output = switchboard(&["--help"]).await;
-    let (help, documented) = (limits_of_the_help(text(&output.stdout)), limits_of_the_documentation());
+    let (help, documented) = (
+        limits_of_the_help(text(&output.stdout)),
+        limits_of_the_documentation(),
+    );
     assert!(help.len() > 80, "{help:?}");
     for (flag, default) in &help {
-        let found = documented.get(flag).unwrap_or_else(|| panic!("{flag} is not in a table of docs/OPERATING.md"));
+        let found = documented
+            .get(flag)
+            .unwrap_or_else(|| panic!("{flag} is not in a table of docs/OPERATING.md"));
         assert_eq!(found.default, *default, "{flag}");
     }
-    let strangers: Vec<_> = documented.keys().filter(|flag| !help.contains_key(*flag)).collect();
-    assert!(strangers.is_empty(), "there are no such flags: {strangers:?}");
+    let strangers: Vec<_> = documented
+        .keys()
+        .filter(|flag| !help.contains_key(*flag))
+        .collect();
+    assert!(
+        strangers.is_empty(),
+        "there are no such flags: {strangers:?}"
+    );
 }
 
 #[test]
@@ -199,20 +324,40 @@ fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
         format!("{:#?}", flags.serve.limits())
     };
     let (with, without) = (parse(&[]), parse(&["--no-rate-limits"]));
-    let changed = with.lines().zip(without.lines()).filter(|(with, without)| with != without);
-    let lifted: BTreeSet<_> =
-        changed.map(|(line, _)| format!("--{}", line.trim().split(':').next().unwrap().replace('_', "-"))).collect();
+    let changed = with
+        .lines()
+        .zip(without.lines())
+        .filter(|(with, without)| with != without);
+    let lifted: BTreeSet<_> = changed
+        .map(|(line, _)| {
+            format!(
+                "--{}",
+                line.trim().split(':').next().unwrap().replace('_', "-")
+            )
+        })
+        .collect();
     let documented = limits_of_the_documentation();
-    let marked: BTreeSet<_> = documented.into_iter().filter(|(_, limit)| limit.lifted).map(|(flag, _)| flag).collect();
-    assert!(lifted.len() > 5 && lifted == marked, "lifted: {lifted:#?}\nmarked: {marked:#?}");
+    let marked: BTreeSet<_> = documented
+        .into_iter()
+        .filter(|(_, limit)| limit.lifted)
+        .map(|(flag, _)| flag)
+        .collect();
+    assert!(
+        lifted.len() > 5 && lifted == marked,
+        "lifted: {lifted:#?}\nmarked: {marked:#?}"
+    );
 }
 
 #[tokio::test]
 async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
     let mut known = String::new();
-    for command in
-        [&["--help"][..], &["token", "--help"], &["send", "--help"], &["tail", "--help"], &["migrate", "--help"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["token", "--help"],
+        &["send", "--help"],
+        &["tail", "--help"],
+        &["migrate", "--help"],
+    ] {
         known += text(&switchboard(command).await.stdout);
     }
     let flags: BTreeSet<_> = words_of_flags(&known).collect();
@@ -224,7 +369,10 @@ async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
         // Other programs have flags of their own, in examples.
         let ours = document.split('`').filter(|code| code.starts_with("--"));
         for flag in ours.flat_map(words_of_flags) {
-            assert!(flags.contains(flag), "{file} names {flag}, which no command has");
+            assert!(
+                flags.contains(flag),
+                "{file} names {flag}, which no command has"
+            );
         }
     }
 }

@@ -16,14 +16,31 @@ async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
     let types =
         json!({ "query": "{ __schema { types { name description fields { name description } } } }" }).to_string();
     let long = Streamed::post(app.address(), &types, &[GZIP]).await;
-    assert_eq!((encoding(&long), long.header("vary")), ((200, Some("gzip")), Some("accept-encoding")));
-    assert_eq!(encoding(&Streamed::post(app.address(), &types, &[]).await), (200, None));
+    assert_eq!(
+        (encoding(&long), long.header("vary")),
+        ((200, Some("gzip")), Some("accept-encoding"))
+    );
+    assert_eq!(
+        encoding(&Streamed::post(app.address(), &types, &[]).await),
+        (200, None)
+    );
     let page = get(app.address(), "/graphiql", &[]).await.body;
-    let script = page.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let script = page
+        .split("src=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     let file = Streamed::get(app.address(), script, &[GZIP]).await;
     assert_eq!(encoding(&file), (200, Some("gzip")));
     // What came compressed is known again by the same tag.
-    let again = Streamed::get(app.address(), script, &[GZIP, ("if-none-match", file.header("etag").unwrap())]).await;
+    let again = Streamed::get(
+        app.address(),
+        script,
+        &[GZIP, ("if-none-match", file.header("etag").unwrap())],
+    )
+    .await;
     assert_eq!(again.status, 304);
     app.finish().await;
 }
@@ -32,10 +49,18 @@ async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
 async fn small_answers_and_streams_are_not() {
     let app = TestApp::start().await;
     let small = json!({ "query": "{ __typename }" }).to_string();
-    assert_eq!(encoding(&Streamed::post(app.address(), &small, &[GZIP]).await), (200, None));
-    let subscription = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
-    for (accept, expected) in [("text/event-stream", Some("none")), ("multipart/mixed;subscriptionSpec=1.0", None)] {
-        let stream = Streamed::post(app.address(), &subscription, &[GZIP, ("accept", accept)]).await;
+    assert_eq!(
+        encoding(&Streamed::post(app.address(), &small, &[GZIP]).await),
+        (200, None)
+    );
+    let subscription =
+        json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
+    for (accept, expected) in [
+        ("text/event-stream", Some("none")),
+        ("multipart/mixed;subscriptionSpec=1.0", None),
+    ] {
+        let stream =
+            Streamed::post(app.address(), &subscription, &[GZIP, ("accept", accept)]).await;
         assert_eq!(encoding(&stream), (200, expected), "{accept}");
     }
     app.finish().await;

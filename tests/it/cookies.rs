@@ -26,33 +26,73 @@ fn own(app: &TestApp) -> String {
 
 /// The name and the value of the cookie that was set.
 fn cookie(reply: &Reply) -> String {
-    reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    reply
+        .header("set-cookie")
+        .unwrap()
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
 async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
     let app = TestApp::with(&["--session-lifetime", "1h"]).await;
-    let reply = sign_in(&app, &[("origin", &own(&app)), ("sec-fetch-site", "same-origin")]).await;
-    let token = reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned();
+    let reply = sign_in(
+        &app,
+        &[("origin", &own(&app)), ("sec-fetch-site", "same-origin")],
+    )
+    .await;
+    let token = reply.json()["data"]["signIn"]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let set = reply.header("set-cookie").unwrap();
     let parts: Vec<_> = set.split("; ").collect();
     assert_eq!(parts[0], format!("switchboard_token={token}"));
-    assert_eq!([parts[1], parts[3], parts[4]], ["Path=/graphql", "HttpOnly", "SameSite=Strict"]);
+    assert_eq!(
+        [parts[1], parts[3], parts[4]],
+        ["Path=/graphql", "HttpOnly", "SameSite=Strict"]
+    );
     let age: u64 = parts[2].strip_prefix("Max-Age=").unwrap().parse().unwrap();
     assert!((3500..=3600).contains(&age) && parts.len() == 5, "{set}");
 
     let cookie = cookie(&reply);
     let ann = json!({ "data": { "viewer": { "name": "ann" } } });
     let others = format!("a=b; {cookie};c=d");
-    assert_eq!(get(app.address(), VIEWER, &[("cookie", &others)]).await.json(), ann);
-    let sse = [("cookie", cookie.as_str()), ("accept", "text/event-stream"), ("sec-fetch-site", "same-origin")];
-    assert_eq!(Streamed::get(app.address(), VIEWER, &sse).await.next().await.0, ann);
+    assert_eq!(
+        get(app.address(), VIEWER, &[("cookie", &others)])
+            .await
+            .json(),
+        ann
+    );
+    let sse = [
+        ("cookie", cookie.as_str()),
+        ("accept", "text/event-stream"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(
+        Streamed::get(app.address(), VIEWER, &sse)
+            .await
+            .next()
+            .await
+            .0,
+        ann
+    );
 
     // A batch signs in too.
     let body = json!([{ "query": "mutation { signIn(name: \"bob\") { token } }" }]).to_string();
     let reply = post(app.address(), &body, &[("origin", &own(&app))]).await;
-    let token = reply.json()[0]["data"]["signIn"]["token"].as_str().unwrap().to_owned();
-    assert!(reply.header("set-cookie").unwrap().starts_with(&format!("switchboard_token={token};")));
+    let token = reply.json()[0]["data"]["signIn"]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        reply
+            .header("set-cookie")
+            .unwrap()
+            .starts_with(&format!("switchboard_token={token};"))
+    );
     app.finish().await;
 }
 
@@ -72,14 +112,30 @@ async fn nobody_else_has_it_set() {
         (&[][..], 200),
         (&[("origin", "https://friend.example")], 200),
         (&[("sec-fetch-site", "same-origin")], 200),
-        (&[("origin", "https://friend.example"), ("sec-fetch-site", "cross-site")], 200),
+        (
+            &[
+                ("origin", "https://friend.example"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            200,
+        ),
         (&[("origin", "https://evil.example")], 403),
         (&[("origin", "null")], 403),
-        (&[("origin", own.as_str()), ("sec-fetch-site", "same-site")], 403),
-        (&[("origin", own.as_str()), ("sec-fetch-site", "cross-site")], 403),
+        (
+            &[("origin", own.as_str()), ("sec-fetch-site", "same-site")],
+            403,
+        ),
+        (
+            &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
+            403,
+        ),
     ] {
         let reply = sign_in(&app, headers).await;
-        assert_eq!((reply.status, reply.header("set-cookie")), (status, None), "{headers:?}");
+        assert_eq!(
+            (reply.status, reply.header("set-cookie")),
+            (status, None),
+            "{headers:?}"
+        );
     }
     // Only what issues a session sets it.
     let reply = post(app.address(), &viewer_query(), &[("origin", &own)]).await;
@@ -97,24 +153,59 @@ async fn it_is_read_by_get_alone_and_never_for_another_site() {
     let given = ("cookie", cookie.as_str());
     for (headers, expected) in [
         (&[given][..], &ann),
-        (&[given, ("sec-fetch-site", "same-origin"), ("origin", own.as_str())], &ann),
+        (
+            &[
+                given,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", own.as_str()),
+            ],
+            &ann,
+        ),
         (&[given, ("sec-fetch-site", "none")], &ann),
         (&[given, ("origin", "https://friend.example")], &ann),
         (&[given, ("sec-fetch-site", "cross-site")], &nobody),
         (&[given, ("sec-fetch-site", "same-site")], &nobody),
-        (&[given, ("sec-fetch-site", "cross-site"), ("origin", "https://friend.example")], &nobody),
+        (
+            &[
+                given,
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://friend.example"),
+            ],
+            &nobody,
+        ),
         (&[given, ("origin", "https://evil.example")], &nobody),
         (&[given, ("origin", "null")], &nobody),
     ] {
-        assert_eq!(get(app.address(), VIEWER, headers).await.json(), *expected, "{headers:?}");
+        assert_eq!(
+            get(app.address(), VIEWER, headers).await.json(),
+            *expected,
+            "{headers:?}"
+        );
     }
-    assert_eq!(post(app.address(), &viewer_query(), &[given, ("origin", &own)]).await.json(), nobody);
+    assert_eq!(
+        post(app.address(), &viewer_query(), &[given, ("origin", &own)])
+            .await
+            .json(),
+        nobody
+    );
 
     // The header counts, good or bad.
     let bob = format!("Bearer {}", app.sign_in("bob").await);
     let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
-    assert_eq!(reply.json(), json!({ "data": { "viewer": { "name": "bob" } } }));
-    assert_eq!(get(app.address(), VIEWER, &[given, ("authorization", "Bearer x")]).await.status, 401);
+    assert_eq!(
+        reply.json(),
+        json!({ "data": { "viewer": { "name": "bob" } } })
+    );
+    assert_eq!(
+        get(
+            app.address(),
+            VIEWER,
+            &[given, ("authorization", "Bearer x")]
+        )
+        .await
+        .status,
+        401
+    );
     app.finish().await;
 }
 
@@ -123,8 +214,17 @@ async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
     let app = TestApp::with(&["--session-lifetime", "0s"]).await;
     let expired = format!("switchboard_token={}", app.sign_in("ann").await);
     for cookie in [expired.as_str(), "switchboard_token=junk"] {
-        let reply = get(app.address(), VIEWER, &[("cookie", cookie), ("accept", "text/event-stream")]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"), "{cookie}");
+        let reply = get(
+            app.address(),
+            VIEWER,
+            &[("cookie", cookie), ("accept", "text/event-stream")],
+        )
+        .await;
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (401, "UNAUTHENTICATED"),
+            "{cookie}"
+        );
         let cleared = "switchboard_token=; Path=/graphql; Max-Age=0; HttpOnly; SameSite=Strict";
         assert_eq!(reply.header("set-cookie"), Some(cleared));
     }
@@ -143,14 +243,18 @@ async fn a_web_socket_does_not_read_it() {
     let app = TestApp::start().await;
     let cookie = cookie(&sign_in(&app, &[("origin", &own(&app))]).await);
     let uri = format!("ws://{}/graphql", app.address()).parse().unwrap();
-    let request =
-        ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws").with_header("cookie", cookie);
+    let request = ClientRequestBuilder::new(uri)
+        .with_sub_protocol("graphql-transport-ws")
+        .with_header("cookie", cookie);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
     for message in [
         json!({ "type": "connection_init" }),
         json!({ "type": "subscribe", "id": "1", "payload": { "query": "{ viewer { name } }" } }),
     ] {
-        socket.send(Message::text(message.to_string())).await.unwrap();
+        socket
+            .send(Message::text(message.to_string()))
+            .await
+            .unwrap();
     }
     let ack = socket.next().await.unwrap().unwrap();
     assert_eq!(ack.into_text().unwrap(), r#"{"type":"connection_ack"}"#);
@@ -165,13 +269,30 @@ async fn two_cookies_that_differ_are_no_credential() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("switchboard_token={token}"));
-    for cookies in [format!("{ann}; {bob}"), format!("{bob}; {ann}"), format!("switchboard_token=x; {ann}")] {
+    for cookies in [
+        format!("{ann}; {bob}"),
+        format!("{bob}; {ann}"),
+        format!("switchboard_token=x; {ann}"),
+    ] {
         let reply = get(app.address(), VIEWER, &[("cookie", &cookies)]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"));
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (401, "UNAUTHENTICATED")
+        );
         assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));
     }
-    assert_eq!(get(app.address(), VIEWER, &[("cookie", &ann), ("cookie", &bob)]).await.status, 401);
+    assert_eq!(
+        get(app.address(), VIEWER, &[("cookie", &ann), ("cookie", &bob)])
+            .await
+            .status,
+        401
+    );
     let same = format!("{ann}; switchboard_token=; {ann}");
-    assert_eq!(get(app.address(), VIEWER, &[("cookie", &same)]).await.json()["data"]["viewer"]["name"], "ann");
+    assert_eq!(
+        get(app.address(), VIEWER, &[("cookie", &same)])
+            .await
+            .json()["data"]["viewer"]["name"],
+        "ann"
+    );
     app.finish().await;
 }

@@ -35,10 +35,23 @@ impl Process {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let endpoint = lines.find_map(|line| line.unwrap().split_once("endpoint").map(|(_, rest)| rest.to_owned()));
+        let endpoint = lines.find_map(|line| {
+            line.unwrap()
+                .split_once("endpoint")
+                .map(|(_, rest)| rest.to_owned())
+        });
         let endpoint = endpoint.expect("the server names its endpoint");
-        let address = endpoint.trim().strip_prefix("http://").unwrap().split('/').next().unwrap();
-        Self { address: address.parse().unwrap(), child }
+        let address = endpoint
+            .trim()
+            .strip_prefix("http://")
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap();
+        Self {
+            address: address.parse().unwrap(),
+            child,
+        }
     }
 
     /// `kill -9`.
@@ -58,7 +71,10 @@ impl Drop for Process {
 pub(crate) async fn token(address: SocketAddr) -> String {
     let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
     let reply = http::post(address, &body, &[]).await;
-    reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned()
+    reply.json()["data"]["signIn"]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Sends numbered messages until the connection breaks; returns the numbers that were answered.
@@ -72,7 +88,10 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
         loop {
             match client.next().await {
                 Ok(message) if message["type"] == "complete" => break,
-                Ok(message) => assert!(message["payload"]["data"]["sendMessage"]["id"].is_string(), "{message}"),
+                Ok(message) => assert!(
+                    message["payload"]["data"]["sendMessage"]["id"].is_string(),
+                    "{message}"
+                ),
                 Err(_) => return answered,
             }
         }
@@ -83,12 +102,20 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
 
 /// The whole log of room-1 as a subscriber sees it: texts in order.
 async fn log(client: &mut Client) -> Vec<String> {
-    let oldest = "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
+    let oldest =
+        "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
     let head: switchboard::domain::Cursor = {
         let result = client.ask(oldest, json!({})).await;
-        result["data"]["room"]["head"].as_str().unwrap().parse().unwrap()
+        result["data"]["room"]["head"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     };
-    let start = switchboard::domain::Cursor { seq: switchboard::domain::Seq(0), ..head.clone() };
+    let start = switchboard::domain::Cursor {
+        seq: switchboard::domain::Seq(0),
+        ..head.clone()
+    };
     client.subscribe("room-1", &start.to_string()).await;
     let mut texts = Vec::new();
     for expected in 1..=head.seq.0 {
@@ -131,5 +158,9 @@ async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
     let distinct: HashSet<_> = texts.iter().cloned().collect();
     assert_eq!(distinct.len(), texts.len(), "nothing is there twice");
     let lost: Vec<_> = answered.difference(&distinct).collect();
-    assert!(lost.is_empty() && answered.len() > 1_000, "{} were answered; lost: {lost:?}", answered.len());
+    assert!(
+        lost.is_empty() && answered.len() > 1_000,
+        "{} were answered; lost: {lost:?}",
+        answered.len()
+    );
 }

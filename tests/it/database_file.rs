@@ -40,7 +40,11 @@ async fn a_database_that_is_there_keeps_its_mode_and_the_log_warns_once_of_its_r
         assert_eq!(mode(&app.folder.path().join("test.db")), given);
         assert_eq!(mode(&app.folder.path().join("test.db-wal")), given);
         let said = logs.take();
-        assert_eq!(said.matches("others can read the database").count(), warnings, "{given:o}: {said}");
+        assert_eq!(
+            said.matches("others can read the database").count(),
+            warnings,
+            "{given:o}: {said}"
+        );
         app.finish().await;
     }
 }

@@ -16,8 +16,12 @@ use crate::support::{
 async fn the_seed_subscription_runs_verbatim_without_a_token() {
     let app = TestApp::start().await;
     let mut reader = app.client(None).await;
-    let id =
-        reader.start(r#"subscription { newMessage(roomId: "room-1") { id text sender { name } } }"#, json!({})).await;
+    let id = reader
+        .start(
+            r#"subscription { newMessage(roomId: "room-1") { id text sender { name } } }"#,
+            json!({}),
+        )
+        .await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let (live, _) = reader.live().await;
     assert_eq!(live, id);
@@ -25,7 +29,10 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
     let next = reader.heard().await;
     assert_eq!(next["id"], json!(id));
     let message = &next["payload"]["data"]["newMessage"];
-    assert_eq!((&message["text"], &message["sender"]["name"]), (&json!("hello"), &json!("ann")));
+    assert_eq!(
+        (&message["text"], &message["sender"]["name"]),
+        (&json!("hello"), &json!("ann"))
+    );
     assert!(message["id"].as_str().unwrap().starts_with("msg_"));
     assert!(next["payload"]["extensions"]["cursor"].is_string());
     drop((reader, ann));
@@ -35,11 +42,22 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
 #[tokio::test]
 async fn the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on() {
     let app = TestApp::start().await;
-    let (mut ann, mut bob) = (app.client(Some(&app.sign_in("ann").await)).await, app.client(None).await);
+    let (mut ann, mut bob) = (
+        app.client(Some(&app.sign_in("ann").await)).await,
+        app.client(None).await,
+    );
     ann.send("room-1", "before").await;
-    let id = bob.start(r#"subscription { newMessage(roomId: "room-1") { text } }"#, json!({})).await;
+    let id = bob
+        .start(
+            r#"subscription { newMessage(roomId: "room-1") { text } }"#,
+            json!({}),
+        )
+        .await;
     let (live, cursor) = bob.live().await;
-    assert_eq!((live, cursor.as_str()), (id, ann.head("room-1").await.as_str()));
+    assert_eq!(
+        (live, cursor.as_str()),
+        (id, ann.head("room-1").await.as_str())
+    );
     drop(bob);
     let last = ann.send("room-1", "meanwhile").await;
     let mut bob = app.client(None).await;
@@ -72,8 +90,17 @@ async fn every_subscriber_sees_every_message_once_in_one_order() {
         assert_eq!(reader.texts(200).await, first);
     }
     for name in ["ann", "bob"] {
-        let own: Vec<_> = first.iter().filter(|text| text.starts_with(name)).cloned().collect();
-        assert_eq!(own, (0..100).map(|number| format!("{name} {number}")).collect::<Vec<_>>());
+        let own: Vec<_> = first
+            .iter()
+            .filter(|text| text.starts_with(name))
+            .cloned()
+            .collect();
+        assert_eq!(
+            own,
+            (0..100)
+                .map(|number| format!("{name} {number}"))
+                .collect::<Vec<_>>()
+        );
     }
     for mut reader in readers {
         reader.fence().await;
@@ -93,7 +120,10 @@ async fn a_restart_keeps_everything_and_a_cursor_goes_on_from_there() {
         ann.send("room-1", text).await;
     }
     let folder = app.stop().await;
-    assert_eq!(ann.next().await, Err(Closed(1012, "Service restart".to_owned())));
+    assert_eq!(
+        ann.next().await,
+        Err(Closed(1012, "Service restart".to_owned()))
+    );
 
     let app = TestApp::on(folder, &[]).await;
     // The token is good after the restart too: its key is in the database.
@@ -111,8 +141,10 @@ async fn a_restart_keeps_everything_and_a_cursor_goes_on_from_there() {
 #[tokio::test]
 async fn s4_the_same_nonce_is_the_same_message() {
     let app = TestApp::start().await;
-    let (mut ann, mut bob) =
-        (app.client(Some(&app.sign_in("ann").await)).await, app.client(Some(&app.sign_in("bob").await)).await);
+    let (mut ann, mut bob) = (
+        app.client(Some(&app.sign_in("ann").await)).await,
+        app.client(Some(&app.sign_in("bob").await)).await,
+    );
     let head = ann.head("room-1").await;
     let first = ann.send_once("room-1", "once", "n 1").await;
     assert_eq!(ann.send_once("room-1", "once", "n 1").await, first);
@@ -121,7 +153,10 @@ async fn s4_the_same_nonce_is_the_same_message() {
     assert_eq!(other["data"], json!({ "sendMessage": null }));
     // A nonce is its sender's own.
     let bobs = bob.send_once("room-1", "once", "n 1").await;
-    assert_ne!(bobs["data"]["sendMessage"]["id"], first["data"]["sendMessage"]["id"]);
+    assert_ne!(
+        bobs["data"]["sendMessage"]["id"],
+        first["data"]["sendMessage"]["id"]
+    );
     bob.subscribe("room-1", &head).await;
     assert_eq!(bob.texts(2).await, ["once", "once"]);
     bob.fence().await;
@@ -171,7 +206,10 @@ async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed()
     while let Some(Ok(_)) = stuck.socket.next().await {
         seen += 1;
     }
-    assert!(seen < 1_500, "the test sent too little to fill the buffers in between");
+    assert!(
+        seen < 1_500,
+        "the test sent too little to fill the buffers in between"
+    );
 
     let app = TestApp::on(folder, &[]).await;
     let mut back = app.client(None).await;
@@ -195,8 +233,14 @@ async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
         ann.send("room-1", &format!("{number} {long}")).await;
     }
     // More waits than the buffers in between hold, and none of it has been read.
-    let frame = CloseFrame { code: CloseCode::Library(4499), reason: "Terminated".into() };
-    late.socket.send(tungstenite::Message::Close(Some(frame))).await.unwrap();
+    let frame = CloseFrame {
+        code: CloseCode::Library(4499),
+        reason: "Terminated".into(),
+    };
+    late.socket
+        .send(tungstenite::Message::Close(Some(frame)))
+        .await
+        .unwrap();
     let closed = loop {
         if let Err(closed) = late.next().await {
             break closed;
@@ -230,7 +274,10 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     let app = TestApp::with(&["--connections-max", "1"]).await;
     let mut first = app.client(None).await;
     let mut second = Client::open(app.address()).await;
-    assert_eq!(second.next().await, Err(Closed(1013, "Try again later".to_owned())));
+    assert_eq!(
+        second.next().await,
+        Err(Closed(1013, "Try again later".to_owned()))
+    );
     first.fence().await;
     first.close().await;
     drop(second);
@@ -245,7 +292,11 @@ async fn r2_readiness_turns_false_before_the_sockets_leave() {
     let address = app.address();
     let stopping = tokio::spawn(app.stop());
     let draining = async {
-        while crate::support::http::get(address, "/readyz", &[]).await.status != 503 {
+        while crate::support::http::get(address, "/readyz", &[])
+            .await
+            .status
+            != 503
+        {
             tokio::task::yield_now().await;
         }
     };

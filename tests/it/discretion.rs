@@ -18,16 +18,28 @@ async fn talk(address: SocketAddr) -> String {
     let token = token(address).await;
     let bearer = format!("Bearer {token}");
     let post = json!({ "query": "{ viewer { name } }" }).to_string();
-    assert_eq!(http::post(address, &post, &[("authorization", &bearer)]).await.status, 200);
+    assert_eq!(
+        http::post(address, &post, &[("authorization", &bearer)])
+            .await
+            .status,
+        200
+    );
     let mut client = Client::connect(address, Some(&token)).await;
     client.send("room-1", WORDS).await;
-    client.say(&json!({ "type": "ping", "payload": { "authorization": bearer } })).await;
+    client
+        .say(&json!({ "type": "ping", "payload": { "authorization": bearer } }))
+        .await;
     assert_eq!(client.heard().await["type"], "pong");
     client.close().await;
     let mut http2 = Http2::connect(address).await;
-    assert_eq!(http2.post(&post, &bearer).await["data"]["viewer"]["name"], "ann");
+    assert_eq!(
+        http2.post(&post, &bearer).await["data"]["viewer"]["name"],
+        "ann"
+    );
     let mut socket = http2.socket().await;
-    socket.say(json!({ "type": "connection_init", "payload": { "authorization": bearer } })).await;
+    socket
+        .say(json!({ "type": "connection_init", "payload": { "authorization": bearer } }))
+        .await;
     assert_eq!(socket.heard().await.unwrap()["type"], "connection_ack");
     token
 }
@@ -38,22 +50,49 @@ fn hex(text: &str) -> String {
 
 #[tokio::test]
 async fn a3_no_level_of_the_log_shows_what_clients_send() {
-    for (filter, format) in [("trace", "text"), ("tungstenite=trace,h2=trace,hyper=trace,info", "json")] {
+    for (filter, format) in [
+        ("trace", "text"),
+        ("tungstenite=trace,h2=trace,hyper=trace,info", "json"),
+    ] {
         let folder = Folder::new();
         let log = folder.path().join("log");
-        let flags = ["--listen", "127.0.0.1:0", "--log", filter, "--log-format", format];
-        let process = Process::start_with(&folder, &flags, Stdio::from(fs::File::create(&log).unwrap()));
+        let flags = [
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            filter,
+            "--log-format",
+            format,
+        ];
+        let process = Process::start_with(
+            &folder,
+            &flags,
+            Stdio::from(fs::File::create(&log).unwrap()),
+        );
         let token = talk(process.address).await;
         process.kill();
         let said = fs::read_to_string(&log).unwrap();
         // The header of every token is the same and no secret; of the rest no part is told, in no spelling.
         let secret: Vec<char> = token.split_once('.').unwrap().1.chars().collect();
-        for part in secret.chunks_exact(12).map(|part| part.iter().collect::<String>()) {
-            assert!(!said.contains(&part) && !said.contains(&hex(&part)), "{filter}: a part of the token");
+        for part in secret
+            .chunks_exact(12)
+            .map(|part| part.iter().collect::<String>())
+        {
+            assert!(
+                !said.contains(&part) && !said.contains(&hex(&part)),
+                "{filter}: a part of the token"
+            );
         }
-        assert!(!said.contains("heliotrope") && !said.contains(&hex("heliotrope")), "{filter}: a message");
+        assert!(
+            !said.contains("heliotrope") && !said.contains(&hex("heliotrope")),
+            "{filter}: a message"
+        );
         // It was asked, and it answered.
-        let heard = if filter == "trace" { "DEBUG" } else { "\"DEBUG\"" };
+        let heard = if filter == "trace" {
+            "DEBUG"
+        } else {
+            "\"DEBUG\""
+        };
         assert!(said.contains(heard), "{filter}: nothing was logged");
     }
 }

@@ -21,7 +21,9 @@ const SIGNALS: &str = r#"subscription { signals(roomId: "p") { kind data sender 
 const PRESENCE: &str = r#"subscription { presence(roomId: "p") { count } }"#;
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
-    client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+    client
+        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .await
 }
 
 /// The answer of a mutation, or the code of its refusal.
@@ -34,7 +36,10 @@ async fn outcome(client: &mut Client, field: &str) -> Value {
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"].as_str().unwrap().to_owned()
+    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// A private room `p` of ann's with bob in it: ann, bob's token and bob's id.
@@ -42,20 +47,40 @@ async fn private_room(app: &TestApp) -> (Client, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
     let bobs = id_of(&mut app.client(Some(&token)).await).await;
-    mutate(&mut ann, r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#).await;
-    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
+    )
+    .await;
+    mutate(
+        &mut ann,
+        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     (ann, token, bobs)
 }
 
 async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Streamed {
-    let (body, bearer) = (json!({ "query": query }).to_string(), format!("Bearer {token}"));
-    Streamed::post(app.address(), &body, &[("accept", accept), ("authorization", &bearer)]).await
+    let (body, bearer) = (
+        json!({ "query": query }).to_string(),
+        format!("Bearer {token}"),
+    );
+    Streamed::post(
+        app.address(),
+        &body,
+        &[("accept", accept), ("authorization", &bearer)],
+    )
+    .await
 }
 
 /// The result of the next message, which must be a `next` of this operation.
 async fn next(client: &mut Client, id: &str) -> Value {
     let message = client.heard().await;
-    assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)), "{message}");
+    assert_eq!(
+        (&message["type"], &message["id"]),
+        (&json!("next"), &json!(id)),
+        "{message}"
+    );
     message["payload"].clone()
 }
 
@@ -67,18 +92,38 @@ async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
     let mut bob = app.client(Some(&token)).await;
     let id = bob.start(TYPING, json!({})).await;
     // The whole result: no extensions.
-    assert_eq!(next(&mut bob, &id).await, json!({ "data": { "typing": { "users": [{ "name": "ann" }] } } }));
+    assert_eq!(
+        next(&mut bob, &id).await,
+        json!({ "data": { "typing": { "users": [{ "name": "ann" }] } } })
+    );
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
     let open = json!({ "data": { "signals": { "kind": "_open", "data": {}, "sender": null } } });
     assert_eq!(events.next().await, (open, None));
     let mut parts = stream(&app, TYPING, "multipart/mixed;subscriptionSpec=1.0", &token).await;
-    parts.until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#).await;
-    mutate(&mut ann, r#"sendSignal(roomId: "p", kind: "point", data: [1, 2.5, "x"])"#).await;
+    parts
+        .until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#)
+        .await;
+    mutate(
+        &mut ann,
+        r#"sendSignal(roomId: "p", kind: "point", data: [1, 2.5, "x"])"#,
+    )
+    .await;
     let said = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
-    assert_eq!(events.next().await, (json!({ "data": { "signals": said } }), None));
-    assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "p", typing: false)"#).await, true);
-    assert_eq!(next(&mut bob, &id).await["data"]["typing"]["users"], json!([]));
-    parts.until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#).await;
+    assert_eq!(
+        events.next().await,
+        (json!({ "data": { "signals": said } }), None)
+    );
+    assert_eq!(
+        outcome(&mut ann, r#"setTyping(roomId: "p", typing: false)"#).await,
+        true
+    );
+    assert_eq!(
+        next(&mut bob, &id).await["data"]["typing"]["users"],
+        json!([])
+    );
+    parts
+        .until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
+        .await;
     // Nothing else comes, not even a word that it is live.
     bob.say(&json!({ "id": id, "type": "complete" })).await;
     bob.fence().await;
@@ -115,12 +160,18 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     assert_eq!(ended, ids);
     for events in &mut streams {
         let (last, id) = events.next().await;
-        assert_eq!((&last["errors"][0]["extensions"]["code"], id.as_deref()), (&json!("FORBIDDEN"), Some("end")));
+        assert_eq!(
+            (&last["errors"][0]["extensions"]["code"], id.as_deref()),
+            (&json!("FORBIDDEN"), Some("end"))
+        );
         assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
     }
     // The socket stays, and the room is as if it was not there.
     for query in [TYPING, SIGNALS, PRESENCE] {
-        assert_eq!(bob.refused(query, json!({})).await[0]["extensions"]["code"], "NOT_FOUND");
+        assert_eq!(
+            bob.refused(query, json!({})).await[0]["extensions"]["code"],
+            "NOT_FOUND"
+        );
     }
     drop((ann, bob, streams));
     app.finish().await;
@@ -128,7 +179,8 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
 
 #[tokio::test]
 async fn e4_streams_end_when_their_reader_is_removed() {
-    every_stream_ends_when(|bob| format!(r#"removeMember(roomId: "p", userId: "{bob}") {{ id }}"#)).await;
+    every_stream_ends_when(|bob| format!(r#"removeMember(roomId: "p", userId: "{bob}") {{ id }}"#))
+        .await;
 }
 
 #[tokio::test]
@@ -142,8 +194,17 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
     let mut eve = app.client(Some(&app.sign_in("eve").await)).await;
-    let (id, own) = (eve.start(TYPING, json!({})).await, ann.start(TYPING, json!({})).await);
-    let mut nobody = stream(&app, SIGNALS, "text/event-stream", &app.sign_in("nobody").await).await;
+    let (id, own) = (
+        eve.start(TYPING, json!({})).await,
+        ann.start(TYPING, json!({})).await,
+    );
+    let mut nobody = stream(
+        &app,
+        SIGNALS,
+        "text/event-stream",
+        &app.sign_in("nobody").await,
+    )
+    .await;
     next(&mut eve, &id).await;
     next(&mut ann, &own).await;
     nobody.next().await;
@@ -153,8 +214,14 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
     let update = json!({ "id": "u", "type": "subscribe", "payload": {
         "query": r#"mutation { updateRoom(id: "p", visibility: PRIVATE) { id } }"# } });
     ann.say(&update).await;
-    assert_eq!(eve.heard().await["payload"][0]["extensions"]["code"], "FORBIDDEN");
-    assert_eq!(nobody.next().await.0["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(
+        eve.heard().await["payload"][0]["extensions"]["code"],
+        "FORBIDDEN"
+    );
+    assert_eq!(
+        nobody.next().await.0["errors"][0]["extensions"]["code"],
+        "FORBIDDEN"
+    );
     // Ann listens on, and eve is not shown any more.
     loop {
         let message = ann.heard().await;
@@ -175,11 +242,23 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
     let mut bob = app.client(Some(&token)).await;
     let mut eve = app.client(Some(&app.sign_in("eve").await)).await;
     let (eves, mut nobody) = (id_of(&mut eve).await, app.client(None).await);
-    for field in [r#"setTyping(roomId: "p")"#, r#"sendSignal(roomId: "p", kind: "k", data: 1)"#] {
+    for field in [
+        r#"setTyping(roomId: "p")"#,
+        r#"sendSignal(roomId: "p", kind: "k", data: 1)"#,
+    ] {
         assert_eq!(outcome(&mut eve, field).await, "NOT_FOUND");
-        assert_eq!(outcome(&mut eve, &field.replace("\"p\"", "\"none\"")).await, "NOT_FOUND");
-        assert_eq!(outcome(&mut eve, &field.replace("\"p\"", "\"NO ROOM\"")).await, "NOT_FOUND");
-        assert_eq!(outcome(&mut nobody, &field.replace("\"p\"", "\"room-1\"")).await, "UNAUTHENTICATED");
+        assert_eq!(
+            outcome(&mut eve, &field.replace("\"p\"", "\"none\"")).await,
+            "NOT_FOUND"
+        );
+        assert_eq!(
+            outcome(&mut eve, &field.replace("\"p\"", "\"NO ROOM\"")).await,
+            "NOT_FOUND"
+        );
+        assert_eq!(
+            outcome(&mut nobody, &field.replace("\"p\"", "\"room-1\"")).await,
+            "UNAUTHENTICATED"
+        );
     }
     for query in [TYPING, SIGNALS, PRESENCE] {
         for room in ["\"p\"", "\"none\"", "\"NO ROOM\""] {
@@ -193,12 +272,21 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
     let unknown = mutate(&mut ann, &to("usr_00000000000000000000000000000001")).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
     for id in [&eves, "no id", ""] {
-        assert_eq!(mutate(&mut ann, &to(id)).await["errors"], unknown["errors"], "{id}");
+        assert_eq!(
+            mutate(&mut ann, &to(id)).await["errors"],
+            unknown["errors"],
+            "{id}"
+        );
     }
     assert_eq!(outcome(&mut ann, &to(&bobs)).await, true);
-    let mute = format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "2999-01-01T00:00:00Z") {{ id }}"#);
+    let mute = format!(
+        r#"muteMember(roomId: "p", userId: "{bobs}", until: "2999-01-01T00:00:00Z") {{ id }}"#
+    );
     mutate(&mut ann, &mute).await;
-    for field in [r#"setTyping(roomId: "p")"#, r#"sendSignal(roomId: "p", kind: "k", data: 1)"#] {
+    for field in [
+        r#"setTyping(roomId: "p")"#,
+        r#"sendSignal(roomId: "p", kind: "k", data: 1)"#,
+    ] {
         assert_eq!(outcome(&mut bob, field).await, "FORBIDDEN");
     }
     drop((ann, bob, eve, nobody));
@@ -212,7 +300,10 @@ async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
     let mut send = async |kind: &str, data: Value| {
         let query = "mutation ($kind: String!, $data: JSON!) { answer: sendSignal(roomId: \"room-1\", kind: $kind, data: $data) }";
         let result = ann.ask(query, json!({ "kind": kind, "data": data })).await;
-        result["errors"][0]["extensions"]["code"].as_str().unwrap_or("sent").to_owned()
+        result["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap_or("sent")
+            .to_owned()
     };
     assert_eq!(send("k", json!("x".repeat(98))).await, "sent");
     assert_eq!(send("k", json!("x".repeat(99))).await, "BAD_USER_INPUT");
@@ -234,12 +325,20 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(None).await;
-    let id = bob.start(&SIGNALS.replace("\"p\"", "\"room-1\""), json!({})).await;
-    assert_eq!(next(&mut bob, &id).await["data"]["signals"]["kind"], "_open");
+    let id = bob
+        .start(&SIGNALS.replace("\"p\"", "\"room-1\""), json!({}))
+        .await;
+    assert_eq!(
+        next(&mut bob, &id).await["data"]["signals"]["kind"],
+        "_open"
+    );
     // One at a time is asked and none of the answers waited for.
     for number in 0..50 {
-        ann.start(&format!(r#"mutation {{ sendSignal(roomId: "room-1", kind: "k", data: {number}) }}"#), json!({}))
-            .await;
+        ann.start(
+            &format!(r#"mutation {{ sendSignal(roomId: "room-1", kind: "k", data: {number}) }}"#),
+            json!({}),
+        )
+        .await;
     }
     for number in 0..50 {
         assert_eq!(next(&mut bob, &id).await["data"]["signals"]["data"], number);
@@ -250,15 +349,41 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
 
 #[tokio::test]
 async fn who_signals_too_often_is_told_when_to_go_on() {
-    let app = TestApp::with(&["--signals-per-second-per-user-max", "1", "--signals-burst-max", "2"]).await;
+    let app = TestApp::with(&[
+        "--signals-per-second-per-user-max",
+        "1",
+        "--signals-burst-max",
+        "2",
+    ])
+    .await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "room-1")"#).await, true);
-    assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "room-1", typing: false)"#).await, true);
-    let refused = mutate(&mut ann, r#"sendSignal(roomId: "room-1", kind: "k", data: 1)"#).await;
+    assert_eq!(
+        outcome(&mut ann, r#"setTyping(roomId: "room-1")"#).await,
+        true
+    );
+    assert_eq!(
+        outcome(&mut ann, r#"setTyping(roomId: "room-1", typing: false)"#).await,
+        true
+    );
+    let refused = mutate(
+        &mut ann,
+        r#"sendSignal(roomId: "room-1", kind: "k", data: 1)"#,
+    )
+    .await;
     let extensions = &refused["errors"][0]["extensions"];
-    assert_eq!((&extensions["code"], &extensions["retryAfter"]), (&json!("RATE_LIMITED"), &json!(1)));
-    assert_eq!(outcome(&mut bob, r#"sendSignal(roomId: "room-1", kind: "k", data: 1)"#).await, true);
+    assert_eq!(
+        (&extensions["code"], &extensions["retryAfter"]),
+        (&json!("RATE_LIMITED"), &json!(1))
+    );
+    assert_eq!(
+        outcome(
+            &mut bob,
+            r#"sendSignal(roomId: "room-1", kind: "k", data: 1)"#
+        )
+        .await,
+        true
+    );
     drop((ann, bob));
     app.finish().await;
 }
@@ -268,11 +393,26 @@ async fn one_too_many_is_not_shown_typing_and_hears_so() {
     let app = TestApp::with(&["--typing-users-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "room-1")"#).await, true);
-    assert_eq!(outcome(&mut bob, r#"setTyping(roomId: "room-1")"#).await, false);
-    assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "room-1", typing: false)"#).await, true);
-    assert_eq!(outcome(&mut bob, r#"setTyping(roomId: "room-1")"#).await, true);
-    assert_eq!(outcome(&mut bob, r#"setTyping(roomId: "room-1", typing: false)"#).await, true);
+    assert_eq!(
+        outcome(&mut ann, r#"setTyping(roomId: "room-1")"#).await,
+        true
+    );
+    assert_eq!(
+        outcome(&mut bob, r#"setTyping(roomId: "room-1")"#).await,
+        false
+    );
+    assert_eq!(
+        outcome(&mut ann, r#"setTyping(roomId: "room-1", typing: false)"#).await,
+        true
+    );
+    assert_eq!(
+        outcome(&mut bob, r#"setTyping(roomId: "room-1")"#).await,
+        true
+    );
+    assert_eq!(
+        outcome(&mut bob, r#"setTyping(roomId: "room-1", typing: false)"#).await,
+        true
+    );
     drop((ann, bob));
     app.finish().await;
 }
@@ -304,7 +444,11 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
         let moment = moment.clone();
         move || Timestamp(moment.load(Ordering::SeqCst))
     });
-    let app = TestApp::at(clock, &["--heartbeat-interval", "20ms", "--ping-interval", "20ms"]).await;
+    let app = TestApp::at(
+        clock,
+        &["--heartbeat-interval", "20ms", "--ping-interval", "20ms"],
+    )
+    .await;
     let token = app.sign_in("ann").await;
     let open = |query: &str| query.replace("\"p\"", "\"room-1\"");
     let mut ann = app.client(Some(&token)).await;
@@ -325,11 +469,21 @@ async fn a_cursor_means_nothing_to_what_is_not_kept() {
     let query = r#"subscription { typing(roomId: "room-1") { users { name } } }"#;
     let target = format!(
         "/graphql?query={}",
-        query.replace(' ', "%20").replace('"', "%22").replace('{', "%7B").replace('}', "%7D")
+        query
+            .replace(' ', "%20")
+            .replace('"', "%22")
+            .replace('{', "%7B")
+            .replace('}', "%7D")
     );
-    let headers = [("accept", "text/event-stream"), ("last-event-id", "whatever it was")];
+    let headers = [
+        ("accept", "text/event-stream"),
+        ("last-event-id", "whatever it was"),
+    ];
     let mut events = Streamed::get(app.address(), &target, &headers).await;
-    assert_eq!(events.next().await, (json!({ "data": { "typing": { "users": [] } } }), None));
+    assert_eq!(
+        events.next().await,
+        (json!({ "data": { "typing": { "users": [] } } }), None)
+    );
     drop(events);
     app.finish().await;
 }

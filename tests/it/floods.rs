@@ -58,7 +58,10 @@ fn closed(code: u16, reason: &str) -> Closed {
 /// A client that was acknowledged; the close it got instead; or none, if it got nothing at all.
 async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
     let mut client = Client::try_open(app.wire()).await.ok_or(None)?;
-    let _ = client.socket.send(Message::text(r#"{"type":"connection_init"}"#)).await;
+    let _ = client
+        .socket
+        .send(Message::text(r#"{"type":"connection_init"}"#))
+        .await;
     match client.next().await {
         Ok(_) => Ok(client),
         Err(close) => Err(Some(close)),
@@ -94,22 +97,43 @@ async fn a_flood_of_connections(over: Over) {
             talk.goes_on().await;
         }
     }
-    assert_eq!(open.len(), 18, "with the two who talk it is as many as there may be");
-    assert!(told > 0 && dropped > 0, "{told} were told, {dropped} were dropped");
+    assert_eq!(
+        open.len(),
+        18,
+        "with the two who talk it is as many as there may be"
+    );
+    assert!(
+        told > 0 && dropped > 0,
+        "{told} were told, {dropped} were dropped"
+    );
     drop(open);
     talk.goes_on().await;
     talk.end(app).await;
 }
 
 async fn a_flood_of_subscribes(over: Over) {
-    let app = TestApp::over(over, &["--messages-per-second-max", "10", "--messages-burst-max", "500"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--messages-per-second-max",
+            "10",
+            "--messages-burst-max",
+            "500",
+        ],
+    )
+    .await;
     let mut talk = Talk::begin(&app).await;
     let mut flood = app.client(None).await;
     let mut ended = None;
     for id in 0..5_000 {
         let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } });
         let message = json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
-        if flood.socket.send(Message::text(message.to_string())).await.is_err() {
+        if flood
+            .socket
+            .send(Message::text(message.to_string()))
+            .await
+            .is_err()
+        {
             break;
         }
         if id % 1_000 == 0 {
@@ -120,7 +144,10 @@ async fn a_flood_of_subscribes(over: Over) {
     while ended.is_none() {
         match flood.next().await {
             Ok(message) if message["type"] == "error" => {
-                assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_COMPLEX", "{message}");
+                assert_eq!(
+                    message["payload"][0]["extensions"]["code"], "TOO_COMPLEX",
+                    "{message}"
+                );
                 refused += 1;
             }
             Ok(message) => assert_eq!(message["type"], "next", "{message}"),
@@ -128,7 +155,10 @@ async fn a_flood_of_subscribes(over: Over) {
         }
     }
     assert_eq!(ended, Some(closed(1013, "Too many messages")));
-    assert!(refused > 0, "a connection has so many operations and no more");
+    assert!(
+        refused > 0,
+        "a connection has so many operations and no more"
+    );
     talk.goes_on().await;
     talk.end(app).await;
 }
@@ -140,8 +170,12 @@ async fn a_flood_of_messages_of_a_megabyte(over: Over) {
     for _ in 0..10 {
         let mut flood = app.client(None).await;
         // The server may have closed while the rest of it is on its way.
-        while flood.socket.feed(megabyte.clone()).await.is_ok() && flood.socket.flush().await.is_ok() {
-            if let Some(Some(Ok(Message::Close(_)))) = futures::FutureExt::now_or_never(flood.socket.next()) {
+        while flood.socket.feed(megabyte.clone()).await.is_ok()
+            && flood.socket.flush().await.is_ok()
+        {
+            if let Some(Some(Ok(Message::Close(_)))) =
+                futures::FutureExt::now_or_never(flood.socket.next())
+            {
                 break;
             }
         }
@@ -158,7 +192,16 @@ async fn a_flood_of_messages_of_a_megabyte(over: Over) {
 }
 
 async fn a_flood_of_half_open_handshakes(over: Over) {
-    let app = TestApp::over(over, &["--handshakes-per-address-max", "50", "--header-timeout", "60s"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--handshakes-per-address-max",
+            "50",
+            "--header-timeout",
+            "60s",
+        ],
+    )
+    .await;
     let mut talk = Talk::begin(&app).await;
     let half_of_it = match over {
         Over::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],

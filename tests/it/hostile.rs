@@ -43,7 +43,9 @@ async fn half_a_handshake_and_half_a_frame_harm_nobody() {
     let client = Client::open(app.address()).await;
     let mut raw = client.socket.into_inner();
     // A masked text frame that promises 100 bytes and brings three.
-    raw.write_all(&[0x81, 0xe4, 1, 2, 3, 4, b'a', b'b', b'c']).await.unwrap();
+    raw.write_all(&[0x81, 0xe4, 1, 2, 3, 4, b'a', b'b', b'c'])
+        .await
+        .unwrap();
     let mut other = app.client(None).await;
     other.fence().await;
     drop((half, raw, other));
@@ -55,16 +57,37 @@ async fn deep_json_and_deep_documents_are_refused() {
     let app = TestApp::start().await;
     let deep = "[".repeat(100_000);
     assert_eq!(
-        http::post(app.address(), &format!("{{\"query\":\"{{a}}\",\"variables\":{deep}"), &[]).await.status,
+        http::post(
+            app.address(),
+            &format!("{{\"query\":\"{{a}}\",\"variables\":{deep}"),
+            &[]
+        )
+        .await
+        .status,
         400
     );
     let body = json!({ "query": format!("{{ a(x: {deep} }}") }).to_string();
-    assert_eq!(http::post(app.address(), &body, &[]).await.code(), "TOO_COMPLEX");
+    assert_eq!(
+        http::post(app.address(), &body, &[]).await.code(),
+        "TOO_COMPLEX"
+    );
     let braces = json!({ "query": "{a".repeat(30_000) }).to_string();
-    assert_eq!(http::post(app.address(), &braces, &[]).await.code(), "TOO_COMPLEX");
+    assert_eq!(
+        http::post(app.address(), &braces, &[]).await.code(),
+        "TOO_COMPLEX"
+    );
     let mut client = Client::open(app.address()).await;
-    client.socket.send(Message::text(format!("{{\"type\":\"ping\",\"payload\":{deep}"))).await.unwrap();
-    assert_eq!(client.next().await, Err(Closed(4400, "Invalid message received".to_owned())));
+    client
+        .socket
+        .send(Message::text(format!(
+            "{{\"type\":\"ping\",\"payload\":{deep}"
+        )))
+        .await
+        .unwrap();
+    assert_eq!(
+        client.next().await,
+        Err(Closed(4400, "Invalid message received".to_owned()))
+    );
     drop(client);
     app.finish().await;
 }
@@ -73,13 +96,18 @@ async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
     let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let ping = |bytes: usize| {
-        let empty = json!({ "type": "ping", "payload": { "x": "" } }).to_string().len();
+        let empty = json!({ "type": "ping", "payload": { "x": "" } })
+            .to_string()
+            .len();
         json!({ "type": "ping", "payload": { "x": "x".repeat(bytes - empty) } }).to_string()
     };
     client.socket.send(Message::text(ping(4096))).await.unwrap();
     assert_eq!(client.heard().await["type"], "pong");
     client.socket.send(Message::text(ping(4097))).await.unwrap();
-    assert_eq!(client.next().await, Err(Closed(1009, "Message too big".to_owned())));
+    assert_eq!(
+        client.next().await,
+        Err(Closed(1009, "Message too big".to_owned()))
+    );
     drop(client);
     app.finish().await;
 }
@@ -91,7 +119,12 @@ async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Ove
     // The server stops reading at its bound on unsent replies, so that sending gets stuck; then it lets go.
     let stuck = async {
         loop {
-            if flood.socket.send(Message::text(ping.clone())).await.is_err() {
+            if flood
+                .socket
+                .send(Message::text(ping.clone()))
+                .await
+                .is_err()
+            {
                 break;
             }
         }
@@ -107,7 +140,18 @@ async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Ove
 /// A client's frame with a mask of zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() < 126);
-    [&[first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0], payload].concat()
+    [
+        &[
+            first,
+            0x80 | u8::try_from(payload.len()).unwrap(),
+            0,
+            0,
+            0,
+            0,
+        ],
+        payload,
+    ]
+    .concat()
 }
 
 /// The connection below a client that was acknowledged.
@@ -130,7 +174,10 @@ async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
     // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
     let most = 400;
-    assert!(flood(&mut stream, &pings, most).await < most, "a client that reads nothing was read on and on");
+    assert!(
+        flood(&mut stream, &pings, most).await < most,
+        "a client that reads nothing was read on and on"
+    );
     let mut other = app.client(None).await;
     other.fence().await;
     drop((stream, other));
@@ -143,7 +190,12 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
     for bytes in [
         frame(0x89, b"").repeat(1_000),
         frame(0x8a, b"unasked").repeat(1_000),
-        [frame(0x01, b"{"), frame(0x00, b"").repeat(1_000), frame(0x80, b"}")].concat(),
+        [
+            frame(0x01, b"{"),
+            frame(0x00, b"").repeat(1_000),
+            frame(0x80, b"}"),
+        ]
+        .concat(),
     ] {
         let stream = raw(&app).await;
         let (mut reading, mut writing) = tokio::io::split(stream);
@@ -169,16 +221,29 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
 
 #[tokio::test]
 async fn each_fragment_counts_as_a_message() {
-    let app = TestApp::with(&["--messages-per-second-max", "1", "--messages-burst-max", "20"]).await;
+    let app = TestApp::with(&[
+        "--messages-per-second-max",
+        "1",
+        "--messages-burst-max",
+        "20",
+    ])
+    .await;
     let too_many = Closed(1013, "Too many messages".to_owned());
     for (fragments, expected) in [(15, None), (60, Some(&too_many))] {
         for piece in [&b""[..], b" "] {
             let mut client = app.client(None).await;
             let stream = client.socket.get_mut();
             // Never whole where there are too many of them.
-            let end = if expected.is_none() { frame(0x80, b"}") } else { Vec::new() };
+            let end = if expected.is_none() {
+                frame(0x80, b"}")
+            } else {
+                Vec::new()
+            };
             let begin = frame(0x01, br#"{"type":"ping""#);
-            stream.write_all(&[begin, frame(0x00, piece).repeat(fragments), end].concat()).await.unwrap();
+            stream
+                .write_all(&[begin, frame(0x00, piece).repeat(fragments), end].concat())
+                .await
+                .unwrap();
             match expected {
                 None => assert_eq!(client.heard().await, json!({ "type": "pong" })),
                 Some(closed) => assert_eq!(client.next().await.as_ref(), Err(closed)),
@@ -191,20 +256,35 @@ async fn each_fragment_counts_as_a_message() {
 
 #[tokio::test]
 async fn p2_no_pong_follows_the_close() {
-    let app = TestApp::with(&["--messages-per-second-max", "1", "--messages-burst-max", "5"]).await;
+    let app = TestApp::with(&[
+        "--messages-per-second-max",
+        "1",
+        "--messages-burst-max",
+        "5",
+    ])
+    .await;
     for last in [frame(0x89, b"?"), frame(0x82, b"binary"), frame(0x81, b"{")] {
         let mut stream = raw(&app).await;
         let pings = frame(0x89, b"?").repeat(3);
-        stream.write_all(&[pings, last, frame(0x89, b"?").repeat(3)].concat()).await.unwrap();
+        stream
+            .write_all(&[pings, last, frame(0x89, b"?").repeat(3)].concat())
+            .await
+            .unwrap();
         stream.shutdown().await.unwrap();
         let mut heard = Vec::new();
-        soon("the end", stream.read_to_end(&mut heard)).await.unwrap();
+        soon("the end", stream.read_to_end(&mut heard))
+            .await
+            .unwrap();
         let mut opcodes = Vec::new();
         while let [first, length, ..] = heard[..] {
             opcodes.push(first);
             heard.drain(..2 + usize::from(length));
         }
-        assert_eq!(opcodes.iter().position(|opcode| *opcode == 0x88), Some(opcodes.len() - 1), "{opcodes:x?}");
+        assert_eq!(
+            opcodes.iter().position(|opcode| *opcode == 0x88),
+            Some(opcodes.len() - 1),
+            "{opcodes:x?}"
+        );
     }
     app.finish().await;
 }
@@ -212,23 +292,42 @@ async fn p2_no_pong_follows_the_close() {
 async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
     let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
-    let fragments = [frame(0x01, &[b'x'; 100]), frame(0x00, &[b'x'; 100]).repeat(60)].concat();
+    let fragments = [
+        frame(0x01, &[b'x'; 100]),
+        frame(0x00, &[b'x'; 100]).repeat(60),
+    ]
+    .concat();
     let stream = client.socket.get_mut();
     stream.write_all(&fragments).await.unwrap();
-    assert_eq!(client.next().await, Err(Closed(1009, "Message too big".to_owned())));
+    assert_eq!(
+        client.next().await,
+        Err(Closed(1009, "Message too big".to_owned()))
+    );
     drop(client);
     app.finish().await;
 }
 
 async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
-    let app = TestApp::over(over, &["--message-bytes-max", "4096", "--linger-bytes-max", "1000000"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--message-bytes-max",
+            "4096",
+            "--linger-bytes-max",
+            "1000000",
+        ],
+    )
+    .await;
     let mut client = app.client(None).await;
     let stream = client.socket.get_mut();
     // A text that promises 2^40 bytes.
     let head = [0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     stream.write_all(&head).await.unwrap();
     let most = 2_000;
-    assert!(flood(stream, &[b'x'; 64 * 1024], most).await < most, "it was read on and on");
+    assert!(
+        flood(stream, &[b'x'; 64 * 1024], most).await < most,
+        "it was read on and on"
+    );
     drop(client);
     app.finish().await;
 }
@@ -236,9 +335,13 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
 async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over) {
     let app = TestApp::over(over, &["--header-timeout", "200ms"]).await;
     let mut asked = app.client(None).await;
-    for beginning in
-        [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HT", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n"]
-    {
+    for beginning in [
+        &b""[..],
+        b"P",
+        b"PRI * HTTP/2.0\r\n",
+        b"GET / HT",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n",
+    ] {
         let mut stream = app.wire().connect().await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();
@@ -254,8 +357,18 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over)
 async fn a_head_that_is_too_long_is_refused(over: Over) {
     let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
     let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
-    assert_eq!(http::get(app.wire(), "/healthz", &[("x-pad", &fits)]).await.status, 200);
-    assert_eq!(http::get(app.wire(), "/healthz", &[("x-pad", &long)]).await.status, 431);
+    assert_eq!(
+        http::get(app.wire(), "/healthz", &[("x-pad", &fits)])
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        http::get(app.wire(), "/healthz", &[("x-pad", &long)])
+            .await
+            .status,
+        431
+    );
     app.finish().await;
 }
 
@@ -264,21 +377,42 @@ async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
     // What is kept open after the answer is closed soon.
     let app = TestApp::with(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let good = [("connection", "close, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-version", "13"), key];
-    let without = |name: &str| good.into_iter().filter(|(known, _)| *known != name).collect::<Vec<_>>();
-    let with = |name: &'static str, value: &'static str| [without(name), vec![(name, value)]].concat();
+    let good = [
+        ("connection", "close, Upgrade"),
+        ("upgrade", "WebSocket"),
+        ("sec-websocket-version", "13"),
+        key,
+    ];
+    let without = |name: &str| {
+        good.into_iter()
+            .filter(|(known, _)| *known != name)
+            .collect::<Vec<_>>()
+    };
+    let with =
+        |name: &'static str, value: &'static str| [without(name), vec![(name, value)]].concat();
     for (headers, status, word) in [
         (without("connection"), 400, "Connection"),
         (without("sec-websocket-version"), 426, "13"),
         (with("sec-websocket-version", "8"), 426, "13"),
         (without("sec-websocket-key"), 400, "Key"),
         (with("sec-websocket-key", "c2hvcnQ="), 400, "Key"),
-        (with("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ"), 400, "Key"),
+        (
+            with("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ"),
+            400,
+            "Key",
+        ),
     ] {
         let reply = upgrade(app.address(), &headers).await;
-        assert!(reply.status == status && reply.body.contains(word), "{headers:?}: {reply:?}");
+        assert!(
+            reply.status == status && reply.body.contains(word),
+            "{headers:?}: {reply:?}"
+        );
     }
-    assert_eq!(upgrade(app.address(), &without("upgrade")).await.status, 400, "no WebSocket, and no query either");
+    assert_eq!(
+        upgrade(app.address(), &without("upgrade")).await.status,
+        400,
+        "no WebSocket, and no query either"
+    );
     app.finish().await;
 }
 
@@ -318,13 +452,26 @@ async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut reply = vec![0; 4096];
     let mut read = 0;
-    while !reply[..read].windows(2).any(|bytes| bytes == 4406_u16.to_be_bytes()) {
-        let more = soon("a close frame", stream.read(&mut reply[read..])).await.unwrap();
-        assert_ne!(more, 0, "the connection ended without a close: {:?}", &reply[..read]);
+    while !reply[..read]
+        .windows(2)
+        .any(|bytes| bytes == 4406_u16.to_be_bytes())
+    {
+        let more = soon("a close frame", stream.read(&mut reply[read..]))
+            .await
+            .unwrap();
+        assert_ne!(
+            more,
+            0,
+            "the connection ended without a close: {:?}",
+            &reply[..read]
+        );
         read += more;
     }
     let head = String::from_utf8_lossy(&reply[..read]).to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 101") && !head.contains("sec-websocket-protocol"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 101") && !head.contains("sec-websocket-protocol"),
+        "{head}"
+    );
     drop(stream);
     app.finish().await;
 }

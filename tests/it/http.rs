@@ -27,10 +27,16 @@ async fn the_media_type_is_the_one_asked_for() {
         (None, (200, "application/json")),
         (Some("*/*"), (200, "application/json")),
         (Some("application/json"), (200, "application/json")),
-        (Some("application/graphql-response+json, application/json;q=0.9"), (200, "application/graphql-response+json")),
+        (
+            Some("application/graphql-response+json, application/json;q=0.9"),
+            (200, "application/graphql-response+json"),
+        ),
         (Some("text/plain"), (406, "application/json")),
     ] {
-        let headers: Vec<_> = accept.map(|accept| ("accept", accept)).into_iter().collect();
+        let headers: Vec<_> = accept
+            .map(|accept| ("accept", accept))
+            .into_iter()
+            .collect();
         let reply = post(app.address(), &body, &headers).await;
         assert_eq!(outcome(&reply), expected, "{accept:?}");
         assert_eq!(reply.header("cache-control"), Some("no-store"));
@@ -44,15 +50,33 @@ async fn request_errors_have_a_status_and_no_data() {
     for (text, code) in [
         ("query {", "GRAPHQL_PARSE_FAILED"),
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("query ($id: ID!) { room(id: $id) { id } }", "BAD_USER_INPUT"),
-        ("query A { __typename } query B { __typename }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "query ($id: ID!) { room(id: $id) { id } }",
+            "BAD_USER_INPUT",
+        ),
+        (
+            "query A { __typename } query B { __typename }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
     ] {
         let strict = post(app.address(), &query(text), &[GRAPHQL_RESPONSE]).await;
-        assert_eq!(outcome(&strict), (400, "application/graphql-response+json"), "{text}");
-        assert_eq!((strict.code().as_str(), strict.json().get("data")), (code, None), "{text}");
+        assert_eq!(
+            outcome(&strict),
+            (400, "application/graphql-response+json"),
+            "{text}"
+        );
+        assert_eq!(
+            (strict.code().as_str(), strict.json().get("data")),
+            (code, None),
+            "{text}"
+        );
         // Clients of the older media type read the errors only from a 200.
         let lenient = post(app.address(), &query(text), &[]).await;
-        assert_eq!((outcome(&lenient), lenient.code().as_str()), ((200, "application/json"), code), "{text}");
+        assert_eq!(
+            (outcome(&lenient), lenient.code().as_str()),
+            ((200, "application/json"), code),
+            "{text}"
+        );
     }
     app.finish().await;
 }
@@ -76,10 +100,17 @@ async fn bodies_that_are_no_requests_are_400() {
         r#"{"query":"{ a }","extensions":0}"#,
     ] {
         let reply = post(app.address(), body, &[]).await;
-        assert_eq!((outcome(&reply), reply.code().as_str()), ((400, "application/json"), "BAD_USER_INPUT"), "{body}");
+        assert_eq!(
+            (outcome(&reply), reply.code().as_str()),
+            ((400, "application/json"), "BAD_USER_INPUT"),
+            "{body}"
+        );
     }
     let nulls = r#"{"query":"{ __typename }","variables":null,"operationName":null,"extensions":null,"more":1}"#;
-    assert_eq!(post(app.address(), nulls, &[]).await.json(), json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(
+        post(app.address(), nulls, &[]).await.json(),
+        json!({ "data": { "__typename": "Query" } })
+    );
     app.finish().await;
 }
 
@@ -87,15 +118,35 @@ async fn bodies_that_are_no_requests_are_400() {
 async fn only_json_is_read() {
     let app = TestApp::start().await;
     let body = query("{ __typename }");
-    for media in
-        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql"]
-    {
-        let reply = request(app.address(), "POST", "/graphql", &[("content-type", media)], &body).await;
+    for media in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+    ] {
+        let reply = request(
+            app.address(),
+            "POST",
+            "/graphql",
+            &[("content-type", media)],
+            &body,
+        )
+        .await;
         assert_eq!(reply.status, 415, "{media}");
     }
-    assert_eq!(request(app.address(), "POST", "/graphql", &[], &body).await.status, 415);
-    let reply =
-        request(app.address(), "POST", "/graphql", &[("content-type", "Application/JSON; charset=utf-8")], &body);
+    assert_eq!(
+        request(app.address(), "POST", "/graphql", &[], &body)
+            .await
+            .status,
+        415
+    );
+    let reply = request(
+        app.address(),
+        "POST",
+        "/graphql",
+        &[("content-type", "Application/JSON; charset=utf-8")],
+        &body,
+    );
     assert_eq!(reply.await.status, 200);
     app.finish().await;
 }
@@ -103,21 +154,44 @@ async fn only_json_is_read() {
 #[tokio::test]
 async fn get_reads_and_never_writes() {
     let app = TestApp::start().await;
-    let reply = get(app.address(), "/graphql?query=%7B__typename%7D&variables=&operationName=&extensions=", &[]).await;
-    assert_eq!((reply.status, reply.json()), (200, json!({ "data": { "__typename": "Query" } })));
+    let reply = get(
+        app.address(),
+        "/graphql?query=%7B__typename%7D&variables=&operationName=&extensions=",
+        &[],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.json()),
+        (200, json!({ "data": { "__typename": "Query" } }))
+    );
     let named = "/graphql?query=query%20A(%24id%3AID!)%7Broom(id%3A%24id)%7Bname%7D%7Dquery%20B%7B__typename%7D\
                  &operationName=A&variables=%7B%22id%22%3A%22room-1%22%7D";
-    assert_eq!(get(app.address(), named, &[]).await.json(), json!({ "data": { "room": { "name": "General" } } }));
+    assert_eq!(
+        get(app.address(), named, &[]).await.json(),
+        json!({ "data": { "room": { "name": "General" } } })
+    );
 
     let mutation = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D";
     let reply = get(app.address(), mutation, &[]).await;
     assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
-    for target in ["/graphql", "/graphql?query=", "/graphql?query=%7B__typename%7D&variables=7"] {
-        assert_eq!(get(app.address(), target, &[]).await.status, 400, "{target}");
+    for target in [
+        "/graphql",
+        "/graphql?query=",
+        "/graphql?query=%7B__typename%7D&variables=7",
+    ] {
+        assert_eq!(
+            get(app.address(), target, &[]).await.status,
+            400,
+            "{target}"
+        );
     }
     for method in ["PATCH", "OPTIONS", "TRACE"] {
         let reply = request(app.address(), method, "/graphql", &[], "").await;
-        assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, POST, PUT, DELETE")), "{method}");
+        assert_eq!(
+            (reply.status, reply.header("allow")),
+            (405, Some("GET, POST, PUT, DELETE")),
+            "{method}"
+        );
     }
     app.finish().await;
 }
@@ -128,18 +202,31 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
     let body = query("{ viewer { name } }");
     let good = format!("Bearer {}", app.sign_in("ann").await);
     let reply = post(app.address(), &body, &[("authorization", &good)]).await;
-    assert_eq!(reply.json(), json!({ "data": { "viewer": { "name": "ann" } } }));
+    assert_eq!(
+        reply.json(),
+        json!({ "data": { "viewer": { "name": "ann" } } })
+    );
     let nobody = post(app.address(), &body, &[]).await;
     assert_eq!(nobody.json(), json!({ "data": { "viewer": null } }));
 
     // Changed in its middle, so that it is well formed and wrong.
     let changed = good.replacen('.', ".e", 1);
     let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3JfMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJleHAiOjk5OTk5OTk5OTl9.";
-    for bad in
-        [changed.as_str(), unsigned, "Bearer x", "Bearer", "Basic YTpi", "", &format!("Bearer {}", "x".repeat(9000))]
-    {
+    for bad in [
+        changed.as_str(),
+        unsigned,
+        "Bearer x",
+        "Bearer",
+        "Basic YTpi",
+        "",
+        &format!("Bearer {}", "x".repeat(9000)),
+    ] {
         let reply = post(app.address(), &body, &[("authorization", bad)]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"), "{bad}");
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (401, "UNAUTHENTICATED"),
+            "{bad}"
+        );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }
     app.finish().await;
@@ -149,8 +236,16 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
 async fn an_expired_token_is_refused() {
     let app = TestApp::with(&["--session-lifetime", "0s"]).await;
     let expired = format!("Bearer {}", app.sign_in("ann").await);
-    let reply = post(app.address(), &query("{ __typename }"), &[("authorization", &expired)]).await;
-    assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"));
+    let reply = post(
+        app.address(),
+        &query("{ __typename }"),
+        &[("authorization", &expired)],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (401, "UNAUTHENTICATED")
+    );
     app.finish().await;
 }
 
@@ -159,30 +254,73 @@ async fn bodies_are_bounded() {
     let app = TestApp::with(&["--body-bytes-max", "1000"]).await;
     let sized = |bytes: usize| {
         let empty = query("{ __typename } #");
-        query(&format!("{{ __typename }} #{}", "x".repeat(bytes - empty.len())))
+        query(&format!(
+            "{{ __typename }} #{}",
+            "x".repeat(bytes - empty.len())
+        ))
     };
     assert_eq!(post(app.address(), &sized(1000), &[]).await.status, 200);
     let reply = post(app.address(), &sized(1001), &[]).await;
-    assert_eq!((reply.status, reply.code().as_str()), (413, "BAD_USER_INPUT"));
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (413, "BAD_USER_INPUT")
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_browser_finds_the_playground_and_its_files() {
     let app = TestApp::start().await;
-    let reply = get(app.address(), "/graphql", &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await;
-    assert_eq!((reply.status, reply.header("location")), (307, Some("/graphiql")));
+    let reply = get(
+        app.address(),
+        "/graphql",
+        &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.header("location")),
+        (307, Some("/graphiql"))
+    );
     let page = get(app.address(), "/graphiql", &[]).await;
-    assert!(page.status == 200 && page.body.contains("<title>Switchboard"), "{}", page.body);
-    assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
-    let script = page.body.split("src=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(
+        page.status == 200 && page.body.contains("<title>Switchboard"),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .contains("default-src 'none'")
+    );
+    let script = page
+        .body
+        .split("src=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     let file = get(app.address(), script, &[]).await;
     assert_eq!(outcome(&file), (200, "text/javascript"));
     assert!(file.header("cache-control").unwrap().contains("immutable"));
     let tag = file.header("etag").unwrap();
-    assert_eq!(get(app.address(), script, &[("if-none-match", tag)]).await.status, 304);
-    for absent in ["/assets/none.js", "/assets/..%2f..%2fCargo.toml", "/assets/../graphiql.html", "/none"] {
-        assert_eq!(get(app.address(), absent, &[]).await.status, 404, "{absent}");
+    assert_eq!(
+        get(app.address(), script, &[("if-none-match", tag)])
+            .await
+            .status,
+        304
+    );
+    for absent in [
+        "/assets/none.js",
+        "/assets/..%2f..%2fCargo.toml",
+        "/assets/../graphiql.html",
+        "/none",
+    ] {
+        assert_eq!(
+            get(app.address(), absent, &[]).await.status,
+            404,
+            "{absent}"
+        );
     }
     app.finish().await;
 }
@@ -199,8 +337,16 @@ async fn health_and_readiness() {
 #[tokio::test]
 async fn a_subscription_by_post_is_told_where_to_go() {
     let app = TestApp::start().await;
-    let reply = post(app.address(), &query("subscription { newMessage(roomId: \"room-1\") { id } }"), &[]).await;
-    assert_eq!((reply.status, reply.code().as_str()), (406, "BAD_USER_INPUT"));
+    let reply = post(
+        app.address(),
+        &query("subscription { newMessage(roomId: \"room-1\") { id } }"),
+        &[],
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (406, "BAD_USER_INPUT")
+    );
     assert!(reply.body.contains("graphql-transport-ws"));
     app.finish().await;
 }

@@ -56,7 +56,11 @@ impl Http2 {
         let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let mut http2 = Self { requests, address, connection };
+        let mut http2 = Self {
+            requests,
+            address,
+            connection,
+        };
         // The server's settings say that it takes WebSockets; they come first.
         let settings = async {
             while !http2.requests.is_extended_connect_protocol_enabled() {
@@ -68,25 +72,43 @@ impl Http2 {
         http2
     }
 
-    pub(crate) fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) fn send(
+        &mut self,
+        request: Request<()>,
+        ends: bool,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         self.requests.send_request(request, ends).unwrap()
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
-        Request::builder().method(method).uri(format!("http://{}{path}", self.address)).version(Version::HTTP_2)
+        Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .version(Version::HTTP_2)
     }
 
     /// What a request by POST with this authorization is answered.
     pub(crate) async fn post(&mut self, body: &str, authorization: &str) -> Value {
-        let request = self.request(Method::POST, "/graphql").header("content-type", "application/json");
-        let request = request.header("authorization", authorization).body(()).unwrap();
+        let request = self
+            .request(Method::POST, "/graphql")
+            .header("content-type", "application/json");
+        let request = request
+            .header("authorization", authorization)
+            .body(())
+            .unwrap();
         let (response, mut sender) = self.send(request, false);
-        sender.send_data(Bytes::copy_from_slice(body.as_bytes()), true).unwrap();
+        sender
+            .send_data(Bytes::copy_from_slice(body.as_bytes()), true)
+            .unwrap();
         let mut answer = soon("an answer", response).await.unwrap().into_body();
         serde_json::from_slice(&soon("its body", answer.data()).await.unwrap().unwrap()).unwrap()
     }
 
-    fn connect_to(&mut self, path: &str, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
+    fn connect_to(
+        &mut self,
+        path: &str,
+        protocol: &'static str,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let connect = self.asked_by(None, path, protocol);
         self.send(connect, false)
     }
@@ -100,7 +122,9 @@ impl Http2 {
             .body(())
             .unwrap();
         if let Some(page) = page {
-            request.headers_mut().insert("origin", page.parse().unwrap());
+            request
+                .headers_mut()
+                .insert("origin", page.parse().unwrap());
         }
         request
     }
@@ -116,7 +140,10 @@ impl Http2 {
         let (response, sender) = self.send(connect, false);
         let response = soon("the answer", response).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
-        assert_eq!(response.headers()["sec-websocket-protocol"], "graphql-transport-ws");
+        assert_eq!(
+            response.headers()["sec-websocket-protocol"],
+            "graphql-transport-ws"
+        );
         assert!(!response.headers().contains_key("sec-websocket-accept"));
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (from_client, to_client) = tokio::io::split(far);
@@ -129,7 +156,8 @@ impl Http2 {
 async fn upwards(mut from: ReadHalf<DuplexStream>, mut to: SendStream<Bytes>) {
     let mut bytes = vec![0; 4096];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
-        to.send_data(Bytes::copy_from_slice(&bytes[..read]), false).unwrap();
+        to.send_data(Bytes::copy_from_slice(&bytes[..read]), false)
+            .unwrap();
     }
     let _ = to.send_data(Bytes::new(), true);
 }
@@ -148,13 +176,18 @@ pub(crate) struct Socket(pub(crate) WebSocketStream<DuplexStream>);
 
 impl Socket {
     pub(crate) async fn say(&mut self, message: Value) {
-        self.0.send(Message::text(message.to_string())).await.unwrap();
+        self.0
+            .send(Message::text(message.to_string()))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn heard(&mut self) -> Result<Value, Closed> {
         match soon("a message", self.0.next()).await {
             Some(Ok(Message::Text(text))) => Ok(serde_json::from_str(&text).unwrap()),
-            Some(Ok(Message::Close(Some(frame)))) => Err(Closed(frame.code.into(), frame.reason.to_string())),
+            Some(Ok(Message::Close(Some(frame)))) => {
+                Err(Closed(frame.code.into(), frame.reason.to_string()))
+            }
             other => panic!("heard {other:?}"),
         }
     }
@@ -163,14 +196,19 @@ impl Socket {
     pub(crate) async fn subscribe(&mut self, after: &str) {
         self.say(json!({ "type": "connection_init" })).await;
         assert_eq!(self.heard().await, Ok(json!({ "type": "connection_ack" })));
-        let payload = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1", "after": after } });
-        self.say(json!({ "id": "s", "type": "subscribe", "payload": payload })).await;
+        let payload =
+            json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1", "after": after } });
+        self.say(json!({ "id": "s", "type": "subscribe", "payload": payload }))
+            .await;
         assert_eq!(self.heard().await.unwrap()["payload"]["subscribed"], "s");
     }
 
     pub(crate) async fn text(&mut self) -> String {
         let message = self.heard().await.unwrap();
-        message["payload"]["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
+        message["payload"]["data"]["newMessage"]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{message}"))
+            .to_owned()
     }
 }
 
@@ -185,7 +223,10 @@ async fn several_websockets_share_one_connection_and_each_hears_all() {
     second.subscribe(&head).await;
     for text in ["one", "two"] {
         ann.send("room-1", text).await;
-        assert_eq!((first.text().await.as_str(), second.text().await.as_str()), (text, text));
+        assert_eq!(
+            (first.text().await.as_str(), second.text().await.as_str()),
+            (text, text)
+        );
     }
     // One is closed; the other goes on.
     first.0.close(None).await.unwrap();
@@ -197,15 +238,26 @@ async fn several_websockets_share_one_connection_and_each_hears_all() {
 }
 
 async fn broken_frames_and_a_drain_are_told_over_http2_too(over: Over) {
-    let app = TestApp::over(over, &["--drain-window", "50ms", "--message-bytes-max", "4096"]).await;
+    let app = TestApp::over(
+        over,
+        &["--drain-window", "50ms", "--message-bytes-max", "4096"],
+    )
+    .await;
     let mut http2 = Http2::connect(app.wire()).await;
     let mut big = http2.socket().await;
-    big.say(json!({ "type": "ping", "payload": { "x": "x".repeat(100_000) } })).await;
-    assert_eq!(big.heard().await, Err(Closed(1009, "Message too big".to_owned())));
+    big.say(json!({ "type": "ping", "payload": { "x": "x".repeat(100_000) } }))
+        .await;
+    assert_eq!(
+        big.heard().await,
+        Err(Closed(1009, "Message too big".to_owned()))
+    );
     let mut silent = http2.socket().await;
     let address = app.address();
     let stopping = tokio::spawn(app.stop());
-    assert_eq!(silent.heard().await, Err(Closed(1012, "Service restart".to_owned())));
+    assert_eq!(
+        silent.heard().await,
+        Err(Closed(1012, "Service restart".to_owned()))
+    );
     while let Some(Ok(_)) = soon("the end of the socket", silent.0.next()).await {}
     soon("the end of the server", stopping).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
@@ -218,9 +270,15 @@ async fn a_foreign_page_gets_no_socket_over_http2_either() {
     let own = format!("http://{}", app.address());
     let mut socket = http2.socket_of(Some(&own)).await;
     socket.say(json!({ "type": "connection_init" })).await;
-    assert_eq!(socket.heard().await, Ok(json!({ "type": "connection_ack" })));
+    assert_eq!(
+        socket.heard().await,
+        Ok(json!({ "type": "connection_ack" }))
+    );
     let mut foreign = http2.socket_of(Some("https://evil.example")).await;
-    assert_eq!(foreign.heard().await, Err(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(
+        foreign.heard().await,
+        Err(Closed(4403, "Forbidden".to_owned()))
+    );
     drop((socket, foreign, http2));
     app.finish().await;
 }
@@ -229,17 +287,31 @@ async fn a_foreign_page_gets_no_socket_over_http2_either() {
 async fn queries_run_over_http2_and_other_connects_are_refused() {
     let app = TestApp::start().await;
     let mut http2 = Http2::connect(app.address()).await;
-    let request = http2.request(Method::POST, "/graphql").header("content-type", "application/json").body(()).unwrap();
+    let request = http2
+        .request(Method::POST, "/graphql")
+        .header("content-type", "application/json")
+        .body(())
+        .unwrap();
     let (response, mut body) = http2.send(request, false);
-    body.send_data(Bytes::from_static(br#"{"query":"{ __typename }"}"#), true).unwrap();
+    body.send_data(Bytes::from_static(br#"{"query":"{ __typename }"}"#), true)
+        .unwrap();
     let response = soon("an answer", response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let mut answer = response.into_body();
-    assert_eq!(&answer.data().await.unwrap().unwrap()[..], br#"{"data":{"__typename":"Query"}}"#);
+    assert_eq!(
+        &answer.data().await.unwrap().unwrap()[..],
+        br#"{"data":{"__typename":"Query"}}"#
+    );
 
-    let unknown = Request::get("http://evil.example/graphql").version(Version::HTTP_2).body(()).unwrap();
+    let unknown = Request::get("http://evil.example/graphql")
+        .version(Version::HTTP_2)
+        .body(())
+        .unwrap();
     let (response, _) = http2.send(unknown, true);
-    assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(
+        soon("a refusal", response).await.unwrap().status(),
+        StatusCode::MISDIRECTED_REQUEST
+    );
 
     for (path, protocol, status) in [
         ("/graphql", "connect-udp", StatusCode::METHOD_NOT_ALLOWED),
@@ -247,11 +319,21 @@ async fn queries_run_over_http2_and_other_connects_are_refused() {
         ("/nowhere", "websocket", StatusCode::NOT_FOUND),
     ] {
         let (response, _) = http2.connect_to(path, protocol);
-        assert_eq!(soon("a refusal", response).await.unwrap().status(), status, "{protocol} at {path}");
+        assert_eq!(
+            soon("a refusal", response).await.unwrap().status(),
+            status,
+            "{protocol} at {path}"
+        );
     }
-    let request = http2.request(Method::CONNECT, "/graphql").extension(Protocol::from_static("websocket")).body(());
+    let request = http2
+        .request(Method::CONNECT, "/graphql")
+        .extension(Protocol::from_static("websocket"))
+        .body(());
     let (response, _) = http2.send(request.unwrap(), false);
-    assert_eq!(soon("a refusal", response).await.unwrap().status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(
+        soon("a refusal", response).await.unwrap().status(),
+        StatusCode::UPGRADE_REQUIRED
+    );
     drop((http2, body, answer));
     app.finish().await;
 }
@@ -263,7 +345,9 @@ async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends(over: Ov
     let socket = http2.socket().await;
     let mut idle = app.wire().speaking(b"h2").await.unwrap();
     // The preface and empty settings: a connection that is well and asks for nothing.
-    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
     let mut all = Vec::new();
     let _ = soon("the end of the idle one", idle.read_to_end(&mut all)).await;
     drop((socket, http2));
@@ -277,9 +361,14 @@ async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(
     let mut unused = Http2::connect(app.wire()).await;
     let request = unused.request(Method::GET, "/healthz").body(()).unwrap();
     let (response, _) = unused.send(request, true);
-    assert_eq!(soon("an answer", response).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(
+        soon("an answer", response).await.unwrap().status(),
+        StatusCode::OK
+    );
     // It began later than the one that is used, so the time of that is over too.
-    soon("the end of the unused one", unused.connection).await.unwrap();
+    soon("the end of the unused one", unused.connection)
+        .await
+        .unwrap();
     socket.say(json!({ "type": "ping" })).await;
     assert_eq!(socket.heard().await, Ok(json!({ "type": "pong" })));
     drop((socket, used));
@@ -287,14 +376,30 @@ async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(
 }
 
 async fn each_websocket_of_a_connection_counts_as_a_connect(over: Over) {
-    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "10"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "10",
+        ],
+    )
+    .await;
     let mut http2 = Http2::connect(app.wire()).await;
     // The first of ten was the connection itself. They are bounded by the library's own number at the same time.
     let mut sockets = Vec::new();
     for _ in 0..9 {
         sockets.push(http2.socket().await);
-        sockets.last_mut().unwrap().say(json!({ "type": "ping" })).await;
-        assert_eq!(sockets.last_mut().unwrap().heard().await, Ok(json!({ "type": "pong" })));
+        sockets
+            .last_mut()
+            .unwrap()
+            .say(json!({ "type": "ping" }))
+            .await;
+        assert_eq!(
+            sockets.last_mut().unwrap().heard().await,
+            Ok(json!({ "type": "pong" }))
+        );
     }
     for _ in 0..1_000 {
         let mut socket = http2.socket().await;

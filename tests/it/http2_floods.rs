@@ -60,7 +60,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// The head of a request without a body, in HPACK's literals.
 fn head(method: u8, path: &str) -> Vec<u8> {
     let path_length = u8::try_from(path.len()).unwrap();
-    [&[method, 0x86, 0x41, 9][..], b"localhost", &[0x44, path_length], path.as_bytes()].concat()
+    [
+        &[method, 0x86, 0x41, 9][..],
+        b"localhost",
+        &[0x44, path_length],
+        path.as_bytes(),
+    ]
+    .concat()
 }
 
 const GET: u8 = 0x82;
@@ -92,7 +98,14 @@ impl Raw {
     /// The preface and these settings were said.
     async fn connect(app: &TestApp, settings: &[u8]) -> Self {
         let mut raw = Self(app.wire().speaking(b"h2").await.unwrap());
-        raw.say(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, settings)[..]].concat()).await;
+        raw.say(
+            &[
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                &frame(SETTINGS, 0, 0, settings)[..],
+            ]
+            .concat(),
+        )
+        .await;
         raw
     }
 
@@ -112,7 +125,12 @@ impl Raw {
         let [a, b, c, kind, flags, stream @ ..] = start;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
-        Some(Heard { kind, flags, stream: u32::from_be_bytes(stream), payload })
+        Some(Heard {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream),
+            payload,
+        })
     }
 
     /// The next frame like this.
@@ -127,24 +145,41 @@ impl Raw {
 
     /// With which code and word the server ends the connection.
     async fn end(&mut self) -> (u32, String) {
-        let goaway = self.until(|heard| heard.kind == GOAWAY && heard.code(4) != 0).await;
-        (goaway.code(4), String::from_utf8(goaway.payload[8..].to_vec()).unwrap())
+        let goaway = self
+            .until(|heard| heard.kind == GOAWAY && heard.code(4) != 0)
+            .await;
+        (
+            goaway.code(4),
+            String::from_utf8(goaway.payload[8..].to_vec()).unwrap(),
+        )
     }
 
     /// What was said is answered: its pong comes behind it.
     async fn fence(&mut self) {
         self.say(&frame(PING, 0, 0, b"a fence!")).await;
-        self.until(|heard| heard.kind == PING && heard.flags == ACK && heard.payload == b"a fence!").await;
+        self.until(|heard| {
+            heard.kind == PING && heard.flags == ACK && heard.payload == b"a fence!"
+        })
+        .await;
     }
 }
 
 async fn t3_streams_that_are_reset_at_once_end_the_connection(over: Over) {
     let app = TestApp::over(over, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
-    let reset = |stream| [get(stream, "/healthz"), frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat();
+    let reset = |stream| {
+        [
+            get(stream, "/healthz"),
+            frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()),
+        ]
+        .concat()
+    };
     let flood: Vec<u8> = (0..500).flat_map(|number| reset(2 * number + 1)).collect();
     let _ = raw.try_say(&flood).await;
-    assert_eq!(raw.end().await, (ENHANCE_YOUR_CALM, "too_many_resets".to_owned()));
+    assert_eq!(
+        raw.end().await,
+        (ENHANCE_YOUR_CALM, "too_many_resets".to_owned())
+    );
     drop(raw);
     app.finish().await;
 }
@@ -152,9 +187,15 @@ async fn t3_streams_that_are_reset_at_once_end_the_connection(over: Over) {
 async fn t3_a_head_without_end_ends_the_connection(over: Over) {
     let app = TestApp::over(over, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
-    let flood = [frame(HEADERS, END_STREAM, 1, &head(GET, "/healthz")), frame(CONTINUATION, 0, 1, b"").repeat(50)];
+    let flood = [
+        frame(HEADERS, END_STREAM, 1, &head(GET, "/healthz")),
+        frame(CONTINUATION, 0, 1, b"").repeat(50),
+    ];
     let _ = raw.try_say(&flood.concat()).await;
-    assert_eq!(raw.end().await, (ENHANCE_YOUR_CALM, "too_many_continuations".to_owned()));
+    assert_eq!(
+        raw.end().await,
+        (ENHANCE_YOUR_CALM, "too_many_continuations".to_owned())
+    );
     drop(raw);
     app.finish().await;
 }
@@ -165,9 +206,16 @@ async fn t3_empty_frames_of_data_end_the_connection(over: Over) {
     // A body that is waited for, so that the stream is there for as long as it takes.
     let json = [&[0x5f, 16][..], b"application/json"].concat();
     let head = [head(POST, "/graphql"), json].concat();
-    let flood = [frame(HEADERS, END_HEADERS, 1, &head), frame(DATA, 0, 1, b"").repeat(1_000)].concat();
+    let flood = [
+        frame(HEADERS, END_HEADERS, 1, &head),
+        frame(DATA, 0, 1, b"").repeat(1_000),
+    ]
+    .concat();
     let _ = raw.try_say(&flood).await;
-    assert_eq!(raw.end().await, (ENHANCE_YOUR_CALM, "too_many_data_frames".to_owned()));
+    assert_eq!(
+        raw.end().await,
+        (ENHANCE_YOUR_CALM, "too_many_data_frames".to_owned())
+    );
     drop(raw);
     app.finish().await;
 }
@@ -176,7 +224,11 @@ async fn t3_a_head_that_is_too_long_is_431(over: Over) {
     let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
     let mut http2 = Http2::connect(app.wire()).await;
     for (bytes, status) in [(7_000, 200), (9_000, 431)] {
-        let request = http2.request(Method::GET, "/healthz").header("x-pad", "x".repeat(bytes)).body(()).unwrap();
+        let request = http2
+            .request(Method::GET, "/healthz")
+            .header("x-pad", "x".repeat(bytes))
+            .body(())
+            .unwrap();
         let (response, _) = http2.send(request, true);
         assert_eq!(soon("an answer", response).await.unwrap().status(), status);
     }
@@ -185,12 +237,18 @@ async fn t3_a_head_that_is_too_long_is_431(over: Over) {
 }
 
 async fn t3_a_head_that_stops_in_the_middle_is_cut_off(over: Over) {
-    let app = TestApp::over(over, &["--ping-interval", "100ms", "--pong-timeout", "200ms"]).await;
+    let app = TestApp::over(
+        over,
+        &["--ping-interval", "100ms", "--pong-timeout", "200ms"],
+    )
+    .await;
     let mut raw = Raw::connect(&app, &[]).await;
     raw.say(&get(1, "/healthz")).await;
-    raw.until(|heard| heard.stream == 1 && heard.flags & END_STREAM != 0).await;
+    raw.until(|heard| heard.stream == 1 && heard.flags & END_STREAM != 0)
+        .await;
     // In the middle of a head nothing else may be said, the answer to a ping neither.
-    raw.say(&frame(HEADERS, END_STREAM, 3, &head(GET, "/healthz"))).await;
+    raw.say(&frame(HEADERS, END_STREAM, 3, &head(GET, "/healthz")))
+        .await;
     while raw.next().await.is_some() {}
     drop(raw);
     app.finish().await;
@@ -206,7 +264,10 @@ async fn t1_pings_whose_answers_nobody_reads_are_ended(over: Over) {
     while said < most && soon("room for more", raw.try_say(&flood)).await.is_ok() {
         said += 1;
     }
-    assert!(said < most, "a client that reads nothing was read on and on");
+    assert!(
+        said < most,
+        "a client that reads nothing was read on and on"
+    );
     drop(raw);
     app.client(None).await.close().await;
     app.finish().await;
@@ -222,7 +283,8 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(ove
     let stream = [&[0x53, 17][..], b"text/event-stream"].concat();
     let streaming = [head(GET, subscription), stream].concat();
     raw.say(&get(1, "/healthz")).await;
-    raw.say(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &streaming)).await;
+    raw.say(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &streaming))
+        .await;
     for _ in 0..2 {
         let reset = raw.until(|heard| heard.kind == RST_STREAM).await;
         assert_eq!(reset.code(0), CANCEL);
@@ -239,7 +301,11 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(ove
 }
 
 async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(over: Over) {
-    let app = TestApp::over(over, &["--idle-timeout", "200ms", "--pong-timeout", "300ms"]).await;
+    let app = TestApp::over(
+        over,
+        &["--idle-timeout", "200ms", "--pong-timeout", "300ms"],
+    )
+    .await;
     let mut raw = Raw::connect(&app, &[]).await;
     raw.say(&get(1, "/healthz")).await;
     // The server says that it goes away, and asks for a pong before it does.
@@ -251,13 +317,21 @@ async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(o
 }
 
 async fn bodies_that_are_long_or_slow_are_refused(over: Over) {
-    let app = TestApp::over(over, &["--body-bytes-max", "1000", "--body-timeout", "200ms"]).await;
+    let app = TestApp::over(
+        over,
+        &["--body-bytes-max", "1000", "--body-timeout", "200ms"],
+    )
+    .await;
     let mut http2 = Http2::connect(app.wire()).await;
     for (bytes, status) in [(1_001, 413), (10, 408)] {
-        let request =
-            http2.request(Method::POST, "/graphql").header("content-type", "application/json").body(()).unwrap();
+        let request = http2
+            .request(Method::POST, "/graphql")
+            .header("content-type", "application/json")
+            .body(())
+            .unwrap();
         let (response, mut body) = http2.send(request, false);
-        body.send_data(Bytes::from(vec![b'x'; bytes]), false).unwrap();
+        body.send_data(Bytes::from(vec![b'x'; bytes]), false)
+            .unwrap();
         assert_eq!(soon("an answer", response).await.unwrap().status(), status);
     }
     // The connection goes on.
@@ -270,12 +344,22 @@ async fn bodies_that_are_long_or_slow_are_refused(over: Over) {
 
 async fn messages_over_http2_are_bounded_like_any(over: Over) {
     use futures::SinkExt;
-    let flags = ["--message-bytes-max", "4096", "--messages-per-second-max", "1", "--messages-burst-max", "20"];
+    let flags = [
+        "--message-bytes-max",
+        "4096",
+        "--messages-per-second-max",
+        "1",
+        "--messages-burst-max",
+        "20",
+    ];
     let app = TestApp::over(over, &flags).await;
     let mut http2 = Http2::connect(app.wire()).await;
     let mut long = http2.socket().await;
     long.0.send(Message::text("x".repeat(4097))).await.unwrap();
-    assert_eq!(long.heard().await, Err(Closed(1009, "Message too big".to_owned())));
+    assert_eq!(
+        long.heard().await,
+        Err(Closed(1009, "Message too big".to_owned()))
+    );
     let mut many = http2.socket().await;
     for _ in 0..20 {
         many.say(json!({ "type": "ping" })).await;

@@ -21,7 +21,13 @@ use crate::support::{
 fn told(logs: &Logs, token: &str) {
     let log = logs.take();
     assert_eq!(log.matches("a token was refused").count(), 1, "{log}");
-    assert!(token.split('.').filter(|part| part.len() > 8).all(|part| !log.contains(part)), "{log}");
+    assert!(
+        token
+            .split('.')
+            .filter(|part| part.len() > 8)
+            .all(|part| !log.contains(part)),
+        "{log}"
+    );
 }
 
 /// No pause between fetches.
@@ -30,8 +36,21 @@ const AT_ONCE: &str = "--jwks-refetch-interval=0s";
 const ONCE: &str = "--jwks-refetch-interval=1h";
 
 async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
-    TestApp::with(&[&["--auth", "jwt", "--jwks-url", &provider.url(), "--jwt-audience", "switchboard"], flags].concat())
-        .await
+    TestApp::with(
+        &[
+            &[
+                "--auth",
+                "jwt",
+                "--jwks-url",
+                &provider.url(),
+                "--jwt-audience",
+                "switchboard",
+            ],
+            flags,
+        ]
+        .concat(),
+    )
+    .await
 }
 
 fn ec(kid: &str) -> String {
@@ -54,41 +73,83 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
     assert_eq!(provider.asked(), 1);
 
     let new = sign("rsa.pem", Some("two"), &claims("ann"));
-    for (status, body) in
-        [("500 Oops", ""), ("200 OK", "{}"), ("200 OK", "<html>"), ("200 OK", r#"{"keys":[]}"#), ("302 Found", "")]
-    {
+    for (status, body) in [
+        ("500 Oops", ""),
+        ("200 OK", "{}"),
+        ("200 OK", "<html>"),
+        ("200 OK", r#"{"keys":[]}"#),
+        ("302 Found", ""),
+    ] {
         provider.answer(status, body);
         assert_eq!(app.whoami(&new).await, unavailable(), "{status} {body}");
-        assert_eq!(app.rejection(&new).await, Some(Closed(1013, "Try again later".to_owned())), "{status} {body}");
+        assert_eq!(
+            app.rejection(&new).await,
+            Some(Closed(1013, "Try again later".to_owned())),
+            "{status} {body}"
+        );
         assert_eq!(app.whoami(&ec("one")).await, ann(), "{status} {body}");
     }
     provider.publish(&[jwk("rsa.pem", "two"), jwk("ed.pem", "three")]);
     assert_eq!(app.whoami(&new).await, ann());
-    assert_eq!(app.whoami(&sign("ed.pem", Some("three"), &claims("ann"))).await, ann());
-    assert_eq!(app.whoami(&ec("one")).await.0, 401, "the key was taken back");
+    assert_eq!(
+        app.whoami(&sign("ed.pem", Some("three"), &claims("ann")))
+            .await,
+        ann()
+    );
+    assert_eq!(
+        app.whoami(&ec("one")).await.0,
+        401,
+        "the key was taken back"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_once_and_then_refused() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
-    let (app, logs) = (app(&provider, &[AT_ONCE]).await, Logs::of(tracing::Level::INFO));
+    let (app, logs) = (
+        app(&provider, &[AT_ONCE]).await,
+        Logs::of(tracing::Level::INFO),
+    );
     assert_eq!(app.whoami(&ec("one")).await, ann());
     let unknown = ec("two");
     logs.take();
-    assert_eq!(app.whoami(&unknown).await, (401, "UNAUTHENTICATED".to_owned()));
+    assert_eq!(
+        app.whoami(&unknown).await,
+        (401, "UNAUTHENTICATED".to_owned())
+    );
     told(&logs, &unknown);
     assert_eq!(provider.asked(), 2);
-    assert_eq!(app.rejection(&unknown).await, Some(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(
+        app.rejection(&unknown).await,
+        Some(Closed(4403, "Forbidden".to_owned()))
+    );
     told(&logs, &unknown);
     assert_eq!(provider.asked(), 3);
     // A name that is known, for a key that it does not fit: nothing to ask for.
-    assert_eq!(app.whoami(&sign("other.pem", Some("one"), &claims("ann"))).await.0, 401);
-    assert_eq!(app.whoami(&sign("rsa.pem", Some("one"), &claims("ann"))).await.0, 401);
+    assert_eq!(
+        app.whoami(&sign("other.pem", Some("one"), &claims("ann")))
+            .await
+            .0,
+        401
+    );
+    assert_eq!(
+        app.whoami(&sign("rsa.pem", Some("one"), &claims("ann")))
+            .await
+            .0,
+        401
+    );
     // Nor for a shared secret: the set is public.
-    let (secret, header) =
-        (jsonwebtoken::EncodingKey::from_secret(b"public"), json!({ "alg": "HS256", "kid": "four" }));
-    let forged = forge(&header, &claims("ann"), jsonwebtoken::Algorithm::HS256, &secret);
+    let (secret, header) = (
+        jsonwebtoken::EncodingKey::from_secret(b"public"),
+        json!({ "alg": "HS256", "kid": "four" }),
+    );
+    let forged = forge(
+        &header,
+        &claims("ann"),
+        jsonwebtoken::Algorithm::HS256,
+        &secret,
+    );
     assert_eq!(app.whoami(&forged).await.0, 401);
     assert_eq!(provider.asked(), 3);
     app.finish().await;
@@ -134,8 +195,18 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
     let time = Arc::new(AtomicI64::new(now() * 1_000_000));
     let shown = time.clone();
     let clock: Clock = Arc::new(move || Timestamp(shown.load(Ordering::SeqCst)));
-    let app =
-        TestApp::at(clock, &["--auth", "jwt", "--jwks-url", &provider.url(), "--jwt-audience", "switchboard"]).await;
+    let app = TestApp::at(
+        clock,
+        &[
+            "--auth",
+            "jwt",
+            "--jwks-url",
+            &provider.url(),
+            "--jwt-audience",
+            "switchboard",
+        ],
+    )
+    .await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
     provider.publish(&[jwk("ec.pem", "two")]);
     time.fetch_add(599 * 1_000_000, Ordering::SeqCst);
@@ -144,7 +215,11 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
 
     time.fetch_add(2 * 1_000_000, Ordering::SeqCst);
     provider.open(false);
-    assert_eq!(app.whoami(&ec("one")).await, ann(), "the old keys do while the new ones come");
+    assert_eq!(
+        app.whoami(&ec("one")).await,
+        ann(),
+        "the old keys do while the new ones come"
+    );
     provider.asked_for(2).await;
     provider.open(true);
     let taken_back = async { while app.whoami(&ec("one")).await == ann() {} };
@@ -202,7 +277,10 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("good")).await, ann());
     // The only key of its algorithm needs no name.
-    assert_eq!(app.whoami(&sign("ec.pem", None, &claims("ann"))).await, ann());
+    assert_eq!(
+        app.whoami(&sign("ec.pem", None, &claims("ann"))).await,
+        ann()
+    );
     for kid in ["encryption", "foreign", "off", "short", "weak", "shared"] {
         assert_eq!(app.whoami(&ec(kid)).await.0, 401, "{kid}");
     }
@@ -212,23 +290,40 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
         forge(&header, &claims("ann"), algorithm, &rsa)
     };
     assert_eq!(app.whoami(&by(jsonwebtoken::Algorithm::PS256)).await, ann());
-    assert_eq!(app.whoami(&by(jsonwebtoken::Algorithm::RS256)).await.0, 401, "the key says PS256");
+    assert_eq!(
+        app.whoami(&by(jsonwebtoken::Algorithm::RS256)).await.0,
+        401,
+        "the key says PS256"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn keys_that_somebody_else_serves_are_not_looked_at() {
-    let (provider, forger) =
-        (Provider::start(&[jwk("ec.pem", "one")]).await, Provider::start(&[jwk("other.pem", "forged")]).await);
-    let (app, logs) = (app(&provider, &[AT_ONCE]).await, Logs::of(tracing::Level::INFO));
+    let (provider, forger) = (
+        Provider::start(&[jwk("ec.pem", "one")]).await,
+        Provider::start(&[jwk("other.pem", "forged")]).await,
+    );
+    let (app, logs) = (
+        app(&provider, &[AT_ONCE]).await,
+        Logs::of(tracing::Level::INFO),
+    );
     let (mine, algorithm) = encoding_key("other.pem");
     for kid in ["one", "forged"] {
         let header = json!({ "alg": "ES256", "kid": kid, "jku": forger.url(), "x5u": forger.url(), "jwk": jwk("other.pem", kid) });
         let forged = forge(&header, &claims("ann"), algorithm, &mine);
         logs.take();
-        assert_eq!(app.whoami(&forged).await, (401, "UNAUTHENTICATED".to_owned()), "{kid}");
+        assert_eq!(
+            app.whoami(&forged).await,
+            (401, "UNAUTHENTICATED".to_owned()),
+            "{kid}"
+        );
         told(&logs, &forged);
-        assert_eq!(app.rejection(&forged).await, Some(Closed(4403, "Forbidden".to_owned())), "{kid}");
+        assert_eq!(
+            app.rejection(&forged).await,
+            Some(Closed(4403, "Forbidden".to_owned())),
+            "{kid}"
+        );
         told(&logs, &forged);
     }
     assert_eq!(forger.asked(), 0);

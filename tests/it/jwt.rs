@@ -32,7 +32,12 @@ use crate::support::{
 };
 
 const SECRET: &str = "a secret of the tests, and of nothing else";
-const EC: [&str; 4] = ["--jwt-issuer", "https://issuer.test", "--jwt-audience", "switchboard"];
+const EC: [&str; 4] = [
+    "--jwt-issuer",
+    "https://issuer.test",
+    "--jwt-audience",
+    "switchboard",
+];
 
 /// A server that checks tokens with this key, of this issuer, for this audience.
 async fn app(key: &[&str]) -> TestApp {
@@ -42,23 +47,40 @@ async fn app(key: &[&str]) -> TestApp {
 /// Refused by HTTP and by WebSocket, each time with one line in the log that says why and holds nothing of the token.
 async fn refused(app: &TestApp, logs: &Logs, name: &str, token: &str, reason: &str) {
     logs.take();
-    assert_eq!(app.whoami(token).await, (401, "UNAUTHENTICATED".to_owned()), "{name}");
+    assert_eq!(
+        app.whoami(token).await,
+        (401, "UNAUTHENTICATED".to_owned()),
+        "{name}"
+    );
     told(logs, name, token, reason);
-    assert_eq!(app.rejection(token).await, Some(Closed(4403, "Forbidden".to_owned())), "{name}");
+    assert_eq!(
+        app.rejection(token).await,
+        Some(Closed(4403, "Forbidden".to_owned())),
+        "{name}"
+    );
     told(logs, name, token, reason);
 }
 
 fn told(logs: &Logs, name: &str, token: &str, reason: &str) {
     let log = logs.take();
     assert_eq!(log.lines().count(), 1, "{name}: {log}");
-    assert!(log.contains("a token was refused") && log.contains(reason), "{name}: {log}");
+    assert!(
+        log.contains("a token was refused") && log.contains(reason),
+        "{name}: {log}"
+    );
     let parts = token.split('.').filter(|part| part.len() > 8);
-    assert!(parts.into_iter().all(|part| !log.contains(part)), "{name}: {log}");
+    assert!(
+        parts.into_iter().all(|part| !log.contains(part)),
+        "{name}: {log}"
+    );
 }
 
 #[tokio::test]
 async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
-    let (app, logs) = (app(&["--jwt-public-key", &path("ec.pub.pem")]).await, Logs::of(Level::INFO));
+    let (app, logs) = (
+        app(&["--jwt-public-key", &path("ec.pub.pem")]).await,
+        Logs::of(Level::INFO),
+    );
     let good = sign("ec.pem", None, &claims("ann"));
     assert_eq!(app.whoami(&good).await, (200, "ann".to_owned()));
     assert_eq!(logs.take(), "");
@@ -66,33 +88,118 @@ async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
     let changed = |changes: Value| sign("ec.pem", None, &claims_with("ann", &changes));
     let parts: Vec<&str> = good.split('.').collect();
     let other = sign("ec.pem", None, &claims("bob"));
-    let swapped = format!("{}.{}.{}", parts[0], other.split('.').nth(1).unwrap(), parts[2]);
+    let swapped = format!(
+        "{}.{}.{}",
+        parts[0],
+        other.split('.').nth(1).unwrap(),
+        parts[2]
+    );
     let cut = |from: usize| good[..good.len() - from].to_owned();
     for (name, token, reason) in [
-        ("expired", changed(json!({ "exp": now() - 31 })), "the token has expired"),
-        ("not yet valid", changed(json!({ "nbf": now() + 60 })), "the token is not good yet"),
-        ("another issuer", changed(json!({ "iss": "https://issuer.test.evil" })), "another issuer"),
-        ("no issuer", changed(json!({ "iss": null })), "another issuer"),
-        ("a list of issuers", changed(json!({ "iss": ["https://issuer.test"] })), "claim `iss`"),
-        ("another audience", changed(json!({ "aud": "switch" })), "another audience"),
-        ("other audiences", changed(json!({ "aud": ["a", "b"] })), "another audience"),
-        ("no audience", changed(json!({ "aud": null })), "another audience"),
+        (
+            "expired",
+            changed(json!({ "exp": now() - 31 })),
+            "the token has expired",
+        ),
+        (
+            "not yet valid",
+            changed(json!({ "nbf": now() + 60 })),
+            "the token is not good yet",
+        ),
+        (
+            "another issuer",
+            changed(json!({ "iss": "https://issuer.test.evil" })),
+            "another issuer",
+        ),
+        (
+            "no issuer",
+            changed(json!({ "iss": null })),
+            "another issuer",
+        ),
+        (
+            "a list of issuers",
+            changed(json!({ "iss": ["https://issuer.test"] })),
+            "claim `iss`",
+        ),
+        (
+            "another audience",
+            changed(json!({ "aud": "switch" })),
+            "another audience",
+        ),
+        (
+            "other audiences",
+            changed(json!({ "aud": ["a", "b"] })),
+            "another audience",
+        ),
+        (
+            "no audience",
+            changed(json!({ "aud": null })),
+            "another audience",
+        ),
         ("no subject", changed(json!({ "sub": null })), "claim `sub`"),
-        ("an empty subject", changed(json!({ "sub": "" })), "claim `sub`"),
-        ("a subject that is a number", changed(json!({ "sub": 7 })), "claim `sub`"),
-        ("a subject that is too long", changed(json!({ "sub": "s".repeat(1025) })), "claim `sub`"),
+        (
+            "an empty subject",
+            changed(json!({ "sub": "" })),
+            "claim `sub`",
+        ),
+        (
+            "a subject that is a number",
+            changed(json!({ "sub": 7 })),
+            "claim `sub`",
+        ),
+        (
+            "a subject that is too long",
+            changed(json!({ "sub": "s".repeat(1025) })),
+            "claim `sub`",
+        ),
         ("no expiry", changed(json!({ "exp": null })), "claim `exp`"),
-        ("an expiry that is text", changed(json!({ "exp": (now() + 60).to_string() })), "claim `exp`"),
-        ("a negative expiry", changed(json!({ "exp": -1 })), "the token has expired"),
+        (
+            "an expiry that is text",
+            changed(json!({ "exp": (now() + 60).to_string() })),
+            "claim `exp`",
+        ),
+        (
+            "a negative expiry",
+            changed(json!({ "exp": -1 })),
+            "the token has expired",
+        ),
         ("another payload", swapped, "the token's signature is wrong"),
-        ("another key", sign("other.pem", None, &claims("ann")), "the token's signature is wrong"),
-        ("another kind of key", sign("ed.pem", None, &claims("ann")), "an algorithm that its key is for"),
-        ("half a signature", cut(10), "the token's signature is wrong"),
-        ("no signature", format!("{}.{}.", parts[0], parts[1]), "the token's signature is wrong"),
-        ("two parts", format!("{}.{}", parts[0], parts[1]), "the token cannot be read"),
-        ("five parts", format!("{good}.x.y"), "the token cannot be read"),
+        (
+            "another key",
+            sign("other.pem", None, &claims("ann")),
+            "the token's signature is wrong",
+        ),
+        (
+            "another kind of key",
+            sign("ed.pem", None, &claims("ann")),
+            "an algorithm that its key is for",
+        ),
+        (
+            "half a signature",
+            cut(10),
+            "the token's signature is wrong",
+        ),
+        (
+            "no signature",
+            format!("{}.{}.", parts[0], parts[1]),
+            "the token's signature is wrong",
+        ),
+        (
+            "two parts",
+            format!("{}.{}", parts[0], parts[1]),
+            "the token cannot be read",
+        ),
+        (
+            "five parts",
+            format!("{good}.x.y"),
+            "the token cannot be read",
+        ),
         ("no token", "a.b.c".to_owned(), "the token cannot be read"),
-        ("oversized", changed(json!({ "pad": "x".repeat(9000) })), "longer than this server reads"),
+        (
+            "oversized",
+            changed(json!({ "pad": "x".repeat(9000) })),
+            "longer than this server reads",
+        ),
     ] {
         refused(&app, &logs, name, &token, reason).await;
     }
@@ -102,12 +209,24 @@ async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
 #[tokio::test]
 async fn a2_what_a_token_says_about_its_key_is_not_believed() {
     let public = pem("rsa.pub.pem");
-    let (app, logs) = (app(&["--jwt-public-key", &path("rsa.pub.pem")]).await, Logs::of(Level::INFO));
-    assert_eq!(app.whoami(&sign("rsa.pem", None, &claims("ann"))).await, (200, "ann".to_owned()));
+    let (app, logs) = (
+        app(&["--jwt-public-key", &path("rsa.pub.pem")]).await,
+        Logs::of(Level::INFO),
+    );
+    assert_eq!(
+        app.whoami(&sign("rsa.pem", None, &claims("ann"))).await,
+        (200, "ann".to_owned())
+    );
 
     let unsigned = |alg: &str| {
-        let part = |value: Value| base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, value.to_string());
-        format!("{}.{}.", part(json!({ "alg": alg, "typ": "JWT" })), part(claims("ann")))
+        let part = |value: Value| {
+            base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, value.to_string())
+        };
+        format!(
+            "{}.{}.",
+            part(json!({ "alg": alg, "typ": "JWT" })),
+            part(claims("ann"))
+        )
     };
     let (mine, algorithm) = encoding_key("other.pem");
     let (rsa, _) = encoding_key("rsa.pem");
@@ -121,17 +240,39 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
     let der = jsonwebtoken_der(&public);
     for (name, token, reason) in [
-        ("alg none", unsigned("none"), "an algorithm that its key is for"),
-        ("alg None", unsigned("None"), "an algorithm that its key is for"),
-        ("alg empty", unsigned(""), "an algorithm that its key is for"),
+        (
+            "alg none",
+            unsigned("none"),
+            "an algorithm that its key is for",
+        ),
+        (
+            "alg None",
+            unsigned("None"),
+            "an algorithm that its key is for",
+        ),
+        (
+            "alg empty",
+            unsigned(""),
+            "an algorithm that its key is for",
+        ),
         (
             "HS256 with the public key's PEM",
-            forge(&hs256, &claims("ann"), Algorithm::HS256, &shared(public.as_bytes())),
+            forge(
+                &hs256,
+                &claims("ann"),
+                Algorithm::HS256,
+                &shared(public.as_bytes()),
+            ),
             "an algorithm that its key is for",
         ),
         (
             "HS256 with the public key's PEM, trimmed",
-            forge(&hs256, &claims("ann"), Algorithm::HS256, &shared(public.trim().as_bytes())),
+            forge(
+                &hs256,
+                &claims("ann"),
+                Algorithm::HS256,
+                &shared(public.trim().as_bytes()),
+            ),
             "an algorithm that its key is for",
         ),
         (
@@ -146,16 +287,29 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
         ),
         (
             "RS256 that is signed as HS256",
-            forge(&json!({ "alg": "RS256" }), &claims("ann"), Algorithm::HS256, &shared(public.as_bytes())),
+            forge(
+                &json!({ "alg": "RS256" }),
+                &claims("ann"),
+                Algorithm::HS256,
+                &shared(public.as_bytes()),
+            ),
             "the token's signature is wrong",
         ),
-        ("a key that it brings", forge(&with_own_key, &claims("ann"), algorithm, &mine), "an algorithm that its key"),
+        (
+            "a key that it brings",
+            forge(&with_own_key, &claims("ann"), algorithm, &mine),
+            "an algorithm that its key",
+        ),
         (
             "a critical header that is null",
             forge(&null_critical, &claims("ann"), Algorithm::RS256, &rsa),
             "critical headers",
         ),
-        ("a critical header", forge(&critical, &claims("ann"), Algorithm::RS256, &rsa), "critical headers"),
+        (
+            "a critical header",
+            forge(&critical, &claims("ann"), Algorithm::RS256, &rsa),
+            "critical headers",
+        ),
     ] {
         refused(&app, &logs, name, &token, reason).await;
     }
@@ -163,7 +317,11 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
 }
 
 fn jsonwebtoken_der(pem: &str) -> Vec<u8> {
-    pkcs8::Document::from_pem(pem.trim()).unwrap().1.as_bytes().to_vec()
+    pkcs8::Document::from_pem(pem.trim())
+        .unwrap()
+        .1
+        .as_bytes()
+        .to_vec()
 }
 
 #[tokio::test]
@@ -179,19 +337,37 @@ async fn each_kind_of_key_checks_its_own_tokens_and_no_others() {
         let app = app(&["--jwt-public-key", &pem(public)]).await;
         for (_, private) in kinds {
             let status = app.whoami(&sign(private, None, &claims("ann"))).await.0;
-            assert_eq!(status, if private == own { 200 } else { 401 }, "{public} {private}");
+            assert_eq!(
+                status,
+                if private == own { 200 } else { 401 },
+                "{public} {private}"
+            );
         }
         app.finish().await;
     }
     let app = app(&["--jwt-secret", SECRET]).await;
     let token = |algorithm: Algorithm, secret: &str| {
         let header = json!({ "alg": format!("{algorithm:?}") });
-        forge(&header, &claims("ann"), algorithm, &EncodingKey::from_secret(secret.as_bytes()))
+        forge(
+            &header,
+            &claims("ann"),
+            algorithm,
+            &EncodingKey::from_secret(secret.as_bytes()),
+        )
     };
-    assert_eq!(app.whoami(&token(Algorithm::HS256, SECRET)).await, (200, "ann".to_owned()));
+    assert_eq!(
+        app.whoami(&token(Algorithm::HS256, SECRET)).await,
+        (200, "ann".to_owned())
+    );
     assert_eq!(app.whoami(&token(Algorithm::HS512, SECRET)).await.0, 401);
-    assert_eq!(app.whoami(&token(Algorithm::HS256, &SECRET[1..])).await.0, 401);
-    assert_eq!(app.whoami(&sign("ec.pem", None, &claims("ann"))).await.0, 401);
+    assert_eq!(
+        app.whoami(&token(Algorithm::HS256, &SECRET[1..])).await.0,
+        401
+    );
+    assert_eq!(
+        app.whoami(&sign("ec.pem", None, &claims("ann"))).await.0,
+        401
+    );
     app.finish().await;
 }
 
@@ -199,11 +375,30 @@ async fn each_kind_of_key_checks_its_own_tokens_and_no_others() {
 async fn where_a_provider_signs_in_there_are_no_guests() {
     let app = app(&["--jwt-secret", SECRET]).await;
     let mut nobody = app.client(None).await;
-    let answer = nobody.ask("mutation { signIn(name: \"ann\") { token } }", json!({})).await;
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("identity provider"), "{answer}");
-    let viewer = nobody.ask("{ viewer { name } room(id: \"room-1\") { name } }", json!({})).await;
-    assert_eq!(viewer["data"], json!({ "viewer": null, "room": { "name": "General" } }));
+    let answer = nobody
+        .ask("mutation { signIn(name: \"ann\") { token } }", json!({}))
+        .await;
+    assert_eq!(
+        answer["errors"][0]["extensions"]["code"], "FORBIDDEN",
+        "{answer}"
+    );
+    assert!(
+        answer["errors"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("identity provider"),
+        "{answer}"
+    );
+    let viewer = nobody
+        .ask(
+            "{ viewer { name } room(id: \"room-1\") { name } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        viewer["data"],
+        json!({ "viewer": null, "room": { "name": "General" } })
+    );
     drop(nobody);
     app.finish().await;
 }
@@ -250,11 +445,21 @@ impl Accounts for Counted {
         self.count().signing_key(candidate).await
     }
 
-    async fn subject(&self, identity: &Identity, candidate: &Subject, now: Timestamp) -> Result<Subject, StoreError> {
+    async fn subject(
+        &self,
+        identity: &Identity,
+        candidate: &Subject,
+        now: Timestamp,
+    ) -> Result<Subject, StoreError> {
         self.count().subject(identity, candidate, now).await
     }
 
-    async fn revoke(&self, token: TokenId, expires_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke(
+        &self,
+        token: TokenId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.count().revoke(token, expires_at, now).await
     }
 
@@ -284,7 +489,9 @@ const NOW: i64 = 1_700_000_000;
 impl Bench {
     async fn with(change: impl FnOnce(&mut JwtSettings)) -> Self {
         let folder = Folder::new();
-        let store = Sqlite::open(&folder.database(), SqliteLimits::default()).await.unwrap();
+        let store = Sqlite::open(&folder.database(), SqliteLimits::default())
+            .await
+            .unwrap();
         let accounts = Arc::new(Counted(store, AtomicUsize::new(0)));
         let mut settings = JwtSettings {
             keys: KeySource::Fixed(Box::new(Key::from_pem(&pem("ed.pub.pem")).unwrap())),
@@ -296,22 +503,50 @@ impl Bench {
         change(&mut settings);
         let (sign_in, tasks) = (SignIn::Jwt(Box::new(settings)), TaskTracker::new());
         // Calls to the database are counted: none comes by itself.
-        let limits = AuthLimits { revocations_check_interval: Duration::ZERO, ..AuthLimits::default() };
-        let auth = Auth::start(sign_in, accounts.clone(), limits, &tasks, Arc::new(|| at(NOW))).await.unwrap();
+        let limits = AuthLimits {
+            revocations_check_interval: Duration::ZERO,
+            ..AuthLimits::default()
+        };
+        let auth = Auth::start(
+            sign_in,
+            accounts.clone(),
+            limits,
+            &tasks,
+            Arc::new(|| at(NOW)),
+        )
+        .await
+        .unwrap();
         accounts.calls();
-        Self { auth, accounts, _folder: folder }
+        Self {
+            auth,
+            accounts,
+            _folder: folder,
+        }
     }
 
     async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    async fn check(&self, claims: &Value, now: i64) -> Result<switchboard::domain::Viewer, BadToken> {
-        self.auth.viewer(&sign("ed.pem", None, claims), at(now)).await
+    async fn check(
+        &self,
+        claims: &Value,
+        now: i64,
+    ) -> Result<switchboard::domain::Viewer, BadToken> {
+        self.auth
+            .viewer(&sign("ed.pem", None, claims), at(now))
+            .await
     }
 
     async fn name(&self, user: UserId) -> String {
-        self.accounts.0.user(&user).await.unwrap().unwrap().name.to_string()
+        self.accounts
+            .0
+            .user(&user)
+            .await
+            .unwrap()
+            .unwrap()
+            .name
+            .to_string()
     }
 }
 
@@ -329,21 +564,40 @@ async fn times_hold_to_the_second_and_the_leeway() {
         (NOW + 129, Ok(at(NOW + 130))),
         (NOW + 130, Err(BadToken::Expired)),
     ] {
-        assert_eq!(bench.check(&claims, now).await.map(|viewer| viewer.expires_at), expected, "{now}");
+        assert_eq!(
+            bench
+                .check(&claims, now)
+                .await
+                .map(|viewer| viewer.expires_at),
+            expected,
+            "{now}"
+        );
     }
     let odd = |exp: Value| json!({ "sub": "ann", "exp": exp });
-    assert_eq!(bench.check(&odd(json!(100.5)), 0).await.unwrap().expires_at, Timestamp(130_500_000));
+    assert_eq!(
+        bench.check(&odd(json!(100.5)), 0).await.unwrap().expires_at,
+        Timestamp(130_500_000)
+    );
     // A moment that has no date is the last one that has one.
     for far in [json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
-        let until = bench.check(&odd(far.clone()), NOW).await.unwrap().expires_at;
-        assert_eq!(until, Timestamp((253_402_300_799 + 30) * 1_000_000), "{far}");
+        let until = bench
+            .check(&odd(far.clone()), NOW)
+            .await
+            .unwrap()
+            .expires_at;
+        assert_eq!(
+            until,
+            Timestamp((253_402_300_799 + 30) * 1_000_000),
+            "{far}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_subject_is_one_user_of_its_issuer() {
     let bench = Bench::start().await;
-    let of = |issuer: &str, subject: &str| json!({ "iss": issuer, "sub": subject, "exp": NOW + 60 });
+    let of =
+        |issuer: &str, subject: &str| json!({ "iss": issuer, "sub": subject, "exp": NOW + 60 });
     let user = async |claims: Value| bench.check(&claims, NOW).await.unwrap().user;
     let ann = user(of("https://a", "ann")).await;
     assert_eq!(user(of("https://a", "ann")).await, ann);
@@ -376,7 +630,11 @@ async fn a_subject_is_one_user_of_its_issuer() {
         &tasks,
         Arc::new(|| at(NOW)),
     );
-    let viewer = again.await.unwrap().viewer(&sign("ed.pem", None, &of("https://a", "ann")), at(NOW)).await;
+    let viewer = again
+        .await
+        .unwrap()
+        .viewer(&sign("ed.pem", None, &of("https://a", "ann")), at(NOW))
+        .await;
     assert_eq!(viewer.unwrap().user, ann);
 }
 
@@ -390,24 +648,42 @@ async fn a5_a_known_subject_costs_no_call_to_the_database() {
         bench.check(&claims(iat), NOW).await.unwrap();
     }
     assert_eq!(bench.accounts.calls(), 0);
-    let together =
-        (0..20).map(|_| async { bench.check(&json!({ "sub": "bob", "exp": NOW + 60 }), NOW).await.unwrap().user });
+    let together = (0..20).map(|_| async {
+        bench
+            .check(&json!({ "sub": "bob", "exp": NOW + 60 }), NOW)
+            .await
+            .unwrap()
+            .user
+    });
     let users = futures::future::join_all(together).await;
     assert!(users.iter().all(|user| *user == users[0]));
-    assert_eq!(bench.accounts.calls(), 1, "a crowd that comes at once is one call");
+    assert_eq!(
+        bench.accounts.calls(),
+        1,
+        "a crowd that comes at once is one call"
+    );
 }
 
 #[tokio::test]
 async fn the_name_follows_the_provider_and_an_older_token_does_not_take_it_back() {
     let bench = Bench::start().await;
-    let named = |name: &str, iat: i64| json!({ "sub": "ann", "name": name, "iat": iat, "exp": NOW + 60 });
-    let ann = bench.check(&named("Ann", NOW - 20), NOW).await.unwrap().user;
+    let named =
+        |name: &str, iat: i64| json!({ "sub": "ann", "name": name, "iat": iat, "exp": NOW + 60 });
+    let ann = bench
+        .check(&named("Ann", NOW - 20), NOW)
+        .await
+        .unwrap()
+        .user;
     assert_eq!(bench.name(ann).await, "Ann");
     bench.check(&named("Anna", NOW - 10), NOW).await.unwrap();
     assert_eq!(bench.name(ann).await, "Anna");
     bench.accounts.calls();
     bench.check(&named("Ann", NOW - 20), NOW).await.unwrap();
-    assert_eq!((bench.name(ann).await.as_str(), bench.accounts.calls()), ("Anna", 0), "old and new tokens take turns");
+    assert_eq!(
+        (bench.name(ann).await.as_str(), bench.accounts.calls()),
+        ("Anna", 0),
+        "old and new tokens take turns"
+    );
 
     let called = async |claims: Value| {
         let user = bench.check(&claims, NOW).await.unwrap().user;
@@ -415,41 +691,88 @@ async fn the_name_follows_the_provider_and_an_older_token_does_not_take_it_back(
     };
     let of = |subject: &str, more: Value| {
         let mut claims = json!({ "sub": subject, "exp": NOW + 60 });
-        claims.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+        claims
+            .as_object_mut()
+            .unwrap()
+            .append(&mut more.as_object().unwrap().clone());
         claims
     };
-    assert_eq!(called(of("s1", json!({ "preferred_username": "bob" }))).await, "bob");
-    assert_eq!(called(of("s2", json!({ "name": " ", "preferred_username": "bob" }))).await, "bob");
+    assert_eq!(
+        called(of("s1", json!({ "preferred_username": "bob" }))).await,
+        "bob"
+    );
+    assert_eq!(
+        called(of(
+            "s2",
+            json!({ "name": " ", "preferred_username": "bob" })
+        ))
+        .await,
+        "bob"
+    );
     assert_eq!(called(of("s3", json!({ "name": null }))).await, "s3");
     assert_eq!(called(of(" ", json!({}))).await, "somebody");
-    assert_eq!(called(of("s4", json!({ "name": "\u{0}a\u{0}b" }))).await, "ab");
-    assert_eq!(called(of("s5", json!({ "name": "ä".repeat(100) }))).await, "ä".repeat(64));
-    assert_eq!(bench.check(&of("s6", json!({ "name": 7 })), NOW).await, Err(BadToken::Claim("name")));
+    assert_eq!(
+        called(of("s4", json!({ "name": "\u{0}a\u{0}b" }))).await,
+        "ab"
+    );
+    assert_eq!(
+        called(of("s5", json!({ "name": "ä".repeat(100) }))).await,
+        "ä".repeat(64)
+    );
+    assert_eq!(
+        bench.check(&of("s6", json!({ "name": 7 })), NOW).await,
+        Err(BadToken::Claim("name"))
+    );
 }
 
 #[tokio::test]
 async fn an_operator_is_who_has_the_claim_as_true() {
     let bench = Bench::start().await;
     let claim = "https://example.test/operator";
-    for (value, expected) in
-        [(json!(true), true), (json!(false), false), (json!("true"), false), (json!(1), false), (json!([true]), false)]
-    {
+    for (value, expected) in [
+        (json!(true), true),
+        (json!(false), false),
+        (json!("true"), false),
+        (json!(1), false),
+        (json!([true]), false),
+    ] {
         let mut claims = json!({ "sub": "ann", "exp": NOW + 60 });
         claims[claim] = value.clone();
-        assert_eq!(bench.check(&claims, NOW).await.unwrap().operator, expected, "{value}");
+        assert_eq!(
+            bench.check(&claims, NOW).await.unwrap().operator,
+            expected,
+            "{value}"
+        );
     }
     let bench = Bench::with(|settings| settings.operator_claim = None).await;
     let claims = json!({ "sub": "ann", "exp": NOW + 60, "operator": true });
-    assert!(!bench.check(&claims, NOW).await.unwrap().operator, "nobody said which claim");
+    assert!(
+        !bench.check(&claims, NOW).await.unwrap().operator,
+        "nobody said which claim"
+    );
 }
 
 #[tokio::test]
 async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() {
     let bench = Bench::start().await;
     let claims = |aud: Value| json!({ "sub": "ann", "exp": NOW + 60, "aud": aud });
-    assert_eq!(bench.check(&claims(json!("other")), NOW).await, Err(BadToken::Audience));
-    assert_eq!(bench.check(&claims(json!(["other"])), NOW).await, Err(BadToken::Audience));
-    for unreadable in [json!({}), json!(7), json!(true), json!([["other"]]), json!([{}]), json!([7]), json!([null])] {
+    assert_eq!(
+        bench.check(&claims(json!("other")), NOW).await,
+        Err(BadToken::Audience)
+    );
+    assert_eq!(
+        bench.check(&claims(json!(["other"])), NOW).await,
+        Err(BadToken::Audience)
+    );
+    for unreadable in [
+        json!({}),
+        json!(7),
+        json!(true),
+        json!([["other"]]),
+        json!([{}]),
+        json!([7]),
+        json!([null]),
+    ] {
         let refused = bench.check(&claims(unreadable.clone()), NOW).await;
         assert_eq!(refused, Err(BadToken::Claim("aud")), "{unreadable}");
     }
@@ -460,19 +783,30 @@ async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() 
     for us in [json!("us"), json!(["them", "us"])] {
         assert!(bench.check(&claims(us), NOW).await.is_ok());
     }
-    assert_eq!(bench.check(&claims(json!(["us", ["them"]])), NOW).await, Err(BadToken::Claim("aud")));
+    assert_eq!(
+        bench.check(&claims(json!(["us", ["them"]])), NOW).await,
+        Err(BadToken::Claim("aud"))
+    );
 }
 
 #[tokio::test]
 async fn a_message_is_sent_as_the_user_of_the_token() {
     let app = app(&["--jwt-secret", SECRET]).await;
     let secret = EncodingKey::from_secret(SECRET.as_bytes());
-    let token = forge(&json!({ "alg": "HS256" }), &claims("ann"), Algorithm::HS256, &secret);
+    let token = forge(
+        &json!({ "alg": "HS256" }),
+        &claims("ann"),
+        Algorithm::HS256,
+        &secret,
+    );
     let mut ann = app.client(Some(&token)).await;
     ann.send("room-1", "hello").await;
     let query = "{ messages(roomId: \"room-1\", last: 1) { nodes { text sender { name } } } }";
     let reply = http::post(app.address(), &json!({ "query": query }).to_string(), &[]).await;
-    assert_eq!(reply.json()["data"]["messages"]["nodes"], json!([{ "text": "hello", "sender": { "name": "ann" } }]));
+    assert_eq!(
+        reply.json()["data"]["messages"]["nodes"],
+        json!([{ "text": "hello", "sender": { "name": "ann" } }])
+    );
     drop(ann);
     app.finish().await;
 }

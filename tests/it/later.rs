@@ -15,16 +15,23 @@ const PARTS: (&str, &str) = ("accept", "multipart/mixed;subscriptionSpec=1.0");
 
 fn subscription(after: Option<&str>) -> String {
     let variables = json!({ "room": "room-1", "after": after });
-    json!({ "query": NEW_MESSAGE, "variables": variables, "extensions": { "operationId": "a" } }).to_string()
+    json!({ "query": NEW_MESSAGE, "variables": variables, "extensions": { "operationId": "a" } })
+        .to_string()
 }
 
 #[tokio::test]
 async fn a_subscription_that_cannot_be_opened_for_now_is_503() {
     let app = TestApp::with(&["--plans-bytes-max", "1"]).await;
-    let token = request(app.address(), "PUT", "/graphql", &[], "").await.body;
+    let token = request(app.address(), "PUT", "/graphql", &[], "")
+        .await
+        .body;
     for headers in [SSE, PARTS, ("x-graphql-event-stream-token", token.as_str())] {
         let reply = post(app.address(), &subscription(None), &[headers]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (503, "UNAVAILABLE"), "{headers:?}");
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (503, "UNAVAILABLE"),
+            "{headers:?}"
+        );
         assert_eq!(reply.header("retry-after"), Some("1"));
     }
     app.stop().await;
@@ -37,22 +44,37 @@ async fn a_stream_that_cannot_go_on_for_now_ends_without_an_end() {
     let head = ann.head("room-1").await;
     ann.send("room-1", "hello").await;
     // Rooms can be opened, their events cannot be read.
-    let mut database = SqliteConnection::connect(&app.folder.database()).await.unwrap();
+    let mut database = SqliteConnection::connect(&app.folder.database())
+        .await
+        .unwrap();
     let rename = async |database: &mut SqliteConnection, from: &str, to: &str| {
         let statement = format!("alter table {from} rename to {to}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(database).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(database)
+            .await
+            .unwrap();
     };
     rename(&mut database, "events", "hidden").await;
 
     let mut stream = Streamed::post(app.address(), &subscription(Some(&head)), &[SSE]).await;
-    assert_eq!((stream.status, stream.rest().await.as_str()), (200, ":\n\n"));
+    assert_eq!(
+        (stream.status, stream.rest().await.as_str()),
+        (200, ":\n\n")
+    );
     let mut stream = Streamed::post(app.address(), &subscription(Some(&head)), &[PARTS]).await;
     let begin = "\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{}\r\n--graphql";
     assert_eq!((stream.status, stream.rest().await.as_str()), (200, begin));
-    let token = request(app.address(), "PUT", "/graphql", &[], "").await.body;
+    let token = request(app.address(), "PUT", "/graphql", &[], "")
+        .await
+        .body;
     let own = ("x-graphql-event-stream-token", token.as_str());
     let mut shared = Streamed::get(app.address(), "/graphql", &[SSE, own]).await;
-    assert_eq!(post(app.address(), &subscription(Some(&head)), &[own]).await.status, 202);
+    assert_eq!(
+        post(app.address(), &subscription(Some(&head)), &[own])
+            .await
+            .status,
+        202
+    );
     assert_eq!(shared.rest().await, ":\n\n");
 
     rename(&mut database, "hidden", "events").await;

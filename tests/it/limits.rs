@@ -46,7 +46,9 @@ fn too_many_connections() -> Closed {
 async fn connect(wire: Wire, token: Option<&str>) -> Result<Client, Closed> {
     let mut client = Client::open(wire).await;
     let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
-    client.say(&json!({ "type": "connection_init", "payload": payload })).await;
+    client
+        .say(&json!({ "type": "connection_init", "payload": payload }))
+        .await;
     client.next().await.map(|_| client)
 }
 
@@ -56,9 +58,14 @@ fn subscription() -> String {
 
 /// 429, with the seconds after which to come back in the header and in the error.
 fn is_turned_away(reply: &Reply) -> bool {
-    let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+    let after = reply
+        .header("retry-after")
+        .and_then(|seconds| seconds.parse::<u64>().ok());
     let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
-    reply.status == 429 && reply.code() == "RATE_LIMITED" && after.is_some_and(|seconds| seconds > 0) && after == told
+    reply.status == 429
+        && reply.code() == "RATE_LIMITED"
+        && after.is_some_and(|seconds| seconds > 0)
+        && after == told
 }
 
 async fn connections_of_all_together_are_bounded(over: Over) {
@@ -67,15 +74,29 @@ async fn connections_of_all_together_are_bounded(over: Over) {
     let refused = Client::open(app.wire()).await.next().await;
     assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
     let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
-    assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "UNAVAILABLE", Some("1")));
+    assert_eq!(
+        (
+            reply.status,
+            reply.code().as_str(),
+            reply.header("retry-after")
+        ),
+        (503, "UNAVAILABLE", Some("1"))
+    );
     first.close().await;
     app.finish().await;
     // Those that ask for nothing, also before or in the middle of the handshake of TLS.
     for limit in ["--handshakes-max", "--http-connections-max"] {
         let app = TestApp::over(over, &[limit, "2"]).await;
-        let silent = (app.wire().bare().await.unwrap(), app.wire().bare().await.unwrap());
+        let silent = (
+            app.wire().bare().await.unwrap(),
+            app.wire().bare().await.unwrap(),
+        );
         let mut one_more = app.wire().bare().await.unwrap();
-        assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0, "{limit}");
+        assert_eq!(
+            soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+            0,
+            "{limit}"
+        );
         drop((silent, one_more));
         app.finish().await;
     }
@@ -116,16 +137,39 @@ async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Ove
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let bearer = format!("Bearer {ann}");
     let first = connect(app.wire(), Some(&ann)).await.unwrap();
-    let stream = Streamed::post(app.wire(), &subscription(), &[SSE, ("authorization", &bearer)]).await;
+    let stream = Streamed::post(
+        app.wire(),
+        &subscription(),
+        &[SSE, ("authorization", &bearer)],
+    )
+    .await;
     assert_eq!(stream.status, 200);
-    assert_eq!(connect(app.wire(), Some(&ann)).await.err(), Some(too_many_connections()));
+    assert_eq!(
+        connect(app.wire(), Some(&ann)).await.err(),
+        Some(too_many_connections())
+    );
     for reply in [
-        http::post(app.wire(), &subscription(), &[SSE, ("authorization", &bearer)]).await,
-        http::request(app.wire(), "PUT", "/graphql", &[("authorization", &bearer)], "").await,
+        http::post(
+            app.wire(),
+            &subscription(),
+            &[SSE, ("authorization", &bearer)],
+        )
+        .await,
+        http::request(
+            app.wire(),
+            "PUT",
+            "/graphql",
+            &[("authorization", &bearer)],
+            "",
+        )
+        .await,
     ] {
         assert!(is_turned_away(&reply), "{reply:?}");
     }
-    let others = (connect(app.wire(), Some(&bob)).await.unwrap(), connect(app.wire(), None).await.unwrap());
+    let others = (
+        connect(app.wire(), Some(&bob)).await.unwrap(),
+        connect(app.wire(), None).await.unwrap(),
+    );
     first.close().await;
     connect(app.wire(), Some(&ann)).await.unwrap().close().await;
     drop((stream, others));
@@ -134,7 +178,16 @@ async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Ove
 
 async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(over: Over) {
     // Some of the burst is left for the requests of the test's own.
-    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "20"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "20",
+        ],
+    )
+    .await;
     for _ in 0..10 {
         assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
     }
@@ -160,11 +213,28 @@ async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(ove
 }
 
 async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
-    let app = TestApp::over(over, &["--connects-per-second-per-address-max", "1", "--connects-burst-max", "5"]).await;
-    let request = http::written(app.address(), "GET", "/healthz", &[("connection", "close")], "");
+    let app = TestApp::over(
+        over,
+        &[
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "5",
+        ],
+    )
+    .await;
+    let request = http::written(
+        app.address(),
+        "GET",
+        "/healthz",
+        &[("connection", "close")],
+        "",
+    );
     for _ in 0..TRIES {
         // Over TLS the handshake already ends.
-        let Ok(mut stream) = app.wire().connect().await else { return drop(app.finish().await) };
+        let Ok(mut stream) = app.wire().connect().await else {
+            return drop(app.finish().await);
+        };
         let mut answer = Vec::new();
         let _ = stream.write_all(request.as_bytes()).await;
         let _ = soon("an answer or an end", stream.read_to_end(&mut answer)).await;
@@ -176,16 +246,42 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
 }
 
 async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over) {
-    let app =
-        TestApp::over(over, &["--trust-proxy", "1", "--connections-per-address-max", "1", "--connects-burst-max", "1"])
-            .await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--trust-proxy",
+            "1",
+            "--connections-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "1",
+        ],
+    )
+    .await;
     let open = async |forwarded: &str| {
-        Streamed::post(app.wire(), &subscription(), &[SSE, ("x-forwarded-for", forwarded)]).await
+        Streamed::post(
+            app.wire(),
+            &subscription(),
+            &[SSE, ("x-forwarded-for", forwarded)],
+        )
+        .await
     };
-    let streams = [open("192.0.2.1").await, open("192.0.2.1, 192.0.2.2").await, open("2001:db8::1").await];
+    let streams = [
+        open("192.0.2.1").await,
+        open("192.0.2.1, 192.0.2.2").await,
+        open("2001:db8::1").await,
+    ];
     assert!(streams.iter().all(|stream| stream.status == 200));
-    assert_eq!(open("192.0.2.9, 192.0.2.1").await.status, 429, "what a client writes itself counts for nothing");
-    assert_eq!(open("2001:db8::2").await.status, 429, "one network of 64 bits is one address");
+    assert_eq!(
+        open("192.0.2.9, 192.0.2.1").await.status,
+        429,
+        "what a client writes itself counts for nothing"
+    );
+    assert_eq!(
+        open("2001:db8::2").await.status,
+        429,
+        "one network of 64 bits is one address"
+    );
     assert_eq!(open("2001:db8:0:1::1").await.status, 200);
     drop(streams);
     app.finish().await;
@@ -203,18 +299,37 @@ async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(over: O
 }
 
 async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
-    let app = TestApp::over(over, &["--messages-per-second-max", "1", "--messages-burst-max", "50"]).await;
-    for say in [json!({ "type": "ping" }), json!({ "type": "pong" }), json!({ "type": "complete", "id": "x" })] {
+    let app = TestApp::over(
+        over,
+        &[
+            "--messages-per-second-max",
+            "1",
+            "--messages-burst-max",
+            "50",
+        ],
+    )
+    .await;
+    for say in [
+        json!({ "type": "ping" }),
+        json!({ "type": "pong" }),
+        json!({ "type": "complete", "id": "x" }),
+    ] {
         let mut client = Client::open(app.wire()).await;
         client.say(&json!({ "type": "connection_init" })).await;
         // With the first it is fifty: the whole burst.
         for _ in 0..48 {
             client.say(&say).await;
         }
-        client.say(&json!({ "type": "ping", "payload": { "last": true } })).await;
+        client
+            .say(&json!({ "type": "ping", "payload": { "last": true } }))
+            .await;
         while client.heard().await["payload"]["last"].is_null() {}
         let closed = until_closed(&mut client, &say).await;
-        assert_eq!(closed, Closed(1013, "Too many messages".to_owned()), "{say}");
+        assert_eq!(
+            closed,
+            Closed(1013, "Too many messages".to_owned()),
+            "{say}"
+        );
     }
     app.finish().await;
 }
@@ -223,7 +338,10 @@ async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
 async fn until_closed(client: &mut Client, say: &Value) -> Closed {
     let message = tokio_tungstenite::tungstenite::Message::text(say.to_string());
     for _ in 0..TRIES {
-        if futures::SinkExt::send(&mut client.socket, message.clone()).await.is_err() {
+        if futures::SinkExt::send(&mut client.socket, message.clone())
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -239,19 +357,45 @@ async fn send_many(app: &TestApp, token: &str, count: usize) -> Vec<Value> {
     let one = json!({ "query": r#"mutation { sendMessage(roomId: "room-1", text: "x") { id } }"# });
     let body = Value::from(vec![one; count]).to_string();
     let authorization = ("authorization", &*format!("Bearer {token}"));
-    http::post(app.wire(), &body, &[authorization]).await.json().as_array().unwrap().clone()
+    http::post(app.wire(), &body, &[authorization])
+        .await
+        .json()
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 fn is_rate_limited(answer: &Value) -> bool {
     let extensions = &answer["errors"][0]["extensions"];
-    extensions["code"] == "RATE_LIMITED" && extensions["retryAfter"].as_u64().is_some_and(|seconds| seconds > 0)
+    extensions["code"] == "RATE_LIMITED"
+        && extensions["retryAfter"]
+            .as_u64()
+            .is_some_and(|seconds| seconds > 0)
 }
 
 async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over) {
-    let app = TestApp::over(over, &["--mutations-per-second-per-user-max", "1", "--mutations-burst-max", "20"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--mutations-per-second-per-user-max",
+            "1",
+            "--mutations-burst-max",
+            "20",
+        ],
+    )
+    .await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let within = [send_many(&app, &ann, 10).await, send_many(&app, &ann, 10).await].concat();
-    assert!(within.iter().all(|answer| answer["data"]["sendMessage"]["id"].is_string()), "{within:?}");
+    let within = [
+        send_many(&app, &ann, 10).await,
+        send_many(&app, &ann, 10).await,
+    ]
+    .concat();
+    assert!(
+        within
+            .iter()
+            .all(|answer| answer["data"]["sendMessage"]["id"].is_string()),
+        "{within:?}"
+    );
 
     let mut client = app.client(Some(&ann)).await;
     let mut tries = 0;
@@ -265,14 +409,22 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     assert!(is_rate_limited(&refused), "{refused}");
     assert!(refused["data"]["sendMessage"].is_null());
     // In one document, each change is one.
-    let many =
-        (0..30).map(|n| format!(r#"m{n}: sendMessage(roomId: "room-1", text: "x") {{ id }} "#)).collect::<String>();
-    let answer = client.ask(&format!("mutation {{ {many} }}"), json!({})).await;
+    let many = (0..30)
+        .map(|n| format!(r#"m{n}: sendMessage(roomId: "room-1", text: "x") {{ id }} "#))
+        .collect::<String>();
+    let answer = client
+        .ask(&format!("mutation {{ {many} }}"), json!({}))
+        .await;
     assert!(is_rate_limited(&answer), "{answer}");
 
     // Who reads is not affected, and neither is anybody else.
     assert!(!client.head("room-1").await.is_empty());
-    assert!(send_many(&app, &bob, 10).await.iter().all(|answer| answer["errors"].is_null()));
+    assert!(
+        send_many(&app, &bob, 10)
+            .await
+            .iter()
+            .all(|answer| answer["errors"].is_null())
+    );
     drop(client);
     app.finish().await;
 }
@@ -291,7 +443,11 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
         ["--plans-bytes-per-viewer-max", "1"],
         ["--plans-bytes-per-address-max", "1"],
     ];
-    let app = TestApp::over(over, &[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
+    let app = TestApp::over(
+        over,
+        &[&["--no-rate-limits"], flags.as_flattened()].concat(),
+    )
+    .await;
     let token = app.sign_in("ann").await;
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -310,10 +466,18 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
 
 #[tokio::test]
 async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
-    let app = TestApp::with(&["--plans-bytes-per-viewer-max", "60000", "--plans-bytes-per-address-max", "90000"]).await;
+    let app = TestApp::with(&[
+        "--plans-bytes-per-viewer-max",
+        "60000",
+        "--plans-bytes-per-address-max",
+        "90000",
+    ])
+    .await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let mut nobody = app.client(None).await;
-    let document = |selection: &str| format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}");
+    let document = |selection: &str| {
+        format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}")
+    };
     for selection in ["text", "id"] {
         nobody.start(&document(selection), Value::Null).await;
         nobody.live().await;
@@ -322,7 +486,14 @@ async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
     let refused = nobody.refused(&document("cursor"), Value::Null).await;
     assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
     let body = json!({ "query": document("cursor") }).to_string();
-    assert_eq!(Streamed::post(app.address(), &body, &[SSE]).await.next().await.0["errors"], refused);
+    assert_eq!(
+        Streamed::post(app.address(), &body, &[SSE])
+            .await
+            .next()
+            .await
+            .0["errors"],
+        refused
+    );
     // One that is known costs nothing, and others have a share of their own: until it is the address that has too much.
     nobody.start(&document("text"), Value::Null).await;
     nobody.live().await;
@@ -330,7 +501,10 @@ async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
     anns.start(&document("cursor"), Value::Null).await;
     anns.live().await;
     let mut bobs = app.client(Some(&bob)).await;
-    assert_eq!(bobs.refused(&document("createdAt"), Value::Null).await[0]["extensions"]["code"], "TOO_COMPLEX");
+    assert_eq!(
+        bobs.refused(&document("createdAt"), Value::Null).await[0]["extensions"]["code"],
+        "TOO_COMPLEX"
+    );
     bobs.send("room-1", "hello").await;
     for (client, subscriptions) in [(&mut nobody, 3), (&mut anns, 1)] {
         for _ in 0..subscriptions {
@@ -349,8 +523,14 @@ async fn addresses_and_heads_that_are_too_long_are_refused(over: Over) {
     assert_eq!((long.status, long.code().as_str()), (414, "BAD_USER_INPUT"));
     // `host` and `connection` are sent with every request here.
     let headers = |count: usize| vec![("x-more", "x"); count - 2];
-    assert_eq!(http::get(app.wire(), "/healthz", &headers(10)).await.status, 200);
-    assert_eq!(http::get(app.wire(), "/healthz", &headers(11)).await.status, 431);
+    assert_eq!(
+        http::get(app.wire(), "/healthz", &headers(10)).await.status,
+        200
+    );
+    assert_eq!(
+        http::get(app.wire(), "/healthz", &headers(11)).await.status,
+        431
+    );
     app.finish().await;
 }
 
@@ -363,8 +543,13 @@ async fn a_body_that_comes_too_slowly_is_408(over: Over) {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply)).await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 408") && reply.contains("BAD_USER_INPUT"), "{reply}");
+    soon("an answer and the end", stream.read_to_string(&mut reply))
+        .await
+        .unwrap();
+    assert!(
+        reply.starts_with("HTTP/1.1 408") && reply.contains("BAD_USER_INPUT"),
+        "{reply}"
+    );
     app.finish().await;
 }
 
@@ -375,12 +560,20 @@ async fn connections_that_ask_for_nothing_are_bounded(over: Over) {
         silent.push(app.wire().connect().await.unwrap());
     }
     let mut one_more = app.wire().bare().await.unwrap();
-    assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0);
+    assert_eq!(
+        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        0
+    );
     // One that asks makes room, although it stays.
     let mut asking = silent.pop().unwrap();
-    asking.write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes()).await.unwrap();
+    asking
+        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .await
+        .unwrap();
     let mut answer = [0; 12];
-    soon("an answer", asking.read_exact(&mut answer)).await.unwrap();
+    soon("an answer", asking.read_exact(&mut answer))
+        .await
+        .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
     assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
     drop((silent, asking));
@@ -395,11 +588,16 @@ async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
         let mut stream = app.wire().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
-        soon("an answer", stream.read_exact(&mut answer)).await.unwrap();
+        soon("an answer", stream.read_exact(&mut answer))
+            .await
+            .unwrap();
         kept.push(stream);
     }
     let mut one_more = app.wire().bare().await.unwrap();
-    assert_eq!(soon("its end", one_more.read(&mut [0])).await.unwrap_or(0), 0);
+    assert_eq!(
+        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        0
+    );
     kept.pop();
     let freed = async {
         while app.in_use().http_connections > 2 {
@@ -426,9 +624,17 @@ async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
 async fn a_kept_connection_that_is_idle_is_ended(over: Over) {
     let app = TestApp::over(over, &["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
     let mut stream = app.wire().connect().await.unwrap();
-    stream.write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes()).await.unwrap();
+    stream
+        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .await
+        .unwrap();
     let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply)).await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 200") && !reply.contains("connection: close"), "{reply}");
+    soon("an answer and the end", stream.read_to_string(&mut reply))
+        .await
+        .unwrap();
+    assert!(
+        reply.starts_with("HTTP/1.1 200") && !reply.contains("connection: close"),
+        "{reply}"
+    );
     app.finish().await;
 }

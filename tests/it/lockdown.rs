@@ -23,10 +23,20 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
         assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED", "{document}");
         assert!(reply.json().get("data").is_none(), "{document}");
     }
-    let errors = client.refused("{ __schema { types { name } } }", json!({})).await;
+    let errors = client
+        .refused("{ __schema { types { name } } }", json!({}))
+        .await;
     assert_eq!(errors[0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
-    let answer = client.ask(r#"{ __typename room(id: "room-1") { __typename } }"#, json!({})).await;
-    assert_eq!(answer["data"], json!({ "__typename": "Query", "room": { "__typename": "Room" } }));
+    let answer = client
+        .ask(
+            r#"{ __typename room(id: "room-1") { __typename } }"#,
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        answer["data"],
+        json!({ "__typename": "Query", "room": { "__typename": "Room" } })
+    );
     drop(client);
     app.finish().await;
 }
@@ -43,12 +53,23 @@ async fn without_introspection_no_error_suggests_a_name() {
             r#"subscription { newMesage(roomId: "room-1") { id } }"#,
         ] {
             let body = json!({ "query": document }).to_string();
-            let reply = http::post(app.address(), &body, &[("accept", "text/event-stream, application/json")]).await;
-            assert!(reply.body.contains("GRAPHQL_VALIDATION_FAILED"), "{}", reply.body);
+            let reply = http::post(
+                app.address(),
+                &body,
+                &[("accept", "text/event-stream, application/json")],
+            )
+            .await;
+            assert!(
+                reply.body.contains("GRAPHQL_VALIDATION_FAILED"),
+                "{}",
+                reply.body
+            );
             suggested |= reply.body.contains("Did you mean");
         }
         assert_eq!(suggested, suggests);
-        let body = json!({ "query": "{ __typename @skip(iff: true) viewer @skip(iff: true) { id } }" }).to_string();
+        let body =
+            json!({ "query": "{ __typename @skip(iff: true) viewer @skip(iff: true) { id } }" })
+                .to_string();
         let reply = http::post(app.address(), &body, &[]).await;
         assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED");
         assert!(!reply.body.contains("Did you mean"), "{}", reply.body);
@@ -59,8 +80,16 @@ async fn without_introspection_no_error_suggests_a_name() {
 #[tokio::test]
 async fn introspection_is_on_unless_it_is_turned_off() {
     let app = TestApp::start().await;
-    let reply = http::post(app.address(), r#"{"query":"{ __schema { queryType { name } } }"}"#, &[]).await;
-    assert_eq!(reply.json()["data"]["__schema"]["queryType"]["name"], "Query");
+    let reply = http::post(
+        app.address(),
+        r#"{"query":"{ __schema { queryType { name } } }"}"#,
+        &[],
+    )
+    .await;
+    assert_eq!(
+        reply.json()["data"]["__schema"]["queryType"]["name"],
+        "Query"
+    );
     app.finish().await;
 }
 
@@ -69,7 +98,10 @@ async fn with_list(documents: &Value) -> (TestApp, crate::support::Folder) {
     let folder = crate::support::Folder::new();
     let path = folder.path().join("operations.json");
     std::fs::write(&path, documents.to_string()).unwrap();
-    (TestApp::with(&["--persisted-operations", path.to_str().unwrap()]).await, folder)
+    (
+        TestApp::with(&["--persisted-operations", path.to_str().unwrap()]).await,
+        folder,
+    )
 }
 
 fn apq(hash: &str) -> Value {
@@ -78,7 +110,10 @@ fn apq(hash: &str) -> Value {
 
 fn hash(text: &str) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[tokio::test]
@@ -86,24 +121,49 @@ async fn a_listed_document_is_run_by_each_of_its_names_and_by_its_text() {
     let (app, _folder) = with_list(&json!({ hash(HEAD): HEAD })).await;
     let mut requests = vec![json!({ "query": HEAD })];
     for name in [hash(HEAD), hash(HEAD).to_uppercase()] {
-        requests.extend([json!({ "extensions": apq(&name) }), json!({ "documentId": name }), json!({ "id": name })]);
+        requests.extend([
+            json!({ "extensions": apq(&name) }),
+            json!({ "documentId": name }),
+            json!({ "id": name }),
+        ]);
     }
     requests.push(json!({ "documentId": format!("sha256:{}", hash(HEAD)) }));
     for body in &requests {
         let reply = http::post(app.address(), &body.to_string(), &[]).await;
-        assert!(reply.json()["data"]["room"]["head"].is_string(), "{body}: {reply:?}");
+        assert!(
+            reply.json()["data"]["room"]["head"].is_string(),
+            "{body}: {reply:?}"
+        );
     }
     for target in ["documentId=", "id="].map(|name| format!("/graphql?{name}{}", hash(HEAD))) {
-        assert_eq!(http::get(app.address(), &target, &[]).await.status, 200, "{target}");
+        assert_eq!(
+            http::get(app.address(), &target, &[]).await.status,
+            200,
+            "{target}"
+        );
     }
-    let batch = http::post(app.address(), &Value::from(requests[..3].to_vec()).to_string(), &[]).await.json();
-    assert!(batch.as_array().unwrap().iter().all(|answer| answer["data"]["room"]["head"].is_string()), "{batch}");
+    let batch = http::post(
+        app.address(),
+        &Value::from(requests[..3].to_vec()).to_string(),
+        &[],
+    )
+    .await
+    .json();
+    assert!(
+        batch
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|answer| answer["data"]["room"]["head"].is_string()),
+        "{batch}"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
 async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
-    let (app, _folder) = with_list(&json!({ hash(HEAD): HEAD, hash(NEW_MESSAGE): NEW_MESSAGE })).await;
+    let (app, _folder) =
+        with_list(&json!({ hash(HEAD): HEAD, hash(NEW_MESSAGE): NEW_MESSAGE })).await;
     let other = "{ viewer { id } }";
     for body in [
         json!({ "query": other }),
@@ -118,15 +178,28 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
         for media in ["application/json", "application/graphql-response+json"] {
             let reply = http::post(app.address(), &body.to_string(), &[("accept", media)]).await;
             assert_eq!(reply.code(), "PERSISTED_QUERY_NOT_IN_LIST", "{body}");
-            assert_eq!(reply.status, if media == "application/json" { 200 } else { 400 }, "{body}");
+            assert_eq!(
+                reply.status,
+                if media == "application/json" {
+                    200
+                } else {
+                    400
+                },
+                "{body}"
+            );
         }
     }
     let mut client = app.client(None).await;
     let errors = client.refused(other, json!({})).await;
-    assert_eq!(errors[0]["extensions"]["code"], "PERSISTED_QUERY_NOT_IN_LIST");
+    assert_eq!(
+        errors[0]["extensions"]["code"],
+        "PERSISTED_QUERY_NOT_IN_LIST"
+    );
     // Over a WebSocket a listed document is named the same way.
     let payload = json!({ "documentId": hash(NEW_MESSAGE), "variables": { "room": "room-1" } });
-    client.say(&json!({ "id": "a", "type": "subscribe", "payload": payload })).await;
+    client
+        .say(&json!({ "id": "a", "type": "subscribe", "payload": payload }))
+        .await;
     assert_eq!(client.live().await.0, "a");
     drop(client);
     app.finish().await;
@@ -142,18 +215,33 @@ async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
         (Some("[]"), "is no JSON object"),
         (Some(r#"{"a":{}}"#), "is no JSON object"),
         (Some("{}"), "holds no documents"),
-        (Some(r#"{"a":"{ viewer { id } }","b":"query {\n  viewer {"}"#), "the document \"b\" is no GraphQL: line 2"),
+        (
+            Some(r#"{"a":"{ viewer { id } }","b":"query {\n  viewer {"}"#),
+            "the document \"b\" is no GraphQL: line 2",
+        ),
     ] {
         if let Some(content) = content {
             std::fs::write(&path, content).unwrap();
         }
         let database = folder.database();
-        let arguments = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
+        let arguments = [
+            "switchboard",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &database,
+        ];
         let list = ["--persisted-operations", path.to_str().unwrap()];
-        let line = switchboard::config::CommandLine::try_parse_from(arguments.iter().chain(&list)).unwrap();
-        let Err(error) = switchboard::server::Server::start(&line.serve).await else { panic!("{content:?}") };
+        let line = switchboard::config::CommandLine::try_parse_from(arguments.iter().chain(&list))
+            .unwrap();
+        let Err(error) = switchboard::server::Server::start(&line.serve).await else {
+            panic!("{content:?}")
+        };
         let error = error.to_string();
-        assert!(error.starts_with("--persisted-operations: ") && error.contains(expected), "{error}");
+        assert!(
+            error.starts_with("--persisted-operations: ") && error.contains(expected),
+            "{error}"
+        );
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }

@@ -11,15 +11,22 @@ use crate::support::{
 const MEMBER: &str = "id role user { name } room { id } mutedUntil";
 
 fn code(result: &Value) -> &str {
-    result["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    result["errors"][0]["extensions"]["code"]
+        .as_str()
+        .unwrap_or_default()
 }
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
-    client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+    client
+        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .await
 }
 
 async fn viewer_id(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"].as_str().unwrap().to_owned()
+    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -28,19 +35,37 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let bobs = viewer_id(&mut bob).await;
-    mutate(&mut ann, r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#).await;
-    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
+    )
+    .await;
+    mutate(
+        &mut ann,
+        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     let head = bob.head("p").await;
     let id = bob.subscribe("p", &head).await;
     let before = ann.send("p", "before").await;
-    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     ann.send("p", "after").await;
     assert_eq!(bob.message().await, ("before".to_owned(), before.clone()));
     let error = bob.heard().await;
-    assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!(id)), "{error}");
+    assert_eq!(
+        (&error["type"], &error["id"]),
+        (&json!("error"), &json!(id)),
+        "{error}"
+    );
     assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
     // The socket serves on; the room is as if it was not there.
-    let errors = bob.refused(NEW_MESSAGE, json!({ "room": "p", "after": before })).await;
+    let errors = bob
+        .refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
+        .await;
     assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
     bob.fence().await;
     drop((ann, bob));
@@ -53,8 +78,16 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     let token = app.sign_in("bob").await;
     let mut bob = app.client(Some(&token)).await;
     let bobs = viewer_id(&mut bob).await;
-    mutate(&mut ann, r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#).await;
-    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
+    )
+    .await;
+    mutate(
+        &mut ann,
+        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     let head = ann.head("p").await;
     (ann, token, bobs, head)
 }
@@ -63,10 +96,16 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
 async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
     let app = TestApp::start().await;
     let (mut ann, token, bobs, head) = private_room(&app).await;
-    let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
+    let body =
+        json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
     let bearer = format!("Bearer {token}");
     let open = async |accept: &str| {
-        Streamed::post(app.address(), &body, &[("accept", accept), ("authorization", &bearer)]).await
+        Streamed::post(
+            app.address(),
+            &body,
+            &[("accept", accept), ("authorization", &bearer)],
+        )
+        .await
     };
     let mut events = open("text/event-stream").await;
     let mut parts = open("multipart/mixed;subscriptionSpec=1.0").await;
@@ -74,13 +113,20 @@ async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
     let (next, _) = events.next().await;
     assert_eq!(next["data"]["newMessage"]["text"], "before");
     parts.until("before").await;
-    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     ann.send("p", "after").await;
     let (last, id) = events.next().await;
     assert_eq!((code(&last), id.as_deref()), ("FORBIDDEN", Some("end")));
     assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
     let rest = parts.rest().await;
-    assert!(rest.contains("FORBIDDEN") && !rest.contains("after") && rest.ends_with("--graphql--\r\n"), "{rest}");
+    assert!(
+        rest.contains("FORBIDDEN") && !rest.contains("after") && rest.ends_with("--graphql--\r\n"),
+        "{rest}"
+    );
     let again = open("text/event-stream").await.next().await.0;
     assert_eq!(code(&again), "NOT_FOUND");
     drop((events, parts, ann));
@@ -95,7 +141,11 @@ async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
     let poll = "query ($after: Cursor!) { pollMessages(roomId: \"p\", after: $after) { messages { text } } }";
     bob.start(poll, json!({ "after": head })).await;
     bob.fence().await;
-    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+    )
+    .await;
     ann.send("p", "after").await;
     let answer = bob.heard().await;
     assert_eq!(code(&answer["payload"]), "NOT_FOUND", "{answer}");
@@ -112,45 +162,108 @@ async fn a_rooms_life_through_the_api() {
     mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
     let own = "viewerMembership { role } members { nodes { role user { name } } pageInfo { hasNextPage } }";
     let joined = mutate(&mut bob, &format!(r#"joinRoom(roomId: "p") {{ {own} }}"#)).await;
-    assert_eq!(joined["data"]["answer"]["viewerMembership"], json!({ "role": "MEMBER" }));
-    let members = joined["data"]["answer"]["members"]["nodes"].as_array().unwrap();
-    assert_eq!(members.iter().map(|member| &member["user"]["name"]).collect::<Vec<_>>(), ["ann", "bob"]);
+    assert_eq!(
+        joined["data"]["answer"]["viewerMembership"],
+        json!({ "role": "MEMBER" })
+    );
+    let members = joined["data"]["answer"]["members"]["nodes"]
+        .as_array()
+        .unwrap();
+    assert_eq!(
+        members
+            .iter()
+            .map(|member| &member["user"]["name"])
+            .collect::<Vec<_>>(),
+        ["ann", "bob"]
+    );
 
-    let raise = format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MODERATOR) {{ {MEMBER} }}"#);
+    let raise =
+        format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MODERATOR) {{ {MEMBER} }}"#);
     let member = mutate(&mut ann, &raise).await["data"]["answer"].clone();
-    assert_eq!((&member["role"], &member["room"]["id"]), (&json!("MODERATOR"), &json!("p")));
-    let found = ann.ask("query ($id: ID!) { node(id: $id) { ... on Member { role } } }", json!({ "id": member["id"] }));
+    assert_eq!(
+        (&member["role"], &member["room"]["id"]),
+        (&json!("MODERATOR"), &json!("p"))
+    );
+    let found = ann.ask(
+        "query ($id: ID!) { node(id: $id) { ... on Member { role } } }",
+        json!({ "id": member["id"] }),
+    );
     assert_eq!(found.await["data"]["node"]["role"], "MODERATOR");
 
     let until = "2999-01-01T00:00:00Z";
-    let mute = format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "{until}") {{ {MEMBER} }}"#);
-    assert_eq!(mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"], until);
+    let mute =
+        format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "{until}") {{ {MEMBER} }}"#);
+    assert_eq!(
+        mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"],
+        until
+    );
     assert_eq!(code(&bob.send_once("p", "mmh", "n").await), "FORBIDDEN");
     let unmute = format!(r#"muteMember(roomId: "p", userId: "{bobs}") {{ {MEMBER} }}"#);
-    assert_eq!(mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"], Value::Null);
+    assert_eq!(
+        mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"],
+        Value::Null
+    );
 
-    let slowed = mutate(&mut ann, r#"updateRoom(id: "p", name: "Slow", slowModeSeconds: 60) { name slowModeSeconds }"#);
-    assert_eq!(slowed.await["data"]["answer"], json!({ "name": "Slow", "slowModeSeconds": 60 }));
-    mutate(&mut ann, &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#)).await;
+    let slowed = mutate(
+        &mut ann,
+        r#"updateRoom(id: "p", name: "Slow", slowModeSeconds: 60) { name slowModeSeconds }"#,
+    );
+    assert_eq!(
+        slowed.await["data"]["answer"],
+        json!({ "name": "Slow", "slowModeSeconds": 60 })
+    );
+    mutate(
+        &mut ann,
+        &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#),
+    )
+    .await;
     assert_eq!(code(&bob.send_once("p", "one", "1").await), "");
     let hasty = bob.send_once("p", "two", "2").await;
-    assert_eq!((code(&hasty), &hasty["errors"][0]["extensions"]["retryAfter"]), ("RATE_LIMITED", &json!(60)));
+    assert_eq!(
+        (
+            code(&hasty),
+            &hasty["errors"][0]["extensions"]["retryAfter"]
+        ),
+        ("RATE_LIMITED", &json!(60))
+    );
 
     for (field, expected) in [
         (r#"leaveRoom(roomId: "p")"#, "CONFLICT"),
-        (r#"updateRoom(id: "p", slowModeSeconds: -1) { id }"#, "BAD_USER_INPUT"),
+        (
+            r#"updateRoom(id: "p", slowModeSeconds: -1) { id }"#,
+            "BAD_USER_INPUT",
+        ),
         (r#"updateRoom(id: "p", name: "") { id }"#, "BAD_USER_INPUT"),
-        (r#"addMember(roomId: "p", userId: "nobody") { id }"#, "NOT_FOUND"),
-        (r#"removeMember(roomId: "p", userId: "nobody") { id }"#, "NOT_FOUND"),
+        (
+            r#"addMember(roomId: "p", userId: "nobody") { id }"#,
+            "NOT_FOUND",
+        ),
+        (
+            r#"removeMember(roomId: "p", userId: "nobody") { id }"#,
+            "NOT_FOUND",
+        ),
         (r#"deleteMessage(id: "nothing") { id }"#, "NOT_FOUND"),
         (r#"joinRoom(roomId: "NO ROOM") { id }"#, "NOT_FOUND"),
     ] {
         let result = mutate(&mut ann, field).await;
-        assert_eq!((code(&result), &result["data"]["answer"]), (expected, &Value::Null), "{field}");
+        assert_eq!(
+            (code(&result), &result["data"]["answer"]),
+            (expected, &Value::Null),
+            "{field}"
+        );
     }
-    assert_eq!(mutate(&mut bob, r#"leaveRoom(roomId: "p")"#).await["data"]["answer"], "p");
-    assert_eq!(mutate(&mut ann, r#"deleteRoom(id: "p")"#).await["data"]["answer"], "p");
-    assert_eq!(ann.ask(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"], Value::Null);
+    assert_eq!(
+        mutate(&mut bob, r#"leaveRoom(roomId: "p")"#).await["data"]["answer"],
+        "p"
+    );
+    assert_eq!(
+        mutate(&mut ann, r#"deleteRoom(id: "p")"#).await["data"]["answer"],
+        "p"
+    );
+    assert_eq!(
+        ann.ask(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"],
+        Value::Null
+    );
     drop((ann, bob));
     app.finish().await;
 }
@@ -162,10 +275,15 @@ async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let start = ann.head("room-1").await;
     let sent = ann.send_once("room-1", "regret", "n").await;
-    let id = sent["data"]["sendMessage"]["id"].as_str().unwrap().to_owned();
-    let reply =
-        "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"what?\", replyTo: $to) { replyTo { text } } }";
-    assert_eq!(bob.ask(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"], "regret");
+    let id = sent["data"]["sendMessage"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let reply = "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"what?\", replyTo: $to) { replyTo { text } } }";
+    assert_eq!(
+        bob.ask(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"],
+        "regret"
+    );
     let delete = format!(r#"deleteMessage(id: "{id}") {{ id text deletedAt }}"#);
     assert_eq!(code(&mutate(&mut bob, &delete).await), "FORBIDDEN");
     for _ in 0..2 {

@@ -63,9 +63,17 @@ impl Subscriber {
         assert_eq!(seqs(&self.seen), expected, "seed {seed}");
         for frame in &self.seen[self.checked..] {
             let seq = frame.seq.0;
-            let said = if log.deleted.contains(&seq) { String::new() } else { seq.to_string() };
+            let said = if log.deleted.contains(&seq) {
+                String::new()
+            } else {
+                seq.to_string()
+            };
             let text = format!(r#""text":"{said}""#);
-            assert!(frame.payload.contains(&text), "seed {seed}: {} is not {text}", frame.payload);
+            assert!(
+                frame.payload.contains(&text),
+                "seed {seed}: {} is not {text}",
+                frame.payload
+            );
         }
         self.checked = self.seen.len();
     }
@@ -78,21 +86,35 @@ impl Subscriber {
 
 /// Deletes one of the messages, if it was not deleted before.
 async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
-    let messages: Vec<_> = log.after(0).filter(|seq| !log.deleted.contains(seq)).collect();
+    let messages: Vec<_> = log
+        .after(0)
+        .filter(|seq| !log.deleted.contains(seq))
+        .collect();
     if messages.is_empty() {
         return;
     }
     let seq = messages[chance.below(messages.len() as u64) as usize];
-    core.change(core.ann, "room-1", RoomChange::DeleteMessage(message_id(seq))).await;
+    core.change(
+        core.ann,
+        "room-1",
+        RoomChange::DeleteMessage(message_id(seq)),
+    )
+    .await;
     log.deleted.insert(seq);
     log.sent.push(false);
 }
 
 async fn history(seed: u64) {
     let mut chance = Chance(seed * 2 + 1);
-    let limits =
-        ViewLimits { ring_frames_max: 1 + chance.below(12) as usize, pages_bytes_max: 4096, ..ViewLimits::default() };
-    let hub = HubLimits { tail_events_max: 1 + chance.below(12) as usize, ..HubLimits::default() };
+    let limits = ViewLimits {
+        ring_frames_max: 1 + chance.below(12) as usize,
+        pages_bytes_max: 4096,
+        ..ViewLimits::default()
+    };
+    let hub = HubLimits {
+        tail_events_max: 1 + chance.below(12) as usize,
+        ..HubLimits::default()
+    };
     let core = Core::with(limits, hub, |log| log).await;
     let (mut log, mut subscribers) = (Log::default(), Vec::<Subscriber>::new());
     let documents = ["text", "id text", "text room { id }"];
@@ -105,17 +127,30 @@ async fn history(seed: u64) {
             }
             3..5 if subscribers.len() < 12 => {
                 let after = chance.below(log.head() + 1);
-                let reader = core.reader(documents[chance.below(3) as usize], Some(after)).await;
-                subscribers.push(Subscriber { reader, after, seen: Vec::new(), checked: 0 });
+                let reader = core
+                    .reader(documents[chance.below(3) as usize], Some(after))
+                    .await;
+                subscribers.push(Subscriber {
+                    reader,
+                    after,
+                    seen: Vec::new(),
+                    checked: 0,
+                });
             }
             5 if !subscribers.is_empty() => {
-                let mut gone = subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
+                let mut gone =
+                    subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
                 gone.check(&log, seed);
                 if chance.below(2) == 0 {
                     // It comes back where it was, and knows what it saw.
                     let after = gone.cursor();
                     let reader = core.reader("text", Some(after)).await;
-                    subscribers.push(Subscriber { reader, after, seen: Vec::new(), checked: 0 });
+                    subscribers.push(Subscriber {
+                        reader,
+                        after,
+                        seen: Vec::new(),
+                        checked: 0,
+                    });
                 }
             }
             6 => delete(&core, &mut log, &mut chance).await,
@@ -124,7 +159,8 @@ async fn history(seed: u64) {
                 let Subscriber { reader, seen, .. } = &mut subscribers[at];
                 let bytes = chance.below(2000) as usize;
                 // Polled once: what it does not finish now it goes on with when its turn comes again, or never.
-                let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
+                let polled =
+                    futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
                 assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
                 subscribers[at].check(&log, seed);
                 tokio::task::yield_now().await;
@@ -134,7 +170,12 @@ async fn history(seed: u64) {
     }
     for subscriber in &mut subscribers {
         while subscriber.seen.len() < log.after(subscriber.after).count() {
-            soon("a frame", subscriber.reader.take(1000, &mut subscriber.seen)).await.unwrap();
+            soon(
+                "a frame",
+                subscriber.reader.take(1000, &mut subscriber.seen),
+            )
+            .await
+            .unwrap();
         }
         subscriber.check(&log, seed);
     }

@@ -4,7 +4,10 @@ use serde_json::json;
 
 use crate::support::{app::TestApp, client::NEW_MESSAGE, http::post, stream::Streamed};
 
-const PARTS: (&str, &str) = ("accept", r#"multipart/mixed;subscriptionSpec="1.0", application/json"#);
+const PARTS: (&str, &str) = (
+    "accept",
+    r#"multipart/mixed;subscriptionSpec="1.0", application/json"#,
+);
 const BEGIN: &str = "\r\n--graphql\r\ncontent-type: application/json\r\n\r\n{}\r\n--graphql";
 
 fn part(json: &str) -> String {
@@ -26,10 +29,18 @@ async fn a_subscription_is_streamed_in_parts() {
         r#"multipart/mixed; boundary="graphql"; subscriptionSpec=1.0"#,
         r#"application/json;q=0.9, multipart/mixed;boundary=graphql;subscriptionspec="1.0""#,
     ] {
-        let mut stream = Streamed::post(app.address(), &subscription(Some(&head)), &[("accept", accept)]).await;
+        let mut stream = Streamed::post(
+            app.address(),
+            &subscription(Some(&head)),
+            &[("accept", accept)],
+        )
+        .await;
         assert_eq!(stream.status, 200, "{accept}");
         for (name, value) in [
-            ("content-type", r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#),
+            (
+                "content-type",
+                r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#,
+            ),
             ("transfer-encoding", "chunked"),
             ("content-encoding", ""),
             ("x-accel-buffering", "no"),
@@ -44,8 +55,15 @@ async fn a_subscription_is_streamed_in_parts() {
         for text in ["one", "two"] {
             let sent = stream.until("--graphql").await;
             let data = format!(r#"{{"newMessage":{{"text":"{text}","sender":{{"name":"ann"}}}}}}"#);
-            let cursor = sent.split(r#""cursor":""#).nth(1).unwrap().split('"').next().unwrap();
-            let payload = format!(r#"{{"payload":{{"data":{data},"extensions":{{"cursor":"{cursor}"}}}}}}"#);
+            let cursor = sent
+                .split(r#""cursor":""#)
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap();
+            let payload =
+                format!(r#"{{"payload":{{"data":{data},"extensions":{{"cursor":"{cursor}"}}}}}}"#);
             assert_eq!(sent, part(&payload));
         }
     }
@@ -69,13 +87,29 @@ async fn a_quiet_stream_sends_empty_parts() {
 async fn what_is_refused_is_a_fatal_part_and_the_end() {
     let app = TestApp::start().await;
     for (query, message, code) in [
-        ("subscription { newMessage(roomId: \"none\") { id } }", "There is no such room.", "NOT_FOUND"),
-        ("subscription { newMessage(roomId: \"room-1\", after: \"x\") { id } }", "this is no cursor", "BAD_USER_INPUT"),
+        (
+            "subscription { newMessage(roomId: \"none\") { id } }",
+            "There is no such room.",
+            "NOT_FOUND",
+        ),
+        (
+            "subscription { newMessage(roomId: \"room-1\", after: \"x\") { id } }",
+            "this is no cursor",
+            "BAD_USER_INPUT",
+        ),
     ] {
-        let mut stream = Streamed::post(app.address(), &json!({ "query": query }).to_string(), &[PARTS]).await;
+        let mut stream = Streamed::post(
+            app.address(),
+            &json!({ "query": query }).to_string(),
+            &[PARTS],
+        )
+        .await;
         let error = format!(r#"{{"message":"{message}","extensions":{{"code":"{code}"}}}}"#);
         let fatal = part(&format!(r#"{{"payload":null,"errors":[{error}]}}"#));
-        assert_eq!((stream.status, stream.rest().await), (200, format!("{BEGIN}{fatal}--\r\n")));
+        assert_eq!(
+            (stream.status, stream.rest().await),
+            (200, format!("{BEGIN}{fatal}--\r\n"))
+        );
     }
     app.finish().await;
 }
@@ -85,18 +119,38 @@ async fn queries_and_mutations_are_json_where_that_is_taken() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     let reply = post(app.address(), &query, &[PARTS]).await;
-    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/json; charset=utf-8")
+    );
     assert_eq!(reply.json(), json!({ "data": { "__typename": "Query" } }));
-    let wrong = post(app.address(), &json!({ "query": "{ nope }" }).to_string(), &[PARTS]).await;
-    assert_eq!((wrong.status, wrong.code().as_str()), (200, "GRAPHQL_VALIDATION_FAILED"));
+    let wrong = post(
+        app.address(),
+        &json!({ "query": "{ nope }" }).to_string(),
+        &[PARTS],
+    )
+    .await;
+    assert_eq!(
+        (wrong.status, wrong.code().as_str()),
+        (200, "GRAPHQL_VALIDATION_FAILED")
+    );
     // Nothing else is taken.
     let only = ("accept", "multipart/mixed;subscriptionSpec=1.0");
     let mut stream = Streamed::post(app.address(), &query, &[only]).await;
     let answer = part(r#"{"payload":{"data":{"__typename":"Query"}}}"#);
     assert_eq!(stream.rest().await, format!("{BEGIN}{answer}--\r\n"));
     // Another protocol's parts.
-    for accept in ["multipart/mixed;deferSpec=20220824, application/json", "multipart/mixed, application/json"] {
-        assert_eq!(post(app.address(), &subscription(None), &[("accept", accept)]).await.status, 406, "{accept}");
+    for accept in [
+        "multipart/mixed;deferSpec=20220824, application/json",
+        "multipart/mixed, application/json",
+    ] {
+        assert_eq!(
+            post(app.address(), &subscription(None), &[("accept", accept)])
+                .await
+                .status,
+            406,
+            "{accept}"
+        );
     }
     app.finish().await;
 }
@@ -107,5 +161,9 @@ async fn a_drain_breaks_the_stream_off_before_its_end() {
     let mut stream = Streamed::post(app.address(), &subscription(None), &[PARTS]).await;
     stream.until(BEGIN).await;
     app.stop().await;
-    assert_eq!(stream.rest().await, "", "no closing delimiter, which would be final");
+    assert_eq!(
+        stream.rest().await,
+        "",
+        "no closing delimiter, which would be final"
+    );
 }

@@ -24,28 +24,61 @@ const PRESENCE: &str = "subscription ($room: ID!) { presence(roomId: $room) {
 
 /// Nothing is gathered, and nobody lingers.
 fn quick() -> PresenceLimits {
-    PresenceLimits { presence_interval: Duration::ZERO, presence_grace: Duration::ZERO, ..PresenceLimits::default() }
+    PresenceLimits {
+        presence_interval: Duration::ZERO,
+        presence_grace: Duration::ZERO,
+        ..PresenceLimits::default()
+    }
 }
 
 async fn core(presence: PresenceLimits) -> Core {
-    Core::within(ViewLimits::default(), HubLimits::default(), presence, |log| log).await
+    Core::within(
+        ViewLimits::default(),
+        HubLimits::default(),
+        presence,
+        |log| log,
+    )
+    .await
 }
 
 async fn follow(core: &Core, who: Who, room: &str) -> Reader {
-    core.subscribe(who, PRESENCE.to_owned(), json!({ "room": room })).await.unwrap()
+    core.subscribe(who, PRESENCE.to_owned(), json!({ "room": room }))
+        .await
+        .unwrap()
 }
 
 fn event(frame: &Frame) -> Value {
     let payload: Value = serde_json::from_str(&frame.payload).unwrap();
-    assert!(payload["errors"].is_null() && payload["extensions"].is_null(), "{payload}");
+    assert!(
+        payload["errors"].is_null() && payload["extensions"].is_null(),
+        "{payload}"
+    );
     payload["data"]["presence"].clone()
 }
 
 fn names(users: &Value) -> Vec<&str> {
-    let name = |user: &'_ Value| user["user"]["name"].as_str().or(user["name"].as_str()).map(str::len);
-    assert!(users.as_array().unwrap().iter().all(|user| name(user).is_some()), "{users}");
+    let name = |user: &'_ Value| {
+        user["user"]["name"]
+            .as_str()
+            .or(user["name"].as_str())
+            .map(str::len)
+    };
+    assert!(
+        users
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|user| name(user).is_some()),
+        "{users}"
+    );
     let users = users.as_array().unwrap().iter();
-    users.map(|user| user["user"]["name"].as_str().unwrap_or_else(|| user["name"].as_str().unwrap())).collect()
+    users
+        .map(|user| {
+            user["user"]["name"]
+                .as_str()
+                .unwrap_or_else(|| user["name"].as_str().unwrap())
+        })
+        .collect()
 }
 
 /// What the next event says: `present …`, or `+` who joined `-` who left; and how many are here.
@@ -57,7 +90,11 @@ async fn told(reader: &mut Reader) -> String {
     let count = &event["count"];
     match &event["present"] {
         Value::Null => {
-            format!("+{} -{} = {count}", names(&event["joined"]).join(","), names(&event["left"]).join(","))
+            format!(
+                "+{} -{} = {count}",
+                names(&event["joined"]).join(","),
+                names(&event["left"]).join(",")
+            )
         }
         present => format!("present {} = {count}", names(present).join(",")),
     }
@@ -68,8 +105,14 @@ fn lobby(core: &Core, room: &str) -> Arc<Lobby> {
 }
 
 fn attend(lobby: &Arc<Lobby>, viewer: Viewer) -> Attendance {
-    let person = Person { user: viewer.user, since: Timestamp(0) };
-    lobby.attend(person, Seq(u64::MAX), Instant::now()).ok().unwrap()
+    let person = Person {
+        user: viewer.user,
+        since: Timestamp(0),
+    };
+    lobby
+        .attend(person, Seq(u64::MAX), Instant::now())
+        .ok()
+        .unwrap()
 }
 
 async fn users(core: &Core, count: usize) -> Vec<Viewer> {
@@ -86,9 +129,15 @@ async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
     let bob = core.user("bob").await;
     let mut reader = follow(&core, Who::Nobody, "room-1").await;
     assert_eq!(told(&mut reader).await, "present  = 0");
-    let first = core.reader_as(Who::Viewer(core.ann), "room-1", "text", None).await.unwrap();
+    let first = core
+        .reader_as(Who::Viewer(core.ann), "room-1", "text", None)
+        .await
+        .unwrap();
     assert_eq!(told(&mut reader).await, "+ann - = 1");
-    let second = core.reader_as(Who::Viewer(core.ann), "room-1", "id", None).await.unwrap();
+    let second = core
+        .reader_as(Who::Viewer(core.ann), "room-1", "id", None)
+        .await
+        .unwrap();
     let mut bobs = follow(&core, Who::Viewer(bob), "room-1").await;
     assert_eq!(told(&mut reader).await, "+bob - = 2");
     // Whoever begins hears of everybody, perhaps in two steps.
@@ -96,7 +145,11 @@ async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
     drop(first);
     let nobody = core.reader("text", None).await;
     drop(bobs);
-    assert_eq!(told(&mut reader).await, "+ -bob = 1", "ann is still here, and nobody is not shown");
+    assert_eq!(
+        told(&mut reader).await,
+        "+ -bob = 1",
+        "ann is still here, and nobody is not shown"
+    );
     drop(second);
     assert_eq!(told(&mut reader).await, "+ -ann = 0");
     drop((reader, nobody));
@@ -109,7 +162,10 @@ async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
 async fn who_comes_back_within_the_grace_never_left() {
     let core = core(PresenceLimits::default()).await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
-    let mut reader = core.subscribe(Who::Nobody, query.to_owned(), json!({})).await.unwrap();
+    let mut reader = core
+        .subscribe(Who::Nobody, query.to_owned(), json!({}))
+        .await
+        .unwrap();
     let lobby = lobby(&core, "room-1");
     assert_eq!(event(&take(&mut reader, 1).await[0])["count"], 0);
     tokio::time::pause();
@@ -120,20 +176,34 @@ async fn who_comes_back_within_the_grace_never_left() {
     let attendance = attend(&lobby, core.ann);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mut frames = Vec::new();
-    let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, 99, &mut frames)));
+    let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
+        cx,
+        99,
+        &mut frames
+    )));
     assert_eq!(polled, Poll::Pending);
     let gone = Instant::now();
     drop(attendance);
     // The clock moves only when nothing else does.
     reader.take(99, &mut frames).await.unwrap();
-    assert_eq!((event(&frames[0])["count"].clone(), gone.elapsed().as_secs()), (json!(0), 5));
+    assert_eq!(
+        (event(&frames[0])["count"].clone(), gone.elapsed().as_secs()),
+        (json!(0), 5)
+    );
 }
 
 #[tokio::test]
 async fn e5_comings_and_goings_are_gathered() {
-    let core = core(PresenceLimits { presence_grace: Duration::ZERO, ..PresenceLimits::default() }).await;
+    let core = core(PresenceLimits {
+        presence_grace: Duration::ZERO,
+        ..PresenceLimits::default()
+    })
+    .await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
-    let mut reader = core.subscribe(Who::Nobody, query.to_owned(), json!({})).await.unwrap();
+    let mut reader = core
+        .subscribe(Who::Nobody, query.to_owned(), json!({}))
+        .await
+        .unwrap();
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 50).await);
     take(&mut reader, 1).await;
     tokio::time::pause();
@@ -142,31 +212,57 @@ async fn e5_comings_and_goings_are_gathered() {
         here.push(attend(&lobby, viewer));
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut frames = Vec::new();
-        let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, 9_999, &mut frames)));
-        counts.extend(frames.iter().map(|frame| event(frame)["count"].as_u64().unwrap()));
+        let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
+            cx,
+            9_999,
+            &mut frames
+        )));
+        counts.extend(
+            frames
+                .iter()
+                .map(|frame| event(frame)["count"].as_u64().unwrap()),
+        );
     }
     assert_eq!(start.elapsed().as_secs(), 5);
     assert!((4..=6).contains(&counts.len()), "{counts:?}");
-    assert!(counts.is_sorted() && *counts.last().unwrap() > 35, "{counts:?}");
+    assert!(
+        counts.is_sorted() && *counts.last().unwrap() > 35,
+        "{counts:?}"
+    );
 }
 
 #[tokio::test]
 async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
-    let core = core(PresenceLimits { presence_shown_max: 2, ..quick() }).await;
+    let core = core(PresenceLimits {
+        presence_shown_max: 2,
+        ..quick()
+    })
+    .await;
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 8).await);
-    let mut here: Vec<_> = crowd[..3].iter().map(|viewer| attend(&lobby, *viewer)).collect();
+    let mut here: Vec<_> = crowd[..3]
+        .iter()
+        .map(|viewer| attend(&lobby, *viewer))
+        .collect();
     let mut reader = follow(&core, Who::Nobody, "room-1").await;
     assert_eq!(told(&mut reader).await, "present u0,u1 = 3");
     here.extend(crowd[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
     assert_eq!(told(&mut reader).await, "+u3,u4 - = 5");
     here.extend(crowd[5..].iter().map(|viewer| attend(&lobby, *viewer)));
-    assert_eq!(told(&mut reader).await, "present u0,u1 = 8", "more than may be shown at once: it begins anew");
+    assert_eq!(
+        told(&mut reader).await,
+        "present u0,u1 = 8",
+        "more than may be shown at once: it begins anew"
+    );
     let request = Request {
         query: r#"{ room(id: "room-1") { presence { user { name } since } } }"#.to_owned(),
         variables: Variables::default(),
         ..Request::default()
     };
-    let Answer::Executed(answer) = core.schema.execute(core.schema.prepare(request).unwrap(), Who::Nobody).await else {
+    let Answer::Executed(answer) = core
+        .schema
+        .execute(core.schema.prepare(request).unwrap(), Who::Nobody)
+        .await
+    else {
         panic!("refused")
     };
     let answer = serde_json::to_value(&answer).unwrap();
@@ -190,7 +286,11 @@ async fn v1_followers_of_one_document_share_each_frame() {
         changes.extend(take(reader, 1).await);
     }
     for frames in [openings, changes] {
-        assert!(frames.iter().all(|frame| Arc::ptr_eq(&frame.payload, &frames[0].payload)));
+        assert!(
+            frames
+                .iter()
+                .all(|frame| Arc::ptr_eq(&frame.payload, &frames[0].payload))
+        );
     }
 }
 
@@ -201,11 +301,18 @@ struct Known(BTreeSet<String>);
 impl Known {
     fn hear(&mut self, frames: &[Frame]) {
         for event in frames.iter().map(event) {
-            let set = |users: &Value| names(users).into_iter().map(str::to_owned).collect::<Vec<_>>();
+            let set = |users: &Value| {
+                names(users)
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            };
             if !event["present"].is_null() {
                 self.0 = set(&event["present"]).into_iter().collect();
             }
-            set(&event["left"]).iter().for_each(|name| assert!(self.0.remove(name), "{name} left and was not here"));
+            set(&event["left"])
+                .iter()
+                .for_each(|name| assert!(self.0.remove(name), "{name} left and was not here"));
             set(&event["joined"])
                 .into_iter()
                 .for_each(|name| assert!(self.0.insert(name.clone()), "{name} joined twice"));
@@ -219,7 +326,9 @@ impl Known {
     async fn learn(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
         while self.0 != *expected {
             let mut frames = Vec::new();
-            soon("the rest", reader.take(500, &mut frames)).await.unwrap();
+            soon("the rest", reader.take(500, &mut frames))
+                .await
+                .unwrap();
             self.hear(&frames);
         }
     }
@@ -227,8 +336,17 @@ impl Known {
 
 /// Random comings and goings, followed by readers that begin at any time and read when they like.
 async fn every_follower_ends_in_the_same_state(seed: u64) {
-    let (mut chance, views) = (StdRng::seed_from_u64(seed), ViewLimits { ring_frames_max: 4, ..ViewLimits::default() });
-    let limits = PresenceLimits { presence_moves_kept_max: 6, ..quick() };
+    let (mut chance, views) = (
+        StdRng::seed_from_u64(seed),
+        ViewLimits {
+            ring_frames_max: 4,
+            ..ViewLimits::default()
+        },
+    );
+    let limits = PresenceLimits {
+        presence_moves_kept_max: 6,
+        ..quick()
+    };
     let core = Core::within(views, HubLimits::default(), limits, |log| log).await;
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 10).await);
     let mut here: Vec<Vec<Attendance>> = crowd.iter().map(|_| Vec::new()).collect();
@@ -248,7 +366,11 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
         for (reader, known) in &mut readers {
             let mut frames = Vec::new();
             if chance.random_bool(0.1) {
-                let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, 500, &mut frames)));
+                let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
+                    cx,
+                    500,
+                    &mut frames
+                )));
             }
             known.hear(&frames);
         }
@@ -260,7 +382,10 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
 
 /// The names of those who are here.
 fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
-    (0..here.len()).filter(|at| !here[*at].is_empty()).map(|at| format!("u{at}")).collect()
+    (0..here.len())
+        .filter(|at| !here[*at].is_empty())
+        .map(|at| format!("u{at}"))
+        .collect()
 }
 
 #[tokio::test]
@@ -272,28 +397,53 @@ async fn e1_every_follower_ends_in_the_same_state() {
 
 #[tokio::test]
 async fn e4_who_is_shut_out_is_here_no_longer() {
-    let core = core(PresenceLimits { presence_interval: Duration::ZERO, ..PresenceLimits::default() }).await;
+    let core = core(PresenceLimits {
+        presence_interval: Duration::ZERO,
+        ..PresenceLimits::default()
+    })
+    .await;
     let (bob, eve) = (core.user("bob").await, core.user("eve").await);
     core.room("p", Visibility::Public).await;
     core.add("p", bob).await;
     let mut anns = follow(&core, Who::Viewer(core.ann), "p").await;
     assert_eq!(told(&mut anns).await, "present ann = 1");
     // A reader of the log counts, and it need not have noticed yet that it is shut out.
-    let eves = core.reader_as(Who::Viewer(eve), "p", "text", None).await.unwrap();
+    let eves = core
+        .reader_as(Who::Viewer(eve), "p", "text", None)
+        .await
+        .unwrap();
     assert_eq!(told(&mut anns).await, "+eve - = 2");
     let mut bobs = follow(&core, Who::Viewer(bob), "p").await;
     assert_eq!(told(&mut anns).await, "+bob - = 3");
     let visibility = Some(Visibility::Private);
-    core.change(core.ann, "p", RoomChange::Update { name: None, visibility, slow_mode_seconds: None }).await;
+    core.change(
+        core.ann,
+        "p",
+        RoomChange::Update {
+            name: None,
+            visibility,
+            slow_mode_seconds: None,
+        },
+    )
+    .await;
     assert_eq!(told(&mut anns).await, "+ -eve = 2");
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+        .await;
     assert_eq!(told(&mut anns).await, "+ -bob = 1");
     let mut frames = Vec::new();
     while soon("the end", bobs.take(usize::MAX, &mut frames)).await != Err(ReadError::ShutOut) {}
     // Let in again while the old reader is still there, which then goes.
     core.add("p", bob).await;
-    let _back = core.reader_as(Who::Viewer(bob), "p", "text", None).await.unwrap();
+    let _back = core
+        .reader_as(Who::Viewer(bob), "p", "text", None)
+        .await
+        .unwrap();
     assert_eq!(told(&mut anns).await, "+bob - = 2");
     drop((bobs, eves));
-    assert_eq!(lobby(&core, "p").crowd(0, Instant::now() + Duration::from_secs(9)).count, 2);
+    assert_eq!(
+        lobby(&core, "p")
+            .crowd(0, Instant::now() + Duration::from_secs(9))
+            .count,
+        2
+    );
 }

@@ -19,8 +19,12 @@ fn polling(variables: &Value) -> String {
 /// The texts and the cursor of an answer.
 fn polled(reply: &Value) -> (Vec<&str>, &str) {
     let poll = &reply["data"]["pollMessages"];
-    let messages = poll["messages"].as_array().unwrap_or_else(|| panic!("{reply}"));
-    let texts = messages.iter().map(|message| message["text"].as_str().unwrap());
+    let messages = poll["messages"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{reply}"));
+    let texts = messages
+        .iter()
+        .map(|message| message["text"].as_str().unwrap());
     (texts.collect(), poll["cursor"].as_str().unwrap())
 }
 
@@ -43,11 +47,26 @@ async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
     let second = ann.send("room-1", "2").await;
     let third = ann.send("room-1", "3").await;
     let poll = async |variables: Value| post(app.address(), &polling(&variables), &[]).await.json();
-    assert_eq!(polled(&poll(json!({ "after": head, "limit": 2 })).await), (vec!["1", "2"], second.as_str()));
-    assert_eq!(polled(&poll(json!({ "after": second, "limit": 2 })).await), (vec!["3"], third.as_str()));
-    assert_eq!(polled(&poll(json!({ "after": first })).await), (vec!["2", "3"], third.as_str()));
-    assert_eq!(polled(&poll(json!({ "after": first, "wait": 0 })).await), (vec!["2", "3"], third.as_str()));
-    assert_eq!(polled(&poll(json!({ "after": third, "wait": 0 })).await), (vec![], third.as_str()));
+    assert_eq!(
+        polled(&poll(json!({ "after": head, "limit": 2 })).await),
+        (vec!["1", "2"], second.as_str())
+    );
+    assert_eq!(
+        polled(&poll(json!({ "after": second, "limit": 2 })).await),
+        (vec!["3"], third.as_str())
+    );
+    assert_eq!(
+        polled(&poll(json!({ "after": first })).await),
+        (vec!["2", "3"], third.as_str())
+    );
+    assert_eq!(
+        polled(&poll(json!({ "after": first, "wait": 0 })).await),
+        (vec!["2", "3"], third.as_str())
+    );
+    assert_eq!(
+        polled(&poll(json!({ "after": third, "wait": 0 })).await),
+        (vec![], third.as_str())
+    );
     drop(ann);
     app.finish().await;
 }
@@ -57,12 +76,18 @@ async fn it_holds_until_something_comes() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    let (address, body) = (
+        app.address(),
+        polling(&json!({ "after": head, "wait": 55 })),
+    );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     assert!(!poll.is_finished());
     let cursor = ann.send("room-1", "hello").await;
-    assert_eq!(polled(&soon("an answer", poll).await.unwrap().json()), (vec!["hello"], cursor.as_str()));
+    assert_eq!(
+        polled(&soon("an answer", poll).await.unwrap().json()),
+        (vec!["hello"], cursor.as_str())
+    );
     drop(ann);
     app.finish().await;
 }
@@ -72,7 +97,13 @@ async fn a_wait_ends_in_time() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let reply = post(app.address(), &polling(&json!({ "after": head, "wait": 1 })), &[]).await.json();
+    let reply = post(
+        app.address(),
+        &polling(&json!({ "after": head, "wait": 1 })),
+        &[],
+    )
+    .await
+    .json();
     assert_eq!(polled(&reply), (vec![], head.as_str()));
     drop(ann);
     app.finish().await;
@@ -105,7 +136,13 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
     let head = ann.head("room-1").await;
     ann.close().await;
     let body = polling(&json!({ "after": head, "wait": 55 }));
-    let request = written(app.address(), "POST", "/graphql", &[("content-type", "application/json")], &body);
+    let request = written(
+        app.address(),
+        "POST",
+        "/graphql",
+        &[("content-type", "application/json")],
+        &body,
+    );
     let address = app.address();
     let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
     waits(&app).await;
@@ -120,7 +157,13 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
         }
     };
     soon("the end of the wait", free).await;
-    let reply = post(app.address(), &polling(&json!({ "after": head, "wait": 0 })), &[]).await.json();
+    let reply = post(
+        app.address(),
+        &polling(&json!({ "after": head, "wait": 0 })),
+        &[],
+    )
+    .await
+    .json();
     assert_eq!(polled(&reply), (vec![], head.as_str()));
     app.finish().await;
 }
@@ -131,12 +174,18 @@ async fn a_drain_answers_what_waits_at_once() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     ann.close().await;
-    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    let (address, body) = (
+        app.address(),
+        polling(&json!({ "after": head, "wait": 55 })),
+    );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     app.stop().await;
     let reply = soon("an answer", poll).await.unwrap();
-    assert_eq!((reply.status, polled(&reply.json())), (200, (vec![], head.as_str())));
+    assert_eq!(
+        (reply.status, polled(&reply.json())),
+        (200, (vec![], head.as_str()))
+    );
 }
 
 #[tokio::test]
@@ -149,7 +198,10 @@ async fn it_works_by_get_with_nothing_but_an_address() {
         "/graphql?query=query(%24after%3ACursor!)%7BpollMessages(roomId%3A%22room-1%22%2Cafter%3A%24after)%7Bmessages%7Btext%7Dcursor%7D%7D\
          &variables=%7B%22after%22%3A%22{head}%22%7D"
     );
-    assert_eq!(polled(&get(app.address(), &target, &[]).await.json()).0, ["hello"]);
+    assert_eq!(
+        polled(&get(app.address(), &target, &[]).await.json()).0,
+        ["hello"]
+    );
     drop(ann);
     app.finish().await;
 }
@@ -161,13 +213,25 @@ async fn a_poll_ends_with_the_token_it_came_with() {
     let bearer = format!("Bearer {token}");
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let head = bob.head("room-1").await;
-    let (address, body, own) = (app.address(), polling(&json!({ "after": head, "wait": 55 })), bearer.clone());
+    let (address, body, own) = (
+        app.address(),
+        polling(&json!({ "after": head, "wait": 55 })),
+        bearer.clone(),
+    );
     let poll = tokio::spawn(async move { post(address, &body, &[("authorization", &own)]).await });
     waits(&app).await;
     let sign_out = json!({ "query": "mutation { signOut }" }).to_string();
-    assert_eq!(post(app.address(), &sign_out, &[("authorization", &bearer)]).await.code(), "");
+    assert_eq!(
+        post(app.address(), &sign_out, &[("authorization", &bearer)])
+            .await
+            .code(),
+        ""
+    );
     let reply = soon("the end of the poll", poll).await.unwrap();
-    assert_eq!((reply.code().as_str(), &reply.json()["data"]), ("UNAUTHENTICATED", &Value::Null));
+    assert_eq!(
+        (reply.code().as_str(), &reply.json()["data"]),
+        ("UNAUTHENTICATED", &Value::Null)
+    );
     drop(bob);
     app.finish().await;
 }
@@ -178,16 +242,31 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let poll = |name: &str, wait: i32| {
-        format!("{name}: pollMessages(roomId: \"room-1\", after: \"{head}\", wait: {wait}) {{ cursor }}")
+        format!(
+            "{name}: pollMessages(roomId: \"room-1\", after: \"{head}\", wait: {wait}) {{ cursor }}"
+        )
     };
     let asked = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
-    let twice = post(app.address(), &asked(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(), &[]).await;
+    let twice = post(
+        app.address(),
+        &asked(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(),
+        &[],
+    )
+    .await;
     let codes = twice.json()["errors"].as_array().unwrap().len();
-    assert_eq!((twice.code().as_str(), codes), ("TOO_COMPLEX", 1), "{}", twice.body);
+    assert_eq!(
+        (twice.code().as_str(), codes),
+        ("TOO_COMPLEX", 1),
+        "{}",
+        twice.body
+    );
     let both = json!([asked(&[poll("a", 1)]), asked(&[poll("a", 1), poll("b", 0)])]);
     let both = post(app.address(), &both.to_string(), &[]).await.json();
     assert_eq!(both[0]["data"]["a"]["cursor"], head);
-    assert_eq!(both[1], json!({ "data": { "a": { "cursor": head }, "b": { "cursor": head } } }));
+    assert_eq!(
+        both[1],
+        json!({ "data": { "a": { "cursor": head }, "b": { "cursor": head } } })
+    );
     drop(ann);
     app.finish().await;
 }
@@ -198,7 +277,10 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
     let ann = format!("Bearer {}", app.sign_in("ann").await);
     let mut nobody = app.client(None).await;
     let head = nobody.head("room-1").await;
-    let (address, body) = (app.address(), polling(&json!({ "after": head, "wait": 55 })));
+    let (address, body) = (
+        app.address(),
+        polling(&json!({ "after": head, "wait": 55 })),
+    );
     for who in [&[][..], &[("authorization", ann.as_str())]] {
         let headers = [&[("content-type", "application/json")], who].concat();
         let request = written(address, "POST", "/graphql", &headers, &body);
@@ -206,7 +288,10 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
         waits(&app).await;
         let reply = post(address, &polling(&json!({ "after": head, "wait": 1 })), who).await;
         let retry_after = reply.json()["errors"][0]["extensions"]["retryAfter"].clone();
-        assert_eq!((reply.code().as_str(), retry_after), ("RATE_LIMITED", json!(1)));
+        assert_eq!(
+            (reply.code().as_str(), retry_after),
+            ("RATE_LIMITED", json!(1))
+        );
         poll.abort();
         assert!(poll.await.is_err());
         let free = async {

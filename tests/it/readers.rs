@@ -13,7 +13,10 @@ use crate::support::{
 };
 
 fn small() -> ViewLimits {
-    ViewLimits { ring_frames_max: 8, ..ViewLimits::default() }
+    ViewLimits {
+        ring_frames_max: 8,
+        ..ViewLimits::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +27,9 @@ async fn history_and_live_are_one_read() {
     core.send(201..=230).await;
     let mut frames = Vec::new();
     while frames.len() < 230 {
-        soon("a frame", reader.take(usize::MAX, &mut frames)).await.unwrap();
+        soon("a frame", reader.take(usize::MAX, &mut frames))
+            .await
+            .unwrap();
         if frames.len() == 64 {
             core.send(231..=231).await;
         }
@@ -32,7 +37,11 @@ async fn history_and_live_are_one_read() {
     let all = take_rest(&mut reader, frames, 231).await;
     assert_eq!(seqs(&all), (1..=231).collect::<Vec<_>>());
     for (number, frame) in (1..).zip(&all) {
-        assert!(frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)), "{}", frame.payload);
+        assert!(
+            frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)),
+            "{}",
+            frame.payload
+        );
     }
 }
 
@@ -42,7 +51,9 @@ async fn take_rest(
     count: usize,
 ) -> Vec<switchboard::view::Frame> {
     while frames.len() < count {
-        soon("a frame", reader.take(usize::MAX, &mut frames)).await.unwrap();
+        soon("a frame", reader.take(usize::MAX, &mut frames))
+            .await
+            .unwrap();
     }
     frames
 }
@@ -51,7 +62,11 @@ async fn take_rest(
 async fn v1_readers_of_one_document_share_each_frame() {
     let core = Core::start().await;
     let mut readers = Vec::new();
-    for selection in ["text sender { name }", "text   sender{name}", "text, sender { name, }"] {
+    for selection in [
+        "text sender { name }",
+        "text   sender{name}",
+        "text, sender { name, }",
+    ] {
         readers.push(core.reader(selection, None).await);
     }
     let mut other = core.reader("text", None).await;
@@ -59,15 +74,27 @@ async fn v1_readers_of_one_document_share_each_frame() {
     let first = take(&mut readers[0], 5).await;
     for reader in &mut readers[1..] {
         let frames = take(reader, 5).await;
-        assert!(frames.iter().zip(&first).all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload)));
+        assert!(
+            frames
+                .iter()
+                .zip(&first)
+                .all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload))
+        );
     }
-    assert!(!Arc::ptr_eq(&take(&mut other, 5).await[0].payload, &first[0].payload));
+    assert!(!Arc::ptr_eq(
+        &take(&mut other, 5).await[0].payload,
+        &first[0].payload
+    ));
 }
 
 #[tokio::test]
 async fn v3_views_and_rooms_go_with_their_last_reader() {
     let core = Core::start().await;
-    let readers = (core.reader("text", None).await, core.reader("id", None).await, core.reader("id", Some(0)).await);
+    let readers = (
+        core.reader("text", None).await,
+        core.reader("id", None).await,
+        core.reader("id", Some(0)).await,
+    );
     assert_eq!((core.views.plans_live(), core.hub.rooms_live()), (2, 1));
     drop(readers);
     // What the pumps held goes when their tasks have ended.
@@ -78,7 +105,10 @@ async fn v3_views_and_rooms_go_with_their_last_reader() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
-    let hub = HubLimits { tail_events_max: 4, ..HubLimits::default() };
+    let hub = HubLimits {
+        tail_events_max: 4,
+        ..HubLimits::default()
+    };
     let (core, knobs) = Core::flaky(small(), hub).await;
     core.send(1..=200).await;
     let core = Arc::new(core);
@@ -89,7 +119,12 @@ async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
     let records: Vec<_> = futures::future::try_join_all(storm).await.unwrap();
     for frames in &records {
         assert_eq!(seqs(frames), (11..=200).collect::<Vec<_>>());
-        assert!(frames.iter().zip(&records[0]).all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload)));
+        assert!(
+            frames
+                .iter()
+                .zip(&records[0])
+                .all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload))
+        );
     }
     assert_eq!(knobs.reads(), 4, "one read per page, not per reader");
 }
@@ -104,19 +139,28 @@ async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
     knobs.fail(3);
     core.send(3..=6).await;
     let frames = take(&mut reader, 4).await;
-    assert_eq!((seqs(&frames), knobs.failures_left()), (vec![3, 4, 5, 6], 0));
+    assert_eq!(
+        (seqs(&frames), knobs.failures_left()),
+        (vec![3, 4, 5, 6], 0)
+    );
     assert!(frames.iter().all(|frame| !frame.payload.contains("errors")));
 }
 
 #[tokio::test]
 async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() {
-    let limits = ViewLimits { tries_max: 3, ..ViewLimits::default() };
+    let limits = ViewLimits {
+        tries_max: 3,
+        ..ViewLimits::default()
+    };
     let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
     let mut reader = core.reader("text room { name }", None).await;
     knobs.fail(u32::MAX);
     core.send(1..=1).await;
     let mut frames = Vec::new();
-    assert_eq!(reader.take(usize::MAX, &mut frames).await, Err(ReadError::Unavailable));
+    assert_eq!(
+        reader.take(usize::MAX, &mut frames).await,
+        Err(ReadError::Unavailable)
+    );
     assert!(frames.is_empty());
     knobs.fail(0);
     // The next subscriber gets a view that works, and what the other one did not see.
@@ -126,7 +170,15 @@ async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
-    let core = Core::with(small(), HubLimits { tail_events_max: 4, ..HubLimits::default() }, |log| log).await;
+    let core = Core::with(
+        small(),
+        HubLimits {
+            tail_events_max: 4,
+            ..HubLimits::default()
+        },
+        |log| log,
+    )
+    .await;
     core.send(1..=100).await;
     let mut steady = core.reader("text", Some(0)).await;
     let mut frames = Vec::new();
@@ -135,7 +187,9 @@ async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
         let mut seen = Vec::new();
         // Polled a few times and dropped, wherever that leaves it.
         for _ in 0..round % 5 {
-            let polled = futures::poll!(std::future::poll_fn(|cx| fleeting.poll_take(cx, 1, &mut seen)));
+            let polled = futures::poll!(std::future::poll_fn(
+                |cx| fleeting.poll_take(cx, 1, &mut seen)
+            ));
             if polled == Poll::Pending {
                 tokio::task::yield_now().await;
             }
@@ -148,7 +202,11 @@ async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
     }
     assert_eq!(seqs(&frames), (1..=200).collect::<Vec<_>>());
     for (number, frame) in (1..).zip(&frames) {
-        assert!(frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)), "{}", frame.payload);
+        assert!(
+            frame.payload.contains(&format!(r#"{{"text":"{number}"}}"#)),
+            "{}",
+            frame.payload
+        );
     }
 }
 
@@ -159,7 +217,9 @@ async fn a_portion_is_bounded_and_nothing_is_lost_between_portions() {
     let mut reader = core.reader("text", Some(0)).await;
     let (mut all, mut portion) = (Vec::new(), Vec::new());
     while all.len() < 150 {
-        soon("a frame", reader.take(500, &mut portion)).await.unwrap();
+        soon("a frame", reader.take(500, &mut portion))
+            .await
+            .unwrap();
         let bytes: usize = portion.iter().map(|frame| frame.payload.len()).sum();
         assert!(bytes <= 500 || portion.len() == 1, "{bytes}");
         all.append(&mut portion);

@@ -33,8 +33,15 @@ const BURST: usize = 20;
 async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
     let mut bytes = Vec::new();
     loop {
-        let read = soon("an answer", stream.read_buf(&mut bytes)).await.unwrap();
-        assert_ne!(read, 0, "the connection ended: {:?}", String::from_utf8_lossy(&bytes));
+        let read = soon("an answer", stream.read_buf(&mut bytes))
+            .await
+            .unwrap();
+        assert_ne!(
+            read,
+            0,
+            "the connection ended: {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((_, body)) = text.split_once("\r\n\r\n") {
             let reply = Reply::read(&text);
@@ -48,14 +55,32 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
 
 /// 429, with the seconds after which to come back in the header and in the error.
 fn assert_too_fast(reply: &Reply) {
-    let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+    let after = reply
+        .header("retry-after")
+        .and_then(|seconds| seconds.parse::<u64>().ok());
     let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
-    assert_eq!((reply.status, reply.code().as_str()), (429, "RATE_LIMITED"), "{reply:?}");
-    assert!(after.is_some_and(|seconds| seconds > 0) && after == told, "{reply:?}");
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (429, "RATE_LIMITED"),
+        "{reply:?}"
+    );
+    assert!(
+        after.is_some_and(|seconds| seconds > 0) && after == told,
+        "{reply:?}"
+    );
 }
 
 async fn requests_of_a_connection_are_bounded_and_others_go_on(over: Over) {
-    let app = TestApp::over(over, &["--requests-per-second-max", "1", "--requests-burst-max", "20"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--requests-per-second-max",
+            "1",
+            "--requests-burst-max",
+            "20",
+        ],
+    )
+    .await;
     let mut stream = app.wire().connect().await.unwrap();
     let query = json!({ "query": "{ __typename }" }).to_string();
     let headers = [("content-type", "application/json")];
@@ -83,11 +108,23 @@ async fn requests_of_a_connection_are_bounded_and_others_go_on(over: Over) {
 }
 
 async fn requests_of_a_connection_of_http2_are_bounded(over: Over) {
-    let app = TestApp::over(over, &["--requests-per-second-max", "1", "--requests-burst-max", "20"]).await;
+    let app = TestApp::over(
+        over,
+        &[
+            "--requests-per-second-max",
+            "1",
+            "--requests-burst-max",
+            "20",
+        ],
+    )
+    .await;
     let mut http2 = Http2::connect(app.wire()).await;
     let (mut served, mut refused) = (0, None);
     while refused.is_none() && served < TRIES {
-        let request = http2.request(Method::GET, "/graphql?query=%7B__typename%7D").body(()).unwrap();
+        let request = http2
+            .request(Method::GET, "/graphql?query=%7B__typename%7D")
+            .body(())
+            .unwrap();
         let (response, _) = http2.send(request, true);
         let response = soon("an answer", response).await.unwrap();
         match response.status().as_u16() {
@@ -96,19 +133,32 @@ async fn requests_of_a_connection_of_http2_are_bounded(over: Over) {
         }
     }
     let refused = refused.expect("one is refused");
-    assert!(served >= BURST && refused.status() == 429, "{served} were served, then {}", refused.status());
+    assert!(
+        served >= BURST && refused.status() == 429,
+        "{served} were served, then {}",
+        refused.status()
+    );
     assert!(refused.headers().contains_key("retry-after"));
     // A WebSocket is upgraded, and hears it from the close.
     let mut socket = http2.socket().await;
-    assert_eq!(socket.heard().await, Err(Closed(1013, "Too many connections".to_owned())));
+    assert_eq!(
+        socket.heard().await,
+        Err(Closed(1013, "Too many connections".to_owned()))
+    );
     drop((http2, socket, refused));
     app.finish().await;
 }
 
 async fn requests_of_an_address_are_bounded_over_all_its_connections(over: Over) {
-    let limits = ["--requests-per-second-per-address-max", "1", "--requests-per-address-burst-max", "20"];
+    let limits = [
+        "--requests-per-second-per-address-max",
+        "1",
+        "--requests-per-address-burst-max",
+        "20",
+    ];
     let app = TestApp::over(over, &[&["--trust-proxy", "1"], &limits[..]].concat()).await;
-    let ask = async |from: &str| http::get(app.wire(), "/healthz", &[("x-forwarded-for", from)]).await;
+    let ask =
+        async |from: &str| http::get(app.wire(), "/healthz", &[("x-forwarded-for", from)]).await;
     for _ in 0..BURST {
         assert_eq!(ask("2001:db8::1").await.status, 200);
     }
@@ -124,25 +174,41 @@ async fn requests_of_an_address_are_bounded_over_all_its_connections(over: Over)
 }
 
 fn sign_ins(count: usize) -> String {
-    let fields: String = (0..count).map(|number| format!(r#"s{number}: signIn(name: "ann") {{ token }} "#)).collect();
+    let fields: String = (0..count)
+        .map(|number| format!(r#"s{number}: signIn(name: "ann") {{ token }} "#))
+        .collect();
     format!("mutation {{ {fields} }}")
 }
 
 /// How many guests an answer signs in; the others are refused and told when to come back.
 fn signed_in(answer: &Value) -> usize {
     let sessions = answer["data"].as_object().unwrap().values();
-    let (made, refused): (Vec<_>, Vec<_>) = sessions.partition(|session| session["token"].is_string());
-    let errors = answer["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (made, refused): (Vec<_>, Vec<_>) =
+        sessions.partition(|session| session["token"].is_string());
+    let errors = answer["errors"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     assert_eq!(refused.len(), errors.len(), "{answer}");
     for error in errors {
         assert_eq!(error["extensions"]["code"], "RATE_LIMITED", "{answer}");
-        assert!(error["extensions"]["retryAfter"].as_u64().is_some_and(|seconds| seconds > 0), "{answer}");
+        assert!(
+            error["extensions"]["retryAfter"]
+                .as_u64()
+                .is_some_and(|seconds| seconds > 0),
+            "{answer}"
+        );
     }
     made.len()
 }
 
 async fn messages_on_websockets_count_for_their_address(over: Over) {
-    let limits = ["--requests-per-second-per-address-max", "1", "--requests-per-address-burst-max", "60"];
+    let limits = [
+        "--requests-per-second-per-address-max",
+        "1",
+        "--requests-per-address-burst-max",
+        "60",
+    ];
     let app = TestApp::over(over, &limits).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
@@ -171,16 +237,35 @@ async fn messages_on_websockets_count_for_their_address(over: Over) {
 }
 
 async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: Over) {
-    let limits = ["--sign-ins-per-second-per-address-max", "1", "--sign-ins-burst-max", "20"];
+    let limits = [
+        "--sign-ins-per-second-per-address-max",
+        "1",
+        "--sign-ins-burst-max",
+        "20",
+    ];
     let app = TestApp::over(over, &limits).await;
     let body = |count| json!({ "query": sign_ins(count) });
     let first = http::post(app.wire(), &body(8).to_string(), &[]).await;
     assert_eq!(signed_in(&first.json()), 8);
     let batch = http::post(app.wire(), &json!([body(5), body(5)]).to_string(), &[]).await;
-    assert_eq!(batch.json().as_array().unwrap().iter().map(signed_in).sum::<usize>(), 10);
+    assert_eq!(
+        batch
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(signed_in)
+            .sum::<usize>(),
+        10
+    );
     // A name that is none costs nothing.
     for _ in 0..10 {
-        let bad = http::post(app.wire(), r#"{"query":"mutation { signIn(name: \"\") { token } }"}"#, &[]).await;
+        let bad = http::post(
+            app.wire(),
+            r#"{"query":"mutation { signIn(name: \"\") { token } }"}"#,
+            &[],
+        )
+        .await;
         assert_eq!(bad.code(), "BAD_USER_INPUT");
     }
     // Over a WebSocket it is the same allowance: two are left, and one more for each second that has passed.
@@ -188,7 +273,10 @@ async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: O
     let made = signed_in(&client.ask(&sign_ins(90), json!({})).await);
     assert!((2..90).contains(&made), "{made} more were let in");
     // Who is here already goes on, and whoever asks for anything else.
-    let token = first.json()["data"]["s0"]["token"].as_str().unwrap().to_owned();
+    let token = first.json()["data"]["s0"]["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(app.whoami(&token).await, (200, "ann".to_owned()));
     client.close().await;
     app.finish().await;
@@ -196,14 +284,26 @@ async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: O
 
 #[tokio::test]
 async fn guests_are_counted_by_their_own_network_behind_a_proxy() {
-    let limits = ["--sign-ins-per-second-per-address-max", "1", "--sign-ins-burst-max", "3"];
+    let limits = [
+        "--sign-ins-per-second-per-address-max",
+        "1",
+        "--sign-ins-burst-max",
+        "3",
+    ];
     let app = TestApp::with(&[&["--trust-proxy", "1"], &limits[..]].concat()).await;
     let body = json!({ "query": sign_ins(20) }).to_string();
     let from = async |address: &str| {
-        signed_in(&http::post(app.address(), &body, &[("x-forwarded-for", address)]).await.json())
+        signed_in(
+            &http::post(app.address(), &body, &[("x-forwarded-for", address)])
+                .await
+                .json(),
+        )
     };
     assert!((3..20).contains(&from("2001:db8::1").await));
-    assert!((3..20).contains(&from("2001:db8:0:1::1").await), "another network");
+    assert!(
+        (3..20).contains(&from("2001:db8:0:1::1").await),
+        "another network"
+    );
     assert!(from("2001:db8::2").await < 3, "the same network");
     app.finish().await;
 }

@@ -15,30 +15,52 @@ const TOKEN: &str = "x-graphql-event-stream-token";
 
 async fn reserve(app: &TestApp) -> String {
     let reply = request(app.address(), "PUT", "/graphql", &[], "").await;
-    assert_eq!((reply.status, reply.header("content-type")), (201, Some("text/plain; charset=utf-8")));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (201, Some("text/plain; charset=utf-8"))
+    );
     reply.body
 }
 
 async fn open(app: &TestApp, token: &str) -> Streamed {
     let stream = Streamed::get(app.address(), "/graphql", &[SSE, (TOKEN, token)]).await;
-    assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream; charset=utf-8")));
+    assert_eq!(
+        (stream.status, stream.header("content-type")),
+        (200, Some("text/event-stream; charset=utf-8"))
+    );
     stream
 }
 
 fn operation(id: &str, query: &str, variables: &Value) -> String {
-    json!({ "query": query, "variables": variables, "extensions": { "operationId": id } }).to_string()
+    json!({ "query": query, "variables": variables, "extensions": { "operationId": id } })
+        .to_string()
 }
 
 async fn operate(app: &TestApp, token: &str, id: &str, query: &str) -> Reply {
-    post(app.address(), &operation(id, query, &Value::Null), &[(TOKEN, token)]).await
+    post(
+        app.address(),
+        &operation(id, query, &Value::Null),
+        &[(TOKEN, token)],
+    )
+    .await
 }
 
 async fn stop(app: &TestApp, token: &str, query: &str) -> Reply {
-    request(app.address(), "DELETE", &format!("/graphql{query}"), &[(TOKEN, token)], "").await
+    request(
+        app.address(),
+        "DELETE",
+        &format!("/graphql{query}"),
+        &[(TOKEN, token)],
+        "",
+    )
+    .await
 }
 
 fn message(reply: &Reply) -> String {
-    reply.json()["errors"][0]["message"].as_str().unwrap().to_owned()
+    reply.json()["errors"][0]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -58,7 +80,10 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
     );
     for id in ["a", "b"] {
         let body = operation(id, NEW_MESSAGE, &json!({ "room": "room-1", "after": head }));
-        assert_eq!(post(app.address(), &body, &[(TOKEN, &token)]).await.status, 202);
+        assert_eq!(
+            post(app.address(), &body, &[(TOKEN, &token)]).await.status,
+            202
+        );
     }
     let cursor = ann.send("room-1", "hello").await;
     let mut seen = [stream.until("\n\n").await, stream.until("\n\n").await];
@@ -73,7 +98,12 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
     assert_eq!(stop(&app, &token, "?operationId=a").await.status, 200);
     ann.send("room-1", "again").await;
     assert_eq!(stream.next().await.0["id"], "b");
-    assert_eq!(operate(&app, &token, "fence", "{ __typename }").await.status, 202);
+    assert_eq!(
+        operate(&app, &token, "fence", "{ __typename }")
+            .await
+            .status,
+        202
+    );
     assert_eq!(stream.next().await.0["id"], "fence");
     drop((stream, ann));
     app.finish().await;
@@ -85,19 +115,51 @@ async fn reserving_fails_as_the_protocol_says() {
     let token = reserve(&app).await;
     assert!(token.len() >= 32 && token != reserve(&app).await, "{token}");
     for accept in ["*/*", "text/plain", "application/json, text/plain"] {
-        assert_eq!(request(app.address(), "PUT", "/graphql", &[("accept", accept)], "").await.status, 201, "{accept}");
+        assert_eq!(
+            request(app.address(), "PUT", "/graphql", &[("accept", accept)], "")
+                .await
+                .status,
+            201,
+            "{accept}"
+        );
     }
     for accept in ["application/json", "text/event-stream", "text/plain;q=0"] {
-        assert_eq!(request(app.address(), "PUT", "/graphql", &[("accept", accept)], "").await.status, 406, "{accept}");
+        assert_eq!(
+            request(app.address(), "PUT", "/graphql", &[("accept", accept)], "")
+                .await
+                .status,
+            406,
+            "{accept}"
+        );
     }
     let again = request(app.address(), "PUT", "/graphql", &[(TOKEN, &token)], "").await;
-    assert_eq!((again.status, message(&again).as_str()), (409, "Stream already registered"));
-    let by_query = request(app.address(), "PUT", &format!("/graphql?token={token}"), &[], "").await;
+    assert_eq!(
+        (again.status, message(&again).as_str()),
+        (409, "Stream already registered")
+    );
+    let by_query = request(
+        app.address(),
+        "PUT",
+        &format!("/graphql?token={token}"),
+        &[],
+        "",
+    )
+    .await;
     assert_eq!(by_query.status, 409);
-    let bad = request(app.address(), "PUT", "/graphql", &[("authorization", "Bearer x")], "").await;
+    let bad = request(
+        app.address(),
+        "PUT",
+        "/graphql",
+        &[("authorization", "Bearer x")],
+        "",
+    )
+    .await;
     assert_eq!((bad.status, bad.code().as_str()), (401, "UNAUTHENTICATED"));
     let other = request(app.address(), "PATCH", "/graphql", &[(TOKEN, &token)], "").await;
-    assert_eq!((other.status, other.header("allow")), (405, Some("GET, POST, PUT, DELETE")));
+    assert_eq!(
+        (other.status, other.header("allow")),
+        (405, Some("GET, POST, PUT, DELETE"))
+    );
     app.stop().await;
 }
 
@@ -109,11 +171,28 @@ async fn opening_fails_as_the_protocol_says() {
     let stream = Streamed::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
     assert_eq!(stream.status, 200);
     let again = get(app.address(), "/graphql", &[SSE, (TOKEN, &token)]).await;
-    assert_eq!((again.status, message(&again).as_str()), (409, "Stream already open"));
+    assert_eq!(
+        (again.status, message(&again).as_str()),
+        (409, "Stream already open")
+    );
     // An unknown token is the mode of distinct connections.
-    let distinct = get(app.address(), "/graphql?query=%7B__typename%7D&token=none", &[SSE]).await;
-    assert!(distinct.status == 200 && distinct.body.contains("event: complete\ndata:\n\n"), "{distinct:?}");
-    assert_eq!(get(app.address(), "/graphql?token=none", &[SSE]).await.status, 400, "which needs a query");
+    let distinct = get(
+        app.address(),
+        "/graphql?query=%7B__typename%7D&token=none",
+        &[SSE],
+    )
+    .await;
+    assert!(
+        distinct.status == 200 && distinct.body.contains("event: complete\ndata:\n\n"),
+        "{distinct:?}"
+    );
+    assert_eq!(
+        get(app.address(), "/graphql?token=none", &[SSE])
+            .await
+            .status,
+        400,
+        "which needs a query"
+    );
     drop(stream);
     app.finish().await;
 }
@@ -126,26 +205,63 @@ async fn operating_fails_as_the_protocol_says() {
     let query = operation("x", "{ __typename }", &Value::Null);
 
     let nowhere = post(app.address(), &query, &[(TOKEN, "none")]).await;
-    assert_eq!((nowhere.status, nowhere.code().as_str()), (404, "NOT_FOUND"));
-    for extensions in [json!(null), json!({}), json!({ "operationId": "" }), json!({ "operationId": null })] {
+    assert_eq!(
+        (nowhere.status, nowhere.code().as_str()),
+        (404, "NOT_FOUND")
+    );
+    for extensions in [
+        json!(null),
+        json!({}),
+        json!({ "operationId": "" }),
+        json!({ "operationId": null }),
+    ] {
         let body = json!({ "query": "{ __typename }", "extensions": extensions }).to_string();
         let reply = post(app.address(), &body, &[own]).await;
-        assert_eq!((reply.status, message(&reply).as_str()), (400, "Operation ID is missing"), "{extensions}");
+        assert_eq!(
+            (reply.status, message(&reply).as_str()),
+            (400, "Operation ID is missing"),
+            "{extensions}"
+        );
     }
-    assert_eq!(post(app.address(), &query, &[own, ("accept", "text/plain")]).await.status, 406);
     assert_eq!(
-        post(app.address(), &query, &[own, ("accept", "multipart/mixed;subscriptionSpec=1.0")]).await.status,
+        post(app.address(), &query, &[own, ("accept", "text/plain")])
+            .await
+            .status,
         406
     );
-    let plain = request(app.address(), "POST", "/graphql", &[own, ("content-type", "text/plain")], &query).await;
+    assert_eq!(
+        post(
+            app.address(),
+            &query,
+            &[own, ("accept", "multipart/mixed;subscriptionSpec=1.0")]
+        )
+        .await
+        .status,
+        406
+    );
+    let plain = request(
+        app.address(),
+        "POST",
+        "/graphql",
+        &[own, ("content-type", "text/plain")],
+        &query,
+    )
+    .await;
     assert_eq!(plain.status, 415);
     for body in ["junk", "[]", "{}", &format!("[{query}]")] {
-        assert_eq!(post(app.address(), body, &[own]).await.status, 400, "{body}");
+        assert_eq!(
+            post(app.address(), body, &[own]).await.status,
+            400,
+            "{body}"
+        );
     }
     for (text, code) in [
         ("{", "GRAPHQL_PARSE_FAILED"),
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { newMessage(roomId: \"none\") { id } }", "NOT_FOUND"),
+        (
+            "subscription { newMessage(roomId: \"none\") { id } }",
+            "NOT_FOUND",
+        ),
     ] {
         // What was refused gives its id back.
         for _ in 0..2 {
@@ -153,14 +269,16 @@ async fn operating_fails_as_the_protocol_says() {
             assert_eq!((reply.status, reply.code().as_str()), (400, code), "{text}");
         }
     }
-    let by_get =
-        "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
+    let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
     let reply = get(app.address(), by_get, &[own]).await;
     assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
     let by_get = "/graphql?query=%7B__typename%7D&extensions=%7B%22operationId%22%3A%22g%22%7D";
     assert_eq!(get(app.address(), by_get, &[own]).await.status, 202);
     let taken = operate(&app, &token, "g", "{ __typename }").await;
-    assert_eq!((taken.status, message(&taken).as_str()), (409, "Operation with ID already exists"));
+    assert_eq!(
+        (taken.status, message(&taken).as_str()),
+        (409, "Operation with ID already exists")
+    );
     app.stop().await;
 }
 
@@ -169,16 +287,30 @@ async fn stopping_fails_as_the_protocol_says() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     assert_eq!(stop(&app, "none", "?operationId=a").await.status, 404);
-    assert_eq!(request(app.address(), "DELETE", "/graphql?operationId=a", &[], "").await.status, 404);
+    assert_eq!(
+        request(app.address(), "DELETE", "/graphql?operationId=a", &[], "")
+            .await
+            .status,
+        404
+    );
     let missing = stop(&app, &token, "").await;
-    assert_eq!((missing.status, message(&missing).as_str()), (400, "Operation ID is missing"));
+    assert_eq!(
+        (missing.status, message(&missing).as_str()),
+        (400, "Operation ID is missing")
+    );
     assert_eq!(stop(&app, &token, "?operationId=unknown").await.status, 200);
     // A stopped operation's id is free again, and what it had to say is gone.
     for _ in 0..2 {
-        assert_eq!(operate(&app, &token, "a", "{ __typename }").await.status, 202);
+        assert_eq!(
+            operate(&app, &token, "a", "{ __typename }").await.status,
+            202
+        );
         assert_eq!(stop(&app, &token, "?operationId=a").await.status, 200);
     }
-    assert_eq!(operate(&app, &token, "b", "{ __typename }").await.status, 202);
+    assert_eq!(
+        operate(&app, &token, "b", "{ __typename }").await.status,
+        202
+    );
     let mut stream = open(&app, &token).await;
     assert_eq!(stream.next().await.0["id"], "b");
     drop(stream);
@@ -191,18 +323,40 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
     let session = format!("Bearer {}", app.sign_in("ann").await);
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let head = bob.head("room-1").await;
-    let token = request(app.address(), "PUT", "/graphql", &[("authorization", &session)], "").await.body;
+    let token = request(
+        app.address(),
+        "PUT",
+        "/graphql",
+        &[("authorization", &session)],
+        "",
+    )
+    .await
+    .body;
     let own = [(TOKEN, token.as_str()), ("authorization", session.as_str())];
-    let body = operation("s", NEW_MESSAGE, &json!({ "room": "room-1", "after": head }));
+    let body = operation(
+        "s",
+        NEW_MESSAGE,
+        &json!({ "room": "room-1", "after": head }),
+    );
     assert_eq!(post(app.address(), &body, &own).await.status, 202);
-    let mutation =
-        operation("m", "mutation { sendMessage(roomId: \"room-1\", text: \"early\") { text } }", &Value::Null);
+    let mutation = operation(
+        "m",
+        "mutation { sendMessage(roomId: \"room-1\", text: \"early\") { text } }",
+        &Value::Null,
+    );
     assert_eq!(post(app.address(), &mutation, &own).await.status, 202);
     // It ran at once, though nobody hears of it yet.
     let messages = "query { messages(roomId: \"room-1\", last: 1) { nodes { text } } }";
-    assert_eq!(bob.ask(messages, Value::Null).await["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
+    assert_eq!(
+        bob.ask(messages, Value::Null).await["data"]["messages"]["nodes"],
+        json!([{ "text": "early" }])
+    );
     let mut stream = Streamed::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
-    let mut seen = [stream.event().await, stream.event().await, stream.event().await];
+    let mut seen = [
+        stream.event().await,
+        stream.event().await,
+        stream.event().await,
+    ];
     seen.sort();
     assert_eq!(seen[0], "event: complete\ndata: {\"id\":\"m\"}");
     assert_eq!(
@@ -220,16 +374,25 @@ async fn operations_of_a_reservation_are_bounded() {
     let app = TestApp::with(&["--operations-max", "2", "--operation-id-bytes-max", "4"]).await;
     let token = reserve(&app).await;
     for id in ["a", "b"] {
-        assert_eq!(operate(&app, &token, id, "{ __typename }").await.status, 202);
+        assert_eq!(
+            operate(&app, &token, id, "{ __typename }").await.status,
+            202
+        );
     }
     let reply = operate(&app, &token, "c", "{ __typename }").await;
     assert_eq!((reply.status, reply.code().as_str()), (400, "TOO_COMPLEX"));
     let reply = operate(&app, &token, "12345", "{ __typename }").await;
-    assert_eq!((reply.status, reply.code().as_str()), (400, "BAD_USER_INPUT"));
+    assert_eq!(
+        (reply.status, reply.code().as_str()),
+        (400, "BAD_USER_INPUT")
+    );
     let mut stream = open(&app, &token).await;
     assert_eq!(stream.next().await.0["id"], "a");
     stream.until("complete\ndata: {\"id\":\"b\"}\n\n").await;
-    assert_eq!(operate(&app, &token, "1234", "{ __typename }").await.status, 202);
+    assert_eq!(
+        operate(&app, &token, "1234", "{ __typename }").await.status,
+        202
+    );
     assert_eq!(stream.next().await.0["id"], "1234");
     drop(stream);
     app.finish().await;
@@ -239,7 +402,13 @@ async fn operations_of_a_reservation_are_bounded() {
 async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends() {
     let app = TestApp::with(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
     let token = reserve(&app).await;
-    assert_eq!(request(app.address(), "PUT", "/graphql", &[], "").await.status, 503, "reservations are connections");
+    assert_eq!(
+        request(app.address(), "PUT", "/graphql", &[], "")
+            .await
+            .status,
+        503,
+        "reservations are connections"
+    );
     let subscription = "subscription { newMessage(roomId: \"room-1\") { id } }";
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
     let gone = async {
@@ -248,7 +417,10 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
         }
     };
     soon("the end of the reservation", gone).await;
-    assert_eq!(operate(&app, &token, "t", "{ __typename }").await.status, 404);
+    assert_eq!(
+        operate(&app, &token, "t", "{ __typename }").await.status,
+        404
+    );
 
     let token = reserve(&app).await;
     let stream = open(&app, &token).await;
@@ -260,7 +432,10 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
         }
     })
     .await;
-    assert_eq!(operate(&app, &token, "t", "{ __typename }").await.status, 404);
+    assert_eq!(
+        operate(&app, &token, "t", "{ __typename }").await.status,
+        404
+    );
     app.finish().await;
 }
 
@@ -270,9 +445,14 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
     let token = reserve(&app).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let query = format!("{{ pollMessages(roomId: \"room-1\", after: \"{head}\", wait: 55) {{ cursor }} }}");
+    let query =
+        format!("{{ pollMessages(roomId: \"room-1\", after: \"{head}\", wait: 55) {{ cursor }} }}");
     let body = operation("p", &query, &Value::Null);
-    let headers = [("content-type", "application/json"), (TOKEN, token.as_str()), ("connection", "close")];
+    let headers = [
+        ("content-type", "application/json"),
+        (TOKEN, token.as_str()),
+        ("connection", "close"),
+    ];
     let waiting = written(app.address(), "POST", "/graphql", &headers, &body);
     let address = app.address();
     let waiting = tokio::spawn(async move { Streamed::open(address, &waiting).await.status });
@@ -283,7 +463,10 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         }
     })
     .await;
-    assert_eq!(operate(&app, &token, "p", "{ __typename }").await.status, 409);
+    assert_eq!(
+        operate(&app, &token, "p", "{ __typename }").await.status,
+        409
+    );
     assert_eq!(stop(&app, &token, "?operationId=p").await.status, 200);
     assert_eq!(soon("an answer", waiting).await.unwrap(), 204);
     drop(ann);
@@ -298,7 +481,11 @@ async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
     let subscription = "subscription { newMessage(roomId: \"room-1\") { id } }";
     assert_eq!(operate(&app, &opened, "s", subscription).await.status, 202);
     app.stop().await;
-    assert_eq!(stream.rest().await, ":\n\n", "no `complete`, which would be final");
+    assert_eq!(
+        stream.rest().await,
+        ":\n\n",
+        "no `complete`, which would be final"
+    );
 }
 
 #[tokio::test]
@@ -307,36 +494,85 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
     let refresh = json!({ "query": format!("mutation {{ refreshSession(token: \"{}\") {{ token }} }}", &ann[7..]) });
-    let other = post(app.address(), &refresh.to_string(), &[("authorization", &ann)]).await.json();
-    let other = format!("Bearer {}", other["data"]["refreshSession"]["token"].as_str().unwrap());
-    let as_who = |bearer: &str| (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()));
-    for (owner, same, strangers) in [(ann.as_str(), other.as_str(), [bob.as_str(), ""]), ("", "", [&ann, &bob])] {
+    let other = post(
+        app.address(),
+        &refresh.to_string(),
+        &[("authorization", &ann)],
+    )
+    .await
+    .json();
+    let other = format!(
+        "Bearer {}",
+        other["data"]["refreshSession"]["token"].as_str().unwrap()
+    );
+    let as_who = |bearer: &str| {
+        (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()))
+    };
+    for (owner, same, strangers) in [
+        (ann.as_str(), other.as_str(), [bob.as_str(), ""]),
+        ("", "", [&ann, &bob]),
+    ] {
         let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
             let who = as_who(bearer);
             let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
-            headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            headers.extend(
+                who.iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            );
             request(app.address(), method, target, &headers, body).await
         };
         let token = send("PUT", "/graphql", owner, "none", "").await.body;
         let query = operation("q", "{ __typename }", &Value::Null);
         for stranger in strangers {
-            assert_eq!(send("POST", "/graphql", stranger, &token, &query).await.status, 404);
-            assert_eq!(send("DELETE", "/graphql?operationId=q", stranger, &token, "").await.status, 404);
+            assert_eq!(
+                send("POST", "/graphql", stranger, &token, &query)
+                    .await
+                    .status,
+                404
+            );
+            assert_eq!(
+                send("DELETE", "/graphql?operationId=q", stranger, &token, "")
+                    .await
+                    .status,
+                404
+            );
             // A distinct connection, which asks for nothing.
             let who = as_who(stranger);
             let mut headers = vec![SSE, (TOKEN, token.as_str())];
-            headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            headers.extend(
+                who.iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            );
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
             // Nor is it known that the token is taken.
-            assert_eq!(send("PUT", "/graphql", stranger, &token, "").await.status, 201);
+            assert_eq!(
+                send("PUT", "/graphql", stranger, &token, "").await.status,
+                201
+            );
         }
         assert_eq!(send("PUT", "/graphql", same, &token, "").await.status, 409);
-        assert_eq!(send("POST", "/graphql", same, &token, &query).await.status, 202);
-        assert_eq!(send("DELETE", "/graphql?operationId=q", same, &token, "").await.status, 200);
+        assert_eq!(
+            send("POST", "/graphql", same, &token, &query).await.status,
+            202
+        );
+        assert_eq!(
+            send("DELETE", "/graphql?operationId=q", same, &token, "")
+                .await
+                .status,
+            200
+        );
         let who = as_who(same);
         let mut headers = vec![SSE, (TOKEN, token.as_str())];
-        headers.extend(who.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        assert_eq!(Streamed::get(app.address(), "/graphql", &headers).await.status, 200);
+        headers.extend(
+            who.iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        assert_eq!(
+            Streamed::get(app.address(), "/graphql", &headers)
+                .await
+                .status,
+            200
+        );
     }
     app.stop().await;
 }

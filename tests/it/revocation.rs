@@ -29,8 +29,14 @@ async fn to_the_end(mut reader: Reader) -> (Vec<Frame>, ReadError) {
 
 fn small() -> (ViewLimits, HubLimits) {
     (
-        ViewLimits { ring_frames_max: 8, ..ViewLimits::default() },
-        HubLimits { tail_events_max: 8, ..HubLimits::default() },
+        ViewLimits {
+            ring_frames_max: 8,
+            ..ViewLimits::default()
+        },
+        HubLimits {
+            tail_events_max: 8,
+            ..HubLimits::default()
+        },
     )
 }
 
@@ -41,7 +47,10 @@ fn number(name: &str, otherwise: u64) -> u64 {
 /// The race at full size: `REVOCATION_MESSAGES=10000 cargo test --release removed_member`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
-    let (runs, messages) = (number("REVOCATION_RUNS", 200), number("REVOCATION_MESSAGES", 40));
+    let (runs, messages) = (
+        number("REVOCATION_RUNS", 200),
+        number("REVOCATION_MESSAGES", 40),
+    );
     let (views, hub) = small();
     let core = Core::with(views, hub, |log| log).await;
     core.room("p", Visibility::Private).await;
@@ -53,17 +62,25 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         // One that is live, one far behind, one whose frames are its own, and one who stays.
         let behind = joined.saturating_sub(20);
         let mut readers = Vec::new();
-        for (after, document) in
-            [(None, "text"), (Some(behind), "text"), (None, "text room { viewerMembership { role } }")]
-        {
+        for (after, document) in [
+            (None, "text"),
+            (Some(behind), "text"),
+            (None, "text room { viewerMembership { role } }"),
+        ] {
             let reader = core.reader_as(who, "p", document, after).await.unwrap();
             readers.push((after.unwrap_or(joined), tokio::spawn(to_the_end(reader))));
         }
         let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
         let sends = async {
             for _ in 0..messages / 8 {
-                let batch = (0..8).map(|_| core.say("p", sent.fetch_add(1, Ordering::Relaxed), None));
-                log.extend(futures::future::join_all(batch).await.into_iter().map(|seq| seq.0));
+                let batch =
+                    (0..8).map(|_| core.say("p", sent.fetch_add(1, Ordering::Relaxed), None));
+                log.extend(
+                    futures::future::join_all(batch)
+                        .await
+                        .into_iter()
+                        .map(|seq| seq.0),
+                );
             }
         };
         // Somewhere in the middle, another place in each run.
@@ -72,31 +89,57 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
             while sent.load(Ordering::Relaxed) < due {
                 tokio::task::yield_now().await;
             }
-            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await.0
+            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+                .await
+                .0
         };
         let ((), removed) = tokio::join!(sends, removal);
         log.sort_unstable();
-        let between = |after: u64, before: u64| log.iter().copied().filter(move |seq| *seq > after && *seq < before);
+        let between = |after: u64, before: u64| {
+            log.iter()
+                .copied()
+                .filter(move |seq| *seq > after && *seq < before)
+        };
         for (after, reader) in readers {
             let (frames, end) = reader.await.unwrap();
             assert_eq!(end, ReadError::ShutOut);
-            assert_eq!(seqs(&frames), between(after, removed).collect::<Vec<_>>(), "run {run}, removed by {removed}");
+            assert_eq!(
+                seqs(&frames),
+                between(after, removed).collect::<Vec<_>>(),
+                "run {run}, removed by {removed}"
+            );
         }
         let all: Vec<_> = between(joined, u64::MAX).collect();
         assert_eq!(seqs(&take(&mut stays, all.len()).await), all);
-        assert_eq!(core.reader_as(who, "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+        assert_eq!(
+            core.reader_as(who, "p", "text", None)
+                .await
+                .err()
+                .as_deref(),
+            Some("\"NOT_FOUND\"")
+        );
     }
 }
 
 fn renamed(name: &str) -> RoomChange {
-    RoomChange::Update { name: Some(RoomName::new(name).unwrap()), visibility: None, slow_mode_seconds: None }
+    RoomChange::Update {
+        name: Some(RoomName::new(name).unwrap()),
+        visibility: None,
+        slow_mode_seconds: None,
+    }
 }
 
 /// Texts of the messages that a frame shows of its room.
 fn shown(frame: &Frame) -> Vec<u64> {
     let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
-    let nodes = payload["data"]["newMessage"]["room"]["messages"]["nodes"].as_array().unwrap().clone();
-    nodes.iter().map(|node| node["text"].as_str().unwrap().parse().unwrap()).collect()
+    let nodes = payload["data"]["newMessage"]["room"]["messages"]["nodes"]
+        .as_array()
+        .unwrap()
+        .clone();
+    nodes
+        .iter()
+        .map(|node| node["text"].as_str().unwrap().parse().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -111,15 +154,25 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
     for number in 0..40 {
         before.push(core.say("p", number, None).await.0);
     }
-    let messages =
-        "text room { head messages(last: 3) { nodes { text room { messages(last: 1) { nodes { text } } } } } }";
+    let messages = "text room { head messages(last: 3) { nodes { text room { messages(last: 1) { nodes { text } } } } } }";
     let names = "text room { name }";
     let members = "text room { members(first: 9) { nodes { user { name } } } }";
-    let subscribe = async |who, document| core.reader_as(Who::Viewer(who), "p", document, Some(0)).await.unwrap();
-    let (lagging, name, member) =
-        (subscribe(bob, messages).await, subscribe(bob, names).await, subscribe(bob, members).await);
-    let (mut stays, mut remains) = (subscribe(carol, names).await, subscribe(carol, messages).await);
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    let subscribe = async |who, document| {
+        core.reader_as(Who::Viewer(who), "p", document, Some(0))
+            .await
+            .unwrap()
+    };
+    let (lagging, name, member) = (
+        subscribe(bob, messages).await,
+        subscribe(bob, names).await,
+        subscribe(bob, members).await,
+    );
+    let (mut stays, mut remains) = (
+        subscribe(carol, names).await,
+        subscribe(carol, messages).await,
+    );
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+        .await;
     core.change(core.ann, "p", renamed("secret")).await;
     let dave = core.user("dave").await;
     core.add("p", dave).await;
@@ -127,19 +180,42 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
 
     // The event itself, and what stood before it, is the same whenever it is shown: so all of it is given.
     let (frames, end) = to_the_end(lagging).await;
-    assert_eq!((seqs(&frames), end), (before[..40].to_vec(), ReadError::ShutOut));
+    assert_eq!(
+        (seqs(&frames), end),
+        (before[..40].to_vec(), ReadError::ShutOut)
+    );
     for (number, frame) in (0_u64..).zip(&frames) {
-        assert_eq!(shown(frame), (number.saturating_sub(2)..=number).collect::<Vec<_>>());
+        assert_eq!(
+            shown(frame),
+            (number.saturating_sub(2)..=number).collect::<Vec<_>>()
+        );
         assert!(!frame.payload.contains(r#""40""#));
     }
-    assert_eq!(take(&mut remains, 41).await.iter().map(shown).next_back().unwrap(), [38, 39, 40]);
+    assert_eq!(
+        take(&mut remains, 41)
+            .await
+            .iter()
+            .map(shown)
+            .next_back()
+            .unwrap(),
+        [38, 39, 40]
+    );
     // How the room stands by now is not for whoever was shut out; who stays is shown it.
     for reader in [name, member] {
         let (frames, end) = to_the_end(reader).await;
         assert_eq!(end, ReadError::ShutOut);
-        assert!(frames.iter().all(|frame| !frame.payload.contains("secret") && !frame.payload.contains("dave")));
+        assert!(
+            frames
+                .iter()
+                .all(|frame| !frame.payload.contains("secret") && !frame.payload.contains("dave"))
+        );
     }
-    assert!(take(&mut stays, 41).await.iter().all(|frame| frame.payload.contains("secret")));
+    assert!(
+        take(&mut stays, 41)
+            .await
+            .iter()
+            .all(|frame| frame.payload.contains("secret"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,7 +227,10 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
         core.change(core.ann, "p", renamed("open")).await;
         core.add("p", bob).await;
         let document = "text room { name messages(last: 2) { nodes { text } } }";
-        let reader = core.reader_as(Who::Viewer(bob), "p", document, None).await.unwrap();
+        let reader = core
+            .reader_as(Who::Viewer(bob), "p", document, None)
+            .await
+            .unwrap();
         let reader = tokio::spawn(to_the_end(reader));
         // All in one batch, in this order.
         let (.., last) = tokio::join!(
@@ -164,8 +243,16 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
         let (frames, end) = reader.await.unwrap();
         assert_eq!(end, ReadError::ShutOut);
         for frame in frames {
-            assert!(frame.seq < last && !frame.payload.contains("secret"), "run {run}: {}", frame.payload);
-            assert!(*shown(&frame).last().unwrap() < run * 10 + 2, "run {run}: {}", frame.payload);
+            assert!(
+                frame.seq < last && !frame.payload.contains("secret"),
+                "run {run}: {}",
+                frame.payload
+            );
+            assert!(
+                *shown(&frame).last().unwrap() < run * 10 + 2,
+                "run {run}: {}",
+                frame.payload
+            );
         }
     }
 }
@@ -178,23 +265,45 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
     core.add("p", bob).await;
     let subscribe = async |who: Who| core.reader_as(who, "p", "text", None).await.unwrap();
     let of = Who::Viewer;
-    let (mut member, outsider, nobody) =
-        (subscribe(of(bob)).await, subscribe(of(eve)).await, subscribe(Who::Nobody).await);
+    let (mut member, outsider, nobody) = (
+        subscribe(of(bob)).await,
+        subscribe(of(eve)).await,
+        subscribe(Who::Nobody).await,
+    );
     core.say("p", 1, None).await;
-    let hide = RoomChange::Update { name: None, visibility: Some(Visibility::Private), slow_mode_seconds: None };
+    let hide = RoomChange::Update {
+        name: None,
+        visibility: Some(Visibility::Private),
+        slow_mode_seconds: None,
+    };
     core.change(core.ann, "p", hide).await;
     // What is known of a room that somebody reads is no longer that anybody may.
-    assert_eq!(core.reader_as(of(eve), "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+    assert_eq!(
+        core.reader_as(of(eve), "p", "text", None)
+            .await
+            .err()
+            .as_deref(),
+        Some("\"NOT_FOUND\"")
+    );
     core.say("p", 2, None).await;
     for shut_out in [outsider, nobody] {
         let (frames, end) = to_the_end(shut_out).await;
-        assert_eq!((frames.iter().map(text).collect::<Vec<_>>(), end), (vec!["1".to_owned()], ReadError::ShutOut));
+        assert_eq!(
+            (frames.iter().map(text).collect::<Vec<_>>(), end),
+            (vec!["1".to_owned()], ReadError::ShutOut)
+        );
     }
     let texts: Vec<_> = take(&mut member, 2).await.iter().map(text).collect();
     assert_eq!(texts, ["1", "2"]);
     core.change(core.ann, "p", RoomChange::Delete).await;
     assert_eq!(to_the_end(member).await.1, ReadError::ShutOut);
-    assert_eq!(core.reader_as(of(bob), "p", "text", None).await.err().as_deref(), Some("\"NOT_FOUND\""));
+    assert_eq!(
+        core.reader_as(of(bob), "p", "text", None)
+            .await
+            .err()
+            .as_deref(),
+        Some("\"NOT_FOUND\"")
+    );
 }
 
 #[tokio::test]
@@ -205,29 +314,51 @@ async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
     let bob = core.user("bob").await;
     core.add("p", bob).await;
     core.say("p", 1, None).await;
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+        .await;
     core.say("p", 2, None).await;
     core.add("p", bob).await;
     core.say("p", 3, None).await;
-    let mut reader = core.reader_as(Who::Viewer(bob), "p", "text", Some(0)).await.unwrap();
+    let mut reader = core
+        .reader_as(Who::Viewer(bob), "p", "text", Some(0))
+        .await
+        .unwrap();
     let texts: Vec<_> = take(&mut reader, 3).await.iter().map(text).collect();
-    assert_eq!(texts, ["1", "2", "3"], "who may read a room now may read all of its history");
+    assert_eq!(
+        texts,
+        ["1", "2", "3"],
+        "who may read a room now may read all of its history"
+    );
 }
 
 async fn delete(core: &Core, room: &str, number: u64) {
-    core.change(core.ann, room, RoomChange::DeleteMessage(message_id(number))).await;
+    core.change(
+        core.ann,
+        room,
+        RoomChange::DeleteMessage(message_id(number)),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn v6_no_frame_after_the_deletion_holds_the_text() {
     for ring_frames_max in [2, 256] {
         let (views, hub) = small();
-        let core = Core::with(ViewLimits { ring_frames_max, ..views }, hub, |log| log).await;
+        let core = Core::with(
+            ViewLimits {
+                ring_frames_max,
+                ..views
+            },
+            hub,
+            |log| log,
+        )
+        .await;
         let document = "text replyTo { text }";
         // Frames of everything are made, in the ring as far as it reaches and in pages, before something is deleted.
         let mut live = core.reader(document, None).await;
         for number in 1..=101 {
-            core.say("room-1", number, [90, 101].contains(&number).then_some(80)).await;
+            core.say("room-1", number, [90, 101].contains(&number).then_some(80))
+                .await;
         }
         take(&mut live, 101).await;
         let mut early = core.reader(document, Some(0)).await;
@@ -241,12 +372,29 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
         let mut late = core.reader(document, Some(0)).await;
         let frames = take(&mut late, 101).await;
         let texts: Vec<_> = frames.iter().map(text).collect();
-        let expected = |number: u64| if [1, 80, 101].contains(&number) { String::new() } else { number.to_string() };
+        let expected = |number: u64| {
+            if [1, 80, 101].contains(&number) {
+                String::new()
+            } else {
+                number.to_string()
+            }
+        };
         assert_eq!(texts, (1..=101).map(expected).collect::<Vec<_>>());
-        assert!(frames.iter().all(|frame| !frame.payload.contains("80")), "nor as the message that another answers");
+        assert!(
+            frames.iter().all(|frame| !frame.payload.contains("80")),
+            "nor as the message that another answers"
+        );
         let rest = take(&mut halfway, 30).await;
-        assert!(rest.iter().all(|frame| !frame.payload.contains("\"80\"") && !frame.payload.contains("\"101\"")));
-        assert_eq!(seqs(&rest), (72..=101).collect::<Vec<_>>(), "and nothing is lost by it");
+        assert!(
+            rest.iter().all(
+                |frame| !frame.payload.contains("\"80\"") && !frame.payload.contains("\"101\"")
+            )
+        );
+        assert_eq!(
+            seqs(&rest),
+            (72..=101).collect::<Vec<_>>(),
+            "and nothing is lost by it"
+        );
         core.say("room-1", 102, None).await;
         for reader in [&mut early, &mut live, &mut late, &mut halfway] {
             assert_eq!(text(&take(reader, 1).await[0]), "102");
@@ -262,7 +410,12 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
     core.add("p", bob).await;
     let document = "text room { viewerMembership { role user { name } } }";
     let mut readers = Vec::new();
-    for who in [Who::Viewer(core.ann), Who::Viewer(core.ann), Who::Viewer(bob), Who::Nobody] {
+    for who in [
+        Who::Viewer(core.ann),
+        Who::Viewer(core.ann),
+        Who::Viewer(bob),
+        Who::Nobody,
+    ] {
         readers.push(core.reader_as(who, "p", document, None).await.unwrap());
     }
     assert_eq!(core.views.plans_live(), 3, "one for each who asks");
@@ -272,7 +425,10 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
     for (reader, expected) in readers.iter_mut().zip([ann, ann, bobs, "null"]) {
         let payload = take(reader, 1).await[0].payload.clone();
         let own = format!(r#""room":{{"viewerMembership":{expected}}}"#);
-        assert!(payload.contains(&own) && !payload.contains("errors"), "{payload} has not {own}");
+        assert!(
+            payload.contains(&own) && !payload.contains("errors"),
+            "{payload} has not {own}"
+        );
     }
 }
 
@@ -280,7 +436,10 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
 async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
     let core = Core::start().await;
     let document = "cursor room { head viewerMembership { id } }";
-    let mut reader = core.reader_as(Who::Viewer(core.ann), "room-1", document, Some(0)).await.unwrap();
+    let mut reader = core
+        .reader_as(Who::Viewer(core.ann), "room-1", document, Some(0))
+        .await
+        .unwrap();
     core.send(1..=3).await;
     for frame in take(&mut reader, 3).await {
         let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
@@ -295,14 +454,28 @@ async fn a_reader_who_was_shut_out_stays_so() {
     core.room("p", Visibility::Private).await;
     let bob: Viewer = core.user("bob").await;
     core.add("p", bob).await;
-    let mut reader = core.reader_as(Who::Viewer(bob), "p", "text", None).await.unwrap();
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)).await;
+    let mut reader = core
+        .reader_as(Who::Viewer(bob), "p", "text", None)
+        .await
+        .unwrap();
+    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+        .await;
     core.add("p", bob).await;
     core.say("p", 1, None).await;
     let mut frames = Vec::new();
     for _ in 0..2 {
-        assert_eq!(soon("the end", reader.take(99, &mut frames)).await, Err(ReadError::ShutOut));
-        let again = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, 99, &mut frames)));
-        assert_eq!((again, frames.len()), (Poll::Ready(Err(ReadError::ShutOut)), 0));
+        assert_eq!(
+            soon("the end", reader.take(99, &mut frames)).await,
+            Err(ReadError::ShutOut)
+        );
+        let again = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
+            cx,
+            99,
+            &mut frames
+        )));
+        assert_eq!(
+            (again, frames.len()),
+            (Poll::Ready(Err(ReadError::ShutOut)), 0)
+        );
     }
 }

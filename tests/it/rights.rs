@@ -56,15 +56,27 @@ impl Actor {
                     message["payload"].clone()
                 }
             }
-            Way::EventStream => Streamed::post(self.address, &body, &headers).await.next().await.0,
+            Way::EventStream => {
+                Streamed::post(self.address, &body, &headers)
+                    .await
+                    .next()
+                    .await
+                    .0
+            }
             Way::Multipart if streams => {
                 let mut stream = Streamed::post(self.address, &body, &headers).await;
                 loop {
                     let part = stream.until("\r\n--graphql").await;
-                    let json = part.trim_end_matches("\r\n--graphql").rsplit("\r\n").next().unwrap_or_default();
+                    let json = part
+                        .trim_end_matches("\r\n--graphql")
+                        .rsplit("\r\n")
+                        .next()
+                        .unwrap_or_default();
                     // Empty parts are signs of life. A payload of null has its errors beside it.
                     match serde_json::from_str::<Value>(json) {
-                        Ok(mut found) if found["payload"].is_object() => return found["payload"].take(),
+                        Ok(mut found) if found["payload"].is_object() => {
+                            return found["payload"].take();
+                        }
                         Ok(found) if found["errors"].is_array() => return found,
                         _ => {}
                     }
@@ -102,7 +114,10 @@ fn name(action: Action) -> &'static str {
 
 fn table() -> String {
     let mut text = "| |".to_owned();
-    let visibilities = [("public", Visibility::Public), ("private", Visibility::Private)];
+    let visibilities = [
+        ("public", Visibility::Public),
+        ("private", Visibility::Private),
+    ];
     for (visibility, _) in visibilities {
         for (standing, _) in STANDINGS {
             text.push_str(&format!(" {visibility}: {standing} |"));
@@ -113,7 +128,11 @@ fn table() -> String {
         text.push_str(&format!("| {} |", name(action)));
         for (_, visibility) in visibilities {
             for (_, standing) in STANDINGS {
-                text.push_str(if may(standing, visibility, action) { " yes |" } else { " – |" });
+                text.push_str(if may(standing, visibility, action) {
+                    " yes |"
+                } else {
+                    " – |"
+                });
             }
         }
         text.push('\n');
@@ -124,12 +143,17 @@ fn table() -> String {
 #[test]
 fn the_documentation_has_the_same_table() {
     let documented = include_str!("../../docs/RIGHTS.md");
-    assert!(documented.contains(&table()), "docs/RIGHTS.md should hold:\n\n{}", table());
+    assert!(
+        documented.contains(&table()),
+        "docs/RIGHTS.md should hold:\n\n{}",
+        table()
+    );
 }
 
 impl Actor {
     async fn mutate(&self, field: &str) -> Value {
-        self.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+        self.ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+            .await
     }
 }
 
@@ -148,42 +172,83 @@ struct Scene {
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"].as_str().unwrap().to_owned()
+    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
-    client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await
+    client
+        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .await
 }
 
 impl Scene {
-    async fn set(app: &TestApp, way: Way, room: String, visibility: Visibility, standing: Standing) -> Self {
+    async fn set(
+        app: &TestApp,
+        way: Way,
+        room: String,
+        visibility: Visibility,
+        standing: Standing,
+    ) -> Self {
         let mut owner = app.client(Some(&app.sign_in("owner").await)).await;
         let token = app.sign_in("actor").await;
         let token = (standing != Standing::Nobody).then_some(token);
-        let actor = Actor { way, address: app.address(), token };
+        let actor = Actor {
+            way,
+            address: app.address(),
+            token,
+        };
         let newcomer = id_of(&mut app.client(Some(&app.sign_in("newcomer").await)).await).await;
         let mut other = app.client(Some(&app.sign_in("bystander").await)).await;
         let bystander = id_of(&mut other).await;
-        let created = mutate(&mut owner, &format!(r#"createRoom(id: "{room}", name: "r") {{ head }}"#)).await;
+        let created = mutate(
+            &mut owner,
+            &format!(r#"createRoom(id: "{room}", name: "r") {{ head }}"#),
+        )
+        .await;
         let start = created["data"]["answer"]["head"].clone();
-        mutate(&mut other, &format!(r#"joinRoom(roomId: "{room}") {{ id }}"#)).await;
+        mutate(
+            &mut other,
+            &format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
+        )
+        .await;
         let sent = other.send_once(&room, "theirs", "n").await;
-        let message = sent["data"]["sendMessage"]["id"].as_str().unwrap().to_owned();
+        let message = sent["data"]["sendMessage"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let mut actors_id = None;
         if standing != Standing::Nobody {
             let viewer = actor.ask("{ viewer { id } }", json!({})).await;
             let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
             if let Standing::Member(role) = standing {
                 let role = format!("{role:?}").to_uppercase();
-                let add = format!(r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#);
+                let add = format!(
+                    r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#
+                );
                 assert!(mutate(&mut owner, &add).await["errors"].is_null());
             }
             actors_id = Some(id);
         }
         if visibility == Visibility::Private {
-            mutate(&mut owner, &format!(r#"updateRoom(id: "{room}", visibility: PRIVATE) {{ id }}"#)).await;
+            mutate(
+                &mut owner,
+                &format!(r#"updateRoom(id: "{room}", visibility: PRIVATE) {{ id }}"#),
+            )
+            .await;
         }
-        Self { owner, actor, actors_id, start, room, bystander, newcomer, message }
+        Self {
+            owner,
+            actor,
+            actors_id,
+            start,
+            room,
+            bystander,
+            newcomer,
+            message,
+        }
     }
 
     /// A message of the actor's own, sent when the actor could.
@@ -192,29 +257,58 @@ impl Scene {
         if let Some(id) = &self.actors_id {
             // In a private room an outsider has one only from before it was closed.
             let show = format!(r#"updateRoom(id: "{room}", visibility: PUBLIC) {{ visibility }}"#);
-            let before = self.owner.ask(&format!(r#"{{ room(id: "{room}") {{ visibility }} }}"#), json!({})).await;
+            let before = self
+                .owner
+                .ask(
+                    &format!(r#"{{ room(id: "{room}") {{ visibility }} }}"#),
+                    json!({}),
+                )
+                .await;
             mutate(&mut self.owner, &show).await;
-            let send = format!(r#"mutation {{ sendMessage(roomId: "{room}", text: "mine", nonce: "{id}") {{ id }} }}"#);
+            let send = format!(
+                r#"mutation {{ sendMessage(roomId: "{room}", text: "mine", nonce: "{id}") {{ id }} }}"#
+            );
             let sent = self.actor.ask(&send, json!({})).await;
             let visibility = before["data"]["room"]["visibility"].as_str().unwrap();
             let back = format!(r#"updateRoom(id: "{room}", visibility: {visibility}) {{ id }}"#);
             mutate(&mut self.owner, &back).await;
-            return sent["data"]["sendMessage"]["id"].as_str().unwrap().to_owned();
+            return sent["data"]["sendMessage"]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
         }
         self.message.clone()
     }
 
     /// Tries it, and says whether it was done or with which code it was refused.
     async fn attempt(&mut self, action: Action) -> Result<(), String> {
-        let own = if action == Action::DeleteOwn { self.own_message().await } else { String::new() };
-        let Self { room, bystander, newcomer, message, .. } = self;
+        let own = if action == Action::DeleteOwn {
+            self.own_message().await
+        } else {
+            String::new()
+        };
+        let Self {
+            room,
+            bystander,
+            newcomer,
+            message,
+            ..
+        } = self;
         let field = match action {
             Action::Read => {
-                let query = format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
+                let query =
+                    format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
                 let read = outcome(&self.actor.ask(&query, json!({})).await);
                 if self.actor.way != Way::Http {
-                    let streamed = self.actor.ask(NEW_MESSAGE, json!({ "room": room, "after": self.start })).await;
-                    assert_eq!(outcome(&streamed), read, "who may read may subscribe: {streamed}");
+                    let streamed = self
+                        .actor
+                        .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
+                        .await;
+                    assert_eq!(
+                        outcome(&streamed),
+                        read,
+                        "who may read may subscribe: {streamed}"
+                    );
                     for stream in [
                         "typing(roomId: $room) { users { id } }",
                         "signals(roomId: $room) { kind }",
@@ -222,7 +316,11 @@ impl Scene {
                     ] {
                         let query = format!("subscription ($room: ID!) {{ {stream} }}");
                         let streamed = self.actor.ask(&query, json!({ "room": room })).await;
-                        assert_eq!(outcome(&streamed), read, "who may read may listen: {streamed}");
+                        assert_eq!(
+                            outcome(&streamed),
+                            read,
+                            "who may read may listen: {streamed}"
+                        );
                     }
                 }
                 let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
@@ -231,34 +329,56 @@ impl Scene {
                 assert_eq!(outcome(&within), read, "who may read may search: {within}");
                 // The other cells' messages say the same; this one's is the newest.
                 let everywhere = self.actor.ask(search, json!({})).await;
-                let found = everywhere["data"]["searchMessages"]["nodes"].as_array().unwrap();
-                assert_eq!(found.contains(&json!({ "id": message })), read.is_ok(), "{everywhere}");
+                let found = everywhere["data"]["searchMessages"]["nodes"]
+                    .as_array()
+                    .unwrap();
+                assert_eq!(
+                    found.contains(&json!({ "id": message })),
+                    read.is_ok(),
+                    "{everywhere}"
+                );
                 return read;
             }
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),
             Action::Signal => {
-                let typed = outcome(&self.actor.mutate(&format!(r#"setTyping(roomId: "{room}")"#)).await);
+                let typed = outcome(
+                    &self
+                        .actor
+                        .mutate(&format!(r#"setTyping(roomId: "{room}")"#))
+                        .await,
+                );
                 let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
-                assert_eq!(outcome(&self.actor.mutate(&signal).await), typed, "who may show that they type may signal");
-                self.actor.mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#)).await;
+                assert_eq!(
+                    outcome(&self.actor.mutate(&signal).await),
+                    typed,
+                    "who may show that they type may signal"
+                );
+                self.actor
+                    .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
+                    .await;
                 return typed;
             }
             Action::DeleteOwn => format!(r#"deleteMessage(id: "{own}") {{ id }}"#),
             Action::DeleteAny => format!(r#"deleteMessage(id: "{message}") {{ id }}"#),
             Action::Join => format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
             Action::Leave => format!(r#"leaveRoom(roomId: "{room}")"#),
-            Action::AddMember => format!(r#"addMember(roomId: "{room}", userId: "{newcomer}") {{ id }}"#),
+            Action::AddMember => {
+                format!(r#"addMember(roomId: "{room}", userId: "{newcomer}") {{ id }}"#)
+            }
             Action::ManageMember => {
                 let mute = format!(
                     r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
                 );
                 let muted = outcome(&self.actor.mutate(&mute).await);
-                let remove = format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
+                let remove =
+                    format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
                 let removed = outcome(&self.actor.mutate(&remove).await);
                 assert_eq!(muted, removed, "who may remove may mute");
                 return removed;
             }
-            Action::SetRole => format!(r#"setRole(roomId: "{room}", userId: "{bystander}", role: MODERATOR) {{ id }}"#),
+            Action::SetRole => format!(
+                r#"setRole(roomId: "{room}", userId: "{bystander}", role: MODERATOR) {{ id }}"#
+            ),
             Action::UpdateRoom => format!(r#"updateRoom(id: "{room}", name: "other") {{ id }}"#),
             Action::DeleteRoom => format!(r#"deleteRoom(id: "{room}")"#),
         };
@@ -280,7 +400,9 @@ fn expected(standing: Standing, visibility: Visibility, action: Action) -> Resul
         (false, Standing::Nobody, Action::Read) => "NOT_FOUND",
         (false, Standing::Nobody, _) => "UNAUTHENTICATED",
         // It is so already.
-        (false, Standing::Outsider, Action::Leave) if visibility == Visibility::Public => return Ok(()),
+        (false, Standing::Outsider, Action::Leave) if visibility == Visibility::Public => {
+            return Ok(());
+        }
         (false, ..) if may(standing, visibility, Action::Read) => "FORBIDDEN",
         (false, ..) => "NOT_FOUND",
     };
@@ -294,7 +416,8 @@ async fn every_cell_through(way: Way) {
         for (name, standing) in STANDINGS {
             for action in Action::ALL {
                 cell += 1;
-                let mut scene = Scene::set(&app, way, format!("cell-{cell}"), visibility, standing).await;
+                let mut scene =
+                    Scene::set(&app, way, format!("cell-{cell}"), visibility, standing).await;
                 let found = scene.attempt(action).await;
                 assert_eq!(
                     found,
@@ -309,10 +432,16 @@ async fn every_cell_through(way: Way) {
 
 #[tokio::test]
 async fn every_cell_of_the_table_through_websocket_and_http() {
-    futures::join!(every_cell_through(Way::WebSocket), every_cell_through(Way::Http));
+    futures::join!(
+        every_cell_through(Way::WebSocket),
+        every_cell_through(Way::Http)
+    );
 }
 
 #[tokio::test]
 async fn every_cell_of_the_table_through_streams() {
-    futures::join!(every_cell_through(Way::EventStream), every_cell_through(Way::Multipart));
+    futures::join!(
+        every_cell_through(Way::EventStream),
+        every_cell_through(Way::Multipart)
+    );
 }

@@ -12,41 +12,79 @@ const PAGE: &str = "query ($room: ID!, $first: Int, $after: Cursor, $last: Int, 
         pageInfo { hasPreviousPage hasNextPage startCursor endCursor } } }";
 
 fn code(result: &Value) -> &str {
-    result["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    result["errors"][0]["extensions"]["code"]
+        .as_str()
+        .unwrap_or_default()
 }
 
 #[tokio::test]
 async fn a_private_room_is_as_if_it_was_not_there() {
     let app = TestApp::start().await;
-    let (mut ann, mut bob) =
-        (app.client(Some(&app.sign_in("ann").await)).await, app.client(Some(&app.sign_in("bob").await)).await);
-    let created = ann.ask(CREATE, json!({ "id": "secret", "name": "Secret", "visibility": "PRIVATE" })).await;
+    let (mut ann, mut bob) = (
+        app.client(Some(&app.sign_in("ann").await)).await,
+        app.client(Some(&app.sign_in("bob").await)).await,
+    );
+    let created = ann
+        .ask(
+            CREATE,
+            json!({ "id": "secret", "name": "Secret", "visibility": "PRIVATE" }),
+        )
+        .await;
     assert_eq!(created["data"]["createRoom"]["visibility"], "PRIVATE");
     let sent = ann.send_once("secret", "psst", "n").await;
     let message = sent["data"]["sendMessage"]["id"].clone();
-    ann.subscribe("secret", created["data"]["createRoom"]["head"].as_str().unwrap()).await;
+    ann.subscribe(
+        "secret",
+        created["data"]["createRoom"]["head"].as_str().unwrap(),
+    )
+    .await;
     assert_eq!(ann.texts(1).await, ["psst"]);
 
     let mut nobody = app.client(None).await;
     for outsider in [&mut bob, &mut nobody] {
         for room in ["secret", "no-such-room", "NO ROOM"] {
-            assert_eq!(code(&outsider.ask(PAGE, json!({ "room": room })).await), "NOT_FOUND", "{room}");
-            let looked =
-                outsider.ask("query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }", json!({ "id": room }));
-            assert_eq!(looked.await, json!({ "data": { "room": null, "node": null } }));
-            let errors = outsider.refused(crate::support::client::NEW_MESSAGE, json!({ "room": room })).await;
+            assert_eq!(
+                code(&outsider.ask(PAGE, json!({ "room": room })).await),
+                "NOT_FOUND",
+                "{room}"
+            );
+            let looked = outsider.ask(
+                "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
+                json!({ "id": room }),
+            );
+            assert_eq!(
+                looked.await,
+                json!({ "data": { "room": null, "node": null } })
+            );
+            let errors = outsider
+                .refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
+                .await;
             assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
         }
         let listed = outsider.ask("{ rooms { nodes { id } } }", json!({})).await;
-        assert_eq!(listed["data"]["rooms"]["nodes"], json!([{ "id": "room-1" }]));
-        let looked = outsider.ask("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": message })).await;
+        assert_eq!(
+            listed["data"]["rooms"]["nodes"],
+            json!([{ "id": "room-1" }])
+        );
+        let looked = outsider
+            .ask(
+                "query ($id: ID!) { node(id: $id) { id } }",
+                json!({ "id": message }),
+            )
+            .await;
         assert_eq!(looked["data"]["node"], Value::Null);
     }
     for room in ["secret", "no-such-room"] {
         assert_eq!(code(&bob.send_once(room, "psst", "n").await), "NOT_FOUND");
     }
     // That an id is taken is public knowledge.
-    assert_eq!(code(&bob.ask(CREATE, json!({ "id": "secret", "name": "Mine" })).await), "CONFLICT");
+    assert_eq!(
+        code(
+            &bob.ask(CREATE, json!({ "id": "secret", "name": "Mine" }))
+                .await
+        ),
+        "CONFLICT"
+    );
     drop((ann, bob, nobody));
     app.finish().await;
 }
@@ -65,16 +103,40 @@ async fn bad_input_has_a_code_and_loses_nothing() {
         ("nowhere", "hello", "NOT_FOUND"),
     ] {
         let result = ann.send_once(room, text, "n").await;
-        assert_eq!((code(&result), &result["data"]), (expected, &json!({ "sendMessage": null })));
+        assert_eq!(
+            (code(&result), &result["data"]),
+            (expected, &json!({ "sendMessage": null }))
+        );
     }
-    assert_eq!(code(&ann.send_once("room-1", "x", "").await), "BAD_USER_INPUT");
-    assert_eq!(code(&ann.send_once("room-1", "x", &"n".repeat(129)).await), "BAD_USER_INPUT");
+    assert_eq!(
+        code(&ann.send_once("room-1", "x", "").await),
+        "BAD_USER_INPUT"
+    );
+    assert_eq!(
+        code(&ann.send_once("room-1", "x", &"n".repeat(129)).await),
+        "BAD_USER_INPUT"
+    );
     for id in ["", "Room", "a b", &"r".repeat(65)] {
-        assert_eq!(code(&ann.ask(CREATE, json!({ "id": id, "name": "x" })).await), "BAD_USER_INPUT", "{id}");
+        assert_eq!(
+            code(&ann.ask(CREATE, json!({ "id": id, "name": "x" })).await),
+            "BAD_USER_INPUT",
+            "{id}"
+        );
     }
-    assert_eq!(code(&ann.ask(CREATE, json!({ "name": "" })).await), "BAD_USER_INPUT");
-    assert_eq!(code(&ann.ask(CREATE, json!({ "id": "room-1", "name": "x" })).await), "CONFLICT");
-    let result = ann.ask("mutation { signIn(name: \" \") { token } }", json!({})).await;
+    assert_eq!(
+        code(&ann.ask(CREATE, json!({ "name": "" })).await),
+        "BAD_USER_INPUT"
+    );
+    assert_eq!(
+        code(
+            &ann.ask(CREATE, json!({ "id": "room-1", "name": "x" }))
+                .await
+        ),
+        "CONFLICT"
+    );
+    let result = ann
+        .ask("mutation { signIn(name: \" \") { token } }", json!({}))
+        .await;
     assert_eq!(code(&result), "BAD_USER_INPUT");
     let text = &long[1..];
     ann.send("room-1", text).await;
@@ -88,13 +150,22 @@ async fn bad_input_has_a_code_and_loses_nothing() {
 async fn bad_cursors_are_told_apart() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask(CREATE, json!({ "id": "other", "name": "Other" })).await;
+    ann.ask(CREATE, json!({ "id": "other", "name": "Other" }))
+        .await;
     let other = ann.send("other", "x").await;
     let good = ann.send("room-1", "x").await;
     let cursor: switchboard::domain::Cursor = good.parse().unwrap();
     let changed = |seq: u64, epoch: u64| {
-        let (seq, epoch) = (switchboard::domain::Seq(seq), switchboard::domain::Epoch(epoch));
-        switchboard::domain::Cursor { seq, epoch, ..cursor.clone() }.to_string()
+        let (seq, epoch) = (
+            switchboard::domain::Seq(seq),
+            switchboard::domain::Epoch(epoch),
+        );
+        switchboard::domain::Cursor {
+            seq,
+            epoch,
+            ..cursor.clone()
+        }
+        .to_string()
     };
     for (cursor, expected) in [
         ("", "BAD_USER_INPUT"),
@@ -105,20 +176,34 @@ async fn bad_cursors_are_told_apart() {
         (&changed(1, cursor.epoch.0 ^ 1), "CURSOR_EXPIRED"),
     ] {
         for direction in ["after", "before"] {
-            let result = ann.ask(PAGE, json!({ "room": "room-1", direction: cursor })).await;
+            let result = ann
+                .ask(PAGE, json!({ "room": "room-1", direction: cursor }))
+                .await;
             assert_eq!(code(&result), expected, "{direction} {cursor}");
         }
         let variables = json!({ "room": "room-1", "after": cursor });
-        let errors = ann.refused(crate::support::client::NEW_MESSAGE, variables).await;
+        let errors = ann
+            .refused(crate::support::client::NEW_MESSAGE, variables)
+            .await;
         assert_eq!(errors[0]["extensions"]["code"], expected, "{cursor}");
         if expected == "CURSOR_EXPIRED" {
             // The oldest cursor that it names is one to begin from.
-            let id = ann.subscribe("room-1", errors[0]["extensions"]["oldest"].as_str().unwrap()).await;
+            let id = ann
+                .subscribe(
+                    "room-1",
+                    errors[0]["extensions"]["oldest"].as_str().unwrap(),
+                )
+                .await;
             assert_eq!(ann.texts(1).await, ["x"]);
             ann.say(&json!({ "id": id, "type": "complete" })).await;
         }
     }
-    let result = ann.ask("{ rooms(after: \"no cursor\") { nodes { id } } }", json!({})).await;
+    let result = ann
+        .ask(
+            "{ rooms(after: \"no cursor\") { nodes { id } } }",
+            json!({}),
+        )
+        .await;
     assert_eq!(code(&result), "BAD_USER_INPUT");
     drop(ann);
     app.finish().await;
@@ -127,14 +212,25 @@ async fn bad_cursors_are_told_apart() {
 async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2]) {
     let result = client.ask(PAGE, variables).await;
     let page = &result["data"]["messages"];
-    let texts = page["nodes"].as_array().unwrap_or_else(|| panic!("{result}")).iter();
+    let texts = page["nodes"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{result}"))
+        .iter();
     let info = &page["pageInfo"];
     let edges = page["edges"].as_array().unwrap();
-    assert_eq!(edges.first().map(|edge| &edge["cursor"]), (!edges.is_empty()).then_some(&info["startCursor"]));
-    assert_eq!(edges.last().map(|edge| &edge["cursor"]), (!edges.is_empty()).then_some(&info["endCursor"]));
+    assert_eq!(
+        edges.first().map(|edge| &edge["cursor"]),
+        (!edges.is_empty()).then_some(&info["startCursor"])
+    );
+    assert_eq!(
+        edges.last().map(|edge| &edge["cursor"]),
+        (!edges.is_empty()).then_some(&info["endCursor"])
+    );
     let flag = |name: &str| info[name].as_bool().unwrap();
     (
-        texts.map(|node| node["text"].as_str().unwrap().to_owned()).collect(),
+        texts
+            .map(|node| node["text"].as_str().unwrap().to_owned())
+            .collect(),
         [flag("hasPreviousPage"), flag("hasNextPage")],
     )
 }
@@ -152,17 +248,45 @@ async fn pages_go_both_ways() {
         (json!({ "room": room }), "12345", [false, false]),
         (json!({ "room": room, "first": 2 }), "12", [false, true]),
         (json!({ "room": room, "first": 5 }), "12345", [false, false]),
-        (json!({ "room": room, "first": 2, "after": cursors[1] }), "34", [true, true]),
-        (json!({ "room": room, "first": 9, "after": cursors[3] }), "5", [true, false]),
-        (json!({ "room": room, "after": cursors[4] }), "", [true, false]),
+        (
+            json!({ "room": room, "first": 2, "after": cursors[1] }),
+            "34",
+            [true, true],
+        ),
+        (
+            json!({ "room": room, "first": 9, "after": cursors[3] }),
+            "5",
+            [true, false],
+        ),
+        (
+            json!({ "room": room, "after": cursors[4] }),
+            "",
+            [true, false],
+        ),
         (json!({ "room": room, "last": 2 }), "45", [true, false]),
-        (json!({ "room": room, "last": 2, "before": cursors[3] }), "23", [true, true]),
-        (json!({ "room": room, "before": cursors[2] }), "12", [false, true]),
-        (json!({ "room": room, "first": 1, "after": cursors[0], "before": cursors[4] }), "2", [true, true]),
+        (
+            json!({ "room": room, "last": 2, "before": cursors[3] }),
+            "23",
+            [true, true],
+        ),
+        (
+            json!({ "room": room, "before": cursors[2] }),
+            "12",
+            [false, true],
+        ),
+        (
+            json!({ "room": room, "first": 1, "after": cursors[0], "before": cursors[4] }),
+            "2",
+            [true, true],
+        ),
         (json!({ "room": room, "first": 0 }), "", [false, true]),
     ] {
         let expected = texts.chars().map(String::from).collect::<Vec<_>>();
-        assert_eq!(page(&mut ann, variables.clone()).await, (expected, more), "{variables}");
+        assert_eq!(
+            page(&mut ann, variables.clone()).await,
+            (expected, more),
+            "{variables}"
+        );
     }
     for variables in [
         json!({ "room": room, "first": 1, "last": 1 }),
@@ -170,7 +294,11 @@ async fn pages_go_both_ways() {
         json!({ "room": room, "first": -1 }),
         json!({ "room": room, "last": 101 }),
     ] {
-        assert_eq!(code(&ann.ask(PAGE, variables.clone()).await), "BAD_USER_INPUT", "{variables}");
+        assert_eq!(
+            code(&ann.ask(PAGE, variables.clone()).await),
+            "BAD_USER_INPUT",
+            "{variables}"
+        );
     }
     drop(ann);
     app.finish().await;
@@ -184,17 +312,30 @@ async fn rooms_are_listed_and_found() {
         ann.ask(CREATE, json!({ "id": id, "name": name })).await;
     }
     let generated = ann.ask(CREATE, json!({ "name": "Nameless" })).await;
-    assert_eq!(generated["data"]["createRoom"]["id"].as_str().unwrap().len(), 32);
+    assert_eq!(
+        generated["data"]["createRoom"]["id"]
+            .as_str()
+            .unwrap()
+            .len(),
+        32
+    );
     let list = "query ($first: Int! = 50, $after: String, $search: String) {
         rooms(first: $first, after: $after, search: $search) { nodes { id } pageInfo { hasNextPage endCursor } } }";
     let mut ids = async |variables: Value| {
         let result = ann.ask(list, variables).await;
         let rooms = &result["data"]["rooms"];
-        let ids: Vec<_> =
-            rooms["nodes"].as_array().unwrap().iter().map(|room| room["id"].as_str().unwrap().to_owned()).collect();
+        let ids: Vec<_> = rooms["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|room| room["id"].as_str().unwrap().to_owned())
+            .collect();
         (ids, rooms["pageInfo"]["hasNextPage"].as_bool().unwrap())
     };
-    assert_eq!(ids(json!({ "search": "ANIM" })).await, (vec!["zoo".to_owned()], false));
+    assert_eq!(
+        ids(json!({ "search": "ANIM" })).await,
+        (vec!["zoo".to_owned()], false)
+    );
     assert_eq!(ids(json!({ "search": "%" })).await, (vec![], false));
     // By id: alpha, beta, then the generated one or room-1, zoo.
     let (first, more) = ids(json!({ "first": 2 })).await;
@@ -212,8 +353,7 @@ async fn the_head_of_a_frame_is_the_frames_own_cursor() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let cursors = [ann.send("room-1", "1").await, ann.send("room-1", "2").await];
-    let query =
-        "subscription ($after: Cursor) { newMessage(roomId: \"room-1\", after: $after) { cursor room { head name } } }";
+    let query = "subscription ($after: Cursor) { newMessage(roomId: \"room-1\", after: $after) { cursor room { head name } } }";
     ann.start(query, json!({ "after": head })).await;
     for cursor in cursors {
         let payload = ann.heard().await["payload"].clone();

@@ -16,14 +16,25 @@ fn g1_the_committed_schema_is_the_exported_one() {
 
 #[test]
 fn mutations_are_nullable_at_the_root() {
-    for definition in parse_schema(switchboard::schema::sdl()).unwrap().definitions {
-        let TypeSystemDefinition::Type(definition) = definition else { continue };
+    for definition in parse_schema(switchboard::schema::sdl())
+        .unwrap()
+        .definitions
+    {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
         if definition.node.name.node != "Mutation" {
             continue;
         }
-        let TypeKind::Object(object) = definition.node.kind else { panic!("Mutation is no object") };
+        let TypeKind::Object(object) = definition.node.kind else {
+            panic!("Mutation is no object")
+        };
         for field in object.fields {
-            assert!(field.node.ty.node.nullable, "a failing {} would hide its siblings' answers", field.node.name.node);
+            assert!(
+                field.node.ty.node.nullable,
+                "a failing {} would hide its siblings' answers",
+                field.node.name.node
+            );
         }
     }
 }

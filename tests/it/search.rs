@@ -14,16 +14,32 @@ async fn search(client: &mut Client, variables: Value) -> Value {
 }
 
 /// The texts that are found, or the code of the refusal.
-async fn texts(client: &mut Client, query: &str, room: Option<&str>) -> Result<Vec<String>, String> {
-    let result = search(client, json!({ "query": query, "room": room, "first": 100 })).await;
+async fn texts(
+    client: &mut Client,
+    query: &str,
+    room: Option<&str>,
+) -> Result<Vec<String>, String> {
+    let result = search(
+        client,
+        json!({ "query": query, "room": room, "first": 100 }),
+    )
+    .await;
     read(&result)
 }
 
 fn read(result: &Value) -> Result<Vec<String>, String> {
     let nodes = result["data"]["searchMessages"]["nodes"].as_array();
-    let texts = nodes.map(|nodes| nodes.iter().map(|node| node["text"].as_str().unwrap().to_owned()).collect());
+    let texts = nodes.map(|nodes| {
+        nodes
+            .iter()
+            .map(|node| node["text"].as_str().unwrap().to_owned())
+            .collect()
+    });
     texts.ok_or_else(|| {
-        result["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{result}")).to_owned()
+        result["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{result}"))
+            .to_owned()
     })
 }
 
@@ -38,11 +54,16 @@ fn refused(code: &str) -> Result<Vec<String>, String> {
 async fn person(app: &TestApp, name: &str) -> (Client, String) {
     let mut client = app.client(Some(&app.sign_in(name).await)).await;
     let viewer = client.ask("{ viewer { id } }", json!({})).await;
-    (client, viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned())
+    (
+        client,
+        viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned(),
+    )
 }
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
-    let result = client.ask(&format!("mutation {{ answer: {field} }}"), json!({})).await;
+    let result = client
+        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .await;
     assert!(result["errors"].is_null(), "{field}: {result}");
     result["data"]["answer"].clone()
 }
@@ -63,9 +84,18 @@ async fn a_search_is_a_page_of_messages() {
     assert_eq!(page["pageInfo"], info);
     let rest = search(&mut ann, json!({ "query": "notes", "after": cursor })).await;
     assert_eq!(read(&rest), found(&["Release notes for the café"]));
-    assert_eq!(rest["data"]["searchMessages"]["pageInfo"]["hasNextPage"], false);
-    assert_eq!(rest["data"]["searchMessages"]["pageInfo"]["hasPreviousPage"], true);
-    assert_eq!(texts(&mut ann, "cafe \"notes for\"", Some("room-1")).await, found(&["Release notes for the café"]));
+    assert_eq!(
+        rest["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
+        false
+    );
+    assert_eq!(
+        rest["data"]["searchMessages"]["pageInfo"]["hasPreviousPage"],
+        true
+    );
+    assert_eq!(
+        texts(&mut ann, "cafe \"notes for\"", Some("room-1")).await,
+        found(&["Release notes for the café"])
+    );
     ann.close().await;
     app.finish().await;
 }
@@ -76,39 +106,85 @@ async fn nobody_finds_what_they_may_not_read() {
     let ((mut ann, _), (mut bob, bobs_id)) = (person(&app, "ann").await, person(&app, "bob").await);
     let (mut eve, _) = person(&app, "eve").await;
     let mut nobody = app.client(None).await;
-    mutate(&mut ann, r#"createRoom(id: "p", name: "p", visibility: PRIVATE) { id }"#).await;
+    mutate(
+        &mut ann,
+        r#"createRoom(id: "p", name: "p", visibility: PRIVATE) { id }"#,
+    )
+    .await;
     mutate(&mut ann, r#"createRoom(id: "q", name: "q") { id }"#).await;
-    mutate(&mut ann, &format!(r#"addMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#)).await;
+    mutate(
+        &mut ann,
+        &format!(r#"addMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
+    )
+    .await;
     for n in 0..30 {
         ann.send("p", &format!("needle hidden {n}")).await;
     }
     ann.send("q", "needle open").await;
     for client in [&mut eve, &mut nobody] {
         assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
-        assert_eq!(texts(client, "needle", Some("p")).await, refused("NOT_FOUND"));
+        assert_eq!(
+            texts(client, "needle", Some("p")).await,
+            refused("NOT_FOUND")
+        );
         let unknown = search(client, json!({ "query": "needle", "room": "unknown" })).await;
-        assert_eq!(search(client, json!({ "query": "needle", "room": "p" })).await, unknown, "G5");
+        assert_eq!(
+            search(client, json!({ "query": "needle", "room": "p" })).await,
+            unknown,
+            "G5"
+        );
         // No hit beyond the readable one is told of.
         let page = search(client, json!({ "query": "needle", "first": 1 })).await;
-        assert_eq!(page["data"]["searchMessages"]["pageInfo"]["hasNextPage"], false);
+        assert_eq!(
+            page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
+            false
+        );
     }
     assert_eq!(texts(&mut bob, "needle", None).await.unwrap().len(), 31);
-    assert_eq!(texts(&mut bob, "hidden 7", Some("p")).await, found(&["needle hidden 7"]));
+    assert_eq!(
+        texts(&mut bob, "hidden 7", Some("p")).await,
+        found(&["needle hidden 7"])
+    );
 
-    let page = search(&mut bob, json!({ "query": "needle", "room": "p", "first": 5 })).await;
+    let page = search(
+        &mut bob,
+        json!({ "query": "needle", "room": "p", "first": 5 }),
+    )
+    .await;
     let cursor = &page["data"]["searchMessages"]["pageInfo"]["endCursor"];
-    mutate(&mut ann, &format!(r#"removeMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#)).await;
-    let next = search(&mut bob, json!({ "query": "needle", "room": "p", "first": 5, "after": cursor })).await;
+    mutate(
+        &mut ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
+    )
+    .await;
+    let next = search(
+        &mut bob,
+        json!({ "query": "needle", "room": "p", "first": 5, "after": cursor }),
+    )
+    .await;
     assert_eq!(read(&next), refused("NOT_FOUND"));
-    assert_eq!(texts(&mut bob, "needle", None).await, found(&["needle open"]));
+    assert_eq!(
+        texts(&mut bob, "needle", None).await,
+        found(&["needle open"])
+    );
 
-    mutate(&mut ann, r#"updateRoom(id: "q", visibility: PRIVATE) { id }"#).await;
+    mutate(
+        &mut ann,
+        r#"updateRoom(id: "q", visibility: PRIVATE) { id }"#,
+    )
+    .await;
     assert_eq!(texts(&mut eve, "needle", None).await, found(&[]));
-    assert_eq!(texts(&mut nobody, "needle", Some("q")).await, refused("NOT_FOUND"));
+    assert_eq!(
+        texts(&mut nobody, "needle", Some("q")).await,
+        refused("NOT_FOUND")
+    );
     assert_eq!(texts(&mut ann, "open", None).await, found(&["needle open"]));
     mutate(&mut ann, r#"deleteRoom(id: "q")"#).await;
     assert_eq!(texts(&mut ann, "open", None).await, found(&[]));
-    assert_eq!(texts(&mut ann, "open", Some("q")).await, refused("NOT_FOUND"));
+    assert_eq!(
+        texts(&mut ann, "open", Some("q")).await,
+        refused("NOT_FOUND")
+    );
     for client in [ann, bob, eve, nobody] {
         client.close().await;
     }
@@ -119,9 +195,17 @@ async fn nobody_finds_what_they_may_not_read() {
 async fn a_deleted_message_is_found_no_more() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    let sent = mutate(&mut ann, r#"sendMessage(roomId: "room-1", text: "needle") { id }"#).await;
+    let sent = mutate(
+        &mut ann,
+        r#"sendMessage(roomId: "room-1", text: "needle") { id }"#,
+    )
+    .await;
     assert_eq!(texts(&mut ann, "needle", None).await, found(&["needle"]));
-    mutate(&mut ann, &format!(r#"deleteMessage(id: {}) {{ id }}"#, sent["id"])).await;
+    mutate(
+        &mut ann,
+        &format!(r#"deleteMessage(id: {}) {{ id }}"#, sent["id"]),
+    )
+    .await;
     assert_eq!(texts(&mut ann, "needle", None).await, found(&[]));
     ann.close().await;
     app.finish().await;
@@ -131,7 +215,8 @@ async fn a_deleted_message_is_found_no_more() {
 async fn a_query_has_no_syntax_but_quotes() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "near the column: or not, and 2 more").await;
+    ann.send("room-1", "near the column: or not, and 2 more")
+        .await;
     let all = found(&["near the column: or not, and 2 more"]);
     for query in [
         "NEAR",
@@ -159,7 +244,11 @@ async fn a_query_has_no_syntax_but_quotes() {
         "“near the”",
     ] {
         assert_eq!(texts(&mut ann, query, None).await, all, "{query:?}");
-        assert_eq!(texts(&mut ann, query, Some("room-1")).await, all, "{query:?}");
+        assert_eq!(
+            texts(&mut ann, query, Some("room-1")).await,
+            all,
+            "{query:?}"
+        );
     }
     // What is glued together is a phrase.
     for query in [
@@ -175,8 +264,14 @@ async fn a_query_has_no_syntax_but_quotes() {
     ] {
         assert_eq!(texts(&mut ann, query, None).await, found(&[]), "{query:?}");
     }
-    for query in ["", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "..."] {
-        assert_eq!(texts(&mut ann, query, None).await, refused("BAD_USER_INPUT"), "{query:?}");
+    for query in [
+        "", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "...",
+    ] {
+        assert_eq!(
+            texts(&mut ann, query, None).await,
+            refused("BAD_USER_INPUT"),
+            "{query:?}"
+        );
     }
     ann.close().await;
     app.finish().await;
@@ -198,11 +293,19 @@ async fn words_of_many_languages_are_found() {
     ] {
         ann.send("room-1", text).await;
         for query in queries {
-            assert_eq!(texts(&mut ann, query, Some("room-1")).await, found(&[text]), "{query}");
+            assert_eq!(
+                texts(&mut ann, query, Some("room-1")).await,
+                found(&[text]),
+                "{query}"
+            );
         }
     }
     for not in ["東行", "strass", "nam"] {
-        assert_eq!(texts(&mut ann, not, Some("room-1")).await, found(&[]), "{not}");
+        assert_eq!(
+            texts(&mut ann, not, Some("room-1")).await,
+            found(&[]),
+            "{not}"
+        );
     }
     ann.close().await;
     app.finish().await;
@@ -210,7 +313,14 @@ async fn words_of_many_languages_are_found() {
 
 #[tokio::test]
 async fn searches_are_bounded_at_and_past_their_edges() {
-    let flags = ["--search-bytes-max", "12", "--search-words-max", "3", "--page-max", "5"];
+    let flags = [
+        "--search-bytes-max",
+        "12",
+        "--search-words-max",
+        "3",
+        "--page-max",
+        "5",
+    ];
     let app = TestApp::with(&flags).await;
     let mut nobody = app.client(None).await;
     for (variables, good) in [
@@ -226,14 +336,23 @@ async fn searches_are_bounded_at_and_past_their_edges() {
         (json!({ "query": "a", "first": -1 }), false),
     ] {
         let mut variables = variables;
-        variables.as_object_mut().unwrap().entry("first").or_insert(json!(5));
+        variables
+            .as_object_mut()
+            .unwrap()
+            .entry("first")
+            .or_insert(json!(5));
         let result = search(&mut nobody, variables.clone()).await;
-        let expected = if good { found(&[]) } else { refused("BAD_USER_INPUT") };
+        let expected = if good {
+            found(&[])
+        } else {
+            refused("BAD_USER_INPUT")
+        };
         assert_eq!(read(&result), expected, "{variables}");
         if !good {
             let message = result["errors"][0]["message"].as_str().unwrap();
             assert!(
-                message.ends_with('.') && message.contains("must be") || message.contains("the most is"),
+                message.ends_with('.') && message.contains("must be")
+                    || message.contains("the most is"),
                 "{message}"
             );
         }
@@ -249,18 +368,46 @@ async fn a_cursor_is_good_for_its_search_only() {
     for text in ["one needle", "two needle"] {
         ann.send("room-1", text).await;
     }
-    let page = search(&mut ann, json!({ "query": "needle", "room": "room-1", "first": 1 })).await;
-    let cursor = page["data"]["searchMessages"]["pageInfo"]["endCursor"].as_str().unwrap();
+    let page = search(
+        &mut ann,
+        json!({ "query": "needle", "room": "room-1", "first": 1 }),
+    )
+    .await;
+    let cursor = page["data"]["searchMessages"]["pageInfo"]["endCursor"]
+        .as_str()
+        .unwrap();
     let room_cursor = ann.head("room-1").await;
     for (variables, expected) in [
-        (json!({ "query": "Needle ", "room": "room-1", "after": cursor }), found(&["one needle"])),
-        (json!({ "query": "needle", "after": cursor }), refused("BAD_USER_INPUT")),
-        (json!({ "query": "one needle", "room": "room-1", "after": cursor }), refused("BAD_USER_INPUT")),
-        (json!({ "query": "needle", "room": "room-1", "after": room_cursor }), refused("BAD_USER_INPUT")),
-        (json!({ "query": "needle", "room": "room-1", "after": "" }), refused("BAD_USER_INPUT")),
-        (json!({ "query": "needle", "room": "room-1", "after": &cursor[2..] }), refused("BAD_USER_INPUT")),
+        (
+            json!({ "query": "Needle ", "room": "room-1", "after": cursor }),
+            found(&["one needle"]),
+        ),
+        (
+            json!({ "query": "needle", "after": cursor }),
+            refused("BAD_USER_INPUT"),
+        ),
+        (
+            json!({ "query": "one needle", "room": "room-1", "after": cursor }),
+            refused("BAD_USER_INPUT"),
+        ),
+        (
+            json!({ "query": "needle", "room": "room-1", "after": room_cursor }),
+            refused("BAD_USER_INPUT"),
+        ),
+        (
+            json!({ "query": "needle", "room": "room-1", "after": "" }),
+            refused("BAD_USER_INPUT"),
+        ),
+        (
+            json!({ "query": "needle", "room": "room-1", "after": &cursor[2..] }),
+            refused("BAD_USER_INPUT"),
+        ),
     ] {
-        assert_eq!(read(&search(&mut ann, variables.clone()).await), expected, "{variables}");
+        assert_eq!(
+            read(&search(&mut ann, variables.clone()).await),
+            expected,
+            "{variables}"
+        );
     }
     ann.close().await;
     app.finish().await;
@@ -271,7 +418,11 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
     let app = TestApp::with(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..120 {
-        ann.send("room-1", &format!("needle {n}{}", " and so on".repeat(n % 5))).await;
+        ann.send(
+            "room-1",
+            &format!("needle {n}{}", " and so on".repeat(n % 5)),
+        )
+        .await;
     }
     let stood = search(&mut ann, json!({ "query": "needle", "first": 100 })).await;
     let mut stood = read(&stood).unwrap();
@@ -290,7 +441,11 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
         let (mut all, mut after) = (Vec::new(), Value::Null);
         let mut newest: Option<Vec<String>> = None;
         loop {
-            let page = search(&mut ann, json!({ "query": "needle and", "first": 7, "after": after })).await;
+            let page = search(
+                &mut ann,
+                json!({ "query": "needle and", "first": 7, "after": after }),
+            )
+            .await;
             let texts = read(&page).unwrap();
             newest.get_or_insert_with(|| texts.clone());
             all.extend(texts);
@@ -339,9 +494,13 @@ async fn searching_works_over_plain_http_too() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     ann.send("room-1", "needle").await;
-    let body = json!({ "query": r#"{ searchMessages(query: "needle") { nodes { text } } }"# }).to_string();
+    let body =
+        json!({ "query": r#"{ searchMessages(query: "needle") { nodes { text } } }"# }).to_string();
     let reply = post(app.address(), &body, &[]).await;
-    assert_eq!(reply.json(), json!({ "data": { "searchMessages": { "nodes": [{ "text": "needle" }] } } }));
+    assert_eq!(
+        reply.json(),
+        json!({ "data": { "searchMessages": { "nodes": [{ "text": "needle" }] } } })
+    );
     ann.close().await;
     app.finish().await;
 }

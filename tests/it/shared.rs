@@ -12,15 +12,23 @@ use crate::support::core::{Core, seqs, take};
 
 /// The fields of each object and interface of the schema.
 fn fields() -> HashMap<String, Vec<FieldDefinition>> {
-    let definitions = parse_schema(switchboard::schema::sdl()).unwrap().definitions.into_iter();
+    let definitions = parse_schema(switchboard::schema::sdl())
+        .unwrap()
+        .definitions
+        .into_iter();
     let named = definitions.filter_map(|definition| {
-        let TypeSystemDefinition::Type(definition) = definition else { return None };
+        let TypeSystemDefinition::Type(definition) = definition else {
+            return None;
+        };
         let fields = match definition.node.kind {
             TypeKind::Object(object) => object.fields,
             TypeKind::Interface(interface) => interface.fields,
             _ => return None,
         };
-        Some((definition.node.name.node.to_string(), fields.into_iter().map(|field| field.node).collect()))
+        Some((
+            definition.node.name.node.to_string(),
+            fields.into_iter().map(|field| field.node).collect(),
+        ))
     });
     named.collect()
 }
@@ -33,7 +41,11 @@ fn name_of(ty: &Type) -> &str {
 }
 
 /// A selection for each way to each field below a type, as deep as the bounds allow, none through a type twice.
-fn selections(of: &str, fields: &HashMap<String, Vec<FieldDefinition>>, above: &mut Vec<String>) -> Vec<String> {
+fn selections(
+    of: &str,
+    fields: &HashMap<String, Vec<FieldDefinition>>,
+    above: &mut Vec<String>,
+) -> Vec<String> {
     let mut found = Vec::new();
     for field in &fields[of] {
         let (name, below) = (field.name.node.as_str(), name_of(&field.ty.node));
@@ -46,7 +58,11 @@ fn selections(of: &str, fields: &HashMap<String, Vec<FieldDefinition>>, above: &
             above.push(below.to_owned());
             let inner = selections(below, fields, above);
             above.pop();
-            found.extend(inner.into_iter().map(|inner| format!("{name} {{ {inner} }}")));
+            found.extend(
+                inner
+                    .into_iter()
+                    .map(|inner| format!("{name} {{ {inner} }}")),
+            );
         }
     }
     found
@@ -65,14 +81,29 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
     core.send(1..=1).await;
     for (selection, reader) in selections.iter().zip(&mut readers) {
         let frames = take(reader, 1).await;
-        assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
+        assert!(
+            !frames[0].payload.contains("errors"),
+            "{selection}: {}",
+            frames[0].payload
+        );
     }
-    for (root, of) in [("typing", "TypingEvent"), ("signals", "Signal"), ("presence", "PresenceEvent")] {
+    for (root, of) in [
+        ("typing", "TypingEvent"),
+        ("signals", "Signal"),
+        ("presence", "PresenceEvent"),
+    ] {
         for selection in self::selections(of, &fields, &mut vec![of.to_owned()]) {
             let query = format!(r#"subscription {{ {root}(roomId: "room-1") {{ {selection} }} }}"#);
-            let mut reader = core.subscribe(Who::Nobody, query, serde_json::json!({})).await.unwrap();
+            let mut reader = core
+                .subscribe(Who::Nobody, query, serde_json::json!({}))
+                .await
+                .unwrap();
             let frames = take(&mut reader, 1).await;
-            assert!(!frames[0].payload.contains("errors"), "{selection}: {}", frames[0].payload);
+            assert!(
+                !frames[0].payload.contains("errors"),
+                "{selection}: {}",
+                frames[0].payload
+            );
         }
     }
 }
@@ -86,23 +117,41 @@ async fn v7_a_panic_costs_one_execution_and_no_frame() {
     take(&mut room, 1).await;
     knobs.panic(2);
     core.send(2..=5).await;
-    assert_eq!(seqs(&take(&mut plain, 5).await), [1, 2, 3, 4, 5], "other documents notice nothing");
+    assert_eq!(
+        seqs(&take(&mut plain, 5).await),
+        [1, 2, 3, 4, 5],
+        "other documents notice nothing"
+    );
     assert_eq!(seqs(&take(&mut room, 4).await), [2, 3, 4, 5]);
 }
 
 #[tokio::test]
 async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
-    let limits = ViewLimits { subscriptions_per_viewer_max: 2, plans_bytes_max: 60_000, ..ViewLimits::default() };
+    let limits = ViewLimits {
+        subscriptions_per_viewer_max: 2,
+        plans_bytes_max: 60_000,
+        ..ViewLimits::default()
+    };
     let core = Core::with(limits, HubLimits::default(), |log| log).await;
-    let subscribe = async |selection: &str, who: Who| core.reader_as(who, "room-1", selection, None).await;
+    let subscribe =
+        async |selection: &str, who: Who| core.reader_as(who, "room-1", selection, None).await;
     let ann = Who::Viewer(core.ann);
-    let (first, second) = (subscribe("id", ann).await.unwrap(), subscribe("id", ann).await.unwrap());
-    assert_eq!(subscribe("id", ann).await.err().as_deref(), Some("\"TOO_COMPLEX\""));
+    let (first, second) = (
+        subscribe("id", ann).await.unwrap(),
+        subscribe("id", ann).await.unwrap(),
+    );
+    assert_eq!(
+        subscribe("id", ann).await.err().as_deref(),
+        Some("\"TOO_COMPLEX\"")
+    );
     subscribe("id", Who::Nobody).await.unwrap();
     drop(first);
     let third = subscribe("text", ann).await.unwrap();
     // A third document does not fit; one that is known does.
-    assert_eq!(subscribe("cursor", Who::Nobody).await.err().as_deref(), Some("\"UNAVAILABLE\""));
+    assert_eq!(
+        subscribe("cursor", Who::Nobody).await.err().as_deref(),
+        Some("\"UNAVAILABLE\"")
+    );
     subscribe("text", Who::Nobody).await.unwrap();
     drop((second, third));
     while core.views.plans_live() > 0 {

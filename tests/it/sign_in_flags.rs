@@ -25,12 +25,21 @@ const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
 
 fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command.args(arguments).env_remove("DATABASE_URL").envs(environment.iter().copied()).kill_on_drop(true);
+    command
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .envs(environment.iter().copied())
+        .kill_on_drop(true);
     command
 }
 
 async fn switchboard(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    soon("the end of the command", program(arguments, environment).output()).await.unwrap()
+    soon(
+        "the end of the command",
+        program(arguments, environment).output(),
+    )
+    .await
+    .unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -47,41 +56,107 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
     let jwt = |more: &[&'static str]| [&["--auth", "jwt"], more].concat();
     let mut cases: Vec<(Vec<&str>, &str)> = vec![
         (jwt(&[]), "needs a key"),
-        (jwt(&["--jwt-secret", "short-short-short-short-short-1"]), "--jwt-secret: the secret has 31 bytes"),
-        (jwt(&["--jwt-secret", SECRET, "--jwks-url", "https://x"]), "not several"),
-        (jwt(&["--jwt-public-key", "-----BEGIN"]), "--jwt-public-key: this is no PEM"),
-        (jwt(&["--jwks-url", "http://example.test/keys"]), "http:// only on loopback"),
-        (jwt(&["--jwks-url", "ftp://example.test/keys"]), "write it like https://"),
-        (jwt(&["--jwks-url", "https://ann:hunter2@example.test/keys"]), "leave out the user"),
+        (
+            jwt(&["--jwt-secret", "short-short-short-short-short-1"]),
+            "--jwt-secret: the secret has 31 bytes",
+        ),
+        (
+            jwt(&["--jwt-secret", SECRET, "--jwks-url", "https://x"]),
+            "not several",
+        ),
+        (
+            jwt(&["--jwt-public-key", "-----BEGIN"]),
+            "--jwt-public-key: this is no PEM",
+        ),
+        (
+            jwt(&["--jwks-url", "http://example.test/keys"]),
+            "http:// only on loopback",
+        ),
+        (
+            jwt(&["--jwks-url", "ftp://example.test/keys"]),
+            "write it like https://",
+        ),
+        (
+            jwt(&["--jwks-url", "https://ann:hunter2@example.test/keys"]),
+            "leave out the user",
+        ),
         (jwt(&["--jwks-url", "keys"]), "write it like https://"),
         (jwt(&["--jwks-url", "https://"]), "this is no address"),
-        (jwt(&["--jwt-secret", SECRET, "--jwt-leeway", "11m"]), "--jwt-leeway: at most 10 minutes"),
-        (jwt(&["--jwt-secret", SECRET, "--jwt-issuer", ""]), "--jwt-issuer is empty"),
-        (vec!["--jwt-secret", SECRET], "--jwt-secret is for --auth jwt"),
-        (vec!["--jwks-url", "https://x"], "--jwks-url is for --auth jwt"),
-        (vec!["--operator-claim", "admin"], "--operator-claim is for --auth jwt"),
-        (vec!["--auth", "guest", "--jwt-leeway", "1s"], "--jwt-leeway is for --auth jwt"),
+        (
+            jwt(&["--jwt-secret", SECRET, "--jwt-leeway", "11m"]),
+            "--jwt-leeway: at most 10 minutes",
+        ),
+        (
+            jwt(&["--jwt-secret", SECRET, "--jwt-issuer", ""]),
+            "--jwt-issuer is empty",
+        ),
+        (
+            vec!["--jwt-secret", SECRET],
+            "--jwt-secret is for --auth jwt",
+        ),
+        (
+            vec!["--jwks-url", "https://x"],
+            "--jwks-url is for --auth jwt",
+        ),
+        (
+            vec!["--operator-claim", "admin"],
+            "--operator-claim is for --auth jwt",
+        ),
+        (
+            vec!["--auth", "guest", "--jwt-leeway", "1s"],
+            "--jwt-leeway is for --auth jwt",
+        ),
     ];
     for (given, expected) in [
         (&absent, "neither PEM nor a file that can be read"),
         (&weak, "the RSA key has 1024 bits"),
         (&odd, "keys of this algorithm are not known here"),
-        (&private, "\"PRIVATE KEY\" is not read here; give the public half"),
+        (
+            &private,
+            "\"PRIVATE KEY\" is not read here; give the public half",
+        ),
         (&certificate, "\"CERTIFICATE\" is not read here"),
         (&broken, "the key is damaged"),
     ] {
         cases.push((vec!["--auth", "jwt", "--jwt-public-key", given], expected));
     }
-    cases.push((vec!["--auth", "jwt", "--jwt-public-key", &key, "--jwt-secret", SECRET], "not several"));
+    cases.push((
+        vec![
+            "--auth",
+            "jwt",
+            "--jwt-public-key",
+            &key,
+            "--jwt-secret",
+            SECRET,
+        ],
+        "not several",
+    ));
     for (arguments, expected) in cases {
-        let arguments = [&["--database", &database, "--listen", "127.0.0.1:0"], arguments.as_slice()].concat();
+        let arguments = [
+            &["--database", &database, "--listen", "127.0.0.1:0"],
+            arguments.as_slice(),
+        ]
+        .concat();
         let output = switchboard(&arguments, &[]).await;
         let error = text(&output.stderr);
-        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
-        assert!(error.contains(expected) && output.stdout.is_empty(), "{expected}: {error}");
-        assert!(!error.contains("hunter2") && !error.contains("short-short") && !error.contains("MFk"), "{error}");
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {error}"
+        );
+        assert!(
+            error.contains(expected) && output.stdout.is_empty(),
+            "{expected}: {error}"
+        );
+        assert!(
+            !error.contains("hunter2") && !error.contains("short-short") && !error.contains("MFk"),
+            "{error}"
+        );
     }
-    assert_eq!(switchboard(&["--auth", "basic"], &[]).await.status.code(), Some(2));
+    assert_eq!(
+        switchboard(&["--auth", "basic"], &[]).await.status.code(),
+        Some(2)
+    );
 }
 
 #[tokio::test]
@@ -94,13 +169,40 @@ async fn a3_secrets_are_not_shown() {
         ("SWITCHBOARD_JWT_PRIVATE_KEY", "hunter2"),
         ("SWITCHBOARD_TOKEN", "hunter2"),
     ];
-    for arguments in [&["--help"][..], &["serve", "--help"], &["token", "--help"], &["send", "--help"], &["-h"]] {
+    for arguments in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["token", "--help"],
+        &["send", "--help"],
+        &["-h"],
+    ] {
         let output = switchboard(arguments, &environment).await;
-        assert!(output.status.success() && !text(&output.stdout).contains("hunter2"), "{}", text(&output.stdout));
+        assert!(
+            output.status.success() && !text(&output.stdout).contains("hunter2"),
+            "{}",
+            text(&output.stdout)
+        );
     }
     for line in [
-        &["switchboard", "--auth", "jwt", "--jwt-secret", SECRET, "--jwks-url", "https://host/?key=hunter2"][..],
-        &["switchboard", "token", "--user", "ann", "--auth", "jwt", "--jwt-private-key", "hunter2"],
+        &[
+            "switchboard",
+            "--auth",
+            "jwt",
+            "--jwt-secret",
+            SECRET,
+            "--jwks-url",
+            "https://host/?key=hunter2",
+        ][..],
+        &[
+            "switchboard",
+            "token",
+            "--user",
+            "ann",
+            "--auth",
+            "jwt",
+            "--jwt-private-key",
+            "hunter2",
+        ],
         &["switchboard", "tail", "room-1", "--token", "hunter2"],
     ] {
         let shown = format!("{:?}", CommandLine::try_parse_from(line).unwrap());
@@ -124,7 +226,10 @@ async fn a3_secrets_are_not_shown() {
     assert!(log.contains("a token was refused"), "{log}");
     let own = log.lines().filter(|line| line.contains("switchboard"));
     for line in own {
-        assert!(!line.contains("hunter2") && !line.contains(&signature), "{line}");
+        assert!(
+            !line.contains("hunter2") && !line.contains(&signature),
+            "{line}"
+        );
     }
 }
 
@@ -132,43 +237,128 @@ async fn a3_secrets_are_not_shown() {
 async fn a_token_for_a_script_is_good_where_its_key_is_known() {
     let folder = Folder::new();
     let database = folder.database();
-    let shape = ["--jwt-issuer", "https://issuer.test", "--jwt-audience", "switchboard"];
-    for (public, private) in [("rsa.pub.pem", "rsa.pem"), ("ec.pub.pem", "ec.pem"), ("ed.pub.pem", "ed.pem")] {
+    let shape = [
+        "--jwt-issuer",
+        "https://issuer.test",
+        "--jwt-audience",
+        "switchboard",
+    ];
+    for (public, private) in [
+        ("rsa.pub.pem", "rsa.pem"),
+        ("ec.pub.pem", "ec.pem"),
+        ("ed.pub.pem", "ed.pem"),
+    ] {
         let key = path(private);
-        let arguments =
-            [&["token", "--user", "robot", "--auth", "jwt", "--jwt-private-key", &key], &shape[..]].concat();
+        let arguments = [
+            &[
+                "token",
+                "--user",
+                "robot",
+                "--auth",
+                "jwt",
+                "--jwt-private-key",
+                &key,
+            ],
+            &shape[..],
+        ]
+        .concat();
         let output = switchboard(&arguments, &[]).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let app = TestApp::with(&[&["--auth", "jwt", "--jwt-public-key", &path(public)], &shape[..]].concat()).await;
-        assert_eq!(app.whoami(text(&output.stdout).trim()).await, (200, "robot".to_owned()), "{private}");
+        let app = TestApp::with(
+            &[
+                &["--auth", "jwt", "--jwt-public-key", &path(public)],
+                &shape[..],
+            ]
+            .concat(),
+        )
+        .await;
+        assert_eq!(
+            app.whoami(text(&output.stdout).trim()).await,
+            (200, "robot".to_owned()),
+            "{private}"
+        );
         app.finish().await;
     }
-    let environment = [("SWITCHBOARD_JWT_SECRET", SECRET), ("SWITCHBOARD_AUTH", "jwt")];
-    let output = switchboard(&["token", "--user", "robot", "--lifetime", "1h"], &environment).await;
+    let environment = [
+        ("SWITCHBOARD_JWT_SECRET", SECRET),
+        ("SWITCHBOARD_AUTH", "jwt"),
+    ];
+    let output = switchboard(
+        &["token", "--user", "robot", "--lifetime", "1h"],
+        &environment,
+    )
+    .await;
     let app = TestApp::with(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
-    assert_eq!(app.whoami(text(&output.stdout).trim()).await, (200, "robot".to_owned()));
+    assert_eq!(
+        app.whoami(text(&output.stdout).trim()).await,
+        (200, "robot".to_owned())
+    );
     app.finish().await;
 
     let provider = Provider::start(&[jwk("ec.pem", "one"), jwk("other.pem", "two")]).await;
     let app = TestApp::with(&["--auth", "jwt", "--jwks-url", &provider.url()]).await;
     let key = path("other.pem");
-    let named = ["token", "--user", "robot", "--auth", "jwt", "--jwt-private-key", &key, "--jwt-key-id", "two"]
-        .map(str::to_owned);
+    let named = [
+        "token",
+        "--user",
+        "robot",
+        "--auth",
+        "jwt",
+        "--jwt-private-key",
+        &key,
+        "--jwt-key-id",
+        "two",
+    ]
+    .map(str::to_owned);
     let output = switchboard(&named.each_ref().map(String::as_str), &[]).await;
-    assert_eq!(app.whoami(text(&output.stdout).trim()).await, (200, "robot".to_owned()));
+    assert_eq!(
+        app.whoami(text(&output.stdout).trim()).await,
+        (200, "robot".to_owned())
+    );
     app.finish().await;
 
     for (arguments, expected) in [
-        (&["--auth", "jwt"][..], "give --jwt-secret or --jwt-private-key"),
-        (&["--auth", "jwt", "--jwt-secret", SECRET, "--jwt-private-key", &key], "not both"),
-        (&["--auth", "jwt", "--jwt-private-key", "/dev/null"], "--jwt-private-key: this is no PEM"),
-        (&["--auth", "jwt", "--jwt-private-key", &path("ec.pub.pem")], "give a PRIVATE KEY"),
+        (
+            &["--auth", "jwt"][..],
+            "give --jwt-secret or --jwt-private-key",
+        ),
+        (
+            &[
+                "--auth",
+                "jwt",
+                "--jwt-secret",
+                SECRET,
+                "--jwt-private-key",
+                &key,
+            ],
+            "not both",
+        ),
+        (
+            &["--auth", "jwt", "--jwt-private-key", "/dev/null"],
+            "--jwt-private-key: this is no PEM",
+        ),
+        (
+            &["--auth", "jwt", "--jwt-private-key", &path("ec.pub.pem")],
+            "give a PRIVATE KEY",
+        ),
         (&["--jwt-private-key", &key], "for --auth jwt"),
         (&["--jwt-secret", SECRET], "for --auth jwt"),
     ] {
-        let output = switchboard(&[&["token", "--user", "x", "--database", &database], arguments].concat(), &[]).await;
+        let output = switchboard(
+            &[
+                &["token", "--user", "x", "--database", &database],
+                arguments,
+            ]
+            .concat(),
+            &[],
+        )
+        .await;
         let error = text(&output.stderr);
-        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{arguments:?}: {error}");
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(2), 1),
+            "{arguments:?}: {error}"
+        );
         assert!(error.contains(expected), "{expected}: {error}");
     }
 }
@@ -177,44 +367,99 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
 async fn keys_are_fetched_over_tls_from_a_server_that_this_machine_trusts() {
     let provider = Provider::start_tls(&[jwk("ec.pem", "one")]).await;
     let port = provider.address.port();
-    let (trusted, url) = (path("ca.pem"), format!("https://localhost:{port}/keys.json"));
+    let (trusted, url) = (
+        path("ca.pem"),
+        format!("https://localhost:{port}/keys.json"),
+    );
     let other = path("ec521.pub.pem");
     // One machine trusts the provider, another one nobody whom the provider knows, and one goes to another name.
-    for (roots, url, expected) in [(&trusted, url.clone(), 200), (&trusted, url.replace("localhost", "127.0.0.1"), 503)]
-    {
+    for (roots, url, expected) in [
+        (&trusted, url.clone(), 200),
+        (&trusted, url.replace("localhost", "127.0.0.1"), 503),
+    ] {
         let (status, _) = ask(&url, roots).await;
         assert_eq!(status, expected, "{url} {roots}");
     }
     let folder = Folder::new();
-    let line = ["--listen", "127.0.0.1:0", "--database", &folder.database(), "--auth", "jwt", "--jwks-url", &url];
-    let output = switchboard(&line, &[("SSL_CERT_FILE", &other), ("SSL_CERT_DIR", "/nonexistent")]).await;
+    let line = [
+        "--listen",
+        "127.0.0.1:0",
+        "--database",
+        &folder.database(),
+        "--auth",
+        "jwt",
+        "--jwks-url",
+        &url,
+    ];
+    let output = switchboard(
+        &line,
+        &[("SSL_CERT_FILE", &other), ("SSL_CERT_DIR", "/nonexistent")],
+    )
+    .await;
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("this machine trusts no certificates"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("this machine trusts no certificates"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 /// What the real executable answers to a token of the provider, trusting these roots; and its log.
 async fn ask(url: &str, roots: &str) -> (u16, String) {
     let folder = Folder::new();
     let database = folder.database();
-    let line = ["--listen", "127.0.0.1:0", "--database", &database, "--auth", "jwt", "--jwks-url", url];
-    let more = ["--jwt-audience", "switchboard", "--jwks-refetch-interval", "0s"];
-    let mut server =
-        program(&[&line[..], &more].concat(), &[("SSL_CERT_FILE", roots), ("SSL_CERT_DIR", "/nonexistent")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+    let line = [
+        "--listen",
+        "127.0.0.1:0",
+        "--database",
+        &database,
+        "--auth",
+        "jwt",
+        "--jwks-url",
+        url,
+    ];
+    let more = [
+        "--jwt-audience",
+        "switchboard",
+        "--jwks-refetch-interval",
+        "0s",
+    ];
+    let mut server = program(
+        &[&line[..], &more].concat(),
+        &[("SSL_CERT_FILE", roots), ("SSL_CERT_DIR", "/nonexistent")],
+    )
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address: std::net::SocketAddr = loop {
-        let line = soon("the address", lines.next_line()).await.unwrap().unwrap();
-        if let Some((_, address)) = line.split_once("http://").filter(|_| line.contains("endpoint")) {
+        let line = soon("the address", lines.next_line())
+            .await
+            .unwrap()
+            .unwrap();
+        if let Some((_, address)) = line
+            .split_once("http://")
+            .filter(|_| line.contains("endpoint"))
+        {
             break address.split('/').next().unwrap().parse().unwrap();
         }
     };
     let bearer = format!("Bearer {}", sign("ec.pem", Some("one"), &claims("ann")));
-    let reply = http::post(address, r#"{"query":"{ viewer { name } }"}"#, &[("authorization", &bearer)]).await;
+    let reply = http::post(
+        address,
+        r#"{"query":"{ viewer { name } }"}"#,
+        &[("authorization", &bearer)],
+    )
+    .await;
     soon("the end of the server", server.kill()).await.unwrap();
     let mut log = String::new();
-    server.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
+    server
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .await
+        .unwrap();
     (reply.status, log)
 }

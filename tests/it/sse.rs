@@ -20,7 +20,9 @@ fn subscription(room: &str, after: Option<&str>) -> String {
 }
 
 fn text(result: &serde_json::Value) -> &str {
-    result["data"]["newMessage"]["text"].as_str().unwrap_or_else(|| panic!("{result}"))
+    result["data"]["newMessage"]["text"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{result}"))
 }
 
 /// Somebody who writes, and the head before anything was written.
@@ -34,7 +36,8 @@ async fn writer(app: &TestApp) -> (Client, String) {
 async fn a_subscription_is_streamed_with_the_bytes_and_headers_of_the_protocol() {
     let app = TestApp::start().await;
     let (mut ann, head) = writer(&app).await;
-    let mut stream = Streamed::post(app.address(), &subscription("room-1", Some(&head)), &[SSE]).await;
+    let mut stream =
+        Streamed::post(app.address(), &subscription("room-1", Some(&head)), &[SSE]).await;
     assert_eq!(stream.status, 200);
     for (name, value) in [
         ("content-type", "text/event-stream; charset=utf-8"),
@@ -45,7 +48,11 @@ async fn a_subscription_is_streamed_with_the_bytes_and_headers_of_the_protocol()
     ] {
         assert_eq!(stream.header(name), Some(value), "{name}");
     }
-    assert_eq!(stream.until(":\n\n").await, ":\n\n", "the first bytes come at once");
+    assert_eq!(
+        stream.until(":\n\n").await,
+        ":\n\n",
+        "the first bytes come at once"
+    );
     let cursor = ann.send("room-1", "hello").await;
     let payload = format!(
         r#"{{"data":{{"newMessage":{{"text":"hello","sender":{{"name":"ann"}}}}}},"extensions":{{"cursor":"{cursor}"}}}}"#
@@ -61,14 +68,20 @@ async fn queries_and_mutations_are_streamed_too_and_end() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     let mut stream = Streamed::post(app.address(), &query, &[SSE]).await;
-    let expected =
-        ":\n\nid: end\nevent: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n";
+    let expected = ":\n\nid: end\nevent: next\ndata: {\"data\":{\"__typename\":\"Query\"}}\n\nevent: complete\ndata:\n\n";
     assert_eq!(stream.rest().await, expected);
     let mut stream = Streamed::get(app.address(), "/graphql?query=%7B__typename%7D", &[SSE]).await;
     assert_eq!(stream.rest().await, expected);
-    let mutation = json!({ "query": "mutation { signIn(name: \"x\") { viewer { name } } }" }).to_string();
-    let (result, _) = Streamed::post(app.address(), &mutation, &[SSE]).await.next().await;
-    assert_eq!(result, json!({ "data": { "signIn": { "viewer": { "name": "x" } } } }));
+    let mutation =
+        json!({ "query": "mutation { signIn(name: \"x\") { viewer { name } } }" }).to_string();
+    let (result, _) = Streamed::post(app.address(), &mutation, &[SSE])
+        .await
+        .next()
+        .await;
+    assert_eq!(
+        result,
+        json!({ "data": { "signIn": { "viewer": { "name": "x" } } } })
+    );
     app.finish().await;
 }
 
@@ -80,16 +93,22 @@ async fn an_event_source_resumes_by_itself_and_its_id_wins_over_after() {
     let second = ann.send("room-1", "2").await;
     let third = ann.send("room-1", "3").await;
     // Absent, as a variable, as a literal: what the document says of `after` does not count.
-    let literal = format!("subscription {{ newMessage(roomId: \"room-1\", after: \"{head}\") {{ text }} }}");
+    let literal =
+        format!("subscription {{ newMessage(roomId: \"room-1\", after: \"{head}\") {{ text }} }}");
     for body in [
         subscription("room-1", None),
         subscription("room-1", Some(&head)),
         subscription("room-1", Some(&third)),
         json!({ "query": literal }).to_string(),
     ] {
-        let mut stream = Streamed::post(app.address(), &body, &[SSE, ("last-event-id", &first)]).await;
+        let mut stream =
+            Streamed::post(app.address(), &body, &[SSE, ("last-event-id", &first)]).await;
         let (result, id) = stream.next().await;
-        assert_eq!((text(&result), id.as_deref()), ("2", Some(second.as_str())), "{body}");
+        assert_eq!(
+            (text(&result), id.as_deref()),
+            ("2", Some(second.as_str())),
+            "{body}"
+        );
         assert_eq!(text(&stream.next().await.0), "3");
     }
     let mut stream = Streamed::get(app.address(), BY_GET, &[SSE, ("last-event-id", &second)]).await;
@@ -104,7 +123,10 @@ async fn an_id_that_is_no_cursor_is_refused_and_the_end_is_204() {
     let mut stream = Streamed::get(app.address(), BY_GET, &[SSE, ("last-event-id", "junk")]).await;
     let (result, id) = stream.next().await;
     assert_eq!(
-        (result["errors"][0]["extensions"]["code"].as_str(), id.as_deref()),
+        (
+            result["errors"][0]["extensions"]["code"].as_str(),
+            id.as_deref()
+        ),
         (Some("BAD_USER_INPUT"), Some("end"))
     );
     assert_eq!(stream.rest().await, "event: complete\ndata:\n\n");
@@ -112,10 +134,20 @@ async fn an_id_that_is_no_cursor_is_refused_and_the_end_is_204() {
     let reply = get(app.address(), BY_GET, &[SSE, ("last-event-id", "end")]).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
     let mutation = json!({ "query": "mutation { signIn(name: \"x\") { token } }" }).to_string();
-    assert_eq!(post(app.address(), &mutation, &[SSE, ("last-event-id", "end")]).await.status, 204);
+    assert_eq!(
+        post(app.address(), &mutation, &[SSE, ("last-event-id", "end")])
+            .await
+            .status,
+        204
+    );
     // Whoever does not take a stream does not resume one.
     let query = json!({ "query": "{ __typename }" }).to_string();
-    assert_eq!(post(app.address(), &query, &[("last-event-id", "end")]).await.status, 200);
+    assert_eq!(
+        post(app.address(), &query, &[("last-event-id", "end")])
+            .await
+            .status,
+        200
+    );
     app.finish().await;
 }
 
@@ -124,12 +156,29 @@ async fn what_cannot_run_is_one_next_with_errors_and_the_end() {
     let app = TestApp::start().await;
     for (query, code) in [
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { newMessage(roomId: \"none\") { id } }", "NOT_FOUND"),
-        ("subscription { newMessage(roomId: \"room-1\", after: \"x\") { id } }", "BAD_USER_INPUT"),
-        ("query ($id: ID!) { room(id: $id) { id } }", "BAD_USER_INPUT"),
-        ("query A { __typename } query B { __typename }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "subscription { newMessage(roomId: \"none\") { id } }",
+            "NOT_FOUND",
+        ),
+        (
+            "subscription { newMessage(roomId: \"room-1\", after: \"x\") { id } }",
+            "BAD_USER_INPUT",
+        ),
+        (
+            "query ($id: ID!) { room(id: $id) { id } }",
+            "BAD_USER_INPUT",
+        ),
+        (
+            "query A { __typename } query B { __typename }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
     ] {
-        let mut stream = Streamed::post(app.address(), &json!({ "query": query }).to_string(), &[SSE]).await;
+        let mut stream = Streamed::post(
+            app.address(),
+            &json!({ "query": query }).to_string(),
+            &[SSE],
+        )
+        .await;
         assert_eq!(stream.status, 200);
         let (result, id) = stream.next().await;
         assert_eq!(result["errors"][0]["extensions"]["code"], code, "{query}");
@@ -142,16 +191,37 @@ async fn what_cannot_run_is_one_next_with_errors_and_the_end() {
 #[tokio::test]
 async fn what_is_refused_before_a_stream_is_json_with_a_status() {
     let app = TestApp::start().await;
-    let json_of = |reply: &http::Reply| reply.header("content-type").unwrap().starts_with("application/json");
+    let json_of = |reply: &http::Reply| {
+        reply
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/json")
+    };
     let reply = post(app.address(), &json!({ "query": "{" }).to_string(), &[SSE]).await;
-    assert_eq!((reply.status, reply.code().as_str(), json_of(&reply)), (400, "GRAPHQL_PARSE_FAILED", true));
+    assert_eq!(
+        (reply.status, reply.code().as_str(), json_of(&reply)),
+        (400, "GRAPHQL_PARSE_FAILED", true)
+    );
     let mutation = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D";
     let reply = get(app.address(), mutation, &[SSE]).await;
-    assert_eq!((reply.status, reply.header("allow"), json_of(&reply)), (405, Some("POST"), true));
+    assert_eq!(
+        (reply.status, reply.header("allow"), json_of(&reply)),
+        (405, Some("POST"), true)
+    );
     let reply = get(app.address(), BY_GET, &[SSE, ("authorization", "Bearer x")]).await;
-    assert_eq!((reply.status, reply.code().as_str(), json_of(&reply)), (401, "UNAUTHENTICATED", true));
+    assert_eq!(
+        (reply.status, reply.code().as_str(), json_of(&reply)),
+        (401, "UNAUTHENTICATED", true)
+    );
     assert_eq!(post(app.address(), "junk", &[SSE]).await.status, 400);
-    let plain = request(app.address(), "POST", "/graphql", &[SSE, ("content-type", "text/plain")], "{}").await;
+    let plain = request(
+        app.address(),
+        "POST",
+        "/graphql",
+        &[SSE, ("content-type", "text/plain")],
+        "{}",
+    )
+    .await;
     assert_eq!(plain.status, 415);
     app.finish().await;
 }
@@ -167,17 +237,42 @@ async fn accept_decides_how_an_operation_is_answered() {
         ("text/event-stream;q=0, */*", "application/json"),
     ] {
         let reply = post(app.address(), &query, &[("accept", accept)]).await;
-        assert_eq!(reply.header("content-type").unwrap().split(';').next(), Some(media), "{accept}");
+        assert_eq!(
+            reply.header("content-type").unwrap().split(';').next(),
+            Some(media),
+            "{accept}"
+        );
     }
     // A subscription has no other answer than a stream, wherever that stands.
     let body = subscription("room-1", None);
-    let stream = Streamed::post(app.address(), &body, &[("accept", "application/json, text/event-stream;q=0.1")]).await;
-    assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream; charset=utf-8")));
+    let stream = Streamed::post(
+        app.address(),
+        &body,
+        &[("accept", "application/json, text/event-stream;q=0.1")],
+    )
+    .await;
+    assert_eq!(
+        (stream.status, stream.header("content-type")),
+        (200, Some("text/event-stream; charset=utf-8"))
+    );
     drop(stream);
-    for accept in ["application/json", "*/*", "text/event-stream;q=0, */*", "text/event-stream;q=0, application/json"] {
+    for accept in [
+        "application/json",
+        "*/*",
+        "text/event-stream;q=0, */*",
+        "text/event-stream;q=0, application/json",
+    ] {
         let reply = post(app.address(), &body, &[("accept", accept)]).await;
-        assert_eq!((reply.status, reply.code().as_str()), (406, "BAD_USER_INPUT"), "{accept}");
-        for named in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0", "graphql-transport-ws"] {
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (406, "BAD_USER_INPUT"),
+            "{accept}"
+        );
+        for named in [
+            "text/event-stream",
+            "multipart/mixed;subscriptionSpec=1.0",
+            "graphql-transport-ws",
+        ] {
             assert!(reply.body.contains(named), "{named}");
         }
     }
@@ -200,8 +295,24 @@ async fn streams_count_as_connections_and_one_too_many_is_503() {
     let app = TestApp::with(&["--connections-max", "1"]).await;
     let stream = Streamed::get(app.address(), BY_GET, &[SSE]).await;
     let reply = get(app.address(), BY_GET, &[SSE]).await;
-    assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "UNAVAILABLE", Some("1")));
-    assert_eq!(post(app.address(), &json!({ "query": "{ __typename }" }).to_string(), &[]).await.status, 200);
+    assert_eq!(
+        (
+            reply.status,
+            reply.code().as_str(),
+            reply.header("retry-after")
+        ),
+        (503, "UNAVAILABLE", Some("1"))
+    );
+    assert_eq!(
+        post(
+            app.address(),
+            &json!({ "query": "{ __typename }" }).to_string(),
+            &[]
+        )
+        .await
+        .status,
+        200
+    );
     drop(stream);
     app.finish().await;
 }
@@ -210,17 +321,27 @@ async fn streams_count_as_connections_and_one_too_many_is_503() {
 async fn a_drain_ends_streams_without_an_end_and_they_resume() {
     let app = TestApp::start().await;
     let (mut ann, head) = writer(&app).await;
-    let mut stream = Streamed::post(app.address(), &subscription("room-1", Some(&head)), &[SSE]).await;
+    let mut stream =
+        Streamed::post(app.address(), &subscription("room-1", Some(&head)), &[SSE]).await;
     ann.send("room-1", "before").await;
     let (result, id) = stream.next().await;
     assert_eq!(text(&result), "before");
     let folder = app.stop().await;
-    assert_eq!(stream.rest().await, "", "no `complete`, which would be final");
+    assert_eq!(
+        stream.rest().await,
+        "",
+        "no `complete`, which would be final"
+    );
 
     let app = TestApp::on(folder, &[]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     ann.send("room-1", "after").await;
-    let mut stream = Streamed::get(app.address(), BY_GET, &[SSE, ("last-event-id", &id.unwrap())]).await;
+    let mut stream = Streamed::get(
+        app.address(),
+        BY_GET,
+        &[SSE, ("last-event-id", &id.unwrap())],
+    )
+    .await;
     assert_eq!(text(&stream.next().await.0), "after");
     drop((stream, ann));
     app.finish().await;

@@ -35,27 +35,55 @@ use crate::{
 async fn serve(certificate: &Certificate, flags: &[&str]) -> TestApp {
     let folder = Folder::new();
     let own = certificate.put(&folder);
-    let own: Vec<_> = own.iter().map(String::as_str).chain(["--allow-host", NAME]).collect();
+    let own: Vec<_> = own
+        .iter()
+        .map(String::as_str)
+        .chain(["--allow-host", NAME])
+        .collect();
     TestApp::on(folder, &[&own, flags].concat()).await
 }
 
 /// Posts to the endpoint as a page would that came from it.
-async fn post(app: &TestApp, certificate: &Certificate, host: &str, page: &str, query: &str) -> Reply {
+async fn post(
+    app: &TestApp,
+    certificate: &Certificate,
+    host: &str,
+    page: &str,
+    query: &str,
+) -> Reply {
     let body = json!({ "query": query }).to_string();
     let head = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\nconnection: close";
     let length = body.len();
-    let text = format!("{head}\r\nhost: {host}\r\norigin: {page}\r\ncontent-length: {length}\r\n\r\n{body}");
+    let text = format!(
+        "{head}\r\nhost: {host}\r\norigin: {page}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
     certificate.exchange(app.address(), &text).await
 }
 
 async fn sign_in(app: &TestApp, certificate: &Certificate) -> (String, Reply) {
     let page = format!("https://{NAME}");
-    let reply = post(app, certificate, NAME, &page, "mutation { signIn(name: \"ann\") { token } }").await;
-    (reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned(), reply)
+    let reply = post(
+        app,
+        certificate,
+        NAME,
+        &page,
+        "mutation { signIn(name: \"ann\") { token } }",
+    )
+    .await;
+    (
+        reply.json()["data"]["signIn"]["token"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+        reply,
+    )
 }
 
 async fn client(app: &TestApp, certificate: &Certificate, token: Option<&str>) -> Client {
-    let stream = certificate.connect(app.address(), &[b"http/1.1"]).await.unwrap();
+    let stream = certificate
+        .connect(app.address(), &[b"http/1.1"])
+        .await
+        .unwrap();
     Client::over(MaybeTlsStream::Rustls(stream), NAME, token).await
 }
 
@@ -77,7 +105,10 @@ async fn queries_and_subscriptions_over_https_and_wss() {
     ann.close().await;
     // A drain is heard inside.
     let stopping = tokio::spawn(app.stop());
-    assert_eq!(reader.next().await, Err(Closed(1012, "Service restart".to_owned())));
+    assert_eq!(
+        reader.next().await,
+        Err(Closed(1012, "Service restart".to_owned()))
+    );
     drop(reader);
     soon("the end of the server", stopping).await.unwrap();
 }
@@ -86,7 +117,13 @@ async fn queries_and_subscriptions_over_https_and_wss() {
 async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
     let certificate = Certificate::new();
     let app = serve(&certificate, &[]).await;
-    let query = written(app.address(), "GET", "/graphql?query=%7B__typename%7D", &[("connection", "close")], "");
+    let query = written(
+        app.address(),
+        "GET",
+        "/graphql?query=%7B__typename%7D",
+        &[("connection", "close")],
+        "",
+    );
     for (offered, agreed) in [
         (&[&b"http/1.1"[..], b"h2"][..], Some(&b"h2"[..])),
         (&[b"http/1.1"], Some(b"http/1.1")),
@@ -98,8 +135,13 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
         if agreed != Some(b"h2") {
             stream.write_all(query.as_bytes()).await.unwrap();
             let mut reply = String::new();
-            soon("a reply", stream.read_to_string(&mut reply)).await.unwrap();
-            assert_eq!(Reply::read(&reply).json(), json!({ "data": { "__typename": "Query" } }));
+            soon("a reply", stream.read_to_string(&mut reply))
+                .await
+                .unwrap();
+            assert_eq!(
+                Reply::read(&reply).json(),
+                json!({ "data": { "__typename": "Query" } })
+            );
         }
     }
     assert!(certificate.connect(app.address(), &[b"h3"]).await.is_err());
@@ -114,7 +156,10 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
     first.subscribe(&head).await;
     second.subscribe(&head).await;
     ann.send("room-1", "over both").await;
-    assert_eq!((first.text().await.as_str(), second.text().await.as_str()), ("over both", "over both"));
+    assert_eq!(
+        (first.text().await.as_str(), second.text().await.as_str()),
+        ("over both", "over both")
+    );
     drop((ann, first, second, http2));
     app.finish().await;
 }
@@ -125,14 +170,32 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
     let app = serve(&certificate, &[]).await;
     let (own, query) = (format!("https://{NAME}"), "{ __typename }");
     let reply = post(&app, &certificate, NAME, &own, query).await;
-    assert_eq!((reply.status, reply.header("strict-transport-security")), (200, Some("max-age=31536000")));
+    assert_eq!(
+        (reply.status, reply.header("strict-transport-security")),
+        (200, Some("max-age=31536000"))
+    );
     // The same host and port, and yet no page of this server's.
     let reply = post(&app, &certificate, NAME, &format!("http://{NAME}"), query).await;
     assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"));
     // What is remembered counts for all ports of a host.
-    let reply = post(&app, &certificate, "localhost:4000", "https://localhost:4000", query).await;
-    assert_eq!((reply.status, reply.header("strict-transport-security")), (200, None));
-    assert_eq!(post(&app, &certificate, "evil.example", &own, query).await.status, 421);
+    let reply = post(
+        &app,
+        &certificate,
+        "localhost:4000",
+        "https://localhost:4000",
+        query,
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.header("strict-transport-security")),
+        (200, None)
+    );
+    assert_eq!(
+        post(&app, &certificate, "evil.example", &own, query)
+            .await
+            .status,
+        421
+    );
     app.finish().await;
 }
 
@@ -141,8 +204,11 @@ async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
     let certificate = Certificate::new();
     let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
     // The last one is half of a ClientHello.
-    let words =
-        [&b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..], b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"];
+    let words = [
+        &b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
+        b"",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
+    ];
     for words in words {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
         stream.write_all(words).await.unwrap();
@@ -154,7 +220,10 @@ async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
     // After the handshake the head of a request is waited for no longer either.
     let mut stream = certificate.connect(app.address(), &[]).await.unwrap();
     let end = soon("the end", stream.read(&mut [0])).await;
-    assert!(!matches!(end, Ok(1)), "nothing was asked, and something said");
+    assert!(
+        !matches!(end, Ok(1)),
+        "nothing was asked, and something said"
+    );
     app.finish().await;
 }
 
@@ -164,12 +233,23 @@ async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
     let app = serve(&certificate, &["--write-timeout", "300ms"]).await;
     let (token, _) = sign_in(&app, &certificate).await;
     let mut ann = client(&app, &certificate, Some(&token)).await;
-    let mut idle = certificate.connect(app.address(), &[b"http/1.1"]).await.unwrap();
+    let mut idle = certificate
+        .connect(app.address(), &[b"http/1.1"])
+        .await
+        .unwrap();
     let target = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
-    let text = written(app.address(), "GET", target, &[("accept", "text/event-stream")], "");
+    let text = written(
+        app.address(),
+        "GET",
+        target,
+        &[("accept", "text/event-stream")],
+        "",
+    );
     idle.write_all(text.as_bytes()).await.unwrap();
     let mut first = [0; 12];
-    soon("the answer", idle.read_exact(&mut first)).await.unwrap();
+    soon("the answer", idle.read_exact(&mut first))
+        .await
+        .unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     let long = "long ".repeat(1_600);
     let cut_off = async {
@@ -195,7 +275,10 @@ async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
     let mut old = client(&app, &first, None).await;
     second.put(&app.folder);
     served(app.address(), &second).await;
-    assert!(first.connect(app.address(), &[]).await.is_err(), "the old one is no longer served");
+    assert!(
+        first.connect(app.address(), &[]).await.is_err(),
+        "the old one is no longer served"
+    );
     old.fence().await;
     // Back again, by way of files that are gone and files that are not a pair.
     let [pem, key] = files(&app.folder);
@@ -219,7 +302,14 @@ struct Process {
 impl Process {
     async fn start(flags: &[&str], folder: &Folder) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-            .args(["--listen", "127.0.0.1:0", "--database", &folder.database(), "--log", "info"])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--database",
+                &folder.database(),
+                "--log",
+                "info",
+            ])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -229,23 +319,43 @@ impl Process {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
         while !greeting.contains(" send ") {
-            greeting += &soon("the greeting", lines.next_line()).await.unwrap().expect("more of the greeting");
+            greeting += &soon("the greeting", lines.next_line())
+                .await
+                .unwrap()
+                .expect("more of the greeting");
             greeting.push('\n');
         }
-        let (_, rest) = greeting.split_once("https://").unwrap_or_else(|| panic!("{greeting}"));
+        let (_, rest) = greeting
+            .split_once("https://")
+            .unwrap_or_else(|| panic!("{greeting}"));
         let address = rest.split('/').next().unwrap().parse().unwrap();
-        Self { log: BufReader::new(child.stderr.take().unwrap()).lines(), child, greeting, address }
+        Self {
+            log: BufReader::new(child.stderr.take().unwrap()).lines(),
+            child,
+            greeting,
+            address,
+        }
     }
 
     async fn signal(&self, name: &str) {
         let id = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
     }
 
     /// The next line of the log that says something of the certificate.
     async fn logged(&mut self) -> String {
         loop {
-            let line = soon("a line of the log", self.log.next_line()).await.unwrap().expect("the server runs");
+            let line = soon("a line of the log", self.log.next_line())
+                .await
+                .unwrap()
+                .expect("the server runs");
             if line.contains("certificate") {
                 return line;
             }
@@ -257,45 +367,97 @@ impl Process {
 async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
     let flags = first.put(&folder);
-    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "0s"]).collect();
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "0s"])
+        .collect();
     let mut process = Process::start(&flags, &folder).await;
     for shown in ["https://", "wss://", "--url https://NAME:"] {
-        assert!(process.greeting.contains(shown), "{shown} in {}", process.greeting);
+        assert!(
+            process.greeting.contains(shown),
+            "{shown} in {}",
+            process.greeting
+        );
     }
-    assert!(!process.greeting.contains("http://") && !process.greeting.contains("ws://1"), "{}", process.greeting);
+    assert!(
+        !process.greeting.contains("http://") && !process.greeting.contains("ws://1"),
+        "{}",
+        process.greeting
+    );
 
     let [pem, _] = files(&folder);
-    for (content, complaint) in [("broken", "holds no certificate"), (second.pem.as_str(), "is not that of")] {
+    for (content, complaint) in [
+        ("broken", "holds no certificate"),
+        (second.pem.as_str(), "is not that of"),
+    ] {
         std::fs::write(&pem, content).unwrap();
         process.signal("-HUP").await;
         let line = process.logged().await;
-        assert!(line.contains(complaint) && line.contains("stays as it was"), "{line}");
+        assert!(
+            line.contains(complaint) && line.contains("stays as it was"),
+            "{line}"
+        );
         first.connect(process.address, &[]).await.unwrap();
     }
     second.put(&folder);
     process.signal("-HUP").await;
-    assert!(process.logged().await.contains("new connections get the certificate"));
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
     second.connect(process.address, &[]).await.unwrap();
     assert!(first.connect(process.address, &[]).await.is_err());
     process.signal("-TERM").await;
-    assert!(soon("the end", process.child.wait()).await.unwrap().success());
+    assert!(
+        soon("the end", process.child.wait())
+            .await
+            .unwrap()
+            .success()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again() {
-    let (expired, good, folder) = (Certificate::until((2020, 1, 1)), Certificate::new(), Folder::new());
+async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again()
+ {
+    let (expired, good, folder) = (
+        Certificate::until((2020, 1, 1)),
+        Certificate::new(),
+        Folder::new(),
+    );
     let flags = expired.put(&folder);
-    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "0s"]).collect();
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "0s"])
+        .collect();
     let mut process = Process::start(&flags, &folder).await;
-    let warned = |line: &str| line.contains("WARN") && line.contains("the certificate has expired: clients refuse it");
+    let warned = |line: &str| {
+        line.contains("WARN") && line.contains("the certificate has expired: clients refuse it")
+    };
     let line = process.logged().await;
-    assert!(warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"), "{line}");
+    assert!(
+        warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"),
+        "{line}"
+    );
     process.signal("-HUP").await;
-    assert!(process.logged().await.contains("new connections get the certificate"));
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
     assert!(warned(&process.logged().await));
     good.put(&folder);
     process.signal("-HUP").await;
-    assert!(process.logged().await.contains("new connections get the certificate"));
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
     good.connect(process.address, &[]).await.unwrap();
     process.signal("-TERM").await;
     let rest = soon("the rest of the log", async {
@@ -305,7 +467,10 @@ async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and
         }
         rest
     });
-    assert!(!rest.await.contains("certificate"), "there is nothing to say of one that is good");
+    assert!(
+        !rest.await.contains("certificate"),
+        "there is nothing to say of one that is good"
+    );
 }
 
 #[tokio::test]
@@ -313,19 +478,32 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
     let logs = Logs::of(tracing::Level::WARN);
     let (certificate, folder) = (Certificate::until((2030, 1, 1)), Folder::new());
-    let (end, now) = (Timestamp(1_893_456_000_000_000), Arc::new(AtomicI64::new(0)));
+    let (end, now) = (
+        Timestamp(1_893_456_000_000_000),
+        Arc::new(AtomicI64::new(0)),
+    );
     let clock: Clock = {
         let now = now.clone();
         Arc::new(move || Timestamp(now.load(Ordering::Relaxed)))
     };
     let flags = certificate.put(&folder);
-    let flags: Vec<_> = flags.iter().map(String::as_str).chain(["--tls-check-interval", "2ms"]).collect();
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "2ms"])
+        .collect();
     // Its first day is in 1975.
     let app = TestApp::at(clock, &flags).await;
     let mut heard = logs.take();
-    assert!(heard.contains("the certificate is not good yet: clients refuse it"), "{heard}");
+    assert!(
+        heard.contains("the certificate is not good yet: clients refuse it"),
+        "{heard}"
+    );
     for (at, told) in [
-        (end.0 - 3 * DAY, "the certificate expires in less than 14 days"),
+        (
+            end.0 - 3 * DAY,
+            "the certificate expires in less than 14 days",
+        ),
         (end.0 + 1, "the certificate has expired: clients refuse it"),
     ] {
         now.store(at, Ordering::Relaxed);
@@ -337,7 +515,10 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
             }
         };
         soon("a warning", warned).await;
-        assert!(heard.contains(told) && heard.lines().count() == 1, "{heard}");
+        assert!(
+            heard.contains(told) && heard.lines().count() == 1,
+            "{heard}"
+        );
     }
     app.finish().await;
     assert_eq!(logs.take(), "", "it is told once");
@@ -345,11 +526,17 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
 
 async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command.args(arguments).env("USER", "ann").env_remove("DATABASE_URL").kill_on_drop(true);
+    command
+        .args(arguments)
+        .env("USER", "ann")
+        .env_remove("DATABASE_URL")
+        .kill_on_drop(true);
     if let Some(file) = trusted {
         command.env("SSL_CERT_FILE", file);
     }
-    soon("the end of the command", command.output()).await.unwrap()
+    soon("the end of the command", command.output())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -365,31 +552,93 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
     certificate.put(&folder);
     let missing = folder.path().join("missing.pem").display().to_string();
     let (empty, junk) = (put("empty", ""), put("junk", "\u{0}no certificate\n"));
-    let encrypted = put("encrypted", &certificate.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let encrypted = put(
+        "encrypted",
+        &certificate
+            .key
+            .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+    );
     let cut = put("cut", &certificate.pem[..certificate.pem.len() / 2]);
-    let no_der = put("no_der", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    let (foreign, folder_itself) = (put("foreign", &other.key), folder.path().display().to_string());
+    let no_der = put(
+        "no_der",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let (foreign, folder_itself) = (
+        put("foreign", &other.key),
+        folder.path().display().to_string(),
+    );
     for (flags, expected) in [
         (vec!["--tls-cert", &pem], "--tls-cert needs --tls-key"),
         (vec!["--tls-key", &key], "--tls-key needs --tls-cert"),
-        (vec!["--tls-cert", &missing, "--tls-key", &key], "cannot read"),
-        (vec!["--tls-cert", &pem, "--tls-key", &missing], "cannot read"),
-        (vec!["--tls-cert", &folder_itself, "--tls-key", &key], "cannot read"),
-        (vec!["--tls-cert", &empty, "--tls-key", &key], "holds no certificate in PEM"),
-        (vec!["--tls-cert", &junk, "--tls-key", &key], "holds no certificate in PEM"),
-        (vec!["--tls-cert", &cut, "--tls-key", &key], "holds no certificate in PEM"),
-        (vec!["--tls-cert", &key, "--tls-key", &key], "holds no certificate in PEM"),
-        (vec!["--tls-cert", &no_der, "--tls-key", &key], "cannot be used"),
-        (vec!["--tls-cert", &pem, "--tls-key", &pem], "holds no private key in PEM"),
-        (vec!["--tls-cert", &pem, "--tls-key", &encrypted], "that is not encrypted"),
-        (vec!["--tls-cert", &pem, "--tls-key", &foreign], "is not that of the certificate"),
+        (
+            vec!["--tls-cert", &missing, "--tls-key", &key],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &missing],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &folder_itself, "--tls-key", &key],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &empty, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &junk, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &cut, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &key, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &no_der, "--tls-key", &key],
+            "cannot be used",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &pem],
+            "holds no private key in PEM",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &encrypted],
+            "that is not encrypted",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &foreign],
+            "is not that of the certificate",
+        ),
     ] {
-        let output = run(&[&["--listen", "127.0.0.1:0", "--database", &database][..], &flags].concat(), None).await;
+        let output = run(
+            &[
+                &["--listen", "127.0.0.1:0", "--database", &database][..],
+                &flags,
+            ]
+            .concat(),
+            None,
+        )
+        .await;
         let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!((output.status.code(), error.lines().count()), (Some(2), 1), "{flags:?}: {error}");
-        assert!(error.contains(expected) && output.stdout.is_empty(), "{flags:?}: {error}");
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(2), 1),
+            "{flags:?}: {error}"
+        );
+        assert!(
+            error.contains(expected) && output.stdout.is_empty(),
+            "{flags:?}: {error}"
+        );
     }
-    assert!(!folder.path().join("test.db").exists(), "nothing was started");
+    assert!(
+        !folder.path().join("test.db").exists(),
+        "nothing was started"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,10 +649,18 @@ async fn the_commands_speak_tls_to_whom_the_system_trusts() {
     let url = format!("https://localhost:{}/graphql", app.address().port());
     let send = ["send", "room-1", "Hello", "--url", &url];
     let sent = run(&send, Some(&pem)).await;
-    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    assert!(
+        sent.status.success(),
+        "{}",
+        String::from_utf8_lossy(&sent.stderr)
+    );
     let refused = run(&send, None).await;
     let error = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!((refused.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert_eq!(
+        (refused.status.code(), error.lines().count()),
+        (Some(1), 1),
+        "{error}"
+    );
     assert!(error.contains("cannot reach"), "{error}");
     app.finish().await;
 }

@@ -34,32 +34,49 @@ fn refused() -> (u16, String) {
 async fn post(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> Value {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let bearer = token.map(|token| format!("Bearer {token}"));
-    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    let headers: Vec<_> = bearer
+        .iter()
+        .map(|bearer| ("authorization", bearer.as_str()))
+        .collect();
     http::post(app.address(), &body, &headers).await.json()
 }
 
 async fn code(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> String {
     let answer = post(app, token, query, variables).await;
-    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+    answer["errors"][0]["extensions"]["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Sends a token in a ping, and takes the pong.
 async fn ping(client: &mut Client, token: &str) {
     let payload = json!({ "authorization": format!("Bearer {token}") });
-    client.say(&json!({ "type": "ping", "payload": payload })).await;
-    assert_eq!(client.heard().await, json!({ "type": "pong", "payload": payload }));
+    client
+        .say(&json!({ "type": "ping", "payload": payload }))
+        .await;
+    assert_eq!(
+        client.heard().await,
+        json!({ "type": "pong", "payload": payload })
+    );
 }
 
 #[tokio::test]
 async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let (mut anns, mut annes, mut bobs) =
-        (app.client(Some(&ann)).await, app.client(Some(&ann)).await, app.client(Some(&bob)).await);
+    let (mut anns, mut annes, mut bobs) = (
+        app.client(Some(&ann)).await,
+        app.client(Some(&ann)).await,
+        app.client(Some(&bob)).await,
+    );
     let head = anns.head("room-1").await;
     annes.subscribe("room-1", &head).await;
 
-    assert_eq!(post(&app, Some(&ann), SIGN_OUT, json!({})).await, json!({ "data": { "signOut": true } }));
+    assert_eq!(
+        post(&app, Some(&ann), SIGN_OUT, json!({})).await,
+        json!({ "data": { "signOut": true } })
+    );
     assert_eq!(app.whoami(&ann).await, refused());
     assert_eq!(app.rejection(&ann).await, Some(forbidden()));
     for client in [&mut anns, &mut annes] {
@@ -71,7 +88,10 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
     let app = TestApp::on(app.finish().await, &[]).await;
     assert_eq!(app.whoami(&ann).await, refused());
     assert_eq!(app.whoami(&bob).await, (200, "bob".to_owned()));
-    assert_eq!(code(&app, Some(&ann), SIGN_OUT, json!({})).await, "UNAUTHENTICATED");
+    assert_eq!(
+        code(&app, Some(&ann), SIGN_OUT, json!({})).await,
+        "UNAUTHENTICATED"
+    );
     app.finish().await;
 }
 
@@ -79,13 +99,25 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
 async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database() {
     let one = TestApp::start().await;
     let database = one.folder.database();
-    let other = TestApp::with(&["--database", &database, "--revocations-check-interval", "10ms"]).await;
+    let other = TestApp::with(&[
+        "--database",
+        &database,
+        "--revocations-check-interval",
+        "10ms",
+    ])
+    .await;
     let (ann, bob) = (one.sign_in("ann").await, one.sign_in("bob").await);
-    let (mut anns, mut bobs) = (other.client(Some(&ann)).await, other.client(Some(&bob)).await);
+    let (mut anns, mut bobs) = (
+        other.client(Some(&ann)).await,
+        other.client(Some(&bob)).await,
+    );
     anns.fence().await;
 
     post(&one, Some(&ann), SIGN_OUT, json!({})).await;
-    assert_eq!(soon("the close of the socket at the other process", anns.next()).await, Err(forbidden()));
+    assert_eq!(
+        soon("the close of the socket at the other process", anns.next()).await,
+        Err(forbidden())
+    );
     assert_eq!(other.whoami(&ann).await, refused());
     bobs.fence().await;
     assert_eq!(other.whoami(&bob).await, (200, "bob".to_owned()));
@@ -99,11 +131,17 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
     let app = TestApp::start().await;
     let token = app.sign_in("ann").await;
     let mut ann = app.client(Some(&token)).await;
-    assert_eq!(ann.ask(SIGN_OUT, json!({})).await, json!({ "data": { "signOut": true } }));
+    assert_eq!(
+        ann.ask(SIGN_OUT, json!({})).await,
+        json!({ "data": { "signOut": true } })
+    );
     assert_eq!(ann.next().await, Err(forbidden()));
     assert_eq!(app.whoami(&token).await, refused());
     let mut nobody = app.client(None).await;
-    assert_eq!(nobody.ask(SIGN_OUT, json!({})).await, json!({ "data": { "signOut": false } }));
+    assert_eq!(
+        nobody.ask(SIGN_OUT, json!({})).await,
+        json!({ "data": { "signOut": false } })
+    );
     nobody.fence().await;
     drop((ann, nobody));
     app.finish().await;
@@ -142,7 +180,11 @@ async fn a_guest_goes_on_with_a_new_token() {
     let answer = post(&app, Some(&old), REFRESH, json!({ "token": old })).await;
     let session = &answer["data"]["refreshSession"];
     let new = session["token"].as_str().unwrap();
-    assert_eq!((session["viewer"]["name"].as_str(), new == old), (Some("ann"), false), "{answer}");
+    assert_eq!(
+        (session["viewer"]["name"].as_str(), new == old),
+        (Some("ann"), false),
+        "{answer}"
+    );
     let ids = |answer: Value| answer["data"]["viewer"]["id"].clone();
     let viewer = "{ viewer { id } }";
     assert_eq!(
@@ -153,10 +195,22 @@ async fn a_guest_goes_on_with_a_new_token() {
     post(&app, Some(&old), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(new).await, (200, "ann".to_owned()));
 
-    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": bob })).await, "FORBIDDEN");
-    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": old })).await, "UNAUTHENTICATED");
-    assert_eq!(code(&app, Some(new), REFRESH, json!({ "token": "x" })).await, "UNAUTHENTICATED");
-    assert_eq!(code(&app, None, REFRESH, json!({ "token": new })).await, "UNAUTHENTICATED");
+    assert_eq!(
+        code(&app, Some(new), REFRESH, json!({ "token": bob })).await,
+        "FORBIDDEN"
+    );
+    assert_eq!(
+        code(&app, Some(new), REFRESH, json!({ "token": old })).await,
+        "UNAUTHENTICATED"
+    );
+    assert_eq!(
+        code(&app, Some(new), REFRESH, json!({ "token": "x" })).await,
+        "UNAUTHENTICATED"
+    );
+    assert_eq!(
+        code(&app, None, REFRESH, json!({ "token": new })).await,
+        "UNAUTHENTICATED"
+    );
     app.finish().await;
 }
 
@@ -181,13 +235,26 @@ async fn provided() -> TestApp {
 
 async fn provided_with(more: &[&str]) -> TestApp {
     let key = path("ec.pub.pem");
-    let flags = ["--auth", "jwt", "--jwt-public-key", &key, "--jwt-audience", "switchboard", "--jwt-leeway", "0s"];
+    let flags = [
+        "--auth",
+        "jwt",
+        "--jwt-public-key",
+        &key,
+        "--jwt-audience",
+        "switchboard",
+        "--jwt-leeway",
+        "0s",
+    ];
     TestApp::with(&[&flags, more].concat()).await
 }
 
 /// A token that is good for so many seconds.
 fn token(subject: &str, seconds: i64) -> String {
-    sign("ec.pem", None, &claims_with(subject, &json!({ "exp": now() + seconds, "jti": null })))
+    sign(
+        "ec.pem",
+        None,
+        &claims_with(subject, &json!({ "exp": now() + seconds, "jti": null })),
+    )
 }
 
 #[tokio::test]
@@ -195,20 +262,30 @@ async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
     let app = provided().await;
     // Long enough for a slow machine to connect three times.
     let short = token("ann", 4);
-    let (mut left, mut asked, mut pinged) =
-        (app.client(Some(&short)).await, app.client(Some(&short)).await, app.client(Some(&short)).await);
+    let (mut left, mut asked, mut pinged) = (
+        app.client(Some(&short)).await,
+        app.client(Some(&short)).await,
+        app.client(Some(&short)).await,
+    );
     let head = asked.head("room-1").await;
     left.subscribe("room-1", &head).await;
     pinged.subscribe("room-1", &head).await;
 
     let long = token("ann", 3600);
     let answer = asked.ask(REFRESH, json!({ "token": long })).await;
-    assert_eq!(answer["data"]["refreshSession"]["token"], json!(long), "{answer}");
+    assert_eq!(
+        answer["data"]["refreshSession"]["token"],
+        json!(long),
+        "{answer}"
+    );
     asked.subscribe("room-1", &head).await;
     ping(&mut pinged, &long).await;
 
     assert_eq!(left.next().await, Err(forbidden()));
-    assert!(now() >= claims_of(&short)["exp"].as_i64().unwrap(), "not before the token expires");
+    assert!(
+        now() >= claims_of(&short)["exp"].as_i64().unwrap(),
+        "not before the token expires"
+    );
     // The others had the same token when this one ended.
     let mut bob = app.client(Some(&token("bob", 3600))).await;
     bob.send("room-1", "after").await;
@@ -238,7 +315,10 @@ async fn a_fresh_token_may_also_be_a_shorter_one() {
 
 fn claims_of(token: &str) -> Value {
     let part = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap()).unwrap()
+    serde_json::from_slice(
+        &base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, part).unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -278,7 +358,10 @@ async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
     // The same claims under another signature: an elliptic curve has many for each text.
     let (head, _) = one.rsplit_once('.').unwrap();
     let (key, algorithm) = crate::support::tokens::encoding_key("ec.pem");
-    let again = malleable(head, &jsonwebtoken::crypto::sign(head.as_bytes(), &key, algorithm).unwrap());
+    let again = malleable(
+        head,
+        &jsonwebtoken::crypto::sign(head.as_bytes(), &key, algorithm).unwrap(),
+    );
     assert_ne!(again, one);
     assert_eq!(app.whoami(&again).await, refused());
     app.finish().await;
@@ -288,8 +371,8 @@ async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
 fn malleable(head: &str, signature: &str) -> String {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad,
-        0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
     ];
     let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
     let mut borrow = 0;
@@ -305,12 +388,18 @@ fn malleable(head: &str, signature: &str) -> String {
 async fn a_name_is_of_its_issuer() {
     let app = provided().await;
     let named = |issuer: &str, seconds: i64| {
-        let claims = claims_with("ann", &json!({ "iss": issuer, "jti": "1", "exp": now() + seconds }));
+        let claims = claims_with(
+            "ann",
+            &json!({ "iss": issuer, "jti": "1", "exp": now() + seconds }),
+        );
         sign("ec.pem", None, &claims)
     };
     post(&app, Some(&named("https://a", 3600)), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(&named("https://a", 1800)).await, refused());
-    assert_eq!(app.whoami(&named("https://b", 3600)).await, (200, "ann".to_owned()));
+    assert_eq!(
+        app.whoami(&named("https://b", 3600)).await,
+        (200, "ann".to_owned())
+    );
     app.finish().await;
 }
 
@@ -318,7 +407,12 @@ async fn a_name_is_of_its_issuer() {
 async fn stream(app: &TestApp, token: &str, accept: &str) -> Streamed {
     let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
     let bearer = format!("Bearer {token}");
-    Streamed::post(app.address(), &body, &[("accept", accept), ("authorization", &bearer)]).await
+    Streamed::post(
+        app.address(),
+        &body,
+        &[("accept", accept), ("authorization", &bearer)],
+    )
+    .await
 }
 
 #[tokio::test]
@@ -332,9 +426,15 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
             post(&app, Some(token), SIGN_OUT, json!({})).await;
         }
         let rest = events.rest().await;
-        assert!(!rest.contains("event:"), "neither a result nor an end: {rest}");
+        assert!(
+            !rest.contains("event:"),
+            "neither a result nor an end: {rest}"
+        );
         assert!(!parts.rest().await.ends_with("--graphql--\r\n"));
-        assert!(signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(), "not before the token expires");
+        assert!(
+            signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(),
+            "not before the token expires"
+        );
         // An EventSource that comes back learns why.
         assert_eq!(stream(&app, token, "text/event-stream").await.status, 401);
     }
@@ -345,25 +445,55 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
 async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
     let app = TestApp::start().await;
     let late = r#"sendMessage(roomId: "room-1", text: "late") { id }"#;
-    let document = format!(r#"mutation {{ signOut late: {late} signOut2: signOut createRoom(name: "x") {{ id }} }}"#);
+    let document = format!(
+        r#"mutation {{ signOut late: {late} signOut2: signOut createRoom(name: "x") {{ id }} }}"#
+    );
     let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
-    assert_eq!(answer["data"], json!({ "signOut": true, "late": null, "signOut2": null, "createRoom": null }));
-    let codes: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|e| e["extensions"]["code"].clone()).collect();
+    assert_eq!(
+        answer["data"],
+        json!({ "signOut": true, "late": null, "signOut2": null, "createRoom": null })
+    );
+    let codes: Vec<_> = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["extensions"]["code"].clone())
+        .collect();
     assert_eq!(codes, ["UNAUTHENTICATED"; 3]);
 
     let entry = |query: &str| json!({ "query": query });
     let early = r#"mutation { sendMessage(roomId: "room-1", text: "early") { text } }"#;
     let late = format!("mutation {{ {late} }}");
-    let batch = json!([entry(early), entry(SIGN_OUT), entry(&late), entry("{ viewer { name } }")]).to_string();
+    let batch = json!([
+        entry(early),
+        entry(SIGN_OUT),
+        entry(&late),
+        entry("{ viewer { name } }")
+    ])
+    .to_string();
     let bearer = format!("Bearer {}", app.sign_in("bob").await);
-    let answers = http::post(app.address(), &batch, &[("authorization", &bearer)]).await.json();
+    let answers = http::post(app.address(), &batch, &[("authorization", &bearer)])
+        .await
+        .json();
     assert_eq!(answers[0]["data"]["sendMessage"]["text"], "early");
     assert_eq!(answers[1], json!({ "data": { "signOut": true } }));
     for at in [2, 3] {
-        assert_eq!(answers[at]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answers}");
+        assert_eq!(
+            answers[at]["errors"][0]["extensions"]["code"], "UNAUTHENTICATED",
+            "{answers}"
+        );
     }
-    let messages = post(&app, None, r#"{ messages(roomId: "room-1") { nodes { text } } }"#, json!({})).await;
-    assert_eq!(messages["data"]["messages"]["nodes"], json!([{ "text": "early" }]));
+    let messages = post(
+        &app,
+        None,
+        r#"{ messages(roomId: "room-1") { nodes { text } } }"#,
+        json!({}),
+    )
+    .await;
+    assert_eq!(
+        messages["data"]["messages"]["nodes"],
+        json!([{ "text": "early" }])
+    );
     app.finish().await;
 }
 
@@ -377,10 +507,22 @@ async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
     let fields = (0..100).map(|number| format!("r{number}: createRoom(name: \"x\") {{ id }}"));
     let document = format!("mutation {{ {} }}", fields.collect::<Vec<_>>().join(" "));
     let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
-    let made: Vec<bool> = (0..100).map(|number| answer["data"][format!("r{number}")].is_object()).collect();
-    assert!(made[0] && !made[99] && made.is_sorted_by(|one, next| one >= next), "{made:?}");
-    let codes = answer["errors"].as_array().unwrap().iter().map(|error| &error["extensions"]["code"]);
-    assert_eq!(codes.filter(|code| *code == "UNAUTHENTICATED").count(), made.iter().filter(|made| !**made).count());
+    let made: Vec<bool> = (0..100)
+        .map(|number| answer["data"][format!("r{number}")].is_object())
+        .collect();
+    assert!(
+        made[0] && !made[99] && made.is_sorted_by(|one, next| one >= next),
+        "{made:?}"
+    );
+    let codes = answer["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| &error["extensions"]["code"]);
+    assert_eq!(
+        codes.filter(|code| *code == "UNAUTHENTICATED").count(),
+        made.iter().filter(|made| !**made).count()
+    );
     app.finish().await;
 }
 
@@ -404,33 +546,50 @@ async fn a1_two_authorizations_are_none() {
     for pair in [[&ann, &bob], [&bob, &ann], [&ann, &ann]] {
         let headers = pair.map(|value| ("authorization", value.as_str()));
         let reply = http::post(app.address(), &query, &headers).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "UNAUTHENTICATED"));
+        assert_eq!(
+            (reply.status, reply.code().as_str()),
+            (401, "UNAUTHENTICATED")
+        );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
 
         let spelled = json!({ "authorization": pair[0], "Authorization": pair[1] });
         let mut client = Client::open(app.address()).await;
-        client.say(&json!({ "type": "connection_init", "payload": spelled })).await;
+        client
+            .say(&json!({ "type": "connection_init", "payload": spelled }))
+            .await;
         assert_eq!(client.next().await, Err(forbidden()));
         let mut client = app.client(Some(&ann[7..])).await;
-        client.say(&json!({ "type": "ping", "payload": spelled })).await;
+        client
+            .say(&json!({ "type": "ping", "payload": spelled }))
+            .await;
         assert_eq!(client.heard().await["type"], "pong");
         assert_eq!(client.next().await, Err(forbidden()));
 
-        let mut upgrade = ClientRequestBuilder::new(format!("ws://{}/graphql", app.address()).parse().unwrap())
-            .with_sub_protocol("graphql-transport-ws")
-            .into_client_request()
-            .unwrap();
+        let mut upgrade =
+            ClientRequestBuilder::new(format!("ws://{}/graphql", app.address()).parse().unwrap())
+                .with_sub_protocol("graphql-transport-ws")
+                .into_client_request()
+                .unwrap();
         for value in pair {
-            upgrade.headers_mut().append("authorization", value.parse().unwrap());
+            upgrade
+                .headers_mut()
+                .append("authorization", value.parse().unwrap());
         }
         let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.unwrap();
-        socket.send(Message::text(r#"{"type":"connection_init"}"#)).await.unwrap();
-        let Some(Ok(Message::Close(Some(frame)))) = soon("a close", socket.next()).await else { panic!("no close") };
+        socket
+            .send(Message::text(r#"{"type":"connection_init"}"#))
+            .await
+            .unwrap();
+        let Some(Ok(Message::Close(Some(frame)))) = soon("a close", socket.next()).await else {
+            panic!("no close")
+        };
         assert_eq!(u16::from(frame.code), 4403);
     }
     let one_is_null = json!({ "authorization": null, "Authorization": ann });
     let mut client = Client::open(app.address()).await;
-    client.say(&json!({ "type": "connection_init", "payload": one_is_null })).await;
+    client
+        .say(&json!({ "type": "connection_init", "payload": one_is_null }))
+        .await;
     assert_eq!(client.heard().await["type"], "connection_ack");
     drop(client);
     app.finish().await;

@@ -23,7 +23,10 @@ async fn sqlite() -> (Sqlite, Folder) {
 }
 
 async fn sqlite_with(limits: SqliteLimits) -> (Sqlite, Folder) {
-    let path = std::env::temp_dir().join(format!("switchboard-store-{}", uuid::Uuid::now_v7().as_simple()));
+    let path = std::env::temp_dir().join(format!(
+        "switchboard-store-{}",
+        uuid::Uuid::now_v7().as_simple()
+    ));
     std::fs::create_dir(&path).unwrap();
     let url = format!("sqlite://{}", path.join("test.db").display());
     (Sqlite::open(&url, limits).await.unwrap(), Folder(path))

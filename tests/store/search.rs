@@ -9,16 +9,26 @@ use switchboard::{
 };
 use uuid::Uuid;
 
-use crate::contract::{NOW, Store, add, as_viewer, change, commit, create, remove, room, send, show, user};
+use crate::contract::{
+    NOW, Store, add, as_viewer, change, commit, create, remove, room, send, show, user,
+};
 
 pub(crate) fn asked(query: &str, within: Option<&str>, limit: u32) -> Search {
     let query = SearchQuery::parse(query, 512, 64).unwrap();
-    Search { query, room: within.map(room), after: None, limit }
+    Search {
+        query,
+        room: within.map(room),
+        after: None,
+        limit,
+    }
 }
 
 async fn hits(store: &impl Store, search: &Search, who: Who) -> Vec<(String, SearchMark)> {
     match store.search(search, who).await.unwrap() {
-        Found::Hits(hits) => hits.into_iter().map(|hit| (hit.message.text().to_owned(), hit.mark)).collect(),
+        Found::Hits(hits) => hits
+            .into_iter()
+            .map(|hit| (hit.message.text().to_owned(), hit.mark))
+            .collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -33,15 +43,26 @@ pub(crate) fn sent_messages(outcomes: Vec<Result<Outcome, AppendError>>) -> Vec<
 }
 
 /// The texts of the hits, best first.
-pub(crate) async fn texts(store: &impl Store, query: &str, within: Option<&str>, who: Who) -> Vec<String> {
-    hits(store, &asked(query, within, 100), who).await.into_iter().map(|(text, _)| text).collect()
+pub(crate) async fn texts(
+    store: &impl Store,
+    query: &str,
+    within: Option<&str>,
+    who: Who,
+) -> Vec<String> {
+    hits(store, &asked(query, within, 100), who)
+        .await
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect()
 }
 
 /// So many messages that nothing sent before is new to the store.
 pub(crate) async fn settle(store: &impl Store, viewer: &User) {
     commit(store, &[create(viewer, "elsewhere", Visibility::Public)]).await;
     for _ in 0..6 {
-        let batch: Vec<_> = (0..64).map(|_| send(viewer, "elsewhere", "noise")).collect();
+        let batch: Vec<_> = (0..64)
+            .map(|_| send(viewer, "elsewhere", "noise"))
+            .collect();
         commit(store, &batch).await;
         store.tend().await;
     }
@@ -83,17 +104,29 @@ pub(crate) async fn words_and_phrases_are_found(store: &impl Store) {
         ] {
             for within in [None, Some("room-1")] {
                 let found = texts(store, query, within, Who::Nobody).await;
-                let expected: Vec<_> = expected.map(|index: usize| said[index]).into_iter().collect();
+                let expected: Vec<_> = expected
+                    .map(|index: usize| said[index])
+                    .into_iter()
+                    .collect();
                 assert_eq!(found, expected, "{query}, {within:?}, settled: {settled}");
             }
         }
         let everywhere = texts(store, "noise", None, Who::Nobody).await;
-        assert_eq!((everywhere.len(), settled), (if settled { 100 } else { 0 }, settled));
-        assert!(texts(store, "noise", Some("room-1"), Who::Nobody).await.is_empty());
+        assert_eq!(
+            (everywhere.len(), settled),
+            (if settled { 100 } else { 0 }, settled)
+        );
+        assert!(
+            texts(store, "noise", Some("room-1"), Who::Nobody)
+                .await
+                .is_empty()
+        );
     }
 }
 
-pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_one(store: &impl Store) {
+pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_one(
+    store: &impl Store,
+) {
     let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
     let batch = [
         create(&ann, "hidden", Visibility::Private),
@@ -105,17 +138,37 @@ pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_o
     commit(store, &batch).await;
     for who in [Who::Nobody, as_viewer(&bob)] {
         for id in ["hidden", "gone", "unknown"] {
-            let found = store.search(&asked("secret", Some(id), 10), who).await.unwrap();
+            let found = store
+                .search(&asked("secret", Some(id), 10), who)
+                .await
+                .unwrap();
             assert!(matches!(found, Found::NoRoom), "{id}: {found:?}");
         }
     }
-    assert!(matches!(store.search(&asked("secret", Some("gone"), 10), as_viewer(&ann)).await.unwrap(), Found::NoRoom));
-    assert_eq!(texts(store, "secret", Some("hidden"), as_viewer(&ann)).await, ["secret"]);
-    assert!(texts(store, "other", Some("hidden"), as_viewer(&ann)).await.is_empty());
+    assert!(matches!(
+        store
+            .search(&asked("secret", Some("gone"), 10), as_viewer(&ann))
+            .await
+            .unwrap(),
+        Found::NoRoom
+    ));
+    assert_eq!(
+        texts(store, "secret", Some("hidden"), as_viewer(&ann)).await,
+        ["secret"]
+    );
+    assert!(
+        texts(store, "other", Some("hidden"), as_viewer(&ann))
+            .await
+            .is_empty()
+    );
 }
 
 pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
-    let (ann, bob, eve) = (user(store, "ann").await, user(store, "bob").await, user(store, "eve").await);
+    let (ann, bob, eve) = (
+        user(store, "ann").await,
+        user(store, "bob").await,
+        user(store, "eve").await,
+    );
     let batch = [
         create(&ann, "private", Visibility::Private),
         create(&ann, "closing", Visibility::Public),
@@ -132,31 +185,70 @@ pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
         if settled {
             settle(store, &ann).await;
         }
-        assert_eq!(texts(store, "needle", None, Who::Nobody).await, ["needle 4", "needle 3", "needle 2"]);
-        assert_eq!(texts(store, "needle", None, as_viewer(&eve)).await, ["needle 4", "needle 3", "needle 2"]);
+        assert_eq!(
+            texts(store, "needle", None, Who::Nobody).await,
+            ["needle 4", "needle 3", "needle 2"]
+        );
+        assert_eq!(
+            texts(store, "needle", None, as_viewer(&eve)).await,
+            ["needle 4", "needle 3", "needle 2"]
+        );
         let all = ["needle 4", "needle 3", "needle 2", "needle 1"];
         assert_eq!(texts(store, "needle", None, as_viewer(&bob)).await, all);
     }
-    commit(store, &[show(&ann, "closing", Visibility::Private), change(&ann, "deleted", RoomChange::Delete)]).await;
-    assert_eq!(texts(store, "needle", None, as_viewer(&eve)).await, ["needle 4"]);
-    assert_eq!(texts(store, "needle", None, as_viewer(&bob)).await, ["needle 4", "needle 2", "needle 1"]);
+    commit(
+        store,
+        &[
+            show(&ann, "closing", Visibility::Private),
+            change(&ann, "deleted", RoomChange::Delete),
+        ],
+    )
+    .await;
+    assert_eq!(
+        texts(store, "needle", None, as_viewer(&eve)).await,
+        ["needle 4"]
+    );
+    assert_eq!(
+        texts(store, "needle", None, as_viewer(&bob)).await,
+        ["needle 4", "needle 2", "needle 1"]
+    );
     commit(store, &[remove(&ann, "private", &bob)]).await;
-    assert_eq!(texts(store, "needle", None, as_viewer(&bob)).await, ["needle 4", "needle 2"]);
-    assert!(matches!(store.search(&asked("needle", Some("private"), 1), as_viewer(&bob)).await, Ok(Found::NoRoom)));
+    assert_eq!(
+        texts(store, "needle", None, as_viewer(&bob)).await,
+        ["needle 4", "needle 2"]
+    );
+    assert!(matches!(
+        store
+            .search(&asked("needle", Some("private"), 1), as_viewer(&bob))
+            .await,
+        Ok(Found::NoRoom)
+    ));
     commit(store, &[show(&ann, "closing", Visibility::Public)]).await;
-    assert_eq!(texts(store, "needle", None, as_viewer(&eve)).await, ["needle 4", "needle 2"]);
+    assert_eq!(
+        texts(store, "needle", None, as_viewer(&eve)).await,
+        ["needle 4", "needle 2"]
+    );
 }
 
 pub(crate) async fn the_best_come_first_and_of_equals_the_newest(store: &impl Store) {
     let ann = user(store, "ann").await;
-    let said = ["cat one", "cat on a very long mat that nobody has ever seen", "cat cat", "cat two"];
+    let said = [
+        "cat one",
+        "cat on a very long mat that nobody has ever seen",
+        "cat cat",
+        "cat two",
+    ];
     commit(store, &said.map(|text| send(&ann, "room-1", text))).await;
     for settled in [false, true] {
         if settled {
             settle(store, &ann).await;
         }
         let found = texts(store, "cat", None, Who::Nobody).await;
-        assert_eq!(found, [said[2], said[3], said[0], said[1]], "settled: {settled}");
+        assert_eq!(
+            found,
+            [said[2], said[3], said[0], said[1]],
+            "settled: {settled}"
+        );
     }
 }
 
@@ -170,7 +262,9 @@ pub(crate) async fn paged(
     let mut all = Vec::new();
     loop {
         let page = hits(store, &search, who).await;
-        let Some((_, last)) = page.last() else { return all };
+        let Some((_, last)) = page.last() else {
+            return all;
+        };
         search.after = Some(*last);
         all.extend(page.into_iter().map(|(text, _)| text));
         between().await;
@@ -184,8 +278,14 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
     let ann = user(store, "ann").await;
     commit(store, &[create(&ann, "a", Visibility::Public)]).await;
     // Lengths differ, so that neither age nor length alone is the order.
-    let said: Vec<_> = (0..40).map(|n| format!("needle {n}{}", " more".repeat(n % 7))).collect();
-    let sends: Vec<_> = said.iter().enumerate().map(|(n, text)| send(&ann, ["room-1", "a"][n % 2], text)).collect();
+    let said: Vec<_> = (0..40)
+        .map(|n| format!("needle {n}{}", " more".repeat(n % 7)))
+        .collect();
+    let sends: Vec<_> = said
+        .iter()
+        .enumerate()
+        .map(|(n, text)| send(&ann, ["room-1", "a"][n % 2], text))
+        .collect();
     let sent = store.commit(&sends, NOW).await;
     for (within, count) in [(None, 40), (Some("a"), 20)] {
         let stood = texts(store, "needle", within, Who::Nobody).await;
@@ -212,7 +312,11 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
         for id in ["a", "room-1"] {
             for (text, mark) in hits(store, &asked("needle", Some(id), 200), Who::Nobody).await {
                 if !said.contains(&text) {
-                    commit(store, &[change(&ann, id, RoomChange::DeleteMessage(mark.message))]).await;
+                    commit(
+                        store,
+                        &[change(&ann, id, RoomChange::DeleteMessage(mark.message))],
+                    )
+                    .await;
                 }
             }
         }
@@ -226,13 +330,21 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
     let all = paged(store, asked("needle", None, 9), Who::Nobody, async || {
         if let Some(message) = doomed.next() {
             let id = message.cursor.room.as_str();
-            commit(store, &[change(&ann, id, RoomChange::DeleteMessage(message.id))]).await;
+            commit(
+                store,
+                &[change(&ann, id, RoomChange::DeleteMessage(message.id))],
+            )
+            .await;
             gone.push(message.text().to_owned());
         }
     });
     let all = all.await;
     assert_eq!(gone.len(), 3);
-    let left: Vec<_> = stood.iter().filter(|text| !gone.contains(text) || all.contains(text)).cloned().collect();
+    let left: Vec<_> = stood
+        .iter()
+        .filter(|text| !gone.contains(text) || all.contains(text))
+        .cloned()
+        .collect();
     assert_eq!(all, left);
     assert!(all.len() < 40, "something was deleted before its page came");
 }
@@ -240,15 +352,33 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
 pub(crate) async fn a_mark_of_no_message_is_refused(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[send(&ann, "room-1", "needle")]).await;
-    let (_, mark) = hits(store, &asked("needle", None, 1), Who::Nobody).await.remove(0);
+    let (_, mark) = hits(store, &asked("needle", None, 1), Who::Nobody)
+        .await
+        .remove(0);
     let none = MessageId::from_uuid(Uuid::now_v7());
     for bad in [
-        SearchMark { oldest: none, ..mark },
-        SearchMark { newest: none, ..mark },
-        SearchMark { message: none, score: Score(0), ..mark },
+        SearchMark {
+            oldest: none,
+            ..mark
+        },
+        SearchMark {
+            newest: none,
+            ..mark
+        },
+        SearchMark {
+            message: none,
+            score: Score(0),
+            ..mark
+        },
     ] {
-        let search = Search { after: Some(bad), ..asked("needle", None, 1) };
-        assert!(matches!(store.search(&search, Who::Nobody).await.unwrap(), Found::NoMark));
+        let search = Search {
+            after: Some(bad),
+            ..asked("needle", None, 1)
+        };
+        assert!(matches!(
+            store.search(&search, Who::Nobody).await.unwrap(),
+            Found::NoMark
+        ));
     }
 }
 
@@ -256,7 +386,9 @@ pub(crate) async fn what_was_answered_is_found_at_once(store: &impl Store) {
     let ann = user(store, "ann").await;
     // Past more than one step of any index.
     for round in 0..15 {
-        let batch: Vec<_> = (0..64).map(|n| send(&ann, "room-1", &format!("word{round}x{n}"))).collect();
+        let batch: Vec<_> = (0..64)
+            .map(|n| send(&ann, "room-1", &format!("word{round}x{n}")))
+            .collect();
         commit(store, &batch).await;
         for n in [0, 31, 63] {
             let word = format!("word{round}x{n}");
@@ -271,20 +403,37 @@ pub(crate) async fn what_was_answered_is_found_at_once(store: &impl Store) {
 pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
     let ann = user(store, "ann").await;
     for settled in [false, true] {
-        let batch = [send(&ann, "room-1", "needle in hay"), send(&ann, "room-1", "needle")];
+        let batch = [
+            send(&ann, "room-1", "needle in hay"),
+            send(&ann, "room-1", "needle"),
+        ];
         let message = sent_messages(store.commit(&batch, NOW).await).remove(0);
         if settled {
             settle(store, &ann).await;
         }
-        assert_eq!(texts(store, "hay", None, Who::Nobody).await, ["needle in hay"]);
+        assert_eq!(
+            texts(store, "hay", None, Who::Nobody).await,
+            ["needle in hay"]
+        );
         let delete = change(&ann, "room-1", RoomChange::DeleteMessage(message.id));
         assert!(commit(store, std::slice::from_ref(&delete)).await[0].starts_with("redacted"));
         assert_eq!(commit(store, &[delete]).await, ["done"]);
-        assert!(texts(store, "hay", Some("room-1"), as_viewer(&ann)).await.is_empty());
+        assert!(
+            texts(store, "hay", Some("room-1"), as_viewer(&ann))
+                .await
+                .is_empty()
+        );
         settle(store, &ann).await;
-        assert!(texts(store, "hay", Some("room-1"), as_viewer(&ann)).await.is_empty());
+        assert!(
+            texts(store, "hay", Some("room-1"), as_viewer(&ann))
+                .await
+                .is_empty()
+        );
     }
-    assert_eq!(texts(store, "needle", None, Who::Nobody).await, ["needle", "needle"]);
+    assert_eq!(
+        texts(store, "needle", None, Who::Nobody).await,
+        ["needle", "needle"]
+    );
 }
 
 /// Texts of what breaks queries and tokenizers, the same ones every time.
@@ -300,15 +449,27 @@ fn odd_texts(count: usize) -> Vec<String> {
         state ^= state << 17;
         usize::try_from(state % below as u64).unwrap()
     };
-    (0..count).map(|_| (0..=next(9)).map(|_| pieces[next(pieces.len())]).collect()).collect()
+    (0..count)
+        .map(|_| (0..=next(9)).map(|_| pieces[next(pieces.len())]).collect())
+        .collect()
 }
 
 pub(crate) async fn every_text_is_found_by_itself_and_no_text_is_syntax(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[create(&ann, "odd", Visibility::Public)]).await;
-    let odd: Vec<_> = odd_texts(240).into_iter().filter(|text| !text.trim().is_empty()).collect();
+    let odd: Vec<_> = odd_texts(240)
+        .into_iter()
+        .filter(|text| !text.trim().is_empty())
+        .collect();
     for batch in odd.chunks(50) {
-        commit(store, &batch.iter().map(|text| send(&ann, "odd", text)).collect::<Vec<_>>()).await;
+        commit(
+            store,
+            &batch
+                .iter()
+                .map(|text| send(&ann, "odd", text))
+                .collect::<Vec<_>>(),
+        )
+        .await;
     }
     let mut searched = 0;
     for settled in [false, true] {
@@ -316,11 +477,21 @@ pub(crate) async fn every_text_is_found_by_itself_and_no_text_is_syntax(store: &
             settle(store, &ann).await;
         }
         for text in &odd {
-            let Ok(query) = SearchQuery::parse(text, 512, 64) else { continue };
+            let Ok(query) = SearchQuery::parse(text, 512, 64) else {
+                continue;
+            };
             for within in [Some(room("odd")), None] {
-                let search = Search { query: query.clone(), room: within, after: None, limit: 1000 };
+                let search = Search {
+                    query: query.clone(),
+                    room: within,
+                    after: None,
+                    limit: 1000,
+                };
                 let found = hits(store, &search, Who::Nobody).await;
-                assert!(found.iter().any(|(found, _)| found == text), "{text:?}, settled: {settled}");
+                assert!(
+                    found.iter().any(|(found, _)| found == text),
+                    "{text:?}, settled: {settled}"
+                );
                 searched += 1;
             }
         }

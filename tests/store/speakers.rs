@@ -9,8 +9,25 @@ use uuid::Uuid;
 use crate::contract::{NOW, Store, add, change, commit, create, mute, remove, room, user};
 
 /// What the store says, in short: the head at which it is so, or why not.
-async fn asked(store: &impl Store, id: &str, viewer: UserId, to: Option<UserId>, now: Timestamp) -> String {
-    match store.speaker(Speak { room: &room(id), viewer, to }, now).await.unwrap() {
+async fn asked(
+    store: &impl Store,
+    id: &str,
+    viewer: UserId,
+    to: Option<UserId>,
+    now: Timestamp,
+) -> String {
+    match store
+        .speaker(
+            Speak {
+                room: &room(id),
+                viewer,
+                to,
+            },
+            now,
+        )
+        .await
+        .unwrap()
+    {
         Ok(speaker) => {
             assert_eq!(speaker.user.id, viewer);
             format!("at {}", speaker.checked.0)
@@ -20,7 +37,11 @@ async fn asked(store: &impl Store, id: &str, viewer: UserId, to: Option<UserId>,
 }
 
 pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
-    let (ann, bob, eve) = (user(store, "ann").await, user(store, "bob").await, user(store, "eve").await);
+    let (ann, bob, eve) = (
+        user(store, "ann").await,
+        user(store, "bob").await,
+        user(store, "eve").await,
+    );
     let nobody = UserId::from_uuid(Uuid::now_v7());
     let batch = [
         create(&ann, "open", Visibility::Public),
@@ -49,18 +70,40 @@ pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
         ("shut", ann.id, Some(nobody), "NoUser"),
         ("shut", eve.id, Some(nobody), "NotFound"),
     ] {
-        assert_eq!(asked(store, id, viewer, to, NOW).await, expected, "{id} {viewer} {to:?}");
+        assert_eq!(
+            asked(store, id, viewer, to, NOW).await,
+            expected,
+            "{id} {viewer} {to:?}"
+        );
     }
     let muted = format!("Muted(Timestamp({}))", NOW.0 + 5);
     assert_eq!(asked(store, "open", bob.id, None, NOW).await, muted);
-    assert_eq!(asked(store, "open", bob.id, Some(nobody), NOW).await, muted, "the muted learn nothing");
-    assert_eq!(asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await, "at 1");
+    assert_eq!(
+        asked(store, "open", bob.id, Some(nobody), NOW).await,
+        muted,
+        "the muted learn nothing"
+    );
+    assert_eq!(
+        asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await,
+        "at 1"
+    );
     let mut found = store.users(&[bob.id, nobody, ann.id]).await.unwrap();
     found.sort_by_key(|user| user.id);
     assert_eq!(found, [ann.clone(), bob.clone()]);
     assert!(store.users(&[]).await.unwrap().is_empty());
     commit(store, &[remove(&ann, "shut", &bob)]).await;
     assert_eq!(asked(store, "shut", bob.id, None, NOW).await, "NotFound");
-    assert_eq!(asked(store, "shut", ann.id, Some(bob.id), NOW).await, "NoUser");
-    assert_eq!(store.room(&room("shut"), switchboard::domain::Who::Shared).await.unwrap().unwrap().head, Seq(2));
+    assert_eq!(
+        asked(store, "shut", ann.id, Some(bob.id), NOW).await,
+        "NoUser"
+    );
+    assert_eq!(
+        store
+            .room(&room("shut"), switchboard::domain::Who::Shared)
+            .await
+            .unwrap()
+            .unwrap()
+            .head,
+        Seq(2)
+    );
 }

@@ -23,7 +23,9 @@ fn url(folder: &Folder) -> String {
 }
 
 async fn reopened(folder: &Folder) -> Sqlite {
-    Sqlite::open(&url(folder), SqliteLimits::default()).await.unwrap()
+    Sqlite::open(&url(folder), SqliteLimits::default())
+        .await
+        .unwrap()
 }
 
 /// Every twelve hexadecimal digits in a row that stand anywhere in the database's files.
@@ -32,7 +34,10 @@ fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
     for file in std::fs::read_dir(&folder.0).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         let runs = bytes.split(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        found.extend(runs.flat_map(|run| run.windows(12)).map(|window| <[u8; 12]>::try_from(window).unwrap()));
+        found.extend(
+            runs.flat_map(|run| run.windows(12))
+                .map(|window| <[u8; 12]>::try_from(window).unwrap()),
+        );
     }
     found
 }
@@ -46,24 +51,51 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
     let mut sent = Vec::new();
     for from in (0..1200).step_by(60) {
         let batch: Vec<_> = (from..from + 60)
-            .map(|n| send(&ann, "room-1", &format!("{} {}", word(n), "lorem ".repeat([1, 5, 40, 900][n as usize % 4]))))
+            .map(|n| {
+                send(
+                    &ann,
+                    "room-1",
+                    &format!(
+                        "{} {}",
+                        word(n),
+                        "lorem ".repeat([1, 5, 40, 900][n as usize % 4])
+                    ),
+                )
+            })
             .collect();
         sent.extend(store.commit(&batch, NOW).await);
         store.tend().await;
     }
-    let doomed: Vec<_> = sent_messages(sent).into_iter().enumerate().filter(|(n, _)| n % 3 == 0 || *n > 1190).collect();
+    let doomed: Vec<_> = sent_messages(sent)
+        .into_iter()
+        .enumerate()
+        .filter(|(n, _)| n % 3 == 0 || *n > 1190)
+        .collect();
     for chunk in doomed.chunks(50) {
-        let batch: Vec<_> =
-            chunk.iter().map(|(_, message)| change(&ann, "room-1", RoomChange::DeleteMessage(message.id))).collect();
-        assert!(commit(&store, &batch).await.iter().all(|outcome| outcome.starts_with("redacted")));
+        let batch: Vec<_> = chunk
+            .iter()
+            .map(|(_, message)| change(&ann, "room-1", RoomChange::DeleteMessage(message.id)))
+            .collect();
+        assert!(
+            commit(&store, &batch)
+                .await
+                .iter()
+                .all(|outcome| outcome.starts_with("redacted"))
+        );
         settle(&store, &ann).await;
     }
     let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
-    sqlx::raw_sql("insert into search (search) values ('integrity-check')").execute(&mut file).await.unwrap();
+    sqlx::raw_sql("insert into search (search) values ('integrity-check')")
+        .execute(&mut file)
+        .await
+        .unwrap();
     file.close().await.unwrap();
     // Closing folds the write-ahead log back.
     store.close().await;
-    let gone: HashSet<u32> = doomed.iter().map(|(n, _)| u32::try_from(*n).unwrap()).collect();
+    let gone: HashSet<u32> = doomed
+        .iter()
+        .map(|(n, _)| u32::try_from(*n).unwrap())
+        .collect();
     let left = digits(&folder);
     for n in 0..1200 {
         // The index cuts off what a word shares with the one before it.
@@ -81,7 +113,14 @@ fn scattered(n: u32) -> u64 {
 async fn messages_from_before_there_was_an_index_are_found() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
-    commit(&store, &[send(&ann, "room-1", "ancient needle"), create(&ann, "b", Visibility::Public)]).await;
+    commit(
+        &store,
+        &[
+            send(&ann, "room-1", "ancient needle"),
+            create(&ann, "b", Visibility::Public),
+        ],
+    )
+    .await;
     for _ in 0..90 {
         let batch: Vec<_> = (0..60).map(|_| send(&ann, "b", "hay")).collect();
         commit(&store, &batch).await;
@@ -97,15 +136,29 @@ async fn messages_from_before_there_was_an_index_are_found() {
 
     let store = reopened(&folder).await;
     let query = switchboard::domain::SearchQuery::parse("needle", 99, 9).unwrap();
-    let search = Search { query, room: Some(room("room-1")), after: None, limit: 10 };
-    assert!(matches!(store.search_now(&search).await, Found::NotYet), "5401 messages are too many to look through");
+    let search = Search {
+        query,
+        room: Some(room("room-1")),
+        after: None,
+        limit: 10,
+    };
+    assert!(
+        matches!(store.search_now(&search).await, Found::NotYet),
+        "5401 messages are too many to look through"
+    );
     let mut steps = 0;
     while store.index_step().await.unwrap() {
         steps += 1;
     }
     assert_eq!(steps, 5401 / 256, "each step is bounded");
-    assert_eq!(texts(&store, "needle", None, Who::Nobody).await, ["ancient needle"]);
-    assert_eq!(texts(&store, "ancient", Some("room-1"), as_viewer(&ann)).await, ["ancient needle"]);
+    assert_eq!(
+        texts(&store, "needle", None, Who::Nobody).await,
+        ["ancient needle"]
+    );
+    assert_eq!(
+        texts(&store, "ancient", Some("room-1"), as_viewer(&ann)).await,
+        ["ancient needle"]
+    );
 }
 
 trait SearchNow {
@@ -114,7 +167,9 @@ trait SearchNow {
 
 impl SearchNow for Sqlite {
     async fn search_now(&self, search: &Search) -> Found {
-        switchboard::store::Log::search(self, search, Who::Nobody).await.unwrap()
+        switchboard::store::Log::search(self, search, Who::Nobody)
+            .await
+            .unwrap()
     }
 }
 
@@ -125,16 +180,25 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
     commit(&store, &[send(&ann, "room-1", "needle")]).await;
     settle(&store, &ann).await;
     store.close().await;
-    for damage in ["update search_state set folding = 'of old'", "update search_state set message_id = 'another'"] {
+    for damage in [
+        "update search_state set folding = 'of old'",
+        "update search_state set message_id = 'another'",
+    ] {
         let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
         sqlx::raw_sql(damage).execute(&mut file).await.unwrap();
         file.close().await.unwrap();
         let store = reopened(&folder).await;
         let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
-        let upto = sqlx::query("select upto from search_state").fetch_one(&mut file).await.unwrap();
+        let upto = sqlx::query("select upto from search_state")
+            .fetch_one(&mut file)
+            .await
+            .unwrap();
         assert_eq!(upto.get::<i64, _>("upto"), 0, "{damage}");
         while store.index_step().await.unwrap() {}
-        sqlx::raw_sql("insert into search (search) values ('integrity-check')").execute(&mut file).await.unwrap();
+        sqlx::raw_sql("insert into search (search) values ('integrity-check')")
+            .execute(&mut file)
+            .await
+            .unwrap();
         assert_eq!(texts(&store, "needle", None, Who::Nobody).await, ["needle"]);
         file.close().await.unwrap();
         store.close().await;
@@ -142,12 +206,19 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
     let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
     sqlx::raw_sql("vacuum").execute(&mut file).await.unwrap();
     file.close().await.unwrap();
-    assert_eq!(texts(&reopened(&folder).await, "needle", None, Who::Nobody).await, ["needle"], "after a vacuum");
+    assert_eq!(
+        texts(&reopened(&folder).await, "needle", None, Who::Nobody).await,
+        ["needle"],
+        "after a vacuum"
+    );
 }
 
 #[tokio::test]
 async fn s5_only_the_newest_candidates_are_ranked() {
-    let limits = SqliteLimits { search_candidates_max: 3, ..SqliteLimits::default() };
+    let limits = SqliteLimits {
+        search_candidates_max: 3,
+        ..SqliteLimits::default()
+    };
     let (store, _folder) = sqlite_with(limits).await;
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
     commit(&store, &[create(&ann, "private", Visibility::Private)]).await;
@@ -162,30 +233,56 @@ async fn s5_only_the_newest_candidates_are_ranked() {
         commit(&store, &unread).await;
     }
     for who in [Who::Nobody, as_viewer(&bob)] {
-        assert_eq!(texts(&store, "needle", None, who).await, ["needle b", "needle a", "needle c c"]);
-        assert_eq!(texts(&store, "needle", Some("room-1"), who).await, ["needle b", "needle a", "needle c c"]);
+        assert_eq!(
+            texts(&store, "needle", None, who).await,
+            ["needle b", "needle a", "needle c c"]
+        );
+        assert_eq!(
+            texts(&store, "needle", Some("room-1"), who).await,
+            ["needle b", "needle a", "needle c c"]
+        );
     }
-    assert_eq!(texts(&store, "needle", None, as_viewer(&ann)).await, ["needle", "needle", "needle"]);
+    assert_eq!(
+        texts(&store, "needle", None, as_viewer(&ann)).await,
+        ["needle", "needle", "needle"]
+    );
 
     // Later pages rank the same ones: what comes does not push one out, and what goes lets no older one in.
-    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
-        commit(&store, &[send(&ann, "room-1", "needle d d d")]).await;
-    });
+    let all = paged(
+        &store,
+        asked("needle", Some("room-1"), 1),
+        Who::Nobody,
+        async || {
+            commit(&store, &[send(&ann, "room-1", "needle d d d")]).await;
+        },
+    );
     assert_eq!(all.await, ["needle b", "needle a", "needle c c"]);
     let sent = ["needle e", "needle f", "needle g"].map(|text| send(&ann, "room-1", text));
     let sent = sent_messages(store.commit(&sent, NOW).await);
     let mut doomed = Some(sent[1].id);
-    let all = paged(&store, asked("needle", Some("room-1"), 1), Who::Nobody, async || {
-        if let Some(id) = doomed.take() {
-            commit(&store, &[change(&ann, "room-1", RoomChange::DeleteMessage(id))]).await;
-        }
-    });
+    let all = paged(
+        &store,
+        asked("needle", Some("room-1"), 1),
+        Who::Nobody,
+        async || {
+            if let Some(id) = doomed.take() {
+                commit(
+                    &store,
+                    &[change(&ann, "room-1", RoomChange::DeleteMessage(id))],
+                )
+                .await;
+            }
+        },
+    );
     assert_eq!(all.await, ["needle g", "needle e"]);
 }
 
 #[tokio::test]
 async fn s5_a_search_without_a_room_looks_through_so_many_rooms() {
-    let limits = SqliteLimits { search_rooms_max: 2, ..SqliteLimits::default() };
+    let limits = SqliteLimits {
+        search_rooms_max: 2,
+        ..SqliteLimits::default()
+    };
     let (store, _folder) = sqlite_with(limits).await;
     let (ann, bob) = (user(&store, "ann").await, user(&store, "bob").await);
     let batch = [
@@ -204,7 +301,14 @@ async fn s5_a_search_without_a_room_looks_through_so_many_rooms() {
             settle(&store, &bob).await;
         }
         let found = texts(&store, "needle", None, as_viewer(&ann)).await;
-        assert_eq!(found, ["needle in b", "needle in a"], "one's own first, then the newest; settled: {settled}");
-        assert_eq!(texts(&store, "needle", Some("room-1"), as_viewer(&ann)).await, ["needle in room-1"]);
+        assert_eq!(
+            found,
+            ["needle in b", "needle in a"],
+            "one's own first, then the newest; settled: {settled}"
+        );
+        assert_eq!(
+            texts(&store, "needle", Some("room-1"), as_viewer(&ann)).await,
+            ["needle in room-1"]
+        );
     }
 }

@@ -21,22 +21,38 @@ use super::{AT, SENDER, heard, result, send_variables, subscribed};
 type Rooms = Arc<Mutex<HashMap<String, broadcast::Sender<Utf8Bytes>>>>;
 
 fn channel(rooms: &Rooms, room: String) -> broadcast::Sender<Utf8Bytes> {
-    rooms.lock().expect("no panic").entry(room).or_insert_with(|| broadcast::channel(4096).0).clone()
+    rooms
+        .lock()
+        .expect("no panic")
+        .entry(room)
+        .or_insert_with(|| broadcast::channel(4096).0)
+        .clone()
 }
 
 pub(super) fn router() -> Router {
-    Router::new().route("/graphql", get(upgrade).post(send)).with_state(Rooms::default())
+    Router::new()
+        .route("/graphql", get(upgrade).post(send))
+        .with_state(Rooms::default())
 }
 
-async fn send(State(rooms): State<Rooms>, Json(body): Json<serde_json::Value>) -> Json<serde_json::Value> {
+async fn send(
+    State(rooms): State<Rooms>,
+    Json(body): Json<serde_json::Value>,
+) -> Json<serde_json::Value> {
     let (room, text) = send_variables(&body);
     let id = format!("msg_{}", uuid::Uuid::now_v7().as_simple());
-    let frame = format!(r#"{{"id":"1","type":"next","payload":{}}}"#, result(&id, &text, AT, SENDER));
+    let frame = format!(
+        r#"{{"id":"1","type":"next","payload":{}}}"#,
+        result(&id, &text, AT, SENDER)
+    );
     let _ = channel(&rooms, room).send(frame.into());
     Json(serde_json::json!({ "data": { "sendMessage": { "id": id } } }))
 }
 
-async fn upgrade(State(rooms): State<Rooms>, upgrade: WebSocketUpgrade) -> axum::response::Response {
+async fn upgrade(
+    State(rooms): State<Rooms>,
+    upgrade: WebSocketUpgrade,
+) -> axum::response::Response {
     upgrade
         .protocols(["graphql-transport-ws"])
         .read_buffer_size(4096)
@@ -48,7 +64,9 @@ async fn upgrade(State(rooms): State<Rooms>, upgrade: WebSocketUpgrade) -> axum:
 }
 
 async fn serve(mut socket: WebSocket, rooms: Rooms) {
-    let Some((_, room)) = subscribed(&mut socket).await else { return };
+    let Some((_, room)) = subscribed(&mut socket).await else {
+        return;
+    };
     let mut frames = channel(&rooms, room).subscribe();
     loop {
         tokio::select! {

@@ -42,8 +42,18 @@ struct App {
 
 impl App {
     fn room(&self, id: &str) -> Arc<Room> {
-        let new = || Arc::new(Room { head: watch::Sender::new(0), frames: RwLock::default() });
-        self.rooms.lock().expect("no panic").entry(id.to_owned()).or_insert_with(new).clone()
+        let new = || {
+            Arc::new(Room {
+                head: watch::Sender::new(0),
+                frames: RwLock::default(),
+            })
+        };
+        self.rooms
+            .lock()
+            .expect("no panic")
+            .entry(id.to_owned())
+            .or_insert_with(new)
+            .clone()
     }
 }
 
@@ -59,11 +69,19 @@ pub(super) async fn router(folder: &Path) -> Router {
     let table =
         "create table messages (id text primary key, room text not null, seq integer not null, text text not null,
                  unique (room, seq)) strict";
-    sqlx::raw_sql(table).execute(&mut database).await.expect("a table");
+    sqlx::raw_sql(table)
+        .execute(&mut database)
+        .await
+        .expect("a table");
     let (writes, queue) = mpsc::channel(4096);
-    let app = Arc::new(App { rooms: Mutex::default(), writes });
+    let app = Arc::new(App {
+        rooms: Mutex::default(),
+        writes,
+    });
     tokio::spawn(write(app.clone(), database, queue));
-    Router::new().route("/graphql", get(upgrade).post(send)).with_state(app)
+    Router::new()
+        .route("/graphql", get(upgrade).post(send))
+        .with_state(app)
 }
 
 async fn write(app: Arc<App>, mut database: SqliteConnection, mut queue: mpsc::Receiver<Write>) {
@@ -73,17 +91,29 @@ async fn write(app: Arc<App>, mut database: SqliteConnection, mut queue: mpsc::R
         for write in &batch {
             let head = heads.entry(write.room.clone()).or_insert(0);
             *head += 1;
-            rows.push((format!("msg_{}", uuid::Uuid::now_v7().as_simple()), &write.room, *head, &write.text));
+            rows.push((
+                format!("msg_{}", uuid::Uuid::now_v7().as_simple()),
+                &write.room,
+                *head,
+                &write.text,
+            ));
         }
         let sql = "begin immediate;
             insert into messages select value ->> 0, value ->> 1, value ->> 2, value ->> 3 from json_each(?1);
             commit";
         let json = serde_json::to_string(&rows).expect("strings and numbers");
-        sqlx::query(sql).bind(json).execute(&mut database).await.expect("a commit");
+        sqlx::query(sql)
+            .bind(json)
+            .execute(&mut database)
+            .await
+            .expect("a commit");
         let ids: Vec<String> = rows.into_iter().map(|row| row.0).collect();
         for (write, id) in batch.drain(..).zip(ids) {
             let room = app.room(&write.room);
-            room.frames.write().expect("no panic").push(result(&id, &write.text, AT, SENDER).into());
+            room.frames
+                .write()
+                .expect("no panic")
+                .push(result(&id, &write.text, AT, SENDER).into());
             let _ = write.done.send(id);
         }
         for (id, head) in &heads {
@@ -93,15 +123,24 @@ async fn write(app: Arc<App>, mut database: SqliteConnection, mut queue: mpsc::R
     }
 }
 
-async fn send(State(app): State<Arc<App>>, Json(body): Json<serde_json::Value>) -> Json<serde_json::Value> {
+async fn send(
+    State(app): State<Arc<App>>,
+    Json(body): Json<serde_json::Value>,
+) -> Json<serde_json::Value> {
     let (room, text) = send_variables(&body);
     let (done, id) = oneshot::channel();
-    app.writes.send(Write { room, text, done }).await.expect("the writer lives");
+    app.writes
+        .send(Write { room, text, done })
+        .await
+        .expect("the writer lives");
     let id = id.await.expect("the writer lives");
     Json(serde_json::json!({ "data": { "sendMessage": { "id": id } } }))
 }
 
-async fn upgrade(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> axum::response::Response {
+async fn upgrade(
+    State(app): State<Arc<App>>,
+    upgrade: WebSocketUpgrade,
+) -> axum::response::Response {
     upgrade
         .protocols(["graphql-transport-ws"])
         .read_buffer_size(4096)
@@ -113,7 +152,9 @@ async fn upgrade(State(app): State<Arc<App>>, upgrade: WebSocketUpgrade) -> axum
 }
 
 async fn serve(mut socket: WebSocket, app: Arc<App>) {
-    let Some((id, room)) = subscribed(&mut socket).await else { return };
+    let Some((id, room)) = subscribed(&mut socket).await else {
+        return;
+    };
     let room = app.room(&room);
     let prefix = format!(r#"{{"id":"{id}","type":"next","payload":"#);
     let mut head = room.head.subscribe();

@@ -28,7 +28,10 @@ pub(crate) async fn serve(kind: Kind, folder: &Path) {
         Kind::Durable => durable::router(folder).await,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    println!("endpoint http://{}/graphql", listener.local_addr().expect("an address"));
+    println!(
+        "endpoint http://{}/graphql",
+        listener.local_addr().expect("an address")
+    );
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         let _ = stream.set_nodelay(true);
     });
@@ -37,17 +40,26 @@ pub(crate) async fn serve(kind: Kind, folder: &Path) {
 
 /// The variables of a request to send a message: where to, and what.
 fn send_variables(body: &serde_json::Value) -> (String, String) {
-    let text = |name: &str| body["variables"][name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        body["variables"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     (text("room"), text("text"))
 }
 
 /// Answers until the client subscribes; then the id and the room. None if it leaves before.
 async fn subscribed(socket: &mut WebSocket) -> Option<(String, String)> {
     loop {
-        let Message::Text(text) = socket.next().await?.ok()? else { continue };
+        let Message::Text(text) = socket.next().await?.ok()? else {
+            continue;
+        };
         let message: serde_json::Value = serde_json::from_str(&text).ok()?;
         if message["type"] == "subscribe" {
-            let room = message["payload"]["variables"]["room"].as_str().unwrap_or_default();
+            let room = message["payload"]["variables"]["room"]
+                .as_str()
+                .unwrap_or_default();
             return Some((message["id"].as_str()?.to_owned(), room.to_owned()));
         }
         answer(socket, &text).await;

@@ -47,7 +47,10 @@ pub(crate) enum Flood {
 
 /// Takes it until the time is over, and prints what became of it.
 pub(crate) async fn flood(kind: Flood, address: SocketAddr, time: Duration) {
-    let (end, ends) = (Instant::now() + time, RefCell::new(BTreeMap::<String, u64>::new()));
+    let (end, ends) = (
+        Instant::now() + time,
+        RefCell::new(BTreeMap::<String, u64>::new()),
+    );
     let one = async || {
         let mut held = VecDeque::new();
         while Instant::now() < end {
@@ -64,7 +67,10 @@ pub(crate) async fn flood(kind: Flood, address: SocketAddr, time: Duration) {
     };
     join_all((0..AT_ONCE).map(|_| one())).await;
     let ends = ends.into_inner();
-    println!("    {kind:?} from {ADDRESS}: {} tries, ended by {ends:?}", ends.values().sum::<u64>());
+    println!(
+        "    {kind:?} from {ADDRESS}: {} tries, ended by {ends:?}",
+        ends.values().sum::<u64>()
+    );
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
@@ -95,8 +101,15 @@ async fn subscribes(address: SocketAddr, end: Instant) -> io::Result<String> {
     };
     socket.say(r#"{"type":"connection_init"}"#).await?;
     for number in 0_u64.. {
-        let payload = format!(r#"{{"query":"subscription{{newMessage(roomId:\"room-1\"){{a{}:id}}}}"}}"#, number % 8);
-        socket.say(&format!(r#"{{"id":"{number}","type":"subscribe","payload":{payload}}}"#)).await?;
+        let payload = format!(
+            r#"{{"query":"subscription{{newMessage(roomId:\"room-1\"){{a{}:id}}}}"}}"#,
+            number % 8
+        );
+        socket
+            .say(&format!(
+                r#"{{"id":"{number}","type":"subscribe","payload":{payload}}}"#
+            ))
+            .await?;
         if number % UNREAD == 0 {
             match timeout(Duration::ZERO, closed(&mut socket)).await {
                 Ok(closed) => return closed,
@@ -121,7 +134,9 @@ async fn messages(address: SocketAddr) -> io::Result<String> {
 
 async fn handshake(address: SocketAddr, held: &mut VecDeque<TcpStream>) -> io::Result<String> {
     let mut stream = connect(address).await?;
-    stream.write_all(b"GET /graphql HTTP/1.1\r\nhost: localhost\r\n").await?;
+    stream
+        .write_all(b"GET /graphql HTTP/1.1\r\nhost: localhost\r\n")
+        .await?;
     let mut byte = [0];
     match timeout(Duration::from_millis(10), stream.peek(&mut byte)).await {
         Ok(read) => read.map(|_| "the end of the connection".to_owned()),
@@ -138,5 +153,8 @@ async fn handshake(address: SocketAddr, held: &mut VecDeque<TcpStream>) -> io::R
 /// Reads until the server closes, and tells how.
 async fn closed(socket: &mut Socket) -> io::Result<String> {
     while socket.hear(|_| {}).await? {}
-    Ok(socket.code.map_or_else(|| "the end of the connection".to_owned(), |code| format!("close {code}")))
+    Ok(socket.code.map_or_else(
+        || "the end of the connection".to_owned(),
+        |code| format!("close {code}"),
+    ))
 }

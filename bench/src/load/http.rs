@@ -21,11 +21,17 @@ impl Http {
     pub(crate) async fn connect(address: SocketAddr, token: Option<&str>) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut head = format!("POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n");
+        let mut head = format!(
+            "POST /graphql HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n"
+        );
         if let Some(token) = token {
             head.push_str(&format!("authorization: Bearer {token}\r\n"));
         }
-        Ok(Self { stream, head, buffer: Vec::new() })
+        Ok(Self {
+            stream,
+            head,
+            buffer: Vec::new(),
+        })
     }
 
     /// Asks and awaits the answer.
@@ -38,10 +44,18 @@ impl Http {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+            let Some(end) = self
+                .buffer
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            else {
+                continue;
+            };
             let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
-            let length =
-                head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+            let length = head
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
             let length = length.expect("a content-length");
             while self.buffer.len() < end + 4 + length {
                 self.stream.read_buf(&mut self.buffer).await?;
@@ -52,7 +66,9 @@ impl Http {
 
     /// Sends a message; it is durable when this returns.
     pub(crate) async fn send(&mut self, room: &str, text: &str) -> io::Result<()> {
-        let answer = self.ask(SEND, json!({ "room": room, "text": text })).await?;
+        let answer = self
+            .ask(SEND, json!({ "room": room, "text": text }))
+            .await?;
         assert!(answer["data"]["sendMessage"]["id"].is_string(), "{answer}");
         Ok(())
     }

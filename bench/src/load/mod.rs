@@ -27,12 +27,19 @@ pub(crate) fn stamped() -> String {
 /// How long ago a stamped text inside a frame was sent.
 pub(crate) fn age(frame: &[u8]) -> Option<Duration> {
     let marker = br#""text":""#;
-    let at = frame.windows(marker.len()).position(|window| window == marker)? + marker.len();
+    let at = frame
+        .windows(marker.len())
+        .position(|window| window == marker)?
+        + marker.len();
     let text = std::str::from_utf8(frame.get(at..at + TEXT_BYTES)?).ok()?;
-    Some(Duration::from_micros(now_us().saturating_sub(text.parse().ok()?)))
+    Some(Duration::from_micros(
+        now_us().saturating_sub(text.parse().ok()?),
+    ))
 }
 
 fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(0)
 }

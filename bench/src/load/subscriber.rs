@@ -30,7 +30,11 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     pub(crate) fn to(room: &str) -> Self {
-        Self { room: room.to_owned(), document: DOCUMENT.to_owned(), after: None }
+        Self {
+            room: room.to_owned(),
+            document: DOCUMENT.to_owned(),
+            after: None,
+        }
     }
 }
 
@@ -64,7 +68,9 @@ pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io:
         variables["after"] = json!(after);
     }
     let payload = json!({ "query": wanted.document, "variables": variables });
-    socket.say(&json!({ "id": "1", "type": "subscribe", "payload": payload }).to_string()).await?;
+    socket
+        .say(&json!({ "id": "1", "type": "subscribe", "payload": payload }).to_string())
+        .await?;
     if wanted.after.is_none() {
         socket.say(r#"{"type":"ping"}"#).await?;
         socket.await_text("pong").await?;
@@ -74,15 +80,24 @@ pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io:
 
 /// Connects all, a few at a time, and lets them read.
 pub(crate) async fn subscribe_all(address: SocketAddr, wanted: Vec<Subscription>) -> Crowd {
-    let sockets =
-        futures::stream::iter(wanted.into_iter().map(|wanted| async move { subscribe(address, &wanted).await }));
-    let sockets: Vec<Socket> = sockets.buffered(32).try_collect().await.expect("every subscriber connects");
+    let sockets = futures::stream::iter(
+        wanted
+            .into_iter()
+            .map(|wanted| async move { subscribe(address, &wanted).await }),
+    );
+    let sockets: Vec<Socket> = sockets
+        .buffered(32)
+        .try_collect()
+        .await
+        .expect("every subscriber connects");
     let seen = Rc::new(Seen::default());
-    let tasks = sockets
-        .into_iter()
-        .enumerate()
-        .map(|(number, socket)| tokio::task::spawn_local(read(socket, seen.clone(), number % SAMPLE == 0)));
-    Crowd { tasks: tasks.collect(), seen: seen.clone() }
+    let tasks = sockets.into_iter().enumerate().map(|(number, socket)| {
+        tokio::task::spawn_local(read(socket, seen.clone(), number % SAMPLE == 0))
+    });
+    Crowd {
+        tasks: tasks.collect(),
+        seen: seen.clone(),
+    }
 }
 
 async fn read(mut socket: Socket, seen: Rc<Seen>, sampled: bool) {

@@ -40,8 +40,17 @@ impl Socket {
             }
             if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let status = String::from_utf8_lossy(&buffer[..buffer.len().min(12)]).into_owned();
-                let socket = Self { stream, buffer, start: end + 4, code: None };
-                return Ok(if status == "HTTP/1.1 101" { Ok(socket) } else { Err(status) });
+                let socket = Self {
+                    stream,
+                    buffer,
+                    start: end + 4,
+                    code: None,
+                };
+                return Ok(if status == "HTTP/1.1 101" {
+                    Ok(socket)
+                } else {
+                    Err(status)
+                });
             }
         }
     }
@@ -83,7 +92,9 @@ impl Socket {
                         heard = true;
                     }
                     8 => {
-                        let code = self.buffer[payload].first_chunk().map(|code| u16::from_be_bytes(*code));
+                        let code = self.buffer[payload]
+                            .first_chunk()
+                            .map(|code| u16::from_be_bytes(*code));
                         self.code = code;
                         return Ok(false);
                     }
@@ -110,7 +121,9 @@ impl Socket {
         let mut found = false;
         while !found {
             let part = part.as_bytes();
-            let open = self.hear(|text| found |= text.windows(part.len()).any(|window| window == part)).await?;
+            let open = self
+                .hear(|text| found |= text.windows(part.len()).any(|window| window == part))
+                .await?;
             if !open {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -122,8 +135,14 @@ impl Socket {
 /// The opcode of the frame at the front, and where its payload begins and ends; none while it is not all there.
 fn frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (length, from) = match bytes.get(1)? & 0x7f {
-        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
-        127 => (usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?, 10),
+        126 => (
+            usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+            4,
+        ),
+        127 => (
+            usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?,
+            10,
+        ),
         short => (usize::from(short), 2),
     };
     (bytes.len() >= from + length).then_some((bytes[0] & 0x0f, from, from + length))

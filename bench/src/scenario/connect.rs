@@ -15,5 +15,9 @@ pub(super) async fn connect(mut context: Context<'_>) {
     let before = server.cpu();
     let second = subscribe_all(server.address, wanted()).await;
     super::settle(&second.seen).await;
-    context.add("CPU per connection, TCP to subscribed", "us", per(server.cpu() - before, CONNECTIONS as u64));
+    context.add(
+        "CPU per connection, TCP to subscribed",
+        "us",
+        per(server.cpu() - before, CONNECTIONS as u64),
+    );
 }

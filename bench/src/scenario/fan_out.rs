@@ -17,18 +17,34 @@ fn room_1() -> Vec<String> {
 /// CPU per delivery while 16 clients publish as fast as they are answered.
 pub(super) async fn flood(mut context: Context<'_>, subscribers: usize) {
     let server = context.server().await;
-    let crowd = subscribe_all(server.address, vec![Subscription::to("room-1"); subscribers]).await;
+    let crowd = subscribe_all(
+        server.address,
+        vec![Subscription::to("room-1"); subscribers],
+    )
+    .await;
     settle(&crowd.seen).await;
     let before = server.cpu();
     let sent = publish(&server, 16, &room_1(), context.time()).await;
     settle(&crowd.seen).await;
     let cpu = server.cpu() - before;
     let deliveries = crowd.seen.deliveries.get();
-    context.add(&format!("CPU per delivery, {subscribers} subscribers"), "us", per(cpu, deliveries));
+    context.add(
+        &format!("CPU per delivery, {subscribers} subscribers"),
+        "us",
+        per(cpu, deliveries),
+    );
     let arrived = deliveries as f64 / (sent * subscribers as u64) as f64;
-    context.add(&format!("delivered, {subscribers} subscribers"), "of 1", arrived);
+    context.add(
+        &format!("delivered, {subscribers} subscribers"),
+        "of 1",
+        arrived,
+    );
     if subscribers == 1_000 {
-        context.add("bytes per delivery", "bytes", crowd.seen.bytes.get() as f64 / deliveries as f64);
+        context.add(
+            "bytes per delivery",
+            "bytes",
+            crowd.seen.bytes.get() as f64 / deliveries as f64,
+        );
     }
 }
 
@@ -37,7 +53,9 @@ pub(super) async fn rate(mut context: Context<'_>) {
     let server = context.server().await;
     let crowd = subscribe_all(server.address, vec![Subscription::to("room-1"); 1_000]).await;
     let token = token(&server).await;
-    let mut http = Http::connect(server.address, token.as_deref()).await.expect("a connection");
+    let mut http = Http::connect(server.address, token.as_deref())
+        .await
+        .expect("a connection");
     let (mut costs, mut p99) = (Vec::new(), Vec::new());
     for _ in 0..5 {
         settle(&crowd.seen).await;
@@ -50,11 +68,22 @@ pub(super) async fn rate(mut context: Context<'_>) {
             http.send("room-1", &stamped()).await.expect("an answer");
         }
         settle(&crowd.seen).await;
-        costs.push(per(server.cpu() - before, crowd.seen.deliveries.get() - seen));
+        costs.push(per(
+            server.cpu() - before,
+            crowd.seen.deliveries.get() - seen,
+        ));
         p99.push(percentile_ms(&mut crowd.seen.ages.borrow_mut(), 0.99));
     }
-    context.add("CPU per delivery, 1000 subscribers, 10 messages/s", "us", median(costs));
-    context.add("publish to delivery, p99, 1000 subscribers, 10 messages/s", "ms", median(p99));
+    context.add(
+        "CPU per delivery, 1000 subscribers, 10 messages/s",
+        "us",
+        median(costs),
+    );
+    context.add(
+        "publish to delivery, p99, 1000 subscribers, 10 messages/s",
+        "ms",
+        median(p99),
+    );
 }
 
 /// Every subscriber has a document of its own.
@@ -75,7 +104,11 @@ pub(super) async fn documents(mut context: Context<'_>) {
     publish(&server, 16, &room_1(), context.time()).await;
     settle(&crowd.seen).await;
     let cpu = server.cpu() - before;
-    context.add("CPU per delivery, 1000 documents", "us", per(cpu, crowd.seen.deliveries.get()));
+    context.add(
+        "CPU per delivery, 1000 documents",
+        "us",
+        per(cpu, crowd.seen.deliveries.get()),
+    );
 }
 
 /// A thousand rooms with one subscriber each: what a delivery costs beside the write.
@@ -92,10 +125,18 @@ pub(super) async fn rooms(mut context: Context<'_>) {
         per(server.cpu() - before, sent)
     };
     let alone = cost(&rooms).await;
-    let crowd = subscribe_all(server.address, rooms.iter().map(|room| Subscription::to(room)).collect()).await;
+    let crowd = subscribe_all(
+        server.address,
+        rooms.iter().map(|room| Subscription::to(room)).collect(),
+    )
+    .await;
     settle(&crowd.seen).await;
     let read = cost(&rooms).await;
     assert!(crowd.seen.deliveries.get() > 0, "somebody reads");
     context.add("CPU per write, 16 clients, nobody reads", "us", alone);
-    context.add("CPU per delivery beside the write, 1000 rooms", "us", read - alone);
+    context.add(
+        "CPU per delivery beside the write, 1000 rooms",
+        "us",
+        read - alone,
+    );
 }

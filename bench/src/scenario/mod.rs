@@ -49,11 +49,20 @@ impl Context<'_> {
 /// Runs what is asked for and prints the table.
 pub(crate) async fn run(flags: &RunFlags) {
     pin_load().await;
-    let servers = if flags.servers.is_empty() { Kind::ALL.to_vec() } else { flags.servers.clone() };
+    let servers = if flags.servers.is_empty() {
+        Kind::ALL.to_vec()
+    } else {
+        flags.servers.clone()
+    };
     let mut report = Report::default();
-    println!("fdatasync of 4 KiB: {:.0} us (median of 200)", fdatasync_us());
+    println!(
+        "fdatasync of 4 KiB: {:.0} us (median of 200)",
+        fdatasync_us()
+    );
     let local = tokio::task::LocalSet::new();
-    local.run_until(scenarios(flags, &servers, &mut report)).await;
+    local
+        .run_until(scenarios(flags, &servers, &mut report))
+        .await;
     report.print();
 }
 
@@ -63,7 +72,12 @@ async fn scenarios(flags: &RunFlags, servers: &[Kind], report: &mut Report) {
             if $name.starts_with(&*flags.only) {
                 println!("{}", $name);
                 for &kind in servers {
-                    $run(Context { flags, report, kind }).await;
+                    $run(Context {
+                        flags,
+                        report,
+                        kind,
+                    })
+                    .await;
                 }
             }
         };
@@ -86,19 +100,30 @@ async fn token(server: &Server) -> Option<String> {
     if server.kind != Kind::Switchboard {
         return None;
     }
-    let mut http = Http::connect(server.address, None).await.expect("a connection");
-    let answer = http.ask("mutation { signIn(name: \"bench\") { token } }", json!({})).await.expect("an answer");
-    answer["data"]["signIn"]["token"].as_str().map(str::to_owned)
+    let mut http = Http::connect(server.address, None)
+        .await
+        .expect("a connection");
+    let answer = http
+        .ask("mutation { signIn(name: \"bench\") { token } }", json!({}))
+        .await
+        .expect("an answer");
+    answer["data"]["signIn"]["token"]
+        .as_str()
+        .map(str::to_owned)
 }
 
 /// Makes the rooms that a scenario writes to, where they must be made.
 async fn make_rooms(server: &Server, count: usize) -> Vec<String> {
     let rooms: Vec<String> = (0..count).map(|number| format!("bench-{number}")).collect();
     if let Some(token) = token(server).await {
-        let mut http = Http::connect(server.address, Some(&token)).await.expect("a connection");
+        let mut http = Http::connect(server.address, Some(&token))
+            .await
+            .expect("a connection");
         for room in &rooms {
             let create = "mutation($id:ID!){createRoom(id:$id,name:$id){id}}";
-            http.ask(create, json!({ "id": room })).await.expect("an answer");
+            http.ask(create, json!({ "id": room }))
+                .await
+                .expect("an answer");
         }
     }
     rooms
@@ -112,12 +137,16 @@ async fn publish(server: &Server, clients: usize, rooms: &[String], time: Durati
     let clients = (0..clients).map(|client| {
         let token = token.clone();
         async move {
-            let mut http = Http::connect(server.address, token.as_deref()).await.expect("a connection");
+            let mut http = Http::connect(server.address, token.as_deref())
+                .await
+                .expect("a connection");
             let mut sent = 0_u64;
             // Every client begins elsewhere, so that all rooms have their share.
             let mut rooms = rooms.iter().cycle().skip(client * 61 % rooms.len());
             while Instant::now() < end {
-                http.send(rooms.next().expect("a cycle"), &stamped()).await.expect("an answer");
+                http.send(rooms.next().expect("a cycle"), &stamped())
+                    .await
+                    .expect("an answer");
                 sent += 1;
             }
             sent

@@ -19,20 +19,33 @@ pub(super) async fn storm(mut context: Context<'_>) {
     }
     let server = context.server().await;
     let token = token(&server).await;
-    let mut http = Http::connect(server.address, token.as_deref()).await.expect("a connection");
-    let head = http.ask("{room(id:\"room-1\"){head}}", json!({})).await.expect("an answer");
+    let mut http = Http::connect(server.address, token.as_deref())
+        .await
+        .expect("a connection");
+    let head = http
+        .ask("{room(id:\"room-1\"){head}}", json!({}))
+        .await
+        .expect("an answer");
     let after = head["data"]["room"]["head"].as_str().map(str::to_owned);
     for _ in 0..BEHIND {
         http.send("room-1", &stamped()).await.expect("an answer");
     }
     let idle = server.cpu();
     let document = "subscription($room:ID!,$after:Cursor){newMessage(roomId:$room,after:$after){id text createdAt sender{id name}}}";
-    let wanted = Subscription { after, document: document.to_owned(), ..Subscription::to("room-1") };
+    let wanted = Subscription {
+        after,
+        document: document.to_owned(),
+        ..Subscription::to("room-1")
+    };
     let wanted = vec![wanted; SUBSCRIBERS];
     let crowd = subscribe_all(server.address, wanted).await;
     settle(&crowd.seen).await;
     let deliveries = crowd.seen.deliveries.get();
-    assert_eq!(deliveries, SUBSCRIBERS as u64 * (BEHIND), "everybody got everything");
+    assert_eq!(
+        deliveries,
+        SUBSCRIBERS as u64 * (BEHIND),
+        "everybody got everything"
+    );
     context.add(
         "CPU per delivery, 5000 resume at once, connecting included",
         "us",

@@ -21,10 +21,16 @@ pub(super) async fn writes(mut context: Context<'_>) {
     let sent = publish(&server, 64, &room, context.time()).await;
     let rate = sent as f64 / start.elapsed().as_secs_f64();
     context.add("durable writes, 64 clients", "1/s", rate);
-    context.add("CPU per write, 64 clients", "us", per(server.cpu() - before, sent));
+    context.add(
+        "CPU per write, 64 clients",
+        "us",
+        per(server.cpu() - before, sent),
+    );
 
     let token = token(&server).await;
-    let mut http = Http::connect(server.address, token.as_deref()).await.expect("a connection");
+    let mut http = Http::connect(server.address, token.as_deref())
+        .await
+        .expect("a connection");
     let mut waits = Vec::new();
     let start = Instant::now();
     while start.elapsed() < context.time() / 2 {
@@ -32,6 +38,14 @@ pub(super) async fn writes(mut context: Context<'_>) {
         http.send("room-1", &stamped()).await.expect("an answer");
         waits.push(asked.elapsed());
     }
-    context.add("one client alone, p50", "ms", percentile_ms(&mut waits, 0.5));
-    context.add("one client alone, p99", "ms", percentile_ms(&mut waits, 0.99));
+    context.add(
+        "one client alone, p50",
+        "ms",
+        percentile_ms(&mut waits, 0.5),
+    );
+    context.add(
+        "one client alone, p99",
+        "ms",
+        percentile_ms(&mut waits, 0.99),
+    );
 }

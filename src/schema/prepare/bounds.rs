@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use async_graphql::{
     Name, Pos, Positioned, Variables,
     parser::types::{
-        Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+        Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+        SelectionSet,
     },
 };
 use async_graphql_value::Value;
@@ -45,9 +46,18 @@ pub(super) fn check(
     shapes: &Shapes,
     limits: &PrepareLimits,
 ) -> Result<(), ApiError> {
-    let mut walk = Walk { document, variables, shapes, limits, known: HashMap::new() };
+    let mut walk = Walk {
+        document,
+        variables,
+        shapes,
+        limits,
+        known: HashMap::new(),
+    };
     for (_, operation) in document.operations.iter() {
-        let own = Cost { directives: operation.node.directives.len(), ..Cost::default() };
+        let own = Cost {
+            directives: operation.node.directives.len(),
+            ..Cost::default()
+        };
         let cost = walk.operation(&operation.node)?.and(own);
         walk.judge(cost, operation.pos)?;
     }
@@ -60,7 +70,10 @@ pub(super) fn check(
 }
 
 fn directives(directives: &[Positioned<Directive>]) -> Cost {
-    Cost { directives: directives.len(), ..Cost::default() }
+    Cost {
+        directives: directives.len(),
+        ..Cost::default()
+    }
 }
 
 struct Walk<'a> {
@@ -77,10 +90,18 @@ impl<'a> Walk<'a> {
         let limits = self.limits;
         for (what, found, most) in [
             ("fields", cost.fields, limits.document_fields_max),
-            ("values with its lists counted out", cost.values, limits.document_values_max),
+            (
+                "values with its lists counted out",
+                cost.values,
+                limits.document_values_max,
+            ),
             ("levels of depth", cost.depth, limits.document_depth_max),
             ("aliases", cost.aliases, limits.document_aliases_max),
-            ("directives", cost.directives, limits.document_directives_max),
+            (
+                "directives",
+                cost.directives,
+                limits.document_directives_max,
+            ),
         ] {
             if most != 0 && found > most {
                 return Err(too_complex(what, most).at(at));
@@ -93,9 +114,20 @@ impl<'a> Walk<'a> {
         let set = &operation.selection_set.node;
         match (operation.ty, set.items.as_slice()) {
             // What a subscription asks for is no list, though a list elsewhere may have its name.
-            (OperationType::Subscription, [Positioned { node: Selection::Field(field), .. }]) => {
+            (
+                OperationType::Subscription,
+                [
+                    Positioned {
+                        node: Selection::Field(field),
+                        ..
+                    },
+                ],
+            ) => {
                 let cost = self.field(&field.node, 1)?;
-                Ok(Cost { depth: cost.depth + 1, ..cost })
+                Ok(Cost {
+                    depth: cost.depth + 1,
+                    ..cost
+                })
             }
             _ => self.selection_set(set),
         }
@@ -106,15 +138,18 @@ impl<'a> Walk<'a> {
         for selection in &set.items {
             sum = sum.and(self.selection(selection)?);
         }
-        Ok(Cost { depth: sum.depth + 1, ..sum })
+        Ok(Cost {
+            depth: sum.depth + 1,
+            ..sum
+        })
     }
 
     fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<Cost, ApiError> {
         match &selection.node {
             Selection::Field(field) => self.field(&field.node, self.list_length(&field.node)),
-            Selection::InlineFragment(inline) => {
-                Ok(self.selection_set(&inline.node.selection_set.node)?.and(directives(&inline.node.directives)))
-            }
+            Selection::InlineFragment(inline) => Ok(self
+                .selection_set(&inline.node.selection_set.node)?
+                .and(directives(&inline.node.directives))),
             Selection::FragmentSpread(spread) => {
                 let cost = self.fragment(&spread.node.fragment_name.node, selection.pos)?;
                 Ok(cost.and(directives(&spread.node.directives)))
@@ -128,14 +163,24 @@ impl<'a> Walk<'a> {
             true => Cost::default(),
             false => self.selection_set(&field.selection_set.node)?,
         };
-        let own = Cost { fields: 1, values: 1, aliases: field.alias.iter().len(), ..Cost::default() };
-        let below = Cost { values: below.values.saturating_mul(times), ..below };
+        let own = Cost {
+            fields: 1,
+            values: 1,
+            aliases: field.alias.iter().len(),
+            ..Cost::default()
+        };
+        let below = Cost {
+            values: below.values.saturating_mul(times),
+            ..below
+        };
         Ok(below.and(own).and(directives(&field.directives)))
     }
 
     fn fragment(&mut self, name: &Name, at: Pos) -> Result<Cost, ApiError> {
         // An unknown fragment costs nothing here; validation names it.
-        let Some((name, fragment)) = self.document.fragments.get_key_value(name) else { return Ok(Cost::default()) };
+        let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
+            return Ok(Cost::default());
+        };
         match self.known.get(name) {
             Some(Some(cost)) => return Ok(*cost),
             Some(None) => {
@@ -145,8 +190,13 @@ impl<'a> Walk<'a> {
             None => {}
         }
         self.known.insert(name, None);
-        let own = Cost { directives: fragment.node.directives.len(), ..Cost::default() };
-        let cost = self.selection_set(&fragment.node.selection_set.node)?.and(own);
+        let own = Cost {
+            directives: fragment.node.directives.len(),
+            ..Cost::default()
+        };
+        let cost = self
+            .selection_set(&fragment.node.selection_set.node)?
+            .and(own);
         self.known.insert(name, Some(cost));
         Ok(cost)
     }
@@ -165,7 +215,11 @@ impl<'a> Walk<'a> {
                 _ => None,
             };
             let number = usize::try_from(number?).unwrap_or(usize::MAX);
-            Some(if *name == "limit" { number.div_ceil(super::LIST_LENGTH_DEFAULT) } else { number })
+            Some(if *name == "limit" {
+                number.div_ceil(super::LIST_LENGTH_DEFAULT)
+            } else {
+                number
+            })
         });
         match asked {
             Some(length) => length.max(1),

@@ -5,7 +5,10 @@
 
 use async_graphql::{
     Positioned,
-    parser::types::{Directive, ExecutableDocument, FragmentDefinition, OperationDefinition, Selection, SelectionSet},
+    parser::types::{
+        Directive, ExecutableDocument, FragmentDefinition, OperationDefinition, Selection,
+        SelectionSet,
+    },
 };
 
 use crate::schema::error::{ApiError, Code};
@@ -23,13 +26,22 @@ const OF_SCHEMAS: [&str; 3] = ["deprecated", "specifiedBy", "oneOf"];
 /// Refuses a document with a directive that is not known, stands where it must not, or asks for an answer in several parts;
 /// anywhere in it.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), ApiError> {
-    document.operations.iter().try_for_each(|(_, operation)| of_operation(&operation.node))?;
-    document.fragments.values().try_for_each(|fragment| of_fragment(&fragment.node))
+    document
+        .operations
+        .iter()
+        .try_for_each(|(_, operation)| of_operation(&operation.node))?;
+    document
+        .fragments
+        .values()
+        .try_for_each(|fragment| of_fragment(&fragment.node))
 }
 
 fn of_operation(operation: &OperationDefinition) -> Result<(), ApiError> {
     operation.directives.iter().try_for_each(misplaced)?;
-    let variables = operation.variable_definitions.iter().flat_map(|variable| &variable.node.directives);
+    let variables = operation
+        .variable_definitions
+        .iter()
+        .flat_map(|variable| &variable.node.directives);
     variables.into_iter().try_for_each(misplaced)?;
     selections(&operation.selection_set.node)
 }
@@ -42,7 +54,11 @@ fn of_fragment(fragment: &FragmentDefinition) -> Result<(), ApiError> {
 /// Fragments are looked at where they are defined, so that each is looked at once.
 fn selections(set: &SelectionSet) -> Result<(), ApiError> {
     set.items.iter().try_for_each(|selection| {
-        selection.node.directives().iter().try_for_each(of_selection)?;
+        selection
+            .node
+            .directives()
+            .iter()
+            .try_for_each(of_selection)?;
         match &selection.node {
             Selection::Field(field) => selections(&field.node.selection_set.node),
             Selection::InlineFragment(inline) => selections(&inline.node.selection_set.node),
@@ -56,9 +72,17 @@ fn of_selection(directive: &Positioned<Directive>) -> Result<(), ApiError> {
     if !OF_SELECTIONS.contains(&name) {
         return misplaced(directive);
     }
-    match directive.node.arguments.iter().find(|(argument, _)| argument.node != CONDITION) {
+    match directive
+        .node
+        .arguments
+        .iter()
+        .find(|(argument, _)| argument.node != CONDITION)
+    {
         Some((argument, _)) => {
-            let message = format!("Unknown argument \"{}\" on directive \"@{name}\".", argument.node);
+            let message = format!(
+                "Unknown argument \"{}\" on directive \"@{name}\".",
+                argument.node
+            );
             Err(ApiError::new(Code::GraphqlValidationFailed, message).at(argument.pos))
         }
         None => Ok(()),
@@ -71,7 +95,9 @@ fn misplaced(directive: &Positioned<Directive>) -> Result<(), ApiError> {
     let message = if INCREMENTAL.contains(&name) {
         format!("@{name} is not supported: every result comes in one piece.")
     } else if OF_SELECTIONS.contains(&name) {
-        format!("Directive \"@{name}\" may stand on a field or a fragment that is selected, and nowhere else.")
+        format!(
+            "Directive \"@{name}\" may stand on a field or a fragment that is selected, and nowhere else."
+        )
     } else if OF_SCHEMAS.contains(&name) {
         format!("Directive \"@{name}\" belongs to a schema, and may not be used in a document.")
     } else {

@@ -10,23 +10,35 @@ const FIELDS: [&str; 2] = ["__schema", "__type"];
 
 /// Refuses a document that asks for the schema, anywhere in it.
 pub(super) fn refuse(document: &ExecutableDocument) -> Result<(), ApiError> {
-    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
-    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
-    operations.chain(fragments).try_for_each(|set| selections(&set.node))
+    let operations = document
+        .operations
+        .iter()
+        .map(|(_, operation)| &operation.node.selection_set);
+    let fragments = document
+        .fragments
+        .values()
+        .map(|fragment| &fragment.node.selection_set);
+    operations
+        .chain(fragments)
+        .try_for_each(|set| selections(&set.node))
 }
 
 /// Fragments are looked at where they are defined, so that each is looked at once.
 fn selections(set: &SelectionSet) -> Result<(), ApiError> {
-    set.items.iter().try_for_each(|selection| match &selection.node {
-        Selection::Field(field) => {
-            let name = field.node.name.node.as_str();
-            if FIELDS.contains(&name) {
-                let message = format!("This server does not tell its schema: {name} is not answered here.");
-                return Err(ApiError::new(Code::GraphqlValidationFailed, message).at(field.pos));
+    set.items
+        .iter()
+        .try_for_each(|selection| match &selection.node {
+            Selection::Field(field) => {
+                let name = field.node.name.node.as_str();
+                if FIELDS.contains(&name) {
+                    let message = format!(
+                        "This server does not tell its schema: {name} is not answered here."
+                    );
+                    return Err(ApiError::new(Code::GraphqlValidationFailed, message).at(field.pos));
+                }
+                selections(&field.node.selection_set.node)
             }
-            selections(&field.node.selection_set.node)
-        }
-        Selection::InlineFragment(inline) => selections(&inline.node.selection_set.node),
-        Selection::FragmentSpread(_) => Ok(()),
-    })
+            Selection::InlineFragment(inline) => selections(&inline.node.selection_set.node),
+            Selection::FragmentSpread(_) => Ok(()),
+        })
 }

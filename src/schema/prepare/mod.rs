@@ -123,7 +123,11 @@ impl Prepared {
                 Some(plan) => plan.clone(),
                 None => {
                     let plan = made();
-                    if plan.variables.is_empty() { known.plan.get_or_init(|| plan).clone() } else { plan }
+                    if plan.variables.is_empty() {
+                        known.plan.get_or_init(|| plan).clone()
+                    } else {
+                        plan
+                    }
                 }
             },
             None => made(),
@@ -183,10 +187,18 @@ pub struct Prepare {
 impl Prepare {
     /// For the schema of this definition, which must parse.
     pub fn new(sdl: &str, limits: PrepareLimits) -> Self {
-        let weigh =
-            |(_, text): &Text, _: &Arc<Known>| u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX);
-        let documents = Cache::builder().max_capacity(limits.documents_cached_bytes_max).weigher(weigh).build();
-        Self { shapes: Shapes::from_sdl(sdl), limits, documents }
+        let weigh = |(_, text): &Text, _: &Arc<Known>| {
+            u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX)
+        };
+        let documents = Cache::builder()
+            .max_capacity(limits.documents_cached_bytes_max)
+            .weigher(weigh)
+            .build();
+        Self {
+            shapes: Shapes::from_sdl(sdl),
+            limits,
+            documents,
+        }
     }
 
     /// Makes a request fit to be executed, or says what is wrong with it.
@@ -200,17 +212,32 @@ impl Prepare {
         let definition = &operation(&known.document, name)?.node;
         let variables = variables::coerce(definition, &request.variables, &self.shapes)?;
         bounds::check(&known.document, &variables, &self.shapes, &self.limits)?;
-        let absent = definition.variable_definitions.iter().any(|v| !variables.contains_key(&v.node.name.node));
+        let absent = definition
+            .variable_definitions
+            .iter()
+            .any(|v| !variables.contains_key(&v.node.name.node));
         let special = match absent || known.has_directive_variables {
             true => specialise::specialise(&known.document, name, &variables),
             false => None,
         };
         let (operation_name, kind) = (request.operation_name, known.kind);
         Ok(match special {
-            Some(special) => Prepared { document: Arc::new(special), operation_name, variables, kind, known: None },
+            Some(special) => Prepared {
+                document: Arc::new(special),
+                operation_name,
+                variables,
+                kind,
+                known: None,
+            },
             None => {
                 let document = known.document.clone();
-                Prepared { document, operation_name, variables, kind, known: Some(known) }
+                Prepared {
+                    document,
+                    operation_name,
+                    variables,
+                    kind,
+                    known: Some(known),
+                }
             }
         })
     }
@@ -250,18 +277,27 @@ impl Prepare {
             return Err(too_complex("tokens", limits.document_tokens_max));
         }
         if extent.nesting > limits.document_nesting_max {
-            return Err(too_complex("levels of nesting", limits.document_nesting_max));
+            return Err(too_complex(
+                "levels of nesting",
+                limits.document_nesting_max,
+            ));
         }
         parse_query(text).map_err(|error| {
             let positions: Vec<_> = error.positions().collect();
             let message = format!("Syntax error: {error}");
-            positions.iter().fold(ApiError::new(Code::GraphqlParseFailed, message), |error, at| error.at(*at))
+            positions.iter().fold(
+                ApiError::new(Code::GraphqlParseFailed, message),
+                |error, at| error.at(*at),
+            )
         })
     }
 }
 
 fn too_complex(what: &str, most: usize) -> ApiError {
-    ApiError::new(Code::TooComplex, format!("The document asks for too much: it may have {most} {what}."))
+    ApiError::new(
+        Code::TooComplex,
+        format!("The document asks for too much: it may have {most} {what}."),
+    )
 }
 
 /// The operation that a request names, or the only one.
@@ -272,13 +308,17 @@ pub(super) fn operation<'a>(
     let failed = |message: String| ApiError::new(Code::GraphqlValidationFailed, message);
     match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Ok(operation),
-        (DocumentOperations::Multiple(operations), Some(name)) => {
-            operations.get(name).ok_or_else(|| failed(format!("Unknown operation named \"{name}\".")))
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .get(name)
+            .ok_or_else(|| failed(format!("Unknown operation named \"{name}\"."))),
+        (DocumentOperations::Single(_), Some(name)) => {
+            Err(failed(format!("Unknown operation named \"{name}\".")))
         }
-        (DocumentOperations::Single(_), Some(name)) => Err(failed(format!("Unknown operation named \"{name}\"."))),
         (DocumentOperations::Multiple(operations), None) => match operations.values().next() {
             Some(operation) if operations.len() == 1 => Ok(operation),
-            _ => Err(failed("The document has several operations: say which in operationName.".to_owned())),
+            _ => Err(failed(
+                "The document has several operations: say which in operationName.".to_owned(),
+            )),
         },
     }
 }

@@ -5,8 +5,8 @@ use std::{collections::HashSet, fmt::Write};
 use async_graphql::{
     Name, Positioned, Variables,
     parser::types::{
-        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
-        VariableDefinition,
+        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection,
+        SelectionSet, VariableDefinition,
     },
 };
 use async_graphql_value::Value;
@@ -36,40 +36,70 @@ impl PlanDocument {
     /// The plan of a prepared subscription. Root arguments are no part of it: `roomId` and `after` are the reader's.
     pub(super) fn new(prepared: &Prepared) -> Self {
         let operation = prepared.operation();
-        let mut field = operation.selection_set.node.items.iter().find_map(|selection| match &selection.node {
-            Selection::Field(field) => Some(field.clone()),
-            _ => None,
-        });
-        let field = field.take().expect("a prepared subscription has one root field");
+        let mut field = operation
+            .selection_set
+            .node
+            .items
+            .iter()
+            .find_map(|selection| match &selection.node {
+                Selection::Field(field) => Some(field.clone()),
+                _ => None,
+            });
+        let field = field
+            .take()
+            .expect("a prepared subscription has one root field");
         let mut fragments = HashSet::new();
-        root::reached(&field.node.selection_set.node, &prepared.document.fragments, &mut fragments);
+        root::reached(
+            &field.node.selection_set.node,
+            &prepared.document.fragments,
+            &mut fragments,
+        );
         let mut printer = Printer::default();
         printer.selection_set(&field.node.selection_set.node);
         let mut names: Vec<&Name> = fragments.into_iter().collect();
         names.sort();
         for name in &names {
             let fragment = &prepared.document.fragments[*name].node;
-            let _ = write!(printer.text, "fragment {name} on {}", fragment.type_condition.node.on.node);
+            let _ = write!(
+                printer.text,
+                "fragment {name} on {}",
+                fragment.type_condition.node.on.node
+            );
             printer.directives(&fragment.directives);
             printer.selection_set(&fragment.selection_set.node);
         }
         let depends_on_viewer = printer.depends_on_viewer;
         let used = printer.variables;
         let mut variables = Variables::default();
-        let mut key = format!("{}:{}", field.node.response_key().node, field.node.name.node);
-        for (name, value) in prepared.variables.iter().filter(|(name, _)| used.contains(*name)) {
+        let mut key = format!(
+            "{}:{}",
+            field.node.response_key().node,
+            field.node.name.node
+        );
+        for (name, value) in prepared
+            .variables
+            .iter()
+            .filter(|(name, _)| used.contains(*name))
+        {
             let _ = write!(key, "${name}={value}");
             variables.insert(name.clone(), value.clone());
         }
         key.push_str(&printer.text);
 
-        let fragments =
-            names.into_iter().map(|name| (name.clone(), prepared.document.fragments[name].clone())).collect();
+        let fragments = names
+            .into_iter()
+            .map(|name| (name.clone(), prepared.document.fragments[name].clone()))
+            .collect();
         let document = ExecutableDocument {
             operations: DocumentOperations::Single(operation_of(operation, field, &used)),
             fragments,
         };
-        Self { document, variables, key, depends_on_viewer }
+        Self {
+            document,
+            variables,
+            key,
+            depends_on_viewer,
+        }
     }
 }
 
@@ -80,14 +110,28 @@ fn operation_of(
 ) -> Positioned<OperationDefinition> {
     let at = field.pos;
     // Any room's name will do: the events that are fed say which room they are of.
-    let room = (Positioned::new(Name::new("roomId"), at), Positioned::new(Value::String("any".to_owned()), at));
+    let room = (
+        Positioned::new(Name::new("roomId"), at),
+        Positioned::new(Value::String("any".to_owned()), at),
+    );
     field.node.arguments = vec![room];
-    let wanted = |definition: &&Positioned<VariableDefinition>| used.contains(&definition.node.name.node);
+    let wanted =
+        |definition: &&Positioned<VariableDefinition>| used.contains(&definition.node.name.node);
     let definition = OperationDefinition {
         ty: operation.ty,
-        variable_definitions: operation.variable_definitions.iter().filter(wanted).cloned().collect(),
+        variable_definitions: operation
+            .variable_definitions
+            .iter()
+            .filter(wanted)
+            .cloned()
+            .collect(),
         directives: Vec::new(),
-        selection_set: Positioned::new(SelectionSet { items: vec![Positioned::new(Selection::Field(field), at)] }, at),
+        selection_set: Positioned::new(
+            SelectionSet {
+                items: vec![Positioned::new(Selection::Field(field), at)],
+            },
+            at,
+        ),
     };
     Positioned::new(definition, at)
 }
@@ -146,7 +190,10 @@ impl Printer {
     }
 
     fn arguments(&mut self, arguments: &[(Positioned<Name>, Positioned<Value>)]) {
-        let mut sorted: Vec<_> = arguments.iter().map(|(name, value)| (&name.node, &value.node)).collect();
+        let mut sorted: Vec<_> = arguments
+            .iter()
+            .map(|(name, value)| (&name.node, &value.node))
+            .collect();
         sorted.sort_by_key(|(name, _)| *name);
         for (name, value) in sorted {
             let _ = write!(self.text, "({name}:{value})");

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 
 use async_graphql::{
     Name, Pos, Positioned,
-    parser::types::{ExecutableDocument, Field, FragmentDefinition, OperationDefinition, Selection, SelectionSet},
+    parser::types::{
+        ExecutableDocument, Field, FragmentDefinition, OperationDefinition, Selection, SelectionSet,
+    },
 };
 
 use crate::schema::error::{ApiError, Code};
@@ -19,9 +21,18 @@ pub(super) fn single_field(
     operation: &OperationDefinition,
     fragments: &Fragments,
 ) -> Result<Positioned<Field>, ApiError> {
-    let mut root = Root { fragments, field: None, spread: HashSet::new() };
+    let mut root = Root {
+        fragments,
+        field: None,
+        spread: HashSet::new(),
+    };
     root.fold(&operation.selection_set.node)?;
-    root.field.ok_or_else(|| refuse("A subscription selects one field.", operation.selection_set.pos))
+    root.field.ok_or_else(|| {
+        refuse(
+            "A subscription selects one field.",
+            operation.selection_set.pos,
+        )
+    })
 }
 
 fn refuse(message: impl Into<String>, at: Pos) -> ApiError {
@@ -36,79 +47,123 @@ struct Root<'a> {
 
 impl<'a> Root<'a> {
     fn fold(&mut self, set: &'a SelectionSet) -> Result<(), ApiError> {
-        set.items.iter().try_for_each(|selection| self.selection(selection))
+        set.items
+            .iter()
+            .try_for_each(|selection| self.selection(selection))
     }
 
     fn selection(&mut self, selection: &'a Positioned<Selection>) -> Result<(), ApiError> {
         if let Some(directive) = selection.node.directives().first() {
             let name = &directive.node.name.node;
-            let message =
-                format!("@{name} is not supported on the root of a subscription: its one field is always there.");
+            let message = format!(
+                "@{name} is not supported on the root of a subscription: its one field is always there."
+            );
             return Err(refuse(message, directive.pos));
         }
         match &selection.node {
             Selection::Field(field) => self.field(field),
             Selection::InlineFragment(inline) => {
-                let on = inline.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+                let on = inline
+                    .node
+                    .type_condition
+                    .as_ref()
+                    .map(|condition| &condition.node.on.node);
                 self.is_subscription(on, selection.pos)?;
                 self.fold(&inline.node.selection_set.node)
             }
             Selection::FragmentSpread(spread) => {
                 let name = &spread.node.fragment_name;
                 let Some((key, fragment)) = self.fragments.get_key_value(&name.node) else {
-                    return Err(refuse(format!("Unknown fragment: \"{}\"", name.node), name.pos));
+                    return Err(refuse(
+                        format!("Unknown fragment: \"{}\"", name.node),
+                        name.pos,
+                    ));
                 };
-                self.is_subscription(Some(&fragment.node.type_condition.node.on.node), selection.pos)?;
+                self.is_subscription(
+                    Some(&fragment.node.type_condition.node.on.node),
+                    selection.pos,
+                )?;
                 // What it holds is here already if it was spread before.
-                if self.spread.insert(key) { self.fold(&fragment.node.selection_set.node) } else { Ok(()) }
+                if self.spread.insert(key) {
+                    self.fold(&fragment.node.selection_set.node)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
 
     fn is_subscription(&self, on: Option<&Name>, at: Pos) -> Result<(), ApiError> {
         match on {
-            Some(name) if name != "Subscription" => {
-                Err(refuse(format!("Fragment on \"{name}\" can never apply to \"Subscription\"."), at))
-            }
+            Some(name) if name != "Subscription" => Err(refuse(
+                format!("Fragment on \"{name}\" can never apply to \"Subscription\"."),
+                at,
+            )),
             _ => Ok(()),
         }
     }
 
     fn field(&mut self, field: &'a Positioned<Field>) -> Result<(), ApiError> {
         if field.node.name.node.starts_with("__") {
-            return Err(refuse("A subscription must not select an introspection field at its root.", field.pos));
+            return Err(refuse(
+                "A subscription must not select an introspection field at its root.",
+                field.pos,
+            ));
         }
         let Some(known) = &mut self.field else {
             self.field = Some(field.clone());
             return Ok(());
         };
         if known.node.response_key().node != field.node.response_key().node {
-            return Err(refuse("A subscription must select only one top level field.", field.pos));
+            return Err(refuse(
+                "A subscription must select only one top level field.",
+                field.pos,
+            ));
         }
-        if known.node.name.node != field.node.name.node || !same_arguments(&known.node, &field.node) {
+        if known.node.name.node != field.node.name.node || !same_arguments(&known.node, &field.node)
+        {
             let key = &field.node.response_key().node;
-            return Err(refuse(format!("Fields \"{key}\" conflict: they differ in name or arguments."), field.pos));
+            return Err(refuse(
+                format!("Fields \"{key}\" conflict: they differ in name or arguments."),
+                field.pos,
+            ));
         }
-        known.node.selection_set.node.items.extend(field.node.selection_set.node.items.iter().cloned());
+        known
+            .node
+            .selection_set
+            .node
+            .items
+            .extend(field.node.selection_set.node.items.iter().cloned());
         Ok(())
     }
 }
 
 fn same_arguments(a: &Field, b: &Field) -> bool {
     a.arguments.len() == b.arguments.len()
-        && a.arguments
-            .iter()
-            .all(|(name, value)| b.get_argument(&name.node).is_some_and(|other| other.node == value.node))
+        && a.arguments.iter().all(|(name, value)| {
+            b.get_argument(&name.node)
+                .is_some_and(|other| other.node == value.node)
+        })
 }
 
 /// The fragments that a selection reaches.
-pub(super) fn reached<'a>(set: &'a SelectionSet, fragments: &'a Fragments, found: &mut HashSet<&'a Name>) {
+pub(super) fn reached<'a>(
+    set: &'a SelectionSet,
+    fragments: &'a Fragments,
+    found: &mut HashSet<&'a Name>,
+) {
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => reached(&field.node.selection_set.node, fragments, found),
-            Selection::InlineFragment(inline) => reached(&inline.node.selection_set.node, fragments, found),
+            Selection::InlineFragment(inline) => {
+                reached(&inline.node.selection_set.node, fragments, found)
+            }
             Selection::FragmentSpread(spread) => {
-                let Some((name, fragment)) = fragments.get_key_value(&spread.node.fragment_name.node) else { continue };
+                let Some((name, fragment)) =
+                    fragments.get_key_value(&spread.node.fragment_name.node)
+                else {
+                    continue;
+                };
                 if found.insert(name) {
                     reached(&fragment.node.selection_set.node, fragments, found);
                 }
@@ -118,18 +173,30 @@ pub(super) fn reached<'a>(set: &'a SelectionSet, fragments: &'a Fragments, found
 }
 
 /// Writes the single field into the operation, and takes out the fragments that only stood at its root.
-pub(super) fn write_back(document: &mut ExecutableDocument, operation_name: Option<&str>, field: Positioned<Field>) {
+pub(super) fn write_back(
+    document: &mut ExecutableDocument,
+    operation_name: Option<&str>,
+    field: Positioned<Field>,
+) {
     let used = |document: &ExecutableDocument| -> HashSet<Name> {
         let mut found = HashSet::new();
         for (_, operation) in document.operations.iter() {
-            reached(&operation.node.selection_set.node, &document.fragments, &mut found);
+            reached(
+                &operation.node.selection_set.node,
+                &document.fragments,
+                &mut found,
+            );
         }
         found.into_iter().cloned().collect()
     };
     let before = used(document);
-    let Some(operation) = super::operation_mut(document, operation_name) else { return };
+    let Some(operation) = super::operation_mut(document, operation_name) else {
+        return;
+    };
     let at = field.pos;
     operation.node.selection_set.node.items = vec![Positioned::new(Selection::Field(field), at)];
     let after = used(document);
-    document.fragments.retain(|name, _| after.contains(name) || !before.contains(name));
+    document
+        .fragments
+        .retain(|name, _| after.contains(name) || !before.contains(name));
 }

@@ -44,7 +44,10 @@ fn word(byte: u8) -> bool {
 }
 
 fn past(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
-    bytes[start..].iter().position(|byte| !belongs(*byte)).map_or(bytes.len(), |length| start + length)
+    bytes[start..]
+        .iter()
+        .position(|byte| !belongs(*byte))
+        .map_or(bytes.len(), |length| start + length)
 }
 
 /// Where the string that begins at `start` ends; an unclosed one ends with its line, or with the text.
@@ -73,7 +76,11 @@ mod tests {
         for (text, tokens, nesting) in [
             ("", 0, 0),
             ("{ a }", 3, 1),
-            ("query Q($x: [Int!]! = [1, -2.5e3]) { a(x: $x) { b } }", 29, 2),
+            (
+                "query Q($x: [Int!]! = [1, -2.5e3]) { a(x: $x) { b } }",
+                29,
+                2,
+            ),
             ("# { [ (\n{ a }", 3, 1),
             (r#"{ a(t: "} ) \" {{{") }"#, 8, 2),
             (r#"{ a(t: """ { " \""" { """) }"#, 8, 2),

@@ -38,7 +38,11 @@ impl Shapes {
     /// Reads them from an SDL.
     pub(in crate::schema) fn from_sdl(sdl: &str) -> Self {
         let document = parse_schema(sdl).expect("the schema's own SDL parses");
-        let mut shapes = Self { inputs: HashMap::new(), outputs: HashMap::new(), lists: HashSet::new() };
+        let mut shapes = Self {
+            inputs: HashMap::new(),
+            outputs: HashMap::new(),
+            lists: HashSet::new(),
+        };
         for (name, input) in [
             ("Int", Input::Int),
             ("Float", Input::Float),
@@ -54,14 +58,20 @@ impl Shapes {
 
     fn read(&mut self, document: ServiceDocument) {
         for definition in document.definitions {
-            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let TypeSystemDefinition::Type(definition) = definition else {
+                continue;
+            };
             let name = definition.node.name.node.to_string();
             match definition.node.kind {
                 TypeKind::Scalar => {
                     self.inputs.entry(name).or_insert(Input::Custom);
                 }
                 TypeKind::Enum(values) => {
-                    let values = values.values.into_iter().map(|value| value.node.value.node.to_string()).collect();
+                    let values = values
+                        .values
+                        .into_iter()
+                        .map(|value| value.node.value.node.to_string())
+                        .collect();
                     self.inputs.insert(name, Input::Enum(values));
                 }
                 TypeKind::InputObject(object) => {
@@ -115,9 +125,12 @@ impl Shapes {
             };
         }
         match (&ty.base, value) {
-            (BaseType::List(inner), Value::List(items)) => {
-                Ok(Value::List(items.iter().map(|item| self.coerce(item, inner)).collect::<Result<_, _>>()?))
-            }
+            (BaseType::List(inner), Value::List(items)) => Ok(Value::List(
+                items
+                    .iter()
+                    .map(|item| self.coerce(item, inner))
+                    .collect::<Result<_, _>>()?,
+            )),
             // A single value stands for a list of one.
             (BaseType::List(inner), single) => Ok(Value::List(vec![self.coerce(single, inner)?])),
             (BaseType::Named(name), value) => self.coerce_named(value, name),
@@ -126,17 +139,23 @@ impl Shapes {
 
     fn coerce_named(&self, value: &Value, name: &str) -> Result<Value, String> {
         // No input type: validation says so.
-        let Some(input) = self.inputs.get(name) else { return Ok(value.clone()) };
+        let Some(input) = self.inputs.get(name) else {
+            return Ok(value.clone());
+        };
         let fits = match (input, value) {
             (Input::Custom, _) => true,
-            (Input::Int, Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+            (Input::Int, Value::Number(number)) => {
+                number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
+            }
             (Input::Float, Value::Number(_)) => true,
             (Input::String | Input::Id, Value::String(_)) => true,
             (Input::Id, Value::Number(number)) => number.is_i64() || number.is_u64(),
             (Input::Boolean, Value::Boolean(_)) => true,
             (Input::Enum(values), Value::String(text)) => values.contains(text),
             (Input::Enum(values), Value::Enum(text)) => values.contains(text.as_str()),
-            (Input::Object(fields), Value::Object(_)) => return self.coerce_object(value, name, fields),
+            (Input::Object(fields), Value::Object(_)) => {
+                return self.coerce_object(value, name, fields);
+            }
             _ => false,
         };
         match (fits, value) {
@@ -149,10 +168,22 @@ impl Shapes {
         }
     }
 
-    fn coerce_object(&self, value: &Value, name: &str, fields: &[(String, Type, bool)]) -> Result<Value, String> {
-        let Value::Object(given) = value else { return Err(format!("The value is no {name}.")) };
-        if let Some(unknown) = given.keys().find(|key| !fields.iter().any(|(field, ..)| field == key.as_str())) {
-            return Err(format!("Field \"{unknown}\" is not defined by type \"{name}\"."));
+    fn coerce_object(
+        &self,
+        value: &Value,
+        name: &str,
+        fields: &[(String, Type, bool)],
+    ) -> Result<Value, String> {
+        let Value::Object(given) = value else {
+            return Err(format!("The value is no {name}."));
+        };
+        if let Some(unknown) = given
+            .keys()
+            .find(|key| !fields.iter().any(|(field, ..)| field == key.as_str()))
+        {
+            return Err(format!(
+                "Field \"{unknown}\" is not defined by type \"{name}\"."
+            ));
         }
         let mut object = async_graphql::indexmap::IndexMap::new();
         for (field, ty, optional) in fields {
@@ -161,7 +192,11 @@ impl Shapes {
                     object.insert(async_graphql::Name::new(field), self.coerce(value, ty)?);
                 }
                 None if *optional => {}
-                None => return Err(format!("Field \"{field}\" of required type \"{ty}\" was not provided.")),
+                None => {
+                    return Err(format!(
+                        "Field \"{field}\" of required type \"{ty}\" was not provided."
+                    ));
+                }
             }
         }
         Ok(Value::Object(object))

@@ -14,14 +14,19 @@ pub(super) fn coerce(
     let (mut coerced, mut errors) = (Variables::default(), Vec::new());
     for definition in &operation.variable_definitions {
         let (name, ty) = (&definition.node.name.node, &definition.node.var_type.node);
-        let refuse = |message: String| ApiError::new(Code::BadUserInput, message).at(definition.pos);
+        let refuse =
+            |message: String| ApiError::new(Code::BadUserInput, message).at(definition.pos);
         let value = match (given.get(name), &definition.node.default_value) {
-            (Some(value), _) => shapes
-                .coerce(value, ty)
-                .map_err(|reason| refuse(format!("Variable \"${name}\" got an invalid value: {reason}"))),
+            (Some(value), _) => shapes.coerce(value, ty).map_err(|reason| {
+                refuse(format!(
+                    "Variable \"${name}\" got an invalid value: {reason}"
+                ))
+            }),
             (None, Some(default)) => Ok(default.node.clone()),
             (None, None) if ty.nullable => continue,
-            (None, None) => Err(refuse(format!("Variable \"${name}\" of required type \"{ty}\" was not provided."))),
+            (None, None) => Err(refuse(format!(
+                "Variable \"${name}\" of required type \"{ty}\" was not provided."
+            ))),
         };
         match value {
             Ok(value) => {
@@ -30,5 +35,9 @@ pub(super) fn coerce(
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(coerced) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(coerced)
+    } else {
+        Err(errors)
+    }
 }

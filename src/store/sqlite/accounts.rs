@@ -25,7 +25,10 @@ impl Accounts for Sqlite {
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         let sql = "select id as user_id, name as user_name, created_at as user_created_at from users where id = ?1";
-        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(sql)
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.as_ref().map(rows::user).transpose()?)
     }
 
@@ -40,18 +43,29 @@ impl Accounts for Sqlite {
 
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
         let mut writer = self.writer.lock().await;
-        sqlx::query("insert into meta (name, value) values ('signing_key', ?1) on conflict do nothing")
-            .bind(candidate.as_slice())
-            .execute(&mut *writer)
+        sqlx::query(
+            "insert into meta (name, value) values ('signing_key', ?1) on conflict do nothing",
+        )
+        .bind(candidate.as_slice())
+        .execute(&mut *writer)
+        .await?;
+        let row = sqlx::query("select value from meta where name = 'signing_key'")
+            .fetch_one(&mut *writer)
             .await?;
-        let row = sqlx::query("select value from meta where name = 'signing_key'").fetch_one(&mut *writer).await?;
         let kept: &[u8] = row.try_get("value")?;
         kept.try_into().map_err(|_| {
-            StoreError::Failed(sqlx::Error::Decode("the signing key in the database is not 32 bytes long".into()))
+            StoreError::Failed(sqlx::Error::Decode(
+                "the signing key in the database is not 32 bytes long".into(),
+            ))
         })
     }
 
-    async fn subject(&self, identity: &Identity, candidate: &Subject, now: Timestamp) -> Result<Subject, StoreError> {
+    async fn subject(
+        &self,
+        identity: &Identity,
+        candidate: &Subject,
+        now: Timestamp,
+    ) -> Result<Subject, StoreError> {
         let (identity, candidate) = (identity.clone(), candidate.clone());
         self.write(async move |mut writer: Writer| {
             let mut transaction = writer.begin_with("begin immediate").await?;
@@ -62,7 +76,12 @@ impl Accounts for Sqlite {
         .await
     }
 
-    async fn revoke(&self, token: TokenId, expires_at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    async fn revoke(
+        &self,
+        token: TokenId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.write(async move |mut writer: Writer| {
             let mut transaction = writer.begin_with("begin immediate").await?;
             sqlx::query("delete from revocations where expires_at <= ?1")
@@ -80,7 +99,8 @@ impl Accounts for Sqlite {
     }
 
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError> {
-        let found = sqlx::query("select 1 from revocations where token = ?1").bind(token.0.as_slice());
+        let found =
+            sqlx::query("select 1 from revocations where token = ?1").bind(token.0.as_slice());
         Ok(found.fetch_optional(&self.readers).await?.is_some())
     }
 
@@ -93,14 +113,21 @@ impl Accounts for Sqlite {
         // No number is greater than what the column can hold.
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let sql = "select number, token, expires_at from revocations where number > ?1 order by number limit ?2";
-        let found = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.readers).await?;
+        let found = sqlx::query(sql)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
     }
 }
 
 impl Sqlite {
     /// Writes in a task of its own: a caller that goes away must not leave the shared connection in mid-statement.
-    async fn write<T, W>(&self, write: impl FnOnce(Writer) -> W + Send + 'static) -> Result<T, StoreError>
+    async fn write<T, W>(
+        &self,
+        write: impl FnOnce(Writer) -> W + Send + 'static,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, sqlx::Error>> + Send,
@@ -134,19 +161,24 @@ async fn keep_subject(
 ) -> Result<Subject, sqlx::Error> {
     let Some(kept) = find_subject(writer, identity).await? else {
         insert_user(writer, &candidate.user, &candidate.name, now).await?;
-        sqlx::query("insert into subjects (issuer, subject, user_id, named_at) values (?1, ?2, ?3, ?4)")
-            .bind(&identity.issuer)
-            .bind(&identity.subject)
-            .bind(candidate.user.to_string())
-            .bind(candidate.named_at.0)
-            .execute(writer)
-            .await?;
+        sqlx::query(
+            "insert into subjects (issuer, subject, user_id, named_at) values (?1, ?2, ?3, ?4)",
+        )
+        .bind(&identity.issuer)
+        .bind(&identity.subject)
+        .bind(candidate.user.to_string())
+        .bind(candidate.named_at.0)
+        .execute(writer)
+        .await?;
         return Ok(candidate);
     };
     if candidate.name == kept.name || candidate.named_at <= kept.named_at {
         return Ok(kept);
     }
-    let renamed = Subject { user: kept.user, ..candidate };
+    let renamed = Subject {
+        user: kept.user,
+        ..candidate
+    };
     sqlx::query("update users set name = ?2 where id = ?1")
         .bind(renamed.user.to_string())
         .bind(renamed.name.as_str())
@@ -161,18 +193,35 @@ async fn keep_subject(
     Ok(renamed)
 }
 
-async fn find_subject(writer: &mut SqliteConnection, identity: &Identity) -> Result<Option<Subject>, sqlx::Error> {
+async fn find_subject(
+    writer: &mut SqliteConnection,
+    identity: &Identity,
+) -> Result<Option<Subject>, sqlx::Error> {
     let sql = "select s.named_at, u.id as user_id, u.name as user_name, u.created_at as user_created_at
                from subjects s join users u on u.id = s.user_id where s.issuer = ?1 and s.subject = ?2";
-    let row = sqlx::query(sql).bind(&identity.issuer).bind(&identity.subject).fetch_optional(writer).await?;
+    let row = sqlx::query(sql)
+        .bind(&identity.issuer)
+        .bind(&identity.subject)
+        .fetch_optional(writer)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let user = rows::user(&row)?;
-    Ok(Some(Subject { user: user.id, name: user.name, named_at: rows::timestamp(&row, "named_at")? }))
+    Ok(Some(Subject {
+        user: user.id,
+        name: user.name,
+        named_at: rows::timestamp(&row, "named_at")?,
+    }))
 }
 
 fn revocation(row: &SqliteRow) -> Result<Revocation, sqlx::Error> {
     let id: &[u8] = row.try_get("token")?;
-    let id = id.try_into().map_err(|_| sqlx::Error::Decode("a revoked token's id is not 16 bytes long".into()))?;
+    let id = id
+        .try_into()
+        .map_err(|_| sqlx::Error::Decode("a revoked token's id is not 16 bytes long".into()))?;
     let (number, expires_at) = (rows::number(row)?, rows::timestamp(row, "expires_at")?);
-    Ok(Revocation { number, token: TokenId(id), expires_at })
+    Ok(Revocation {
+        number,
+        token: TokenId(id),
+        expires_at,
+    })
 }

@@ -24,7 +24,10 @@ impl Append for Sqlite {
         match transaction(&mut writer, batch, now, &self.limits).await {
             Ok(answers) => {
                 self.note_sent(answers.iter().flatten());
-                answers.into_iter().map(|answer| answer.map_err(AppendError::Refused)).collect()
+                answers
+                    .into_iter()
+                    .map(|answer| answer.map_err(AppendError::Refused))
+                    .collect()
             }
             Err(error) if batch.len() == 1 => vec![Err(AppendError::Store(error))],
             Err(error) => {
@@ -53,7 +56,9 @@ impl Append for Sqlite {
 impl Sqlite {
     /// Counts the messages that the search index does not hold yet.
     fn note_sent<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
-        let sent = outcomes.filter(|outcome| matches!(outcome, Outcome::Sent(..))).count();
+        let sent = outcomes
+            .filter(|outcome| matches!(outcome, Outcome::Sent(..)))
+            .count();
         self.unindexed.fetch_add(sent as u64, Ordering::Relaxed);
     }
 }
@@ -101,16 +106,23 @@ async fn runs(
     limits: &SqliteLimits,
 ) -> Result<Vec<Answer>, StoreError> {
     let mut answers = Vec::with_capacity(batch.len());
-    let together = |a: &Command, b: &Command| matches!((a, b), (Command::SendMessage(_), Command::SendMessage(_)));
+    let together = |a: &Command, b: &Command| {
+        matches!((a, b), (Command::SendMessage(_), Command::SendMessage(_)))
+    };
     for run in batch.chunk_by(together) {
-        let place = Place { first: answers.is_empty(), last: answers.len() + run.len() == batch.len() };
+        let place = Place {
+            first: answers.is_empty(),
+            last: answers.len() + run.len() == batch.len(),
+        };
         if let Command::SendMessage(_) = &run[0] {
             let sends: Vec<&SendMessage> = run.iter().filter_map(Command::as_send).collect();
             answers.extend(send_messages(writer, &sends, now, place).await?);
             continue;
         }
         if place.first {
-            sqlx::raw_sql("begin immediate").execute(&mut *writer).await?;
+            sqlx::raw_sql("begin immediate")
+                .execute(&mut *writer)
+                .await?;
         }
         answers.push(match &run[0] {
             Command::CreateRoom(room) => create_room(writer, room, now).await?,

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Body, Change, Cursor, Epoch, Event, MemberId, MessageId, Role, Room, RoomId, Seq, ShutsOut, Standing,
-        Timestamp, UserId, Visibility, What, may, may_manage,
+        Action, Body, Change, Cursor, Epoch, Event, MemberId, MessageId, Role, Room, RoomId, Seq,
+        ShutsOut, Standing, Timestamp, UserId, Visibility, What, may, may_manage,
     },
     store::{ChangeRoom, Committed, CreateRoom, Outcome, Refusal, RoomChange, StoreError},
 };
@@ -28,11 +28,15 @@ pub(super) async fn create_room(
     now: Timestamp,
 ) -> Result<Answer, StoreError> {
     let viewer = new.viewer.to_string();
-    let known = sqlx::query("select 1 from users where id = ?1").bind(&viewer).fetch_optional(&mut *writer).await?;
+    let known = sqlx::query("select 1 from users where id = ?1")
+        .bind(&viewer)
+        .fetch_optional(&mut *writer)
+        .await?;
     if known.is_none() {
         return Ok(Err(Refusal::UnknownViewer));
     }
-    let insert = "insert into rooms (id, name, visibility, created_at, epoch) values (?1, ?2, ?3, ?4, ?5)
+    let insert =
+        "insert into rooms (id, name, visibility, created_at, epoch) values (?1, ?2, ?3, ?4, ?5)
                   on conflict do nothing";
     let inserted = sqlx::query(insert)
         .bind(new.id.as_str())
@@ -45,7 +49,13 @@ pub(super) async fn create_room(
     if inserted.rows_affected() == 0 {
         return Ok(Err(Refusal::RoomTaken));
     }
-    let owner = NewMember { room: &new.id, user: new.viewer, id: new.owner, role: Role::Owner, joined: Seq::START };
+    let owner = NewMember {
+        room: &new.id,
+        user: new.viewer,
+        id: new.owner,
+        role: Role::Owner,
+        joined: Seq::START,
+    };
     insert_member(writer, &owner, now).await?;
     Ok(Ok(Outcome::Created(Room {
         id: new.id.clone(),
@@ -101,7 +111,9 @@ pub(super) async fn change_room(
         RoomChange::DeleteMessage(id) => stand.delete_message(writer, *id).await,
         RoomChange::Join(id) => stand.join(writer, *id, limits).await,
         RoomChange::Leave => stand.leave(writer).await,
-        RoomChange::AddMember { id, user, role } => stand.add_member(writer, (*id, *user, *role), limits).await,
+        RoomChange::AddMember { id, user, role } => {
+            stand.add_member(writer, (*id, *user, *role), limits).await
+        }
         RoomChange::SetRole { user, role } => stand.set_role(writer, *user, *role).await,
         RoomChange::RemoveMember(user) => stand.remove_member(writer, *user).await,
         RoomChange::MuteMember { user, until } => stand.mute_member(writer, *user, *until).await,
@@ -138,13 +150,19 @@ struct Columns {
 
 impl<'a> Stand<'a> {
     /// Who may not read the room is told that there is none.
-    async fn read(writer: &mut SqliteConnection, command: &'a ChangeRoom, now: Timestamp) -> Refused<Self> {
+    async fn read(
+        writer: &mut SqliteConnection,
+        command: &'a ChangeRoom,
+        now: Timestamp,
+    ) -> Refused<Self> {
         let sql = "select u.id as user_id, r.id, r.visibility, r.epoch, r.head, b.role
                    from (select ?1 as viewer, ?2 as room) q
                    left join users u on u.id = q.viewer
                    left join rooms r on r.id = q.room and r.deleted_at is null
                    left join members b on b.room_id = r.id and b.user_id = u.id";
-        let query = sqlx::query(sql).bind(command.viewer.to_string()).bind(command.room.as_str());
+        let query = sqlx::query(sql)
+            .bind(command.viewer.to_string())
+            .bind(command.room.as_str());
         let row = query.fetch_one(&mut *writer).await?;
         if row.try_get::<Option<&str>, _>("user_id")?.is_none() {
             return Ok(Err(Refusal::UnknownViewer));
@@ -161,11 +179,19 @@ impl<'a> Stand<'a> {
             head: rows::seq(&row, "head")?,
             now,
         };
-        Ok(if stand.may(Action::Read) { Ok(stand) } else { Err(Refusal::NotFound) })
+        Ok(if stand.may(Action::Read) {
+            Ok(stand)
+        } else {
+            Err(Refusal::NotFound)
+        })
     }
 
     fn may(&self, action: Action) -> bool {
-        may(self.role.map_or(Standing::Outsider, Standing::Member), self.visibility, action)
+        may(
+            self.role.map_or(Standing::Outsider, Standing::Member),
+            self.visibility,
+            action,
+        )
     }
 
     /// Whether the viewer may do this to somebody of this role.
@@ -181,22 +207,43 @@ impl<'a> Stand<'a> {
         }
     }
 
-    async fn target(&self, writer: &mut SqliteConnection, user: UserId) -> Result<Option<Target>, StoreError> {
+    async fn target(
+        &self,
+        writer: &mut SqliteConnection,
+        user: UserId,
+    ) -> Result<Option<Target>, StoreError> {
         let sql = "select role, joined_seq from members where room_id = ?1 and user_id = ?2";
-        let query = sqlx::query(sql).bind(self.room.as_str()).bind(user.to_string());
-        let Some(row) = query.fetch_optional(&mut *writer).await? else { return Ok(None) };
+        let query = sqlx::query(sql)
+            .bind(self.room.as_str())
+            .bind(user.to_string());
+        let Some(row) = query.fetch_optional(&mut *writer).await? else {
+            return Ok(None);
+        };
         let role = rows::required("role", rows::role(&row, "role")?)?;
-        Ok(Some(Target { role, joined: rows::seq(&row, "joined_seq")? }))
+        Ok(Some(Target {
+            role,
+            joined: rows::seq(&row, "joined_seq")?,
+        }))
     }
 
     /// Whether this owner is the only one.
-    async fn is_last_owner(&self, writer: &mut SqliteConnection, target: &Target) -> Result<bool, StoreError> {
+    async fn is_last_owner(
+        &self,
+        writer: &mut SqliteConnection,
+        target: &Target,
+    ) -> Result<bool, StoreError> {
         if target.role != Role::Owner {
             return Ok(false);
         }
         let sql = "select count(*) as owners from members where room_id = ?1 and role = ?2";
-        let query = sqlx::query(sql).bind(self.room.as_str()).bind(rows::role_code(Role::Owner));
-        Ok(query.fetch_one(&mut *writer).await?.try_get::<i64, _>("owners")? <= 1)
+        let query = sqlx::query(sql)
+            .bind(self.room.as_str())
+            .bind(rows::role_code(Role::Owner));
+        Ok(query
+            .fetch_one(&mut *writer)
+            .await?
+            .try_get::<i64, _>("owners")?
+            <= 1)
     }
 
     /// Writes the next event of the room.
@@ -225,23 +272,52 @@ impl<'a> Stand<'a> {
             .bind(rows::shuts_out_code(&shuts_out))
             .execute(&mut *writer)
             .await?;
-        let update = sqlx::query("update rooms set head = ?2 where id = ?1").bind(self.room.as_str()).bind(seq);
+        let update = sqlx::query("update rooms set head = ?2 where id = ?1")
+            .bind(self.room.as_str())
+            .bind(seq);
         update.execute(&mut *writer).await?;
         let (cursor, at, actor) = (self.cursor(), self.now, self.actor);
-        Ok(Committed::new(Arc::new(Event::Changed(Arc::new(Change { cursor, at, actor, what, shuts_out })))))
+        Ok(Committed::new(Arc::new(Event::Changed(Arc::new(Change {
+            cursor,
+            at,
+            actor,
+            what,
+            shuts_out,
+        })))))
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor { room: self.room.clone(), epoch: self.epoch, seq: self.head }
+        Cursor {
+            room: self.room.clone(),
+            epoch: self.epoch,
+            seq: self.head,
+        }
     }
 
-    async fn delete_message(&mut self, writer: &mut SqliteConnection, id: MessageId) -> Result<Answer, StoreError> {
+    async fn delete_message(
+        &mut self,
+        writer: &mut SqliteConnection,
+        id: MessageId,
+    ) -> Result<Answer, StoreError> {
         let query = sqlx::query(MESSAGE).bind("*").bind(id.to_string());
         let row = query.fetch_optional(&mut *writer).await?;
-        let found = row.as_ref().map(|row| rows::message(row, self.room)).transpose()?;
-        let here = row.as_ref().map(|row| row.try_get::<&str, _>("room_id")).transpose()? == Some(self.room.as_str());
-        let Some(mut message) = found.filter(|_| here) else { return Ok(Err(Refusal::NoMessage)) };
-        let action = if message.sender.id == self.actor { Action::DeleteOwn } else { Action::DeleteAny };
+        let found = row
+            .as_ref()
+            .map(|row| rows::message(row, self.room))
+            .transpose()?;
+        let here = row
+            .as_ref()
+            .map(|row| row.try_get::<&str, _>("room_id"))
+            .transpose()?
+            == Some(self.room.as_str());
+        let Some(mut message) = found.filter(|_| here) else {
+            return Ok(Err(Refusal::NoMessage));
+        };
+        let action = if message.sender.id == self.actor {
+            Action::DeleteOwn
+        } else {
+            Action::DeleteAny
+        };
         if !self.may(action) {
             return Ok(Err(Refusal::Forbidden));
         }
@@ -250,10 +326,20 @@ impl<'a> Stand<'a> {
         }
         forget(writer, &message).await?;
         let sql = "update messages set text = '', deleted_at = ?2 where id = ?1";
-        sqlx::query(sql).bind(id.to_string()).bind(self.now.0).execute(&mut *writer).await?;
+        sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(self.now.0)
+            .execute(&mut *writer)
+            .await?;
         Arc::make_mut(&mut message).body = Body::Deleted(self.now);
-        let what = What::MessageDeleted { message: id, sent: message.cursor.seq };
-        let columns = Columns { message: Some(id), ..Columns::default() };
+        let what = What::MessageDeleted {
+            message: id,
+            sent: message.cursor.seq,
+        };
+        let columns = Columns {
+            message: Some(id),
+            ..Columns::default()
+        };
         let event = self.append(writer, what, ShutsOut::Nobody, columns).await?;
         Ok(Ok(Outcome::Redacted(event, message)))
     }
@@ -270,7 +356,8 @@ impl<'a> Stand<'a> {
         if !self.may(Action::Join) {
             return Ok(Err(Refusal::Forbidden));
         }
-        self.admit(writer, (id, self.actor, Role::Member), limits).await
+        self.admit(writer, (id, self.actor, Role::Member), limits)
+            .await
     }
 
     async fn add_member(
@@ -300,13 +387,42 @@ impl<'a> Stand<'a> {
         limits: &SqliteLimits,
     ) -> Result<Answer, StoreError> {
         let most = i64::from(limits.members_per_room_max);
-        let count = sqlx::query("select count(*) as members from members where room_id = ?1").bind(self.room.as_str());
-        if most != 0 && count.fetch_one(&mut *writer).await?.try_get::<i64, _>("members")? >= most {
+        let count = sqlx::query("select count(*) as members from members where room_id = ?1")
+            .bind(self.room.as_str());
+        if most != 0
+            && count
+                .fetch_one(&mut *writer)
+                .await?
+                .try_get::<i64, _>("members")?
+                >= most
+        {
             return Ok(Err(Refusal::RoomFull));
         }
-        let columns = Columns { user: Some(user), role: Some(role), ..Columns::default() };
-        let event = self.append(writer, What::MemberJoined { user, role }, ShutsOut::Nobody, columns).await?;
-        insert_member(writer, &NewMember { room: self.room, user, id, role, joined: self.head }, self.now).await?;
+        let columns = Columns {
+            user: Some(user),
+            role: Some(role),
+            ..Columns::default()
+        };
+        let event = self
+            .append(
+                writer,
+                What::MemberJoined { user, role },
+                ShutsOut::Nobody,
+                columns,
+            )
+            .await?;
+        insert_member(
+            writer,
+            &NewMember {
+                room: self.room,
+                user,
+                id,
+                role,
+                joined: self.head,
+            },
+            self.now,
+        )
+        .await?;
         Ok(Ok(Outcome::Changed(event)))
     }
 
@@ -317,9 +433,15 @@ impl<'a> Stand<'a> {
         }
     }
 
-    async fn remove_member(&mut self, writer: &mut SqliteConnection, user: UserId) -> Result<Answer, StoreError> {
+    async fn remove_member(
+        &mut self,
+        writer: &mut SqliteConnection,
+        user: UserId,
+    ) -> Result<Answer, StoreError> {
         match self.target(writer, user).await? {
-            Some(target) if self.may_to(Action::ManageMember, target.role) => self.expel(writer, user, &target).await,
+            Some(target) if self.may_to(Action::ManageMember, target.role) => {
+                self.expel(writer, user, &target).await
+            }
             None if self.may(Action::ManageMember) => Ok(Err(Refusal::NoMember)),
             _ => Ok(Err(Refusal::Forbidden)),
         }
@@ -335,9 +457,24 @@ impl<'a> Stand<'a> {
             return Ok(Err(Refusal::LastOwner));
         }
         let sql = "delete from members where room_id = ?1 and user_id = ?2";
-        sqlx::query(sql).bind(self.room.as_str()).bind(user.to_string()).execute(&mut *writer).await?;
-        let columns = Columns { user: Some(user), joined: Some(target.joined), ..Columns::default() };
-        let event = self.append(writer, What::MemberLeft { user }, self.without(user), columns).await?;
+        sqlx::query(sql)
+            .bind(self.room.as_str())
+            .bind(user.to_string())
+            .execute(&mut *writer)
+            .await?;
+        let columns = Columns {
+            user: Some(user),
+            joined: Some(target.joined),
+            ..Columns::default()
+        };
+        let event = self
+            .append(
+                writer,
+                What::MemberLeft { user },
+                self.without(user),
+                columns,
+            )
+            .await?;
         Ok(Ok(Outcome::Changed(event)))
     }
 
@@ -350,7 +487,9 @@ impl<'a> Stand<'a> {
         if !self.may(Action::SetRole) {
             return Ok(Err(Refusal::Forbidden));
         }
-        let Some(target) = self.target(writer, user).await? else { return Ok(Err(Refusal::NoMember)) };
+        let Some(target) = self.target(writer, user).await? else {
+            return Ok(Err(Refusal::NoMember));
+        };
         if target.role == role {
             return Ok(Ok(Outcome::Done));
         }
@@ -358,10 +497,24 @@ impl<'a> Stand<'a> {
             return Ok(Err(Refusal::LastOwner));
         }
         let sql = "update members set role = ?3 where room_id = ?1 and user_id = ?2";
-        let query = sqlx::query(sql).bind(self.room.as_str()).bind(user.to_string()).bind(rows::role_code(role));
+        let query = sqlx::query(sql)
+            .bind(self.room.as_str())
+            .bind(user.to_string())
+            .bind(rows::role_code(role));
         query.execute(&mut *writer).await?;
-        let columns = Columns { user: Some(user), role: Some(role), ..Columns::default() };
-        let event = self.append(writer, What::MemberRoleChanged { user, role }, ShutsOut::Nobody, columns).await?;
+        let columns = Columns {
+            user: Some(user),
+            role: Some(role),
+            ..Columns::default()
+        };
+        let event = self
+            .append(
+                writer,
+                What::MemberRoleChanged { user, role },
+                ShutsOut::Nobody,
+                columns,
+            )
+            .await?;
         Ok(Ok(Outcome::Changed(event)))
     }
 
@@ -372,7 +525,8 @@ impl<'a> Stand<'a> {
         until: Option<Timestamp>,
     ) -> Result<Answer, StoreError> {
         match self.target(writer, user).await? {
-            Some(target) if user != self.actor && self.may_to(Action::ManageMember, target.role) => {}
+            Some(target)
+                if user != self.actor && self.may_to(Action::ManageMember, target.role) => {}
             None if self.may(Action::ManageMember) => return Ok(Err(Refusal::NoMember)),
             _ => return Ok(Err(Refusal::Forbidden)),
         }
@@ -387,8 +541,19 @@ impl<'a> Stand<'a> {
         Ok(Ok(Outcome::Done))
     }
 
-    async fn update(&mut self, writer: &mut SqliteConnection, change: &RoomChange) -> Result<Answer, StoreError> {
-        let RoomChange::Update { name, visibility, slow_mode_seconds } = change else { return Ok(Ok(Outcome::Done)) };
+    async fn update(
+        &mut self,
+        writer: &mut SqliteConnection,
+        change: &RoomChange,
+    ) -> Result<Answer, StoreError> {
+        let RoomChange::Update {
+            name,
+            visibility,
+            slow_mode_seconds,
+        } = change
+        else {
+            return Ok(Ok(Outcome::Done));
+        };
         if !self.may(Action::UpdateRoom) {
             return Ok(Err(Refusal::Forbidden));
         }
@@ -406,12 +571,15 @@ impl<'a> Stand<'a> {
         if updated.rows_affected() == 0 {
             return Ok(Ok(Outcome::Done));
         }
-        let closes = (self.visibility, *visibility) == (Visibility::Public, Some(Visibility::Private));
+        let closes =
+            (self.visibility, *visibility) == (Visibility::Public, Some(Visibility::Private));
         let shuts_out = match closes {
             true => ShutsOut::AllBut(members_at(&mut *writer, &self.cursor()).await?),
             false => ShutsOut::Nobody,
         };
-        let event = self.append(writer, What::RoomUpdated, shuts_out, Columns::default()).await?;
+        let event = self
+            .append(writer, What::RoomUpdated, shuts_out, Columns::default())
+            .await?;
         Ok(Ok(Outcome::Changed(event)))
     }
 
@@ -419,9 +587,17 @@ impl<'a> Stand<'a> {
         if !self.may(Action::DeleteRoom) {
             return Ok(Err(Refusal::Forbidden));
         }
-        let query = sqlx::query("update rooms set deleted_at = ?2 where id = ?1").bind(self.room.as_str());
+        let query =
+            sqlx::query("update rooms set deleted_at = ?2 where id = ?1").bind(self.room.as_str());
         query.bind(self.now.0).execute(&mut *writer).await?;
-        let event = self.append(writer, What::RoomDeleted, ShutsOut::Everybody, Columns::default()).await?;
+        let event = self
+            .append(
+                writer,
+                What::RoomDeleted,
+                ShutsOut::Everybody,
+                Columns::default(),
+            )
+            .await?;
         Ok(Ok(Outcome::Changed(event)))
     }
 }

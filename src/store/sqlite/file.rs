@@ -22,14 +22,23 @@ const READABLE_BY_OTHERS: u32 = 0o044;
 pub(super) fn keep_private(options: &SqliteConnectOptions) -> io::Result<()> {
     let path = options.get_filename();
     // One in memory has no file, and one that is only read is not made.
-    if !options.to_url_lossy().query_pairs().any(|(name, value)| name == "mode" && value == "rwc") {
+    if !options
+        .to_url_lossy()
+        .query_pairs()
+        .any(|(name, value)| name == "mode" && value == "rwc")
+    {
         return Ok(());
     }
     match fs::metadata(path) {
         Ok(found) => warn_of_readers(path, found.permissions().mode()),
         // Never one that is there: to close it would give up the locks that this process has on it.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(path)?;
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(PRIVATE)
+                .open(path)?;
         }
         // Whoever opens it says what is wrong with it.
         Err(_) => {}

@@ -9,8 +9,8 @@ use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 use super::{Sqlite, rows};
 use crate::{
     domain::{
-        Action, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut, Standing, Timestamp,
-        UserId, Who, may,
+        Action, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut,
+        Standing, Timestamp, UserId, Who, may,
     },
     store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
@@ -37,7 +37,12 @@ macro_rules! message_columns {
     };
 }
 
-const ROOM: &str = concat!("select ", room_columns!(), " from rooms r where r.id = ?2 and ", readable!());
+const ROOM: &str = concat!(
+    "select ",
+    room_columns!(),
+    " from rooms r where r.id = ?2 and ",
+    readable!()
+);
 
 const ROOMS: &str = concat!(
     "select ",
@@ -101,7 +106,11 @@ const SPEAKER: &str = "select u.id as user_id, u.name as user_name, u.created_at
 
 const MEMBERSHIP: &str = concat!(member!(), "where b.room_id = ?1 and b.user_id = ?2");
 
-const MEMBER: &str = concat!(member!(), "join rooms r on r.id = b.room_id where b.id = ?2 and ", readable!());
+const MEMBER: &str = concat!(
+    member!(),
+    "join rooms r on r.id = b.room_id where b.id = ?2 and ",
+    readable!()
+);
 
 macro_rules! members {
     ($order:literal) => {
@@ -132,14 +141,21 @@ fn number(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
 
-fn each<T>(rows: &[SqliteRow], decode: impl Fn(&SqliteRow) -> Result<T, sqlx::Error>) -> Result<Vec<T>, StoreError> {
+fn each<T>(
+    rows: &[SqliteRow],
+    decode: impl Fn(&SqliteRow) -> Result<T, sqlx::Error>,
+) -> Result<Vec<T>, StoreError> {
     Ok(rows.iter().map(decode).collect::<Result<_, _>>()?)
 }
 
 #[async_trait]
 impl Log for Sqlite {
     async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError> {
-        let row = sqlx::query(ROOM).bind(asker(who)).bind(id.as_str()).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(ROOM)
+            .bind(asker(who))
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.as_ref().map(rows::room).transpose()?)
     }
 
@@ -160,7 +176,13 @@ impl Log for Sqlite {
         each(&found, rows::room)
     }
 
-    async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError> {
+    async fn events(
+        &self,
+        id: &RoomId,
+        after: Seq,
+        upto: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
         let found = sqlx::query(EVENTS)
             .bind(id.as_str())
             .bind(number(after))
@@ -176,7 +198,11 @@ impl Log for Sqlite {
     }
 
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError> {
-        let sql = if window.from_end { messages!("desc") } else { messages!("asc") };
+        let sql = if window.from_end {
+            messages!("desc")
+        } else {
+            messages!("asc")
+        };
         let mut found = sqlx::query(sql)
             .bind(id.as_str())
             .bind(number(window.after))
@@ -191,31 +217,71 @@ impl Log for Sqlite {
     }
 
     async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError> {
-        let row = sqlx::query(MESSAGE).bind(asker(who)).bind(id.to_string()).fetch_optional(&self.readers).await?;
+        let row = sqlx::query(MESSAGE)
+            .bind(asker(who))
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
         let decode = |row: &SqliteRow| rows::message(row, &rows::parsed(row, "room_id")?);
         Ok(row.as_ref().map(decode).transpose()?)
     }
 
-    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError> {
-        let query = sqlx::query(MEMBERSHIP).bind(room.as_str()).bind(user.to_string());
+    async fn membership(
+        &self,
+        room: &RoomId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError> {
+        let query = sqlx::query(MEMBERSHIP)
+            .bind(room.as_str())
+            .bind(user.to_string());
         let row = query.fetch_optional(&self.readers).await?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
-    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError> {
-        let query = sqlx::query(SPEAKER).bind(speak.viewer.to_string()).bind(speak.room.as_str());
-        let row = query.bind(speak.to.map(|to| to.to_string())).fetch_optional(&self.readers).await?;
-        let Some(row) = row else { return Ok(Err(Refusal::UnknownViewer)) };
+    async fn speaker(
+        &self,
+        speak: Speak<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Speaker, Refusal>, StoreError> {
+        let query = sqlx::query(SPEAKER)
+            .bind(speak.viewer.to_string())
+            .bind(speak.room.as_str());
+        let row = query
+            .bind(speak.to.map(|to| to.to_string()))
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(row) = row else {
+            return Ok(Err(Refusal::UnknownViewer));
+        };
         Ok(speaker(&row, speak, now)?)
     }
 
-    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {
-        let row = sqlx::query(MEMBER).bind(asker(who)).bind(id.to_string()).fetch_optional(&self.readers).await?;
+    async fn member(
+        &self,
+        id: &MemberId,
+        who: Who,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError> {
+        let row = sqlx::query(MEMBER)
+            .bind(asker(who))
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
-    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError> {
-        let sql = if window.from_end { members!("desc") } else { members!("asc") };
+    async fn members(
+        &self,
+        room: &RoomId,
+        window: MemberWindow,
+        now: Timestamp,
+    ) -> Result<Vec<Member>, StoreError> {
+        let sql = if window.from_end {
+            members!("desc")
+        } else {
+            members!("asc")
+        };
         let mut found = sqlx::query(sql)
             .bind(room.as_str())
             .bind(window.after.map(|id| id.to_string()))
@@ -235,7 +301,11 @@ impl Log for Sqlite {
 }
 
 /// Who may not read the room learns nothing else about it.
-fn speaker(row: &SqliteRow, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, sqlx::Error> {
+fn speaker(
+    row: &SqliteRow,
+    speak: Speak<'_>,
+    now: Timestamp,
+) -> Result<Result<Speaker, Refusal>, sqlx::Error> {
     if row.try_get::<Option<i64>, _>("head")?.is_none() {
         return Ok(Err(Refusal::NotFound));
     }
@@ -254,13 +324,18 @@ fn speaker(row: &SqliteRow, speak: Speak<'_>, now: Timestamp) -> Result<Result<S
     if speak.to.is_some() && !row.try_get::<bool, _>("heard")? {
         return Ok(Err(Refusal::NoUser));
     }
-    Ok(Ok(Speaker { user: Arc::new(rows::user(row)?), checked: rows::seq(row, "head")? }))
+    Ok(Ok(Speaker {
+        user: Arc::new(rows::user(row)?),
+        checked: rows::seq(row, "head")?,
+    }))
 }
 
 impl Sqlite {
     /// Puts the members of that moment into an event that shuts out all others.
     async fn name_members(&self, event: &mut Event) -> Result<(), StoreError> {
-        let Event::Changed(change) = event else { return Ok(()) };
+        let Event::Changed(change) = event else {
+            return Ok(());
+        };
         if matches!(change.shuts_out, ShutsOut::AllBut(_)) {
             let members = members_at(&self.readers, &change.cursor).await?;
             Arc::make_mut(change).shuts_out = ShutsOut::AllBut(members);
@@ -274,7 +349,11 @@ pub(super) async fn members_at<'c>(
     reader: impl SqliteExecutor<'c>,
     cursor: &Cursor,
 ) -> Result<Arc<[UserId]>, StoreError> {
-    let found = sqlx::query(MEMBERS_AT).bind(cursor.room.as_str()).bind(number(cursor.seq)).fetch_all(reader).await?;
+    let found = sqlx::query(MEMBERS_AT)
+        .bind(cursor.room.as_str())
+        .bind(number(cursor.seq))
+        .fetch_all(reader)
+        .await?;
     let mut members = each(&found, |row| rows::parsed::<UserId>(row, "user_id"))?;
     members.sort_unstable();
     Ok(members.into())

@@ -5,8 +5,8 @@ use std::{str::FromStr, sync::Arc};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::domain::{
-    Body, Change, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room, RoomId, RoomName, Seq, ShutsOut,
-    Timestamp, User, UserName, Visibility, What,
+    Body, Change, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room, RoomId, RoomName,
+    Seq, ShutsOut, Timestamp, User, UserName, Visibility, What,
 };
 
 const MESSAGE_SENT: i64 = 0;
@@ -25,14 +25,19 @@ const SHUTS_OUT_EVERYBODY: i64 = 3;
 type Decoded<T> = Result<T, sqlx::Error>;
 
 fn damaged(column: &str, error: impl std::fmt::Display) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: error.to_string().into() }
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: error.to_string().into(),
+    }
 }
 
 pub(super) fn parsed<T>(row: &SqliteRow, column: &str) -> Decoded<T>
 where
     T: FromStr<Err: std::fmt::Display>,
 {
-    row.try_get::<&str, _>(column)?.parse().map_err(|error| damaged(column, error))
+    row.try_get::<&str, _>(column)?
+        .parse()
+        .map_err(|error| damaged(column, error))
 }
 
 pub(super) fn seq(row: &SqliteRow, column: &str) -> Decoded<Seq> {
@@ -56,7 +61,8 @@ fn body(row: &SqliteRow) -> Decoded<Body> {
         return Ok(Body::Deleted(Timestamp(deleted)));
     }
     // The bound was checked when the message came in; a lower one today does not unsay old messages.
-    let text = MessageText::within(row.try_get("text")?, usize::MAX).map_err(|error| damaged("text", error))?;
+    let text = MessageText::within(row.try_get("text")?, usize::MAX)
+        .map_err(|error| damaged("text", error))?;
     Ok(Body::Text(text))
 }
 
@@ -65,7 +71,8 @@ where
     T: FromStr<Err: std::fmt::Display>,
 {
     let text = row.try_get::<Option<&str>, _>(column)?;
-    text.map(|text| text.parse().map_err(|error| damaged(column, error))).transpose()
+    text.map(|text| text.parse().map_err(|error| damaged(column, error)))
+        .transpose()
 }
 
 pub(super) fn visibility(row: &SqliteRow) -> Decoded<Visibility> {
@@ -104,7 +111,8 @@ pub(super) fn role_code(role: Role) -> i64 {
 pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
     Ok(User {
         id: parsed(row, "user_id")?,
-        name: UserName::within(row.try_get("user_name")?, usize::MAX).map_err(|error| damaged("user_name", error))?,
+        name: UserName::within(row.try_get("user_name")?, usize::MAX)
+            .map_err(|error| damaged("user_name", error))?,
         created_at: timestamp(row, "user_created_at")?,
     })
 }
@@ -112,7 +120,8 @@ pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
 pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
     Ok(Room {
         id: parsed(row, "id")?,
-        name: RoomName::within(row.try_get("name")?, usize::MAX).map_err(|error| damaged("name", error))?,
+        name: RoomName::within(row.try_get("name")?, usize::MAX)
+            .map_err(|error| damaged("name", error))?,
         visibility: visibility(row)?,
         created_at: timestamp(row, "created_at")?,
         epoch: epoch(row)?,
@@ -126,7 +135,11 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
 pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
     Ok(Arc::new(Message {
         id: parsed(row, "id")?,
-        cursor: Cursor { room: room.clone(), epoch: epoch(row)?, seq: seq(row, "seq")? },
+        cursor: Cursor {
+            room: room.clone(),
+            epoch: epoch(row)?,
+            seq: seq(row, "seq")?,
+        },
         sender: Arc::new(user(row)?),
         body: body(row)?,
         created_at: timestamp(row, "created_at")?,
@@ -161,10 +174,19 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
     let user = || parsed(row, "subject_id");
     let role = || required("role", role(row, "role")?);
     let what = match kind {
-        MESSAGE_DELETED => What::MessageDeleted { message: parsed(row, "id")?, sent: seq(row, "seq")? },
-        MEMBER_JOINED => What::MemberJoined { user: user()?, role: role()? },
+        MESSAGE_DELETED => What::MessageDeleted {
+            message: parsed(row, "id")?,
+            sent: seq(row, "seq")?,
+        },
+        MEMBER_JOINED => What::MemberJoined {
+            user: user()?,
+            role: role()?,
+        },
         MEMBER_LEFT => What::MemberLeft { user: user()? },
-        MEMBER_ROLE_CHANGED => What::MemberRoleChanged { user: user()?, role: role()? },
+        MEMBER_ROLE_CHANGED => What::MemberRoleChanged {
+            user: user()?,
+            role: role()?,
+        },
         ROOM_UPDATED => What::RoomUpdated,
         ROOM_DELETED => What::RoomDeleted,
         other => return Err(damaged("kind", format_args!("{other}"))),
@@ -176,9 +198,19 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
         SHUTS_OUT_EVERYBODY => ShutsOut::Everybody,
         other => return Err(damaged("shuts_out", format_args!("{other}"))),
     };
-    let cursor = Cursor { room: room.clone(), epoch: epoch(row)?, seq: seq(row, "event_seq")? };
+    let cursor = Cursor {
+        room: room.clone(),
+        epoch: epoch(row)?,
+        seq: seq(row, "event_seq")?,
+    };
     let (at, actor) = (timestamp(row, "at")?, parsed(row, "actor_id")?);
-    Ok(Event::Changed(Arc::new(Change { cursor, at, actor, what, shuts_out })))
+    Ok(Event::Changed(Arc::new(Change {
+        cursor,
+        at,
+        actor,
+        what,
+        shuts_out,
+    })))
 }
 
 pub(super) fn kind_code(what: &What) -> i64 {

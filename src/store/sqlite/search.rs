@@ -17,7 +17,9 @@ use super::{
     rows,
 };
 use crate::{
-    domain::{Message, MessageId, RoomId, Score, SearchMark, SearchQuery, Who, folding, searchable_words},
+    domain::{
+        Message, MessageId, RoomId, Score, SearchMark, SearchQuery, Who, folding, searchable_words,
+    },
     store::{Found, Hit, Search, StoreError},
 };
 
@@ -47,7 +49,8 @@ const ROOMS: &str = "
         order by rank, since desc limit ?2
     ) r left join search_rooms n on n.room_id = r.id";
 
-const STATE: &str = "select upto, (select coalesce(max(rowid), 0) from messages) as last from search_state";
+const STATE: &str =
+    "select upto, (select coalesce(max(rowid), 0) from messages) as last from search_state";
 
 const PLACE: &str = "select rowid as place from messages where id = ?1";
 
@@ -111,18 +114,35 @@ impl Sqlite {
         if search.room.is_some() && rooms.is_empty() {
             return Ok(Found::NoRoom);
         }
-        let Some(range) = range(&mut reader, search.after).await? else { return Ok(Found::NoMark) };
+        let Some(range) = range(&mut reader, search.after).await? else {
+            return Ok(Found::NoMark);
+        };
         let state = sqlx::query(STATE).fetch_one(&mut *reader).await?;
         let (upto, last): (i64, i64) = (state.try_get("upto")?, state.try_get("last")?);
         if last - upto > TAIL_MESSAGES_MAX {
             return Ok(Found::NotYet);
         }
-        let mut found = tail(&mut reader, search, &rooms, (range.oldest.max(upto + 1), range.newest.min(last))).await?;
+        let mut found = tail(
+            &mut reader,
+            search,
+            &rooms,
+            (range.oldest.max(upto + 1), range.newest.min(last)),
+        )
+        .await?;
         found.truncate(self.limits.search_candidates_max as usize);
-        let left = self.limits.search_candidates_max - u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let left =
+            self.limits.search_candidates_max - u32::try_from(found.len()).unwrap_or(u32::MAX);
         if let Some(words) = index_query(&search.query, &rooms) {
-            let indexed = sqlx::query(INDEXED).bind(words).bind(range.oldest).bind(range.newest.min(upto)).bind(left);
-            candidates(&search.query, indexed.fetch_all(&mut *reader).await?, &mut found)?;
+            let indexed = sqlx::query(INDEXED)
+                .bind(words)
+                .bind(range.oldest)
+                .bind(range.newest.min(upto))
+                .bind(left);
+            candidates(
+                &search.query,
+                indexed.fetch_all(&mut *reader).await?,
+                &mut found,
+            )?;
         }
         reader.commit().await?;
         page(search, &range, found)
@@ -136,9 +156,17 @@ impl Sqlite {
         who: Who,
     ) -> Result<Vec<(RoomId, Option<i64>)>, StoreError> {
         let found = match &search.room {
-            Some(room) => sqlx::query(ROOM).bind(asker(who)).bind(room.as_str()).fetch_all(reader).await?,
+            Some(room) => {
+                sqlx::query(ROOM)
+                    .bind(asker(who))
+                    .bind(room.as_str())
+                    .fetch_all(reader)
+                    .await?
+            }
             None => {
-                let query = sqlx::query(ROOMS).bind(asker(who)).bind(self.limits.search_rooms_max);
+                let query = sqlx::query(ROOMS)
+                    .bind(asker(who))
+                    .bind(self.limits.search_rooms_max);
                 query.fetch_all(reader).await?
             }
         };
@@ -166,16 +194,33 @@ impl Sqlite {
 }
 
 /// Reads where the answer begins and ends; none if the mark names messages that are not there.
-async fn range(reader: &mut SqliteConnection, after: Option<SearchMark>) -> Result<Option<Range>, StoreError> {
-    let Some(mark) = after else { return Ok(Some(Range { oldest: 1, newest: i64::MAX, after: None })) };
+async fn range(
+    reader: &mut SqliteConnection,
+    after: Option<SearchMark>,
+) -> Result<Option<Range>, StoreError> {
+    let Some(mark) = after else {
+        return Ok(Some(Range {
+            oldest: 1,
+            newest: i64::MAX,
+            after: None,
+        }));
+    };
     let mut places = Vec::with_capacity(3);
     for id in [mark.oldest, mark.newest, mark.message] {
-        let Some(row) = sqlx::query(PLACE).bind(id.to_string()).fetch_optional(&mut *reader).await? else {
+        let Some(row) = sqlx::query(PLACE)
+            .bind(id.to_string())
+            .fetch_optional(&mut *reader)
+            .await?
+        else {
             return Ok(None);
         };
         places.push(row.try_get("place")?);
     }
-    Ok(Some(Range { oldest: places[0], newest: places[1], after: Some((mark.score, places[2])) }))
+    Ok(Some(Range {
+        oldest: places[0],
+        newest: places[1],
+        after: Some((mark.score, places[2])),
+    }))
 }
 
 /// The hits that the index does not reach yet.
@@ -188,17 +233,28 @@ async fn tail(
     let mut found = Vec::new();
     if from <= to {
         let rooms: Vec<&str> = rooms.iter().map(|(room, _)| room.as_str()).collect();
-        let query = sqlx::query(TAIL).bind(rows::json(&rooms)).bind(from).bind(to);
+        let query = sqlx::query(TAIL)
+            .bind(rows::json(&rooms))
+            .bind(from)
+            .bind(to);
         candidates(&search.query, query.fetch_all(reader).await?, &mut found)?;
     }
     Ok(found)
 }
 
 /// Keeps the rows that hold all of the query.
-fn candidates(query: &SearchQuery, rows: Vec<SqliteRow>, into: &mut Vec<Candidate>) -> Result<(), sqlx::Error> {
+fn candidates(
+    query: &SearchQuery,
+    rows: Vec<SqliteRow>,
+    into: &mut Vec<Candidate>,
+) -> Result<(), sqlx::Error> {
     for row in rows {
         if let Some(score) = query.score(row.try_get("text")?) {
-            into.push(Candidate { score, place: row.try_get("place")?, row });
+            into.push(Candidate {
+                score,
+                place: row.try_get("place")?,
+                row,
+            });
         }
     }
     Ok(())
@@ -206,12 +262,20 @@ fn candidates(query: &SearchQuery, rows: Vec<SqliteRow>, into: &mut Vec<Candidat
 
 /// The best hits behind the mark; the newer ones first where they are equally good. Candidates come newest first.
 fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Found, StoreError> {
-    let id = |candidate: Option<&Candidate>| candidate.map(|found| rows::parsed(&found.row, "id")).transpose();
+    let id = |candidate: Option<&Candidate>| {
+        candidate
+            .map(|found| rows::parsed(&found.row, "id"))
+            .transpose()
+    };
     let newest: Option<MessageId> = id(found.first())?;
     let oldest: Option<MessageId> = id(found.last())?;
-    let (Some(newest), Some(oldest)) = (newest, oldest) else { return Ok(Found::Hits(Vec::new())) };
+    let (Some(newest), Some(oldest)) = (newest, oldest) else {
+        return Ok(Found::Hits(Vec::new()));
+    };
     // Later pages stay within what the first one ranked, also when its ends were deleted since.
-    let (oldest, newest) = search.after.map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
+    let (oldest, newest) = search
+        .after
+        .map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
     found.sort_unstable_by_key(|candidate| Reverse((candidate.score, candidate.place)));
     if let Some(after) = range.after {
         found.retain(|candidate| (candidate.score, candidate.place) < after);
@@ -223,7 +287,12 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
         let room: RoomId = rows::parsed(&row, "room_id")?;
         let room = rooms.entry(room.to_string()).or_insert(room);
         let message: Arc<Message> = rows::message(&row, room)?;
-        let mark = SearchMark { oldest, newest, message: message.id, score };
+        let mark = SearchMark {
+            oldest,
+            newest,
+            message: message.id,
+            score,
+        };
         hits.push(Hit { message, mark });
     }
     Ok(Found::Hits(hits))
@@ -233,11 +302,17 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
 fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<String> {
     let numbers: Vec<i64> = rooms.iter().filter_map(|(_, number)| *number).collect();
     let phrase = |number: i64, words: &[String]| {
-        let words: Vec<String> = words.iter().map(|word| format!("{number:x}_{word}")).collect();
+        let words: Vec<String> = words
+            .iter()
+            .map(|word| format!("{number:x}_{word}"))
+            .collect();
         format!("\"{}\"", words.join(" "))
     };
     let of_room = |number: &i64| {
-        let phrases: Vec<String> = query.phrases().map(|words| phrase(*number, words)).collect();
+        let phrases: Vec<String> = query
+            .phrases()
+            .map(|words| phrase(*number, words))
+            .collect();
         format!("({})", phrases.join(" AND "))
     };
     let all: Vec<String> = numbers.iter().map(of_room).collect();
@@ -258,7 +333,12 @@ fn entry(room: i64, text: &str) -> String {
 
 /// The next messages into the index, in one transaction; how many are left.
 async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let found = sqlx::query(concat!("begin immediate;", number_rooms!(), ";", next_messages!()));
+    let found = sqlx::query(concat!(
+        "begin immediate;",
+        number_rooms!(),
+        ";",
+        next_messages!()
+    ));
     let found = found.bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
     let mut entries: BTreeMap<i64, String> = BTreeMap::new();
     for row in &found {
@@ -273,7 +353,10 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
         let insert = "
             insert into search (rowid, words) select cast(j.key as integer), j.value from json_each(?1) j;
             update search_state set upto = ?2, message_id = ?3;";
-        let query = sqlx::query(insert).bind(rows::json(&entries)).bind(place).bind(id);
+        let query = sqlx::query(insert)
+            .bind(rows::json(&entries))
+            .bind(place)
+            .bind(id);
         query.execute(&mut *writer).await?;
     }
     sqlx::raw_sql("commit").execute(&mut *writer).await?;
@@ -283,16 +366,27 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
 }
 
 /// Takes the words of a message that is being deleted out of the index, in the transaction that deletes it.
-pub(super) async fn forget(writer: &mut SqliteConnection, message: &Message) -> Result<(), StoreError> {
+pub(super) async fn forget(
+    writer: &mut SqliteConnection,
+    message: &Message,
+) -> Result<(), StoreError> {
     let sql = "select m.rowid as place, n.number from messages m, search_state t
                join search_rooms n on n.room_id = m.room_id where m.id = ?1 and m.rowid <= t.upto";
-    let Some(row) = sqlx::query(sql).bind(message.id.to_string()).fetch_optional(&mut *writer).await? else {
+    let Some(row) = sqlx::query(sql)
+        .bind(message.id.to_string())
+        .fetch_optional(&mut *writer)
+        .await?
+    else {
         return Ok(());
     };
     let words = entry(row.try_get("number")?, message.text());
     if !words.is_empty() {
         let sql = "insert into search (search, rowid, words) values ('delete', ?1, ?2)";
-        sqlx::query(sql).bind(row.try_get::<i64, _>("place")?).bind(words).execute(&mut *writer).await?;
+        sqlx::query(sql)
+            .bind(row.try_get::<i64, _>("place")?)
+            .bind(words)
+            .execute(&mut *writer)
+            .await?;
     }
     Ok(())
 }
@@ -301,13 +395,19 @@ pub(super) async fn forget(writer: &mut SqliteConnection, message: &Message) -> 
 pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     let sql = "select t.folding = ?1 and t.message_id is (select id from messages where rowid = t.upto) as good
                from search_state t";
-    let row = sqlx::query(sql).bind(folding()).fetch_one(&mut *writer).await?;
+    let row = sqlx::query(sql)
+        .bind(folding())
+        .fetch_one(&mut *writer)
+        .await?;
     if !row.try_get::<bool, _>("good")? {
         let anew = "begin immediate;
                     insert into search (search) values ('delete-all');
                     update search_state set upto = 0, message_id = null, folding = ?1;
                     commit;";
-        sqlx::query(anew).bind(folding()).execute(&mut *writer).await?;
+        sqlx::query(anew)
+            .bind(folding())
+            .execute(&mut *writer)
+            .await?;
     }
     let row = sqlx::query(STATE).fetch_one(&mut *writer).await?;
     let left = row.try_get::<i64, _>("last")? - row.try_get::<i64, _>("upto")?;
@@ -323,14 +423,31 @@ mod tests {
     /// What is sorted must be few by itself: rooms, not messages.
     #[tokio::test]
     async fn s5_no_statement_sorts_or_scans_messages() {
-        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        let mut connection = SqliteConnectOptions::new()
+            .in_memory(true)
+            .connect()
+            .await
+            .unwrap();
         super::super::migrator().run(&mut connection).await.unwrap();
-        for sql in [ROOM, INDEXED, TAIL, PLACE, STATE, number_rooms!(), next_messages!()] {
+        for sql in [
+            ROOM,
+            INDEXED,
+            TAIL,
+            PLACE,
+            STATE,
+            number_rooms!(),
+            next_messages!(),
+        ] {
             let plan = sqlx::query(sqlx::AssertSqlSafe(format!("explain query plan {sql}")));
             let rows = plan.fetch_all(&mut connection).await.unwrap();
-            let steps: Vec<&str> = rows.iter().map(|row| row.try_get("detail").unwrap()).collect();
-            let bad =
-                |step: &&str| step.contains("FOR ORDER BY") || ["SCAN m", "SCAN messages", "SCAN r"].contains(step);
+            let steps: Vec<&str> = rows
+                .iter()
+                .map(|row| row.try_get("detail").unwrap())
+                .collect();
+            let bad = |step: &&str| {
+                step.contains("FOR ORDER BY")
+                    || ["SCAN m", "SCAN messages", "SCAN r"].contains(step)
+            };
             assert!(!steps.iter().any(bad), "{sql}\n{steps:#?}");
         }
     }

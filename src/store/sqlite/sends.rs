@@ -12,7 +12,10 @@ use super::{
     rows,
 };
 use crate::{
-    domain::{Action, Body, Cursor, Event, Message, Nonce, Role, RoomId, Seq, Standing, Timestamp, User, UserId, may},
+    domain::{
+        Action, Body, Cursor, Event, Message, Nonce, Role, RoomId, Seq, Standing, Timestamp, User,
+        UserId, may,
+    },
     store::{Committed, Outcome, Refusal, SendMessage, StoreError},
 };
 
@@ -59,11 +62,23 @@ pub(super) async fn send_messages(
         .iter()
         .map(|send| {
             let reply_to = send.reply_to.map(|id| id.to_string());
-            (send.viewer.to_string(), send.room.as_str(), send.nonce.as_ref().map(Nonce::as_str), reply_to)
+            (
+                send.viewer.to_string(),
+                send.room.as_str(),
+                send.nonce.as_ref().map(Nonce::as_str),
+                reply_to,
+            )
         })
         .collect();
-    let read = if place.first { concat!("begin immediate;", conditions!()) } else { conditions!() };
-    let conditions = sqlx::query(read).bind(rows::json(&asked)).fetch_all(&mut *writer).await?;
+    let read = if place.first {
+        concat!("begin immediate;", conditions!())
+    } else {
+        conditions!()
+    };
+    let conditions = sqlx::query(read)
+        .bind(rows::json(&asked))
+        .fetch_all(&mut *writer)
+        .await?;
 
     let mut run = Run::new(now);
     let mut answers = Vec::with_capacity(sends.len());
@@ -83,15 +98,36 @@ pub(super) async fn send_messages(
             let (id, sender) = (message.id.to_string(), message.sender.id.to_string());
             let nonce = nonce.as_ref().map(|nonce| nonce.as_str());
             let reply_to = message.reply_to.map(|id| id.to_string());
-            (id, message.cursor.room.as_str(), message.cursor.seq.0, sender, message.text(), nonce, reply_to)
+            (
+                id,
+                message.cursor.room.as_str(),
+                message.cursor.seq.0,
+                sender,
+                message.text(),
+                nonce,
+                reply_to,
+            )
         })
         .collect();
     if !run.paced.is_empty() {
         note_pace(writer, &run.paced, now).await?;
     }
-    let heads: HashMap<&str, u64> = run.heads.iter().map(|(room, head)| (room.as_str(), head.0)).collect();
-    let write = if place.last { concat!(insert!(), "commit;") } else { insert!() };
-    sqlx::query(write).bind(rows::json(&messages)).bind(now.0).bind(rows::json(&heads)).execute(&mut *writer).await?;
+    let heads: HashMap<&str, u64> = run
+        .heads
+        .iter()
+        .map(|(room, head)| (room.as_str(), head.0))
+        .collect();
+    let write = if place.last {
+        concat!(insert!(), "commit;")
+    } else {
+        insert!()
+    };
+    sqlx::query(write)
+        .bind(rows::json(&messages))
+        .bind(now.0)
+        .bind(rows::json(&heads))
+        .execute(&mut *writer)
+        .await?;
     Ok(answers)
 }
 
@@ -104,8 +140,15 @@ async fn note_pace(
     let sql = "insert into restraints (room_id, user_id, last_sent_at)
                select j.value ->> 0, j.value ->> 1, ?2 from json_each(?1) j where true
                on conflict do update set last_sent_at = excluded.last_sent_at";
-    let paced: Vec<_> = paced.iter().map(|(room, user)| (room.as_str(), user.to_string())).collect();
-    sqlx::query(sql).bind(rows::json(&paced)).bind(now.0).execute(&mut *writer).await?;
+    let paced: Vec<_> = paced
+        .iter()
+        .map(|(room, user)| (room.as_str(), user.to_string()))
+        .collect();
+    sqlx::query(sql)
+        .bind(rows::json(&paced))
+        .bind(now.0)
+        .execute(&mut *writer)
+        .await?;
     Ok(())
 }
 
@@ -151,9 +194,15 @@ impl Run {
         }
         if let Some(prior) = self.prior(send, row)? {
             // What a deleted message said is not known any more.
-            let same_text = matches!(prior.body, Body::Deleted(_)) || prior.text() == send.text.as_str();
-            let same = prior.cursor.room == send.room && same_text && prior.reply_to == send.reply_to;
-            return Ok(if same { Ok(Outcome::Repeated(prior)) } else { Err(Refusal::NonceTaken) });
+            let same_text =
+                matches!(prior.body, Body::Deleted(_)) || prior.text() == send.text.as_str();
+            let same =
+                prior.cursor.room == send.room && same_text && prior.reply_to == send.reply_to;
+            return Ok(if same {
+                Ok(Outcome::Repeated(prior))
+            } else {
+                Err(Refusal::NonceTaken)
+            });
         }
         if send.reply_to.is_some() && row.try_get::<Option<&str>, _>("reply_target")?.is_none() {
             return Ok(Err(Refusal::NoMessage));
@@ -181,7 +230,11 @@ impl Run {
             return Ok(None);
         }
         let key = (send.room.clone(), send.viewer);
-        let last = if self.paced.contains(&key) { Some(self.now.0) } else { row.try_get("last_sent_at")? };
+        let last = if self.paced.contains(&key) {
+            Some(self.now.0)
+        } else {
+            row.try_get("last_sent_at")?
+        };
         let left = last.map_or(0, |last| last + i64::from(seconds) * 1_000_000 - self.now.0);
         if left > 0 {
             let left = u32::try_from(left.cast_unsigned().div_ceil(1_000_000)).unwrap_or(seconds);
@@ -192,8 +245,14 @@ impl Run {
     }
 
     /// The message that this sender's nonce names, in the tables or earlier in this run.
-    fn prior(&self, send: &SendMessage, row: &SqliteRow) -> Result<Option<Arc<Message>>, sqlx::Error> {
-        let Some(nonce) = &send.nonce else { return Ok(None) };
+    fn prior(
+        &self,
+        send: &SendMessage,
+        row: &SqliteRow,
+    ) -> Result<Option<Arc<Message>>, sqlx::Error> {
+        let Some(nonce) = &send.nonce else {
+            return Ok(None);
+        };
         if row.try_get::<Option<&str>, _>("id")?.is_some() {
             // The epoch in this row is that of the room asked for; another room's is a conflict in any case.
             return rows::message(row, &rows::parsed(row, "room_id")?).map(Some);
@@ -207,18 +266,27 @@ impl Run {
         *head = head.next();
         let sender = match self.senders.get(&send.viewer) {
             Some(sender) => sender.clone(),
-            None => self.senders.entry(send.viewer).or_insert(Arc::new(rows::user(row)?)).clone(),
+            None => self
+                .senders
+                .entry(send.viewer)
+                .or_insert(Arc::new(rows::user(row)?))
+                .clone(),
         };
         let message = Arc::new(Message {
             id: send.id,
-            cursor: Cursor { room: send.room.clone(), epoch: rows::epoch(row)?, seq: *head },
+            cursor: Cursor {
+                room: send.room.clone(),
+                epoch: rows::epoch(row)?,
+                seq: *head,
+            },
             sender,
             body: Body::Text(send.text.clone()),
             created_at: self.now,
             reply_to: send.reply_to,
         });
         if let Some(nonce) = &send.nonce {
-            self.nonces.insert((send.viewer, nonce.clone()), message.clone());
+            self.nonces
+                .insert((send.viewer, nonce.clone()), message.clone());
         }
         self.fresh.push((message.clone(), send.nonce.clone()));
         let event = Arc::new(Event::MessageSent(message.clone()));

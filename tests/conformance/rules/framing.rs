@@ -15,7 +15,9 @@ const FINAL: u8 = 0x80;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let all = [fragments(), broken(), no_text(), too_big(), closes()].concat();
-    all.into_iter().map(|scenario| scenario.only(Reach::Sockets)).collect()
+    all.into_iter()
+        .map(|scenario| scenario.only(Reach::Sockets))
+        .collect()
 }
 
 /// A frame with this first byte. The mask is zero, so that the payload stands as it is.
@@ -53,25 +55,54 @@ fn fragments() -> Vec<Scenario> {
     vec![
         scenario(
             "a message may come in fragments",
-            [raw([frame(TEXT, front), frame(CONTINUATION | FINAL, back)]), hear([ack()])],
+            [
+                raw([frame(TEXT, front), frame(CONTINUATION | FINAL, back)]),
+                hear([ack()]),
+            ],
         ),
-        scenario("a message may come byte by byte", [raw(each), hear([ack()])]),
+        scenario(
+            "a message may come byte by byte",
+            [raw(each), hear([ack()])],
+        ),
         scenario("a fragment may be empty", {
             let empty = || frame(CONTINUATION, b"");
-            [raw([frame(TEXT, INIT), empty(), empty(), frame(CONTINUATION | FINAL, b"")]), hear([ack()])]
+            [
+                raw([
+                    frame(TEXT, INIT),
+                    empty(),
+                    empty(),
+                    frame(CONTINUATION | FINAL, b""),
+                ]),
+                hear([ack()]),
+            ]
         }),
         scenario(
             "control frames may come between fragments",
-            [raw([frame(TEXT, front), frame(FINAL | PING, b"x"), frame(CONTINUATION | FINAL, back)]), hear([ack()])],
+            [
+                raw([
+                    frame(TEXT, front),
+                    frame(FINAL | PING, b"x"),
+                    frame(CONTINUATION | FINAL, back),
+                ]),
+                hear([ack()]),
+            ],
         ),
         scenario("a frame may come in pieces", {
             let whole = frame(TEXT | FINAL, INIT);
             let (front, back) = whole.split_at(5);
-            [Step::SayRaw(front.to_vec()), Step::SayRaw(back.to_vec()), hear([ack()])]
+            [
+                Step::SayRaw(front.to_vec()),
+                Step::SayRaw(back.to_vec()),
+                hear([ack()]),
+            ]
         }),
         scenario(
             "a WebSocket ping is no message",
-            [raw([frame(FINAL | PING, b"")]), Step::Say(vec![r#"{"type":"ping"}"#.to_owned()]), hear([pong()])],
+            [
+                raw([frame(FINAL | PING, b"")]),
+                Step::Say(vec![r#"{"type":"ping"}"#.to_owned()]),
+                hear([pong()]),
+            ],
         ),
     ]
 }
@@ -79,28 +110,63 @@ fn fragments() -> Vec<Scenario> {
 fn broken() -> Vec<Scenario> {
     let error = |name: &str, frames: Vec<Vec<u8>>| {
         let name = format!("{name} breaks the protocol of WebSockets");
-        ready(name, [subscribe("a", NEW_MESSAGE), raw(frames), closed(1002, "Protocol error")])
+        ready(
+            name,
+            [
+                subscribe("a", NEW_MESSAGE),
+                raw(frames),
+                closed(1002, "Protocol error"),
+            ],
+        )
     };
-    let unmasked = || [&[FINAL | TEXT, u8::try_from(INIT.len()).expect("short")], INIT].concat();
+    let unmasked = || {
+        [
+            &[FINAL | TEXT, u8::try_from(INIT.len()).expect("short")],
+            INIT,
+        ]
+        .concat()
+    };
     vec![
         error("a frame without a mask", vec![unmasked()]),
         error("a reserved bit", vec![frame(FINAL | 0x40 | TEXT, b"{}")]),
         error("all reserved bits", vec![frame(FINAL | 0x70 | TEXT, b"{}")]),
         error("a reserved opcode of data", vec![frame(FINAL | 0x3, b"{}")]),
-        error("a reserved opcode of control", vec![frame(FINAL | 0xb, b"")]),
-        error("a continuation of nothing", vec![frame(FINAL | CONTINUATION, b"{}")]),
-        error("a message inside a message", vec![frame(TEXT, b"{"), frame(FINAL | TEXT, b"}")]),
-        error("a ping in fragments", vec![frame(PING, b"a"), frame(FINAL | CONTINUATION, b"b")]),
-        error("a ping that is too long", vec![frame(FINAL | PING, &[b'x'; 126])]),
+        error(
+            "a reserved opcode of control",
+            vec![frame(FINAL | 0xb, b"")],
+        ),
+        error(
+            "a continuation of nothing",
+            vec![frame(FINAL | CONTINUATION, b"{}")],
+        ),
+        error(
+            "a message inside a message",
+            vec![frame(TEXT, b"{"), frame(FINAL | TEXT, b"}")],
+        ),
+        error(
+            "a ping in fragments",
+            vec![frame(PING, b"a"), frame(FINAL | CONTINUATION, b"b")],
+        ),
+        error(
+            "a ping that is too long",
+            vec![frame(FINAL | PING, &[b'x'; 126])],
+        ),
         error("a close of one byte", vec![frame(FINAL | CLOSE, &[3])]),
         scenario(
             "frames that break the protocol are told so before init",
-            [raw([frame(FINAL | 0x3, b"{}")]), closed(1002, "Protocol error")],
+            [
+                raw([frame(FINAL | 0x3, b"{}")]),
+                closed(1002, "Protocol error"),
+            ],
         ),
         ready(
             "what follows a broken frame is not served",
             [
-                raw([frame(FINAL | 0x3, b""), frame(FINAL | TEXT, br#"{"type":"ping"}"#), vec![0xff; 20_000]]),
+                raw([
+                    frame(FINAL | 0x3, b""),
+                    frame(FINAL | TEXT, br#"{"type":"ping"}"#),
+                    vec![0xff; 20_000],
+                ]),
                 closed(1002, "Protocol error"),
             ],
         ),
@@ -109,14 +175,24 @@ fn broken() -> Vec<Scenario> {
 
 fn no_text() -> Vec<Scenario> {
     let no_text = |name: &str, frames: Vec<Vec<u8>>| {
-        ready(format!("{name} is no text"), [raw(frames), closed(1007, "Invalid UTF-8")])
+        ready(
+            format!("{name} is no text"),
+            [raw(frames), closed(1007, "Invalid UTF-8")],
+        )
     };
     vec![
-        no_text("a byte that is never UTF-8", vec![frame(FINAL | TEXT, b"{\"\xff\"}")]),
+        no_text(
+            "a byte that is never UTF-8",
+            vec![frame(FINAL | TEXT, b"{\"\xff\"}")],
+        ),
         no_text("half a character", vec![frame(FINAL | TEXT, b"\xe2\x98")]),
         no_text(
             "half a character in fragments",
-            vec![frame(TEXT, b"\xe2"), frame(CONTINUATION, b"\x98"), frame(FINAL | CONTINUATION, b"")],
+            vec![
+                frame(TEXT, b"\xe2"),
+                frame(CONTINUATION, b"\x98"),
+                frame(FINAL | CONTINUATION, b""),
+            ],
         ),
         no_text("a surrogate", vec![frame(FINAL | TEXT, b"\xed\xa0\x80")]),
         ready("a character may be cut between fragments", {
@@ -124,13 +200,19 @@ fn no_text() -> Vec<Scenario> {
                 "{\"type\":\"subscribe\",\"id\":\"\u{2603}\",\"payload\":{\"query\":\"{ __typename }\"}}".as_bytes();
             let cut = 27;
             [
-                raw([frame(TEXT, &text[..cut]), frame(FINAL | CONTINUATION, &text[cut..])]),
+                raw([
+                    frame(TEXT, &text[..cut]),
+                    frame(FINAL | CONTINUATION, &text[cut..]),
+                ]),
                 hear([next("\u{2603}", typename()), completed("\u{2603}")]),
             ]
         }),
         ready(
             "bytes in fragments are bytes",
-            [raw([frame(BINARY, b"{"), frame(FINAL | CONTINUATION, b"}")]), closed(4400, "Invalid message received")],
+            [
+                raw([frame(BINARY, b"{"), frame(FINAL | CONTINUATION, b"}")]),
+                closed(4400, "Invalid message received"),
+            ],
         ),
     ]
 }
@@ -140,40 +222,79 @@ fn too_big() -> Vec<Scenario> {
     let too_big = |name: &str, bytes: Vec<Vec<u8>>| {
         ready(
             name,
-            [subscribe("q", TYPENAME), hear([next("q", typename()), completed("q")]), raw(bytes)]
-                .into_iter()
-                .chain([closed(1009, "Message too big")]),
+            [
+                subscribe("q", TYPENAME),
+                hear([next("q", typename()), completed("q")]),
+                raw(bytes),
+            ]
+            .into_iter()
+            .chain([closed(1009, "Message too big")]),
         )
         .with(bound)
     };
     let endless = {
         let mut head = frame(FINAL | TEXT, b"");
         head.truncate(1);
-        head.extend([0x80 | 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+        head.extend([
+            0x80 | 127,
+            0x7f,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0xff,
+            0,
+            0,
+            0,
+            0,
+        ]);
         head
     };
     vec![
         too_big(
             "fragments that are too big together are too big",
-            (0..5).map(|at| frame(if at == 0 { TEXT } else { CONTINUATION }, &[b'x'; 1000])).collect(),
+            (0..5)
+                .map(|at| frame(if at == 0 { TEXT } else { CONTINUATION }, &[b'x'; 1000]))
+                .collect(),
         ),
-        too_big("a frame that only promises to be endless is too big", vec![endless]),
-        too_big("the rest of what is too big is heard out", vec![frame(FINAL | TEXT, &vec![b'x'; 2_000_000])]),
+        too_big(
+            "a frame that only promises to be endless is too big",
+            vec![endless],
+        ),
+        too_big(
+            "the rest of what is too big is heard out",
+            vec![frame(FINAL | TEXT, &vec![b'x'; 2_000_000])],
+        ),
     ]
 }
 
 fn close(code: u16, reason: &[u8]) -> Step {
-    raw([frame(FINAL | CLOSE, &[&code.to_be_bytes(), reason].concat())])
+    raw([frame(
+        FINAL | CLOSE,
+        &[&code.to_be_bytes(), reason].concat(),
+    )])
 }
 
 /// What a client closes with is its own affair, as long as it is a code that may be sent.
 fn closes() -> Vec<Scenario> {
     let own = |code: u16, reason: &'static str| {
         let name = format!("a client may close with {code} {reason}");
-        ready(name, [subscribe("a", NEW_MESSAGE), close(code, reason.as_bytes()), closed(code, reason)])
+        ready(
+            name,
+            [
+                subscribe("a", NEW_MESSAGE),
+                close(code, reason.as_bytes()),
+                closed(code, reason),
+            ],
+        )
     };
     let never = |code: u16| {
-        ready(format!("a client must not close with {code}"), [close(code, b""), closed(1002, "Protocol violation")])
+        ready(
+            format!("a client must not close with {code}"),
+            [close(code, b""), closed(1002, "Protocol violation")],
+        )
     };
     let owns = [
         (1000, "Normal Closure"),
@@ -188,12 +309,21 @@ fn closes() -> Vec<Scenario> {
     let owns = owns.map(|(code, reason)| own(code, reason));
     let nevers = [0, 999, 1005, 1006, 1015].map(never);
     let others = [
-        scenario("a client may close before it said anything", [close(4499, b""), closed(4499, "")]),
-        ready("a reason that is no text", [close(1000, b"\xff"), closed(1007, "Invalid UTF-8")]),
+        scenario(
+            "a client may close before it said anything",
+            [close(4499, b""), closed(4499, "")],
+        ),
+        ready(
+            "a reason that is no text",
+            [close(1000, b"\xff"), closed(1007, "Invalid UTF-8")],
+        ),
         ready(
             "nothing is served behind a client's close",
             [
-                raw([frame(FINAL | CLOSE, &1000_u16.to_be_bytes()), frame(FINAL | TEXT, br#"{"type":"ping"}"#)]),
+                raw([
+                    frame(FINAL | CLOSE, &1000_u16.to_be_bytes()),
+                    frame(FINAL | TEXT, br#"{"type":"ping"}"#),
+                ]),
                 closed(1000, ""),
             ],
         ),

@@ -6,8 +6,8 @@ use crate::{
     documents::{NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, SAID, SYNTAX, TYPENAME, typename},
     expect::{completed, event, event_as, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, invalid, publish, ready, ready_in_a_slow_world, say, subscribe, subscribe_with,
-        taken, together,
+        Scenario, Step, complete, hear, invalid, publish, ready, ready_in_a_slow_world, say,
+        subscribe, subscribe_with, taken, together,
     },
 };
 
@@ -15,7 +15,14 @@ use crate::{
 const ID_BYTES_MAX: usize = 128;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [taken_ids(), free_ids(), spellings(), lengths(), unknown_ids()].concat()
+    [
+        taken_ids(),
+        free_ids(),
+        spellings(),
+        lengths(),
+        unknown_ids(),
+    ]
+    .concat()
 }
 
 fn answered(id: &str) -> Step {
@@ -26,23 +33,43 @@ fn taken_ids() -> Vec<Scenario> {
     vec![
         ready(
             "an id that runs is taken",
-            [subscribe("a", NEW_MESSAGE), Step::Silence, subscribe("a", SAID), taken("a")],
+            [
+                subscribe("a", NEW_MESSAGE),
+                Step::Silence,
+                subscribe("a", SAID),
+                taken("a"),
+            ],
         ),
         ready(
             "the id of a subscription is taken for a query",
-            [subscribe("a", NEW_MESSAGE), subscribe("a", TYPENAME), taken("a")],
+            [
+                subscribe("a", NEW_MESSAGE),
+                subscribe("a", TYPENAME),
+                taken("a"),
+            ],
         ),
         ready(
             "an id is taken for an invalid document too",
-            [subscribe("a", NEW_MESSAGE), subscribe("a", SYNTAX), taken("a")],
+            [
+                subscribe("a", NEW_MESSAGE),
+                subscribe("a", SYNTAX),
+                taken("a"),
+            ],
         ),
         ready(
             "an id is taken while its operation is prepared",
-            [together([subscribe("a", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]), taken("a")],
+            [
+                together([subscribe("a", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]),
+                taken("a"),
+            ],
         ),
         ready_in_a_slow_world(
             "the id of a query that is prepared is taken",
-            [subscribe("a", TYPENAME), subscribe("a", TYPENAME), taken("a")],
+            [
+                subscribe("a", TYPENAME),
+                subscribe("a", TYPENAME),
+                taken("a"),
+            ],
         ),
         ready_in_a_slow_world(
             "an id of a query that is prepared is taken for a subscription",
@@ -51,16 +78,28 @@ fn taken_ids() -> Vec<Scenario> {
         ready(
             "other ids are not taken",
             [
-                together([subscribe("a", NEW_MESSAGE), subscribe("A", NEW_MESSAGE), subscribe("a ", NEW_MESSAGE)]),
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    subscribe("A", NEW_MESSAGE),
+                    subscribe("a ", NEW_MESSAGE),
+                ]),
                 publish("to all"),
-                hear([event("a", "to all"), event("A", "to all"), event("a ", "to all")]),
+                hear([
+                    event("a", "to all"),
+                    event("A", "to all"),
+                    event("a ", "to all"),
+                ]),
             ],
         ),
         ready(
             "nothing follows the close for a taken id",
             [
                 subscribe("a", NEW_MESSAGE),
-                together([subscribe("a", NEW_MESSAGE), subscribe("b", TYPENAME), complete("a")]),
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    subscribe("b", TYPENAME),
+                    complete("a"),
+                ]),
                 taken("a"),
             ],
         ),
@@ -71,7 +110,12 @@ fn free_ids() -> Vec<Scenario> {
     vec![
         ready(
             "an id is free after the server's complete",
-            [subscribe("a", TYPENAME), answered("a"), subscribe("a", TYPENAME), answered("a")],
+            [
+                subscribe("a", TYPENAME),
+                answered("a"),
+                subscribe("a", TYPENAME),
+                answered("a"),
+            ],
         ),
         ready(
             "an id is free after an error",
@@ -105,17 +149,30 @@ fn free_ids() -> Vec<Scenario> {
         ready(
             "an id that was completed while it was prepared belongs to the next",
             [
-                together([subscribe("a", NEW_MESSAGE), complete("a"), subscribe("a", SAID)]),
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    complete("a"),
+                    subscribe("a", SAID),
+                ]),
                 publish("one"),
                 hear([event_as("a", "said", "one")]),
                 publish("two"),
                 hear([event_as("a", "said", "two")]),
             ],
         ),
-        ready("an id may be used a hundred times", (0..100).flat_map(|_| [subscribe("a", TYPENAME), answered("a")])),
+        ready(
+            "an id may be used a hundred times",
+            (0..100).flat_map(|_| [subscribe("a", TYPENAME), answered("a")]),
+        ),
         ready("an id may change hands a hundred times", {
-            let change = together((0..100).flat_map(|_| [subscribe("a", NEW_MESSAGE), complete("a")]));
-            [change, Step::Silence, subscribe("a", TYPENAME), answered("a")]
+            let change =
+                together((0..100).flat_map(|_| [subscribe("a", NEW_MESSAGE), complete("a")]));
+            [
+                change,
+                Step::Silence,
+                subscribe("a", TYPENAME),
+                answered("a"),
+            ]
         }),
     ]
 }
@@ -135,45 +192,106 @@ fn spellings() -> Vec<Scenario> {
             ],
         )
     };
-    ["1", " ", "\"", "\\\"}", "a\nb\u{0}", "\u{2603}\u{1F4E8}", "{}", "null", "</script>"].map(same).to_vec()
+    [
+        "1",
+        " ",
+        "\"",
+        "\\\"}",
+        "a\nb\u{0}",
+        "\u{2603}\u{1F4E8}",
+        "{}",
+        "null",
+        "</script>",
+    ]
+    .map(same)
+    .to_vec()
 }
 
 fn lengths() -> Vec<Scenario> {
     let bound: &[&str] = &["--operation-id-bytes-max", "128"];
-    let (longest, snow) = ("i".repeat(ID_BYTES_MAX), "\u{2603}".repeat(ID_BYTES_MAX / 3));
+    let (longest, snow) = (
+        "i".repeat(ID_BYTES_MAX),
+        "\u{2603}".repeat(ID_BYTES_MAX / 3),
+    );
     let too_long = "i".repeat(ID_BYTES_MAX + 1);
-    let twice = |id: &str| [subscribe(id, NEW_MESSAGE), subscribe(id, NEW_MESSAGE), taken(id)];
+    let twice = |id: &str| {
+        [
+            subscribe(id, NEW_MESSAGE),
+            subscribe(id, NEW_MESSAGE),
+            taken(id),
+        ]
+    };
     vec![
-        ready("an id may be as long as the bound", [subscribe(&longest, TYPENAME), answered(&longest)]).with(bound),
-        ready("a longer id is invalid", [subscribe(&too_long, TYPENAME), invalid()]).with(bound),
+        ready(
+            "an id may be as long as the bound",
+            [subscribe(&longest, TYPENAME), answered(&longest)],
+        )
+        .with(bound),
+        ready(
+            "a longer id is invalid",
+            [subscribe(&too_long, TYPENAME), invalid()],
+        )
+        .with(bound),
         ready("a long id that is taken is cut", twice(&longest)).with(bound),
         ready("a long id is not cut inside a character", twice(&snow)).with(bound),
         ready("an id that just fits is not cut", twice(&"i".repeat(80))).with(bound),
-        ready("a bound of 0 is none", [subscribe(&"i".repeat(5_000), TYPENAME), answered(&"i".repeat(5_000))])
-            .with(&["--operation-id-bytes-max", "0"]),
-        ready("an endless id that is taken is cut", twice(&"i".repeat(5_000))).with(&["--operation-id-bytes-max", "0"]),
+        ready(
+            "a bound of 0 is none",
+            [
+                subscribe(&"i".repeat(5_000), TYPENAME),
+                answered(&"i".repeat(5_000)),
+            ],
+        )
+        .with(&["--operation-id-bytes-max", "0"]),
+        ready(
+            "an endless id that is taken is cut",
+            twice(&"i".repeat(5_000)),
+        )
+        .with(&["--operation-id-bytes-max", "0"]),
     ]
 }
 
 fn unknown_ids() -> Vec<Scenario> {
     let payload = json!({ "query": TYPENAME });
     vec![
-        ready("complete for an unknown id is ignored", [complete("a"), Step::Silence]),
+        ready(
+            "complete for an unknown id is ignored",
+            [complete("a"), Step::Silence],
+        ),
         ready(
             "complete for an id that was answered is ignored",
-            [subscribe("a", TYPENAME), answered("a"), complete("a"), Step::Silence],
+            [
+                subscribe("a", TYPENAME),
+                answered("a"),
+                complete("a"),
+                Step::Silence,
+            ],
         ),
         ready(
             "complete for an id that was refused is ignored",
-            [subscribe("a", SYNTAX), hear([refused("a", "GRAPHQL_PARSE_FAILED")]), complete("a"), Step::Silence],
+            [
+                subscribe("a", SYNTAX),
+                hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
+                complete("a"),
+                Step::Silence,
+            ],
         ),
         ready(
             "a second complete is ignored",
-            [subscribe("a", NEW_MESSAGE), together([complete("a"), complete("a")]), Step::Silence],
+            [
+                subscribe("a", NEW_MESSAGE),
+                together([complete("a"), complete("a")]),
+                Step::Silence,
+            ],
         ),
         ready(
             "complete for one id does not end another",
-            [subscribe("a", NEW_MESSAGE), complete("b"), publish("still"), hear([event("a", "still")])],
+            [
+                subscribe("a", NEW_MESSAGE),
+                complete("b"),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
         ),
         ready(
             "unknown keys beside a complete's are ignored",

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::{
     documents::NEW_MESSAGE,
     expect::ack,
-    scenario::{Scenario, Step, hear, init, invalid, ping, ready, say, scenario, subscribe, together},
+    scenario::{
+        Scenario, Step, hear, init, invalid, ping, ready, say, scenario, subscribe, together,
+    },
 };
 
 /// Texts that are invalid at any time.
@@ -54,13 +56,26 @@ const INVALID: [&str; 40] = [
 
 /// What a payload must not be where an object or nothing is asked for.
 fn no_objects() -> [Value; 5] {
-    [json!("text"), json!(1), json!(false), json!([]), json!([{}])]
+    [
+        json!("text"),
+        json!(1),
+        json!(false),
+        json!([]),
+        json!([{}]),
+    ]
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let texts = INVALID.into_iter().map(str::to_owned).chain(payloads()).chain(subscribes());
+    let texts = INVALID
+        .into_iter()
+        .map(str::to_owned)
+        .chain(payloads())
+        .chain(subscribes());
     let at_both_times = texts.flat_map(|text| {
-        let before = scenario(format!("invalid before init: {text}"), [say(text.clone()), invalid()]);
+        let before = scenario(
+            format!("invalid before init: {text}"),
+            [say(text.clone()), invalid()],
+        );
         let after = ready(format!("invalid after it: {text}"), [say(text), invalid()]);
         [before, after]
     });
@@ -70,7 +85,9 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 fn payloads() -> impl Iterator<Item = String> {
     ["connection_init", "ping", "pong"]
         .into_iter()
-        .flat_map(|name| no_objects().map(|payload| json!({ "type": name, "payload": payload }).to_string()))
+        .flat_map(|name| {
+            no_objects().map(|payload| json!({ "type": name, "payload": payload }).to_string())
+        })
 }
 
 /// Payloads of `subscribe` with one field of a wrong type, and those that are no object themselves.
@@ -79,10 +96,22 @@ fn subscribes() -> impl Iterator<Item = String> {
     let fields = ["variables", "extensions"]
         .into_iter()
         .flat_map(move |field| no_objects().map(|value| json!({ "query": query, field: value })));
-    let names =
-        [json!(1), json!({}), json!(["A"]), json!(true)].map(|name| json!({ "query": query, "operationName": name }));
-    let queries = [json!({}), json!({ "query": null }), json!({ "query": 1 }), json!({ "query": [query] })];
-    let wholes = [Value::Null, json!(query), json!(1), json!([]), json!([query]), json!([query, null, null, null])];
+    let names = [json!(1), json!({}), json!(["A"]), json!(true)]
+        .map(|name| json!({ "query": query, "operationName": name }));
+    let queries = [
+        json!({}),
+        json!({ "query": null }),
+        json!({ "query": 1 }),
+        json!({ "query": [query] }),
+    ];
+    let wholes = [
+        Value::Null,
+        json!(query),
+        json!(1),
+        json!([]),
+        json!([query]),
+        json!([query, null, null, null]),
+    ];
     let all = fields.chain(names).chain(queries).chain(wholes);
     all.map(|payload| json!({ "type": "subscribe", "id": "a", "payload": payload }).to_string())
 }
@@ -92,23 +121,57 @@ fn around() -> Vec<Scenario> {
     vec![
         scenario("bytes before init are invalid", [bytes(), invalid()]),
         ready("bytes are invalid", [bytes(), invalid()]),
-        ready("no bytes at all are invalid", [Step::SayBytes(Vec::new()), invalid()]),
-        ready("an invalid message ends what runs", [subscribe("a", NEW_MESSAGE), say("junk"), invalid()]),
-        scenario("nothing is served behind an invalid message", [together([say("junk"), init(), ping()]), invalid()]),
+        ready(
+            "no bytes at all are invalid",
+            [Step::SayBytes(Vec::new()), invalid()],
+        ),
+        ready(
+            "an invalid message ends what runs",
+            [subscribe("a", NEW_MESSAGE), say("junk"), invalid()],
+        ),
+        scenario(
+            "nothing is served behind an invalid message",
+            [together([say("junk"), init(), ping()]), invalid()],
+        ),
         ready(
             "nothing that was asked behind an invalid message is answered",
-            [together([say("junk"), ping(), subscribe("a", NEW_MESSAGE), say("{")]), invalid()],
+            [
+                together([say("junk"), ping(), subscribe("a", NEW_MESSAGE), say("{")]),
+                invalid(),
+            ],
         ),
-        ready("brackets without end are invalid", [say("[".repeat(100_000)), invalid()]),
+        ready(
+            "brackets without end are invalid",
+            [say("[".repeat(100_000)), invalid()],
+        ),
         ready(
             "objects without end are invalid",
-            [say(format!(r#"{{"type":"ping","payload":{}"#, r#"{"a":"#.repeat(20_000))), invalid()],
+            [
+                say(format!(
+                    r#"{{"type":"ping","payload":{}"#,
+                    r#"{"a":"#.repeat(20_000)
+                )),
+                invalid(),
+            ],
         ),
-        scenario("an init that is pending does not excuse what is invalid", [init(), say("junk"), invalid()]).slowly(),
+        scenario(
+            "an init that is pending does not excuse what is invalid",
+            [init(), say("junk"), invalid()],
+        )
+        .slowly(),
         scenario(
             "white space around a message is none of it",
-            [say(" \r\n\t{ \"type\" : \"connection_init\" } \n"), hear([ack()])],
+            [
+                say(" \r\n\t{ \"type\" : \"connection_init\" } \n"),
+                hear([ack()]),
+            ],
         ),
-        scenario("a message may be escaped", [say(r#"{"\u0074ype":"connection\u005finit"}"#), hear([ack()])]),
+        scenario(
+            "a message may be escaped",
+            [
+                say(r#"{"\u0074ype":"connection\u005finit"}"#),
+                hear([ack()]),
+            ],
+        ),
     ]
 }

@@ -7,8 +7,8 @@ use crate::{
     documents::{NEW_MESSAGE, SAID},
     expect::{event, pong_with},
     scenario::{
-        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready, ready_in_a_slow_world, scenario,
-        subscribe, together,
+        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready,
+        ready_in_a_slow_world, scenario, subscribe, together,
     },
 };
 
@@ -16,7 +16,13 @@ use crate::{
 const MESSAGE_BYTES_MAX: usize = 4096;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [told_to_leave(), too_big(), crowded_and_stopped(), left_by_the_client()].concat()
+    [
+        told_to_leave(),
+        too_big(),
+        crowded_and_stopped(),
+        left_by_the_client(),
+    ]
+    .concat()
 }
 
 /// The machine closes for a reason of the server's, in any of its states.
@@ -32,37 +38,62 @@ fn told_to_leave() -> Vec<Scenario> {
     let scenarios = reasons.into_iter().flat_map(|(close, code, reason)| {
         let leave = [Step::ServerLeaves(close), closed(code, reason)];
         let runs = std::iter::once(subscribe("a", NEW_MESSAGE)).chain(leave.clone());
-        [scenario(format!("{reason}, before init"), leave), ready(format!("{reason}, while an operation runs"), runs)]
+        [
+            scenario(format!("{reason}, before init"), leave),
+            ready(format!("{reason}, while an operation runs"), runs),
+        ]
     });
     let prepared = ready_in_a_slow_world(
         "a close while operations are prepared is the last word",
-        [subscribe("a", NEW_MESSAGE), Step::ServerLeaves(Close::ServiceRestart), closed(1012, "Service restart")],
+        [
+            subscribe("a", NEW_MESSAGE),
+            Step::ServerLeaves(Close::ServiceRestart),
+            closed(1012, "Service restart"),
+        ],
     );
-    scenarios.map(|scenario| scenario.only(Reach::Machine)).chain([prepared]).collect()
+    scenarios
+        .map(|scenario| scenario.only(Reach::Machine))
+        .chain([prepared])
+        .collect()
 }
 
 /// A ping of exactly this many bytes, and its padding.
 fn padded(bytes: usize) -> serde_json::Value {
-    let around = json!({ "type": "ping", "payload": { "pad": "" } }).to_string().len();
+    let around = json!({ "type": "ping", "payload": { "pad": "" } })
+        .to_string()
+        .len();
     json!({ "pad": "x".repeat(bytes - around) })
 }
 
 fn too_big() -> Vec<Scenario> {
     let bound: &[&str] = &["--message-bytes-max", "4096"];
     let too_big = |name: &str, bytes: usize| {
-        let steps = [subscribe("a", NEW_MESSAGE), ping_with(padded(bytes)), closed(1009, "Message too big")];
+        let steps = [
+            subscribe("a", NEW_MESSAGE),
+            ping_with(padded(bytes)),
+            closed(1009, "Message too big"),
+        ];
         ready(name, steps).only(Reach::Sockets).with(bound)
     };
     let longest = padded(MESSAGE_BYTES_MAX);
     vec![
-        ready("a message may be as long as the bound", [ping_with(longest.clone()), hear([pong_with(longest)])])
-            .only(Reach::Sockets)
-            .with(bound),
-        too_big("a message of one byte more is too big", MESSAGE_BYTES_MAX + 1),
+        ready(
+            "a message may be as long as the bound",
+            [ping_with(longest.clone()), hear([pong_with(longest)])],
+        )
+        .only(Reach::Sockets)
+        .with(bound),
+        too_big(
+            "a message of one byte more is too big",
+            MESSAGE_BYTES_MAX + 1,
+        ),
         too_big("a message of much more is too big", 64 * MESSAGE_BYTES_MAX),
         scenario(
             "nothing follows what is too big",
-            [together([ping_with(padded(2 * MESSAGE_BYTES_MAX)), ping()]), closed(1009, "Message too big")],
+            [
+                together([ping_with(padded(2 * MESSAGE_BYTES_MAX)), ping()]),
+                closed(1009, "Message too big"),
+            ],
         )
         .only(Reach::Sockets)
         .with(bound),
@@ -94,9 +125,12 @@ fn crowded_and_stopped() -> Vec<Scenario> {
         )
         .only(Reach::Sockets)
         .with(&["--drain-window", "100ms"]),
-        scenario("a server that stops does not wait for an init", [Step::ServerStops, closed(1012, "Service restart")])
-            .only(Reach::Sockets)
-            .with(&["--drain-window", "100ms"]),
+        scenario(
+            "a server that stops does not wait for an init",
+            [Step::ServerStops, closed(1012, "Service restart")],
+        )
+        .only(Reach::Sockets)
+        .with(&["--drain-window", "100ms"]),
     ]
 }
 
@@ -109,11 +143,21 @@ fn left_by_the_client() -> Vec<Scenario> {
     vec![
         scenario("a client may leave before init", [Step::ClientLeaves]).only(Reach::Sockets),
         left("a client may leave", vec![]),
-        left("a client may leave what runs", vec![together(many()), Step::Silence]),
-        left("a client may leave what is prepared", vec![together(many())]),
+        left(
+            "a client may leave what runs",
+            vec![together(many()), Step::Silence],
+        ),
+        left(
+            "a client may leave what is prepared",
+            vec![together(many())],
+        ),
         left(
             "a client may leave after it heard all",
-            vec![subscribe("a", NEW_MESSAGE), publish("one"), hear([event("a", "one")])],
+            vec![
+                subscribe("a", NEW_MESSAGE),
+                publish("one"),
+                hear([event("a", "one")]),
+            ],
         ),
     ]
 }

@@ -8,8 +8,8 @@ use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
     expect::{Expect, ack, completed, connection_error, event, keep_alive, next},
     scenario::{
-        LEGACY, Opening, Reach, Reason, Scenario, Step, closed, hear, init, init_with, legacy, legacy_ready, publish,
-        say, start, stop, terminate, together,
+        LEGACY, Opening, Reach, Reason, Scenario, Step, closed, hear, init, init_with, legacy,
+        legacy_ready, publish, say, start, stop, terminate, together,
     },
 };
 
@@ -40,7 +40,15 @@ const MALFORMED: [&str; 22] = [
 ];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [acknowledgements(), credentials(), malformed(), heartbeats(), too_late(), leaving()].concat()
+    [
+        acknowledgements(),
+        credentials(),
+        malformed(),
+        heartbeats(),
+        too_late(),
+        leaving(),
+    ]
+    .concat()
 }
 
 fn bad() -> Expect {
@@ -48,19 +56,37 @@ fn bad() -> Expect {
 }
 
 fn forbidden() -> [Step; 2] {
-    [hear([connection_error("UNAUTHENTICATED")]), closed(4403, "Forbidden")]
+    [
+        hear([connection_error("UNAUTHENTICATED")]),
+        closed(4403, "Forbidden"),
+    ]
 }
 
 fn acknowledgements() -> Vec<Scenario> {
     vec![
-        legacy("an init is acknowledged, and a heartbeat follows at once", [init(), hear([ack(), keep_alive()])])
-            .exactly(),
-        legacy("an init with a payload is acknowledged", [init_with(json!({ "theme": "dark" })), hear([ack()])]),
-        legacy("a null payload of an init is none", [init_with(Value::Null), hear([ack()])]),
+        legacy(
+            "an init is acknowledged, and a heartbeat follows at once",
+            [init(), hear([ack(), keep_alive()])],
+        )
+        .exactly(),
+        legacy(
+            "an init with a payload is acknowledged",
+            [init_with(json!({ "theme": "dark" })), hear([ack()])],
+        ),
+        legacy(
+            "a null payload of an init is none",
+            [init_with(Value::Null), hear([ack()])],
+        ),
         legacy("the server says nothing on its own", [Step::Silence]).exactly(),
         legacy_ready(
             "a second init is an error, and what runs goes on",
-            [start("a", NEW_MESSAGE), init(), hear([bad()]), publish("still"), hear([event("a", "still")])],
+            [
+                start("a", NEW_MESSAGE),
+                init(),
+                hear([bad()]),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
         ),
         legacy(
             "a second init while the first is pending is an error",
@@ -81,70 +107,138 @@ fn acknowledgements() -> Vec<Scenario> {
 
 fn credentials() -> Vec<Scenario> {
     let good = |name: &str, payload: Value| legacy(name, [init_with(payload), hear([ack()])]);
-    let rejected = |name: &str, payload: Value| legacy(name, [init_with(payload)].into_iter().chain(forbidden()));
-    let header = Opening { offers: &[LEGACY], authorization: Some("Bearer bad"), spoken: Some(Subprotocol::Legacy) };
+    let rejected = |name: &str, payload: Value| {
+        legacy(name, [init_with(payload)].into_iter().chain(forbidden()))
+    };
+    let header = Opening {
+        offers: &[LEGACY],
+        authorization: Some("Bearer bad"),
+        spoken: Some(Subprotocol::Legacy),
+    };
     vec![
-        good("a good token is admitted", json!({ "authorization": "Bearer TOKEN" })),
-        good("authorization may be written like a header", json!({ "Authorization": "Bearer TOKEN" })),
-        rejected("a bad token is a connection_error, then a close", json!({ "authorization": "Bearer bad" })),
-        rejected("an authorization that is a number is rejected", json!({ "authorization": 7 })),
+        good(
+            "a good token is admitted",
+            json!({ "authorization": "Bearer TOKEN" }),
+        ),
+        good(
+            "authorization may be written like a header",
+            json!({ "Authorization": "Bearer TOKEN" }),
+        ),
+        rejected(
+            "a bad token is a connection_error, then a close",
+            json!({ "authorization": "Bearer bad" }),
+        ),
+        rejected(
+            "an authorization that is a number is rejected",
+            json!({ "authorization": 7 }),
+        ),
         legacy("nothing is served after a rejection", {
             let bad = init_with(json!({ "authorization": "Bearer bad" }));
-            [together([bad, start("a", TYPENAME)])].into_iter().chain(forbidden())
+            [together([bad, start("a", TYPENAME)])]
+                .into_iter()
+                .chain(forbidden())
         }),
         legacy("a slow check is rejected in the end", {
-            let asked = [init_with(json!({ "authorization": "Bearer bad" })), Step::Silence, Step::Settle];
+            let asked = [
+                init_with(json!({ "authorization": "Bearer bad" })),
+                Step::Silence,
+                Step::Settle,
+            ];
             asked.into_iter().chain(forbidden())
         })
         .slowly(),
-        legacy("a bad token in the upgrade's header is rejected at the init", {
-            [init()].into_iter().chain(forbidden())
-        })
+        legacy(
+            "a bad token in the upgrade's header is rejected at the init",
+            { [init()].into_iter().chain(forbidden()) },
+        )
         .opened(header),
     ]
 }
 
 fn malformed() -> Vec<Scenario> {
     let at_both_times = MALFORMED.into_iter().flat_map(|text| {
-        let before =
-            legacy(&format!("malformed before init: {text}"), [say(text), hear([bad()]), init(), hear([ack()])]);
+        let before = legacy(
+            &format!("malformed before init: {text}"),
+            [say(text), hear([bad()]), init(), hear([ack()])],
+        );
         let name = format!("malformed after it: {text}");
         let after = legacy_ready(
             &name,
-            [start("a", NEW_MESSAGE), say(text), hear([bad()]), publish("still"), hear([event("a", "still")])],
+            [
+                start("a", NEW_MESSAGE),
+                say(text),
+                hear([bad()]),
+                publish("still"),
+                hear([event("a", "still")]),
+            ],
         );
         [before, after]
     });
     let others = [
-        legacy_ready("bytes are an error", [Step::SayBytes(br#"{"type":"stop","id":"a"}"#.to_vec()), hear([bad()])]),
+        legacy_ready(
+            "bytes are an error",
+            [
+                Step::SayBytes(br#"{"type":"stop","id":"a"}"#.to_vec()),
+                hear([bad()]),
+            ],
+        ),
         legacy_ready(
             "a payload of an init that is no object is an error",
-            [say(r#"{"type":"connection_init","payload":7}"#), hear([bad()])],
+            [
+                say(r#"{"type":"connection_init","payload":7}"#),
+                hear([bad()]),
+            ],
         ),
         legacy(
             "an init whose payload is no object is none",
-            [say(r#"{"type":"connection_init","payload":[]}"#), hear([bad()]), init(), hear([ack()])],
+            [
+                say(r#"{"type":"connection_init","payload":[]}"#),
+                hear([bad()]),
+                init(),
+                hear([ack()]),
+            ],
         ),
-        legacy_ready("brackets without end are an error", [say("[".repeat(100_000)), hear([bad()])]),
+        legacy_ready(
+            "brackets without end are an error",
+            [say("[".repeat(100_000)), hear([bad()])],
+        ),
     ];
     at_both_times.chain(others).collect()
 }
 
 fn heartbeats() -> Vec<Scenario> {
     let soon: &[&str] = &["--heartbeat-interval", "100ms"];
-    let beats = || [Step::Beat, hear([keep_alive()]), Step::Beat, hear([keep_alive()])];
+    let beats = || {
+        [
+            Step::Beat,
+            hear([keep_alive()]),
+            Step::Beat,
+            hear([keep_alive()]),
+        ]
+    };
     vec![
         legacy_ready("heartbeats go on", beats()).with(soon),
         legacy_ready("heartbeats go on while operations run", {
             let after = [publish("one"), hear([event("a", "one")])];
-            [start("a", NEW_MESSAGE)].into_iter().chain(beats()).chain(after)
+            [start("a", NEW_MESSAGE)]
+                .into_iter()
+                .chain(beats())
+                .chain(after)
         })
         .with(soon),
-        legacy("there is no heartbeat before the acknowledgement", [Step::Beat, Step::Silence]).exactly().slowly(),
-        legacy("heartbeats may be off", [init(), hear([ack()]), Step::Silence])
-            .exactly()
-            .only(Reach::Sockets)
-            .with(&["--heartbeat-interval", "0s"]),
+        legacy(
+            "there is no heartbeat before the acknowledgement",
+            [Step::Beat, Step::Silence],
+        )
+        .exactly()
+        .slowly(),
+        legacy(
+            "heartbeats may be off",
+            [init(), hear([ack()]), Step::Silence],
+        )
+        .exactly()
+        .only(Reach::Sockets)
+        .with(&["--heartbeat-interval", "0s"]),
     ]
 }
 
@@ -152,12 +246,30 @@ fn too_late() -> Vec<Scenario> {
     let timeout = || closed(4408, "Connection initialisation timeout");
     let soon: &[&str] = &["--init-timeout", "200ms"];
     vec![
-        legacy("a client that says nothing is too late", [Step::InitTimePasses, timeout()]).with(soon),
-        legacy("a start is no init", [start("a", TYPENAME), Step::InitTimePasses, timeout()]).with(soon),
-        legacy_ready("a client that said init is not too late", [Step::InitTimePasses, Step::Silence]).with(soon),
+        legacy(
+            "a client that says nothing is too late",
+            [Step::InitTimePasses, timeout()],
+        )
+        .with(soon),
+        legacy(
+            "a start is no init",
+            [start("a", TYPENAME), Step::InitTimePasses, timeout()],
+        )
+        .with(soon),
+        legacy_ready(
+            "a client that said init is not too late",
+            [Step::InitTimePasses, Step::Silence],
+        )
+        .with(soon),
         legacy(
             "a slow check is not the client's delay",
-            [init(), Step::InitTimePasses, Step::Silence, Step::Settle, hear([ack()])],
+            [
+                init(),
+                Step::InitTimePasses,
+                Step::Silence,
+                Step::Settle,
+                hear([ack()]),
+            ],
         )
         .slowly(),
     ]
@@ -168,23 +280,45 @@ fn leaving() -> Vec<Scenario> {
     let leave = |close: Close, code, reason: &'static str| {
         legacy_ready(
             &format!("the server leaves: {reason}"),
-            [start("a", NEW_MESSAGE), Step::ServerLeaves(close), closed(code, reason)],
+            [
+                start("a", NEW_MESSAGE),
+                Step::ServerLeaves(close),
+                closed(code, reason),
+            ],
         )
         .only(Reach::Machine)
     };
     vec![
-        legacy("connection_terminate is answered by a close", [terminate(), normal()]),
-        legacy_ready("connection_terminate ends what runs", [start("a", NEW_MESSAGE), terminate(), normal()]),
+        legacy(
+            "connection_terminate is answered by a close",
+            [terminate(), normal()],
+        ),
+        legacy_ready(
+            "connection_terminate ends what runs",
+            [start("a", NEW_MESSAGE), terminate(), normal()],
+        ),
         legacy_ready(
             "nothing follows connection_terminate",
-            [together([terminate(), start("a", TYPENAME), stop("a"), say("junk")]), normal()],
+            [
+                together([terminate(), start("a", TYPENAME), stop("a"), say("junk")]),
+                normal(),
+            ],
         ),
-        legacy("connection_terminate ends what waits", [init(), start("a", TYPENAME), terminate(), normal()]).slowly(),
+        legacy(
+            "connection_terminate ends what waits",
+            [init(), start("a", TYPENAME), terminate(), normal()],
+        )
+        .slowly(),
         leave(Close::ServiceRestart, 1012, "Service restart"),
         leave(Close::TryAgainLater, 1013, "Try again later"),
         legacy_ready(
             "a server that stops sends its clients elsewhere",
-            [start("a", NEW_MESSAGE), Step::Silence, Step::ServerStops, closed(1012, "Service restart")],
+            [
+                start("a", NEW_MESSAGE),
+                Step::Silence,
+                Step::ServerStops,
+                closed(1012, "Service restart"),
+            ],
         )
         .only(Reach::Sockets)
         .with(&["--drain-window", "100ms"]),
@@ -199,7 +333,10 @@ fn leaving() -> Vec<Scenario> {
         )
         .only(Reach::Sockets)
         .with(&["--connections-max", "1"]),
-        legacy_ready("a client may leave what runs", [start("a", NEW_MESSAGE), Step::Silence, Step::ClientLeaves])
-            .only(Reach::Sockets),
+        legacy_ready(
+            "a client may leave what runs",
+            [start("a", NEW_MESSAGE), Step::Silence, Step::ClientLeaves],
+        )
+        .only(Reach::Sockets),
     ]
 }

@@ -4,15 +4,27 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
-        BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SAID, SEND, SIGN_IN, SYNTAX, TWO_QUERIES, TYPENAME,
-        UNKNOWN_FIELD, typename,
+        BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SAID, SEND, SIGN_IN, SYNTAX,
+        TWO_QUERIES, TYPENAME, UNKNOWN_FIELD, typename,
     },
     expect::{ack, completed, event, event_as, failed, next, refused},
-    scenario::{Scenario, Step, hear, init, init_with, legacy, legacy_ready, publish, say, start, stop, together},
+    scenario::{
+        Scenario, Step, hear, init, init_with, legacy, legacy_ready, publish, say, start, stop,
+        together,
+    },
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [results(), refusals(), streams(), stops(), repeated(), held(), bounds()].concat()
+    [
+        results(),
+        refusals(),
+        streams(),
+        stops(),
+        repeated(),
+        held(),
+        bounds(),
+    ]
+    .concat()
 }
 
 fn answered(id: &str) -> Step {
@@ -24,26 +36,52 @@ fn start_with(id: &str, payload: &Value) -> Step {
 }
 
 fn results() -> Vec<Scenario> {
-    let signed_in = [init_with(json!({ "authorization": "Bearer TOKEN" })), hear([ack()])];
+    let signed_in = [
+        init_with(json!({ "authorization": "Bearer TOKEN" })),
+        hear([ack()]),
+    ];
     let sent = json!({ "data": { "sendMessage": { "text": "from inside" } } });
     let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
-    let full = json!({ "query": TWO_QUERIES, "operationName": "A", "variables": {}, "extensions": {} });
-    let null = json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
+    let full =
+        json!({ "query": TWO_QUERIES, "operationName": "A", "variables": {}, "extensions": {} });
+    let null =
+        json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
     vec![
         legacy_ready(
             "a query is answered by data, then complete",
             [start("q", TYPENAME), answered("q"), Step::Silence],
         ),
-        legacy_ready("a mutation is answered", [start("m", SIGN_IN), hear([next("m", viewer), completed("m")])]),
-        legacy_ready("the operation is chosen by its name", [start_with("q", &full), answered("q")]),
-        legacy_ready("what is null is as if it was not there", [start_with("q", &null), answered("q")]),
+        legacy_ready(
+            "a mutation is answered",
+            [
+                start("m", SIGN_IN),
+                hear([next("m", viewer), completed("m")]),
+            ],
+        ),
+        legacy_ready(
+            "the operation is chosen by its name",
+            [start_with("q", &full), answered("q")],
+        ),
+        legacy_ready(
+            "what is null is as if it was not there",
+            [start_with("q", &null), answered("q")],
+        ),
         legacy_ready(
             "a field that fails is a result with errors",
-            [start("m", SEND), hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")])],
+            [
+                start("m", SEND),
+                hear([
+                    failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
+                    completed("m"),
+                ]),
+            ],
         ),
         legacy_ready(
             "a failure that leaves no data is a result with errors",
-            [start("q", NO_MESSAGES), hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")])],
+            [
+                start("q", NO_MESSAGES),
+                hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
+            ],
         ),
         legacy(
             "a mutation is done once, and seen by a subscription of the same socket",
@@ -58,29 +96,72 @@ fn results() -> Vec<Scenario> {
 
 fn refusals() -> Vec<Scenario> {
     let refusal = |name: &str, query: &str, code| {
-        legacy_ready(name, [start("a", query), hear([refused("a", code)]), Step::Silence])
+        legacy_ready(
+            name,
+            [start("a", query), hear([refused("a", code)]), Step::Silence],
+        )
     };
     let malformed = |name: &str, payload: Value| {
-        legacy_ready(name, [start_with("a", &payload), hear([refused("a", "BAD_USER_INPUT")]), Step::Silence])
+        legacy_ready(
+            name,
+            [
+                start_with("a", &payload),
+                hear([refused("a", "BAD_USER_INPUT")]),
+                Step::Silence,
+            ],
+        )
     };
     vec![
-        refusal("a document that is no GraphQL is an error", SYNTAX, "GRAPHQL_PARSE_FAILED"),
-        refusal("a document that does not fit the schema is an error", UNKNOWN_FIELD, "GRAPHQL_VALIDATION_FAILED"),
-        refusal("a subscription to what is not there is an error", NO_SUCH_ROOM, "NOT_FOUND"),
-        refusal("a subscription after what is no cursor is an error", BAD_CURSOR, "BAD_USER_INPUT"),
-        malformed("a start without a payload is an error of its operation", Value::Null),
-        malformed("a start without a query is an error of its operation", json!({})),
-        malformed("a query that is no string is an error of its operation", json!({ "query": 7 })),
+        refusal(
+            "a document that is no GraphQL is an error",
+            SYNTAX,
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        refusal(
+            "a document that does not fit the schema is an error",
+            UNKNOWN_FIELD,
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        refusal(
+            "a subscription to what is not there is an error",
+            NO_SUCH_ROOM,
+            "NOT_FOUND",
+        ),
+        refusal(
+            "a subscription after what is no cursor is an error",
+            BAD_CURSOR,
+            "BAD_USER_INPUT",
+        ),
+        malformed(
+            "a start without a payload is an error of its operation",
+            Value::Null,
+        ),
+        malformed(
+            "a start without a query is an error of its operation",
+            json!({}),
+        ),
+        malformed(
+            "a query that is no string is an error of its operation",
+            json!({ "query": 7 }),
+        ),
         malformed(
             "variables that are no object are an error of its operation",
             json!({
                 "query": TYPENAME, "variables": []
             }),
         ),
-        malformed("a payload that is no object is an error of its operation", json!([TYPENAME])),
+        malformed(
+            "a payload that is no object is an error of its operation",
+            json!([TYPENAME]),
+        ),
         legacy_ready(
             "an id is free after an error",
-            [start("a", SYNTAX), hear([refused("a", "GRAPHQL_PARSE_FAILED")]), start("a", TYPENAME), answered("a")],
+            [
+                start("a", SYNTAX),
+                hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
+                start("a", TYPENAME),
+                answered("a"),
+            ],
         ),
         legacy_ready(
             "an operation lives on when another is refused",
@@ -99,7 +180,12 @@ fn streams() -> Vec<Scenario> {
     vec![
         legacy_ready(
             "messages are heard in their order, each with its cursor",
-            [start("s", NEW_MESSAGE), publish("one"), publish("two"), hear([event("s", "one"), event("s", "two")])],
+            [
+                start("s", NEW_MESSAGE),
+                publish("one"),
+                publish("two"),
+                hear([event("s", "one"), event("s", "two")]),
+            ],
         ),
         legacy_ready(
             "a subscription is not said to be live: old clients do not know ping",
@@ -134,7 +220,12 @@ fn stops() -> Vec<Scenario> {
     vec![
         legacy_ready(
             "a stop is answered by complete",
-            [start("a", NEW_MESSAGE), stop("a"), hear([completed("a")]), Step::Silence],
+            [
+                start("a", NEW_MESSAGE),
+                stop("a"),
+                hear([completed("a")]),
+                Step::Silence,
+            ],
         ),
         legacy_ready("nothing is heard after a stop", {
             let both = [
@@ -146,14 +237,27 @@ fn stops() -> Vec<Scenario> {
             ];
             both.into_iter().chain(witnessed)
         }),
-        legacy_ready("a stop for an unknown id is ignored", [stop("a"), Step::Silence]),
+        legacy_ready(
+            "a stop for an unknown id is ignored",
+            [stop("a"), Step::Silence],
+        ),
         legacy_ready(
             "a second stop is ignored",
-            [start("a", NEW_MESSAGE), together([stop("a"), stop("a")]), hear([completed("a")]), Step::Silence],
+            [
+                start("a", NEW_MESSAGE),
+                together([stop("a"), stop("a")]),
+                hear([completed("a")]),
+                Step::Silence,
+            ],
         ),
         legacy_ready(
             "a stop for what was answered is ignored",
-            [start("a", TYPENAME), answered("a"), stop("a"), Step::Silence],
+            [
+                start("a", TYPENAME),
+                answered("a"),
+                stop("a"),
+                Step::Silence,
+            ],
         ),
         legacy_ready(
             "a result and a stop may cross",
@@ -235,11 +339,21 @@ fn held() -> Vec<Scenario> {
     vec![
         legacy(
             "a start right behind the init is served",
-            [together([init(), start("a", TYPENAME)]), hear([ack()]), answered("a")],
+            [
+                together([init(), start("a", TYPENAME)]),
+                hear([ack()]),
+                answered("a"),
+            ],
         ),
         legacy(
             "a start before the init waits for it",
-            [start("a", TYPENAME), Step::Silence, init(), hear([ack()]), answered("a")],
+            [
+                start("a", TYPENAME),
+                Step::Silence,
+                init(),
+                hear([ack()]),
+                answered("a"),
+            ],
         ),
         legacy(
             "starts wait for the check and then run in their order",
@@ -260,32 +374,60 @@ fn held() -> Vec<Scenario> {
         legacy(
             "who asks is decided before what waits is run",
             [
-                together([init_with(json!({ "authorization": "Bearer TOKEN" })), start("m", SEND)]),
+                together([
+                    init_with(json!({ "authorization": "Bearer TOKEN" })),
+                    start("m", SEND),
+                ]),
                 hear([
                     ack(),
-                    next("m", json!({ "data": { "sendMessage": { "text": "from inside" } } })),
+                    next(
+                        "m",
+                        json!({ "data": { "sendMessage": { "text": "from inside" } } }),
+                    ),
                     completed("m"),
                 ]),
             ],
         ),
         legacy(
             "a start that waits can be stopped",
-            [start("a", TYPENAME), stop("a"), hear([completed("a")]), init(), hear([ack()]), Step::Silence],
+            [
+                start("a", TYPENAME),
+                stop("a"),
+                hear([completed("a")]),
+                init(),
+                hear([ack()]),
+                Step::Silence,
+            ],
         ),
         legacy(
             "a start that waits can be replaced",
-            [start("a", SYNTAX), start("a", TYPENAME), init(), hear([ack()]), answered("a")],
+            [
+                start("a", SYNTAX),
+                start("a", TYPENAME),
+                init(),
+                hear([ack()]),
+                answered("a"),
+            ],
         ),
         legacy(
             "a malformed start does not wait",
-            [start_with("a", &json!({})), hear([refused("a", "BAD_USER_INPUT")]), init(), hear([ack()]), Step::Silence],
+            [
+                start_with("a", &json!({})),
+                hear([refused("a", "BAD_USER_INPUT")]),
+                init(),
+                hear([ack()]),
+                Step::Silence,
+            ],
         ),
     ]
 }
 
 fn bounds() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
-    let long = start_with("b", &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }));
+    let long = start_with(
+        "b",
+        &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }),
+    );
     vec![
         legacy_ready(
             "one operation too many is refused, and the others live on",
@@ -300,7 +442,11 @@ fn bounds() -> Vec<Scenario> {
         .with(two),
         legacy_ready(
             "a repeated id is not one too many",
-            [together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]), start("b", TYPENAME), answered("b")],
+            [
+                together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
+                start("b", TYPENAME),
+                answered("b"),
+            ],
         )
         .with(two),
         legacy(
@@ -330,7 +476,10 @@ fn bounds() -> Vec<Scenario> {
         .with(&["--held-bytes-max", "256"]),
         legacy_ready(
             "a longer id is malformed",
-            [start(&"i".repeat(129), TYPENAME), hear([crate::expect::connection_error("BAD_USER_INPUT")])],
+            [
+                start(&"i".repeat(129), TYPENAME),
+                hear([crate::expect::connection_error("BAD_USER_INPUT")]),
+            ],
         )
         .with(&["--operation-id-bytes-max", "128"]),
     ]

@@ -6,19 +6,31 @@ use crate::{
     documents::{NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, typename},
     expect::{completed, event, event_as, live, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, say, subscribe, subscribe_with, together,
+        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, say, subscribe,
+        subscribe_with, together,
     },
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [when(), once(), never()].concat().into_iter().map(Scenario::exactly).collect()
+    [when(), once(), never()]
+        .concat()
+        .into_iter()
+        .map(Scenario::exactly)
+        .collect()
 }
 
 fn when() -> Vec<Scenario> {
-    let after = json!({ "query": WITH_VARIABLES, "variables": { "room": "ROOM", "after": "HEAD" } });
+    let after =
+        json!({ "query": WITH_VARIABLES, "variables": { "room": "ROOM", "after": "HEAD" } });
     vec![
-        ready("a subscription from now on is live at once", [subscribe("s", ROOM_1), hear([live("s")])]),
-        ready("a subscription after the head is live at once", [subscribe("s", NEW_MESSAGE), hear([live("s")])]),
+        ready(
+            "a subscription from now on is live at once",
+            [subscribe("s", ROOM_1), hear([live("s")])],
+        ),
+        ready(
+            "a subscription after the head is live at once",
+            [subscribe("s", NEW_MESSAGE), hear([live("s")])],
+        ),
         ready(
             "a subscription is live only after what there was",
             [
@@ -34,7 +46,11 @@ fn when() -> Vec<Scenario> {
             "a long history comes first, whatever it is read from",
             (0..150).map(|number| publish(&number.to_string())).chain([
                 subscribe_with("s", after),
-                hear((0..150).map(|number| event("s", &number.to_string())).chain([live("s")])),
+                hear(
+                    (0..150)
+                        .map(|number| event("s", &number.to_string()))
+                        .chain([live("s")]),
+                ),
             ]),
         ),
     ]
@@ -58,12 +74,23 @@ fn once() -> Vec<Scenario> {
             [
                 publish("one"),
                 together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
-                hear([event("a", "one"), live("a"), event_as("b", "said", "one"), live("b")]),
+                hear([
+                    event("a", "one"),
+                    live("a"),
+                    event_as("b", "said", "one"),
+                    live("b"),
+                ]),
             ],
         ),
         ready(
             "an id that is used again is said to be live again",
-            [subscribe("s", NEW_MESSAGE), hear([live("s")]), complete("s"), subscribe("s", SAID), hear([live("s")])],
+            [
+                subscribe("s", NEW_MESSAGE),
+                hear([live("s")]),
+                complete("s"),
+                subscribe("s", SAID),
+                hear([live("s")]),
+            ],
         ),
         ready(
             "the client's pong is ignored, with and without the payload",
@@ -82,18 +109,39 @@ fn once() -> Vec<Scenario> {
 
 fn never() -> Vec<Scenario> {
     vec![
-        ready("a query is not live", [subscribe("q", TYPENAME), hear([next("q", typename()), completed("q")])]),
+        ready(
+            "a query is not live",
+            [
+                subscribe("q", TYPENAME),
+                hear([next("q", typename()), completed("q")]),
+            ],
+        ),
         ready(
             "what was refused is not live",
-            [subscribe("s", NO_SUCH_ROOM), hear([refused("s", "NOT_FOUND")]), Step::Silence],
+            [
+                subscribe("s", NO_SUCH_ROOM),
+                hear([refused("s", "NOT_FOUND")]),
+                Step::Silence,
+            ],
         ),
         ready_in_a_slow_world(
             "what was completed while it was prepared is not live",
-            [subscribe("s", NEW_MESSAGE), complete("s"), Step::Settle, Step::Silence],
+            [
+                subscribe("s", NEW_MESSAGE),
+                complete("s"),
+                Step::Settle,
+                Step::Silence,
+            ],
         ),
         ready(
             "what was completed is not live again",
-            [subscribe("s", NEW_MESSAGE), hear([live("s")]), complete("s"), publish("one"), Step::Silence],
+            [
+                subscribe("s", NEW_MESSAGE),
+                hear([live("s")]),
+                complete("s"),
+                publish("one"),
+                Step::Silence,
+            ],
         ),
     ]
 }

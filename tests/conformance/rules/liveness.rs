@@ -6,8 +6,8 @@ use crate::{
     documents::NEW_MESSAGE,
     expect::{ack, event, pong, pong_with},
     scenario::{
-        Scenario, Step, closed, complete, hear, init_with, ping, ping_with, publish, ready, say, scenario, subscribe,
-        together,
+        Scenario, Step, closed, complete, hear, init_with, ping, ping_with, publish, ready, say,
+        scenario, subscribe, together,
     },
 };
 
@@ -29,12 +29,27 @@ fn at_any_time() -> Vec<Scenario> {
                 hear([event("a", "still here")]),
             ],
         ),
-        ready("each ping is answered", [together([ping(), ping(), ping()]), hear([pong(), pong(), pong()])]),
+        ready(
+            "each ping is answered",
+            [
+                together([ping(), ping(), ping()]),
+                hear([pong(), pong(), pong()]),
+            ],
+        ),
         ready(
             "pings are answered in their order",
             [
-                together([ping_with(json!({ "n": 1 })), ping_with(json!({ "n": 2 })), complete("a"), ping()]),
-                hear([pong_with(json!({ "n": 1 })), pong_with(json!({ "n": 2 })), pong()]),
+                together([
+                    ping_with(json!({ "n": 1 })),
+                    ping_with(json!({ "n": 2 })),
+                    complete("a"),
+                    ping(),
+                ]),
+                hear([
+                    pong_with(json!({ "n": 1 })),
+                    pong_with(json!({ "n": 2 })),
+                    pong(),
+                ]),
             ],
         ),
     ]
@@ -44,12 +59,30 @@ fn payloads() -> Vec<Scenario> {
     let deep = json!({ "text": "a \"b\" \\ \u{2603}\u{0}", "list": [1, -2.5, null, true], "in": { "in": {} }, "": "" });
     let large = json!({ "pad": "x".repeat(10_000) });
     vec![
-        scenario("a payload comes back before init", [ping_with(deep.clone()), hear([pong_with(deep.clone())])]),
-        ready("a payload comes back", [ping_with(deep.clone()), hear([pong_with(deep)])]),
-        ready("an empty payload comes back", [ping_with(json!({})), hear([pong_with(json!({}))])]),
-        ready("a large payload comes back", [ping_with(large.clone()), hear([pong_with(large)])]),
-        ready("a null payload is none", [ping_with(Value::Null), hear([pong()])]),
-        ready("an id beside a ping is ignored", [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])]),
+        scenario(
+            "a payload comes back before init",
+            [ping_with(deep.clone()), hear([pong_with(deep.clone())])],
+        ),
+        ready(
+            "a payload comes back",
+            [ping_with(deep.clone()), hear([pong_with(deep)])],
+        ),
+        ready(
+            "an empty payload comes back",
+            [ping_with(json!({})), hear([pong_with(json!({}))])],
+        ),
+        ready(
+            "a large payload comes back",
+            [ping_with(large.clone()), hear([pong_with(large)])],
+        ),
+        ready(
+            "a null payload is none",
+            [ping_with(Value::Null), hear([pong()])],
+        ),
+        ready(
+            "an id beside a ping is ignored",
+            [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])],
+        ),
     ]
 }
 
@@ -70,14 +103,31 @@ fn credentials() -> Vec<Scenario> {
                 forbidden(),
             ],
         ),
-        ready("nobody stays nobody", [ping_with(bad.clone()), hear([pong_with(bad.clone())]), forbidden()]),
+        ready(
+            "nobody stays nobody",
+            [
+                ping_with(bad.clone()),
+                hear([pong_with(bad.clone())]),
+                forbidden(),
+            ],
+        ),
         ready(
             "a token that is null is none",
-            [ping_with(none.clone()), hear([pong_with(none)]), ping(), hear([pong()])],
+            [
+                ping_with(none.clone()),
+                hear([pong_with(none)]),
+                ping(),
+                hear([pong()]),
+            ],
         ),
         scenario(
             "a token in a ping before init is only its payload",
-            [ping_with(bad.clone()), hear([pong_with(bad)]), init_with(signed_in), hear([ack()])],
+            [
+                ping_with(bad.clone()),
+                hear([pong_with(bad)]),
+                init_with(signed_in),
+                hear([ack()]),
+            ],
         ),
     ]
 }
@@ -85,9 +135,21 @@ fn credentials() -> Vec<Scenario> {
 /// A pong is never answered, whether it was asked for or not.
 fn pongs() -> Vec<Scenario> {
     vec![
-        scenario("a pong before init is ignored", [say(r#"{"type":"pong"}"#), Step::Silence]),
-        ready("a pong is ignored", [say(r#"{"type":"pong"}"#), Step::Silence]),
-        ready("a pong with a payload is ignored", [say(r#"{"type":"pong","payload":{"a":1}}"#), Step::Silence]),
-        ready("a pong with a null payload is ignored", [say(r#"{"type":"pong","payload":null}"#), Step::Silence]),
+        scenario(
+            "a pong before init is ignored",
+            [say(r#"{"type":"pong"}"#), Step::Silence],
+        ),
+        ready(
+            "a pong is ignored",
+            [say(r#"{"type":"pong"}"#), Step::Silence],
+        ),
+        ready(
+            "a pong with a payload is ignored",
+            [say(r#"{"type":"pong","payload":{"a":1}}"#), Step::Silence],
+        ),
+        ready(
+            "a pong with a null payload is ignored",
+            [say(r#"{"type":"pong","payload":null}"#), Step::Silence],
+        ),
     ]
 }

@@ -4,42 +4,89 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
-        BAD_CURSOR, BAD_ROOTS, NEW_MESSAGE, NO_SUCH_ROOM, NODE, SYNTAX, TWO_QUERIES, TYPENAME, UNKNOWN_FIELD,
-        WITH_VARIABLES, typename,
+        BAD_CURSOR, BAD_ROOTS, NEW_MESSAGE, NO_SUCH_ROOM, NODE, SYNTAX, TWO_QUERIES, TYPENAME,
+        UNKNOWN_FIELD, WITH_VARIABLES, typename,
     },
     expect::{completed, event, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe, subscribe_with, together,
+        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe,
+        subscribe_with, together,
     },
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [documents(), roots(), variables(), others_live_on(), operations_max()].concat()
+    [
+        documents(),
+        roots(),
+        variables(),
+        others_live_on(),
+        operations_max(),
+    ]
+    .concat()
 }
 
 fn refusal(name: &str, payload: Value, code: &'static str) -> Scenario {
-    ready(name, [subscribe_with("a", payload), hear([refused("a", code)]), Step::Silence])
+    ready(
+        name,
+        [
+            subscribe_with("a", payload),
+            hear([refused("a", code)]),
+            Step::Silence,
+        ],
+    )
 }
 
 fn documents() -> Vec<Scenario> {
     let (parse, validation) = ("GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED");
     let named = |query: &str, name: Value| json!({ "query": query, "operationName": name });
     vec![
-        refusal("a document that is no GraphQL", json!({ "query": SYNTAX }), parse),
+        refusal(
+            "a document that is no GraphQL",
+            json!({ "query": SYNTAX }),
+            parse,
+        ),
         refusal("an empty document", json!({ "query": "" }), parse),
-        refusal("a document that does not fit the schema", json!({ "query": UNKNOWN_FIELD }), validation),
-        refusal("a name that no operation has", named(TWO_QUERIES, json!("C")), validation),
-        refusal("a name for an operation without one", named(TYPENAME, json!("A")), validation),
-        refusal("several operations and no name", named(TWO_QUERIES, Value::Null), validation),
-        refusal("a subscription to what is not there", json!({ "query": NO_SUCH_ROOM }), "NOT_FOUND"),
-        refusal("a subscription after what is no cursor", json!({ "query": BAD_CURSOR }), "BAD_USER_INPUT"),
+        refusal(
+            "a document that does not fit the schema",
+            json!({ "query": UNKNOWN_FIELD }),
+            validation,
+        ),
+        refusal(
+            "a name that no operation has",
+            named(TWO_QUERIES, json!("C")),
+            validation,
+        ),
+        refusal(
+            "a name for an operation without one",
+            named(TYPENAME, json!("A")),
+            validation,
+        ),
+        refusal(
+            "several operations and no name",
+            named(TWO_QUERIES, Value::Null),
+            validation,
+        ),
+        refusal(
+            "a subscription to what is not there",
+            json!({ "query": NO_SUCH_ROOM }),
+            "NOT_FOUND",
+        ),
+        refusal(
+            "a subscription after what is no cursor",
+            json!({ "query": BAD_CURSOR }),
+            "BAD_USER_INPUT",
+        ),
     ]
 }
 
 fn roots() -> Vec<Scenario> {
     let root = |(what, query): (&str, &str)| {
         let name = format!("the root of a subscription is one plain field, not {what}");
-        refusal(&name, json!({ "query": query }), "GRAPHQL_VALIDATION_FAILED")
+        refusal(
+            &name,
+            json!({ "query": query }),
+            "GRAPHQL_VALIDATION_FAILED",
+        )
     };
     BAD_ROOTS.map(root).to_vec()
 }
@@ -49,11 +96,31 @@ fn variables() -> Vec<Scenario> {
     let of = |query: &str, variables: Value| json!({ "query": query, "variables": variables });
     vec![
         refusal("a variable that is missing", of(NODE, Value::Null), wrong),
-        refusal("a variable under another name", of(NODE, json!({ "ID": "a" })), wrong),
-        refusal("a variable that is null but must not be", of(NODE, json!({ "id": null })), wrong),
-        refusal("a variable of a wrong type", of(NODE, json!({ "id": { "a": 1 } })), wrong),
-        refusal("a list for a variable that is none", of(NODE, json!({ "id": ["a", "b"] })), wrong),
-        refusal("a subscription's variable that is missing", of(WITH_VARIABLES, json!({ "after": null })), wrong),
+        refusal(
+            "a variable under another name",
+            of(NODE, json!({ "ID": "a" })),
+            wrong,
+        ),
+        refusal(
+            "a variable that is null but must not be",
+            of(NODE, json!({ "id": null })),
+            wrong,
+        ),
+        refusal(
+            "a variable of a wrong type",
+            of(NODE, json!({ "id": { "a": 1 } })),
+            wrong,
+        ),
+        refusal(
+            "a list for a variable that is none",
+            of(NODE, json!({ "id": ["a", "b"] })),
+            wrong,
+        ),
+        refusal(
+            "a subscription's variable that is missing",
+            of(WITH_VARIABLES, json!({ "after": null })),
+            wrong,
+        ),
     ]
 }
 
@@ -72,7 +139,11 @@ fn others_live_on() -> Vec<Scenario> {
         ready(
             "refusals that come in one go are each answered once",
             [
-                together([subscribe("a", SYNTAX), subscribe("b", UNKNOWN_FIELD), subscribe("c", NO_SUCH_ROOM)]),
+                together([
+                    subscribe("a", SYNTAX),
+                    subscribe("b", UNKNOWN_FIELD),
+                    subscribe("c", NO_SUCH_ROOM),
+                ]),
                 hear([
                     refused("a", "GRAPHQL_PARSE_FAILED"),
                     refused("b", "GRAPHQL_VALIDATION_FAILED"),
@@ -83,7 +154,12 @@ fn others_live_on() -> Vec<Scenario> {
         ),
         ready_in_a_slow_world(
             "a refusal that was completed before is silent",
-            [subscribe("a", SYNTAX), complete("a"), Step::Settle, Step::Silence],
+            [
+                subscribe("a", SYNTAX),
+                complete("a"),
+                Step::Settle,
+                Step::Silence,
+            ],
         ),
     ]
 }
@@ -92,23 +168,45 @@ fn others_live_on() -> Vec<Scenario> {
 fn operations_max() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
     let both_run = || together([subscribe("a", NEW_MESSAGE), subscribe("b", NEW_MESSAGE)]);
-    let one_too_many = || [subscribe("c", TYPENAME), hear([refused("c", "TOO_COMPLEX")]), Step::Silence];
+    let one_too_many = || {
+        [
+            subscribe("c", TYPENAME),
+            hear([refused("c", "TOO_COMPLEX")]),
+            Step::Silence,
+        ]
+    };
     let begin = || std::iter::once(both_run()).chain(one_too_many());
     vec![
         ready(
             "one operation too many is refused, and the others live on",
-            begin().chain([publish("still"), hear([event("a", "still"), event("b", "still")])]),
+            begin().chain([
+                publish("still"),
+                hear([event("a", "still"), event("b", "still")]),
+            ]),
         )
         .with(two),
         ready(
             "an operation may start when another has ended",
-            begin().chain([complete("a"), subscribe("c", TYPENAME), hear([next("c", typename()), completed("c")])]),
+            begin().chain([
+                complete("a"),
+                subscribe("c", TYPENAME),
+                hear([next("c", typename()), completed("c")]),
+            ]),
         )
         .with(two),
-        ready("the id of one operation too many is not taken", begin().chain(one_too_many())).with(two),
+        ready(
+            "the id of one operation too many is not taken",
+            begin().chain(one_too_many()),
+        )
+        .with(two),
         ready(
             "queries that have ended do not count",
-            (0..5).flat_map(|_| [subscribe("q", TYPENAME), hear([next("q", typename()), completed("q")])]),
+            (0..5).flat_map(|_| {
+                [
+                    subscribe("q", TYPENAME),
+                    hear([next("q", typename()), completed("q")]),
+                ]
+            }),
         )
         .with(two),
         ready(

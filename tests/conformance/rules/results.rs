@@ -6,8 +6,8 @@ use crate::{
     documents::{NEW_MESSAGE, NO_MESSAGES, NODE, SEND, SIGN_IN, TWO_QUERIES, TYPENAME, typename},
     expect::{ack, completed, event, failed, next},
     scenario::{
-        Scenario, Step, complete, hear, init_with, ready, ready_in_a_slow_world, say, scenario, subscribe,
-        subscribe_with, together,
+        Scenario, Step, complete, hear, init_with, ready, ready_in_a_slow_world, say, scenario,
+        subscribe, subscribe_with, together,
     },
 };
 
@@ -24,20 +24,38 @@ fn node(id: &str) -> Value {
 }
 
 fn answers() -> Vec<Scenario> {
-    let signed_in = [init_with(json!({ "authorization": "Bearer TOKEN" })), hear([ack()])];
-    let sent = || next("m", json!({ "data": { "sendMessage": { "text": "from inside" } } }));
+    let signed_in = [
+        init_with(json!({ "authorization": "Bearer TOKEN" })),
+        hear([ack()]),
+    ];
+    let sent = || {
+        next(
+            "m",
+            json!({ "data": { "sendMessage": { "text": "from inside" } } }),
+        )
+    };
     let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
     vec![
-        ready("a query is answered and complete", [subscribe("q", TYPENAME), answered("q"), Step::Silence]),
+        ready(
+            "a query is answered and complete",
+            [subscribe("q", TYPENAME), answered("q"), Step::Silence],
+        ),
         ready(
             "a mutation is answered and complete",
-            [subscribe("m", SIGN_IN), hear([next("m", viewer), completed("m")]), Step::Silence],
+            [
+                subscribe("m", SIGN_IN),
+                hear([next("m", viewer), completed("m")]),
+                Step::Silence,
+            ],
         ),
         ready(
             "a query with variables is answered",
             [
                 subscribe_with("q", node("nobody")),
-                hear([next("q", json!({ "data": { "node": null } })), completed("q")]),
+                hear([
+                    next("q", json!({ "data": { "node": null } })),
+                    completed("q"),
+                ]),
             ],
         ),
         scenario(
@@ -52,37 +70,64 @@ fn answers() -> Vec<Scenario> {
             "several queries are each answered once",
             [
                 together(["a", "b", "c", "d"].map(|id| subscribe(id, TYPENAME))),
-                hear(["a", "b", "c", "d"].into_iter().flat_map(|id| [next(id, typename()), completed(id)])),
+                hear(
+                    ["a", "b", "c", "d"]
+                        .into_iter()
+                        .flat_map(|id| [next(id, typename()), completed(id)]),
+                ),
             ],
         ),
         ready(
             "a query is answered beside a subscription",
-            [subscribe("s", NEW_MESSAGE), subscribe("q", TYPENAME), answered("q")],
+            [
+                subscribe("s", NEW_MESSAGE),
+                subscribe("q", TYPENAME),
+                answered("q"),
+            ],
         ),
     ]
 }
 
 /// What the payload of `subscribe` may look like.
 fn shapes() -> Vec<Scenario> {
-    let null = json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
+    let null =
+        json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
     let full = json!({ "query": TWO_QUERIES, "operationName": "A", "variables": {}, "extensions": { "a": [1] } });
     let more = json!({ "query": TYPENAME, "more": 7, "operation_name": 7, "id": 7, "type": 7 });
-    let unused = json!({ "query": TYPENAME, "variables": { "nobody": { "asked": ["for", null] } } });
+    let unused =
+        json!({ "query": TYPENAME, "variables": { "nobody": { "asked": ["for", null] } } });
     vec![
-        ready("what is null is as if it was not there", [subscribe_with("q", null), answered("q")]),
-        ready("the operation is chosen by its name", [subscribe_with("q", full), answered("q")]),
-        ready("unknown keys of a payload are ignored", [subscribe_with("q", more), answered("q")]),
-        ready("variables that nobody asked for are ignored", [subscribe_with("q", unused), answered("q")]),
+        ready(
+            "what is null is as if it was not there",
+            [subscribe_with("q", null), answered("q")],
+        ),
+        ready(
+            "the operation is chosen by its name",
+            [subscribe_with("q", full), answered("q")],
+        ),
+        ready(
+            "unknown keys of a payload are ignored",
+            [subscribe_with("q", more), answered("q")],
+        ),
+        ready(
+            "variables that nobody asked for are ignored",
+            [subscribe_with("q", unused), answered("q")],
+        ),
         ready(
             "unknown keys beside a subscribe's are ignored",
             [
-                say(r#"{"more":[],"type":"subscribe","payload":{"query":"{ __typename }"},"id":"q","extensions":7}"#),
+                say(
+                    r#"{"more":[],"type":"subscribe","payload":{"query":"{ __typename }"},"id":"q","extensions":7}"#,
+                ),
                 answered("q"),
             ],
         ),
         ready(
             "the type may stand last",
-            [say(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#), answered("q")],
+            [
+                say(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#),
+                answered("q"),
+            ],
         ),
     ]
 }
@@ -94,18 +139,27 @@ fn failures() -> Vec<Scenario> {
             "a field that fails is a result with errors",
             [
                 subscribe("m", SEND),
-                hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")]),
+                hear([
+                    failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
+                    completed("m"),
+                ]),
             ],
         ),
         ready(
             "a failure that leaves no data is a result with errors",
-            [subscribe("q", NO_MESSAGES), hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")])],
+            [
+                subscribe("q", NO_MESSAGES),
+                hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
+            ],
         ),
         ready(
             "a failure ends neither the socket nor another operation",
             [
                 subscribe("m", SEND),
-                hear([failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"), completed("m")]),
+                hear([
+                    failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
+                    completed("m"),
+                ]),
                 subscribe("m", TYPENAME),
                 answered("m"),
             ],
@@ -117,7 +171,12 @@ fn races() -> Vec<Scenario> {
     vec![
         ready_in_a_slow_world(
             "a query that is completed before its result is silent",
-            [subscribe("q", TYPENAME), complete("q"), Step::Settle, Step::Silence],
+            [
+                subscribe("q", TYPENAME),
+                complete("q"),
+                Step::Settle,
+                Step::Silence,
+            ],
         ),
         ready(
             "a result and the client's complete may cross",
@@ -137,7 +196,12 @@ fn races() -> Vec<Scenario> {
         ),
         ready_in_a_slow_world(
             "results come when they are there, after what was asked later too",
-            [subscribe("a", TYPENAME), Step::Silence, Step::Settle, answered("a")],
+            [
+                subscribe("a", TYPENAME),
+                Step::Silence,
+                Step::Settle,
+                answered("a"),
+            ],
         ),
     ]
 }

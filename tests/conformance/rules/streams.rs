@@ -3,10 +3,13 @@
 use serde_json::json;
 
 use crate::{
-    documents::{IN_FRAGMENT, NEW_MESSAGE, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, WRITTEN_TWICE, typename},
+    documents::{
+        IN_FRAGMENT, NEW_MESSAGE, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, WRITTEN_TWICE, typename,
+    },
     expect::{completed, event, event_as, next},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe, subscribe_with, together,
+        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe,
+        subscribe_with, together,
     },
 };
 
@@ -15,14 +18,40 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 fn messages() -> Vec<Scenario> {
-    let variables = json!({ "query": WITH_VARIABLES, "variables": { "room": "ROOM", "after": "HEAD" } });
-    let one = |name: &str, start: Step| ready(name, [start, publish("one"), hear([event("s", "one")]), Step::Silence]);
+    let variables =
+        json!({ "query": WITH_VARIABLES, "variables": { "room": "ROOM", "after": "HEAD" } });
+    let one = |name: &str, start: Step| {
+        ready(
+            name,
+            [
+                start,
+                publish("one"),
+                hear([event("s", "one")]),
+                Step::Silence,
+            ],
+        )
+    };
     vec![
-        ready("a subscription says nothing before there is something", [subscribe("s", ROOM_1), Step::Silence]),
-        one("a message is heard once, with its cursor", subscribe("s", NEW_MESSAGE)),
-        one("a subscription may have variables", subscribe_with("s", variables)),
-        one("the root may stand in a fragment", subscribe("s", IN_FRAGMENT)),
-        one("a root that is written twice is one field", subscribe("s", WRITTEN_TWICE)),
+        ready(
+            "a subscription says nothing before there is something",
+            [subscribe("s", ROOM_1), Step::Silence],
+        ),
+        one(
+            "a message is heard once, with its cursor",
+            subscribe("s", NEW_MESSAGE),
+        ),
+        one(
+            "a subscription may have variables",
+            subscribe_with("s", variables),
+        ),
+        one(
+            "the root may stand in a fragment",
+            subscribe("s", IN_FRAGMENT),
+        ),
+        one(
+            "a root that is written twice is one field",
+            subscribe("s", WRITTEN_TWICE),
+        ),
         ready(
             "messages are heard in their order",
             [
@@ -49,19 +78,40 @@ fn side_by_side() -> Vec<Scenario> {
         ready(
             "each operation hears its own",
             [
-                together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID), subscribe("c", NEW_MESSAGE)]),
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    subscribe("b", SAID),
+                    subscribe("c", NEW_MESSAGE),
+                ]),
                 publish("one"),
-                hear([event("a", "one"), event_as("b", "said", "one"), event("c", "one")]),
+                hear([
+                    event("a", "one"),
+                    event_as("b", "said", "one"),
+                    event("c", "one"),
+                ]),
                 publish("two"),
-                hear([event("a", "two"), event_as("b", "said", "two"), event("c", "two")]),
+                hear([
+                    event("a", "two"),
+                    event_as("b", "said", "two"),
+                    event("c", "two"),
+                ]),
             ],
         ),
         ready(
             "queries come in between",
             [
-                together([subscribe("a", NEW_MESSAGE), subscribe("q", TYPENAME), subscribe("b", SAID)]),
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    subscribe("q", TYPENAME),
+                    subscribe("b", SAID),
+                ]),
                 publish("one"),
-                hear([next("q", typename()), completed("q"), event("a", "one"), event_as("b", "said", "one")]),
+                hear([
+                    next("q", typename()),
+                    completed("q"),
+                    event("a", "one"),
+                    event_as("b", "said", "one"),
+                ]),
                 subscribe("q", TYPENAME),
                 hear([next("q", typename()), completed("q")]),
                 publish("two"),
@@ -77,23 +127,45 @@ fn ended_by_the_client() -> Vec<Scenario> {
     let witnessed = |text: &'static str| [publish(text), hear([event("w", text)]), Step::Silence];
     let both = || together([subscribe("w", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]);
     vec![
-        ready("the client's complete is not answered", [subscribe("a", NEW_MESSAGE), complete("a"), Step::Silence]),
+        ready(
+            "the client's complete is not answered",
+            [subscribe("a", NEW_MESSAGE), complete("a"), Step::Silence],
+        ),
         ready(
             "nothing is heard after the client's complete",
-            [both(), publish("one"), hear([event("w", "one"), event("a", "one")]), complete("a"), Step::Silence]
-                .into_iter()
-                .chain(witnessed("two"))
-                .chain(witnessed("three")),
+            [
+                both(),
+                publish("one"),
+                hear([event("w", "one"), event("a", "one")]),
+                complete("a"),
+                Step::Silence,
+            ]
+            .into_iter()
+            .chain(witnessed("two"))
+            .chain(witnessed("three")),
         ),
         ready(
             "nothing is heard of what was completed while it was prepared",
-            [together([subscribe("a", NEW_MESSAGE), complete("a"), subscribe("w", NEW_MESSAGE)]), Step::Silence]
-                .into_iter()
-                .chain(witnessed("one")),
+            [
+                together([
+                    subscribe("a", NEW_MESSAGE),
+                    complete("a"),
+                    subscribe("w", NEW_MESSAGE),
+                ]),
+                Step::Silence,
+            ]
+            .into_iter()
+            .chain(witnessed("one")),
         ),
         ready_in_a_slow_world(
             "a source that appears after the client's complete is given back",
-            [subscribe("a", NEW_MESSAGE), complete("a"), Step::Settle, publish("one"), Step::Silence],
+            [
+                subscribe("a", NEW_MESSAGE),
+                complete("a"),
+                Step::Settle,
+                publish("one"),
+                Step::Silence,
+            ],
         ),
     ]
 }

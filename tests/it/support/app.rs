@@ -37,10 +37,19 @@ impl TestApp {
         super::logs::install();
         let database = folder.database();
         let own = [("--listen", "127.0.0.1:0"), ("--database", &*database)];
-        let own = own.into_iter().filter(|(flag, _)| !flags.contains(flag)).flat_map(|(flag, value)| [flag, value]);
-        let line = std::iter::once("switchboard").chain(own).chain(flags.iter().copied());
+        let own = own
+            .into_iter()
+            .filter(|(flag, _)| !flags.contains(flag))
+            .flat_map(|(flag, value)| [flag, value]);
+        let line = std::iter::once("switchboard")
+            .chain(own)
+            .chain(flags.iter().copied());
         let flags = CommandLine::try_parse_from(line).unwrap().serve;
-        Self { server: Server::start(&flags).await.unwrap(), certificate: None, folder }
+        Self {
+            server: Server::start(&flags).await.unwrap(),
+            certificate: None,
+            folder,
+        }
     }
 
     /// One that speaks this.
@@ -53,7 +62,10 @@ impl TestApp {
         let own = certificate.put(&folder);
         let own: Vec<_> = own.iter().map(String::as_str).collect();
         let app = Self::on(folder, &[&own, flags].concat()).await;
-        Self { certificate: Some(Arc::new(certificate)), ..app }
+        Self {
+            certificate: Some(Arc::new(certificate)),
+            ..app
+        }
     }
 
     /// With a time of day of the test's own.
@@ -61,9 +73,21 @@ impl TestApp {
         let folder = Folder::new();
         super::logs::install();
         let database = folder.database();
-        let line = ["switchboard", "--listen", "127.0.0.1:0", "--database", &database];
-        let flags = CommandLine::try_parse_from(line.iter().chain(flags)).unwrap().serve;
-        Self { server: Server::start_at(&flags, clock).await.unwrap(), certificate: None, folder }
+        let line = [
+            "switchboard",
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            &database,
+        ];
+        let flags = CommandLine::try_parse_from(line.iter().chain(flags))
+            .unwrap()
+            .serve;
+        Self {
+            server: Server::start_at(&flags, clock).await.unwrap(),
+            certificate: None,
+            folder,
+        }
     }
 
     pub(crate) fn address(&self) -> std::net::SocketAddr {
@@ -72,7 +96,10 @@ impl TestApp {
 
     /// The way to it.
     pub(crate) fn wire(&self) -> Wire {
-        Wire { address: self.address(), certificate: self.certificate.clone() }
+        Wire {
+            address: self.address(),
+            certificate: self.certificate.clone(),
+        }
     }
 
     /// How many WebSockets the server holds open.
@@ -97,14 +124,24 @@ impl TestApp {
             "variables": { "name": name },
         });
         let reply = http::post(self.wire(), &body.to_string(), &[]).await;
-        reply.json()["data"]["signIn"]["token"].as_str().unwrap().to_owned()
+        reply.json()["data"]["signIn"]["token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// What a request with this token is answered: the status, and the viewer's name or the error's code.
     pub(crate) async fn whoami(&self, token: &str) -> (u16, String) {
         let query = serde_json::json!({ "query": "{ viewer { name } }" }).to_string();
-        let reply = http::post(self.wire(), &query, &[("authorization", &format!("Bearer {token}"))]).await;
-        let name = reply.json()["data"]["viewer"]["name"].as_str().map(str::to_owned);
+        let reply = http::post(
+            self.wire(),
+            &query,
+            &[("authorization", &format!("Bearer {token}"))],
+        )
+        .await;
+        let name = reply.json()["data"]["viewer"]["name"]
+            .as_str()
+            .map(str::to_owned);
         (reply.status, name.unwrap_or_else(|| reply.code()))
     }
 
@@ -112,7 +149,9 @@ impl TestApp {
     pub(crate) async fn rejection(&self, token: &str) -> Option<Closed> {
         let mut client = Client::open(self.wire()).await;
         let payload = serde_json::json!({ "authorization": format!("Bearer {token}") });
-        client.say(&serde_json::json!({ "type": "connection_init", "payload": payload })).await;
+        client
+            .say(&serde_json::json!({ "type": "connection_init", "payload": payload }))
+            .await;
         client.next().await.err()
     }
 

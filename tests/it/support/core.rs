@@ -6,8 +6,8 @@ use async_graphql::Variables;
 use switchboard::{
     auth::{Auth, SESSION_LIFETIME},
     domain::{
-        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId, User, UserId, UserName,
-        Viewer, Visibility, Who,
+        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId, User,
+        UserId, UserName, Viewer, Visibility, Who,
     },
     hub::{Hub, HubLimits},
     presence::{Presence, PresenceLimits},
@@ -70,26 +70,54 @@ impl Core {
         between: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
     ) -> Self {
         let (folder, tasks) = (Folder::new(), TaskTracker::new());
-        let store = Sqlite::open(&folder.database(), SqliteLimits::default()).await.unwrap();
+        let store = Sqlite::open(&folder.database(), SqliteLimits::default())
+            .await
+            .unwrap();
         let ann = user(&store, "ann").await;
         let log = between(Arc::new(store.clone()));
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
         // Tests of what is below the transports write as fast as they can.
-        let hub = HubLimits { commands_per_user: Rate::UNLIMITED, ..hub };
-        let presence = Presence::new(PresenceLimits { signals_per_user: Rate::UNLIMITED, ..presence });
-        let hub = Hub::start(log.clone(), Arc::new(store.clone()), presence.clone(), clock(), hub, &tasks);
+        let hub = HubLimits {
+            commands_per_user: Rate::UNLIMITED,
+            ..hub
+        };
+        let presence = Presence::new(PresenceLimits {
+            signals_per_user: Rate::UNLIMITED,
+            ..presence
+        });
+        let hub = Hub::start(
+            log.clone(),
+            Arc::new(store.clone()),
+            presence.clone(),
+            clock(),
+            hub,
+            &tasks,
+        );
         let services = Services {
             log,
             hub: hub.clone(),
             presence: presence.clone(),
-            auth: Arc::new(Auth::guests(accounts.clone(), SESSION_LIFETIME).await.unwrap()),
+            auth: Arc::new(
+                Auth::guests(accounts.clone(), SESSION_LIFETIME)
+                    .await
+                    .unwrap(),
+            ),
             accounts,
             clock: clock(),
             limits: SchemaLimits::default(),
         };
         let schema = Schema::new(services, PrepareLimits::default());
         let views = Views::new(schema.clone(), hub.clone(), views, tasks.clone());
-        Self { hub, presence, schema, views, ann, tasks, store, _folder: folder }
+        Self {
+            hub,
+            presence,
+            schema,
+            views,
+            ann,
+            tasks,
+            store,
+            _folder: folder,
+        }
     }
 
     /// One more user.
@@ -99,8 +127,18 @@ impl Core {
 
     /// Changes a room as somebody, and returns the Seq of the event.
     pub(crate) async fn change(&self, viewer: Viewer, room: &str, change: RoomChange) -> Seq {
-        let command = ChangeRoom { viewer: viewer.user, room: room.parse().unwrap(), change };
-        self.hub.append(Command::ChangeRoom(command)).await.unwrap().event().expect("an event").seq()
+        let command = ChangeRoom {
+            viewer: viewer.user,
+            room: room.parse().unwrap(),
+            change,
+        };
+        self.hub
+            .append(Command::ChangeRoom(command))
+            .await
+            .unwrap()
+            .event()
+            .expect("an event")
+            .seq()
     }
 
     /// Makes a room of ann's.
@@ -119,7 +157,16 @@ impl Core {
     /// Makes somebody a member of a room of ann's.
     pub(crate) async fn add(&self, room: &str, viewer: Viewer) -> Seq {
         let id = MemberId::from_uuid(Uuid::now_v7());
-        self.change(self.ann, room, RoomChange::AddMember { id, user: viewer.user, role: Role::Member }).await
+        self.change(
+            self.ann,
+            room,
+            RoomChange::AddMember {
+                id,
+                user: viewer.user,
+                role: Role::Member,
+            },
+        )
+        .await
     }
 
     /// Sends a message as ann.
@@ -132,7 +179,13 @@ impl Core {
             nonce: None,
             reply_to: reply_to.map(message_id),
         };
-        self.hub.append(Command::SendMessage(command)).await.unwrap().event().expect("an event").seq()
+        self.hub
+            .append(Command::SendMessage(command))
+            .await
+            .unwrap()
+            .event()
+            .expect("an event")
+            .seq()
     }
 
     /// Appends messages to room-1 that say their number, all at once: they are one batch, in this order.
@@ -142,7 +195,9 @@ impl Core {
 
     /// A reader of room-1 after the event of this number, or from now on.
     pub(crate) async fn reader(&self, selection: &str, after: Option<u64>) -> Reader {
-        self.reader_as(Who::Nobody, "room-1", selection, after).await.unwrap()
+        self.reader_as(Who::Nobody, "room-1", selection, after)
+            .await
+            .unwrap()
     }
 
     /// A reader of a room as somebody, or the code of the refusal.
@@ -160,7 +215,12 @@ impl Core {
         let query = format!(
             "subscription ($room: ID!, $after: Cursor) {{ newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
         );
-        self.subscribe(who, query, serde_json::json!({ "room": room, "after": after })).await
+        self.subscribe(
+            who,
+            query,
+            serde_json::json!({ "room": room, "after": after }),
+        )
+        .await
     }
 
     /// A reader of any subscription as somebody, or the code of the refusal.
@@ -171,35 +231,72 @@ impl Core {
         variables: serde_json::Value,
     ) -> Result<Reader, String> {
         let variables = Variables::from_json(variables);
-        let prepared = self.schema.prepare(Request { query, operation_name: None, variables }).unwrap();
+        let prepared = self
+            .schema
+            .prepare(Request {
+                query,
+                operation_name: None,
+                variables,
+            })
+            .unwrap();
         self.views.subscribe(prepared, who).await.map_err(|errors| {
-            errors[0].extensions.as_ref().and_then(|extensions| extensions.get("code")).unwrap().to_string()
+            errors[0]
+                .extensions
+                .as_ref()
+                .and_then(|extensions| extensions.get("code"))
+                .unwrap()
+                .to_string()
         })
     }
 
     async fn cursor_in(&self, room: &str, seq: u64) -> String {
-        let room = self.hub.enter(&room.parse().unwrap()).await.unwrap().unwrap();
+        let room = self
+            .hub
+            .enter(&room.parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         room.cursor(Seq(seq)).to_string()
     }
 }
 
 async fn user(store: &Sqlite, name: &str) -> Viewer {
-    let (id, name) = (UserId::from_uuid(Uuid::now_v7()), UserName::new(name).unwrap());
-    store.create_user(&User { id, name, created_at: Timestamp(0) }).await.unwrap();
-    Viewer { user: id, expires_at: Timestamp(i64::MAX), token: TokenId([0; 16]), operator: true }
+    let (id, name) = (
+        UserId::from_uuid(Uuid::now_v7()),
+        UserName::new(name).unwrap(),
+    );
+    store
+        .create_user(&User {
+            id,
+            name,
+            created_at: Timestamp(0),
+        })
+        .await
+        .unwrap();
+    Viewer {
+        user: id,
+        expires_at: Timestamp(i64::MAX),
+        token: TokenId([0; 16]),
+        operator: true,
+    }
 }
 
 /// The text of a frame of `{ text }`.
 pub(crate) fn text(frame: &Frame) -> String {
     let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
-    payload["data"]["newMessage"]["text"].as_str().unwrap().to_owned()
+    payload["data"]["newMessage"]["text"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Takes this many frames.
 pub(crate) async fn take(reader: &mut Reader, count: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     while frames.len() < count {
-        soon("a frame", reader.take(usize::MAX, &mut frames)).await.unwrap();
+        soon("a frame", reader.take(usize::MAX, &mut frames))
+            .await
+            .unwrap();
     }
     assert_eq!(frames.len(), count, "more came than was sent");
     frames

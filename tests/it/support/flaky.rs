@@ -7,7 +7,9 @@ use std::sync::{
 
 use async_trait::async_trait;
 use switchboard::{
-    domain::{Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who},
+    domain::{
+        Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who,
+    },
     store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
 
@@ -29,8 +31,17 @@ pub(crate) struct Knobs {
 
 impl Knobs {
     pub(crate) fn log(&self, inner: Arc<dyn Log>) -> Arc<dyn Log> {
-        let Self { failures, panics, reads } = self.clone();
-        Arc::new(FlakyLog { inner, failures, panics, reads })
+        let Self {
+            failures,
+            panics,
+            reads,
+        } = self.clone();
+        Arc::new(FlakyLog {
+            inner,
+            failures,
+            panics,
+            reads,
+        })
     }
 
     pub(crate) fn fail(&self, times: u32) {
@@ -53,9 +64,15 @@ impl Knobs {
 impl FlakyLog {
     fn attempt(&self) -> Result<(), StoreError> {
         let one_less = |left: u32| left.checked_sub(1);
-        let panics = self.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok();
+        let panics = self
+            .panics
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .is_ok();
         assert!(!panics, "the test wants a panic");
-        match self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) {
+        match self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+        {
             Ok(_) => Err(StoreError::Busy(sqlx::Error::PoolTimedOut)),
             Err(_) => Ok(()),
         }
@@ -80,7 +97,13 @@ impl Log for FlakyLog {
         self.inner.rooms(who, after, search, limit).await
     }
 
-    async fn events(&self, id: &RoomId, after: Seq, upto: Seq, limit: u32) -> Result<Vec<Arc<Event>>, StoreError> {
+    async fn events(
+        &self,
+        id: &RoomId,
+        after: Seq,
+        upto: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.attempt()?;
         self.inner.events(id, after, upto, limit).await
@@ -96,22 +119,41 @@ impl Log for FlakyLog {
         self.inner.message(id, who).await
     }
 
-    async fn membership(&self, room: &RoomId, user: UserId, now: Timestamp) -> Result<Option<Member>, StoreError> {
+    async fn membership(
+        &self,
+        room: &RoomId,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError> {
         self.attempt()?;
         self.inner.membership(room, user, now).await
     }
 
-    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Result<Speaker, Refusal>, StoreError> {
+    async fn speaker(
+        &self,
+        speak: Speak<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Speaker, Refusal>, StoreError> {
         self.attempt()?;
         self.inner.speaker(speak, now).await
     }
 
-    async fn member(&self, id: &MemberId, who: Who, now: Timestamp) -> Result<Option<Member>, StoreError> {
+    async fn member(
+        &self,
+        id: &MemberId,
+        who: Who,
+        now: Timestamp,
+    ) -> Result<Option<Member>, StoreError> {
         self.attempt()?;
         self.inner.member(id, who, now).await
     }
 
-    async fn members(&self, room: &RoomId, window: MemberWindow, now: Timestamp) -> Result<Vec<Member>, StoreError> {
+    async fn members(
+        &self,
+        room: &RoomId,
+        window: MemberWindow,
+        now: Timestamp,
+    ) -> Result<Vec<Member>, StoreError> {
         self.attempt()?;
         self.inner.members(room, window, now).await
     }

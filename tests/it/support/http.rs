@@ -16,9 +16,15 @@ pub(crate) struct Reply {
 impl Reply {
     /// From all the bytes of an answer.
     pub(crate) fn read(reply: &str) -> Self {
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {reply:?}"));
+        let (head, body) = reply
+            .split_once("\r\n\r\n")
+            .unwrap_or_else(|| panic!("no reply: {reply:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self { status, head: head.to_owned(), body: body.to_owned() }
+        Self {
+            status,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
@@ -26,19 +32,35 @@ impl Reply {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let mut lines = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Every value of this name.
     pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
-        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+        let lines = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        lines
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .collect()
     }
 
     /// The code of the first error.
     pub(crate) fn code(&self) -> String {
-        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned()
+        self.json()["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -53,7 +75,13 @@ pub(crate) async fn post(wire: impl Into<Wire>, body: &str, headers: &[(&str, &s
 }
 
 /// A request as bytes.
-pub(crate) fn written(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(crate) fn written(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
     let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -67,8 +95,15 @@ pub(crate) fn written(address: SocketAddr, method: &str, target: &str, headers: 
 
 /// A request without a body and with no header but these; the client ends its side.
 pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Reply {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    exchange(address, &format!("{line}\r\nhost: {address}\r\n{headers}\r\n")).await
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    exchange(
+        address,
+        &format!("{line}\r\nhost: {address}\r\n{headers}\r\n"),
+    )
+    .await
 }
 
 pub(crate) async fn request(

@@ -22,7 +22,10 @@ impl Logs {
     pub(crate) fn of(level: Level) -> Self {
         install();
         let text = Rc::default();
-        HEARD.set(Some(Heard { level, text: Rc::clone(&text) }));
+        HEARD.set(Some(Heard {
+            level,
+            text: Rc::clone(&text),
+        }));
         Self(text)
     }
 
@@ -44,9 +47,16 @@ pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let heard = filter::dynamic_filter_fn(|metadata, _| {
-            HEARD.with_borrow(|heard| heard.as_ref().is_some_and(|heard| *metadata.level() <= heard.level))
+            HEARD.with_borrow(|heard| {
+                heard
+                    .as_ref()
+                    .is_some_and(|heard| *metadata.level() <= heard.level)
+            })
         });
-        let layer = fmt::layer().with_ansi(false).with_writer(|| Writer).with_filter(heard);
+        let layer = fmt::layer()
+            .with_ansi(false)
+            .with_writer(|| Writer)
+            .with_filter(heard);
         tracing_subscriber::registry().with(layer).init();
     });
 }

@@ -30,7 +30,10 @@ pub(crate) struct Folder(std::path::PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("switchboard-it-{}", uuid::Uuid::now_v7().as_simple()));
+        let path = std::env::temp_dir().join(format!(
+            "switchboard-it-{}",
+            uuid::Uuid::now_v7().as_simple()
+        ));
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }

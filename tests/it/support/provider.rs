@@ -47,7 +47,8 @@ impl Provider {
 
     /// The same over TLS, as `localhost`.
     pub(crate) async fn start_tls(keys: &[Value]) -> Self {
-        let certificate = CertificateDer::from_pem_slice(tokens::pem("tls.pem").as_bytes()).unwrap();
+        let certificate =
+            CertificateDer::from_pem_slice(tokens::pem("tls.pem").as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(tokens::pem("tls.key").as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -66,7 +67,8 @@ impl Provider {
         let said = answer.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, said, count, opened) = (tls.clone(), said.clone(), count.clone(), opened.clone());
+                let (tls, said, count, opened) =
+                    (tls.clone(), said.clone(), count.clone(), opened.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => reply(stream, &said, &count, opened).await,
@@ -79,7 +81,13 @@ impl Provider {
                 });
             }
         });
-        let provider = Self { address, answer, asked, open, task };
+        let provider = Self {
+            address,
+            answer,
+            asked,
+            open,
+            task,
+        };
         provider.publish(keys);
         provider
     }
@@ -114,12 +122,21 @@ impl Provider {
 
     /// Waits until so many requests have come.
     pub(crate) async fn asked_for(&mut self, times: usize) {
-        soon("a request for keys", self.asked.wait_for(|asked| *asked >= times)).await.unwrap();
+        soon(
+            "a request for keys",
+            self.asked.wait_for(|asked| *asked >= times),
+        )
+        .await
+        .unwrap();
     }
 }
 
-async fn reply<S>(mut stream: S, said: &Mutex<String>, count: &watch::Sender<usize>, mut open: watch::Receiver<bool>)
-where
+async fn reply<S>(
+    mut stream: S,
+    said: &Mutex<String>,
+    count: &watch::Sender<usize>,
+    mut open: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut request = Vec::new();

@@ -40,12 +40,22 @@ impl Streamed {
         let mut stream = wire.into().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
-        let mut streamed =
-            Self { stream, raw: Vec::new(), body: Vec::new(), ended: false, status: 0, head: String::new() };
+        let mut streamed = Self {
+            stream,
+            raw: Vec::new(),
+            body: Vec::new(),
+            ended: false,
+            status: 0,
+            head: String::new(),
+        };
         let end = loop {
             match find(&streamed.raw, b"\r\n\r\n") {
                 Some(end) => break end,
-                None => assert!(streamed.read().await, "no answer: {:?}", String::from_utf8_lossy(&streamed.raw)),
+                None => assert!(
+                    streamed.read().await,
+                    "no answer: {:?}",
+                    String::from_utf8_lossy(&streamed.raw)
+                ),
             }
         };
         streamed.head = String::from_utf8(streamed.raw.drain(..end + 4).collect()).unwrap();
@@ -54,8 +64,14 @@ impl Streamed {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let mut lines = self
+            .head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// The body up to and with this text.
@@ -85,7 +101,11 @@ impl Streamed {
     /// The data of the next event, which must be a `next`, and its id.
     pub(crate) async fn next(&mut self) -> (serde_json::Value, Option<String>) {
         let event = self.event().await;
-        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        let field = |name: &str| {
+            event
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name}: ")))
+        };
         assert_eq!(field("event"), Some("next"), "{event}");
         let data = serde_json::from_str(field("data").unwrap()).unwrap();
         (data, field("id").map(str::to_owned))
@@ -112,7 +132,9 @@ impl Streamed {
 
     /// Decodes one chunk, if it is there.
     fn decode(&mut self) -> bool {
-        let Some(line) = find(&self.raw, b"\r\n") else { return false };
+        let Some(line) = find(&self.raw, b"\r\n") else {
+            return false;
+        };
         let size = std::str::from_utf8(&self.raw[..line]).unwrap();
         let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk: {size:?}"));
         let (start, end) = (line + 2, line + 2 + size);
@@ -132,5 +154,7 @@ impl Streamed {
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }

@@ -29,16 +29,25 @@ impl Certificate {
     pub(crate) fn new() -> Self {
         let names = [NAME, "localhost"].map(str::to_owned).to_vec();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
-        Self { pem: cert.pem(), key: signing_key.serialize_pem(), der: cert.der().clone() }
+        Self {
+            pem: cert.pem(),
+            key: signing_key.serialize_pem(),
+            der: cert.der().clone(),
+        }
     }
 
     /// One that was good until this day.
     pub(crate) fn until((year, month, day): (i32, u8, u8)) -> Self {
-        let mut params = CertificateParams::new([NAME, "localhost"].map(str::to_owned).to_vec()).unwrap();
+        let mut params =
+            CertificateParams::new([NAME, "localhost"].map(str::to_owned).to_vec()).unwrap();
         params.not_after = date_time_ymd(year, month, day);
         let key = KeyPair::generate().unwrap();
         let cert = params.self_signed(&key).unwrap();
-        Self { pem: cert.pem(), key: key.serialize_pem(), der: cert.der().clone() }
+        Self {
+            pem: cert.pem(),
+            key: key.serialize_pem(),
+            der: cert.der().clone(),
+        }
     }
 
     /// Where a server finds it, as flags.
@@ -50,7 +59,11 @@ impl Certificate {
     }
 
     /// A connection to a server that has this one; these protocols are offered.
-    pub(crate) async fn connect(&self, address: SocketAddr, protocols: &[&[u8]]) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(
+        &self,
+        address: SocketAddr,
+        protocols: &[&[u8]],
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -63,7 +76,8 @@ impl Certificate {
         // Small, so that a test need not send much to one that does not read.
         socket.set_recv_buffer_size(16 * 1024)?;
         let stream = socket.connect(address).await?;
-        let connecting = TlsConnector::from(Arc::new(config)).connect(NAME.try_into().unwrap(), stream);
+        let connecting =
+            TlsConnector::from(Arc::new(config)).connect(NAME.try_into().unwrap(), stream);
         soon("the handshake", connecting).await
     }
 
@@ -72,7 +86,9 @@ impl Certificate {
         let mut stream = self.connect(address, &[b"http/1.1"]).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut reply = String::new();
-        soon("a reply", stream.read_to_string(&mut reply)).await.unwrap();
+        soon("a reply", stream.read_to_string(&mut reply))
+            .await
+            .unwrap();
         Reply::read(&reply)
     }
 }

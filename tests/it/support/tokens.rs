@@ -8,7 +8,10 @@ use switchboard::{auth::Signer, server::clock};
 
 /// The path of one of the keys in this folder.
 pub(crate) fn path(name: &str) -> String {
-    format!("{}/tests/it/support/keys/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!(
+        "{}/tests/it/support/keys/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    )
 }
 
 pub(crate) fn pem(name: &str) -> String {
@@ -40,11 +43,19 @@ pub(crate) fn claims_with(subject: &str, changes: &Value) -> Value {
 
 /// Signs with one of the private keys in this folder.
 pub(crate) fn sign(key: &str, kid: Option<&str>, claims: &Value) -> String {
-    Signer::from_pem(&pem(key)).unwrap().named(kid.map(str::to_owned)).sign(claims)
+    Signer::from_pem(&pem(key))
+        .unwrap()
+        .named(kid.map(str::to_owned))
+        .sign(claims)
 }
 
 /// Signs with anything, under any header.
-pub(crate) fn forge(header: &Value, claims: &Value, algorithm: Algorithm, key: &EncodingKey) -> String {
+pub(crate) fn forge(
+    header: &Value,
+    claims: &Value,
+    algorithm: Algorithm,
+    key: &EncodingKey,
+) -> String {
     let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(header), part(claims));
     let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, algorithm).unwrap();
@@ -58,7 +69,10 @@ pub(crate) fn encoding_key(name: &str) -> (EncodingKey, Algorithm) {
     match name {
         "rsa.pem" => {
             let info = PrivateKeyInfo::try_from(der).unwrap();
-            (EncodingKey::from_rsa_der(info.private_key), Algorithm::RS256)
+            (
+                EncodingKey::from_rsa_der(info.private_key),
+                Algorithm::RS256,
+            )
         }
         "ed.pem" => (EncodingKey::from_ed_der(der), Algorithm::EdDSA),
         "ec384.pem" => (EncodingKey::from_ec_der(der), Algorithm::ES384),

@@ -42,7 +42,10 @@ pub(crate) struct Wire {
 
 impl From<SocketAddr> for Wire {
     fn from(address: SocketAddr) -> Self {
-        Self { address, certificate: None }
+        Self {
+            address,
+            certificate: None,
+        }
     }
 }
 
@@ -56,7 +59,10 @@ impl Wire {
     /// A connection on which this is spoken.
     pub(crate) async fn speaking(&self, protocol: &[u8]) -> io::Result<MaybeTlsStream<TcpStream>> {
         match &self.certificate {
-            Some(certificate) => certificate.connect(self.address, &[protocol]).await.map(MaybeTlsStream::Rustls),
+            Some(certificate) => certificate
+                .connect(self.address, &[protocol])
+                .await
+                .map(MaybeTlsStream::Rustls),
             None => self.bare().await.map(MaybeTlsStream::Plain),
         }
     }
