@@ -10,47 +10,17 @@
 //!
 //! Proved in `tests/it/`.
 
-mod accept;
-mod activity;
-mod address;
-mod armour;
-mod batch;
-mod browsers;
-mod compression;
-mod connection;
-mod cookie;
-mod cors;
-mod credentials;
-mod crowd;
-mod deadlines;
-mod fragments;
-mod gate;
-mod graphql;
-mod listener;
-mod multipart;
+mod admission;
+mod browser;
+mod http;
+mod listen;
 mod operation;
-mod origin;
-mod pages;
-mod persisted;
-mod reply;
-mod reservation;
-mod single;
-mod site;
-mod sse;
-mod stream;
-mod streams;
-mod tls;
-mod upgrade;
-mod validity;
+mod shared;
+mod streaming;
 mod websocket;
-mod write_timeout;
 
 use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -61,22 +31,27 @@ use axum::{
     middleware::from_fn_with_state,
     routing::get,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use listener::serve;
-pub use origin::{Origin, OriginError};
-pub use persisted::{BadOperations, Operations};
-pub use site::{Host, HostError, Site};
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use browser::hosts::{Host, HostError, Site};
+pub use browser::origin::{Origin, OriginError};
+pub use http::persisted::{BadOperations, Operations};
+pub use listen::listener::serve;
+pub use listen::tls::{Tls, TlsError, TlsFiles};
+pub use shared::{Rules, Shared};
 
-use self::{address::Address, crowd::Crowd, persisted::Persisted, reservation::Reservations};
 use crate::{
-    auth::{Auth, BadToken},
-    domain::{Clock, Viewer},
     protocol::{MachineLimits, Subscribe},
     quota::Rate,
-    schema::{Notes, Schema},
-    view::Views,
+    transport::{
+        admission::request_limits,
+        browser::{guard, pages},
+        http::{compression, endpoint, negotiate},
+        streaming::{
+            sse::{LAST_EVENT_ID, Seen},
+            sse_shared,
+        },
+        websocket::handshake,
+    },
 };
 
 /// What sockets and requests may take. 0 is no limit.
@@ -231,119 +206,6 @@ impl Default for TransportLimits {
     }
 }
 
-/// What clients may do here.
-pub struct Rules {
-    /// How much of it.
-    pub limits: TransportLimits,
-    /// The only documents that are run; none if any is.
-    pub operations: Option<Operations>,
-}
-
-/// What the transports share.
-pub struct Shared {
-    /// The schema.
-    pub schema: Schema,
-    /// What subscriptions read.
-    pub views: Arc<Views>,
-    /// Tokens.
-    pub auth: Arc<Auth>,
-    /// The time.
-    pub clock: Clock,
-    /// Bounds.
-    pub limits: TransportLimits,
-    /// Every socket is a task here.
-    pub tasks: TaskTracker,
-    /// Its names, and whose pages may use it.
-    site: Site,
-    /// Documents by their hash.
-    persisted: Persisted,
-    /// Event streams that operations share.
-    reservations: Reservations,
-    /// Who is here.
-    crowd: Crowd,
-    /// Open WebSockets and streams.
-    connections: AtomicUsize,
-    ready: AtomicBool,
-    /// Cancelled when the drain begins.
-    drain: CancellationToken,
-}
-
-impl Shared {
-    /// Ready to serve.
-    pub fn new(
-        schema: Schema,
-        views: Arc<Views>,
-        auth: Arc<Auth>,
-        clock: Clock,
-        rules: Rules,
-        site: Site,
-        tasks: TaskTracker,
-    ) -> Arc<Self> {
-        let Rules { limits, operations } = rules;
-        let persisted = operations.map_or_else(
-            || Persisted::learning(limits.persisted_bytes_max),
-            Persisted::listed,
-        );
-        Arc::new(Self {
-            schema,
-            views,
-            auth,
-            clock,
-            limits,
-            site,
-            persisted,
-            reservations: Reservations::default(),
-            tasks,
-            crowd: Crowd::new(&limits),
-            connections: AtomicUsize::new(0),
-            ready: AtomicBool::new(true),
-            drain: CancellationToken::new(),
-        })
-    }
-
-    /// Readiness turns false; every socket closes with 1012 at a moment of its own within the window (R2).
-    pub fn drain(&self) {
-        self.ready.store(false, Ordering::Release);
-        self.drain.cancel();
-    }
-
-    /// How long after the drain began one stream leaves: this share, from 0 to 1, of the window. A few need no window: a
-    /// millisecond for each is spread enough.
-    fn drain_delay(&self, share: f64) -> Duration {
-        let crowd = Duration::from_millis(self.connections_open() as u64);
-        self.limits.drain_window.min(crowd).mul_f64(share)
-    }
-
-    /// How many WebSockets and streams are open.
-    pub fn connections_open(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
-    }
-
-    /// How many connections of HTTP there are.
-    pub fn http_connections_open(&self) -> usize {
-        self.crowd.https()
-    }
-
-    /// How many connections have not asked for anything yet.
-    pub fn handshakes_open(&self) -> usize {
-        self.crowd.handshakes()
-    }
-
-    /// How many places are counted by an address or a user.
-    pub fn places_counted(&self) -> usize {
-        self.crowd.counted()
-    }
-
-    /// What a request from there leaves behind, and may do.
-    fn notes(&self, address: Option<Address>) -> Notes {
-        Notes::with(self.crowd.sign_ins(address)).asked_from(address.map(IpAddr::from))
-    }
-
-    async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
-        self.auth.bearer(authorization, (self.clock)()).await
-    }
-}
-
 /// What stands in a request before anything is asked of GraphQL; none where it cannot be read.
 #[derive(Debug)]
 pub struct ReadRequest {
@@ -362,19 +224,16 @@ pub struct ReadRequest {
 /// Reads the parts of a request in the way of the handlers. It is here for the fuzz targets, which try any bytes.
 pub fn read_request(accept: &[u8], last_event_id: &[u8], query: &str, body: &[u8]) -> ReadRequest {
     let mut headers = HeaderMap::new();
-    for (name, value) in [
-        (header::ACCEPT, accept),
-        (sse::LAST_EVENT_ID, last_event_id),
-    ] {
+    for (name, value) in [(header::ACCEPT, accept), (LAST_EVENT_ID, last_event_id)] {
         if let Ok(value) = HeaderValue::from_bytes(value) {
             headers.insert(name, value);
         }
     }
-    let accepts = accept::Accepts::read(&headers);
-    let acceptable = !accepts.is_empty() || accept::wants_html(&headers);
+    let accepts = negotiate::Accepts::read(&headers);
+    let acceptable = !accepts.is_empty() || negotiate::wants_html(&headers);
     let (streams, resumes) = (
         accepts.for_stream().is_some(),
-        sse::Seen::read(&headers) != sse::Seen::Nothing,
+        Seen::read(&headers) != Seen::Nothing,
     );
     let by_body = serde_json::from_slice(body)
         .ok()
@@ -383,21 +242,21 @@ pub fn read_request(accept: &[u8], last_event_id: &[u8], query: &str, body: &[u8
         acceptable,
         streams,
         resumes,
-        by_query: graphql::parameters(query).ok(),
+        by_query: endpoint::parameters(query).ok(),
         by_body,
     }
 }
 
 /// The table of contents.
 pub fn router(shared: Arc<Shared>) -> Router {
-    let endpoint = get(websocket::upgrade_or_query)
-        .post(graphql::post)
+    let endpoint = get(handshake::upgrade_or_query)
+        .post(endpoint::post)
         // Single connections of graphql-sse.
-        .put(single::reserve)
-        .delete(single::stop)
+        .put(sse_shared::reserve)
+        .delete(sse_shared::stop)
         // A WebSocket over HTTP/2 (RFC 8441).
-        .connect(websocket::upgrade_or_query)
-        .fallback(graphql::method_not_allowed);
+        .connect(handshake::upgrade_or_query)
+        .fallback(endpoint::method_not_allowed);
     Router::new()
         .route("/graphql", endpoint)
         .route("/graphiql", get(pages::playground))
@@ -407,8 +266,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readiness))
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
-        .layer(from_fn_with_state(shared.clone(), gate::keep))
-        .layer(from_fn_with_state(shared.clone(), browsers::guard))
+        .layer(from_fn_with_state(shared.clone(), request_limits::keep))
+        .layer(from_fn_with_state(shared.clone(), guard::guard))
         .with_state(shared)
 }
 

@@ -9,19 +9,19 @@ use std::{
 use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
-use super::{Shared, address::Address};
 use crate::{
     domain::{Cursor, Viewer, Who},
     protocol::Subscribe,
     schema::{Answer, ApiError, Prepared, Request, is_passing, shut_out},
+    transport::{Shared, admission::address::Address},
     view::{Frame, ReadError, Reader},
 };
 
 /// Who asks, and from where.
 #[derive(Clone, Copy)]
-pub(super) struct Caller {
-    pub(super) who: Who,
-    pub(super) address: Option<Address>,
+pub(crate) struct Caller {
+    pub(crate) who: Who,
+    pub(crate) address: Option<Address>,
 }
 
 impl Caller {
@@ -31,7 +31,7 @@ impl Caller {
 }
 
 /// What a started operation became.
-pub(super) enum Started {
+pub(crate) enum Started {
     /// A query or a mutation that was run.
     Answer(Box<Answer>),
     /// The same, and the connection goes on as this viewer: the same user with another token.
@@ -41,7 +41,7 @@ pub(super) enum Started {
 }
 
 /// Makes what a client sent fit to be run. A document that is named by its hash alone is looked up.
-pub(super) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
+pub(crate) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
     shared
         .persisted
         .resolve(&mut body)
@@ -62,7 +62,7 @@ fn request(body: Subscribe) -> Request {
 }
 
 /// Starts whatever is asked for on a connection that has operations of its own.
-pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
+pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
     let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
     let prepared = match prepare(&shared, body) {
         Ok(prepared) => prepared,
@@ -87,7 +87,7 @@ pub(super) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
 }
 
 /// Starts whatever is asked for; the errors if it is refused.
-pub(super) async fn source(
+pub(crate) async fn source(
     shared: Arc<Shared>,
     prepared: Prepared,
     caller: Caller,
@@ -104,7 +104,7 @@ pub(super) async fn source(
 }
 
 /// Runs a query or a mutation; also as whom the connection goes on, if it is to.
-pub(super) async fn execute(
+pub(crate) async fn execute(
     shared: Arc<Shared>,
     prepared: Prepared,
     caller: Caller,
@@ -118,7 +118,7 @@ pub(super) async fn execute(
 }
 
 /// Begins to read for a subscription, after the cursor in `resume` if the transport knows of one.
-pub(super) async fn subscribe(
+pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
     prepared: Prepared,
     caller: Caller,
@@ -135,12 +135,12 @@ pub(super) async fn subscribe(
 }
 
 /// Errors as JSON, at least one of them.
-pub(super) fn errors_json(errors: &[ServerError]) -> String {
+pub(crate) fn errors_json(errors: &[ServerError]) -> String {
     serde_json::to_string(errors).expect("errors have a JSON form")
 }
 
 /// An answer that holds this error and nothing else, as JSON.
-pub(super) fn failed_json(error: ApiError) -> String {
+pub(crate) fn failed_json(error: ApiError) -> String {
     format!(
         r#"{{"data":null,"errors":{}}}"#,
         errors_json(&[error.into()])
@@ -149,7 +149,7 @@ pub(super) fn failed_json(error: ApiError) -> String {
 
 /// One of the things that an operation yields. A transport puts it into its own frame.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// A result of a subscription, and where its event stands. More may follow.
     Event {
         /// The result as JSON.
@@ -166,7 +166,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         !matches!(self, Self::Event { .. })
     }
 }
@@ -184,7 +184,7 @@ impl From<Answer> for Outcome {
 }
 
 /// Where the outcomes of one operation come from. Nothing is taken before somebody polls.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A query or a mutation that was not started, or has not answered yet.
     Starting(BoxFuture<'static, Outcome>),
     /// A subscription that reads, for as long as its token is good.
@@ -208,7 +208,7 @@ fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
 
 impl Source {
     /// How many bytes of an answer wait here to be taken.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Ending(Outcome::Answer(payload)) => payload.len(),
             _ => 0,
@@ -217,7 +217,7 @@ impl Source {
 
     /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
     /// while there is none, and for ever after the last one.
-    pub(super) fn poll_take(
+    pub(crate) fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,

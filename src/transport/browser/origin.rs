@@ -1,0 +1,251 @@
+//! Which page sent a request, as far as its browser says.
+
+use std::{fmt, str::FromStr};
+
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+
+/// An origin that is written wrongly.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// All origins at once. Name each.
+    #[error("name each origin: with * every page of the web could act here for whoever visits it")]
+    Any,
+    /// Anything else that is none. Correct it.
+    #[error(
+        "write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path"
+    )]
+    Malformed,
+}
+
+/// A browser's origin: scheme, host, and the port unless it is the scheme's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    scheme: String,
+    authority: String,
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        let text = text.to_ascii_lowercase();
+        if text.contains('*') {
+            return Err(OriginError::Any);
+        }
+        let (scheme, authority) = text.split_once("://").ok_or(OriginError::Malformed)?;
+        let uri: Uri = authority.parse().map_err(|_| OriginError::Malformed)?;
+        // An authority alone: no path, no query, no user.
+        let bare = uri
+            .authority()
+            .is_some_and(|parsed| parsed.as_str() == authority)
+            && !authority.contains('@');
+        if !bare
+            || scheme.is_empty()
+            || !scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        {
+            return Err(OriginError::Malformed);
+        }
+        Ok(Self {
+            authority: without_default_port(scheme, authority).to_owned(),
+            scheme: scheme.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+impl Origin {
+    /// A page that came over TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == "https"
+    }
+}
+
+/// Whose page sent a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// No page, or one whose browser does not say.
+    Unknown,
+    /// A page of this server's own.
+    Own(Origin),
+    /// A page that the operator allows.
+    Allowed(Origin),
+    /// Any other.
+    Foreign,
+}
+
+impl Sender {
+    /// Whether the browser marks the request with these headers as that of a page which may not use this server.
+    pub(crate) fn is_foreign(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Foreign => true,
+            Self::Allowed(_) => false,
+            Self::Own(_) | Self::Unknown => is_cross_site(headers),
+        }
+    }
+}
+
+/// Tells whose page sent a request: its `Origin` is that of the server, or on the list, or neither.
+///
+/// The server is compared by host and port alone: behind a proxy that ends TLS it does not know its own scheme.
+pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Sender {
+    let Some(value) = headers.get(header::ORIGIN) else {
+        return Sender::Unknown;
+    };
+    let Some(origin) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<Origin>().ok())
+    else {
+        return Sender::Foreign;
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host
+        .or_else(|| uri.authority().map(|authority| authority.as_str()))
+        .map(str::to_ascii_lowercase);
+    match host {
+        Some(host) if without_default_port(&origin.scheme, &host) == origin.authority => {
+            Sender::Own(origin)
+        }
+        _ if allowed.contains(&origin) => Sender::Allowed(origin),
+        _ => Sender::Foreign,
+    }
+}
+
+/// Whether the browser itself says that another site is behind this request.
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    headers
+        .get(SEC_FETCH_SITE)
+        .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+}
+
+fn without_default_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
+    let port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return authority,
+    };
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(headers: &[(HeaderName, &str)]) -> Sender {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect();
+        sender(
+            &headers,
+            &Uri::from_static("/graphql"),
+            &["https://friend.example".parse().unwrap()],
+        )
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_origin() {
+        let own = |text: &str| Sender::Own(text.parse().unwrap());
+        for (origin, host, expected) in [
+            (
+                "http://localhost:4000",
+                "localhost:4000",
+                own("http://localhost:4000"),
+            ),
+            (
+                "https://Chat.Example",
+                "chat.example",
+                own("https://chat.example"),
+            ),
+            (
+                "https://chat.example",
+                "chat.example:443",
+                own("https://chat.example"),
+            ),
+            ("http://[::1]:4000", "[::1]:4000", own("http://[::1]:4000")),
+            ("https://chat.example:8443", "chat.example", Sender::Foreign),
+            (
+                "https://friend.example",
+                "chat.example",
+                Sender::Allowed("https://friend.example".parse().unwrap()),
+            ),
+            ("http://friend.example", "chat.example", Sender::Foreign),
+            (
+                "https://friend.example.evil",
+                "chat.example",
+                Sender::Foreign,
+            ),
+            ("https://chat.example.evil", "chat.example", Sender::Foreign),
+            ("https://evil@chat.example", "chat.example", Sender::Foreign),
+            ("null", "chat.example", Sender::Foreign),
+            ("", "", Sender::Foreign),
+        ] {
+            assert_eq!(
+                sent(&[(header::ORIGIN, origin), (header::HOST, host)]),
+                expected,
+                "{origin} at {host}"
+            );
+        }
+        assert_eq!(sent(&[(header::HOST, "chat.example")]), Sender::Unknown);
+    }
+
+    #[test]
+    fn http_2_names_the_host_in_the_address() {
+        let headers = [(header::ORIGIN, "https://chat.example".parse().unwrap())]
+            .into_iter()
+            .collect();
+        let uri = Uri::from_static("https://chat.example/graphql");
+        assert!(matches!(sender(&headers, &uri, &[]), Sender::Own(_)));
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        for (text, written) in [
+            ("https://chat.example", Some("https://chat.example")),
+            ("HTTPS://Chat.Example:443", Some("https://chat.example")),
+            ("http://localhost:3000", Some("http://localhost:3000")),
+            (
+                "chrome-extension://abcdef",
+                Some("chrome-extension://abcdef"),
+            ),
+            ("https://chat.example/", None),
+            ("https://chat.example/path", None),
+            ("https://user@chat.example", None),
+            ("chat.example", None),
+            ("https://", None),
+            ("", None),
+        ] {
+            let parsed = text.parse::<Origin>().ok().map(|origin| origin.to_string());
+            assert_eq!(parsed.as_deref(), written, "{text}");
+        }
+        for text in ["*", "https://*", "https://*.chat.example"] {
+            assert_eq!(text.parse::<Origin>(), Err(OriginError::Any), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_browser_says_of_the_site_counts() {
+        let said = |site: &str| {
+            is_cross_site(
+                &[(
+                    HeaderName::from_static("sec-fetch-site"),
+                    site.parse().unwrap(),
+                )]
+                .into_iter()
+                .collect(),
+            )
+        };
+        assert!(!is_cross_site(&HeaderMap::new()) && !said("same-origin") && !said("none"));
+        assert!(said("cross-site") && said("same-site") && said("anything else"));
+    }
+}

@@ -1,0 +1,81 @@
+//! The built pages, from inside the binary.
+
+use axum::{
+    extract::Path,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "web/dist"]
+struct Dist;
+
+/// What the playground's editor needs, and nothing else: no other origin, no inline script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
+                      img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// `/`: the playground, for as long as there is nothing better to show.
+pub(crate) async fn home() -> Redirect {
+    Redirect::temporary("/graphiql")
+}
+
+/// `/graphiql`.
+pub(crate) async fn playground(headers: HeaderMap) -> Response {
+    let mut response = file("graphiql.html", "no-cache", &headers);
+    response.headers_mut().insert(
+        header::CONTENT_SECURITY_POLICY,
+        POLICY.parse().expect("plain text"),
+    );
+    response
+}
+
+/// `/assets/…`. A name with a hash in it never changes what it means.
+pub(crate) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let hashed = !path.ends_with(".md") && !path.ends_with(".txt");
+    let caching = if hashed {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    file(&format!("assets/{path}"), caching, &headers)
+}
+
+fn file(path: &str, caching: &'static str, headers: &HeaderMap) -> Response {
+    let Some(EmbeddedFile { data, metadata }) = Dist::get(path) else {
+        return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
+    };
+    // Weak: the same file may go out compressed.
+    let tag = format!("W/\"{}\"", hex(&metadata.sha256_hash()[..16]));
+    let own = [
+        (header::ETAG, tag.clone()),
+        (header::CACHE_CONTROL, caching.to_owned()),
+        (header::CONTENT_TYPE, content_type(path).to_owned()),
+    ];
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes())
+    {
+        return (StatusCode::NOT_MODIFIED, own).into_response();
+    }
+    (own, axum::body::Bytes::from(data.into_owned())).into_response()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("woff2") => "font/woff2",
+        Some("ttf") => "font/ttf",
+        Some("md" | "txt") => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,138 @@
+//! The state that all transports share.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{Auth, BadToken},
+    domain::{Clock, Viewer},
+    schema::{Notes, Schema},
+    transport::{
+        Operations, Site, TransportLimits,
+        admission::{address::Address, slots::Crowd},
+        http::persisted::Persisted,
+        streaming::reservation::Reservations,
+    },
+    view::Views,
+};
+
+/// What clients may do here.
+pub struct Rules {
+    /// How much of it.
+    pub limits: TransportLimits,
+    /// The only documents that are run; none if any is.
+    pub operations: Option<Operations>,
+}
+
+/// What the transports share.
+pub struct Shared {
+    /// The schema.
+    pub schema: Schema,
+    /// What subscriptions read.
+    pub views: Arc<Views>,
+    /// Tokens.
+    pub auth: Arc<Auth>,
+    /// The time.
+    pub clock: Clock,
+    /// Bounds.
+    pub limits: TransportLimits,
+    /// Every socket is a task here.
+    pub tasks: TaskTracker,
+    /// Its names, and whose pages may use it.
+    pub(crate) site: Site,
+    /// Documents by their hash.
+    pub(crate) persisted: Persisted,
+    /// Event streams that operations share.
+    pub(crate) reservations: Reservations,
+    /// Who is here.
+    pub(crate) crowd: Crowd,
+    /// Open WebSockets and streams.
+    pub(crate) connections: AtomicUsize,
+    pub(crate) ready: AtomicBool,
+    /// Cancelled when the drain begins.
+    pub(crate) drain: CancellationToken,
+}
+
+impl Shared {
+    /// Ready to serve.
+    pub fn new(
+        schema: Schema,
+        views: Arc<Views>,
+        auth: Arc<Auth>,
+        clock: Clock,
+        rules: Rules,
+        site: Site,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let Rules { limits, operations } = rules;
+        let persisted = operations.map_or_else(
+            || Persisted::learning(limits.persisted_bytes_max),
+            Persisted::listed,
+        );
+        Arc::new(Self {
+            schema,
+            views,
+            auth,
+            clock,
+            limits,
+            site,
+            persisted,
+            reservations: Reservations::default(),
+            tasks,
+            crowd: Crowd::new(&limits),
+            connections: AtomicUsize::new(0),
+            ready: AtomicBool::new(true),
+            drain: CancellationToken::new(),
+        })
+    }
+
+    /// Readiness turns false; every socket closes with 1012 at a moment of its own within the window (R2).
+    pub fn drain(&self) {
+        self.ready.store(false, Ordering::Release);
+        self.drain.cancel();
+    }
+
+    /// How long after the drain began one stream leaves: this share, from 0 to 1, of the window. A few need no window: a
+    /// millisecond for each is spread enough.
+    pub(crate) fn drain_delay(&self, share: f64) -> Duration {
+        let crowd = Duration::from_millis(self.connections_open() as u64);
+        self.limits.drain_window.min(crowd).mul_f64(share)
+    }
+
+    /// How many WebSockets and streams are open.
+    pub fn connections_open(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// How many connections of HTTP there are.
+    pub fn http_connections_open(&self) -> usize {
+        self.crowd.https()
+    }
+
+    /// How many connections have not asked for anything yet.
+    pub fn handshakes_open(&self) -> usize {
+        self.crowd.handshakes()
+    }
+
+    /// How many places are counted by an address or a user.
+    pub fn places_counted(&self) -> usize {
+        self.crowd.counted()
+    }
+
+    /// What a request from there leaves behind, and may do.
+    pub(crate) fn notes(&self, address: Option<Address>) -> Notes {
+        Notes::with(self.crowd.sign_ins(address)).asked_from(address.map(IpAddr::from))
+    }
+
+    pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
+        self.auth.bearer(authorization, (self.clock)()).await
+    }
+}

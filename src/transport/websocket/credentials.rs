@@ -1,0 +1,167 @@
+//! As whom a WebSocket is served, and for how long.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
+
+use crate::{
+    auth::{BadToken, Watch, time_left},
+    domain::{Timestamp, Viewer, Who},
+    protocol::{Close, Input, Payload, authorization},
+    schema::ApiError,
+    transport::Shared,
+};
+
+/// As whom a connection is served.
+pub(crate) struct Credentials {
+    standing: Standing,
+    checking: Option<BoxFuture<'static, Checked>>,
+}
+
+enum Standing {
+    /// Not acknowledged yet: who asks, by the upgrade's token, or how to refuse them.
+    Offered(Result<Who, Close>),
+    Nobody,
+    Viewer(Viewer, Watch),
+}
+
+enum Checked {
+    /// The token of `connection_init`.
+    First(Result<Who, Close>),
+    /// A later one.
+    Fresh(Result<Viewer, BadToken>),
+}
+
+/// After which close a client may come back, and with what.
+pub(crate) fn refusal(error: impl Into<ApiError>) -> Close {
+    if error.into().is_passing() {
+        Close::TryAgainLater
+    } else {
+        Close::Forbidden
+    }
+}
+
+impl Credentials {
+    pub(crate) fn new(offered: Result<Who, Close>) -> Self {
+        Self {
+            standing: Standing::Offered(offered),
+            checking: None,
+        }
+    }
+
+    /// Who asks, once they were admitted.
+    pub(crate) fn who(&self) -> Who {
+        match &self.standing {
+            Standing::Viewer(viewer, _) => Who::Viewer(*viewer),
+            Standing::Nobody => Who::Nobody,
+            Standing::Offered(_) => panic!("nothing starts before the credentials were found good"),
+        }
+    }
+
+    /// Checks what `connection_init` brings. A bad token is never nobody.
+    pub(crate) fn admit(&mut self, shared: &Arc<Shared>, payload: &Payload) {
+        let Some(given) = authorization(payload) else {
+            let offered = std::mem::replace(&mut self.standing, Standing::Nobody);
+            let who = if let Standing::Offered(who) = offered {
+                who
+            } else {
+                Ok(Who::Nobody)
+            };
+            self.checking = Some(ready(Checked::First(who)).boxed());
+            return;
+        };
+        let (shared, bearer) = (shared.clone(), given.to_owned());
+        let checking = async move {
+            shared
+                .bearer(&bearer)
+                .await
+                .map(Who::Viewer)
+                .map_err(refusal)
+        };
+        self.checking = Some(checking.map(Checked::First).boxed());
+    }
+
+    /// Checks a token that a client sends while it is served. Only the last one counts.
+    pub(crate) fn refresh(&mut self, shared: &Arc<Shared>, payload: &Payload) {
+        let Some(given) = authorization(payload) else {
+            return;
+        };
+        let (shared, bearer) = (shared.clone(), given.to_owned());
+        self.checking = Some(async move { Checked::Fresh(shared.bearer(&bearer).await) }.boxed());
+    }
+
+    /// Ready when something has changed, with what the machine must be told about it, if anything.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+    ) -> Poll<Option<Input<'static>>> {
+        let checked = self
+            .checking
+            .as_mut()
+            .map(|checking| checking.poll_unpin(cx));
+        if let Some(Poll::Ready(checked)) = checked {
+            self.checking = None;
+            return Poll::Ready(match checked {
+                Checked::First(who) => Some(self.admitted(shared, who)),
+                Checked::Fresh(Ok(viewer)) => self.renew(shared, viewer),
+                // The token from before is as good as it was.
+                Checked::Fresh(Err(error)) if error.is_passing() => None,
+                Checked::Fresh(Err(_)) => Some(self.end()),
+            });
+        }
+        match &self.standing {
+            Standing::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
+                Poll::Ready(Some(self.end()))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    fn admitted(&mut self, shared: &Shared, who: Result<Who, Close>) -> Input<'static> {
+        match who {
+            Ok(Who::Viewer(viewer)) => {
+                self.standing = Standing::Viewer(viewer, shared.auth.watch(&viewer));
+                Input::Admitted
+            }
+            Ok(_) => {
+                self.standing = Standing::Nobody;
+                Input::Admitted
+            }
+            Err(Close::Forbidden) => Input::Rejected,
+            Err(close) => Input::Leave(close),
+        }
+    }
+
+    /// Goes on as the same user with another token; as anybody else it does not go on.
+    pub(crate) fn renew(&mut self, shared: &Shared, viewer: Viewer) -> Option<Input<'static>> {
+        match &self.standing {
+            Standing::Viewer(before, _) if before.user == viewer.user => {
+                self.standing = Standing::Viewer(viewer, shared.auth.watch(&viewer));
+                None
+            }
+            _ => Some(self.end()),
+        }
+    }
+
+    /// Says that the token is no longer good, once.
+    pub(crate) fn end(&mut self) -> Input<'static> {
+        (self.standing, self.checking) = (Standing::Nobody, None);
+        Input::Leave(Close::Forbidden)
+    }
+
+    /// How long the token is good from this moment on, or how long not to look again.
+    pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
+        let Standing::Viewer(viewer, _) = &self.standing else {
+            return None;
+        };
+        Some(time_left(viewer, now).unwrap_or(Duration::ZERO))
+    }
+}
