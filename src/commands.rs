@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     auth::Auth,
     client,
-    config::{AuthMode, Command, CommandLine, ServeFlags, TokenFlags},
+    config::{AuthMode, CliCommand, CommandLine, ServeFlags, TokenFlags},
     domain::{UserId, UserName},
     schema,
     server::{Server, clock},
@@ -21,9 +21,12 @@ const REFUSED: u8 = 2;
 
 /// Runs what was typed.
 pub async fn run(line: CommandLine) -> ExitCode {
-    match line.command.unwrap_or(Command::Serve(Box::new(line.serve))) {
-        Command::Serve(flags) => or_refuse(serve(&flags).await),
-        Command::Schema => {
+    match line
+        .command
+        .unwrap_or(CliCommand::Serve(Box::new(line.serve)))
+    {
+        CliCommand::Serve(flags) => or_refuse(serve(&flags).await),
+        CliCommand::Schema => {
             let written = std::io::stdout().write_all(schema::sdl().as_bytes());
             if written.is_ok() {
                 ExitCode::SUCCESS
@@ -31,10 +34,10 @@ pub async fn run(line: CommandLine) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        Command::Migrate(flags) => or_refuse(migrate(&flags.database).await),
-        Command::Token(flags) => or_refuse(token(&flags).await),
-        Command::Send { room, text, server } => client::send(&server, &room, &text).await,
-        Command::Tail {
+        CliCommand::Migrate(flags) => or_refuse(migrate(&flags.database).await),
+        CliCommand::Token(flags) => or_refuse(token(&flags).await),
+        CliCommand::Send { room, text, server } => client::send(&server, &room, &text).await,
+        CliCommand::Tail {
             room,
             after,
             server,

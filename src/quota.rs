@@ -86,11 +86,11 @@ pub fn retry_after_seconds(wait: Duration) -> u64 {
 #[derive(Debug)]
 pub struct Rates<K> {
     rate: Rate,
-    known: Mutex<Known<K>>,
+    known: Mutex<Buckets<K>>,
 }
 
 #[derive(Debug)]
-struct Known<K> {
+struct Buckets<K> {
     allowances: HashMap<K, Allowance>,
     /// When those that are full are forgotten next.
     sweep_at: Option<Instant>,
@@ -101,7 +101,7 @@ impl<K: Hash + Eq> Rates<K> {
     pub fn new(rate: Rate) -> Self {
         Self {
             rate,
-            known: Mutex::new(Known {
+            known: Mutex::new(Buckets {
                 allowances: HashMap::new(),
                 sweep_at: None,
             }),
@@ -128,9 +128,9 @@ impl<K: Hash + Eq> Rates<K> {
 
 /// One address's share of a set of rates, for whoever need not know whose it is. By default it is without limit.
 #[derive(Clone, Debug, Default)]
-pub struct Share(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
+pub struct AddressAllowance(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
 
-impl Share {
+impl AddressAllowance {
     /// The share of this address.
     pub fn of(rates: &Arc<Rates<IpAddr>>, address: IpAddr) -> Self {
         Self(Some((rates.clone(), address)))
@@ -144,7 +144,7 @@ impl Share {
     }
 }
 
-impl<K: Hash + Eq> Known<K> {
+impl<K: Hash + Eq> Buckets<K> {
     /// At most once in a refill, so that it costs each caller next to nothing.
     fn sweep(&mut self, rate: Rate, now: Instant) {
         if self.sweep_at.is_none_or(|at| at <= now) {
@@ -157,32 +157,32 @@ impl<K: Hash + Eq> Known<K> {
 
 /// How many each key has, and how many all have together.
 #[derive(Debug)]
-pub struct Seats<K> {
+pub struct Slots<K> {
     each_max: usize,
     all_max: usize,
-    taken: Mutex<Taken<K>>,
+    taken: Mutex<SlotCounts<K>>,
 }
 
 #[derive(Debug)]
-struct Taken<K> {
+struct SlotCounts<K> {
     by_key: HashMap<K, usize>,
     all: usize,
 }
 
 /// One of them, given back when it is dropped.
 #[derive(Debug)]
-pub struct Seat<K: Hash + Eq> {
-    seats: Arc<Seats<K>>,
+pub struct Slot<K: Hash + Eq> {
+    seats: Arc<Slots<K>>,
     key: K,
 }
 
-impl<K: Hash + Eq + Clone> Seats<K> {
+impl<K: Hash + Eq + Clone> Slots<K> {
     /// None is taken. 0 is no limit.
     pub fn new(each_max: usize, all_max: usize) -> Arc<Self> {
         Arc::new(Self {
             each_max,
             all_max,
-            taken: Mutex::new(Taken {
+            taken: Mutex::new(SlotCounts {
                 by_key: HashMap::new(),
                 all: 0,
             }),
@@ -190,7 +190,7 @@ impl<K: Hash + Eq + Clone> Seats<K> {
     }
 
     /// One for this key, if there is one.
-    pub fn take(self: &Arc<Self>, key: K) -> Option<Seat<K>> {
+    pub fn take(self: &Arc<Self>, key: K) -> Option<Slot<K>> {
         let may = |taken: usize, most: usize| most == 0 || taken < most;
         let mut taken = self.lock();
         let of_key = taken.by_key.get(&key).copied().unwrap_or(0);
@@ -199,25 +199,25 @@ impl<K: Hash + Eq + Clone> Seats<K> {
         }
         taken.all += 1;
         taken.by_key.insert(key.clone(), of_key + 1);
-        Some(Seat {
+        Some(Slot {
             seats: self.clone(),
             key,
         })
     }
 }
 
-impl<K> Seats<K> {
+impl<K> Slots<K> {
     /// How many are taken.
     pub fn taken(&self) -> usize {
         self.lock().all
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
+    fn lock(&self) -> MutexGuard<'_, SlotCounts<K>> {
         self.taken.lock().expect("no panic under this lock")
     }
 }
 
-impl<K: Hash + Eq> Drop for Seat<K> {
+impl<K: Hash + Eq> Drop for Slot<K> {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.all -= 1;
@@ -277,13 +277,13 @@ mod tests {
     #[test]
     fn a_share_is_that_of_its_address_wherever_it_is_held() {
         let (rates, now) = (Arc::new(Rates::new(RATE)), Instant::now());
-        let share = |last| Share::of(&rates, IpAddr::from([192, 0, 2, last]));
-        let allowed = |share: Share| (0..2).filter(|_| share.take(now).is_ok()).count();
+        let share = |last| AddressAllowance::of(&rates, IpAddr::from([192, 0, 2, last]));
+        let allowed = |share: AddressAllowance| (0..2).filter(|_| share.take(now).is_ok()).count();
         assert_eq!(
             (allowed(share(1)), allowed(share(1)), allowed(share(2))),
             (2, 1, 2)
         );
-        assert!((0..100).all(|_| Share::default().take(now).is_ok()));
+        assert!((0..100).all(|_| AddressAllowance::default().take(now).is_ok()));
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn seats_are_bounded_per_key_and_in_all_and_come_back() {
-        let seats = Seats::new(2, 3);
+        let seats = Slots::new(2, 3);
         let (a, b, c) = (seats.take("a"), seats.take("a"), seats.take("b"));
         assert!(a.is_some() && b.is_some() && c.is_some());
         assert!(seats.take("a").is_none() && seats.take("c").is_none());
@@ -328,7 +328,7 @@ mod tests {
         assert!(c.is_some());
         drop((a, b, c));
         assert_eq!((seats.taken(), seats.lock().by_key.len()), (0, 0));
-        let unlimited = Seats::new(0, 0);
+        let unlimited = Slots::new(0, 0);
         let many: Vec<_> = (0..1000)
             .map(|_| unlimited.take(7).expect("no limit"))
             .collect();

@@ -17,9 +17,9 @@ mod guest;
 mod jwks;
 mod jwt;
 mod key;
+mod lifetime;
 mod revocation;
 mod signer;
-mod standing;
 mod token;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -33,9 +33,9 @@ use uuid::Uuid;
 pub use fetch::JwksUrl;
 pub use jwt::{JwtSettings, KeySource};
 pub use key::{Key, KeyError, SECRET_BYTES_MIN};
+pub use lifetime::time_left;
 pub use revocation::Watch;
 pub use signer::Signer;
-pub use standing::time_left;
 
 use self::{
     guest::Guests,

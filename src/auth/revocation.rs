@@ -41,11 +41,11 @@ struct State {
     /// The database holds more than is held here. Stays so until the next start.
     spilled: bool,
     /// Who wants to hear of which token.
-    watched: HashMap<TokenId, Vec<Arc<Bell>>>,
+    watched: HashMap<TokenId, Vec<Arc<RevokedFlag>>>,
 }
 
 #[derive(Default)]
-struct Bell {
+struct RevokedFlag {
     rung: AtomicBool,
     waker: AtomicWaker,
 }
@@ -151,7 +151,7 @@ impl Revocations {
 
     /// Watches a token. What was revoked before this call is seen too, unless it has no room in memory.
     pub(super) fn watch(self: &Arc<Self>, token: TokenId) -> Watch {
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(RevokedFlag::default());
         let mut state = self.state();
         bell.rung
             .store(state.revoked.contains_key(&token), Ordering::Release);
@@ -194,7 +194,7 @@ impl State {
 /// A token that is watched. It costs an entry in a table and nothing else; dropping it takes the entry back.
 pub struct Watch {
     token: TokenId,
-    bell: Arc<Bell>,
+    bell: Arc<RevokedFlag>,
     revocations: Arc<Revocations>,
 }
 

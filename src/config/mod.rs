@@ -26,7 +26,7 @@ use crate::{auth::SignIn, telemetry::LogFormat};
 pub struct CommandLine {
     /// What to do.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
     /// How to serve, without a command.
     #[command(flatten)]
     pub serve: ServeFlags,
@@ -34,7 +34,7 @@ pub struct CommandLine {
 
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve (the same as no command)
     Serve(Box<ServeFlags>),
     /// Print the GraphQL schema
@@ -298,7 +298,7 @@ mod tests {
         assert!(bare.command.is_none() && bare.serve.listen.port() == 0);
         let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"])
             .unwrap();
-        let Some(Command::Serve(flags)) = named.command else {
+        let Some(CliCommand::Serve(flags)) = named.command else {
             panic!("{named:?}")
         };
         assert_eq!(flags.limits.transport().connections_max, 7);

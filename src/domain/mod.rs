@@ -26,5 +26,5 @@ pub use search::{Score, SearchError, SearchMark, SearchMarkError, SearchQuery};
 pub use shut_outs::{Access, ShutOuts};
 pub use text::{MessageText, Nonce, RoomName, SignalKind, TextError, UserName};
 pub use timestamp::{Clock, Timestamp};
-pub use viewer::{Identity, Revocation, Sharer, Subject, TokenId, Viewer, Who};
+pub use viewer::{Caller, Identity, QuotaKey, Revocation, Subject, TokenId, Viewer};
 pub use words::{folding, searchable_words};

@@ -45,8 +45,8 @@ impl ShutOuts {
     }
 
     /// One more, later than all before.
-    pub fn push(&mut self, at: Seq, who: ShutsOut) {
-        self.events.push_back((at, who));
+    pub fn push(&mut self, at: Seq, shuts_out: ShutsOut) {
+        self.events.push_back((at, shuts_out));
         if self.events.len() > self.kept_max
             && let Some((oldest, _)) = self.events.pop_front()
         {
@@ -67,7 +67,10 @@ impl ShutOuts {
             .rev()
             .skip_while(|(at, _)| *at > upto)
             .take_while(|(at, _)| *at > checked);
-        match between.into_iter().any(|(_, who)| who.applies_to(reader)) {
+        match between
+            .into_iter()
+            .any(|(_, shuts_out)| shuts_out.applies_to(reader))
+        {
             true => Access::Shut,
             false if self.forgotten > checked => Access::Unknown,
             false => Access::Open(self.head().min(upto).max(checked)),

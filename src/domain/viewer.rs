@@ -34,35 +34,35 @@ pub struct Viewer {
 
 /// For whom something is read, and so what there is to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Nobody signed in: what is public.
-    Nobody,
+pub enum Caller {
+    /// Anonymous signed in: what is public.
+    Anonymous,
     /// One viewer: what is public or shared with them.
     Viewer(Viewer),
     /// All readers of a view at once (V2): whoever is among them was let in to what is asked for before.
     Shared,
 }
 
-impl Who {
+impl Caller {
     /// The user, if it is one.
     pub fn user(self) -> Option<UserId> {
         match self {
             Self::Viewer(viewer) => Some(viewer.user),
-            Self::Nobody | Self::Shared => None,
+            Self::Anonymous | Self::Shared => None,
         }
     }
 
     /// Whose share it takes what this one asks for, from this address; none where nothing is known of either.
-    pub fn sharer(self, address: Option<IpAddr>) -> Option<Sharer> {
+    pub fn quota_key(self, address: Option<IpAddr>) -> Option<QuotaKey> {
         self.user()
-            .map(Sharer::User)
-            .or(address.map(Sharer::Address))
+            .map(QuotaKey::User)
+            .or(address.map(QuotaKey::Address))
     }
 }
 
 /// Whose share of what is there for all somebody takes who asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sharer {
+pub enum QuotaKey {
     /// A user, from wherever he asks.
     User(UserId),
     /// All at an address together who did not sign in.

@@ -40,7 +40,7 @@ use writer::Pending;
 use crate::{
     domain::{Clock, Epoch, RoomId, Seq, ShutsOut, UserId},
     quota::{Rate, Rates},
-    store::{Append, AppendError, Command, Log, Outcome, StoreError},
+    store::{Append, AppendError, Command, CommandOutcome, Log, StoreError},
 };
 
 /// What the hub may hold.
@@ -103,9 +103,9 @@ pub enum HubError {
 }
 
 /// Who is told of every event that takes the right to read a room from somebody.
-pub trait Witness: Send + Sync + 'static {
+pub trait ShutOutObserver: Send + Sync + 'static {
     /// Called once for each such event, in their order, before any reader of the log may see it. Must not block.
-    fn shut_out(&self, room: &RoomId, at: Seq, who: &ShutsOut);
+    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut);
 }
 
 type LiveRooms = Mutex<HashMap<RoomId, Weak<LiveRoom>>>;
@@ -126,7 +126,7 @@ impl Hub {
     pub fn start(
         log: Arc<dyn Log>,
         append: Arc<dyn Append>,
-        witness: Arc<dyn Witness>,
+        witness: Arc<dyn ShutOutObserver>,
         clock: Clock,
         limits: HubLimits,
         tasks: &TaskTracker,
@@ -154,7 +154,7 @@ impl Hub {
     }
 
     /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
-    pub async fn append(&self, command: Command) -> Result<Outcome, HubError> {
+    pub async fn append(&self, command: Command) -> Result<CommandOutcome, HubError> {
         self.rates
             .take(command.viewer(), Instant::now())
             .map_err(HubError::TooOften)?;

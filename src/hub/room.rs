@@ -9,7 +9,9 @@ use tokio::sync::OnceCell;
 
 use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
 use crate::{
-    domain::{Access, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId, Who},
+    domain::{
+        Access, Caller, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId,
+    },
     store::{Log, StoreError},
 };
 
@@ -20,7 +22,7 @@ pub struct LiveRoom {
     bell: Arc<Bell>,
     tail: Mutex<Tail>,
     /// Known once the head was read; none if there is no such room.
-    known: OnceCell<Option<Known>>,
+    known: OnceCell<Option<RoomFacts>>,
     /// Since then something was said about who may read it.
     changed: AtomicBool,
     /// Where revisions of all rooms come from.
@@ -35,7 +37,7 @@ pub struct LiveRoom {
 
 /// What was read with the head.
 #[derive(Clone, Copy)]
-struct Known {
+struct RoomFacts {
     epoch: Epoch,
     /// Anybody may read it.
     open: bool,
@@ -70,7 +72,7 @@ impl LiveRoom {
     /// Reads epoch and head once; false if there is no such room.
     pub(super) async fn settle(&self, log: &dyn Log) -> Result<bool, StoreError> {
         let read = async || {
-            let room = log.room(&self.id, Who::Shared).await?;
+            let room = log.room(&self.id, Caller::Shared).await?;
             Ok::<_, StoreError>(room.map(|room| {
                 // Whoever was shut out before this was live is not known here; those since were announced.
                 self.shut_outs
@@ -79,7 +81,7 @@ impl LiveRoom {
                     .begin(room.head);
                 self.shut_outs_head.fetch_max(room.head.0, Ordering::SeqCst);
                 self.bell.ring(room.head);
-                Known {
+                RoomFacts {
                     epoch: room.epoch,
                     open: room.is_open(),
                 }

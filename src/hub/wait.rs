@@ -10,15 +10,15 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{Hub, Listener, LiveRoom};
 use crate::{
-    domain::{RoomId, Seq, Sharer},
-    quota::{Seat, Seats},
+    domain::{QuotaKey, RoomId, Seq},
+    quota::{Slot, Slots},
     store::StoreError,
 };
 
 /// Why nobody can wait for a room.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// As many of the same sharer wait as may: the caller may try again when one of them has ended.
+    /// As many of the same quota_key wait as may: the caller may try again when one of them has ended.
     #[error("too many of the same wait already")]
     TooMany,
     /// As many wait as may: the caller may try again later.
@@ -32,7 +32,7 @@ pub enum WaitError {
 /// All that wait, bounded, and the end of all waits.
 pub(super) struct Waits {
     permits: Option<Arc<Semaphore>>,
-    seats: Arc<Seats<Sharer>>,
+    seats: Arc<Slots<QuotaKey>>,
     end: CancellationToken,
 }
 
@@ -40,7 +40,7 @@ impl Waits {
     /// 0 is no limit.
     pub(super) fn new(waits_max: usize, each_max: usize) -> Self {
         let permits = || Arc::new(Semaphore::new(waits_max.min(Semaphore::MAX_PERMITS)));
-        let seats = Seats::new(each_max, 0);
+        let seats = Slots::new(each_max, 0);
         Self {
             permits: (waits_max != 0).then(permits),
             seats,
@@ -48,9 +48,9 @@ impl Waits {
         }
     }
 
-    fn seat(&self, sharer: Option<Sharer>) -> Result<Option<Seat<Sharer>>, WaitError> {
-        sharer
-            .map(|sharer| self.seats.take(sharer).ok_or(WaitError::TooMany))
+    fn seat(&self, quota_key: Option<QuotaKey>) -> Result<Option<Slot<QuotaKey>>, WaitError> {
+        quota_key
+            .map(|quota_key| self.seats.take(quota_key).ok_or(WaitError::TooMany))
             .transpose()
     }
 
@@ -68,7 +68,7 @@ pub struct Wait {
     listener: Listener,
     time: Pin<Box<Sleep>>,
     end: Pin<Box<WaitForCancellationFutureOwned>>,
-    _seat: Option<Seat<Sharer>>,
+    _seat: Option<Slot<QuotaKey>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -92,14 +92,14 @@ impl Wait {
 
 impl Hub {
     /// Somebody who waits for a room, for this long at most in all; none if there is no such room. It counts as one of the
-    /// sharer's, if there is one.
+    /// quota_key's, if there is one.
     pub async fn wait(
         &self,
         id: &RoomId,
-        sharer: Option<Sharer>,
+        quota_key: Option<QuotaKey>,
         at_most: Duration,
     ) -> Result<Option<Wait>, WaitError> {
-        let seat = self.waits.seat(sharer)?;
+        let seat = self.waits.seat(quota_key)?;
         let permit = self.waits.permit()?;
         let Some(room) = self.enter(id).await? else {
             return Ok(None);

@@ -7,23 +7,23 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{LiveRoom, LiveRooms, Witness, queue::Queue};
+use super::{LiveRoom, LiveRooms, ShutOutObserver, queue::Queue};
 use crate::{
     domain::{Clock, RoomId, Seq, ShutsOut},
-    store::{Append, AppendError, Command, Outcome},
+    store::{Append, AppendError, Command, CommandOutcome},
 };
 
 /// A command and who waits for its outcome.
 pub(super) struct Pending {
     pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Result<Outcome, AppendError>>,
+    pub(super) answer: oneshot::Sender<Result<CommandOutcome, AppendError>>,
 }
 
 /// Gathers what waits, commits it as one batch, announces, answers; until the queue is closed. Nobody cancels this.
 pub(super) async fn run(
     append: Arc<dyn Append>,
     rooms: Arc<LiveRooms>,
-    witness: Arc<dyn Witness>,
+    witness: Arc<dyn ShutOutObserver>,
     queue: Arc<Queue>,
     clock: Clock,
 ) {
@@ -47,7 +47,11 @@ pub(super) async fn run(
 
 /// Puts the committed events into the tails of the rooms that are live, then moves each head once. What was deleted leaves
 /// them before the head moves (V6).
-fn announce(rooms: &LiveRooms, witness: &dyn Witness, outcomes: &[Result<Outcome, AppendError>]) {
+fn announce(
+    rooms: &LiveRooms,
+    witness: &dyn ShutOutObserver,
+    outcomes: &[Result<CommandOutcome, AppendError>],
+) {
     let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
     for outcome in outcomes.iter().flatten() {
         let Some(event) = outcome.event() else {
@@ -67,7 +71,7 @@ fn announce(rooms: &LiveRooms, witness: &dyn Witness, outcomes: &[Result<Outcome
         let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
         *head = event.seq();
         if let Some(room) = room {
-            if let Outcome::Redacted(_, message) = outcome {
+            if let CommandOutcome::Redacted(_, message) = outcome {
                 room.redact(message, Seq(event.seq().0 - 1));
             }
             room.announce(event);

@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Lobbies, PresenceLimits,
-    people::{Crowd, People, Person},
+    occupants::{Occupancy, Occupants, Person},
     signals::{Heard, Signal, Signals},
     typing::{Typing, TypingState},
 };
@@ -39,7 +39,7 @@ pub struct Lobby {
     turns: tokio::sync::Mutex<()>,
     typing: watch::Sender<u64>,
     signals: watch::Sender<u64>,
-    people: watch::Sender<u64>,
+    occupants: watch::Sender<u64>,
     shut_outs: watch::Sender<Seq>,
     /// The last event that took the right to read from somebody, to be looked at without a lock.
     shut_outs_head: AtomicU64,
@@ -49,7 +49,7 @@ pub struct Lobby {
 struct State {
     typing: Typing,
     signals: Signals,
-    people: People,
+    occupants: Occupants,
     shut_outs: ShutOuts,
 }
 
@@ -58,7 +58,7 @@ impl Lobby {
         let state = State {
             typing: Typing::new(limits.typing_users_max, limits.typing_lapse),
             signals: Signals::new(limits.signals_kept_max, limits.signals_kept_bytes_max),
-            people: People::new(limits.presence_grace, limits.presence_moves_kept_max),
+            occupants: Occupants::new(limits.presence_grace, limits.presence_moves_kept_max),
             shut_outs: ShutOuts::new(limits.shut_outs_kept_max),
         };
         Self {
@@ -66,7 +66,7 @@ impl Lobby {
             limits,
             typing: watch::Sender::new(state.typing.version()),
             signals: watch::Sender::new(state.signals.head()),
-            people: watch::Sender::new(state.people.head()),
+            occupants: watch::Sender::new(state.occupants.head()),
             state: Mutex::new(state),
             turns: tokio::sync::Mutex::default(),
             shut_outs: watch::Sender::new(Seq::START),
@@ -145,7 +145,7 @@ impl Lobby {
     ) -> Result<Attendance, Stale> {
         let mut state = self.lock();
         state.must_be_open(checked, person.user)?;
-        let stay = state.people.come(person, now);
+        let stay = state.occupants.come(person, now);
         self.tell_people(&mut state);
         Ok(Attendance {
             lobby: self.clone(),
@@ -155,10 +155,10 @@ impl Lobby {
     }
 
     /// Who is here, and who came and went after a number.
-    pub fn crowd(&self, after: u64, now: Instant) -> Crowd {
+    pub fn occupancy(&self, after: u64, now: Instant) -> Occupancy {
         self.lock()
-            .people
-            .crowd(after, self.limits.presence_shown_max, now)
+            .occupants
+            .occupancy(after, self.limits.presence_shown_max, now)
     }
 
     /// Tells when a stream moves, and where it stands. Signals, and who came and went, are kept
@@ -167,7 +167,7 @@ impl Lobby {
         match stream {
             Stream::Typing => self.typing.subscribe(),
             Stream::Signals => self.signals.subscribe(),
-            Stream::Presence => self.people.subscribe(),
+            Stream::Presence => self.occupants.subscribe(),
         }
     }
 
@@ -186,14 +186,14 @@ impl Lobby {
     }
 
     /// The event of this number took from somebody the right to read the room.
-    pub(super) fn shut_out(&self, at: Seq, who: &ShutsOut) {
+    pub(super) fn shut_out(&self, at: Seq, shuts_out: &ShutsOut) {
         let mut state = self.lock();
-        state.shut_outs.push(at, who.clone());
+        state.shut_outs.push(at, shuts_out.clone());
         // First who listens: nobody who is shut out sees what comes of it.
         self.shut_outs_head.store(at.0, Ordering::SeqCst);
         self.shut_outs.send_replace(at);
-        state.typing.shut_out(who);
-        state.people.shut_out(who);
+        state.typing.shut_out(shuts_out);
+        state.occupants.shut_out(shuts_out);
         self.tell_typing(&state);
         self.tell_people(&mut state);
     }
@@ -219,10 +219,10 @@ impl Lobby {
 
     /// Also when somebody may have left only later: those who follow look when that is.
     fn tell_people(&self, state: &mut State) {
-        if self.people.receiver_count() == 0 {
-            return state.people.clear_moves();
+        if self.occupants.receiver_count() == 0 {
+            return state.occupants.clear_moves();
         }
-        self.people.send_replace(state.people.head());
+        self.occupants.send_replace(state.occupants.head());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -240,7 +240,7 @@ pub struct Attendance {
 impl Drop for Attendance {
     fn drop(&mut self) {
         let mut state = self.lobby.lock();
-        state.people.go(self.user, self.stay, Instant::now());
+        state.occupants.go(self.user, self.stay, Instant::now());
         self.lobby.tell_people(&mut state);
     }
 }

@@ -18,7 +18,7 @@
 //! Proved by the tests beside the code and by `tests/it/ephemeral.rs`.
 
 mod lobby;
-mod people;
+mod occupants;
 mod signals;
 mod typing;
 
@@ -32,7 +32,7 @@ use std::{
 pub use tokio::time::Instant;
 
 pub use lobby::{Attendance, Lobby, Stale, Stream};
-pub use people::{Crowd, Person};
+pub use occupants::{Occupancy, Person};
 pub use signals::{Heard, Signal};
 pub use typing::TypingState;
 
@@ -187,9 +187,9 @@ impl Presence {
 
     /// The event of this number took from somebody the right to read a room. To be called before any reader of the log may see
     /// that event.
-    pub fn shut_out(&self, id: &RoomId, at: Seq, who: &ShutsOut) {
+    pub fn shut_out(&self, id: &RoomId, at: Seq, shuts_out: &ShutsOut) {
         let Some(lobby) = self.find(id) else { return };
-        lobby.shut_out(at, who);
+        lobby.shut_out(at, shuts_out);
         if !lobby.has_something_to_keep() {
             self.lingering
                 .lock()

@@ -65,8 +65,8 @@ impl Typing {
     }
 
     /// Those who may not read the room any more are not shown in it.
-    pub(super) fn shut_out(&mut self, who: &ShutsOut) {
-        self.retain(|user, _| !who.applies_to(Some(user.id)));
+    pub(super) fn shut_out(&mut self, shuts_out: &ShutsOut) {
+        self.retain(|user, _| !shuts_out.applies_to(Some(user.id)));
     }
 
     /// The state at this moment.

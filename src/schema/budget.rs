@@ -29,7 +29,7 @@ use futures::{
 
 use super::error::{ApiError, Code};
 use crate::{
-    domain::{Member, Message, MessageId, Room, RoomId, Timestamp, UserId, Who},
+    domain::{Caller, Member, Message, MessageId, Room, RoomId, Timestamp, UserId},
     store::{Log, StoreError},
 };
 
@@ -228,19 +228,28 @@ impl Spending {
         &self,
         log: &Arc<dyn Log>,
         id: MessageId,
-        who: Who,
+        caller: Caller,
     ) -> Looked<Message> {
         let log = log.clone();
-        let read = async move { log.message(&id, who).await };
-        self.look_up((id, who == Who::Shared), |found| &mut found.messages, read)
-            .await
+        let read = async move { log.message(&id, caller).await };
+        self.look_up(
+            (id, caller == Caller::Shared),
+            |found| &mut found.messages,
+            read,
+        )
+        .await
     }
 
     /// A room, read unless it was found already.
-    pub(super) async fn room(&self, log: &Arc<dyn Log>, id: &RoomId, who: Who) -> Looked<Room> {
-        let (log, key) = (log.clone(), (id.clone(), who == Who::Shared));
+    pub(super) async fn room(
+        &self,
+        log: &Arc<dyn Log>,
+        id: &RoomId,
+        caller: Caller,
+    ) -> Looked<Room> {
+        let (log, key) = (log.clone(), (id.clone(), caller == Caller::Shared));
         let id = id.clone();
-        let read = async move { Ok(log.room(&id, who).await?.map(Arc::new)) };
+        let read = async move { Ok(log.room(&id, caller).await?.map(Arc::new)) };
         self.look_up(key, |found| &mut found.rooms, read).await
     }
 

@@ -15,12 +15,12 @@ use super::{
 use crate::{
     auth::Auth,
     domain::{
-        Clock, Cursor, CursorError, Epoch, Room, RoomId, Seq, Sharer, Timestamp, Viewer, Who,
+        Caller, Clock, Cursor, CursorError, Epoch, QuotaKey, Room, RoomId, Seq, Timestamp, Viewer,
     },
     hub::Hub,
     presence::Presence,
-    quota::Share,
-    store::{Accounts, Command, Log, Outcome},
+    quota::AddressAllowance,
+    store::{Accounts, Command, CommandOutcome, Log},
 };
 
 /// What a request may ask of lists and texts.
@@ -74,7 +74,7 @@ pub struct Services {
 
 /// What a request did beside its answer, for a transport that has to act on it.
 #[derive(Debug, Default)]
-pub struct Noted {
+pub struct SideEffects {
     /// A session that was issued: its token, and until when that is good.
     pub session: Option<(String, Timestamp)>,
     /// The viewer as whom a connection goes on.
@@ -85,15 +85,15 @@ pub struct Noted {
 
 /// Where resolvers leave it, where the request came from, and what they may do for whoever sent it.
 #[derive(Clone, Default)]
-pub struct Notes {
-    noted: Arc<Mutex<Noted>>,
-    sign_ins: Share,
+pub struct RequestContext {
+    noted: Arc<Mutex<SideEffects>>,
+    sign_ins: AddressAllowance,
     address: Option<IpAddr>,
 }
 
-impl Notes {
+impl RequestContext {
     /// Nothing is noted yet; guests may be signed in for as long as this share lasts.
-    pub fn with(sign_ins: Share) -> Self {
+    pub fn with(sign_ins: AddressAllowance) -> Self {
         Self {
             sign_ins,
             ..Self::default()
@@ -107,11 +107,11 @@ impl Notes {
     }
 
     /// What was noted so far.
-    pub fn take(&self) -> Noted {
+    pub fn take(&self) -> SideEffects {
         std::mem::take(&mut *self.noted.lock().expect("no panic under this lock"))
     }
 
-    pub(super) fn note(&self, note: impl FnOnce(&mut Noted)) {
+    pub(super) fn note(&self, note: impl FnOnce(&mut SideEffects)) {
         note(&mut self.noted.lock().expect("no panic under this lock"));
     }
 
@@ -123,8 +123,8 @@ impl Notes {
     }
 
     /// Whose share the request takes.
-    pub(super) fn sharer(&self, who: Who) -> Option<Sharer> {
-        who.sharer(self.address)
+    pub(super) fn quota_key(&self, caller: Caller) -> Option<QuotaKey> {
+        caller.quota_key(self.address)
     }
 
     /// Whether the request's own token is being made invalid, or was.
@@ -140,16 +140,16 @@ pub(super) fn services<'a>(ctx: &Context<'a>) -> &'a Services {
     ctx.data_unchecked()
 }
 
-pub(super) fn who(ctx: &Context<'_>) -> Who {
+pub(super) fn caller(ctx: &Context<'_>) -> Caller {
     *ctx.data_unchecked()
 }
 
 /// The viewer, if somebody signed in. A view has no viewer (V2): a field that asks in one is a mistake of ours.
 pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
-    match who(ctx) {
-        Who::Nobody => Ok(None),
-        Who::Viewer(viewer) => Ok(Some(viewer)),
-        Who::Shared => Err(ApiError::internal(
+    match caller(ctx) {
+        Caller::Anonymous => Ok(None),
+        Caller::Viewer(viewer) => Ok(Some(viewer)),
+        Caller::Shared => Err(ApiError::internal(
             &"a field that depends on the viewer was asked for in a shared view",
         )),
     }
@@ -169,7 +169,7 @@ pub(super) fn still_signed_in(ctx: &Context<'_>) -> Result<(), ApiError> {
     let Some(viewer) = viewer(ctx)? else {
         return Ok(());
     };
-    let (services, notes) = (services(ctx), ctx.data_unchecked::<Notes>());
+    let (services, notes) = (services(ctx), ctx.data_unchecked::<RequestContext>());
     let is_good =
         !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
     if is_good { Ok(()) } else { Err(signed_out()) }
@@ -201,11 +201,16 @@ pub(super) async fn room_if_readable(
     let Ok(id) = id.parse::<RoomId>() else {
         return Ok(None);
     };
-    spending(ctx).room(&services(ctx).log, &id, who(ctx)).await
+    spending(ctx)
+        .room(&services(ctx).log, &id, caller(ctx))
+        .await
 }
 
 /// Has a command committed. What was found before it may be different now.
-pub(super) async fn append(ctx: &Context<'_>, command: Command) -> Result<Outcome, ApiError> {
+pub(super) async fn append(
+    ctx: &Context<'_>,
+    command: Command,
+) -> Result<CommandOutcome, ApiError> {
     let outcome = services(ctx).hub.append(command).await;
     spending(ctx).forget();
     Ok(outcome?)

@@ -9,7 +9,7 @@ use super::{
     error::{ApiError, Code},
     object::{RoomObject, UserObject, room_of},
     scalar::DateTime,
-    subscription::{Source, Want},
+    subscription::{OpenedSubscription, ReadTarget},
 };
 use crate::{
     domain::{RoomId, SignalKind, UserId},
@@ -94,17 +94,17 @@ impl SignalObject {
 }
 
 /// What an execution is fed becomes what it shows; none where that is not what it is about.
-pub(super) fn typing_event(item: super::Item) -> Option<TypingEventObject> {
+pub(super) fn typing_event(item: super::FeedItem) -> Option<TypingEventObject> {
     match item {
-        super::Item::Typing(room, state) => Some(TypingEventObject { room, state }),
+        super::FeedItem::Typing(room, state) => Some(TypingEventObject { room, state }),
         _ => None,
     }
 }
 
 /// The same for signals.
-pub(super) fn signal(item: super::Item) -> Option<SignalObject> {
+pub(super) fn signal(item: super::FeedItem) -> Option<SignalObject> {
     match item {
-        super::Item::Signal(room, signal) => Some(SignalObject { room, signal }),
+        super::FeedItem::Signal(room, signal) => Some(SignalObject { room, signal }),
         _ => None,
     }
 }
@@ -114,7 +114,7 @@ pub(super) async fn listen(
     ctx: &Context<'_>,
     room_id: &str,
     stream: Stream,
-) -> Result<Want, ApiError> {
+) -> Result<OpenedSubscription, ApiError> {
     // Entered before the right is read: what takes it away from then on is heard there (E4).
     let lobby = lobby(ctx, room_id)?;
     let begin = *lobby.watch(stream).borrow();
@@ -123,12 +123,12 @@ pub(super) async fn listen(
         None => readable_room(ctx, room_id).await?.head,
     };
     let attended = viewer(ctx)?.map(|_| lobby.clone());
-    let source = Source::Lobby {
+    let source = ReadTarget::Lobby {
         lobby,
         stream,
         begin,
     };
-    Ok(Want {
+    Ok(OpenedSubscription {
         lobby: attended,
         checked,
         at: (services(ctx).clock)(),

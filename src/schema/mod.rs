@@ -34,10 +34,10 @@ use async_graphql::{MergedObject, Response, ServerError, parser::types::Operatio
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use budget::{Budget, BudgetLimits};
-pub use context::{Noted, Notes, SchemaLimits, Services};
+pub use context::{RequestContext, SchemaLimits, Services, SideEffects};
 pub use error::{ApiError, Code, is_passing, shut_out};
 pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
-pub use subscription::{Item, Source, Want};
+pub use subscription::{FeedItem, OpenedSubscription, ReadTarget};
 
 use self::{
     budget::{Purpose, Spending},
@@ -46,9 +46,9 @@ use self::{
     query::Query,
     room_mutation::RoomMutation,
     stages::Run,
-    subscription::{Mode, Shows},
+    subscription::{AsOf, Mode},
 };
-use crate::domain::{Seq, Who};
+use crate::domain::{Caller, Seq};
 
 /// The answer to a request.
 pub enum Answer {
@@ -108,15 +108,21 @@ impl Schema {
     }
 
     /// Runs a query or a mutation.
-    pub async fn execute(&self, prepared: Prepared, who: Who) -> Answer {
-        self.execute_noting(prepared, who, &Notes::default()).await
+    pub async fn execute(&self, prepared: Prepared, caller: Caller) -> Answer {
+        self.execute_noting(prepared, caller, &RequestContext::default())
+            .await
     }
 
     /// The same; what a transport has to act on is left in `notes`.
-    pub async fn execute_noting(&self, prepared: Prepared, who: Who, notes: &Notes) -> Answer {
+    pub async fn execute_noting(
+        &self,
+        prepared: Prepared,
+        caller: Caller,
+        notes: &RequestContext,
+    ) -> Answer {
         self.execute_within(
             prepared,
-            who,
+            caller,
             notes,
             Budget::new(Purpose::Answer, self.limits.answer),
         )
@@ -132,8 +138,8 @@ impl Schema {
     pub async fn execute_within(
         &self,
         prepared: Prepared,
-        who: Who,
-        notes: &Notes,
+        caller: Caller,
+        notes: &RequestContext,
         budget: Arc<Budget>,
     ) -> Answer {
         if notes.is_signed_out() {
@@ -144,7 +150,10 @@ impl Schema {
             (prepared.document(), prepared.kind(), Spending::new(budget));
         let (run, request) = Run::of(prepared);
         let name = request.operation_name.clone();
-        let request = request.data(who).data(notes.clone()).data(spending.clone());
+        let request = request
+            .data(caller)
+            .data(notes.clone())
+            .data(spending.clone());
         let mut response = self.executor.execute(request).await;
         let code = if run.was_reached() {
             Code::BadUserInput
@@ -177,13 +186,13 @@ impl Schema {
     pub async fn open(
         &self,
         prepared: Prepared,
-        who: Who,
+        caller: Caller,
         resume: Option<String>,
-    ) -> Result<Want, Vec<ServerError>> {
+    ) -> Result<OpenedSubscription, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
         let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer));
-        let request = request.data(who).data(spending).data(Mode::Open {
+        let request = request.data(caller).data(spending).data(Mode::Open {
             slot: slot.clone(),
             resume,
         });
@@ -199,16 +208,16 @@ impl Schema {
 
     /// Runs a plan in the mode Feed: what is sent in comes out as one response each, in the same order. `who` is a viewer only
     /// where the document depends on one.
-    pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
+    pub fn feed(&self, plan: &Arc<PlanDocument>, caller: Caller) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
         let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame));
-        let shows = Arc::<Shows>::default();
+        let shows = Arc::<AsOf>::default();
         let mode = Mode::Feed {
             items: Mutex::new(Some(receiver)),
             shows: shows.clone(),
         };
-        let request = request.data(who).data(spending.clone()).data(mode);
+        let request = request.data(caller).data(spending.clone()).data(mode);
         Feed {
             items,
             shows,
@@ -223,8 +232,8 @@ impl Schema {
 /// A long-lived execution that is fed items by hand. It must be fed the next one only after the last one's response
 /// was taken; one that was left in between must be thrown away. Each item has a budget of its own.
 pub struct Feed {
-    items: mpsc::UnboundedSender<Item>,
-    shows: Arc<Shows>,
+    items: mpsc::UnboundedSender<FeedItem>,
+    shows: Arc<AsOf>,
     responses: BoxStream<'static, Response>,
     plan: Arc<PlanDocument>,
     prepare: Arc<Prepare>,
@@ -232,7 +241,7 @@ pub struct Feed {
 }
 
 /// What comes of an item.
-pub struct Shown {
+pub struct ItemResponse {
     /// The result.
     pub response: Response,
     /// How far the room's log reached when that was read which the item itself does not tell; none if there is no such thing in
@@ -246,16 +255,16 @@ pub struct FeedError(pub String);
 
 impl Feed {
     /// Whether an item gives a response at all: each subscription is about events of some kinds.
-    pub fn shows(&self, item: &Item) -> bool {
+    pub fn shows(&self, item: &FeedItem) -> bool {
         match item {
             // There is one subscription to a log, and it is about messages.
-            Item::Event(event) => event.as_message_sent().is_some(),
-            Item::Typing(..) | Item::Presence { .. } | Item::Signal(..) => true,
+            FeedItem::Event(event) => event.as_message_sent().is_some(),
+            FeedItem::Typing(..) | FeedItem::Presence { .. } | FeedItem::Signal(..) => true,
         }
     }
 
     /// The response to one item. An error is passing: the same item may give a response a moment later (V7).
-    pub async fn next(&mut self, item: Item) -> Result<Shown, FeedError> {
+    pub async fn next(&mut self, item: FeedItem) -> Result<ItemResponse, FeedError> {
         self.spending.renew();
         self.items
             .unbounded_send(item)
@@ -283,7 +292,7 @@ impl Feed {
                         &self.prepare.shapes,
                     );
                 }
-                Ok(Shown {
+                Ok(ItemResponse {
                     response,
                     as_of: self.shows.take(),
                 })

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{Notes, append, services, signed_in, still_signed_in, viewer},
+    context::{RequestContext, append, services, signed_in, still_signed_in, viewer},
     error::{ApiError, Code},
     object::{MessageObject, RoomObject, UserObject, Visibility},
     scalar::DateTime,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth,
     domain::{Epoch, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
-    store::{Command, CreateRoom, Outcome, SendMessage},
+    store::{Command, CommandOutcome, CreateRoom, SendMessage},
 };
 
 type Resolved<T> = async_graphql::Result<T>;
@@ -117,7 +117,7 @@ impl Mutation {
             epoch: Epoch(rand::random::<u64>() >> 1),
         };
         match append(ctx, Command::CreateRoom(command)).await? {
-            Outcome::Created(room) => Ok(Some(room.into())),
+            CommandOutcome::Created(room) => Ok(Some(room.into())),
             other => Err(ApiError::internal(&format_args!("createRoom gave {other:?}")).into()),
         }
     }
@@ -149,7 +149,9 @@ impl Mutation {
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
         match append(ctx, Command::SendMessage(command)).await? {
-            Outcome::Sent(_, message) | Outcome::Repeated(message) => Ok(Some(message.into())),
+            CommandOutcome::Sent(_, message) | CommandOutcome::Repeated(message) => {
+                Ok(Some(message.into()))
+            }
             other => Err(ApiError::internal(&format_args!("sendMessage gave {other:?}")).into()),
         }
     }
@@ -159,6 +161,6 @@ fn bad(message: String) -> ApiError {
     ApiError::new(Code::BadUserInput, message)
 }
 
-fn notes<'a>(ctx: &Context<'a>) -> &'a Notes {
+fn notes<'a>(ctx: &Context<'a>) -> &'a RequestContext {
     ctx.data_unchecked()
 }

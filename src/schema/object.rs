@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, ID, Interface, Object};
 use super::{
     budget::spending,
     connection::{MemberConnection, MessageConnection, MessageEdge, PageInfo, Slice},
-    context::{no_such_room, position, readable_room, services, viewer, who},
+    context::{caller, no_such_room, position, readable_room, services, viewer},
     error::ApiError,
     member::{MemberObject, members},
     people::{PresenceObject, present},
@@ -15,7 +15,7 @@ use super::{
     subscription::{in_frame, shows},
 };
 use crate::{
-    domain::{self, Body, Message, Room, Seq, User, Who},
+    domain::{self, Body, Caller, Message, Room, Seq, User},
     store::Window,
 };
 
@@ -237,7 +237,7 @@ impl MessageObject {
         };
         // It is of the same room: whoever was let in to this one was let in to that one.
         let message = spending(ctx)
-            .message(&services(ctx).log, id, Who::Shared)
+            .message(&services(ctx).log, id, Caller::Shared)
             .await?;
         Ok(message.map(|message| Self {
             message,
@@ -252,7 +252,7 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Ar
     match in_frame(ctx) {
         true => {
             let room = spending(ctx)
-                .room(&services(ctx).log, id, Who::Shared)
+                .room(&services(ctx).log, id, Caller::Shared)
                 .await?;
             room.ok_or_else(|| ApiError::internal(&"something without its room"))
         }
@@ -262,10 +262,14 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &domain::RoomId) -> Result<Ar
 
 /// Asked after something was read of a room besides the room itself: who lost the right to it before that does not get it.
 async fn still_readable(ctx: &Context<'_>, id: &domain::RoomId) -> Result<(), ApiError> {
-    let who = if in_frame(ctx) { Who::Shared } else { who(ctx) };
+    let caller = if in_frame(ctx) {
+        Caller::Shared
+    } else {
+        caller(ctx)
+    };
     // Not what was found before, but what holds now.
     let room = spending(ctx)
-        .read(services(ctx).log.room(id, who))
+        .read(services(ctx).log.room(id, caller))
         .await?
         .ok_or_else(no_such_room)?;
     shows(ctx, room.head);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Context, Object, SimpleObject};
 
 use super::{
-    Item,
+    FeedItem,
     budget::spending,
     context::services,
     error::ApiError,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, User, UserId},
-    presence::{Crowd, Instant, Person},
+    presence::{Instant, Occupancy, Person},
 };
 
 type Resolved<T> = async_graphql::Result<T>;
@@ -31,7 +31,7 @@ pub(super) struct PresenceObject {
 /// Who is in a room, or who came and went.
 pub(super) struct PresenceEventObject {
     room: RoomId,
-    crowd: Arc<Crowd>,
+    occupancy: Arc<Occupancy>,
     whole: bool,
 }
 
@@ -46,14 +46,14 @@ impl PresenceEventObject {
 
     /// How many are here in all.
     async fn count(&self) -> usize {
-        self.crowd.count
+        self.occupancy.count
     }
 
     /// Who is here: at most 200 unless the server says otherwise, those who have been here longest. Null where only who joined
     /// and left is told.
     async fn present(&self, ctx: &Context<'_>) -> Resolved<Option<Vec<PresenceObject>>> {
         match self.whole {
-            true => Ok(Some(named(ctx, &self.crowd.present).await?)),
+            true => Ok(Some(named(ctx, &self.occupancy.present).await?)),
             false => Ok(None),
         }
     }
@@ -62,7 +62,7 @@ impl PresenceEventObject {
     async fn joined(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
         match self.whole {
             true => Ok(Vec::new()),
-            false => Ok(named(ctx, &self.crowd.joined).await?),
+            false => Ok(named(ctx, &self.occupancy.joined).await?),
         }
     }
 
@@ -71,9 +71,9 @@ impl PresenceEventObject {
         if self.whole {
             return Ok(Vec::new());
         }
-        let mut users = users(ctx, &self.crowd.left).await?;
+        let mut users = users(ctx, &self.occupancy.left).await?;
         Ok(self
-            .crowd
+            .occupancy
             .left
             .iter()
             .filter_map(|id| users.remove(id))
@@ -83,9 +83,17 @@ impl PresenceEventObject {
 }
 
 /// What an execution is fed becomes what it shows; none where that is not what it is about.
-pub(super) fn presence_event(item: Item) -> Option<PresenceEventObject> {
+pub(super) fn presence_event(item: FeedItem) -> Option<PresenceEventObject> {
     match item {
-        Item::Presence { room, crowd, whole } => Some(PresenceEventObject { room, crowd, whole }),
+        FeedItem::Presence {
+            room,
+            occupancy,
+            whole,
+        } => Some(PresenceEventObject {
+            room,
+            occupancy,
+            whole,
+        }),
         _ => None,
     }
 }
@@ -96,8 +104,14 @@ pub(super) async fn present(
     room: &RoomId,
 ) -> Result<Vec<PresenceObject>, ApiError> {
     let lobby = services(ctx).presence.find(room);
-    let crowd = lobby.map(|lobby| lobby.crowd(u64::MAX, Instant::now()));
-    named(ctx, crowd.as_ref().map_or(&[], |crowd| &crowd.present)).await
+    let occupancy = lobby.map(|lobby| lobby.occupancy(u64::MAX, Instant::now()));
+    named(
+        ctx,
+        occupancy
+            .as_ref()
+            .map_or(&[], |occupancy| &occupancy.present),
+    )
+    .await
 }
 
 /// People with what they are called, in their order.

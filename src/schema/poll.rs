@@ -10,13 +10,15 @@ use futures::{
 
 use super::{
     budget::spending,
-    context::{Notes, position, readable_room, services, signed_out, still_signed_in, who},
+    context::{
+        RequestContext, caller, position, readable_room, services, signed_out, still_signed_in,
+    },
     error::{ApiError, Code},
     object::MessageObject,
     scalar::Cursor,
     stages::Run,
 };
-use crate::domain::Who;
+use crate::domain::Caller;
 
 /// Seconds that a poll may wait: less than what proxies give a request.
 const WAIT_SECONDS_MAX: i32 = 55;
@@ -56,8 +58,10 @@ pub(super) async fn poll(
             "One operation may wait once: send several, or poll with wait: 0.",
         ));
     }
-    let sharer = ctx.data_unchecked::<Notes>().sharer(who(ctx));
-    let waiting = services.hub.wait(&room.id, sharer, wait).await?;
+    let quota_key = ctx
+        .data_unchecked::<RequestContext>()
+        .quota_key(caller(ctx));
+    let waiting = services.hub.wait(&room.id, quota_key, wait).await?;
     let mut waiting =
         waiting.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))?;
     let mut messages: Vec<MessageObject> = Vec::new();
@@ -88,9 +92,9 @@ pub(super) async fn poll(
 /// Ready when the token of the request is no longer good; for nobody never.
 fn token_end(ctx: &Context<'_>) -> BoxFuture<'static, ()> {
     let services = services(ctx);
-    match who(ctx) {
-        Who::Viewer(viewer) => services.auth.end_of(viewer, services.clock.clone()).boxed(),
-        Who::Nobody | Who::Shared => pending().boxed(),
+    match caller(ctx) {
+        Caller::Viewer(viewer) => services.auth.end_of(viewer, services.clock.clone()).boxed(),
+        Caller::Anonymous | Caller::Shared => pending().boxed(),
     }
 }
 

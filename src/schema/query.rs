@@ -9,7 +9,7 @@ use super::{
     connection::{
         MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice,
     },
-    context::{readable_room, room_if_readable, services, viewer, who},
+    context::{caller, readable_room, room_if_readable, services, viewer},
     error::{ApiError, Code},
     object::{MessageObject, Node, RoomObject, UserObject, messages},
     poll::{MessagePoll, poll},
@@ -40,7 +40,7 @@ impl Query {
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<Node>> {
         let (services, spending) = (services(ctx), spending(ctx));
         if let Ok(id) = id.parse::<MessageId>() {
-            let message = spending.message(&services.log, id, who(ctx)).await?;
+            let message = spending.message(&services.log, id, caller(ctx)).await?;
             return Ok(message.map(|message| Node::Message(MessageObject::from(message))));
         }
         if let Ok(id) = id.parse::<UserId>() {
@@ -49,7 +49,7 @@ impl Query {
         }
         if let Ok(id) = id.parse::<MemberId>() {
             let member = spending
-                .read(services.log.member(&id, who(ctx), (services.clock)()))
+                .read(services.log.member(&id, caller(ctx), (services.clock)()))
                 .await?;
             return Ok(member.map(|member| Node::Member(member.into())));
         }
@@ -82,7 +82,7 @@ impl Query {
             );
         }
         let found = services.log.rooms(
-            who(ctx),
+            caller(ctx),
             after.as_deref(),
             search.as_deref(),
             slice.length + 1,

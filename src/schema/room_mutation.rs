@@ -5,15 +5,15 @@ use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
 use super::{
-    context::{append, services, signed_in, who},
+    context::{append, caller, services, signed_in},
     error::{ApiError, Code},
     member::{MemberObject, Role},
     object::{MessageObject, RoomObject, Visibility},
     scalar::DateTime,
 };
 use crate::{
-    domain::{MemberId, MessageId, Room, RoomId, RoomName, UserId, Who},
-    store::{ChangeRoom, Command, Outcome, RoomChange},
+    domain::{Caller, MemberId, MessageId, Room, RoomId, RoomName, UserId},
+    store::{ChangeRoom, Command, CommandOutcome, RoomChange},
 };
 
 type Resolved<T> = async_graphql::Result<T>;
@@ -158,16 +158,16 @@ impl RoomMutation {
         let (viewer, log) = (signed_in(ctx)?, &services(ctx).log);
         let id: MessageId = id.parse().map_err(|_| none())?;
         let message = log
-            .message(&id, Who::Viewer(viewer))
+            .message(&id, Caller::Viewer(viewer))
             .await
             .map_err(ApiError::from)?
             .ok_or_else(none)?;
         let room = message.cursor.room.as_str();
         match change_room(ctx, room, RoomChange::DeleteMessage(id)).await? {
-            Outcome::Redacted(_, message) => Ok(Some(message.into())),
+            CommandOutcome::Redacted(_, message) => Ok(Some(message.into())),
             // It was deleted already.
             _ => Ok(Some(
-                log.message(&id, Who::Viewer(viewer))
+                log.message(&id, Caller::Viewer(viewer))
                     .await
                     .map_err(ApiError::from)?
                     .ok_or_else(none)?
@@ -182,7 +182,7 @@ async fn change_room(
     ctx: &Context<'_>,
     room: &str,
     change: RoomChange,
-) -> Result<Outcome, ApiError> {
+) -> Result<CommandOutcome, ApiError> {
     let viewer = signed_in(ctx)?.user;
     let room: RoomId = room
         .parse()
@@ -201,7 +201,7 @@ async fn change_room(
 /// The room that was just changed. Not drawn from the budget: what was done is told, whatever the rest of the answer costs.
 async fn changed_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
     let room = match id.parse::<RoomId>() {
-        Ok(id) => services(ctx).log.room(&id, who(ctx)).await?,
+        Ok(id) => services(ctx).log.room(&id, caller(ctx)).await?,
         Err(_) => None,
     };
     room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))

@@ -5,7 +5,7 @@ use async_graphql::Context;
 use super::{
     budget::spending,
     connection::{MessageSearchConnection, MessageSearchEdge, PageInfo, Slice},
-    context::{no_such_room, services, who},
+    context::{caller, no_such_room, services},
     error::{ApiError, Code},
     object::MessageObject,
 };
@@ -43,7 +43,7 @@ pub(super) async fn search(
         limit: slice.length + 1,
     };
     let mut hits = match spending(ctx)
-        .read(services.log.search(&search, who(ctx)))
+        .read(services.log.search(&search, caller(ctx)))
         .await?
     {
         Found::Hits(hits) => hits,

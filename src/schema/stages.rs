@@ -16,13 +16,13 @@ use async_graphql::{
 
 use super::{
     budget::Spending,
-    prepare::{Known, Prepared},
+    prepare::{CachedDocument, Prepared},
 };
 
 /// One run of the executor.
 pub(super) struct Run {
     document: Mutex<Option<ExecutableDocument>>,
-    known: Option<Arc<Known>>,
+    known: Option<Arc<CachedDocument>>,
     reached: AtomicBool,
     waits: AtomicBool,
 }
@@ -44,7 +44,7 @@ impl Run {
         document: ExecutableDocument,
         operation_name: Option<String>,
         variables: Variables,
-        known: Option<Arc<Known>>,
+        known: Option<Arc<CachedDocument>>,
     ) -> (Arc<Self>, Request) {
         let run = Arc::new(Self {
             document: Mutex::new(Some(document)),

@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     domain::{self, Event, RoomId, Seq, Timestamp},
-    presence::{Crowd, Instant, Lobby, Signal, Stream, TypingState},
+    presence::{Instant, Lobby, Occupancy, Signal, Stream, TypingState},
 };
 
 /// What a subscription wants to read.
 #[derive(Clone)]
-pub struct Want {
+pub struct OpenedSubscription {
     /// Where whoever reads is shown to be, if somebody signed in does. It was entered before the right was read (E4).
     pub lobby: Option<Arc<Lobby>>,
     /// The head of the room's log when the right to read it was read.
@@ -34,12 +34,12 @@ pub struct Want {
     /// When that was.
     pub at: Timestamp,
     /// What to read.
-    pub source: Source,
+    pub source: ReadTarget,
 }
 
 /// What there is to read of a room.
 #[derive(Clone)]
-pub enum Source {
+pub enum ReadTarget {
     /// Its log.
     Log {
         /// Of which room.
@@ -60,7 +60,7 @@ pub enum Source {
 
 /// What an execution in the mode Feed is fed: it gives one response for each.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub enum FeedItem {
     /// An event of a log.
     Event(Arc<Event>),
     /// Who is typing in a room.
@@ -70,7 +70,7 @@ pub enum Item {
         /// Which room.
         room: RoomId,
         /// Who is there, came and went.
-        crowd: Arc<Crowd>,
+        occupancy: Arc<Occupancy>,
         /// Who is there is told, not who came and went.
         whole: bool,
     },
@@ -78,7 +78,7 @@ pub enum Item {
     Signal(RoomId, Option<Arc<Signal>>),
 }
 
-impl Item {
+impl FeedItem {
     /// Where it stands, if it stands in a log.
     pub fn cursor(&self) -> Option<&domain::Cursor> {
         match self {
@@ -93,7 +93,7 @@ pub(super) enum Mode {
     /// Write what is wanted into the slot.
     Open {
         /// For whoever opened.
-        slot: Arc<Mutex<Option<Want>>>,
+        slot: Arc<Mutex<Option<OpenedSubscription>>>,
         /// A cursor that the transport knows of; it stands in for `after`, whatever the document says. What is not kept has
         /// no cursor, and none counts there.
         resume: Option<String>,
@@ -101,17 +101,17 @@ pub(super) enum Mode {
     /// Make frames.
     Feed {
         /// Take the items from here, once.
-        items: Mutex<Option<mpsc::UnboundedReceiver<Item>>>,
+        items: Mutex<Option<mpsc::UnboundedReceiver<FeedItem>>>,
         /// Leave here what the frame shows beside the item.
-        shows: Arc<Shows>,
+        shows: Arc<AsOf>,
     },
 }
 
 /// How much of the present one frame shows: how far the room's log reached when that was read.
 #[derive(Default)]
-pub(super) struct Shows(AtomicU64);
+pub(super) struct AsOf(AtomicU64);
 
-impl Shows {
+impl AsOf {
     /// What was left since this was asked last; none if the frame shows nothing but what the item tells, which is the same
     /// whenever it is made.
     pub(super) fn take(&self) -> Option<Seq> {
@@ -151,7 +151,7 @@ impl Subscription {
             return Ok(wanted(slot, open(ctx, &room_id, after).await?));
         }
         Ok(fed(ctx, |item| match item {
-            Item::Event(event) => event
+            FeedItem::Event(event) => event
                 .as_message_sent()
                 .map(|message| MessageObject::from(message.clone())),
             _ => None,
@@ -203,7 +203,10 @@ fn mode<'a>(ctx: &Context<'a>) -> &'a Mode {
 }
 
 /// Leaves what is wanted for whoever opened.
-fn wanted<T: Send + 'static>(slot: &Mutex<Option<Want>>, want: Want) -> Streamed<T> {
+fn wanted<T: Send + 'static>(
+    slot: &Mutex<Option<OpenedSubscription>>,
+    want: OpenedSubscription,
+) -> Streamed<T> {
     *slot.lock().expect("no panic under this lock") = Some(want);
     futures::stream::empty().boxed()
 }
@@ -211,7 +214,7 @@ fn wanted<T: Send + 'static>(slot: &Mutex<Option<Want>>, want: Want) -> Streamed
 /// What comes of the items that this execution is fed.
 fn fed<T: Send + 'static>(
     ctx: &Context<'_>,
-    show: impl Fn(Item) -> Option<T> + Send + 'static,
+    show: impl Fn(FeedItem) -> Option<T> + Send + 'static,
 ) -> Result<Streamed<T>, ApiError> {
     let items = match mode(ctx) {
         Mode::Feed { items, .. } => items.lock().expect("no panic under this lock").take(),
@@ -223,10 +226,14 @@ fn fed<T: Send + 'static>(
         .boxed())
 }
 
-async fn open(ctx: &Context<'_>, room_id: &str, after: Option<Cursor>) -> Result<Want, ApiError> {
+async fn open(
+    ctx: &Context<'_>,
+    room_id: &str,
+    after: Option<Cursor>,
+) -> Result<OpenedSubscription, ApiError> {
     let lobby = attended(ctx, room_id)?;
     let (source, checked) = open_log(ctx, room_id, after).await?;
-    Ok(Want {
+    Ok(OpenedSubscription {
         lobby,
         checked,
         at: (services(ctx).clock)(),
@@ -246,7 +253,7 @@ async fn open_log(
     ctx: &Context<'_>,
     room_id: &str,
     after: Option<Cursor>,
-) -> Result<(Source, Seq), ApiError> {
+) -> Result<(ReadTarget, Seq), ApiError> {
     if let Some(want) = open_to_all(ctx, room_id, after.as_ref()) {
         return Ok(want);
     }
@@ -256,7 +263,7 @@ async fn open_log(
         None => room.head,
     };
     Ok((
-        Source::Log {
+        ReadTarget::Log {
             room: room.id.clone(),
             after,
         },
@@ -266,12 +273,16 @@ async fn open_log(
 
 /// The same without asking the store, where somebody reads the room already and anybody may. What is wrong with a cursor is
 /// left to the store's answer: it may know more of the log.
-fn open_to_all(ctx: &Context<'_>, room_id: &str, after: Option<&Cursor>) -> Option<(Source, Seq)> {
+fn open_to_all(
+    ctx: &Context<'_>,
+    room_id: &str,
+    after: Option<&Cursor>,
+) -> Option<(ReadTarget, Seq)> {
     let room = room_id.parse().ok()?;
     let (epoch, head) = services(ctx).hub.open(&room)?;
     let after = match after {
         Some(cursor) => position_in(&room, epoch, head, &cursor.0).ok()?,
         None => head,
     };
-    Some((Source::Log { room, after }, head))
+    Some((ReadTarget::Log { room, after }, head))
 }

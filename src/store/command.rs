@@ -140,7 +140,7 @@ pub enum RoomChange {
 
 /// What a command did.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum CommandOutcome {
     /// A new message stands in the log.
     Sent(Committed<Arc<Event>>, Arc<Message>),
     /// The message of this nonce stood there already.
@@ -155,7 +155,7 @@ pub enum Outcome {
     Done,
 }
 
-impl Outcome {
+impl CommandOutcome {
     /// The event that now stands in the log, if there is one.
     pub fn event(&self) -> Option<&Arc<Event>> {
         match self {

@@ -23,13 +23,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use command::{
-    ChangeRoom, Command, Committed, CreateRoom, Outcome, Refusal, RoomChange, SendMessage,
+    ChangeRoom, Command, CommandOutcome, Committed, CreateRoom, Refusal, RoomChange, SendMessage,
 };
 pub use search::{Found, Hit, Search};
 
 use crate::domain::{
-    Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq, Subject,
-    Timestamp, TokenId, User, UserId, Who,
+    Caller, Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq,
+    Subject, Timestamp, TokenId, User, UserId,
 };
 
 /// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
@@ -101,12 +101,12 @@ pub struct Speaker {
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// A room, if there is one that may be read by whoever asks. Unknown and unreadable cannot be told apart.
-    async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError>;
+    async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError>;
 
     /// The rooms that may be read by whoever asks, by id, after one of them; `search` is a part of an id or a name.
     async fn rooms(
         &self,
-        who: Who,
+        caller: Caller,
         after: Option<&str>,
         search: Option<&str>,
         limit: u32,
@@ -125,7 +125,11 @@ pub trait Log: Send + Sync + 'static {
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
 
     /// A message, if there is one in a room that may be read by whoever asks.
-    async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError>;
+    async fn message(
+        &self,
+        id: &MessageId,
+        caller: Caller,
+    ) -> Result<Option<Arc<Message>>, StoreError>;
 
     /// A user's membership of a room, if there is one. Whether the room may be read is the caller's question.
     async fn membership(
@@ -147,7 +151,7 @@ pub trait Log: Send + Sync + 'static {
     async fn member(
         &self,
         id: &MemberId,
-        who: Who,
+        caller: Caller,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError>;
 
@@ -165,7 +169,7 @@ pub trait Log: Send + Sync + 'static {
     ///
     /// Bounded (S5): only the newest so many of the messages that match are ranked, and without a room only so many rooms
     /// are looked through: those in which the viewer is a member, the last joined first, then public ones, the newest first.
-    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError>;
+    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError>;
 }
 
 /// Writing to logs. Only the hub holds it.
@@ -175,7 +179,11 @@ pub trait Append: Send + Sync + 'static {
     /// fails it is taken back whole and the commands run one by one. The answers are durable when this returns.
     ///
     /// Must not be cancelled: a dropped future leaves a transaction open.
-    async fn commit(&self, batch: &[Command], now: Timestamp) -> Vec<Result<Outcome, AppendError>>;
+    async fn commit(
+        &self,
+        batch: &[Command],
+        now: Timestamp,
+    ) -> Vec<Result<CommandOutcome, AppendError>>;
 
     /// Does a bounded piece of what nobody waits for, if some is due. Called when a batch was answered; must not be
     /// cancelled.

@@ -10,7 +10,7 @@ use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
-    domain::{Cursor, Viewer, Who},
+    domain::{Caller, Cursor, Viewer},
     protocol::Subscribe,
     schema::{Answer, ApiError, Prepared, Request, is_passing, shut_out},
     transport::{Shared, admission::address::Address},
@@ -19,12 +19,12 @@ use crate::{
 
 /// Who asks, and from where.
 #[derive(Clone, Copy)]
-pub(crate) struct Caller {
-    pub(crate) who: Who,
+pub(crate) struct CallOrigin {
+    pub(crate) caller: Caller,
     pub(crate) address: Option<Address>,
 }
 
-impl Caller {
+impl CallOrigin {
     fn ip(self) -> Option<IpAddr> {
         self.address.map(IpAddr::from)
     }
@@ -62,7 +62,7 @@ fn request(body: Subscribe) -> Request {
 }
 
 /// Starts whatever is asked for on a connection that has operations of its own.
-pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) -> Started {
+pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, origin: CallOrigin) -> Started {
     let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
     let prepared = match prepare(&shared, body) {
         Ok(prepared) => prepared,
@@ -70,14 +70,14 @@ pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
     };
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
-            match execute(shared, prepared, caller).await {
+            match execute(shared, prepared, origin).await {
                 (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
                 (answer, None) => Started::Answer(Box::new(answer)),
             }
         }
         OperationType::Subscription => match shared
             .views
-            .resume(prepared, caller.who, caller.ip(), None)
+            .resume(prepared, origin.caller, origin.ip(), None)
             .await
         {
             Ok(reader) => Started::Reader(Box::new(reader)),
@@ -90,16 +90,16 @@ pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, caller: Caller) 
 pub(crate) async fn source(
     shared: Arc<Shared>,
     prepared: Prepared,
-    caller: Caller,
-) -> Result<Source, Vec<ServerError>> {
+    origin: CallOrigin,
+) -> Result<Running, Vec<ServerError>> {
     match prepared.kind() {
         OperationType::Query | OperationType::Mutation => {
-            match execute(shared, prepared, caller).await.0 {
+            match execute(shared, prepared, origin).await.0 {
                 Answer::Refused(errors) => Err(errors),
-                executed => Ok(Source::Ending(executed.into())),
+                executed => Ok(Running::Ending(executed.into())),
             }
         }
-        OperationType::Subscription => subscribe(&shared, prepared, caller, None).await,
+        OperationType::Subscription => subscribe(&shared, prepared, origin, None).await,
     }
 }
 
@@ -107,12 +107,12 @@ pub(crate) async fn source(
 pub(crate) async fn execute(
     shared: Arc<Shared>,
     prepared: Prepared,
-    caller: Caller,
+    origin: CallOrigin,
 ) -> (Answer, Option<Viewer>) {
-    let notes = shared.notes(caller.address);
+    let notes = shared.notes(origin.address);
     let answer = shared
         .schema
-        .execute_noting(prepared, caller.who, &notes)
+        .execute_noting(prepared, origin.caller, &notes)
         .await;
     (answer, notes.take().renewed)
 }
@@ -121,16 +121,16 @@ pub(crate) async fn execute(
 pub(crate) async fn subscribe(
     shared: &Arc<Shared>,
     prepared: Prepared,
-    caller: Caller,
+    origin: CallOrigin,
     resume: Option<String>,
-) -> Result<Source, Vec<ServerError>> {
+) -> Result<Running, Vec<ServerError>> {
     let reader = shared
         .views
-        .resume(prepared, caller.who, caller.ip(), resume)
+        .resume(prepared, origin.caller, origin.ip(), resume)
         .await?;
-    Ok(Source::Reading(
+    Ok(Running::Reading(
         Box::new(reader),
-        token_end(shared, caller.who),
+        token_end(shared, origin.caller),
     ))
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn failed_json(error: ApiError) -> String {
 
 /// One of the things that an operation yields. A transport puts it into its own frame.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Emitted {
     /// A result of a subscription, and where its event stands. More may follow.
     Event {
         /// The result as JSON.
@@ -165,13 +165,13 @@ pub(crate) enum Outcome {
     Later,
 }
 
-impl Outcome {
+impl Emitted {
     pub(crate) fn is_last(&self) -> bool {
         !matches!(self, Self::Event { .. })
     }
 }
 
-impl From<Answer> for Outcome {
+impl From<Answer> for Emitted {
     fn from(answer: Answer) -> Self {
         match answer {
             Answer::Executed(response) => {
@@ -184,13 +184,13 @@ impl From<Answer> for Outcome {
 }
 
 /// Where the outcomes of one operation come from. Nothing is taken before somebody polls.
-pub(crate) enum Source {
+pub(crate) enum Running {
     /// A query or a mutation that was not started, or has not answered yet.
-    Starting(BoxFuture<'static, Outcome>),
+    Starting(BoxFuture<'static, Emitted>),
     /// A subscription that reads, for as long as its token is good.
     Reading(Box<Reader>, TokenEnd),
     /// The last outcome is known and waits to be taken.
-    Ending(Outcome),
+    Ending(Emitted),
     /// The last outcome was taken.
     Over,
 }
@@ -199,18 +199,18 @@ pub(crate) enum Source {
 type TokenEnd = BoxFuture<'static, ()>;
 
 /// Waits until a token expires or is signed out.
-fn token_end(shared: &Arc<Shared>, who: Who) -> TokenEnd {
-    let Who::Viewer(viewer) = who else {
+fn token_end(shared: &Arc<Shared>, caller: Caller) -> TokenEnd {
+    let Caller::Viewer(viewer) = caller else {
         return std::future::pending().boxed();
     };
     shared.auth.end_of(viewer, shared.clock.clone()).boxed()
 }
 
-impl Source {
+impl Running {
     /// How many bytes of an answer wait here to be taken.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Ending(Outcome::Answer(payload)) => payload.len(),
+            Self::Ending(Emitted::Answer(payload)) => payload.len(),
             _ => 0,
         }
     }
@@ -221,7 +221,7 @@ impl Source {
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,
-        out: &mut Vec<Outcome>,
+        out: &mut Vec<Emitted>,
     ) -> Poll<()> {
         if let Self::Starting(starting) = self {
             *self = Self::Ending(ready!(starting.poll_unpin(cx)));
@@ -234,7 +234,7 @@ impl Source {
             Self::Reading(mut reader, mut end) => {
                 let before = out.len();
                 let taken = poll_events(&mut reader, &mut end, cx, bytes_max, out);
-                if !out[before..].iter().any(Outcome::is_last) {
+                if !out[before..].iter().any(Emitted::is_last) {
                     *self = Self::Reading(reader, end);
                 }
                 taken
@@ -250,24 +250,24 @@ fn poll_events(
     end: &mut TokenEnd,
     cx: &mut Context<'_>,
     bytes_max: usize,
-    out: &mut Vec<Outcome>,
+    out: &mut Vec<Emitted>,
 ) -> Poll<()> {
     if end.poll_unpin(cx).is_ready() {
         // Not an end that is told: the client comes back with a fresh token and resumes, or is refused.
-        out.push(Outcome::Later);
+        out.push(Emitted::Later);
         return Poll::Ready(());
     }
     let mut frames: Vec<Frame> = Vec::new();
     match ready!(reader.poll_take(cx, bytes_max, &mut frames)) {
         Ok(()) => {
-            let event = |frame: Frame| Outcome::Event {
+            let event = |frame: Frame| Emitted::Event {
                 cursor: reader.cursor_of(&frame),
                 payload: frame.payload,
             };
             out.extend(frames.into_iter().map(event));
         }
-        Err(ReadError::Unavailable) => out.push(Outcome::Later),
-        Err(ReadError::ShutOut) => out.push(Outcome::Refused(vec![shut_out()])),
+        Err(ReadError::Unavailable) => out.push(Emitted::Later),
+        Err(ReadError::ShutOut) => out.push(Emitted::Refused(vec![shut_out()])),
     }
     Poll::Ready(())
 }

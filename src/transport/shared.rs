@@ -14,10 +14,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{Auth, BadToken},
     domain::{Clock, Viewer},
-    schema::{Notes, Schema},
+    schema::{RequestContext, Schema},
     transport::{
         Operations, Site, TransportLimits,
-        admission::{address::Address, slots::Crowd},
+        admission::{address::Address, slots::Admission},
         http::persisted::Persisted,
         streaming::reservation::Reservations,
     },
@@ -53,7 +53,7 @@ pub struct Shared {
     /// Event streams that operations share.
     pub(crate) reservations: Reservations,
     /// Who is here.
-    pub(crate) crowd: Crowd,
+    pub(crate) admission: Admission,
     /// Open WebSockets and streams.
     pub(crate) connections: AtomicUsize,
     pub(crate) ready: AtomicBool,
@@ -87,7 +87,7 @@ impl Shared {
             persisted,
             reservations: Reservations::default(),
             tasks,
-            crowd: Crowd::new(&limits),
+            admission: Admission::new(&limits),
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
             drain: CancellationToken::new(),
@@ -103,8 +103,8 @@ impl Shared {
     /// How long after the drain began one stream leaves: this share, from 0 to 1, of the window. A few need no window: a
     /// millisecond for each is spread enough.
     pub(crate) fn drain_delay(&self, share: f64) -> Duration {
-        let crowd = Duration::from_millis(self.connections_open() as u64);
-        self.limits.drain_window.min(crowd).mul_f64(share)
+        let admission = Duration::from_millis(self.connections_open() as u64);
+        self.limits.drain_window.min(admission).mul_f64(share)
     }
 
     /// How many WebSockets and streams are open.
@@ -114,22 +114,22 @@ impl Shared {
 
     /// How many connections of HTTP there are.
     pub fn http_connections_open(&self) -> usize {
-        self.crowd.https()
+        self.admission.https()
     }
 
     /// How many connections have not asked for anything yet.
     pub fn handshakes_open(&self) -> usize {
-        self.crowd.handshakes()
+        self.admission.handshakes()
     }
 
     /// How many places are counted by an address or a user.
     pub fn places_counted(&self) -> usize {
-        self.crowd.counted()
+        self.admission.counted()
     }
 
     /// What a request from there leaves behind, and may do.
-    pub(crate) fn notes(&self, address: Option<Address>) -> Notes {
-        Notes::with(self.crowd.sign_ins(address)).asked_from(address.map(IpAddr::from))
+    pub(crate) fn notes(&self, address: Option<Address>) -> RequestContext {
+        RequestContext::with(self.admission.sign_ins(address)).asked_from(address.map(IpAddr::from))
     }
 
     pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

@@ -14,12 +14,12 @@ use super::{
     ViewLimits,
     budget::{Budget, Share},
 };
-use crate::domain::{Sharer, Who};
+use crate::domain::{Caller, QuotaKey};
 
 /// What plans may hold.
 pub(super) struct PlanBytes {
     all: Arc<Budget>,
-    by_sharer: Arc<Shares<Sharer>>,
+    by_sharer: Arc<Shares<QuotaKey>>,
     by_address: Arc<Shares<IpAddr>>,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum NoRoom {
 /// What one plan takes; given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
-    _of_sharer: Option<Held<Sharer>>,
+    _of_sharer: Option<Held<QuotaKey>>,
     _of_address: Option<Held<IpAddr>>,
     _of_all: Share,
 }
@@ -52,13 +52,13 @@ impl PlanBytes {
     /// So many bytes more for whoever asks from there.
     pub(super) fn take(
         &self,
-        who: Who,
+        caller: Caller,
         address: Option<IpAddr>,
         bytes: usize,
     ) -> Result<Charge, NoRoom> {
-        let sharer = who.sharer(address);
-        let of_sharer = sharer
-            .map(|sharer| self.by_sharer.take(sharer, bytes).ok_or(NoRoom::Own))
+        let quota_key = caller.quota_key(address);
+        let of_sharer = quota_key
+            .map(|quota_key| self.by_sharer.take(quota_key, bytes).ok_or(NoRoom::Own))
             .transpose()?;
         let of_address = address
             .map(|address| self.by_address.take(address, bytes).ok_or(NoRoom::Own))
@@ -140,9 +140,9 @@ mod tests {
     use super::*;
     use crate::domain::{Timestamp, TokenId, UserId, Viewer};
 
-    fn user(number: u128) -> Who {
+    fn user(number: u128) -> Caller {
         let user = UserId::from_uuid(Uuid::from_u128(number));
-        Who::Viewer(Viewer {
+        Caller::Viewer(Viewer {
             user,
             expires_at: Timestamp(0),
             token: TokenId([0; 16]),
@@ -161,9 +161,9 @@ mod tests {
         let bytes = PlanBytes::new(&limits);
         let [here, there, far] = [1, 2, 3].map(|last| Some(IpAddr::from([192, 0, 2, last])));
         let mut held = Vec::new();
-        let mut take = |who, address, amount| {
+        let mut take = |caller, address, amount| {
             bytes
-                .take(who, address, amount)
+                .take(caller, address, amount)
                 .map(|charge| held.push(charge))
                 .err()
         };
@@ -173,8 +173,8 @@ mod tests {
             Some(NoRoom::Own),
             "a user has one share, wherever he is"
         );
-        assert_eq!(take(Who::Nobody, here, 15), None);
-        assert_eq!(take(Who::Nobody, here, 6), Some(NoRoom::Own));
+        assert_eq!(take(Caller::Anonymous, here, 15), None);
+        assert_eq!(take(Caller::Anonymous, here, 6), Some(NoRoom::Own));
         assert_eq!(take(user(2), here, 15), None);
         assert_eq!(
             take(user(3), here, 1),
@@ -191,6 +191,9 @@ mod tests {
         let left = [bytes.by_sharer.lock().len(), bytes.by_address.lock().len()];
         assert_eq!(left, [0, 0]);
         assert!(bytes.take(user(1), here, 20).is_ok());
-        assert!(bytes.take(user(7), None, 20).is_ok() && bytes.take(Who::Nobody, None, 60).is_ok());
+        assert!(
+            bytes.take(user(7), None, 20).is_ok()
+                && bytes.take(Caller::Anonymous, None, 60).is_ok()
+        );
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     domain::{Access, Cursor, Event, Seq, ShutsOut, UserId},
-    schema::Shown,
+    schema::ItemResponse,
 };
 
 /// A GraphQL result as JSON text, made once and shared by all readers. Cheap to clone.
@@ -43,7 +43,7 @@ pub(super) struct Encoded {
 
 impl Encoded {
     /// With the cursor of what is shown, where that has one.
-    pub(super) fn new(cursor: Option<&Cursor>, shown: &Shown) -> Self {
+    pub(super) fn new(cursor: Option<&Cursor>, shown: &ItemResponse) -> Self {
         let extensions = cursor.map(|cursor| Extensions {
             cursor: cursor.to_string(),
         });

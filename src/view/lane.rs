@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 
 use super::frame::{Encoded, Entry};
 use crate::{
-    domain::{Event, Who},
-    schema::{Feed, FeedError, Item, PlanDocument, Schema},
+    domain::{Caller, Event},
+    schema::{Feed, FeedError, FeedItem, PlanDocument, Schema},
 };
 
 /// What becomes of each item; none where it shows nothing.
@@ -19,7 +19,7 @@ type Payloads = Vec<Option<Encoded>>;
 const JOBS_MAX: usize = 64;
 
 struct Job {
-    items: Vec<Item>,
+    items: Vec<FeedItem>,
     payloads: oneshot::Sender<Result<Payloads, FeedError>>,
 }
 
@@ -32,19 +32,19 @@ impl Lane {
     pub(super) fn spawn(
         schema: Schema,
         plan: Arc<PlanDocument>,
-        who: Who,
+        caller: Caller,
         timeout: Duration,
         tasks: &TaskTracker,
     ) -> Self {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
-        tasks.spawn(run(schema, plan, who, timeout, queue));
+        tasks.spawn(run(schema, plan, caller, timeout, queue));
         Self { jobs }
     }
 
     /// What a view keeps of these events, in their order.
     pub(super) async fn entries(&self, events: Vec<Arc<Event>>) -> Result<Vec<Entry>, FeedError> {
         let payloads = self
-            .payloads(events.iter().cloned().map(Item::Event).collect())
+            .payloads(events.iter().cloned().map(FeedItem::Event).collect())
             .await?;
         Ok(events
             .iter()
@@ -54,7 +54,7 @@ impl Lane {
     }
 
     /// The encoded results, in the order of the items. Whoever asks may go away: what was fed is finished (V8).
-    pub(super) async fn payloads(&self, items: Vec<Item>) -> Result<Payloads, FeedError> {
+    pub(super) async fn payloads(&self, items: Vec<FeedItem>) -> Result<Payloads, FeedError> {
         let (payloads, answer) = oneshot::channel();
         let gone = |_| FeedError("the lane has ended".to_owned());
         self.jobs
@@ -68,13 +68,13 @@ impl Lane {
 async fn run(
     schema: Schema,
     plan: Arc<PlanDocument>,
-    who: Who,
+    caller: Caller,
     timeout: Duration,
     mut queue: mpsc::Receiver<Job>,
 ) {
     let mut feed: Option<Feed> = None;
     while let Some(job) = queue.recv().await {
-        let open = feed.get_or_insert_with(|| schema.feed(&plan, who));
+        let open = feed.get_or_insert_with(|| schema.feed(&plan, caller));
         // A resolver's panic costs this execution, not the room: it is thrown away below.
         let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {

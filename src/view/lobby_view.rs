@@ -19,8 +19,8 @@ use super::{
 use crate::{
     domain::{Seq, UserId},
     hub::{Bell, Listener},
-    presence::{Crowd, Lobby, Stream},
-    schema::Item,
+    presence::{Lobby, Occupancy, Stream},
+    schema::FeedItem,
 };
 
 /// So many changes of who is here are told to whoever begins; then the opening is made anew.
@@ -150,7 +150,7 @@ impl Pump {
                 continue;
             }
             let payloads = self
-                .make(vec![Item::Typing(self.lobby.id().clone(), typing)])
+                .make(vec![FeedItem::Typing(self.lobby.id().clone(), typing)])
                 .await?;
             for payload in payloads {
                 self.state
@@ -179,7 +179,10 @@ impl Pump {
     /// That the stream is open, and then each signal.
     async fn tell_signals(&mut self, mut number: u64) -> Result<(), GivenUp> {
         let room = self.lobby.id().clone();
-        for payload in self.make(vec![Item::Signal(room.clone(), None)]).await? {
+        for payload in self
+            .make(vec![FeedItem::Signal(room.clone(), None)])
+            .await?
+        {
             self.state.tell(Seq(number), |series| series.open(payload));
         }
         loop {
@@ -192,7 +195,7 @@ impl Pump {
             let items = heard
                 .signals
                 .iter()
-                .map(|(_, signal)| Item::Signal(room.clone(), Some(signal.clone())));
+                .map(|(_, signal)| FeedItem::Signal(room.clone(), Some(signal.clone())));
             let payloads = self.make(items.collect()).await?;
             let lost = heard.lost.then(|| {
                 heard
@@ -228,30 +231,30 @@ impl Pump {
         let (mut number, shown_max) = (0, self.lobby.limits().presence_shown_max);
         loop {
             self.moves.mark_unchanged();
-            let crowd = Arc::new(self.lobby.crowd(number, Instant::now()));
-            let too_many = crowd.joined.len().max(crowd.left.len()) > shown_max;
-            if crowd.lost || too_many {
-                let payload = self.presence_payload(&crowd, true).await?;
-                self.state.tell(Seq(crowd.upto), |series| {
-                    series.replace(payload, Seq(crowd.upto))
+            let occupancy = Arc::new(self.lobby.occupancy(number, Instant::now()));
+            let too_many = occupancy.joined.len().max(occupancy.left.len()) > shown_max;
+            if occupancy.lost || too_many {
+                let payload = self.presence_payload(&occupancy, true).await?;
+                self.state.tell(Seq(occupancy.upto), |series| {
+                    series.replace(payload, Seq(occupancy.upto))
                 });
-            } else if crowd.joined.is_empty() && crowd.left.is_empty() {
-                number = crowd.upto;
-                self.moved_by(crowd.leaves_at).await;
+            } else if occupancy.joined.is_empty() && occupancy.left.is_empty() {
+                number = occupancy.upto;
+                self.moved_by(occupancy.leaves_at).await;
                 continue;
             } else {
-                self.tell_moves(&crowd).await?;
+                self.tell_moves(&occupancy).await?;
             }
-            number = crowd.upto;
+            number = occupancy.upto;
             tokio::time::sleep(self.lobby.limits().presence_interval).await;
         }
     }
 
     /// Who came and went; and now and then, for those that begin, who is here.
-    async fn tell_moves(&self, crowd: &Arc<Crowd>) -> Result<(), GivenUp> {
+    async fn tell_moves(&self, occupancy: &Arc<Occupancy>) -> Result<(), GivenUp> {
         let (payload, at, limits) = (
-            self.presence_payload(crowd, false).await?,
-            Seq(crowd.upto),
+            self.presence_payload(occupancy, false).await?,
+            Seq(occupancy.upto),
             &self.plan.limits,
         );
         let (notes, bytes) = self
@@ -263,7 +266,7 @@ impl Pump {
         let anew =
             notes + 1 >= OPENING_NOTES_MAX || bytes + payload.len() > limits.ring_bytes_max / 2;
         let opening = if anew {
-            Some(self.presence_payload(crowd, true).await?)
+            Some(self.presence_payload(occupancy, true).await?)
         } else {
             None
         };
@@ -286,17 +289,21 @@ impl Pump {
         Ok(())
     }
 
-    async fn presence_payload(&self, crowd: &Arc<Crowd>, whole: bool) -> Result<Arc<str>, GivenUp> {
-        let item = Item::Presence {
+    async fn presence_payload(
+        &self,
+        occupancy: &Arc<Occupancy>,
+        whole: bool,
+    ) -> Result<Arc<str>, GivenUp> {
+        let item = FeedItem::Presence {
             room: self.lobby.id().clone(),
-            crowd: crowd.clone(),
+            occupancy: occupancy.clone(),
             whole,
         };
         self.make(vec![item]).await?.pop().ok_or(GivenUp)
     }
 
     /// One payload for each item. What fails is tried again with backoff (V7).
-    async fn make(&self, items: Vec<Item>) -> Result<Vec<Arc<str>>, GivenUp> {
+    async fn make(&self, items: Vec<FeedItem>) -> Result<Vec<Arc<str>>, GivenUp> {
         let mut failures = 0;
         loop {
             match self.plan.live.payloads(items.clone()).await {

@@ -67,10 +67,10 @@ use self::{
     reader::LogReader,
 };
 use crate::{
-    domain::{RoomId, Seq, ShutsOut, Who},
-    hub::{Hub, Witness},
+    domain::{Caller, RoomId, Seq, ShutsOut},
+    hub::{Hub, ShutOutObserver},
     presence::{Attendance, Instant, Lobby, Person, Presence},
-    schema::{ApiError, Code, PlanDocument, Prepared, Schema, Source, Want},
+    schema::{ApiError, Code, OpenedSubscription, PlanDocument, Prepared, ReadTarget, Schema},
 };
 
 /// About what the executions of one plan hold.
@@ -144,9 +144,9 @@ fn attend(lobby: &Arc<Lobby>, person: Person, checked: Seq) -> Option<Attendance
     lobby.attend(person, checked, Instant::now()).ok()
 }
 
-impl Witness for Presence {
-    fn shut_out(&self, room: &RoomId, at: Seq, who: &ShutsOut) {
-        Presence::shut_out(self, room, at, who);
+impl ShutOutObserver for Presence {
+    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut) {
+        Presence::shut_out(self, room, at, shuts_out);
     }
 }
 
@@ -186,9 +186,9 @@ impl Views {
     pub async fn subscribe(
         &self,
         prepared: Prepared,
-        who: Who,
+        caller: Caller,
     ) -> Result<Reader, Vec<ServerError>> {
-        self.resume(prepared, who, None, None).await
+        self.resume(prepared, caller, None, None).await
     }
 
     /// The same for whoever asks from this address, after the cursor that the client saw last if the transport knows of one,
@@ -196,15 +196,15 @@ impl Views {
     pub async fn resume(
         &self,
         prepared: Prepared,
-        who: Who,
+        caller: Caller,
         address: Option<IpAddr>,
         after: Option<String>,
     ) -> Result<Reader, Vec<ServerError>> {
         let document = prepared.plan();
-        let want = self.schema.open(prepared, who, after).await?;
+        let want = self.schema.open(prepared, caller, after).await?;
         let refuse = |error: ApiError| vec![ServerError::from(error)];
-        let seat = self.seat(who).map_err(refuse)?;
-        let Want {
+        let seat = self.seat(caller).map_err(refuse)?;
+        let OpenedSubscription {
             lobby,
             checked,
             at,
@@ -212,7 +212,7 @@ impl Views {
         } = want;
         let gate = Gate {
             checked,
-            reader: who.user(),
+            reader: caller.user(),
         };
         // Whoever is refused below was never there.
         let attend = || {
@@ -226,7 +226,7 @@ impl Views {
             )
         };
         match source {
-            Source::Log { room, after } => {
+            ReadTarget::Log { room, after } => {
                 let room = self
                     .hub
                     .enter(&room)
@@ -236,7 +236,7 @@ impl Views {
                     refuse(ApiError::new(Code::NotFound, "There is no such room."))
                 })?;
                 let view = self
-                    .plan(document, who, address)
+                    .plan(document, caller, address)
                     .map_err(refuse)?
                     .view(room);
                 Ok(Reader::of_log(
@@ -244,12 +244,12 @@ impl Views {
                     attend(),
                 ))
             }
-            Source::Lobby {
+            ReadTarget::Lobby {
                 lobby,
                 stream,
                 begin,
             } => {
-                let plan = self.plan(document, who, address).map_err(refuse)?;
+                let plan = self.plan(document, caller, address).map_err(refuse)?;
                 // First, so that they see themselves.
                 let attendance = attend();
                 let view = plan.lobby_view(lobby, stream);
@@ -261,8 +261,8 @@ impl Views {
         }
     }
 
-    fn seat(&self, who: Who) -> Result<Option<Seat>, ApiError> {
-        let Who::Viewer(viewer) = who else {
+    fn seat(&self, caller: Caller) -> Result<Option<Seat>, ApiError> {
+        let Caller::Viewer(viewer) = caller else {
             return Ok(None);
         };
         let most = self.limits.subscriptions_per_viewer_max;
@@ -281,13 +281,13 @@ impl Views {
     fn plan(
         &self,
         document: Arc<PlanDocument>,
-        who: Who,
+        caller: Caller,
         address: Option<IpAddr>,
     ) -> Result<Arc<Plan>, ApiError> {
-        let (key, runs_as) = match who.user().filter(|_| document.depends_on_viewer) {
-            Some(user) => (format!("{user} {}", document.key), who),
-            None if document.depends_on_viewer => (document.key.clone(), Who::Nobody),
-            None => (document.key.clone(), Who::Shared),
+        let (key, runs_as) = match caller.user().filter(|_| document.depends_on_viewer) {
+            Some(user) => (format!("{user} {}", document.key), caller),
+            None if document.depends_on_viewer => (document.key.clone(), Caller::Anonymous),
+            None => (document.key.clone(), Caller::Shared),
         };
         let mut plans = self.plans.lock().expect("no panic under this lock");
         if let Some(plan) = plans.get(&key).and_then(Weak::upgrade) {
@@ -295,7 +295,7 @@ impl Views {
         }
         let charge = self
             .plan_bytes
-            .take(who, address, document.bytes() + LANES_BYTES)?;
+            .take(caller, address, document.bytes() + LANES_BYTES)?;
         let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
         let siblings = Arc::downgrade(&self.plans);
         let plan = Plan::new(

@@ -10,7 +10,7 @@ use super::{
     page::Pages, room_view::RoomView,
 };
 use crate::{
-    domain::{RoomId, Who},
+    domain::{Caller, RoomId},
     hub::LiveRoom,
     presence::{Lobby, Stream},
     schema::{PlanDocument, Schema},
@@ -41,13 +41,21 @@ impl Plan {
         id: u64,
         key: String,
         schema: &Schema,
-        (document, who): (Arc<PlanDocument>, Who),
+        (document, caller): (Arc<PlanDocument>, Caller),
         charge: Charge,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {
         let timeout = views.limits.execution_timeout;
-        let lane = || Lane::spawn(schema.clone(), document.clone(), who, timeout, &views.tasks);
+        let lane = || {
+            Lane::spawn(
+                schema.clone(),
+                document.clone(),
+                caller,
+                timeout,
+                &views.tasks,
+            )
+        };
         Arc::new(Self {
             id,
             key,

@@ -103,14 +103,14 @@ impl Drop for House {
 }
 
 /// A scenario's socket on its stage.
-struct Seat<'a> {
+struct Slot<'a> {
     socket: Socket,
     stage: Stage,
     address: Address,
     house: Option<&'a mut House>,
 }
 
-impl<'a> Seat<'a> {
+impl<'a> Slot<'a> {
     async fn take(
         address: &Address,
         house: Option<&'a mut House>,
@@ -127,7 +127,7 @@ impl<'a> Seat<'a> {
     }
 }
 
-impl Target for Seat<'_> {
+impl Target for Slot<'_> {
     async fn say(&mut self, texts: &[String]) -> Outcome {
         let messages: Vec<Message> = texts
             .iter()
@@ -200,7 +200,7 @@ impl Target for Seat<'_> {
 
 /// Plays a scenario on a server that is there already.
 pub(crate) async fn play_at(address: &Address, scenario: &Scenario) -> Outcome {
-    let mut seat = Seat::take(address, None, &scenario.opening).await?;
+    let mut seat = Slot::take(address, None, &scenario.opening).await?;
     play(scenario, &mut seat).await
 }
 
@@ -211,7 +211,7 @@ pub(crate) async fn play_in(house: &House, scenario: &Scenario) -> Outcome {
     }
     let mut own = House::open(scenario.flags).await;
     let address = own.address.clone();
-    let mut seat = Seat::take(&address, Some(&mut own), &scenario.opening).await?;
+    let mut seat = Slot::take(&address, Some(&mut own), &scenario.opening).await?;
     let outcome = play(scenario, &mut seat).await;
     drop(seat);
     outcome.and(own.close().await)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use switchboard::{
-    domain::Who,
+    domain::Caller,
     hub::HubLimits,
     schema::{Answer, Code, Request},
     server::InUse,
@@ -450,7 +450,7 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
                 ..Request::default()
             })
             .unwrap();
-        match core.schema.execute(prepared, Who::Nobody).await {
+        match core.schema.execute(prepared, Caller::Anonymous).await {
             Answer::Executed(response) => response,
             Answer::Refused(errors) => panic!("{errors:?}"),
         }

@@ -12,7 +12,7 @@ use std::{
 use async_graphql::Variables;
 use serde_json::{Value, json};
 use switchboard::{
-    domain::{Seq, Timestamp, User, UserId, UserName, Viewer, Visibility, Who},
+    domain::{Caller, Seq, Timestamp, User, UserId, UserName, Viewer, Visibility},
     hub::HubLimits,
     presence::{Instant, Lobby, PresenceLimits},
     schema::{Answer, Request},
@@ -29,8 +29,8 @@ const TYPING: &str = "subscription ($room: ID!) { typing(roomId: $room) { users 
 const SIGNALS: &str =
     "subscription ($room: ID!) { signals(roomId: $room) { kind data direct sender { name } } }";
 
-async fn listen(core: &Core, who: Who, query: &str, room: &str) -> Reader {
-    core.subscribe(who, query.to_owned(), json!({ "room": room }))
+async fn listen(core: &Core, caller: Caller, query: &str, room: &str) -> Reader {
+    core.subscribe(caller, query.to_owned(), json!({ "room": room }))
         .await
         .unwrap()
 }
@@ -47,7 +47,10 @@ async fn ask(core: &Core, viewer: Viewer, field: &str) -> Result<Value, String> 
     };
     let Answer::Executed(response) = core
         .schema
-        .execute(core.schema.prepare(request).unwrap(), Who::Viewer(viewer))
+        .execute(
+            core.schema.prepare(request).unwrap(),
+            Caller::Viewer(viewer),
+        )
         .await
     else {
         panic!("{field} was refused")
@@ -137,7 +140,7 @@ async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
         ask(&core, core.ann, r#"setTyping(roomId: "room-1")"#).await,
         Ok(json!(true))
     );
-    let mut reader = listen(&core, Who::Nobody, TYPING, "room-1").await;
+    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
     assert_eq!(next_names(&mut reader).await, ["ann"]);
     ask(&core, bob, r#"setTyping(roomId: "room-1")"#)
         .await
@@ -151,7 +154,7 @@ async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
     .await
     .unwrap();
     assert_eq!(next_names(&mut reader).await, ["bob"]);
-    let mut late = listen(&core, Who::Viewer(bob), TYPING, "room-1").await;
+    let mut late = listen(&core, Caller::Viewer(bob), TYPING, "room-1").await;
     assert_eq!(next_names(&mut late).await, ["bob"]);
     ask(&core, bob, r#"setTyping(roomId: "room-1", typing: false)"#)
         .await
@@ -172,10 +175,10 @@ async fn v1_listeners_of_one_document_share_each_frame() {
     ];
     let mut readers = Vec::new();
     for query in spellings {
-        readers.push(listen(&core, Who::Nobody, query, "room-1").await);
+        readers.push(listen(&core, Caller::Anonymous, query, "room-1").await);
     }
-    readers.push(listen(&core, Who::Viewer(core.ann), SIGNALS, "room-1").await);
-    let typing = [(); 3].map(|()| listen(&core, Who::Nobody, TYPING, "room-1"));
+    readers.push(listen(&core, Caller::Viewer(core.ann), SIGNALS, "room-1").await);
+    let typing = [(); 3].map(|()| listen(&core, Caller::Anonymous, TYPING, "room-1"));
     let mut typing = futures::future::join_all(typing).await;
     let mut frames = Vec::new();
     for reader in &mut readers {
@@ -205,7 +208,7 @@ async fn v1_listeners_of_one_document_share_each_frame() {
 #[tokio::test]
 async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
     let core = Core::start().await;
-    let mut reader = listen(&core, Who::Nobody, TYPING, "room-1").await;
+    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
     let lobby = lobby(&core);
     assert_eq!(next_names(&mut reader).await, [""; 0]);
     tokio::time::pause();
@@ -234,7 +237,7 @@ async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
 #[tokio::test]
 async fn typing_lapses_although_nobody_says_anything() {
     let core = Core::start().await;
-    let mut reader = listen(&core, Who::Nobody, TYPING, "room-1").await;
+    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
     let lobby = lobby(&core);
     assert_eq!(next_names(&mut reader).await, [""; 0]);
     tokio::time::pause();
@@ -262,8 +265,8 @@ async fn e1_a_slow_reader_of_a_state_skips_what_is_over() {
         log
     })
     .await;
-    let mut quick = listen(&core, Who::Nobody, TYPING, "room-1").await;
-    let mut slow = listen(&core, Who::Nobody, TYPING, "room-1").await;
+    let mut quick = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let mut slow = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
     let lobby = lobby(&core);
     next_names(&mut slow).await;
     next_names(&mut quick).await;
@@ -282,8 +285,8 @@ async fn e2_every_signal_comes_once_in_order_and_who_is_too_slow_is_told() {
         ..ViewLimits::default()
     };
     let core = Core::with(views, HubLimits::default(), |log| log).await;
-    let mut quick = listen(&core, Who::Nobody, SIGNALS, "room-1").await;
-    let mut slow = listen(&core, Who::Nobody, SIGNALS, "room-1").await;
+    let mut quick = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    let mut slow = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
     assert_eq!(
         (next_said(&mut quick).await, next_said(&mut slow).await),
         ("_open".to_owned(), "_open".to_owned())
@@ -312,7 +315,7 @@ async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
     };
     let (views, hub) = (ViewLimits::default(), HubLimits::default());
     let core = Core::within(views, hub, limits, |log| log).await;
-    let mut reader = listen(&core, Who::Nobody, SIGNALS, "room-1").await;
+    let mut reader = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
     assert_eq!(next_said(&mut reader).await, "_open");
     // On one thread nothing else runs meanwhile.
     let lobby = lobby(&core);
@@ -352,7 +355,7 @@ async fn e2_all_who_listen_hear_the_same_in_one_order() {
         SIGNALS,
         "subscription ($room: ID!) { signals(roomId: $room) { data kind } }",
     ] {
-        let mut reader = listen(&core, Who::Nobody, query, "room-1").await;
+        let mut reader = listen(&core, Caller::Anonymous, query, "room-1").await;
         assert_eq!(next_said(&mut reader).await, "_open");
         readers.push(reader);
     }
@@ -387,13 +390,13 @@ async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
     let core = Core::start().await;
     let bob = core.user("bob").await;
     let mut readers = Vec::new();
-    for who in [
-        Who::Viewer(bob),
-        Who::Viewer(bob),
-        Who::Viewer(core.ann),
-        Who::Nobody,
+    for caller in [
+        Caller::Viewer(bob),
+        Caller::Viewer(bob),
+        Caller::Viewer(core.ann),
+        Caller::Anonymous,
     ] {
-        let mut reader = listen(&core, who, SIGNALS, "room-1").await;
+        let mut reader = listen(&core, caller, SIGNALS, "room-1").await;
         assert_eq!(next_said(&mut reader).await, "_open");
         readers.push(reader);
     }
@@ -423,12 +426,12 @@ async fn v2_a_document_that_depends_on_the_viewer_has_a_view_of_their_own() {
     core.room("r", Visibility::Public).await;
     let query = "subscription ($room: ID!) { typing(roomId: $room) { users { name } room { id viewerMembership { role } } } }";
     let mut seen = Vec::new();
-    for who in [
-        Who::Viewer(core.ann),
-        Who::Viewer(core.user("bob").await),
-        Who::Nobody,
+    for caller in [
+        Caller::Viewer(core.ann),
+        Caller::Viewer(core.user("bob").await),
+        Caller::Anonymous,
     ] {
-        let mut reader = listen(&core, who, query, "r").await;
+        let mut reader = listen(&core, caller, query, "r").await;
         let frame = take(&mut reader, 1).await.remove(0);
         let payload: Value = serde_json::from_str(&frame.payload).unwrap();
         assert_eq!(payload["data"]["typing"]["room"]["id"], "r");
@@ -444,10 +447,10 @@ async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
     core.room("p", Visibility::Private).await;
     core.add("p", bob).await;
     let (mut typing, mut signals) = (
-        listen(&core, Who::Viewer(bob), TYPING, "p").await,
-        listen(&core, Who::Viewer(bob), SIGNALS, "p").await,
+        listen(&core, Caller::Viewer(bob), TYPING, "p").await,
+        listen(&core, Caller::Viewer(bob), SIGNALS, "p").await,
     );
-    let mut ann = listen(&core, Who::Viewer(core.ann), TYPING, "p").await;
+    let mut ann = listen(&core, Caller::Viewer(core.ann), TYPING, "p").await;
     ask(&core, bob, r#"setTyping(roomId: "p")"#).await.unwrap();
     signal(&core, core.ann, "p", 1).await;
     while next_names(&mut ann).await != ["bob"] {}
@@ -477,12 +480,16 @@ async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
         Err("NOT_FOUND".to_owned())
     );
     let again = core
-        .subscribe(Who::Viewer(bob), TYPING.to_owned(), json!({ "room": "p" }))
+        .subscribe(
+            Caller::Viewer(bob),
+            TYPING.to_owned(),
+            json!({ "room": "p" }),
+        )
         .await;
     assert_eq!(again.err().as_deref(), Some("\"NOT_FOUND\""));
     // Let in again, nothing of before counts.
     core.add("p", bob).await;
-    let mut back = listen(&core, Who::Viewer(bob), SIGNALS, "p").await;
+    let mut back = listen(&core, Caller::Viewer(bob), SIGNALS, "p").await;
     assert_eq!(next_said(&mut back).await, "_open");
     signal(&core, core.ann, "p", 3).await;
     assert_eq!(next_said(&mut back).await, "3");
@@ -495,7 +502,7 @@ async fn e4_who_is_shut_out_of_a_quiet_room_hears_so_too() {
     core.room("p", Visibility::Private).await;
     core.add("p", bob).await;
     for query in [TYPING, SIGNALS] {
-        let mut reader = listen(&core, Who::Viewer(bob), query, "p").await;
+        let mut reader = listen(&core, Caller::Viewer(bob), query, "p").await;
         take(&mut reader, 1).await;
         assert!(now(&mut reader).await.is_pending());
         // In a task of its own, which nobody but the reader wakes: one that gives up waiting looks once more.
@@ -523,7 +530,7 @@ async fn e4_a_removal_in_the_middle_of_everything_lets_nothing_through() {
             let (core, room) = (core.clone(), room.clone());
             async move {
                 core.subscribe(
-                    Who::Viewer(bob),
+                    Caller::Viewer(bob),
                     SIGNALS.to_owned(),
                     json!({ "room": room }),
                 )
@@ -570,8 +577,11 @@ impl Wake for Wakes {
 #[tokio::test]
 async fn messages_wake_nobody_who_listens_to_what_is_not_kept() {
     let core = Core::start().await;
-    let typing = listen(&core, Who::Nobody, TYPING, "room-1").await;
-    let mut readers = [typing, listen(&core, Who::Nobody, SIGNALS, "room-1").await];
+    let typing = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let mut readers = [
+        typing,
+        listen(&core, Caller::Anonymous, SIGNALS, "room-1").await,
+    ];
     for reader in &mut readers {
         take(reader, 1).await;
     }
@@ -606,7 +616,7 @@ async fn v7_a_passing_failure_is_tried_again_and_a_lasting_one_ends_the_readers(
     let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
     let query =
         "subscription ($room: ID!) { typing(roomId: $room) { users { name } room { name } } }";
-    let mut reader = listen(&core, Who::Nobody, query, "room-1").await;
+    let mut reader = listen(&core, Caller::Anonymous, query, "room-1").await;
     let lobby = lobby(&core);
     assert_eq!(next_names(&mut reader).await, [""; 0]);
     knobs.fail(2);
@@ -625,7 +635,7 @@ async fn v7_a_passing_failure_is_tried_again_and_a_lasting_one_ends_the_readers(
     assert!(frames.is_empty());
     knobs.fail(0);
     // Whoever comes back begins with how it stands.
-    let mut again = listen(&core, Who::Nobody, query, "room-1").await;
+    let mut again = listen(&core, Caller::Anonymous, query, "room-1").await;
     assert_eq!(next_names(&mut again).await, ["1", "2"]);
 }
 
@@ -640,7 +650,7 @@ async fn e3_who_is_too_far_behind_to_know_their_right_comes_back_later() {
     })
     .await;
     core.room("p", Visibility::Private).await;
-    let mut reader = listen(&core, Who::Viewer(core.ann), TYPING, "p").await;
+    let mut reader = listen(&core, Caller::Viewer(core.ann), TYPING, "p").await;
     take(&mut reader, 1).await;
     for name in ["b", "c", "d"] {
         let user = core.user(name).await;
@@ -654,7 +664,7 @@ async fn e3_who_is_too_far_behind_to_know_their_right_comes_back_later() {
         Err(ReadError::Unavailable)
     );
     assert_eq!(
-        next_names(&mut listen(&core, Who::Viewer(core.ann), TYPING, "p").await).await,
+        next_names(&mut listen(&core, Caller::Viewer(core.ann), TYPING, "p").await).await,
         [""; 0]
     );
 }

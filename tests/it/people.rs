@@ -6,7 +6,7 @@ use async_graphql::Variables;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use switchboard::{
-    domain::{Seq, Timestamp, Viewer, Visibility, Who},
+    domain::{Caller, Seq, Timestamp, Viewer, Visibility},
     hub::HubLimits,
     presence::{Attendance, Instant, Lobby, Person, PresenceLimits},
     schema::{Answer, Request},
@@ -41,8 +41,8 @@ async fn core(presence: PresenceLimits) -> Core {
     .await
 }
 
-async fn follow(core: &Core, who: Who, room: &str) -> Reader {
-    core.subscribe(who, PRESENCE.to_owned(), json!({ "room": room }))
+async fn follow(core: &Core, caller: Caller, room: &str) -> Reader {
+    core.subscribe(caller, PRESENCE.to_owned(), json!({ "room": room }))
         .await
         .unwrap()
 }
@@ -127,18 +127,18 @@ async fn users(core: &Core, count: usize) -> Vec<Viewer> {
 async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
     let core = core(quick()).await;
     let bob = core.user("bob").await;
-    let mut reader = follow(&core, Who::Nobody, "room-1").await;
+    let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
     assert_eq!(told(&mut reader).await, "present  = 0");
     let first = core
-        .reader_as(Who::Viewer(core.ann), "room-1", "text", None)
+        .reader_as(Caller::Viewer(core.ann), "room-1", "text", None)
         .await
         .unwrap();
     assert_eq!(told(&mut reader).await, "+ann - = 1");
     let second = core
-        .reader_as(Who::Viewer(core.ann), "room-1", "id", None)
+        .reader_as(Caller::Viewer(core.ann), "room-1", "id", None)
         .await
         .unwrap();
-    let mut bobs = follow(&core, Who::Viewer(bob), "room-1").await;
+    let mut bobs = follow(&core, Caller::Viewer(bob), "room-1").await;
     assert_eq!(told(&mut reader).await, "+bob - = 2");
     // Whoever begins hears of everybody, perhaps in two steps.
     while !told(&mut bobs).await.ends_with("= 2") {}
@@ -163,7 +163,7 @@ async fn who_comes_back_within_the_grace_never_left() {
     let core = core(PresenceLimits::default()).await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
     let mut reader = core
-        .subscribe(Who::Nobody, query.to_owned(), json!({}))
+        .subscribe(Caller::Anonymous, query.to_owned(), json!({}))
         .await
         .unwrap();
     let lobby = lobby(&core, "room-1");
@@ -201,7 +201,7 @@ async fn e5_comings_and_goings_are_gathered() {
     .await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
     let mut reader = core
-        .subscribe(Who::Nobody, query.to_owned(), json!({}))
+        .subscribe(Caller::Anonymous, query.to_owned(), json!({}))
         .await
         .unwrap();
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 50).await);
@@ -243,7 +243,7 @@ async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
         .iter()
         .map(|viewer| attend(&lobby, *viewer))
         .collect();
-    let mut reader = follow(&core, Who::Nobody, "room-1").await;
+    let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
     assert_eq!(told(&mut reader).await, "present u0,u1 = 3");
     here.extend(crowd[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
     assert_eq!(told(&mut reader).await, "+u3,u4 - = 5");
@@ -260,7 +260,7 @@ async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
     };
     let Answer::Executed(answer) = core
         .schema
-        .execute(core.schema.prepare(request).unwrap(), Who::Nobody)
+        .execute(core.schema.prepare(request).unwrap(), Caller::Anonymous)
         .await
     else {
         panic!("refused")
@@ -274,7 +274,7 @@ async fn v1_followers_of_one_document_share_each_frame() {
     let core = core(quick()).await;
     let mut readers = Vec::new();
     for _ in 0..3 {
-        readers.push(follow(&core, Who::Nobody, "room-1").await);
+        readers.push(follow(&core, Caller::Anonymous, "room-1").await);
     }
     let mut openings = Vec::new();
     for reader in &mut readers {
@@ -350,7 +350,10 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
     let core = Core::within(views, HubLimits::default(), limits, |log| log).await;
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 10).await);
     let mut here: Vec<Vec<Attendance>> = crowd.iter().map(|_| Vec::new()).collect();
-    let (mut leader, mut leads) = (follow(&core, Who::Nobody, "room-1").await, Known::default());
+    let (mut leader, mut leads) = (
+        follow(&core, Caller::Anonymous, "room-1").await,
+        Known::default(),
+    );
     let mut readers = Vec::new();
     for step in 0..300 {
         let number = chance.random_range(0..crowd.len());
@@ -361,7 +364,10 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
             _ => leads.learn(&mut leader, &present(&here)).await,
         }
         if step % 60 == 0 {
-            readers.push((follow(&core, Who::Nobody, "room-1").await, Known::default()));
+            readers.push((
+                follow(&core, Caller::Anonymous, "room-1").await,
+                Known::default(),
+            ));
         }
         for (reader, known) in &mut readers {
             let mut frames = Vec::new();
@@ -405,15 +411,15 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
     let (bob, eve) = (core.user("bob").await, core.user("eve").await);
     core.room("p", Visibility::Public).await;
     core.add("p", bob).await;
-    let mut anns = follow(&core, Who::Viewer(core.ann), "p").await;
+    let mut anns = follow(&core, Caller::Viewer(core.ann), "p").await;
     assert_eq!(told(&mut anns).await, "present ann = 1");
     // A reader of the log counts, and it need not have noticed yet that it is shut out.
     let eves = core
-        .reader_as(Who::Viewer(eve), "p", "text", None)
+        .reader_as(Caller::Viewer(eve), "p", "text", None)
         .await
         .unwrap();
     assert_eq!(told(&mut anns).await, "+eve - = 2");
-    let mut bobs = follow(&core, Who::Viewer(bob), "p").await;
+    let mut bobs = follow(&core, Caller::Viewer(bob), "p").await;
     assert_eq!(told(&mut anns).await, "+bob - = 3");
     let visibility = Some(Visibility::Private);
     core.change(
@@ -435,14 +441,14 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
     // Let in again while the old reader is still there, which then goes.
     core.add("p", bob).await;
     let _back = core
-        .reader_as(Who::Viewer(bob), "p", "text", None)
+        .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await
         .unwrap();
     assert_eq!(told(&mut anns).await, "+bob - = 2");
     drop((bobs, eves));
     assert_eq!(
         lobby(&core, "p")
-            .crowd(0, Instant::now() + Duration::from_secs(9))
+            .occupancy(0, Instant::now() + Duration::from_secs(9))
             .count,
         2
     );

@@ -281,12 +281,17 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
         app.address(),
         polling(&json!({ "after": head, "wait": 55 })),
     );
-    for who in [&[][..], &[("authorization", ann.as_str())]] {
-        let headers = [&[("content-type", "application/json")], who].concat();
+    for caller in [&[][..], &[("authorization", ann.as_str())]] {
+        let headers = [&[("content-type", "application/json")], caller].concat();
         let request = written(address, "POST", "/graphql", &headers, &body);
         let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
         waits(&app).await;
-        let reply = post(address, &polling(&json!({ "after": head, "wait": 1 })), who).await;
+        let reply = post(
+            address,
+            &polling(&json!({ "after": head, "wait": 1 })),
+            caller,
+        )
+        .await;
         let retry_after = reply.json()["errors"][0]["extensions"]["retryAfter"].clone();
         assert_eq!(
             (reply.code().as_str(), retry_after),

@@ -3,7 +3,7 @@
 use async_graphql::{ServerError, Variables};
 use serde_json::{Value, json};
 use switchboard::{
-    domain::Who,
+    domain::Caller,
     schema::{Answer, Prepared, Request},
 };
 
@@ -40,7 +40,7 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
         Ok(prepared) => prepared,
         Err(errors) => return code(&errors),
     };
-    match core.schema.execute(prepared, Who::Nobody).await {
+    match core.schema.execute(prepared, Caller::Anonymous).await {
         Answer::Refused(errors) => code(&errors),
         Answer::Executed(response) => panic!("{query} was executed: {response:?}"),
     }
@@ -50,7 +50,7 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
 async fn run(core: &Core, query: &str, variables: Value) -> Value {
     match core
         .schema
-        .execute(prepared(core, query, variables), Who::Nobody)
+        .execute(prepared(core, query, variables), Caller::Anonymous)
         .await
     {
         Answer::Executed(response) => {
@@ -436,7 +436,7 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
     ] {
         let mut reader = core
             .views
-            .subscribe(prepared(&core, query, json!({})), Who::Nobody)
+            .subscribe(prepared(&core, query, json!({})), Caller::Anonymous)
             .await
             .unwrap();
         let next = core

@@ -513,10 +513,11 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
         ("", "", [&ann, &bob]),
     ] {
         let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
-            let who = as_who(bearer);
+            let caller = as_who(bearer);
             let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
             headers.extend(
-                who.iter()
+                caller
+                    .iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
             request(app.address(), method, target, &headers, body).await
@@ -537,10 +538,11 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
                 404
             );
             // A distinct connection, which asks for nothing.
-            let who = as_who(stranger);
+            let caller = as_who(stranger);
             let mut headers = vec![SSE, (TOKEN, token.as_str())];
             headers.extend(
-                who.iter()
+                caller
+                    .iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
@@ -561,10 +563,11 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
                 .status,
             200
         );
-        let who = as_who(same);
+        let caller = as_who(same);
         let mut headers = vec![SSE, (TOKEN, token.as_str())];
         headers.extend(
-            who.iter()
+            caller
+                .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         );
         assert_eq!(

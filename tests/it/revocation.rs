@@ -6,7 +6,7 @@ use std::{
 };
 
 use switchboard::{
-    domain::{RoomName, Viewer, Visibility, Who},
+    domain::{Caller, RoomName, Viewer, Visibility},
     hub::HubLimits,
     store::RoomChange,
     view::{Frame, ReadError, Reader, ViewLimits},
@@ -58,7 +58,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
     let (sent, mut log) = (AtomicU64::new(0), Vec::new());
     for run in 0..runs {
         let joined = core.add("p", bob).await.0;
-        let (who, ann) = (Who::Viewer(bob), Who::Viewer(core.ann));
+        let (caller, ann) = (Caller::Viewer(bob), Caller::Viewer(core.ann));
         // One that is live, one far behind, one whose frames are its own, and one who stays.
         let behind = joined.saturating_sub(20);
         let mut readers = Vec::new();
@@ -67,7 +67,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
             (Some(behind), "text"),
             (None, "text room { viewerMembership { role } }"),
         ] {
-            let reader = core.reader_as(who, "p", document, after).await.unwrap();
+            let reader = core.reader_as(caller, "p", document, after).await.unwrap();
             readers.push((after.unwrap_or(joined), tokio::spawn(to_the_end(reader))));
         }
         let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
@@ -112,7 +112,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         let all: Vec<_> = between(joined, u64::MAX).collect();
         assert_eq!(seqs(&take(&mut stays, all.len()).await), all);
         assert_eq!(
-            core.reader_as(who, "p", "text", None)
+            core.reader_as(caller, "p", "text", None)
                 .await
                 .err()
                 .as_deref(),
@@ -157,8 +157,8 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
     let messages = "text room { head messages(last: 3) { nodes { text room { messages(last: 1) { nodes { text } } } } } }";
     let names = "text room { name }";
     let members = "text room { members(first: 9) { nodes { user { name } } } }";
-    let subscribe = async |who, document| {
-        core.reader_as(Who::Viewer(who), "p", document, Some(0))
+    let subscribe = async |caller, document| {
+        core.reader_as(Caller::Viewer(caller), "p", document, Some(0))
             .await
             .unwrap()
     };
@@ -228,7 +228,7 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
         core.add("p", bob).await;
         let document = "text room { name messages(last: 2) { nodes { text } } }";
         let reader = core
-            .reader_as(Who::Viewer(bob), "p", document, None)
+            .reader_as(Caller::Viewer(bob), "p", document, None)
             .await
             .unwrap();
         let reader = tokio::spawn(to_the_end(reader));
@@ -263,12 +263,12 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
     core.room("p", Visibility::Public).await;
     let (bob, eve) = (core.user("bob").await, core.user("eve").await);
     core.add("p", bob).await;
-    let subscribe = async |who: Who| core.reader_as(who, "p", "text", None).await.unwrap();
-    let of = Who::Viewer;
+    let subscribe = async |caller: Caller| core.reader_as(caller, "p", "text", None).await.unwrap();
+    let of = Caller::Viewer;
     let (mut member, outsider, nobody) = (
         subscribe(of(bob)).await,
         subscribe(of(eve)).await,
-        subscribe(Who::Nobody).await,
+        subscribe(Caller::Anonymous).await,
     );
     core.say("p", 1, None).await;
     let hide = RoomChange::Update {
@@ -320,7 +320,7 @@ async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
     core.add("p", bob).await;
     core.say("p", 3, None).await;
     let mut reader = core
-        .reader_as(Who::Viewer(bob), "p", "text", Some(0))
+        .reader_as(Caller::Viewer(bob), "p", "text", Some(0))
         .await
         .unwrap();
     let texts: Vec<_> = take(&mut reader, 3).await.iter().map(text).collect();
@@ -410,13 +410,13 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
     core.add("p", bob).await;
     let document = "text room { viewerMembership { role user { name } } }";
     let mut readers = Vec::new();
-    for who in [
-        Who::Viewer(core.ann),
-        Who::Viewer(core.ann),
-        Who::Viewer(bob),
-        Who::Nobody,
+    for caller in [
+        Caller::Viewer(core.ann),
+        Caller::Viewer(core.ann),
+        Caller::Viewer(bob),
+        Caller::Anonymous,
     ] {
-        readers.push(core.reader_as(who, "p", document, None).await.unwrap());
+        readers.push(core.reader_as(caller, "p", document, None).await.unwrap());
     }
     assert_eq!(core.views.plans_live(), 3, "one for each who asks");
     core.say("p", 1, None).await;
@@ -437,7 +437,7 @@ async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
     let core = Core::start().await;
     let document = "cursor room { head viewerMembership { id } }";
     let mut reader = core
-        .reader_as(Who::Viewer(core.ann), "room-1", document, Some(0))
+        .reader_as(Caller::Viewer(core.ann), "room-1", document, Some(0))
         .await
         .unwrap();
     core.send(1..=3).await;
@@ -455,7 +455,7 @@ async fn a_reader_who_was_shut_out_stays_so() {
     let bob: Viewer = core.user("bob").await;
     core.add("p", bob).await;
     let mut reader = core
-        .reader_as(Who::Viewer(bob), "p", "text", None)
+        .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await
         .unwrap();
     core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))

@@ -6,7 +6,7 @@ use async_graphql::parser::{
     parse_schema,
     types::{BaseType, FieldDefinition, Type, TypeKind, TypeSystemDefinition},
 };
-use switchboard::{domain::Who, hub::HubLimits, view::ViewLimits};
+use switchboard::{domain::Caller, hub::HubLimits, view::ViewLimits};
 
 use crate::support::core::{Core, seqs, take};
 
@@ -95,7 +95,7 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
         for selection in self::selections(of, &fields, &mut vec![of.to_owned()]) {
             let query = format!(r#"subscription {{ {root}(roomId: "room-1") {{ {selection} }} }}"#);
             let mut reader = core
-                .subscribe(Who::Nobody, query, serde_json::json!({}))
+                .subscribe(Caller::Anonymous, query, serde_json::json!({}))
                 .await
                 .unwrap();
             let frames = take(&mut reader, 1).await;
@@ -133,9 +133,10 @@ async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
         ..ViewLimits::default()
     };
     let core = Core::with(limits, HubLimits::default(), |log| log).await;
-    let subscribe =
-        async |selection: &str, who: Who| core.reader_as(who, "room-1", selection, None).await;
-    let ann = Who::Viewer(core.ann);
+    let subscribe = async |selection: &str, caller: Caller| {
+        core.reader_as(caller, "room-1", selection, None).await
+    };
+    let ann = Caller::Viewer(core.ann);
     let (first, second) = (
         subscribe("id", ann).await.unwrap(),
         subscribe("id", ann).await.unwrap(),
@@ -144,15 +145,18 @@ async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
         subscribe("id", ann).await.err().as_deref(),
         Some("\"TOO_COMPLEX\"")
     );
-    subscribe("id", Who::Nobody).await.unwrap();
+    subscribe("id", Caller::Anonymous).await.unwrap();
     drop(first);
     let third = subscribe("text", ann).await.unwrap();
     // A third document does not fit; one that is known does.
     assert_eq!(
-        subscribe("cursor", Who::Nobody).await.err().as_deref(),
+        subscribe("cursor", Caller::Anonymous)
+            .await
+            .err()
+            .as_deref(),
         Some("\"UNAVAILABLE\"")
     );
-    subscribe("text", Who::Nobody).await.unwrap();
+    subscribe("text", Caller::Anonymous).await.unwrap();
     drop((second, third));
     while core.views.plans_live() > 0 {
         tokio::task::yield_now().await;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use switchboard::{
     domain::{
-        Body, Epoch, Event, Identity, MemberId, Message, MessageId, MessageText, Nonce, Revocation,
-        Role, RoomId, RoomName, Seq, ShutsOut, Subject, Timestamp, TokenId, User, UserId, UserName,
-        Viewer, Visibility, What, Who,
+        Body, Caller, Epoch, Event, Identity, MemberId, Message, MessageId, MessageText, Nonce,
+        Revocation, Role, RoomId, RoomName, Seq, ShutsOut, Subject, Timestamp, TokenId, User,
+        UserId, UserName, Viewer, Visibility, What,
     },
     store::{
-        Accounts, Append, AppendError, ChangeRoom, Command, CreateRoom, Log, MemberWindow, Outcome,
-        Refusal, RoomChange, SendMessage, Window,
+        Accounts, Append, AppendError, ChangeRoom, Command, CommandOutcome, CreateRoom, Log,
+        MemberWindow, Refusal, RoomChange, SendMessage, Window,
     },
 };
 use uuid::Uuid;
@@ -131,9 +131,9 @@ pub(crate) fn show(viewer: &User, id: &str, visibility: Visibility) -> Command {
     change(viewer, id, update)
 }
 
-pub(crate) fn as_viewer(user: &User) -> Who {
+pub(crate) fn as_viewer(user: &User) -> Caller {
     let token = TokenId([0; 16]);
-    Who::Viewer(Viewer {
+    Caller::Viewer(Viewer {
         user: user.id,
         expires_at: Timestamp(i64::MAX),
         token,
@@ -147,20 +147,20 @@ pub(crate) async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String>
     outcomes
         .into_iter()
         .map(|outcome| match outcome {
-            Ok(Outcome::Sent(event, message)) => {
+            Ok(CommandOutcome::Sent(event, message)) => {
                 assert_eq!(**event.get(), Event::MessageSent(message.clone()));
                 format!("{} {}", message.cursor.room, message.cursor.seq.0)
             }
-            Ok(Outcome::Repeated(message)) => {
+            Ok(CommandOutcome::Repeated(message)) => {
                 format!("again {} {}", message.cursor.room, message.cursor.seq.0)
             }
-            Ok(Outcome::Created(room)) => format!("new {}", room.id),
-            Ok(Outcome::Redacted(event, message)) => {
+            Ok(CommandOutcome::Created(room)) => format!("new {}", room.id),
+            Ok(CommandOutcome::Redacted(event, message)) => {
                 assert!(matches!(message.body, Body::Deleted(_)) && message.text().is_empty());
                 format!("redacted {}", event.get().seq().0)
             }
-            Ok(Outcome::Changed(event)) => format!("changed {}", event.get().seq().0),
-            Ok(Outcome::Done) => "done".to_owned(),
+            Ok(CommandOutcome::Changed(event)) => format!("changed {}", event.get().seq().0),
+            Ok(CommandOutcome::Done) => "done".to_owned(),
             Err(AppendError::Refused(refusal)) => format!("{refusal:?}"),
             Err(AppendError::Store(error)) => format!("{error}"),
         })
@@ -198,7 +198,7 @@ async fn changes(store: &impl Store, id: &str) -> Vec<(u64, What, ShutsOut)> {
 
 pub(crate) async fn room_1_is_there_from_the_start(store: &impl Store) {
     let found = store
-        .room(&room("room-1"), Who::Nobody)
+        .room(&room("room-1"), Caller::Anonymous)
         .await
         .unwrap()
         .unwrap();
@@ -228,7 +228,7 @@ pub(crate) async fn s2_seqs_are_1_2_3_per_room(store: &impl Store) {
     assert_eq!(texts(store, "a").await, ["1", "2", "3", "4"]);
     assert_eq!(
         store
-            .room(&room("a"), Who::Nobody)
+            .room(&room("a"), Caller::Anonymous)
             .await
             .unwrap()
             .unwrap()
@@ -366,25 +366,25 @@ pub(crate) async fn g5_unknown_and_unreadable_are_alike(store: &impl Store) {
         ],
     )
     .await;
-    for (who, sees) in [
+    for (caller, sees) in [
         (as_viewer(&ann), true),
-        (Who::Shared, true),
+        (Caller::Shared, true),
         (as_viewer(&bob), false),
-        (Who::Nobody, false),
+        (Caller::Anonymous, false),
     ] {
         assert_eq!(
-            store.room(&room("a"), who).await.unwrap().is_some(),
+            store.room(&room("a"), caller).await.unwrap().is_some(),
             sees,
-            "{who:?}"
+            "{caller:?}"
         );
         assert_eq!(
-            store.message(&secret.id, who).await.unwrap().is_some(),
+            store.message(&secret.id, caller).await.unwrap().is_some(),
             sees,
-            "{who:?}"
+            "{caller:?}"
         );
-        let listed = store.rooms(who, None, None, 9).await.unwrap();
-        assert_eq!(listed.len(), 1 + usize::from(sees), "{who:?}");
-        assert!(store.room(&room("none"), who).await.unwrap().is_none());
+        let listed = store.rooms(caller, None, None, 9).await.unwrap();
+        assert_eq!(listed.len(), 1 + usize::from(sees), "{caller:?}");
+        assert!(store.room(&room("none"), caller).await.unwrap().is_none());
     }
     assert!(matches!(
         store.commit(&[send(&bob, "a", "x")], NOW).await[..],
@@ -453,7 +453,7 @@ pub(crate) async fn rooms_are_listed_by_id(store: &impl Store) {
     .await;
     let ids = async |after: Option<&str>, search: Option<&str>, limit| {
         let rooms = store
-            .rooms(Who::Nobody, after, search, limit)
+            .rooms(Caller::Anonymous, after, search, limit)
             .await
             .unwrap();
         rooms
@@ -515,7 +515,11 @@ pub(crate) async fn v6_a_deleted_message_has_no_text_anywhere(store: &impl Store
         sent: Seq(1),
     };
     assert_eq!(changes(store, "a").await, [(2, what, ShutsOut::Nobody)]);
-    let gone = store.message(&id, Who::Nobody).await.unwrap().unwrap();
+    let gone = store
+        .message(&id, Caller::Anonymous)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((gone.text(), &gone.body), ("", &Body::Deleted(NOW)));
     let window = Window {
         after: Seq::START,
@@ -656,7 +660,11 @@ pub(crate) async fn who_may_change_what(store: &impl Store) {
             .is_none()
     );
     assert!(
-        store.room(&room("a"), Who::Shared).await.unwrap().is_some(),
+        store
+            .room(&room("a"), Caller::Shared)
+            .await
+            .unwrap()
+            .is_some(),
         "its readers are still being told"
     );
     let (seq, what, shuts_out) = changes(store, "a").await.pop().unwrap();
@@ -850,7 +858,7 @@ pub(crate) async fn members_are_read_in_windows(store: &impl Store) {
         Some(own.clone())
     );
     assert_eq!(
-        store.member(&own.id, Who::Nobody, NOW).await.unwrap(),
+        store.member(&own.id, Caller::Anonymous, NOW).await.unwrap(),
         None,
         "G5"
     );

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use switchboard::{
-    domain::{Message, MessageId, Role, Score, SearchMark, SearchQuery, User, Visibility, Who},
-    store::{AppendError, Found, Outcome, RoomChange, Search},
+    domain::{Caller, Message, MessageId, Role, Score, SearchMark, SearchQuery, User, Visibility},
+    store::{AppendError, CommandOutcome, Found, RoomChange, Search},
 };
 use uuid::Uuid;
 
@@ -23,8 +23,8 @@ pub(crate) fn asked(query: &str, within: Option<&str>, limit: u32) -> Search {
     }
 }
 
-async fn hits(store: &impl Store, search: &Search, who: Who) -> Vec<(String, SearchMark)> {
-    match store.search(search, who).await.unwrap() {
+async fn hits(store: &impl Store, search: &Search, caller: Caller) -> Vec<(String, SearchMark)> {
+    match store.search(search, caller).await.unwrap() {
         Found::Hits(hits) => hits
             .into_iter()
             .map(|hit| (hit.message.text().to_owned(), hit.mark))
@@ -34,9 +34,11 @@ async fn hits(store: &impl Store, search: &Search, who: Who) -> Vec<(String, Sea
 }
 
 /// The messages of a batch of sends.
-pub(crate) fn sent_messages(outcomes: Vec<Result<Outcome, AppendError>>) -> Vec<Arc<Message>> {
-    let message = |outcome: Result<Outcome, AppendError>| match outcome.unwrap() {
-        Outcome::Sent(_, message) => message,
+pub(crate) fn sent_messages(
+    outcomes: Vec<Result<CommandOutcome, AppendError>>,
+) -> Vec<Arc<Message>> {
+    let message = |outcome: Result<CommandOutcome, AppendError>| match outcome.unwrap() {
+        CommandOutcome::Sent(_, message) => message,
         other => panic!("{other:?}"),
     };
     outcomes.into_iter().map(message).collect()
@@ -47,9 +49,9 @@ pub(crate) async fn texts(
     store: &impl Store,
     query: &str,
     within: Option<&str>,
-    who: Who,
+    caller: Caller,
 ) -> Vec<String> {
-    hits(store, &asked(query, within, 100), who)
+    hits(store, &asked(query, within, 100), caller)
         .await
         .into_iter()
         .map(|(text, _)| text)
@@ -103,7 +105,7 @@ pub(crate) async fn words_and_phrases_are_found(store: &impl Store) {
             ("noisy", None),
         ] {
             for within in [None, Some("room-1")] {
-                let found = texts(store, query, within, Who::Nobody).await;
+                let found = texts(store, query, within, Caller::Anonymous).await;
                 let expected: Vec<_> = expected
                     .map(|index: usize| said[index])
                     .into_iter()
@@ -111,13 +113,13 @@ pub(crate) async fn words_and_phrases_are_found(store: &impl Store) {
                 assert_eq!(found, expected, "{query}, {within:?}, settled: {settled}");
             }
         }
-        let everywhere = texts(store, "noise", None, Who::Nobody).await;
+        let everywhere = texts(store, "noise", None, Caller::Anonymous).await;
         assert_eq!(
             (everywhere.len(), settled),
             (if settled { 100 } else { 0 }, settled)
         );
         assert!(
-            texts(store, "noise", Some("room-1"), Who::Nobody)
+            texts(store, "noise", Some("room-1"), Caller::Anonymous)
                 .await
                 .is_empty()
         );
@@ -136,10 +138,10 @@ pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_o
         change(&ann, "gone", RoomChange::Delete),
     ];
     commit(store, &batch).await;
-    for who in [Who::Nobody, as_viewer(&bob)] {
+    for caller in [Caller::Anonymous, as_viewer(&bob)] {
         for id in ["hidden", "gone", "unknown"] {
             let found = store
-                .search(&asked("secret", Some(id), 10), who)
+                .search(&asked("secret", Some(id), 10), caller)
                 .await
                 .unwrap();
             assert!(matches!(found, Found::NoRoom), "{id}: {found:?}");
@@ -186,7 +188,7 @@ pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
             settle(store, &ann).await;
         }
         assert_eq!(
-            texts(store, "needle", None, Who::Nobody).await,
+            texts(store, "needle", None, Caller::Anonymous).await,
             ["needle 4", "needle 3", "needle 2"]
         );
         assert_eq!(
@@ -243,7 +245,7 @@ pub(crate) async fn the_best_come_first_and_of_equals_the_newest(store: &impl St
         if settled {
             settle(store, &ann).await;
         }
-        let found = texts(store, "cat", None, Who::Nobody).await;
+        let found = texts(store, "cat", None, Caller::Anonymous).await;
         assert_eq!(
             found,
             [said[2], said[3], said[0], said[1]],
@@ -256,12 +258,12 @@ pub(crate) async fn the_best_come_first_and_of_equals_the_newest(store: &impl St
 pub(crate) async fn paged(
     store: &impl Store,
     mut search: Search,
-    who: Who,
+    caller: Caller,
     mut between: impl AsyncFnMut(),
 ) -> Vec<String> {
     let mut all = Vec::new();
     loop {
-        let page = hits(store, &search, who).await;
+        let page = hits(store, &search, caller).await;
         let Some((_, last)) = page.last() else {
             return all;
         };
@@ -288,29 +290,36 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
         .collect();
     let sent = store.commit(&sends, NOW).await;
     for (within, count) in [(None, 40), (Some("a"), 20)] {
-        let stood = texts(store, "needle", within, Who::Nobody).await;
+        let stood = texts(store, "needle", within, Caller::Anonymous).await;
         assert_eq!(stood.len(), count);
         let mut round = 0;
-        let all = paged(store, asked("needle", within, 7), Who::Nobody, async || {
-            round += 1;
-            // Better ones and worse ones, in the readable rooms and in one that is not.
-            let batch = [
-                create(&ann, "p", Visibility::Private),
-                send(&ann, "p", "needle"),
-                send(&ann, "a", "needle needle"),
-                send(&ann, "room-1", "needle"),
-                send(&ann, "a", LATE),
-                send(&ann, "room-1", LATE),
-            ];
-            commit(store, &batch).await;
-            if round == 2 {
-                settle(store, &ann).await;
-            }
-        });
+        let all = paged(
+            store,
+            asked("needle", within, 7),
+            Caller::Anonymous,
+            async || {
+                round += 1;
+                // Better ones and worse ones, in the readable rooms and in one that is not.
+                let batch = [
+                    create(&ann, "p", Visibility::Private),
+                    send(&ann, "p", "needle"),
+                    send(&ann, "a", "needle needle"),
+                    send(&ann, "room-1", "needle"),
+                    send(&ann, "a", LATE),
+                    send(&ann, "room-1", LATE),
+                ];
+                commit(store, &batch).await;
+                if round == 2 {
+                    settle(store, &ann).await;
+                }
+            },
+        );
         assert_eq!(all.await, stood, "{within:?}");
         // Those that came between stand in the next search, but not in this test's next round.
         for id in ["a", "room-1"] {
-            for (text, mark) in hits(store, &asked("needle", Some(id), 200), Who::Nobody).await {
+            for (text, mark) in
+                hits(store, &asked("needle", Some(id), 200), Caller::Anonymous).await
+            {
                 if !said.contains(&text) {
                     commit(
                         store,
@@ -322,22 +331,27 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
         }
     }
     // What is deleted meanwhile is missing, the ends of the window included, and nothing else.
-    let stood = texts(store, "needle", None, Who::Nobody).await;
+    let stood = texts(store, "needle", None, Caller::Anonymous).await;
     assert_eq!(stood.len(), 40);
     let ids = sent_messages(sent);
     let mut doomed = [&ids[0], &ids[39], &ids[20]].into_iter();
     let mut gone = Vec::new();
-    let all = paged(store, asked("needle", None, 9), Who::Nobody, async || {
-        if let Some(message) = doomed.next() {
-            let id = message.cursor.room.as_str();
-            commit(
-                store,
-                &[change(&ann, id, RoomChange::DeleteMessage(message.id))],
-            )
-            .await;
-            gone.push(message.text().to_owned());
-        }
-    });
+    let all = paged(
+        store,
+        asked("needle", None, 9),
+        Caller::Anonymous,
+        async || {
+            if let Some(message) = doomed.next() {
+                let id = message.cursor.room.as_str();
+                commit(
+                    store,
+                    &[change(&ann, id, RoomChange::DeleteMessage(message.id))],
+                )
+                .await;
+                gone.push(message.text().to_owned());
+            }
+        },
+    );
     let all = all.await;
     assert_eq!(gone.len(), 3);
     let left: Vec<_> = stood
@@ -352,7 +366,7 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
 pub(crate) async fn a_mark_of_no_message_is_refused(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[send(&ann, "room-1", "needle")]).await;
-    let (_, mark) = hits(store, &asked("needle", None, 1), Who::Nobody)
+    let (_, mark) = hits(store, &asked("needle", None, 1), Caller::Anonymous)
         .await
         .remove(0);
     let none = MessageId::from_uuid(Uuid::now_v7());
@@ -376,7 +390,7 @@ pub(crate) async fn a_mark_of_no_message_is_refused(store: &impl Store) {
             ..asked("needle", None, 1)
         };
         assert!(matches!(
-            store.search(&search, Who::Nobody).await.unwrap(),
+            store.search(&search, Caller::Anonymous).await.unwrap(),
             Found::NoMark
         ));
     }
@@ -392,10 +406,10 @@ pub(crate) async fn what_was_answered_is_found_at_once(store: &impl Store) {
         commit(store, &batch).await;
         for n in [0, 31, 63] {
             let word = format!("word{round}x{n}");
-            assert_eq!(texts(store, &word, None, Who::Nobody).await, [word]);
+            assert_eq!(texts(store, &word, None, Caller::Anonymous).await, [word]);
         }
         store.tend().await;
-        let first = texts(store, "word0x0", Some("room-1"), Who::Nobody).await;
+        let first = texts(store, "word0x0", Some("room-1"), Caller::Anonymous).await;
         assert_eq!(first, ["word0x0"], "after round {round}");
     }
 }
@@ -412,7 +426,7 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
             settle(store, &ann).await;
         }
         assert_eq!(
-            texts(store, "hay", None, Who::Nobody).await,
+            texts(store, "hay", None, Caller::Anonymous).await,
             ["needle in hay"]
         );
         let delete = change(&ann, "room-1", RoomChange::DeleteMessage(message.id));
@@ -431,7 +445,7 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
         );
     }
     assert_eq!(
-        texts(store, "needle", None, Who::Nobody).await,
+        texts(store, "needle", None, Caller::Anonymous).await,
         ["needle", "needle"]
     );
 }
@@ -487,7 +501,7 @@ pub(crate) async fn every_text_is_found_by_itself_and_no_text_is_syntax(store: &
                     after: None,
                     limit: 1000,
                 };
-                let found = hits(store, &search, Who::Nobody).await;
+                let found = hits(store, &search, Caller::Anonymous).await;
                 assert!(
                     found.iter().any(|(found, _)| found == text),
                     "{text:?}, settled: {settled}"

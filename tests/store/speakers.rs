@@ -99,7 +99,7 @@ pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
     );
     assert_eq!(
         store
-            .room(&room("shut"), switchboard::domain::Who::Shared)
+            .room(&room("shut"), switchboard::domain::Caller::Shared)
             .await
             .unwrap()
             .unwrap()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{Connection, Row, SqliteConnection};
 use switchboard::{
-    domain::{Visibility, Who},
+    domain::{Caller, Visibility},
     store::{
         Append, Found, RoomChange, Search,
         sqlite::{Sqlite, SqliteLimits},
@@ -152,7 +152,7 @@ async fn messages_from_before_there_was_an_index_are_found() {
     }
     assert_eq!(steps, 5401 / 256, "each step is bounded");
     assert_eq!(
-        texts(&store, "needle", None, Who::Nobody).await,
+        texts(&store, "needle", None, Caller::Anonymous).await,
         ["ancient needle"]
     );
     assert_eq!(
@@ -167,7 +167,7 @@ trait SearchNow {
 
 impl SearchNow for Sqlite {
     async fn search_now(&self, search: &Search) -> Found {
-        switchboard::store::Log::search(self, search, Who::Nobody)
+        switchboard::store::Log::search(self, search, Caller::Anonymous)
             .await
             .unwrap()
     }
@@ -199,7 +199,10 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
             .execute(&mut file)
             .await
             .unwrap();
-        assert_eq!(texts(&store, "needle", None, Who::Nobody).await, ["needle"]);
+        assert_eq!(
+            texts(&store, "needle", None, Caller::Anonymous).await,
+            ["needle"]
+        );
         file.close().await.unwrap();
         store.close().await;
     }
@@ -207,7 +210,7 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
     sqlx::raw_sql("vacuum").execute(&mut file).await.unwrap();
     file.close().await.unwrap();
     assert_eq!(
-        texts(&reopened(&folder).await, "needle", None, Who::Nobody).await,
+        texts(&reopened(&folder).await, "needle", None, Caller::Anonymous).await,
         ["needle"],
         "after a vacuum"
     );
@@ -232,13 +235,13 @@ async fn s5_only_the_newest_candidates_are_ranked() {
         let unread: Vec<_> = (0..5).map(|_| send(&ann, "private", "needle")).collect();
         commit(&store, &unread).await;
     }
-    for who in [Who::Nobody, as_viewer(&bob)] {
+    for caller in [Caller::Anonymous, as_viewer(&bob)] {
         assert_eq!(
-            texts(&store, "needle", None, who).await,
+            texts(&store, "needle", None, caller).await,
             ["needle b", "needle a", "needle c c"]
         );
         assert_eq!(
-            texts(&store, "needle", Some("room-1"), who).await,
+            texts(&store, "needle", Some("room-1"), caller).await,
             ["needle b", "needle a", "needle c c"]
         );
     }
@@ -251,7 +254,7 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let all = paged(
         &store,
         asked("needle", Some("room-1"), 1),
-        Who::Nobody,
+        Caller::Anonymous,
         async || {
             commit(&store, &[send(&ann, "room-1", "needle d d d")]).await;
         },
@@ -263,7 +266,7 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let all = paged(
         &store,
         asked("needle", Some("room-1"), 1),
-        Who::Nobody,
+        Caller::Anonymous,
         async || {
             if let Some(id) = doomed.take() {
                 commit(

@@ -100,7 +100,7 @@ pub struct Prepared {
     variables: Variables,
     kind: OperationType,
     /// What is known of the document, unless it was made ready for these variables alone.
-    known: Option<Arc<Known>>,
+    known: Option<Arc<CachedDocument>>,
 }
 
 impl Prepared {
@@ -143,7 +143,7 @@ impl Prepared {
         self.document.clone()
     }
 
-    pub(super) fn known(&self) -> Option<Arc<Known>> {
+    pub(super) fn known(&self) -> Option<Arc<CachedDocument>> {
         self.known.clone()
     }
 
@@ -154,7 +154,7 @@ impl Prepared {
 
 /// An operation of a document as it was first seen, and what was found out about it since.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct CachedDocument {
     document: Arc<ExecutableDocument>,
     kind: OperationType,
     /// Some directive's argument is a variable.
@@ -164,7 +164,7 @@ pub(super) struct Known {
     plan: OnceLock<Arc<PlanDocument>>,
 }
 
-impl Known {
+impl CachedDocument {
     pub(super) fn is_valid(&self) -> bool {
         self.valid.load(Ordering::Acquire)
     }
@@ -181,13 +181,13 @@ type Text = (Option<String>, String);
 pub struct Prepare {
     pub(super) shapes: Shapes,
     limits: PrepareLimits,
-    documents: Cache<Text, Arc<Known>>,
+    documents: Cache<Text, Arc<CachedDocument>>,
 }
 
 impl Prepare {
     /// For the schema of this definition, which must parse.
     pub fn new(sdl: &str, limits: PrepareLimits) -> Self {
-        let weigh = |(_, text): &Text, _: &Arc<Known>| {
+        let weigh = |(_, text): &Text, _: &Arc<CachedDocument>| {
             u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX)
         };
         let documents = Cache::builder()
@@ -243,7 +243,7 @@ impl Prepare {
     }
 
     /// Parses a document, chooses the operation, and folds a subscription's root.
-    fn learn(&self, text: Text) -> Result<Arc<Known>, ApiError> {
+    fn learn(&self, text: Text) -> Result<Arc<CachedDocument>, ApiError> {
         let mut document = self.parse(&text.1)?;
         directives::check(&document)?;
         if !self.limits.introspection {
@@ -256,7 +256,7 @@ impl Prepare {
             let field = root::single_field(&chosen.node, &document.fragments)?;
             root::write_back(&mut document, name, field);
         }
-        let known = Arc::new(Known {
+        let known = Arc::new(CachedDocument {
             has_directive_variables: specialise::has_directive_variables(&document),
             document: Arc::new(document),
             kind,

@@ -12,14 +12,18 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{Append, AppendError, Command, Outcome, Refusal, SendMessage, StoreError},
+    store::{Append, AppendError, Command, CommandOutcome, Refusal, SendMessage, StoreError},
 };
 
-pub(super) type Answer = Result<Outcome, Refusal>;
+pub(super) type Answer = Result<CommandOutcome, Refusal>;
 
 #[async_trait]
 impl Append for Sqlite {
-    async fn commit(&self, batch: &[Command], now: Timestamp) -> Vec<Result<Outcome, AppendError>> {
+    async fn commit(
+        &self,
+        batch: &[Command],
+        now: Timestamp,
+    ) -> Vec<Result<CommandOutcome, AppendError>> {
         let mut writer = self.writer.lock().await;
         match transaction(&mut writer, batch, now, &self.limits).await {
             Ok(answers) => {
@@ -55,9 +59,9 @@ impl Append for Sqlite {
 
 impl Sqlite {
     /// Counts the messages that the search index does not hold yet.
-    fn note_sent<'a>(&self, outcomes: impl Iterator<Item = &'a Outcome>) {
+    fn note_sent<'a>(&self, outcomes: impl Iterator<Item = &'a CommandOutcome>) {
         let sent = outcomes
-            .filter(|outcome| matches!(outcome, Outcome::Sent(..)))
+            .filter(|outcome| matches!(outcome, CommandOutcome::Sent(..)))
             .count();
         self.unindexed.fetch_add(sent as u64, Ordering::Relaxed);
     }
@@ -68,7 +72,7 @@ async fn alone(
     command: &Command,
     now: Timestamp,
     limits: &SqliteLimits,
-) -> Result<Outcome, AppendError> {
+) -> Result<CommandOutcome, AppendError> {
     let mut answers = transaction(writer, std::slice::from_ref(command), now, limits).await?;
     Ok(answers.pop().expect("one answer per command")?)
 }

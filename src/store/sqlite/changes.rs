@@ -16,7 +16,7 @@ use crate::{
         Action, Body, Change, Cursor, Epoch, Event, MemberId, MessageId, Role, Room, RoomId, Seq,
         ShutsOut, Standing, Timestamp, UserId, Visibility, What, may, may_manage,
     },
-    store::{ChangeRoom, Committed, CreateRoom, Outcome, Refusal, RoomChange, StoreError},
+    store::{ChangeRoom, CommandOutcome, Committed, CreateRoom, Refusal, RoomChange, StoreError},
 };
 
 type Refused<T> = Result<Result<T, Refusal>, StoreError>;
@@ -57,7 +57,7 @@ pub(super) async fn create_room(
         joined: Seq::START,
     };
     insert_member(writer, &owner, now).await?;
-    Ok(Ok(Outcome::Created(Room {
+    Ok(Ok(CommandOutcome::Created(Room {
         id: new.id.clone(),
         name: new.name.clone(),
         visibility: new.visibility,
@@ -322,7 +322,7 @@ impl<'a> Stand<'a> {
             return Ok(Err(Refusal::Forbidden));
         }
         if matches!(message.body, Body::Deleted(_)) {
-            return Ok(Ok(Outcome::Done));
+            return Ok(Ok(CommandOutcome::Done));
         }
         forget(writer, &message).await?;
         let sql = "update messages set text = '', deleted_at = ?2 where id = ?1";
@@ -341,7 +341,7 @@ impl<'a> Stand<'a> {
             ..Columns::default()
         };
         let event = self.append(writer, what, ShutsOut::Nobody, columns).await?;
-        Ok(Ok(Outcome::Redacted(event, message)))
+        Ok(Ok(CommandOutcome::Redacted(event, message)))
     }
 
     async fn join(
@@ -351,7 +351,7 @@ impl<'a> Stand<'a> {
         limits: &SqliteLimits,
     ) -> Result<Answer, StoreError> {
         if self.role.is_some() {
-            return Ok(Ok(Outcome::Done));
+            return Ok(Ok(CommandOutcome::Done));
         }
         if !self.may(Action::Join) {
             return Ok(Err(Refusal::Forbidden));
@@ -374,7 +374,7 @@ impl<'a> Stand<'a> {
             return Ok(Err(Refusal::NoUser));
         }
         match self.target(writer, user).await? {
-            Some(target) if target.role == role => Ok(Ok(Outcome::Done)),
+            Some(target) if target.role == role => Ok(Ok(CommandOutcome::Done)),
             Some(_) => Ok(Err(Refusal::MemberAlready)),
             None => self.admit(writer, (id, user, role), limits).await,
         }
@@ -423,13 +423,13 @@ impl<'a> Stand<'a> {
             self.now,
         )
         .await?;
-        Ok(Ok(Outcome::Changed(event)))
+        Ok(Ok(CommandOutcome::Changed(event)))
     }
 
     async fn leave(&mut self, writer: &mut SqliteConnection) -> Result<Answer, StoreError> {
         match self.target(writer, self.actor).await? {
             Some(target) => self.expel(writer, self.actor, &target).await,
-            None => Ok(Ok(Outcome::Done)),
+            None => Ok(Ok(CommandOutcome::Done)),
         }
     }
 
@@ -475,7 +475,7 @@ impl<'a> Stand<'a> {
                 columns,
             )
             .await?;
-        Ok(Ok(Outcome::Changed(event)))
+        Ok(Ok(CommandOutcome::Changed(event)))
     }
 
     async fn set_role(
@@ -491,7 +491,7 @@ impl<'a> Stand<'a> {
             return Ok(Err(Refusal::NoMember));
         };
         if target.role == role {
-            return Ok(Ok(Outcome::Done));
+            return Ok(Ok(CommandOutcome::Done));
         }
         if self.is_last_owner(writer, &target).await? {
             return Ok(Err(Refusal::LastOwner));
@@ -515,7 +515,7 @@ impl<'a> Stand<'a> {
                 columns,
             )
             .await?;
-        Ok(Ok(Outcome::Changed(event)))
+        Ok(Ok(CommandOutcome::Changed(event)))
     }
 
     async fn mute_member(
@@ -538,7 +538,7 @@ impl<'a> Stand<'a> {
             .bind(until.map(|until| until.0))
             .execute(&mut *writer)
             .await?;
-        Ok(Ok(Outcome::Done))
+        Ok(Ok(CommandOutcome::Done))
     }
 
     async fn update(
@@ -552,7 +552,7 @@ impl<'a> Stand<'a> {
             slow_mode_seconds,
         } = change
         else {
-            return Ok(Ok(Outcome::Done));
+            return Ok(Ok(CommandOutcome::Done));
         };
         if !self.may(Action::UpdateRoom) {
             return Ok(Err(Refusal::Forbidden));
@@ -569,7 +569,7 @@ impl<'a> Stand<'a> {
             .execute(&mut *writer)
             .await?;
         if updated.rows_affected() == 0 {
-            return Ok(Ok(Outcome::Done));
+            return Ok(Ok(CommandOutcome::Done));
         }
         let closes =
             (self.visibility, *visibility) == (Visibility::Public, Some(Visibility::Private));
@@ -580,7 +580,7 @@ impl<'a> Stand<'a> {
         let event = self
             .append(writer, What::RoomUpdated, shuts_out, Columns::default())
             .await?;
-        Ok(Ok(Outcome::Changed(event)))
+        Ok(Ok(CommandOutcome::Changed(event)))
     }
 
     async fn delete(&mut self, writer: &mut SqliteConnection) -> Result<Answer, StoreError> {
@@ -598,6 +598,6 @@ impl<'a> Stand<'a> {
                 Columns::default(),
             )
             .await?;
-        Ok(Ok(Outcome::Changed(event)))
+        Ok(Ok(CommandOutcome::Changed(event)))
     }
 }

@@ -9,8 +9,8 @@ use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 use super::{Sqlite, rows};
 use crate::{
     domain::{
-        Action, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut,
-        Standing, Timestamp, UserId, Who, may,
+        Action, Caller, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq,
+        ShutsOut, Standing, Timestamp, UserId, may,
     },
     store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
@@ -128,11 +128,11 @@ const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joi
     union select user_id from events where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
     order by user_id";
 
-pub(super) fn asker(who: Who) -> Option<String> {
-    match who {
-        Who::Nobody => None,
-        Who::Viewer(viewer) => Some(viewer.user.to_string()),
-        Who::Shared => Some("*".to_owned()),
+pub(super) fn asker(caller: Caller) -> Option<String> {
+    match caller {
+        Caller::Anonymous => None,
+        Caller::Viewer(viewer) => Some(viewer.user.to_string()),
+        Caller::Shared => Some("*".to_owned()),
     }
 }
 
@@ -150,9 +150,9 @@ fn each<T>(
 
 #[async_trait]
 impl Log for Sqlite {
-    async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError> {
+    async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError> {
         let row = sqlx::query(ROOM)
-            .bind(asker(who))
+            .bind(asker(caller))
             .bind(id.as_str())
             .fetch_optional(&self.readers)
             .await?;
@@ -161,13 +161,13 @@ impl Log for Sqlite {
 
     async fn rooms(
         &self,
-        who: Who,
+        caller: Caller,
         after: Option<&str>,
         search: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Room>, StoreError> {
         let found = sqlx::query(ROOMS)
-            .bind(asker(who))
+            .bind(asker(caller))
             .bind(after.unwrap_or_default())
             .bind(search)
             .bind(limit)
@@ -216,9 +216,13 @@ impl Log for Sqlite {
         each(&found, |row| rows::message(row, id))
     }
 
-    async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError> {
+    async fn message(
+        &self,
+        id: &MessageId,
+        caller: Caller,
+    ) -> Result<Option<Arc<Message>>, StoreError> {
         let row = sqlx::query(MESSAGE)
-            .bind(asker(who))
+            .bind(asker(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
@@ -260,11 +264,11 @@ impl Log for Sqlite {
     async fn member(
         &self,
         id: &MemberId,
-        who: Who,
+        caller: Caller,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
         let row = sqlx::query(MEMBER)
-            .bind(asker(who))
+            .bind(asker(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
@@ -295,8 +299,8 @@ impl Log for Sqlite {
         each(&found, |row| rows::member(row, now))
     }
 
-    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
-        self.find(search, who).await
+    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
+        self.find(search, caller).await
     }
 }
 

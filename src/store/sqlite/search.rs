@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Message, MessageId, RoomId, Score, SearchMark, SearchQuery, Who, folding, searchable_words,
+        Caller, Message, MessageId, RoomId, Score, SearchMark, SearchQuery, folding,
+        searchable_words,
     },
     store::{Found, Hit, Search, StoreError},
 };
@@ -108,9 +109,9 @@ struct Range {
 
 impl Sqlite {
     /// Rights and hits are read in one transaction.
-    pub(super) async fn find(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
+    pub(super) async fn find(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
         let mut reader = self.searchers.begin().await?;
-        let rooms = self.rooms_of(&mut reader, search, who).await?;
+        let rooms = self.rooms_of(&mut reader, search, caller).await?;
         if search.room.is_some() && rooms.is_empty() {
             return Ok(Found::NoRoom);
         }
@@ -153,19 +154,19 @@ impl Sqlite {
         &self,
         reader: &mut SqliteConnection,
         search: &Search,
-        who: Who,
+        caller: Caller,
     ) -> Result<Vec<(RoomId, Option<i64>)>, StoreError> {
         let found = match &search.room {
             Some(room) => {
                 sqlx::query(ROOM)
-                    .bind(asker(who))
+                    .bind(asker(caller))
                     .bind(room.as_str())
                     .fetch_all(reader)
                     .await?
             }
             None => {
                 let query = sqlx::query(ROOMS)
-                    .bind(asker(who))
+                    .bind(asker(caller))
                     .bind(self.limits.search_rooms_max);
                 query.fetch_all(reader).await?
             }

@@ -16,7 +16,7 @@ use crate::{
         Action, Body, Cursor, Event, Message, Nonce, Role, RoomId, Seq, Standing, Timestamp, User,
         UserId, may,
     },
-    store::{Committed, Outcome, Refusal, SendMessage, StoreError},
+    store::{CommandOutcome, Committed, Refusal, SendMessage, StoreError},
 };
 
 /// Everything that the conditions of a send depend on, for all sends of the run at once.
@@ -199,7 +199,7 @@ impl Run {
             let same =
                 prior.cursor.room == send.room && same_text && prior.reply_to == send.reply_to;
             return Ok(if same {
-                Ok(Outcome::Repeated(prior))
+                Ok(CommandOutcome::Repeated(prior))
             } else {
                 Err(Refusal::NonceTaken)
             });
@@ -260,7 +260,11 @@ impl Run {
         Ok(self.nonces.get(&(send.viewer, nonce.clone())).cloned())
     }
 
-    fn append(&mut self, send: &SendMessage, row: &SqliteRow) -> Result<Outcome, sqlx::Error> {
+    fn append(
+        &mut self,
+        send: &SendMessage,
+        row: &SqliteRow,
+    ) -> Result<CommandOutcome, sqlx::Error> {
         let stored = rows::seq(row, "head")?;
         let head = self.heads.entry(send.room.clone()).or_insert(stored);
         *head = head.next();
@@ -290,6 +294,6 @@ impl Run {
         }
         self.fresh.push((message.clone(), send.nonce.clone()));
         let event = Arc::new(Event::MessageSent(message.clone()));
-        Ok(Outcome::Sent(Committed::new(event), message))
+        Ok(CommandOutcome::Sent(Committed::new(event), message))
     }
 }

@@ -53,7 +53,7 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
         request.headers(),
         shared.limits.proxies_trusted,
     );
-    shared.crowd.ask(address, Instant::now())
+    shared.admission.ask(address, Instant::now())
 }
 
 fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {

@@ -12,9 +12,9 @@ use std::{
 use axum::http::{Version, request::Parts};
 
 use crate::{
-    domain::{UserId, Who},
+    domain::{Caller, UserId},
     protocol::Close,
-    quota::{self, Rates, Seats, Share},
+    quota::{self, AddressAllowance, Rates, Slots},
     transport::{Shared, TransportLimits, admission::address::Address, listen::idle::Busy},
 };
 
@@ -22,30 +22,30 @@ use crate::{
 pub(crate) const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 /// What is counted of everybody who is here.
-pub(crate) struct Crowd {
+pub(crate) struct Admission {
     /// Connections of HTTP, whatever they do.
-    https: Arc<Seats<Address>>,
+    https: Arc<Slots<Address>>,
     /// Those of them that have not asked for anything yet.
-    handshakes: Arc<Seats<Address>>,
+    handshakes: Arc<Slots<Address>>,
     connects: Rates<Address>,
     /// How often one who connects too often is told so; past it the connection is closed without a word.
     words: Rates<Address>,
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
-    by_address: Arc<Seats<Address>>,
-    by_user: Arc<Seats<UserId>>,
+    by_address: Arc<Slots<Address>>,
+    by_user: Arc<Slots<UserId>>,
     /// Peers are proxies: they are not counted, their clients are.
     peers_trusted: bool,
 }
 
 /// A connection that was let in, until it asks for something.
-pub(crate) struct Guest {
+pub(crate) struct Inbound {
     pub(crate) peer: IpAddr,
     /// It came too often: it is served nothing but a word.
     pub(crate) turned_away: bool,
-    pub(crate) handshake: quota::Seat<Address>,
+    pub(crate) handshake: quota::Slot<Address>,
     /// Until the connection ends or becomes a WebSocket.
-    pub(crate) http: quota::Seat<Address>,
+    pub(crate) http: quota::Slot<Address>,
 }
 
 /// In the extensions of the requests of one that is served nothing but a word.
@@ -78,16 +78,16 @@ impl Full {
     }
 }
 
-impl Crowd {
+impl Admission {
     pub(crate) fn new(limits: &TransportLimits) -> Self {
         let peers_trusted = limits.proxies_trusted > 0;
         let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
-            https: Seats::new(
+            https: Slots::new(
                 of_each(limits.http_connections_per_address_max),
                 limits.http_connections_max,
             ),
-            handshakes: Seats::new(
+            handshakes: Slots::new(
                 of_each(limits.handshakes_per_address_max),
                 limits.handshakes_max,
             ),
@@ -95,14 +95,14 @@ impl Crowd {
             words: Rates::new(limits.connects_per_address),
             requests: Rates::new(limits.requests_per_address),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address)),
-            by_address: Seats::new(limits.connections_per_address_max, 0),
-            by_user: Seats::new(limits.connections_per_user_max, 0),
+            by_address: Slots::new(limits.connections_per_address_max, 0),
+            by_user: Slots::new(limits.connections_per_user_max, 0),
             peers_trusted,
         }
     }
 
     /// Lets a connection in, or does not: then it is to be closed at once.
-    pub(crate) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Guest> {
+    pub(crate) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Inbound> {
         let address = Address::from(peer);
         let http = self.https.take(address)?;
         let handshake = self.handshakes.take(address)?;
@@ -110,7 +110,7 @@ impl Crowd {
         if turned_away {
             self.words.take(address, now).ok()?;
         }
-        Some(Guest {
+        Some(Inbound {
             peer,
             turned_away,
             handshake,
@@ -124,9 +124,9 @@ impl Crowd {
     }
 
     /// The guests that may be signed in from there.
-    pub(crate) fn sign_ins(&self, address: Option<Address>) -> Share {
-        address.map_or_else(Share::default, |address| {
-            Share::of(&self.sign_ins, address.into())
+    pub(crate) fn sign_ins(&self, address: Option<Address>) -> AddressAllowance {
+        address.map_or_else(AddressAllowance::default, |address| {
+            AddressAllowance::of(&self.sign_ins, address.into())
         })
     }
 
@@ -166,29 +166,29 @@ impl Client {
 }
 
 /// One of `connections_max`: the place of a WebSocket, of a stream, or of a reservation of one.
-pub(crate) struct Seat {
+pub(crate) struct ConnectionSlot {
     shared: Arc<Shared>,
     address: Option<Address>,
-    _of_address: Option<quota::Seat<Address>>,
-    of_user: Option<quota::Seat<UserId>>,
+    _of_address: Option<quota::Slot<Address>>,
+    of_user: Option<quota::Slot<UserId>>,
     _busy: Option<Arc<Busy>>,
 }
 
-impl Seat {
+impl ConnectionSlot {
     pub(crate) fn take(shared: &Arc<Shared>, client: Client) -> Result<Self, Full> {
         if client.turned_away {
             return Err(Full::TooOften(LEAVING_WAIT));
         }
-        let crowd = &shared.crowd;
+        let admission = &shared.admission;
         if let Some(address) = client.address.filter(|_| !client.connected) {
-            crowd
+            admission
                 .connects
                 .take(address, Instant::now())
                 .map_err(Full::TooOften)?;
         }
         let of_address = client
             .address
-            .map(|address| crowd.by_address.take(address).ok_or(Full::Address))
+            .map(|address| admission.by_address.take(address).ok_or(Full::Address))
             .transpose()?;
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
         let address = client.address;
@@ -213,8 +213,8 @@ impl Seat {
     }
 
     /// The same as one of this user's, now that it is known who it is.
-    pub(crate) fn taken_by(mut self, who: Who) -> Result<Self, Full> {
-        self.belongs_to(who).map(|()| self)
+    pub(crate) fn taken_by(mut self, caller: Caller) -> Result<Self, Full> {
+        self.belongs_to(caller).map(|()| self)
     }
 
     /// The same; its connection is in use while this is.
@@ -224,17 +224,17 @@ impl Seat {
     }
 
     /// It is one of this user's from now on, if he may have one more.
-    pub(crate) fn belongs_to(&mut self, who: Who) -> Result<(), Full> {
-        if let Some(user) = who.user() {
+    pub(crate) fn belongs_to(&mut self, caller: Caller) -> Result<(), Full> {
+        if let Some(user) = caller.user() {
             // Given back first: it may be the same user again.
             self.of_user = None;
-            self.of_user = Some(self.shared.crowd.by_user.take(user).ok_or(Full::User)?);
+            self.of_user = Some(self.shared.admission.by_user.take(user).ok_or(Full::User)?);
         }
         Ok(())
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.shared.connections.fetch_sub(1, Ordering::AcqRel);
     }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
 use crate::{
     domain::Timestamp,
-    schema::Notes,
+    schema::RequestContext,
     transport::{
         Shared,
         browser::{
@@ -52,14 +52,19 @@ fn find(headers: &HeaderMap) -> Option<&str> {
 
 /// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and
 /// take it away when it was signed out.
-pub(crate) fn change(reply: Reply, shared: &Shared, parts: &Parts, notes: &Notes) -> Reply {
+pub(crate) fn change(
+    reply: Reply,
+    shared: &Shared,
+    parts: &Parts,
+    notes: &RequestContext,
+) -> Reply {
     match changed(shared, parts, notes) {
         Some(cookie) => reply.with(header::SET_COOKIE, cookie),
         None => reply,
     }
 }
 
-fn changed(shared: &Shared, parts: &Parts, notes: &Notes) -> Option<HeaderValue> {
+fn changed(shared: &Shared, parts: &Parts, notes: &RequestContext) -> Option<HeaderValue> {
     let noted = notes.take();
     if noted.signed_out {
         return Some(clear());

@@ -11,9 +11,9 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use crate::{
-    domain::Who,
+    domain::Caller,
     protocol::Subscribe,
-    schema::{Answer, Budget, Notes},
+    schema::{Answer, Budget, RequestContext},
     transport::{
         Shared,
         browser::cookie,
@@ -39,13 +39,13 @@ pub(crate) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
         Err(reason) => return no_request(&reason).into_response(),
     };
     let (notes, budget) = (
-        shared.notes(call.caller(&shared).address),
+        shared.notes(call.origin(&shared).address),
         shared.schema.batch_budget(),
     );
     let answers = join_all(
         bodies
             .into_iter()
-            .map(|body| answer(&shared, body, call.who, &notes, &budget)),
+            .map(|body| answer(&shared, body, call.caller, &notes, &budget)),
     )
     .await;
     // An array is no GraphQL response, so it is plain JSON.
@@ -76,8 +76,8 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
 async fn answer(
     shared: &Shared,
     body: Subscribe,
-    who: Who,
-    notes: &Notes,
+    caller: Caller,
+    notes: &RequestContext,
     budget: &Arc<Budget>,
 ) -> String {
     let refused =
@@ -91,7 +91,7 @@ async fn answer(
     }
     match shared
         .schema
-        .execute_within(prepared, who, notes, budget.clone())
+        .execute_within(prepared, caller, notes, budget.clone())
         .await
     {
         Answer::Executed(response) => {

@@ -13,14 +13,14 @@ use futures::FutureExt;
 use serde_json::Value;
 
 use crate::{
-    domain::Who,
+    domain::Caller,
     protocol::Subscribe,
     schema::{Answer, ApiError, Code, Prepared, is_passing},
     transport::{
         Shared,
         admission::{
             address::Address,
-            slots::{Client, Full, Seat},
+            slots::{Client, ConnectionSlot, Full},
         },
         browser::cookie,
         http::{
@@ -28,7 +28,7 @@ use crate::{
             negotiate::{self, Accepts, Form, Media},
             reply::{Reply, bad_request},
         },
-        operation::{self, Caller, Outcome, Source},
+        operation::{self, CallOrigin, Emitted, Running},
         streaming::{
             multipart,
             reservation::Reservation,
@@ -49,18 +49,18 @@ const ACCEPTABLE: &str = "Accept application/json or application/graphql-respons
 pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) accepts: Accepts,
-    pub(crate) who: Who,
+    pub(crate) caller: Caller,
 }
 
 impl Call {
-    pub(crate) fn caller(&self, shared: &Shared) -> Caller {
+    pub(crate) fn origin(&self, shared: &Shared) -> CallOrigin {
         let Parts {
             extensions,
             headers,
             ..
         } = &self.parts;
-        Caller {
-            who: self.who,
+        CallOrigin {
+            caller: self.caller,
             address: Address::of(extensions, headers, shared.limits.proxies_trusted),
         }
     }
@@ -72,10 +72,10 @@ impl Call {
             return Err(not_acceptable(Media::Json, ACCEPTABLE).into_response());
         }
         match credentials(shared, &parts).await {
-            Ok(who) => Ok(Self {
+            Ok(caller) => Ok(Self {
                 parts,
                 accepts,
-                who,
+                caller,
             }),
             Err(refusal) => Err(refusal.reply(accepts.media()).into_response()),
         }
@@ -164,10 +164,10 @@ impl Unwelcome {
 }
 
 /// Who asks: by the `Authorization` header, or by the cookie where that may be used.
-pub(crate) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, Unwelcome> {
+pub(crate) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Caller, Unwelcome> {
     if let Some(token) = cookie::token(parts, &shared.site) {
         let viewer = shared.bearer(&format!("Bearer {token}")).await;
-        return viewer.map(Who::Viewer).map_err(|error| Unwelcome {
+        return viewer.map(Caller::Viewer).map_err(|error| Unwelcome {
             error: error.into(),
             by_cookie: true,
         });
@@ -181,11 +181,11 @@ pub(crate) async fn credentials(shared: &Shared, parts: &Parts) -> Result<Who, U
 }
 
 /// Who asks, by the `Authorization` header.
-pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, ApiError> {
+pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let refused = |reason| ApiError::new(Code::Unauthenticated, reason);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Ok(Who::Nobody);
+        return Ok(Caller::Anonymous);
     };
     if values.next().is_some() {
         // What stands in front of this server may have looked at another one.
@@ -194,7 +194,7 @@ pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Who, 
     let value = value
         .to_str()
         .map_err(|_| refused("the authorization is no text"))?;
-    Ok(Who::Viewer(shared.bearer(value).await?))
+    Ok(Caller::Viewer(shared.bearer(value).await?))
 }
 
 /// The body as JSON.
@@ -348,7 +348,7 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
                 shared,
                 call,
                 form,
-                Source::Ending(Outcome::Refused(errors)),
+                Running::Ending(Emitted::Refused(errors)),
                 seat,
             ),
             Err(full) => Reply::full(call.accepts.media(), full).into_response(),
@@ -358,15 +358,15 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
 }
 
 /// The place of a stream.
-fn seat(shared: &Arc<Shared>, call: &Call) -> Result<Seat, Full> {
-    Seat::take(shared, Client::of(&call.parts, &shared.limits))?.taken_by(call.who)
+fn seat(shared: &Arc<Shared>, call: &Call) -> Result<ConnectionSlot, Full> {
+    ConnectionSlot::take(shared, Client::of(&call.parts, &shared.limits))?.taken_by(call.caller)
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
-    let notes = shared.notes(call.caller(shared).address);
+    let notes = shared.notes(call.origin(shared).address);
     let reply = match shared
         .schema
-        .execute_noting(prepared, call.who, &notes)
+        .execute_noting(prepared, call.caller, &notes)
         .await
     {
         Answer::Executed(response) => Reply::executed(&response, media),
@@ -388,23 +388,29 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
     };
     let source = match prepared.kind() {
         OperationType::Subscription => {
-            match operation::subscribe(&shared, prepared, call.caller(&shared), resume).await {
+            match operation::subscribe(&shared, prepared, call.origin(&shared), resume).await {
                 Ok(source) => source,
                 Err(errors) if errors.iter().any(is_passing) => {
                     return Reply::later(media, &errors).into_response();
                 }
-                Err(errors) => Source::Ending(Outcome::Refused(errors)),
+                Err(errors) => Running::Ending(Emitted::Refused(errors)),
             }
         }
         OperationType::Query | OperationType::Mutation => {
-            let answer = operation::execute(shared.clone(), prepared, call.caller(&shared));
-            Source::Starting(answer.map(|(answer, _)| answer.into()).boxed())
+            let answer = operation::execute(shared.clone(), prepared, call.origin(&shared));
+            Running::Starting(answer.map(|(answer, _)| answer.into()).boxed())
         }
     };
     respond(&shared, &call, form, source, seat)
 }
 
-fn respond(shared: &Arc<Shared>, call: &Call, form: Form, source: Source, seat: Seat) -> Response {
+fn respond(
+    shared: &Arc<Shared>,
+    call: &Call,
+    form: Form,
+    source: Running,
+    seat: ConnectionSlot,
+) -> Response {
     match form {
         Form::Multipart => multipart::stream(shared, source, seat),
         _ => sse::stream(shared, source, seat, call.parts.version),

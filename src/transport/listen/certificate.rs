@@ -23,7 +23,7 @@ pub(crate) struct Validity {
 
 /// What to think of a certificate at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum CertificateStatus {
     Good,
     /// Clients refuse it still.
     Early,
@@ -35,7 +35,7 @@ pub(crate) enum Standing {
     Expired,
 }
 
-impl Standing {
+impl CertificateStatus {
     /// Whether both are worth the same line: it is not told anew each day.
     pub(crate) fn is_like(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
@@ -61,16 +61,16 @@ impl Validity {
         date(self.until)
     }
 
-    pub(crate) fn standing(self, now: Timestamp) -> Standing {
+    pub(crate) fn standing(self, now: Timestamp) -> CertificateStatus {
         let days = (self.until.0 - now.0) / DAY_MICROS;
         if now < self.from {
-            Standing::Early
+            CertificateStatus::Early
         } else if now > self.until {
-            Standing::Expired
+            CertificateStatus::Expired
         } else if days < EXPIRY_WARNING_DAYS {
-            Standing::Expiring { days }
+            CertificateStatus::Expiring { days }
         } else {
-            Standing::Good
+            CertificateStatus::Good
         }
     }
 }
@@ -199,12 +199,12 @@ mod tests {
         };
         let warned_from = (100 - EXPIRY_WARNING_DAYS) * DAY_MICROS;
         for (now, standing) in [
-            (-1, Standing::Early),
-            (0, Standing::Good),
-            (warned_from, Standing::Good),
-            (warned_from + 1, Standing::Expiring { days: 13 }),
-            (100 * DAY_MICROS, Standing::Expiring { days: 0 }),
-            (100 * DAY_MICROS + 1, Standing::Expired),
+            (-1, CertificateStatus::Early),
+            (0, CertificateStatus::Good),
+            (warned_from, CertificateStatus::Good),
+            (warned_from + 1, CertificateStatus::Expiring { days: 13 }),
+            (100 * DAY_MICROS, CertificateStatus::Expiring { days: 0 }),
+            (100 * DAY_MICROS + 1, CertificateStatus::Expired),
         ] {
             assert_eq!(validity.standing(Timestamp(now)), standing, "{now}");
         }

@@ -27,7 +27,7 @@ use crate::{
         Shared, TransportLimits,
         admission::{
             address::{Address, Peer},
-            slots::{Guest, TooFast, TurnedAway},
+            slots::{Inbound, TooFast, TurnedAway},
         },
         listen::{http2_stall::Streams, idle, idle::Activity, tls::Tls, write_timeout::Timed},
     },
@@ -64,7 +64,7 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 // One that is not let in is closed by this, which is all that it costs.
-                let Some(guest) = shared.crowd.greet(peer.ip(), Instant::now()) else {
+                let Some(guest) = shared.admission.greet(peer.ip(), Instant::now()) else {
                     continue;
                 };
                 if let Err(error) = stream.set_nodelay(true) {
@@ -102,7 +102,7 @@ async fn serve_over_tls(
     stream: Timed<TcpStream>,
     app: Router,
     limits: TransportLimits,
-    guest: Guest,
+    guest: Inbound,
     stop: CancellationToken,
 ) {
     match stop
@@ -120,7 +120,7 @@ pub(crate) async fn serve_connection<S>(
     stream: S,
     app: Router,
     limits: TransportLimits,
-    guest: Guest,
+    guest: Inbound,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -178,8 +178,8 @@ struct Desk {
     peer: Peer,
     turned_away: bool,
     /// Given back when something is asked for.
-    handshake: Mutex<Option<quota::Seat<Address>>>,
-    _http: quota::Seat<Address>,
+    handshake: Mutex<Option<quota::Slot<Address>>>,
+    _http: quota::Slot<Address>,
     activity: Arc<Activity>,
     /// How often this connection may ask.
     requests: Rate,
@@ -187,8 +187,8 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(app: Router, guest: Guest, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
-        let Guest {
+    fn new(app: Router, guest: Inbound, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
+        let Inbound {
             peer,
             turned_away,
             handshake,

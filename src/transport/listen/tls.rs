@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Clock,
-    transport::listen::certificate::{EXPIRY_WARNING_DAYS, Standing, Validity},
+    transport::listen::certificate::{CertificateStatus, EXPIRY_WARNING_DAYS, Validity},
 };
 
 /// What is spoken inside, in the order in which the server likes it.
@@ -151,7 +151,7 @@ pub struct Tls {
 struct Serving {
     loaded: Loaded,
     /// What the operator was told of it last.
-    told: Standing,
+    told: CertificateStatus,
     /// What the files were when they were last looked at, good or bad, so that each state is told of once.
     seen: [u8; 32],
 }
@@ -164,7 +164,7 @@ impl Tls {
         let loaded = files.load(&pem)?;
         let serving = Mutex::new(Serving {
             loaded,
-            told: Standing::Good,
+            told: CertificateStatus::Good,
             seen: fingerprint(&Ok(pem)),
         });
         let tls = Self {
@@ -189,14 +189,14 @@ impl Tls {
         serving.told = standing;
         let (file, until) = (self.files.certificate.display(), validity.until());
         match standing {
-            Standing::Good => {}
-            Standing::Early => {
+            CertificateStatus::Good => {}
+            CertificateStatus::Early => {
                 tracing::warn!(%file, from = validity.from(), "the certificate is not good yet: clients refuse it");
             }
-            Standing::Expiring { days } => {
+            CertificateStatus::Expiring { days } => {
                 tracing::warn!(%file, until, days, "the certificate expires in less than {EXPIRY_WARNING_DAYS} days");
             }
-            Standing::Expired => {
+            CertificateStatus::Expired => {
                 tracing::warn!(%file, until, "the certificate has expired: clients refuse it")
             }
         }

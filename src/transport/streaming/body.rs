@@ -17,8 +17,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::transport::{
     Shared,
-    admission::slots::Seat,
-    operation::{Outcome, Source},
+    admission::slots::ConnectionSlot,
+    operation::{Emitted, Running},
 };
 
 /// Signs of life at fixed times.
@@ -120,14 +120,14 @@ pub(crate) trait Framing: Send + Unpin + 'static {
     /// A sign of life.
     fn beat(&self, out: &mut Vec<u8>);
     /// One outcome; after the last one also the end, unless the client is to come back.
-    fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>);
+    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>);
 }
 
 /// One operation as the content of a stream.
 pub(crate) struct One<F> {
     pub(crate) framing: F,
-    pub(crate) source: Source,
-    pub(crate) _seat: Seat,
+    pub(crate) source: Running,
+    pub(crate) _seat: ConnectionSlot,
 }
 
 impl<F: Framing> Content for One<F> {
@@ -145,6 +145,6 @@ impl<F: Framing> Content for One<F> {
         outcomes
             .iter()
             .for_each(|outcome| self.framing.outcome(outcome, out));
-        outcomes.last().is_some_and(Outcome::is_last)
+        outcomes.last().is_some_and(Emitted::is_last)
     }
 }

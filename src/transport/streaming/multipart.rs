@@ -11,9 +11,9 @@ use axum::{
 
 use crate::transport::{
     Shared,
-    admission::slots::Seat,
+    admission::slots::ConnectionSlot,
     operation,
-    operation::{Outcome, Source},
+    operation::{Emitted, Running},
     streaming::{
         body::{Framing, One, Streaming},
         sse::do_not_buffer,
@@ -24,7 +24,7 @@ const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static(r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#);
 
 /// Streams one operation.
-pub(crate) fn stream(shared: &Arc<Shared>, source: Source, seat: Seat) -> Response {
+pub(crate) fn stream(shared: &Arc<Shared>, source: Running, seat: ConnectionSlot) -> Response {
     let interval = shared.limits.multipart_heartbeat_interval;
     let content = One {
         framing: Parts,
@@ -51,19 +51,19 @@ impl Framing for Parts {
         part(out, &["{}"]);
     }
 
-    fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>) {
+    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>) {
         match outcome {
-            Outcome::Event { payload, .. } => part(out, &[r#"{"payload":"#, payload, "}"]),
-            Outcome::Answer(payload) => {
+            Emitted::Event { payload, .. } => part(out, &[r#"{"payload":"#, payload, "}"]),
+            Emitted::Answer(payload) => {
                 part(out, &[r#"{"payload":"#, payload, "}"]);
                 end(out);
             }
-            Outcome::Refused(errors) => {
+            Emitted::Refused(errors) => {
                 part(out, &[r#"{"payload":null,"errors":"#, &fatal(errors), "}"]);
                 end(out);
             }
             // Without the end, so that the client knows that it was broken off.
-            Outcome::Later => {}
+            Emitted::Later => {}
         }
     }
 }

@@ -13,11 +13,11 @@ use async_graphql::ServerError;
 use futures::future::AbortHandle;
 
 use crate::{
-    domain::{UserId, Who},
+    domain::{Caller, UserId},
     schema::{ApiError, Code, is_passing},
     transport::{
-        admission::slots::Seat,
-        operation::{self, Outcome, Source},
+        admission::slots::ConnectionSlot,
+        operation::{self, Emitted, Running},
     },
 };
 
@@ -27,8 +27,13 @@ pub(crate) struct Reservations(Mutex<HashMap<String, Arc<Reservation>>>);
 
 impl Reservations {
     /// A new one. Whoever reserves it may open its stream and run operations on it, and nobody else.
-    pub(crate) fn reserve(&self, token: String, who: Who, seat: Seat) -> Arc<Reservation> {
-        let (own_token, owner) = (token.clone(), who.user());
+    pub(crate) fn reserve(
+        &self,
+        token: String,
+        caller: Caller,
+        seat: ConnectionSlot,
+    ) -> Arc<Reservation> {
+        let (own_token, owner) = (token.clone(), caller.user());
         let reservation = Arc::new(Reservation {
             token: own_token,
             owner,
@@ -40,10 +45,10 @@ impl Reservations {
     }
 
     /// The one of this token, for whoever reserved it; to all others it is not there.
-    pub(crate) fn find(&self, token: &str, who: Who) -> Option<Arc<Reservation>> {
+    pub(crate) fn find(&self, token: &str, caller: Caller) -> Option<Arc<Reservation>> {
         self.lock()
             .get(token)
-            .filter(|reservation| reservation.owner == who.user())
+            .filter(|reservation| reservation.owner == caller.user())
             .cloned()
     }
 
@@ -79,7 +84,7 @@ pub(crate) struct Reservation {
     /// Who reserved it; none if it was nobody.
     owner: Option<UserId>,
     state: Mutex<State>,
-    _seat: Seat,
+    _seat: ConnectionSlot,
 }
 
 #[derive(Default)]
@@ -113,7 +118,7 @@ struct Operation {
 impl State {
     /// The same, or in its place an error that is short. Whoever has the stream open and nothing waiting on it takes an answer
     /// of any size.
-    fn fit(&self, source: Source, bytes_max: usize) -> Source {
+    fn fit(&self, source: Running, bytes_max: usize) -> Running {
         let kept: usize = self.operations.iter().map(Operation::bytes).sum();
         let fits = bytes_max == 0 || kept + source.bytes() <= bytes_max;
         if fits || source.bytes() == 0 || self.phase == Phase::Open && kept == 0 {
@@ -123,7 +128,7 @@ impl State {
             "The operation was run, but its answer is lost: with what waits for this stream it is more than the {bytes_max} \
              bytes that are kept. Open the stream first, or ask for less."
         );
-        Source::Ending(Outcome::Answer(operation::failed_json(ApiError::new(
+        Running::Ending(Emitted::Answer(operation::failed_json(ApiError::new(
             Code::TooComplex,
             message,
         ))))
@@ -144,7 +149,7 @@ enum Work {
     /// It was not started yet, or has no result and does not read yet.
     Starting { _task: Option<Task> },
     /// It yields when somebody takes.
-    Yielding(Source),
+    Yielding(Running),
 }
 
 /// A task that ends when this is dropped.
@@ -262,7 +267,7 @@ impl Reservation {
         &self,
         cx: &mut Context<'_>,
         bytes_max: usize,
-        mut take: impl FnMut(&str, Outcome) -> usize,
+        mut take: impl FnMut(&str, Emitted) -> usize,
     ) -> Poll<()> {
         let mut state = self.lock();
         let (mut taken, mut bytes, mut ended) = (false, 0, Vec::new());
@@ -276,7 +281,7 @@ impl Reservation {
             let mut outcomes = Vec::new();
             if source.poll_take(cx, bytes_max, &mut outcomes).is_ready() {
                 taken = true;
-                ended.extend(outcomes.iter().any(Outcome::is_last).then_some(at));
+                ended.extend(outcomes.iter().any(Emitted::is_last).then_some(at));
                 bytes += outcomes
                     .into_iter()
                     .map(|outcome| take(id, outcome))
@@ -317,7 +322,7 @@ impl Place {
     /// into what is kept until the stream takes it is told as an error.
     pub(crate) fn conclude(
         self,
-        started: Result<Source, Vec<ServerError>>,
+        started: Result<Running, Vec<ServerError>>,
         bytes_max: usize,
     ) -> Concluded {
         let source = match started {

@@ -14,9 +14,9 @@ use axum::{
 
 use crate::transport::{
     Shared,
-    admission::slots::Seat,
+    admission::slots::ConnectionSlot,
     operation,
-    operation::{Outcome, Source},
+    operation::{Emitted, Running},
     streaming::body::{Framing, One, Streaming},
 };
 
@@ -58,8 +58,8 @@ impl Seen {
 /// Streams one operation.
 pub(crate) fn stream(
     shared: &Arc<Shared>,
-    source: Source,
-    seat: Seat,
+    source: Running,
+    seat: ConnectionSlot,
     version: Version,
 ) -> Response {
     let interval = shared.limits.heartbeat_interval;
@@ -112,7 +112,7 @@ impl Framing for Events {
         out.extend_from_slice(COMMENT);
     }
 
-    fn outcome(&self, outcome: &Outcome, out: &mut Vec<u8>) {
+    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>) {
         let last = |payload: &str, out: &mut Vec<u8>| {
             write_event(
                 out,
@@ -121,18 +121,18 @@ impl Framing for Events {
             write_event(out, format_args!("event: complete\ndata:\n\n"));
         };
         match outcome {
-            Outcome::Event { payload, cursor } => {
+            Emitted::Event { payload, cursor } => {
                 if let Some(cursor) = cursor {
                     write_event(out, format_args!("id: {cursor}\n"));
                 }
                 write_event(out, format_args!("event: next\ndata: {payload}\n\n"));
             }
-            Outcome::Answer(payload) => last(payload, out),
-            Outcome::Refused(errors) => last(
+            Emitted::Answer(payload) => last(payload, out),
+            Emitted::Refused(errors) => last(
                 &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
                 out,
             ),
-            Outcome::Later => {}
+            Emitted::Later => {}
         }
     }
 }

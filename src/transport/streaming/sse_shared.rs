@@ -18,13 +18,13 @@ use crate::{
     schema::{ApiError, Code, Prepared},
     transport::{
         Shared,
-        admission::slots::{Client, Full, Seat},
+        admission::slots::{Client, ConnectionSlot, Full},
         http::{
             endpoint::{self, Call},
             negotiate::{self, Accepts, Form, Media},
             reply::{Reply, bad_request},
         },
-        operation::{self, Caller, Outcome},
+        operation::{self, CallOrigin, Emitted},
         streaming::{
             body::{Content, Streaming},
             reservation::{Concluded, NoPlace, Place, Reservation, Task},
@@ -55,7 +55,7 @@ pub(crate) fn way(shared: &Shared, call: &Call) -> Way {
         return Way::Distinct;
     };
     let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
-    match (shared.reservations.find(&token, call.who), wants_stream) {
+    match (shared.reservations.find(&token, call.caller), wants_stream) {
         (Some(reservation), true) => Way::Open(reservation),
         (Some(reservation), false) => Way::Operate(reservation),
         (None, true) => Way::Distinct,
@@ -86,28 +86,28 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
 /// `PUT /graphql`: reserves a stream and tells its token.
 pub(crate) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
     let media = Accepts::read(&parts.headers).media();
-    let who = match endpoint::credentials(&shared, &parts).await {
-        Ok(who) => who,
+    let caller = match endpoint::credentials(&shared, &parts).await {
+        Ok(caller) => caller,
         Err(unwelcome) => return unwelcome.reply(media).into_response(),
     };
     if !negotiate::takes_plain_text(&parts.headers) {
         let error = bad_request("The token of a stream is text/plain.");
         return Reply::error(StatusCode::NOT_ACCEPTABLE, media, error).into_response();
     }
-    if token(&parts).is_some_and(|token| shared.reservations.find(&token, who).is_some()) {
+    if token(&parts).is_some_and(|token| shared.reservations.find(&token, caller).is_some()) {
         return conflict(media, "Stream already registered").into_response();
     }
     let seat = match shared.drain.is_cancelled() {
         true => Err(Full::Server),
-        false => Seat::take(&shared, Client::of(&parts, &shared.limits))
-            .and_then(|seat| seat.taken_by(who)),
+        false => ConnectionSlot::take(&shared, Client::of(&parts, &shared.limits))
+            .and_then(|seat| seat.taken_by(caller)),
     };
     let seat = match seat {
         Ok(seat) => seat,
         Err(full) => return Reply::full(media, full).into_response(),
     };
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
-    let reservation = shared.reservations.reserve(token, who, seat);
+    let reservation = shared.reservations.reserve(token, caller, seat);
     expire_later(&shared, &reservation);
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
@@ -143,11 +143,12 @@ fn expire_later(shared: &Arc<Shared>, reservation: &Arc<Reservation>) {
 /// `DELETE /graphql?operationId=…`: stops an operation.
 pub(crate) async fn stop(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
     let media = Accepts::read(&parts.headers).media();
-    let who = match endpoint::credentials(&shared, &parts).await {
-        Ok(who) => who,
+    let caller = match endpoint::credentials(&shared, &parts).await {
+        Ok(caller) => caller,
         Err(unwelcome) => return unwelcome.reply(media).into_response(),
     };
-    let Some(reservation) = token(&parts).and_then(|token| shared.reservations.find(&token, who))
+    let Some(reservation) =
+        token(&parts).and_then(|token| shared.reservations.find(&token, caller))
     else {
         return nowhere(media);
     };
@@ -236,7 +237,7 @@ async fn try_operate(
             "POST",
         ));
     }
-    match start(shared, prepared, call.caller(shared), place).await {
+    match start(shared, prepared, call.origin(shared), place).await {
         Concluded::Accepted => Ok(StatusCode::ACCEPTED),
         Concluded::Stopped => Ok(StatusCode::NO_CONTENT),
         Concluded::Refused(errors) => Err(wrong(&errors)),
@@ -295,12 +296,12 @@ fn place(
 async fn start(
     shared: &Arc<Shared>,
     prepared: Prepared,
-    caller: Caller,
+    origin: CallOrigin,
     place: Place,
 ) -> Concluded {
     let (task, registration) = AbortHandle::new_pair();
     place.runs_as(Task::new(task));
-    let run = operation::source(shared.clone(), prepared, caller);
+    let run = operation::source(shared.clone(), prepared, origin);
     let bytes_max = shared.limits.reservation_bytes_max;
     let running = shared.tasks.spawn(Abortable::new(
         async move { place.conclude(run.await, bytes_max) },
@@ -334,7 +335,7 @@ impl Content for Many {
         let _ = self.reservation.poll_take(cx, bytes_max, |id, outcome| {
             let before = out.len();
             // What cannot go on must not look finished: the whole stream ends, and the client starts again.
-            over |= matches!(outcome, Outcome::Later);
+            over |= matches!(outcome, Emitted::Later);
             write(out, id, &outcome);
             out.len() - before
         });
@@ -349,7 +350,7 @@ impl Drop for Many {
 }
 
 /// Without `id:` lines: a stream of many operations has no one position to come back to.
-fn write(out: &mut Vec<u8>, id: &str, outcome: &Outcome) {
+fn write(out: &mut Vec<u8>, id: &str, outcome: &Emitted) {
     let id = Value::from(id);
     let last = |payload: &str, out: &mut Vec<u8>| {
         sse::write_event(
@@ -362,17 +363,17 @@ fn write(out: &mut Vec<u8>, id: &str, outcome: &Outcome) {
         );
     };
     match outcome {
-        Outcome::Event { payload, .. } => {
+        Emitted::Event { payload, .. } => {
             sse::write_event(
                 out,
                 format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"),
             );
         }
-        Outcome::Answer(payload) => last(payload, out),
-        Outcome::Refused(errors) => last(
+        Emitted::Answer(payload) => last(payload, out),
+        Emitted::Refused(errors) => last(
             &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
             out,
         ),
-        Outcome::Later => {}
+        Emitted::Later => {}
     }
 }

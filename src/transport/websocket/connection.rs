@@ -19,14 +19,14 @@ use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protoc
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
-    domain::Who,
+    domain::Caller,
     protocol::{Act, Close, Dialect, Input, Subprotocol},
     quota::Allowance,
     schema::{Answer, is_passing, shut_out},
     transport::{
         Shared,
-        admission::slots::Seat,
-        operation::{self, Caller, Started},
+        admission::slots::ConnectionSlot,
+        operation::{self, CallOrigin, Started},
         websocket::{
             credentials::Credentials,
             deadlines::{CLOSE_TIMEOUT, Deadlines},
@@ -99,7 +99,7 @@ pub(crate) struct Connection {
     clock: Deadlines,
     /// How much the client may still say.
     pace: Allowance,
-    seat: Seat,
+    seat: ConnectionSlot,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -108,8 +108,8 @@ impl Connection {
         socket: Socket,
         subprotocol: Subprotocol,
         shared: Arc<Shared>,
-        who: Result<Who, Close>,
-        seat: Seat,
+        caller: Result<Caller, Close>,
+        seat: ConnectionSlot,
     ) -> Self {
         Self {
             socket,
@@ -122,7 +122,7 @@ impl Connection {
             leaving: false,
             answering: false,
             discard: None,
-            credentials: Credentials::new(who),
+            credentials: Credentials::new(caller),
             clock: Deadlines::new(),
             pace: Allowance::default(),
             seat,
@@ -267,7 +267,7 @@ impl Connection {
         // What one connection may say would be multiplied by how many an address has.
         let address = self.seat.address();
         (0..frames).all(|_| {
-            self.pace.take(rate, now).is_ok() && self.shared.crowd.ask(address, now).is_ok()
+            self.pace.take(rate, now).is_ok() && self.shared.admission.ask(address, now).is_ok()
         })
     }
 
@@ -351,11 +351,11 @@ impl Connection {
             Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
             Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
-                let caller = Caller {
-                    who: self.credentials.who(),
+                let origin = CallOrigin {
+                    caller: self.credentials.caller(),
                     address: self.seat.address(),
                 };
-                let starting = operation::start(self.shared.clone(), request, caller).boxed();
+                let starting = operation::start(self.shared.clone(), request, origin).boxed();
                 self.operations.push(Operation {
                     id,
                     stage: Stage::Starting(starting),
@@ -377,7 +377,7 @@ impl Connection {
         };
         if let Some(input) = input {
             let admitted = matches!(input, Input::Admitted);
-            if admitted && let Err(full) = self.seat.belongs_to(self.credentials.who()) {
+            if admitted && let Err(full) = self.seat.belongs_to(self.credentials.caller()) {
                 self.tell(Input::Leave(full.close()));
                 return true;
             }

@@ -13,7 +13,7 @@ use futures::{
 
 use crate::{
     auth::{BadToken, Watch, time_left},
-    domain::{Timestamp, Viewer, Who},
+    domain::{Caller, Timestamp, Viewer},
     protocol::{Close, Input, Payload, authorization},
     schema::ApiError,
     transport::Shared,
@@ -21,20 +21,20 @@ use crate::{
 
 /// As whom a connection is served.
 pub(crate) struct Credentials {
-    standing: Standing,
+    standing: ConnectionAuth,
     checking: Option<BoxFuture<'static, Checked>>,
 }
 
-enum Standing {
+enum ConnectionAuth {
     /// Not acknowledged yet: who asks, by the upgrade's token, or how to refuse them.
-    Offered(Result<Who, Close>),
-    Nobody,
+    Offered(Result<Caller, Close>),
+    Anonymous,
     Viewer(Viewer, Watch),
 }
 
 enum Checked {
     /// The token of `connection_init`.
-    First(Result<Who, Close>),
+    First(Result<Caller, Close>),
     /// A later one.
     Fresh(Result<Viewer, BadToken>),
 }
@@ -49,32 +49,34 @@ pub(crate) fn refusal(error: impl Into<ApiError>) -> Close {
 }
 
 impl Credentials {
-    pub(crate) fn new(offered: Result<Who, Close>) -> Self {
+    pub(crate) fn new(offered: Result<Caller, Close>) -> Self {
         Self {
-            standing: Standing::Offered(offered),
+            standing: ConnectionAuth::Offered(offered),
             checking: None,
         }
     }
 
     /// Who asks, once they were admitted.
-    pub(crate) fn who(&self) -> Who {
+    pub(crate) fn caller(&self) -> Caller {
         match &self.standing {
-            Standing::Viewer(viewer, _) => Who::Viewer(*viewer),
-            Standing::Nobody => Who::Nobody,
-            Standing::Offered(_) => panic!("nothing starts before the credentials were found good"),
+            ConnectionAuth::Viewer(viewer, _) => Caller::Viewer(*viewer),
+            ConnectionAuth::Anonymous => Caller::Anonymous,
+            ConnectionAuth::Offered(_) => {
+                panic!("nothing starts before the credentials were found good")
+            }
         }
     }
 
     /// Checks what `connection_init` brings. A bad token is never nobody.
     pub(crate) fn admit(&mut self, shared: &Arc<Shared>, payload: &Payload) {
         let Some(given) = authorization(payload) else {
-            let offered = std::mem::replace(&mut self.standing, Standing::Nobody);
-            let who = if let Standing::Offered(who) = offered {
-                who
+            let offered = std::mem::replace(&mut self.standing, ConnectionAuth::Anonymous);
+            let caller = if let ConnectionAuth::Offered(caller) = offered {
+                caller
             } else {
-                Ok(Who::Nobody)
+                Ok(Caller::Anonymous)
             };
-            self.checking = Some(ready(Checked::First(who)).boxed());
+            self.checking = Some(ready(Checked::First(caller)).boxed());
             return;
         };
         let (shared, bearer) = (shared.clone(), given.to_owned());
@@ -82,7 +84,7 @@ impl Credentials {
             shared
                 .bearer(&bearer)
                 .await
-                .map(Who::Viewer)
+                .map(Caller::Viewer)
                 .map_err(refusal)
         };
         self.checking = Some(checking.map(Checked::First).boxed());
@@ -110,7 +112,7 @@ impl Credentials {
         if let Some(Poll::Ready(checked)) = checked {
             self.checking = None;
             return Poll::Ready(match checked {
-                Checked::First(who) => Some(self.admitted(shared, who)),
+                Checked::First(caller) => Some(self.admitted(shared, caller)),
                 Checked::Fresh(Ok(viewer)) => self.renew(shared, viewer),
                 // The token from before is as good as it was.
                 Checked::Fresh(Err(error)) if error.is_passing() => None,
@@ -118,21 +120,21 @@ impl Credentials {
             });
         }
         match &self.standing {
-            Standing::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
+            ConnectionAuth::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
                 Poll::Ready(Some(self.end()))
             }
             _ => Poll::Pending,
         }
     }
 
-    fn admitted(&mut self, shared: &Shared, who: Result<Who, Close>) -> Input<'static> {
-        match who {
-            Ok(Who::Viewer(viewer)) => {
-                self.standing = Standing::Viewer(viewer, shared.auth.watch(&viewer));
+    fn admitted(&mut self, shared: &Shared, caller: Result<Caller, Close>) -> Input<'static> {
+        match caller {
+            Ok(Caller::Viewer(viewer)) => {
+                self.standing = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
                 Input::Admitted
             }
             Ok(_) => {
-                self.standing = Standing::Nobody;
+                self.standing = ConnectionAuth::Anonymous;
                 Input::Admitted
             }
             Err(Close::Forbidden) => Input::Rejected,
@@ -143,8 +145,8 @@ impl Credentials {
     /// Goes on as the same user with another token; as anybody else it does not go on.
     pub(crate) fn renew(&mut self, shared: &Shared, viewer: Viewer) -> Option<Input<'static>> {
         match &self.standing {
-            Standing::Viewer(before, _) if before.user == viewer.user => {
-                self.standing = Standing::Viewer(viewer, shared.auth.watch(&viewer));
+            ConnectionAuth::Viewer(before, _) if before.user == viewer.user => {
+                self.standing = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
                 None
             }
             _ => Some(self.end()),
@@ -153,13 +155,13 @@ impl Credentials {
 
     /// Says that the token is no longer good, once.
     pub(crate) fn end(&mut self) -> Input<'static> {
-        (self.standing, self.checking) = (Standing::Nobody, None);
+        (self.standing, self.checking) = (ConnectionAuth::Anonymous, None);
         Input::Leave(Close::Forbidden)
     }
 
     /// How long the token is good from this moment on, or how long not to look again.
     pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        let Standing::Viewer(viewer, _) = &self.standing else {
+        let ConnectionAuth::Viewer(viewer, _) = &self.standing else {
             return None;
         };
         Some(time_left(viewer, now).unwrap_or(Duration::ZERO))

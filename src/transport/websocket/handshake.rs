@@ -12,7 +12,7 @@ use crate::{
     protocol::Close,
     transport::{
         Shared,
-        admission::slots::{Client, Seat},
+        admission::slots::{Client, ConnectionSlot},
         http::endpoint,
         websocket::{
             connection::{Connection, leave},
@@ -60,7 +60,7 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     {
         return leave(socket, &Close::Forbidden).await;
     }
-    let seat = match Seat::take(&shared, Client::of(&parts, &shared.limits)) {
+    let seat = match ConnectionSlot::take(&shared, Client::of(&parts, &shared.limits)) {
         Ok(seat) => seat.on(parts.extensions.get().cloned()),
         Err(full) => return leave(socket, &full.close()).await,
     };

@@ -6,8 +6,8 @@ use async_graphql::Variables;
 use switchboard::{
     auth::{Auth, SESSION_LIFETIME},
     domain::{
-        Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId, User,
-        UserId, UserName, Viewer, Visibility, Who,
+        Caller, Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId,
+        User, UserId, UserName, Viewer, Visibility,
     },
     hub::{Hub, HubLimits},
     presence::{Presence, PresenceLimits},
@@ -195,7 +195,7 @@ impl Core {
 
     /// A reader of room-1 after the event of this number, or from now on.
     pub(crate) async fn reader(&self, selection: &str, after: Option<u64>) -> Reader {
-        self.reader_as(Who::Nobody, "room-1", selection, after)
+        self.reader_as(Caller::Anonymous, "room-1", selection, after)
             .await
             .unwrap()
     }
@@ -203,7 +203,7 @@ impl Core {
     /// A reader of a room as somebody, or the code of the refusal.
     pub(crate) async fn reader_as(
         &self,
-        who: Who,
+        caller: Caller,
         room: &str,
         selection: &str,
         after: Option<u64>,
@@ -216,7 +216,7 @@ impl Core {
             "subscription ($room: ID!, $after: Cursor) {{ newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
         );
         self.subscribe(
-            who,
+            caller,
             query,
             serde_json::json!({ "room": room, "after": after }),
         )
@@ -226,7 +226,7 @@ impl Core {
     /// A reader of any subscription as somebody, or the code of the refusal.
     pub(crate) async fn subscribe(
         &self,
-        who: Who,
+        caller: Caller,
         query: String,
         variables: serde_json::Value,
     ) -> Result<Reader, String> {
@@ -239,14 +239,17 @@ impl Core {
                 variables,
             })
             .unwrap();
-        self.views.subscribe(prepared, who).await.map_err(|errors| {
-            errors[0]
-                .extensions
-                .as_ref()
-                .and_then(|extensions| extensions.get("code"))
-                .unwrap()
-                .to_string()
-        })
+        self.views
+            .subscribe(prepared, caller)
+            .await
+            .map_err(|errors| {
+                errors[0]
+                    .extensions
+                    .as_ref()
+                    .and_then(|extensions| extensions.get("code"))
+                    .unwrap()
+                    .to_string()
+            })
     }
 
     async fn cursor_in(&self, room: &str, seq: u64) -> String {

@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use switchboard::{
     domain::{
-        Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId, Who,
+        Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId,
     },
     store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
 };
@@ -81,20 +81,20 @@ impl FlakyLog {
 
 #[async_trait]
 impl Log for FlakyLog {
-    async fn room(&self, id: &RoomId, who: Who) -> Result<Option<Room>, StoreError> {
+    async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError> {
         self.attempt()?;
-        self.inner.room(id, who).await
+        self.inner.room(id, caller).await
     }
 
     async fn rooms(
         &self,
-        who: Who,
+        caller: Caller,
         after: Option<&str>,
         search: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Room>, StoreError> {
         self.attempt()?;
-        self.inner.rooms(who, after, search, limit).await
+        self.inner.rooms(caller, after, search, limit).await
     }
 
     async fn events(
@@ -114,9 +114,13 @@ impl Log for FlakyLog {
         self.inner.messages(id, window).await
     }
 
-    async fn message(&self, id: &MessageId, who: Who) -> Result<Option<Arc<Message>>, StoreError> {
+    async fn message(
+        &self,
+        id: &MessageId,
+        caller: Caller,
+    ) -> Result<Option<Arc<Message>>, StoreError> {
         self.attempt()?;
-        self.inner.message(id, who).await
+        self.inner.message(id, caller).await
     }
 
     async fn membership(
@@ -141,11 +145,11 @@ impl Log for FlakyLog {
     async fn member(
         &self,
         id: &MemberId,
-        who: Who,
+        caller: Caller,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
         self.attempt()?;
-        self.inner.member(id, who, now).await
+        self.inner.member(id, caller, now).await
     }
 
     async fn members(
@@ -158,8 +162,8 @@ impl Log for FlakyLog {
         self.inner.members(room, window, now).await
     }
 
-    async fn search(&self, search: &Search, who: Who) -> Result<Found, StoreError> {
+    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
         self.attempt()?;
-        self.inner.search(search, who).await
+        self.inner.search(search, caller).await
     }
 }

@@ -20,7 +20,7 @@ pub struct Person {
 
 /// Who is in a room, and who came and went since a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crowd {
+pub struct Occupancy {
     /// Those who have been here longest, up to a bound.
     pub present: Vec<Person>,
     /// How many are here in all.
@@ -56,7 +56,7 @@ struct Here {
 
 /// Who is here, and the last that came and went.
 #[derive(Debug)]
-pub(super) struct People {
+pub(super) struct Occupants {
     here: HashMap<UserId, Here>,
     by_stay: BTreeMap<u64, UserId>,
     stay_next: u64,
@@ -69,7 +69,7 @@ pub(super) struct People {
     moves_max: usize,
 }
 
-impl People {
+impl Occupants {
     /// Nobody is.
     pub(super) fn new(grace: Duration, moves_max: usize) -> Self {
         Self {
@@ -127,8 +127,8 @@ impl People {
     }
 
     /// Those who may not read the room any more are not in it.
-    pub(super) fn shut_out(&mut self, who: &ShutsOut) {
-        let gone: Vec<UserId> = match who {
+    pub(super) fn shut_out(&mut self, shuts_out: &ShutsOut) {
+        let gone: Vec<UserId> = match shuts_out {
             ShutsOut::User(user) => vec![*user],
             others => self
                 .here
@@ -141,12 +141,12 @@ impl People {
     }
 
     /// Who is here, and who came and went after a number.
-    pub(super) fn crowd(&mut self, after: u64, shown_max: usize, now: Instant) -> Crowd {
+    pub(super) fn occupancy(&mut self, after: u64, shown_max: usize, now: Instant) -> Occupancy {
         self.lapse(now);
         let floor = self.head - self.moves.len() as u64;
         let skipped = usize::try_from(after.saturating_sub(floor)).unwrap_or(usize::MAX);
         let (joined, left) = net(self.moves.iter().skip(skipped));
-        Crowd {
+        Occupancy {
             present: self.present(shown_max),
             count: self.here.len(),
             joined,
@@ -239,49 +239,52 @@ mod tests {
         }
     }
 
-    fn numbers(people: &[Person]) -> Vec<i64> {
-        people.iter().map(|person| person.since.0).collect()
+    fn numbers(occupants: &[Person]) -> Vec<i64> {
+        occupants.iter().map(|person| person.since.0).collect()
     }
 
     /// Who is here, who joined, who left, and the number to go on from.
-    fn crowd(
-        people: &mut People,
+    fn occupancy(
+        occupants: &mut Occupants,
         after: u64,
         now: Instant,
     ) -> (Vec<i64>, Vec<i64>, Vec<UserId>, u64) {
-        let crowd = people.crowd(after, 200, now);
+        let occupancy = occupants.occupancy(after, 200, now);
         (
-            numbers(&crowd.present),
-            numbers(&crowd.joined),
-            crowd.left,
-            crowd.upto,
+            numbers(&occupancy.present),
+            numbers(&occupancy.joined),
+            occupancy.left,
+            occupancy.upto,
         )
     }
 
     #[test]
     fn e1_who_comes_and_goes_is_told_once_whatever_they_have_open() {
-        let (mut people, now) = (People::new(GRACE, 99), Instant::now());
-        let first = people.come(person(1), now);
-        let again = people.come(person(1), now);
-        people.come(person(2), now);
+        let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
+        let first = occupants.come(person(1), now);
+        let again = occupants.come(person(1), now);
+        occupants.come(person(2), now);
         assert_eq!(
-            (first, crowd(&mut people, 1, now)),
+            (first, occupancy(&mut occupants, 1, now)),
             (again, (vec![1, 2], vec![1, 2], vec![], 3))
         );
-        people.go(id(1), first, now);
+        occupants.go(id(1), first, now);
         assert_eq!(
-            crowd(&mut people, 3, now + GRACE).3,
+            occupancy(&mut occupants, 3, now + GRACE).3,
             3,
             "they are here once more"
         );
-        people.go(id(1), first, now);
-        assert_eq!(people.crowd(3, 200, now).leaves_at, Some(now + GRACE));
+        occupants.go(id(1), first, now);
         assert_eq!(
-            crowd(&mut people, 3, now + GRACE),
+            occupants.occupancy(3, 200, now).leaves_at,
+            Some(now + GRACE)
+        );
+        assert_eq!(
+            occupancy(&mut occupants, 3, now + GRACE),
             (vec![2], vec![], vec![id(1)], 4)
         );
         assert_eq!(
-            crowd(&mut people, 1, now + GRACE),
+            occupancy(&mut occupants, 1, now + GRACE),
             (vec![2], vec![2], vec![], 4),
             "what was undone is not told"
         );
@@ -289,23 +292,23 @@ mod tests {
 
     #[test]
     fn who_comes_back_within_the_grace_never_left() {
-        let (mut people, now) = (People::new(GRACE, 99), Instant::now());
-        let stay = people.come(person(1), now);
-        people.go(id(1), stay, now);
-        assert_eq!(people.come(person(1), now + GRACE / 2), stay);
-        people.go(id(1), stay, now + GRACE / 2);
+        let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
+        let stay = occupants.come(person(1), now);
+        occupants.go(id(1), stay, now);
+        assert_eq!(occupants.come(person(1), now + GRACE / 2), stay);
+        occupants.go(id(1), stay, now + GRACE / 2);
         assert_eq!(
-            crowd(&mut people, 2, now + GRACE).3,
+            occupancy(&mut occupants, 2, now + GRACE).3,
             2,
             "the first moment does not count any more"
         );
         assert_eq!(
-            crowd(&mut people, 2, now + GRACE * 3 / 2),
+            occupancy(&mut occupants, 2, now + GRACE * 3 / 2),
             (vec![], vec![], vec![id(1)], 3)
         );
-        people.come(person(1), now + GRACE * 2);
+        occupants.come(person(1), now + GRACE * 2);
         assert_eq!(
-            crowd(&mut people, 2, now + GRACE * 2),
+            occupancy(&mut occupants, 2, now + GRACE * 2),
             (vec![1], vec![], vec![], 4),
             "left and back is nothing"
         );
@@ -313,37 +316,37 @@ mod tests {
 
     #[test]
     fn e4_who_is_shut_out_has_left_at_once_and_an_old_stay_ends_no_new_one() {
-        let (mut people, now) = (People::new(GRACE, 99), Instant::now());
-        let old = people.come(person(1), now);
-        people.come(person(2), now);
-        people.shut_out(&ShutsOut::User(id(1)));
+        let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
+        let old = occupants.come(person(1), now);
+        occupants.come(person(2), now);
+        occupants.shut_out(&ShutsOut::User(id(1)));
         assert_eq!(
-            crowd(&mut people, 3, now),
+            occupancy(&mut occupants, 3, now),
             (vec![2], vec![], vec![id(1)], 4)
         );
-        let new = people.come(person(1), now);
-        people.go(id(1), old, now);
-        assert_eq!(crowd(&mut people, 4, now + GRACE).0, [2, 1]);
-        people.go(id(1), new, now);
-        people.shut_out(&ShutsOut::AllBut([id(1)].into()));
-        assert_eq!(crowd(&mut people, 4, now).0, [1]);
-        people.shut_out(&ShutsOut::Everybody);
-        assert_eq!(people.crowd(0, 200, now).count, 0);
-        assert!(people.here.is_empty() && people.by_stay.is_empty());
+        let new = occupants.come(person(1), now);
+        occupants.go(id(1), old, now);
+        assert_eq!(occupancy(&mut occupants, 4, now + GRACE).0, [2, 1]);
+        occupants.go(id(1), new, now);
+        occupants.shut_out(&ShutsOut::AllBut([id(1)].into()));
+        assert_eq!(occupancy(&mut occupants, 4, now).0, [1]);
+        occupants.shut_out(&ShutsOut::Everybody);
+        assert_eq!(occupants.occupancy(0, 200, now).count, 0);
+        assert!(occupants.here.is_empty() && occupants.by_stay.is_empty());
     }
 
     #[test]
     fn e3_what_is_shown_and_what_is_kept_are_bounded_at_and_past_the_edge() {
-        let (mut people, now) = (People::new(GRACE, 3), Instant::now());
-        (1..=5).for_each(|number| _ = people.come(person(number), now));
-        let shown = people.crowd(3, 2, now);
+        let (mut occupants, now) = (Occupants::new(GRACE, 3), Instant::now());
+        (1..=5).for_each(|number| _ = occupants.come(person(number), now));
+        let shown = occupants.occupancy(3, 2, now);
         assert_eq!(
             (numbers(&shown.present), shown.count, shown.upto),
             (vec![1, 2], 5, 6)
         );
         assert_eq!((numbers(&shown.joined), shown.lost), (vec![3, 4, 5], false));
-        assert!(people.crowd(2, 2, now).lost);
-        people.clear_moves();
-        assert!(people.crowd(5, 2, now).lost && !people.crowd(6, 2, now).lost);
+        assert!(occupants.occupancy(2, 2, now).lost);
+        occupants.clear_moves();
+        assert!(occupants.occupancy(5, 2, now).lost && !occupants.occupancy(6, 2, now).lost);
     }
 }
