@@ -9,7 +9,7 @@ use crate::{
     presence::PresenceLimits,
     protocol::MachineLimits,
     quota::Rate,
-    schema::{BudgetLimits, PrepareLimits, SchemaLimits},
+    schema::{CostLimits, PrepareLimits, SchemaLimits},
     store::sqlite::SqliteLimits,
     transport::TransportLimits,
     view::ViewLimits,
@@ -487,11 +487,11 @@ impl LimitFlags {
             page_max: self.page_max,
             search_bytes_max: self.search_bytes_max,
             search_words_max: self.search_words_max,
-            answer: BudgetLimits {
+            answer: CostLimits {
                 reads_max: self.answer_reads_max,
                 bytes_max: self.answer_bytes_max,
             },
-            frame: BudgetLimits {
+            frame: CostLimits {
                 reads_max: self.frame_reads_max,
                 bytes_max: self.frame_bytes_max,
             },

@@ -1,4 +1,4 @@
-//! What resolvers reach: the services behind the schema, and who asks.
+//! What resolvers can reach: the services behind the schema, the caller, and the context of the request.
 
 use std::{
     net::IpAddr,
@@ -9,8 +9,9 @@ use std::{
 use async_graphql::Context;
 
 use super::{
-    budget::{BudgetLimits, spending},
+    cost::CostLimits,
     error::{ApiError, Code},
+    loader::loader,
 };
 use crate::{
     auth::Auth,
@@ -35,9 +36,9 @@ pub struct SchemaLimits {
     /// Words of it.
     pub search_words_max: usize,
     /// What the answer to a query or a mutation, or to a batch of them, may cost.
-    pub answer: BudgetLimits,
+    pub answer: CostLimits,
     /// What the result of a subscription may cost, for one event.
-    pub frame: BudgetLimits,
+    pub frame: CostLimits,
 }
 
 impl Default for SchemaLimits {
@@ -47,8 +48,8 @@ impl Default for SchemaLimits {
             text_bytes_max: crate::domain::MessageText::BYTES_MAX,
             search_bytes_max: 512,
             search_words_max: 16,
-            answer: BudgetLimits::ANSWER,
-            frame: BudgetLimits::FRAME,
+            answer: CostLimits::ANSWER,
+            frame: CostLimits::FRAME,
         }
     }
 }
@@ -56,80 +57,80 @@ impl Default for SchemaLimits {
 /// The services behind the schema.
 #[derive(Clone)]
 pub struct Services {
-    /// Reading logs.
+    /// Reads logs.
     pub log: Arc<dyn Log>,
-    /// Writing to them.
+    /// Appends to logs, and announces what was appended.
     pub hub: Arc<Hub>,
-    /// What happens in rooms and is not kept.
+    /// Ephemeral state of rooms.
     pub presence: Arc<Presence>,
     /// Users.
     pub accounts: Arc<dyn Accounts>,
-    /// Tokens.
+    /// Tokens and sessions.
     pub auth: Arc<Auth>,
     /// The time.
     pub clock: Clock,
-    /// Bounds.
+    /// Limits of lists, texts and responses.
     pub limits: SchemaLimits,
 }
 
-/// What a request did beside its answer, for a transport that has to act on it.
+/// Effects of a request that its transport has to carry out.
 #[derive(Debug, Default)]
 pub struct SideEffects {
-    /// A session that was issued: its token, and until when that is good.
+    /// A session that was issued: its token and when that expires. Browsers get it as a cookie.
     pub session: Option<(String, Timestamp)>,
-    /// The viewer as whom a connection goes on.
+    /// The viewer with which a WebSocket connection continues after `refreshSession`.
     pub renewed: Option<Viewer>,
-    /// The request's own token is being made invalid, or was.
+    /// The request's own token was revoked, or is being revoked.
     pub signed_out: bool,
 }
 
-/// Where resolvers leave it, where the request came from, and what they may do for whoever sent it.
+/// The context of a request: its origin, and the effects that resolvers leave for the transport.
+/// Clones share the effects.
 #[derive(Clone, Default)]
 pub struct RequestContext {
-    noted: Arc<Mutex<SideEffects>>,
+    effects: Arc<Mutex<SideEffects>>,
     sign_ins: AddressAllowance,
     address: Option<IpAddr>,
 }
 
 impl RequestContext {
-    /// Nothing is noted yet; guests may be signed in for as long as this share lasts.
-    pub fn with(sign_ins: AddressAllowance) -> Self {
+    /// The context of a request from `address`, as rate limits count it. `sign_ins` bounds the guests
+    /// that may sign in from there.
+    pub fn new(address: Option<IpAddr>, sign_ins: AddressAllowance) -> Self {
         Self {
+            effects: Arc::default(),
             sign_ins,
-            ..Self::default()
+            address,
         }
     }
 
-    /// The same for a request from this address, as it is counted.
-    #[must_use]
-    pub fn asked_from(self, address: Option<IpAddr>) -> Self {
-        Self { address, ..self }
+    /// Takes the effects that were recorded so far.
+    pub fn take_effects(&self) -> SideEffects {
+        std::mem::take(&mut *self.effects.lock().expect("no panic under this lock"))
     }
 
-    /// What was noted so far.
-    pub fn take(&self) -> SideEffects {
-        std::mem::take(&mut *self.noted.lock().expect("no panic under this lock"))
+    pub(super) fn record(&self, change: impl FnOnce(&mut SideEffects)) {
+        change(&mut self.effects.lock().expect("no panic under this lock"));
     }
 
-    pub(super) fn note(&self, note: impl FnOnce(&mut SideEffects)) {
-        note(&mut self.noted.lock().expect("no panic under this lock"));
-    }
-
-    /// Takes one of the guests that may be signed in.
+    /// Takes one guest sign-in from the allowance of the caller's address.
+    ///
+    /// # Errors
+    /// RATE_LIMITED if the allowance is used up.
     pub(super) fn take_sign_in(&self, now: Instant) -> Result<(), ApiError> {
-        let too_often =
+        let too_many =
             |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
-        self.sign_ins.take(now).map_err(too_often)
+        self.sign_ins.take(now).map_err(too_many)
     }
 
-    /// Whose share the request takes.
+    /// The key that a per-caller quota is charged to.
     pub(super) fn quota_key(&self, caller: Caller) -> Option<QuotaKey> {
         caller.quota_key(self.address)
     }
 
-    /// Whether the request's own token is being made invalid, or was.
+    /// Whether the request's own token was revoked, or is being revoked.
     pub(super) fn is_signed_out(&self) -> bool {
-        self.noted
+        self.effects
             .lock()
             .expect("no panic under this lock")
             .signed_out
@@ -144,7 +145,14 @@ pub(super) fn caller(ctx: &Context<'_>) -> Caller {
     *ctx.data_unchecked()
 }
 
-/// The viewer, if somebody signed in. A view has no viewer (V2): a field that asks in one is a mistake of ours.
+pub(super) fn request_context<'a>(ctx: &Context<'a>) -> &'a RequestContext {
+    ctx.data_unchecked()
+}
+
+/// The viewer; `None` if the caller is anonymous.
+///
+/// # Errors
+/// INTERNAL in a shared execution, which has no viewer (V2): only `viewer…` fields may ask for one.
 pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
     match caller(ctx) {
         Caller::Anonymous => Ok(None),
@@ -155,45 +163,47 @@ pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
     }
 }
 
-/// The viewer, if the token is still good; nobody is UNAUTHENTICATED.
+/// The viewer, whose token is still valid.
+///
+/// # Errors
+/// UNAUTHENTICATED if the caller is anonymous, or the token expired or was revoked.
 pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
     let viewer =
         viewer(ctx)?.ok_or_else(|| ApiError::new(Code::Unauthenticated, "Sign in first."))?;
-    still_signed_in(ctx)?;
+    check_token(ctx)?;
     Ok(viewer)
 }
 
-/// Whether the token of the request is as good as it was when the request came, if it has one: what goes on for longer than that
-/// is not answered any more.
-pub(super) fn still_signed_in(ctx: &Context<'_>) -> Result<(), ApiError> {
+/// Checks again that the caller's token is valid, for requests that run for a while. Anonymous callers
+/// pass.
+///
+/// # Errors
+/// UNAUTHENTICATED if the token expired or was revoked since the request began.
+pub(super) fn check_token(ctx: &Context<'_>) -> Result<(), ApiError> {
     let Some(viewer) = viewer(ctx)? else {
         return Ok(());
     };
-    let (services, notes) = (services(ctx), ctx.data_unchecked::<RequestContext>());
-    let is_good =
-        !notes.is_signed_out() && services.auth.is_still_good(&viewer, (services.clock)());
-    if is_good { Ok(()) } else { Err(signed_out()) }
+    let services = services(ctx);
+    let is_valid = !request_context(ctx).is_signed_out()
+        && services.auth.is_still_good(&viewer, (services.clock)());
+    if is_valid {
+        Ok(())
+    } else {
+        Err(ApiError::token_not_valid())
+    }
 }
 
-/// What is said to a request whose token is no longer good.
-pub(super) fn signed_out() -> ApiError {
-    ApiError::new(
-        Code::Unauthenticated,
-        "The token is no longer good: it has expired or was signed out.",
-    )
-}
-
-/// A room that whoever asks may read; anything else is NOT_FOUND, alike.
+/// A room that the caller may read.
+///
+/// # Errors
+/// NOT_FOUND if the room does not exist or the caller may not read it; the two look the same (G5).
 pub(super) async fn readable_room(ctx: &Context<'_>, id: &str) -> Result<Arc<Room>, ApiError> {
-    room_if_readable(ctx, id).await?.ok_or_else(no_such_room)
+    room_if_readable(ctx, id)
+        .await?
+        .ok_or_else(ApiError::no_such_room)
 }
 
-/// What is said of a room that is unknown and of one that is unreadable.
-pub(super) fn no_such_room() -> ApiError {
-    ApiError::new(Code::NotFound, "There is no such room.")
-}
-
-/// A room that whoever asks may read.
+/// A room that the caller may read; `None` if it does not exist or the caller may not read it.
 pub(super) async fn room_if_readable(
     ctx: &Context<'_>,
     id: &str,
@@ -201,54 +211,57 @@ pub(super) async fn room_if_readable(
     let Ok(id) = id.parse::<RoomId>() else {
         return Ok(None);
     };
-    spending(ctx)
-        .room(&services(ctx).log, &id, caller(ctx))
-        .await
+    loader(ctx).room(&id, caller(ctx)).await
 }
 
-/// Has a command committed. What was found before it may be different now.
+/// A room id from an argument.
+///
+/// # Errors
+/// NOT_FOUND if the text cannot be an id: no room has it.
+pub(super) fn room_id(text: &str) -> Result<RoomId, ApiError> {
+    text.parse().map_err(|_| ApiError::no_such_room())
+}
+
+/// Commits a command. Clears the loader, because the command may have changed what it holds.
 pub(super) async fn append(
     ctx: &Context<'_>,
     command: Command,
 ) -> Result<CommandOutcome, ApiError> {
     let outcome = services(ctx).hub.append(command).await;
-    spending(ctx).forget();
+    loader(ctx).clear();
     Ok(outcome?)
 }
 
-/// Where a cursor stands in a room's log, if it is one of this room, this log, and not beyond its head.
-pub(super) fn position(room: &Room, text: &str) -> Result<Seq, ApiError> {
-    position_in(&room.id, room.epoch, room.head, text)
+/// The position that a cursor names in the log of this room; see [`position_in`].
+pub(super) fn position(room: &Room, cursor: &str) -> Result<Seq, ApiError> {
+    position_in(&room.id, room.epoch, room.head, cursor)
 }
 
-/// The same, where only this is known of the room.
+/// The position that a cursor names in the log of `room` with this epoch and head.
+///
+/// # Errors
+/// BAD_USER_INPUT if the text is not a cursor, or the cursor belongs to another room. CURSOR_EXPIRED if
+/// it belongs to an earlier log of the room or is beyond the head; the error names the oldest cursor.
 pub(super) fn position_in(
     room: &RoomId,
     epoch: Epoch,
     head: Seq,
-    text: &str,
+    cursor: &str,
 ) -> Result<Seq, ApiError> {
-    let cursor: Cursor = text
+    let cursor: Cursor = cursor
         .parse()
-        .map_err(|error: CursorError| ApiError::new(Code::BadUserInput, error.to_string()))?;
+        .map_err(|error: CursorError| ApiError::bad_user_input(error.to_string()))?;
     if cursor.room != *room {
-        return Err(ApiError::new(
-            Code::BadUserInput,
-            "This cursor is of another room.",
-        ));
+        return Err(ApiError::bad_user_input("This cursor is of another room."));
     }
     if cursor.epoch != epoch || cursor.seq > head {
         let oldest = Cursor {
             room: room.clone(),
             epoch,
             seq: Seq::START,
-        }
-        .to_string();
-        return Err(ApiError::new(
-            Code::CursorExpired,
-            "This cursor is of a log that is gone, or beyond its head.",
-        )
-        .with("oldest", oldest));
+        };
+        let message = "This cursor is of a log that is gone, or beyond its head.";
+        return Err(ApiError::new(Code::CursorExpired, message).with("oldest", oldest.to_string()));
     }
     Ok(cursor.seq)
 }

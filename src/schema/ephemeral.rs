@@ -1,15 +1,17 @@
-//! What happens in a room and is not kept: who is typing, and signals.
+//! Typing and signals: the mutations that send them and the subscriptions that receive them.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Json, Object};
+use uuid::Uuid;
 
 use super::{
-    context::{readable_room, services, signed_in, viewer},
-    error::{ApiError, Code},
-    object::{RoomObject, UserObject, room_of},
+    context::{readable_room, room_id, services, signed_in, viewer},
+    error::{ApiError, Resolved},
+    modes::{FeedItem, OpenedSubscription, ReadTarget},
+    objects::{RoomObject, room_of},
     scalar::DateTime,
-    subscription::{OpenedSubscription, ReadTarget},
+    users::UserObject,
 };
 use crate::{
     domain::{RoomId, SignalKind, UserId},
@@ -17,211 +19,196 @@ use crate::{
     store::{Speak, Speaker},
 };
 
-type Resolved<T> = async_graphql::Result<T>;
-
-/// The kind of what the server itself says. Kinds that begin like this are not for clients.
+/// The kind of the signal that announces a live stream. Kinds that begin with `_` are reserved.
 const OPEN: &str = "_open";
 
-/// Who is typing in a room.
+/// The users who are typing in a room.
 pub(super) struct TypingEventObject {
     room: RoomId,
     state: TypingState,
 }
 
-/// Who is typing in a room: all of them, each time. The first one is how it stands when the subscription begins.
+/// The users who are typing in a room. Each event lists all of them. The first event of a subscription
+/// is the present list.
 #[Object(name = "TypingEvent")]
 impl TypingEventObject {
-    /// As it is when this is told.
+    /// The room as it is when this event is made.
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         Ok(room_of(ctx, &self.room).await?.into())
     }
 
-    /// At most 20 unless the server says otherwise, the one who began first in front; whoever asks may be among them.
+    /// At most 20 by default, in the order in which they began. The viewer may be among them.
     async fn users(&self) -> Vec<UserObject> {
         self.state.users.iter().cloned().map(UserObject).collect()
     }
 }
 
-/// Something signalled; none says that the stream is open.
+/// A signal, or the announcement of a live stream.
 pub(super) struct SignalObject {
     room: RoomId,
     signal: Option<Arc<Signal>>,
 }
 
-/// Something that somebody says to others in a room and that is not kept. The first one, and another one whenever some were
-/// lost because they were not read in time, is the server's own: its kind is `_open`, and all signals that come from then
-/// on are told.
+/// An ephemeral message between clients in a room. The first event of a subscription is the server's
+/// own signal of the kind `_open`: the stream is live from here on. The server sends `_open` again when
+/// signals were lost because the client did not read them in time.
 #[Object(name = "Signal")]
 impl SignalObject {
-    /// As it is when this is told.
+    /// The room as it is when this event is made.
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         Ok(room_of(ctx, &self.room).await?.into())
     }
 
-    /// What kind of thing this is, in the sender's words. `_open` is the server's.
+    /// Chosen by the sender. Kinds that begin with `_` are the server's.
     async fn kind(&self) -> &str {
-        self.signal
-            .as_ref()
-            .map_or(OPEN, |signal| signal.kind.as_str())
+        let signal = self.signal.as_ref();
+        signal.map_or(OPEN, |signal| signal.kind.as_str())
     }
 
-    /// What the sender gave; of `_open` an empty object.
+    /// The sender's data. An empty object for `_open`.
     async fn data(&self) -> Resolved<Json<async_graphql::Value>> {
         let text = self.signal.as_ref().map_or("{}", |signal| &signal.data);
-        Ok(Json(
-            serde_json::from_str(text).map_err(|error| ApiError::internal(&error))?,
-        ))
+        let data = serde_json::from_str(text).map_err(|error| ApiError::internal(&error))?;
+        Ok(Json(data))
     }
 
-    /// Who says it; null for the server.
+    /// Null for the server's own signals.
     async fn sender(&self) -> Option<UserObject> {
-        self.signal
-            .as_ref()
-            .map(|signal| UserObject(signal.sender.clone()))
+        let signal = self.signal.as_ref();
+        signal.map(|signal| UserObject(signal.sender.clone()))
     }
 
-    /// Whether it is for this user alone, and not for all of the room.
+    /// True if the signal was sent to this user only, false if it was sent to the whole room.
     async fn direct(&self) -> bool {
-        self.signal
-            .as_ref()
-            .is_some_and(|signal| signal.to.is_some())
+        let signal = self.signal.as_ref();
+        signal.is_some_and(|signal| signal.to.is_some())
     }
 
-    /// When the server took it; null for the server's own.
+    /// The time at which the server accepted the signal. Null for the server's own.
     async fn sent_at(&self) -> Option<DateTime> {
         self.signal.as_ref().map(|signal| DateTime(signal.sent_at))
     }
 }
 
-/// What an execution is fed becomes what it shows; none where that is not what it is about.
-pub(super) fn typing_event(item: super::FeedItem) -> Option<TypingEventObject> {
+/// The response of `typing` to an item; `None` for items of other subscriptions.
+pub(super) fn typing_event(item: FeedItem) -> Option<TypingEventObject> {
     match item {
-        super::FeedItem::Typing(room, state) => Some(TypingEventObject { room, state }),
+        FeedItem::Typing(room, state) => Some(TypingEventObject { room, state }),
         _ => None,
     }
 }
 
-/// The same for signals.
-pub(super) fn signal(item: super::FeedItem) -> Option<SignalObject> {
+/// The response of `signals` to an item; `None` for items of other subscriptions.
+pub(super) fn signal(item: FeedItem) -> Option<SignalObject> {
     match item {
-        super::FeedItem::Signal(room, signal) => Some(SignalObject { room, signal }),
+        FeedItem::Signal(room, signal) => Some(SignalObject { room, signal }),
         _ => None,
     }
 }
 
-/// A stream of a room's lobby, if whoever asks may read the room.
-pub(super) async fn listen(
+/// Opens an ephemeral stream of a room that the caller may read.
+pub(super) async fn open_lobby(
     ctx: &Context<'_>,
-    room_id: &str,
+    room: &str,
     stream: Stream,
 ) -> Result<OpenedSubscription, ApiError> {
-    // Entered before the right is read: what takes it away from then on is heard there (E4).
-    let lobby = lobby(ctx, room_id)?;
+    // The lobby is entered before the right to read is checked: from then on it reports who loses that
+    // right (E4).
+    let lobby = enter_lobby(ctx, room)?;
     let begin = *lobby.watch(stream).borrow();
     let checked = match services(ctx).hub.open(lobby.id()) {
         Some((_, head)) => head,
-        None => readable_room(ctx, room_id).await?.head,
+        None => readable_room(ctx, room).await?.head,
     };
-    let attended = viewer(ctx)?.map(|_| lobby.clone());
-    let source = ReadTarget::Lobby {
-        lobby,
-        stream,
-        begin,
-    };
+    let lobby_of_viewer = viewer(ctx)?.map(|_| lobby.clone());
     Ok(OpenedSubscription {
-        lobby: attended,
+        lobby: lobby_of_viewer,
         checked,
         at: (services(ctx).clock)(),
-        source,
+        source: ReadTarget::Lobby {
+            lobby,
+            stream,
+            begin,
+        },
     })
 }
 
-fn lobby(ctx: &Context<'_>, room_id: &str) -> Result<Arc<Lobby>, ApiError> {
-    let room: RoomId = room_id
-        .parse()
-        .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
+fn enter_lobby(ctx: &Context<'_>, room: &str) -> Result<Arc<Lobby>, ApiError> {
+    let room = room_id(room)?;
     Ok(services(ctx).presence.enter(&room, Instant::now()))
 }
 
-/// Whoever asks, if they may say something in this room at this moment, and whom it is for may hear it.
+/// Checks that the viewer may send ephemeral state in this room now, and that `to`, if given, may read
+/// the room.
 async fn speaker(
     ctx: &Context<'_>,
     room: &RoomId,
     to: Option<UserId>,
 ) -> Result<Speaker, ApiError> {
     let (viewer, services) = (signed_in(ctx)?.user, services(ctx));
-    let speaker = services
-        .log
-        .speaker(Speak { room, viewer, to }, (services.clock)())
-        .await?;
+    let speak = Speak { room, viewer, to };
+    let speaker = services.log.speaker(speak, (services.clock)()).await?;
     Ok(speaker?)
 }
 
-/// The room's lobby, and one less of what whoever asks may say.
-fn allowed(ctx: &Context<'_>, room_id: &str) -> Result<Arc<Lobby>, ApiError> {
+/// Takes one signal from the viewer's allowance and enters the lobby.
+fn enter_lobby_to_send(ctx: &Context<'_>, room: &str) -> Result<Arc<Lobby>, ApiError> {
+    let viewer = signed_in(ctx)?.user;
     let allowance = services(ctx)
         .presence
-        .take_allowance(signed_in(ctx)?.user, Instant::now());
+        .take_allowance(viewer, Instant::now());
     allowance.map_err(|wait| ApiError::rate_limited("You signal too often.", wait))?;
-    lobby(ctx, room_id)
+    enter_lobby(ctx, room)
 }
 
 pub(super) struct EphemeralMutation;
 
-/// What is said and not kept.
+/// Ephemeral state.
 #[Object]
 impl EphemeralMutation {
-    /// Shows others that the viewer is typing, or is no longer. It lapses by itself after a few seconds (6 unless the server says
-    /// otherwise), so say it again while it is true. False if as many are shown already as may be.
+    /// Shows that the viewer is typing, or no longer is. It expires after a few seconds (6 by default),
+    /// so repeat it while the user types. False if the list of typing users is full.
     async fn set_typing(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         #[graphql(default = true)] typing: bool,
     ) -> Resolved<Option<bool>> {
-        let lobby = allowed(ctx, &room_id)?;
-        Ok(Some(show_typing(ctx, &lobby, typing).await?))
+        let lobby = enter_lobby_to_send(ctx, &room_id)?;
+        Ok(Some(set_typing(ctx, &lobby, typing).await?))
     }
 
-    /// Says something to one user, or to all that listen to the room's `signals` now, and keeps nothing (WebRTC signalling,
-    /// pointers, game state). It says nothing about whether anybody listens.
+    /// Sends a signal to one user, or to everybody who is subscribed to the room's `signals` now. It is
+    /// not stored (WebRTC signalling, pointers, game state). True does not mean that it was received.
     async fn send_signal(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         #[graphql(
-            desc = "One who may read the room; nobody else hears it. All of the room unless it is given."
+            desc = "A user who may read the room, the only one to receive it. Without it, everybody."
         )]
         to: Option<ID>,
-        #[graphql(
-            desc = "In the clients' own words, at most 64 bytes; what begins with `_` is the server's."
-        )]
+        #[graphql(desc = "At most 64 bytes. Kinds that begin with `_` are the server's.")]
         kind: String,
         data: Json<async_graphql::Value>,
     ) -> Resolved<Option<bool>> {
-        let lobby = allowed(ctx, &room_id)?;
+        let lobby = enter_lobby_to_send(ctx, &room_id)?;
         let kind = SignalKind::new(&kind).map_err(ApiError::from)?;
         if kind.as_str().starts_with('_') {
-            return Err(ApiError::new(
-                Code::BadUserInput,
-                "A kind that begins with _ is the server's.",
-            )
-            .into());
+            let message = "Kinds that begin with _ are the server's.";
+            return Err(ApiError::bad_user_input(message).into());
         }
-        let data = encoded(&data.0, lobby.limits().signal_bytes_max)?;
-        // One that cannot be an id is asked for all the same: the right to the room comes first.
-        let to = to.map(|id| id.parse().unwrap_or(UserId::from_uuid(uuid::Uuid::nil())));
-        signal_to(ctx, &lobby, to, kind, data).await?;
+        let data = encode_data(&data.0, lobby.limits().signal_bytes_max)?;
+        // A text that cannot be an id becomes the nil id, which no user has. So the right to the room is
+        // checked first, as for other unknown ids.
+        let to = to.map(|id| id.parse().unwrap_or(UserId::from_uuid(Uuid::nil())));
+        send_signal(ctx, &lobby, to, kind, data).await?;
         Ok(Some(true))
     }
 }
 
-/// Shows or hides that whoever asks is typing; whether it is shown.
-async fn show_typing(
-    ctx: &Context<'_>,
-    lobby: &Arc<Lobby>,
-    typing: bool,
-) -> Result<bool, ApiError> {
+/// Sets whether the viewer is typing. Returns whether they are now shown.
+async fn set_typing(ctx: &Context<'_>, lobby: &Arc<Lobby>, typing: bool) -> Result<bool, ApiError> {
     let _turn = lobby.turn().await;
     loop {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), None).await?;
@@ -230,12 +217,11 @@ async fn show_typing(
             services(ctx).presence.keep(lobby, now);
             return Ok(shown);
         }
-        // Somebody lost their right meanwhile: this one is asked for anew.
+        // An event shut users out after the check. Check again.
     }
 }
 
-/// Says something as whoever asks.
-async fn signal_to(
+async fn send_signal(
     ctx: &Context<'_>,
     lobby: &Lobby,
     to: Option<UserId>,
@@ -243,8 +229,8 @@ async fn signal_to(
     data: Arc<str>,
 ) -> Result<(), ApiError> {
     let _turn = lobby.turn().await;
-    let mut signaled = Err(Stale);
-    while signaled.is_err() {
+    let mut sent = Err(Stale);
+    while sent.is_err() {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), to).await?;
         let sent_at = (services(ctx).clock)();
         let signal = Signal {
@@ -254,17 +240,19 @@ async fn signal_to(
             data: data.clone(),
             sent_at,
         };
-        signaled = lobby.signal(signal, checked);
+        sent = lobby.signal(signal, checked);
     }
     Ok(())
 }
 
-/// Data as a text, within a bound of bytes; 0 is no limit.
-fn encoded(data: &async_graphql::Value, bytes_max: usize) -> Result<Arc<str>, ApiError> {
+/// JSON text of a signal's data, at most `bytes_max` bytes; 0 is no limit.
+fn encode_data(data: &async_graphql::Value, bytes_max: usize) -> Result<Arc<str>, ApiError> {
     let text = serde_json::to_string(data).map_err(|error| ApiError::internal(&error))?;
     if bytes_max != 0 && text.len() > bytes_max {
-        let message = format!("data is {} bytes long; the most is {bytes_max}", text.len());
-        return Err(ApiError::new(Code::BadUserInput, message));
+        return Err(ApiError::bad_user_input(format!(
+            "data is {} bytes long; the limit is {bytes_max}",
+            text.len()
+        )));
     }
     Ok(text.into())
 }

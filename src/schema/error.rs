@@ -12,7 +12,10 @@ use crate::{
     store::{AppendError, Refusal, StoreError},
 };
 
-/// After how long one of many requests that wait has probably ended.
+/// The result type of resolvers.
+pub(super) type Resolved<T> = async_graphql::Result<T>;
+
+/// `retryAfter` when a caller has too many long polls: by then one of them has probably ended.
 const WAITS_END_WAIT: Duration = Duration::from_secs(1);
 
 /// `extensions.code`.
@@ -97,23 +100,39 @@ impl ApiError {
         }
     }
 
-    /// The same, pointing at a place in the document.
+    /// BAD_USER_INPUT with a sentence.
+    pub(super) fn bad_user_input(message: impl Into<String>) -> Self {
+        Self::new(Code::BadUserInput, message)
+    }
+
+    /// The answer for a room that does not exist, and for one that the caller may not read (G5).
+    pub fn no_such_room() -> Self {
+        Self::new(Code::NotFound, "There is no such room.")
+    }
+
+    /// The answer to a request whose token expired or was revoked.
+    pub(super) fn token_not_valid() -> Self {
+        let message = "The token is no longer valid: it has expired or was revoked.";
+        Self::new(Code::Unauthenticated, message)
+    }
+
+    /// Adds a location in the document.
     #[must_use]
     pub fn at(mut self, position: Pos) -> Self {
         self.locations.push(position);
         self
     }
 
-    /// The same, with one more sentence, if there is one.
+    /// Adds a sentence to the message; an empty one adds nothing.
     #[must_use]
-    pub(super) fn saying(mut self, sentence: &str) -> Self {
+    pub(super) fn with_sentence(mut self, sentence: &str) -> Self {
         if !sentence.is_empty() {
             self.message = format!("{} {sentence}", self.message);
         }
         self
     }
 
-    /// The same, with one more extension.
+    /// Adds an extension.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.more.push((name, value.into()));
@@ -197,7 +216,7 @@ impl From<Refusal> for ApiError {
                 Code::Unauthenticated,
                 "This user is not known here; sign in again.",
             ),
-            Refusal::NotFound => (Code::NotFound, "There is no such room."),
+            Refusal::NotFound => return Self::no_such_room(),
             Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
             Refusal::Muted(_) => (Code::Forbidden, "You are muted in this room."),
             Refusal::TooSoon(seconds) => {
@@ -308,13 +327,12 @@ pub fn is_passing(error: &ServerError) -> bool {
     code_of(error).is_some_and(|code| passing.contains(&code))
 }
 
-/// Gives the library's own errors a code, so that every error has one.
-pub(super) fn with_code(mut error: ServerError, code: Code) -> ServerError {
-    if code_of(&error).is_none() {
-        error
-            .extensions
-            .get_or_insert_default()
-            .set("code", code.as_str());
+/// Gives a code to errors that have none: the library's own. So every error has one (G3).
+pub(super) fn add_codes(errors: &mut [ServerError], code: Code) {
+    for error in errors {
+        if code_of(error).is_none() {
+            let extensions = error.extensions.get_or_insert_default();
+            extensions.set("code", code.as_str());
+        }
     }
-    error
 }

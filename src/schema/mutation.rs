@@ -1,4 +1,7 @@
-//! Changes. Nullable at the root: in `{ a: sendMessage b: sendMessage }` a failing b must not hide a's answer.
+//! Mutations: sessions, new rooms, and messages.
+//!
+//! Every mutation is nullable, so that in `{ a: sendMessage(…) b: sendMessage(…) }` a failure of `b` does
+//! not remove the result of `a`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,29 +9,31 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
-    context::{RequestContext, append, services, signed_in, still_signed_in, viewer},
-    error::{ApiError, Code},
-    object::{MessageObject, RoomObject, UserObject, Visibility},
+    context::{append, check_token, request_context, room_id, services, signed_in, viewer},
+    error::{ApiError, Resolved},
+    objects::{MessageObject, RoomObject, VisibilityValue},
     scalar::DateTime,
+    users::UserObject,
 };
 use crate::{
     auth,
-    domain::{Epoch, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName},
+    domain::{
+        Epoch, IdError, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName,
+    },
     store::{Command, CommandOutcome, CreateRoom, SendMessage},
 };
 
-type Resolved<T> = async_graphql::Result<T>;
-
-/// A token and whom it is for.
+/// A signed-in user and their token.
 #[derive(SimpleObject)]
-pub(super) struct Session {
-    /// Give it as `Authorization: Bearer …`, or as `{"authorization": "Bearer …"}` in connection_init.
+#[graphql(name = "Session")]
+pub(super) struct SessionObject {
+    /// Send it as `Authorization: Bearer …`, or as `{"authorization": "Bearer …"}` in `connection_init`.
     token: String,
     expires_at: DateTime,
     viewer: UserObject,
 }
 
-impl From<auth::Session> for Session {
+impl From<auth::Session> for SessionObject {
     fn from(session: auth::Session) -> Self {
         Self {
             token: session.token,
@@ -40,71 +45,79 @@ impl From<auth::Session> for Session {
 
 pub(super) struct Mutation;
 
-/// Sessions, rooms that begin, and messages.
+/// Sessions, new rooms, and messages.
 #[Object(name = "FirstMutation")]
 impl Mutation {
-    /// Signs a guest in, where guests are allowed; always a new user: a name is no identity.
-    async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<Session>> {
+    /// Signs a guest in, if the server allows guests. Each sign-in makes a new user; names are not
+    /// unique.
+    async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<SessionObject>> {
         let services = services(ctx);
         let name = UserName::new(&name).map_err(ApiError::from)?;
-        notes(ctx).take_sign_in(Instant::now())?;
+        request_context(ctx).take_sign_in(Instant::now())?;
         let id = UserId::from_uuid(Uuid::now_v7());
         let session = services
             .auth
             .sign_in(id, name, Uuid::new_v4(), (services.clock)())
             .await;
         let session = session.map_err(ApiError::from)?;
-        notes(ctx).note(|noted| noted.session = Some((session.token.clone(), session.expires_at)));
+        request_context(ctx).record(|effects| {
+            effects.session = Some((session.token.clone(), session.expires_at));
+        });
         Ok(Some(session.into()))
     }
 
-    /// Goes on as the same user with another token: a new one for a guest; where an identity provider signs in, the one that
-    /// is given. On an open socket no subscription is dropped. The token from before stays good until it expires or is
-    /// signed out.
-    async fn refresh_session(&self, ctx: &Context<'_>, token: String) -> Resolved<Option<Session>> {
+    /// Continues as the same user with another token. A guest gets a new token. With an identity
+    /// provider, the given token becomes the session's token. Subscriptions of an open connection
+    /// continue. The old token stays valid until it expires or is revoked by signOut.
+    async fn refresh_session(
+        &self,
+        ctx: &Context<'_>,
+        token: String,
+    ) -> Resolved<Option<SessionObject>> {
         let (viewer, services) = (signed_in(ctx)?, services(ctx));
         let refreshed = services
             .auth
             .refresh(&viewer, &token, Uuid::new_v4(), (services.clock)())
             .await;
         let (session, viewer) = refreshed.map_err(ApiError::from)?;
-        notes(ctx).note(|noted| {
-            noted.session = Some((session.token.clone(), session.expires_at));
-            noted.renewed = Some(viewer);
+        request_context(ctx).record(|effects| {
+            effects.session = Some((session.token.clone(), session.expires_at));
+            effects.renewed = Some(viewer);
         });
         Ok(Some(session.into()))
     }
 
-    /// Makes the token that came with this request invalid, at once and for good; sockets that were opened with it are
-    /// closed. False when nobody was signed in.
+    /// Revokes the token of this request, at once and for good. The server closes connections that
+    /// were opened with it. False for anonymous callers.
     async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
         let (viewer, services) = (viewer(ctx)?, services(ctx));
         let Some(viewer) = viewer else {
             return Ok(Some(false));
         };
-        still_signed_in(ctx)?;
-        // What stands behind it, in the same document or batch, comes too late from now on.
-        notes(ctx).note(|noted| noted.signed_out = true);
+        check_token(ctx)?;
+        // From now on, later fields of this document and later requests of its batch are refused.
+        request_context(ctx).record(|effects| effects.signed_out = true);
         if let Err(error) = services.auth.sign_out(&viewer, (services.clock)()).await {
-            notes(ctx).note(|noted| noted.signed_out = false);
+            request_context(ctx).record(|effects| effects.signed_out = false);
             return Err(ApiError::from(error).into());
         }
         Ok(Some(true))
     }
 
-    /// Makes a room that its creator owns. A taken id: CONFLICT, whoever asks. Chosen ids are public knowledge.
+    /// Creates a room that the viewer owns. CONFLICT if the id is taken, even by a room that the viewer
+    /// may not read: room ids are not secret.
     async fn create_room(
         &self,
         ctx: &Context<'_>,
         id: Option<ID>,
         name: String,
-        #[graphql(default_with = "Visibility::Public")] visibility: Visibility,
+        #[graphql(default_with = "VisibilityValue::Public")] visibility: VisibilityValue,
     ) -> Resolved<Option<RoomObject>> {
         let viewer = signed_in(ctx)?;
         let id = match id {
             Some(id) => id
                 .parse()
-                .map_err(|error: crate::domain::IdError| bad(error.to_string()))?,
+                .map_err(|error: IdError| ApiError::bad_user_input(error.to_string()))?,
             None => RoomId::from_uuid(Uuid::now_v7()),
         };
         let command = CreateRoom {
@@ -122,22 +135,23 @@ impl Mutation {
         }
     }
 
-    /// Durable when answered. `nonce` is unique per sender: the same one again is the same message, so a retry is safe;
-    /// with other content it is CONFLICT.
+    /// Sends a message. It is durable when this mutation is answered. `nonce` makes a retry safe: it is
+    /// unique per sender, and a second call with the same nonce returns the same message. With other
+    /// content it is CONFLICT.
     async fn send_message(
         &self,
         ctx: &Context<'_>,
-        room_id: ID,
+        #[graphql(name = "roomId")] room: ID,
         text: String,
         nonce: Option<String>,
-        #[graphql(desc = "A message of the same room that this one answers.")] reply_to: Option<ID>,
+        #[graphql(desc = "A message of the same room that this one replies to.")] reply_to: Option<
+            ID,
+        >,
     ) -> Resolved<Option<MessageObject>> {
         let (viewer, services) = (signed_in(ctx)?, services(ctx));
         let command = SendMessage {
             viewer: viewer.user,
-            room: room_id
-                .parse()
-                .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?,
+            room: room_id(&room)?,
             id: MessageId::from_uuid(Uuid::now_v7()),
             text: MessageText::within(&text, services.limits.text_bytes_max)
                 .map_err(ApiError::from)?,
@@ -145,7 +159,8 @@ impl Mutation {
                 .map(|nonce| Nonce::new(&nonce))
                 .transpose()
                 .map_err(ApiError::from)?,
-            // One that cannot be an id is asked for all the same: the right to the room comes first.
+            // A text that cannot be an id becomes the nil id, which no message has. So the store checks
+            // the right to the room first, as it does for other unknown ids.
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
         match append(ctx, Command::SendMessage(command)).await? {
@@ -155,12 +170,4 @@ impl Mutation {
             other => Err(ApiError::internal(&format_args!("sendMessage gave {other:?}")).into()),
         }
     }
-}
-
-fn bad(message: String) -> ApiError {
-    ApiError::new(Code::BadUserInput, message)
-}
-
-fn notes<'a>(ctx: &Context<'a>) -> &'a RequestContext {
-    ctx.data_unchecked()
 }

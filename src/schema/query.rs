@@ -1,54 +1,58 @@
-//! Questions.
+//! The root fields of queries.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
 use super::{
-    budget::spending,
-    connection::{
-        MessageConnection, MessageSearchConnection, PageInfo, RoomConnection, RoomEdge, Slice,
-    },
     context::{caller, readable_room, room_if_readable, services, viewer},
-    error::{ApiError, Code},
-    object::{MessageObject, Node, RoomObject, UserObject, messages},
-    poll::{MessagePoll, poll},
-    scalar::Cursor,
-    search::search,
+    error::{ApiError, Resolved},
+    loader::loader,
+    long_poll::{MessagePoll, poll},
+    objects::{MessageConnection, MessageObject, Node, RoomObject, messages},
+    pagination::{Page, PageArgs, connection},
+    scalar::CursorScalar,
+    search::{MessageSearchConnection, search},
+    users::UserObject,
 };
-use crate::domain::{MemberId, MessageId, RoomId, UserId};
+use crate::domain::{MemberId, MessageId, Room, RoomId, UserId};
 
-type Resolved<T> = async_graphql::Result<T>;
+connection! {
+    /// A page of rooms, ordered by id.
+    RoomConnection,
+    /// A room and its cursor in the list of rooms.
+    RoomEdge { cursor: String, node: RoomObject }
+}
 
 pub(super) struct Query;
 
-/// The roots of all questions.
+/// Read operations.
 #[Object]
 impl Query {
-    /// Who asks; null when nobody signed in.
+    /// The signed-in user; null for anonymous callers.
     async fn viewer(&self, ctx: &Context<'_>) -> Resolved<Option<UserObject>> {
         let Some(viewer) = viewer(ctx)? else {
             return Ok(None);
         };
-        let user = spending(ctx)
+        let user = loader(ctx)
             .read(services(ctx).accounts.user(&viewer.user))
             .await?;
         Ok(user.map(|user| UserObject(Arc::new(user))))
     }
 
-    /// Anything by its id. Unknown or unreadable: null without an error, alike.
+    /// An object by its id. Null without an error if it does not exist or the caller may not read it.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<Node>> {
-        let (services, spending) = (services(ctx), spending(ctx));
+        let (services, loader) = (services(ctx), loader(ctx));
         if let Ok(id) = id.parse::<MessageId>() {
-            let message = spending.message(&services.log, id, caller(ctx)).await?;
+            let message = loader.message(id, caller(ctx)).await?;
             return Ok(message.map(|message| Node::Message(MessageObject::from(message))));
         }
         if let Ok(id) = id.parse::<UserId>() {
-            let user = spending.read(services.accounts.user(&id)).await?;
+            let user = loader.read(services.accounts.user(&id)).await?;
             return Ok(user.map(|user| Node::User(UserObject(Arc::new(user)))));
         }
         if let Ok(id) = id.parse::<MemberId>() {
-            let member = spending
+            let member = loader
                 .read(services.log.member(&id, caller(ctx), (services.clock)()))
                 .await?;
             return Ok(member.map(|member| Node::Member(member.into())));
@@ -58,12 +62,13 @@ impl Query {
             .map(|room| Node::Room(room.into())))
     }
 
-    /// A room. Unknown or unreadable: null without an error, alike.
+    /// A room. Null without an error if it does not exist or the caller may not read it.
     async fn room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<RoomObject>> {
         Ok(room_if_readable(ctx, &id).await?.map(RoomObject::from))
     }
 
-    /// The rooms that the viewer may read, by id; `search` is a part of an id or a name.
+    /// The rooms that the caller may read, ordered by id. With `search`: those whose id or name
+    /// contains this text.
     async fn rooms(
         &self,
         ctx: &Context<'_>,
@@ -71,75 +76,51 @@ impl Query {
         after: Option<String>,
         search: Option<String>,
     ) -> Resolved<RoomConnection> {
-        let services = services(ctx);
-        let slice = Slice::new(Some(first), None, false, &services.limits)?;
-        if after
-            .as_deref()
-            .is_some_and(|after| after.parse::<RoomId>().is_err())
-        {
-            return Err(
-                ApiError::new(Code::BadUserInput, "This is no cursor of a list of rooms.").into(),
-            );
-        }
-        let found = services.log.rooms(
-            caller(ctx),
-            after.as_deref(),
-            search.as_deref(),
-            slice.length + 1,
-        );
-        let mut found = spending(ctx).read(found).await?;
-        let has_next_page = found.len() > slice.length as usize;
-        found.truncate(slice.length as usize);
-        let edges: Vec<_> = found
-            .into_iter()
-            .map(|room| RoomEdge {
-                cursor: room.id.to_string(),
-                node: RoomObject::from(room),
-            })
-            .collect();
-        let page_info = PageInfo {
-            has_previous_page: after.is_some(),
-            has_next_page,
-            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-        };
-        Ok(RoomConnection {
-            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-            edges,
-            page_info,
-        })
+        let page = rooms_page(ctx, PageArgs::forwards(first, after), search.as_deref()).await?;
+        Ok(RoomConnection::new(page, |room| {
+            (room.id.to_string(), RoomObject::from(room))
+        }))
     }
 
-    /// A room's messages, oldest first. An unreadable room: NOT_FOUND.
+    /// A room's messages, oldest first. NOT_FOUND if the room does not exist or the caller may not read
+    /// it.
     async fn messages(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         first: Option<i32>,
-        after: Option<Cursor>,
+        after: Option<CursorScalar>,
         last: Option<i32>,
-        before: Option<Cursor>,
+        before: Option<CursorScalar>,
     ) -> Resolved<MessageConnection> {
         let room = readable_room(ctx, &room_id).await?;
-        Ok(messages(ctx, &room, room.head, (first, last), (after, before)).await?)
+        let args = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        Ok(messages(ctx, &room, room.head, args).await?)
     }
 
-    /// For clients that have neither WebSockets nor event streams: answers as soon as there is a message after `after`, or
-    /// empty after `wait` seconds (at most 55). Poll again after the cursor that it gives.
+    /// Long polling, for clients that can use neither WebSockets nor event streams. Answers when there
+    /// is a message after the cursor `after`, or without messages after `wait` seconds (at most 55).
+    /// Poll again after the cursor of the answer.
     async fn poll_messages(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
-        after: Cursor,
+        after: CursorScalar,
         #[graphql(default = 25)] wait: i32,
         #[graphql(default = 100)] limit: i32,
     ) -> Resolved<MessagePoll> {
         Ok(poll(ctx, &room_id, &after, wait, limit).await?)
     }
 
-    /// The messages that hold every word of `query`, in one room or in those that the viewer may read, best first. Words are
-    /// found whole, in any case and with or without accents; "words in quotes" are found in this order. There is no other
-    /// syntax. Give `after` together with the same query and room only.
+    /// Full-text search: the messages that contain every word of `query`, best match first. It searches
+    /// one room, or all rooms that the caller may read. Words match whole, regardless of case and
+    /// accents. Words in quotes match as a phrase. There is no other syntax. A cursor `after` belongs
+    /// to its query and room; use it with the same ones only.
     async fn search_messages(
         &self,
         ctx: &Context<'_>,
@@ -149,6 +130,27 @@ impl Query {
         after: Option<String>,
     ) -> Resolved<MessageSearchConnection> {
         let room = room_id.as_ref().map(|id| id.as_str());
-        Ok(search(ctx, &query, room, first, after.as_deref()).await?)
+        Ok(search(ctx, &query, room, PageArgs::forwards(first, after)).await?)
     }
+}
+
+async fn rooms_page(
+    ctx: &Context<'_>,
+    args: PageArgs<String>,
+    search: Option<&str>,
+) -> Result<Page<Room>, ApiError> {
+    let services = services(ctx);
+    let slice = args.slice(services.limits.page_max)?;
+    let after = args.after.as_deref();
+    if after.is_some_and(|after| after.parse::<RoomId>().is_err()) {
+        return Err(ApiError::bad_user_input(
+            "This is no cursor of a list of rooms.",
+        ));
+    }
+    let rooms = services
+        .log
+        .rooms(caller(ctx), after, search, slice.rows_to_read());
+    let rows = loader(ctx).read(rooms).await?;
+    let cursor = |room: &Room| room.id.to_string();
+    Ok(Page::new(slice, rows, after.is_some(), false, cursor))
 }

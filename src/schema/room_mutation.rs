@@ -1,14 +1,13 @@
-//! Changes of rooms, their members and their messages. Who may do what is decided by the store, in the transaction that commits
-//! it (S7).
+//! Mutations of existing rooms, their members and their messages. The store decides who may do what, in
+//! the transaction that commits the change (S7).
 
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
 use super::{
-    context::{append, caller, services, signed_in},
-    error::{ApiError, Code},
-    member::{MemberObject, Role},
-    object::{MessageObject, RoomObject, Visibility},
+    context::{append, caller, room_id, services, signed_in},
+    error::{ApiError, Code, Resolved},
+    objects::{MemberObject, MessageObject, RoleValue, RoomObject, VisibilityValue},
     scalar::DateTime,
 };
 use crate::{
@@ -16,51 +15,40 @@ use crate::{
     store::{ChangeRoom, Command, CommandOutcome, RoomChange},
 };
 
-type Resolved<T> = async_graphql::Result<T>;
-
-/// The longest slow mode, in seconds: a day.
+/// The longest slow mode, in seconds: one day.
 const SLOW_MODE_SECONDS_MAX: u32 = 86_400;
 
 pub(super) struct RoomMutation;
 
-/// Rooms that are there, and who is in them.
+/// Existing rooms and their members.
 #[Object]
 impl RoomMutation {
-    /// Changes what is given; owners may. Made private, it ends for whoever is no member.
+    /// Changes the given properties of a room. Only owners may. When a public room becomes private,
+    /// subscriptions of users who are not members end.
     async fn update_room(
         &self,
         ctx: &Context<'_>,
         id: ID,
         name: Option<String>,
-        visibility: Option<Visibility>,
-        #[graphql(desc = "How long a member waits between two messages; 0 is not at all.")]
+        visibility: Option<VisibilityValue>,
+        #[graphql(
+            desc = "Seconds that a member must wait between two messages. 0 turns slow mode off."
+        )]
         slow_mode_seconds: Option<i32>,
     ) -> Resolved<Option<RoomObject>> {
-        let seconds = |seconds: i32| {
-            let bad = || {
-                ApiError::new(
-                    Code::BadUserInput,
-                    format!("slowModeSeconds is 0 to {SLOW_MODE_SECONDS_MAX}."),
-                )
-            };
-            u32::try_from(seconds)
-                .ok()
-                .filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX)
-                .ok_or_else(bad)
-        };
         let change = RoomChange::Update {
             name: name
                 .map(|name| RoomName::new(&name))
                 .transpose()
                 .map_err(ApiError::from)?,
             visibility: visibility.map(Into::into),
-            slow_mode_seconds: slow_mode_seconds.map(seconds).transpose()?,
+            slow_mode_seconds: slow_mode_seconds.map(slow_mode).transpose()?,
         };
         change_room(ctx, &id, change).await?;
         Ok(Some(changed_room(ctx, &id).await?.into()))
     }
 
-    /// Deletes a room; owners may. Its id stays taken.
+    /// Deletes a room. Only owners may. The id stays taken.
     async fn delete_room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<ID>> {
         change_room(ctx, &id, RoomChange::Delete).await?;
         Ok(Some(id))
@@ -68,12 +56,7 @@ impl RoomMutation {
 
     /// Makes the viewer a member of a public room.
     async fn join_room(&self, ctx: &Context<'_>, room_id: ID) -> Resolved<Option<RoomObject>> {
-        change_room(
-            ctx,
-            &room_id,
-            RoomChange::Join(MemberId::from_uuid(Uuid::now_v7())),
-        )
-        .await?;
+        change_room(ctx, &room_id, RoomChange::Join(new_member_id())).await?;
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
@@ -83,51 +66,40 @@ impl RoomMutation {
         Ok(Some(room_id))
     }
 
-    /// Makes somebody a member; owners may, and moderators up to MEMBER.
+    /// Makes a user a member. Owners may give any role, moderators only MEMBER.
     async fn add_member(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         user_id: ID,
-        #[graphql(default_with = "Role::Member")] role: Role,
+        #[graphql(default_with = "RoleValue::Member")] role: RoleValue,
     ) -> Resolved<Option<MemberObject>> {
-        let (id, user) = (MemberId::from_uuid(Uuid::now_v7()), user(&user_id));
-        change_room(
-            ctx,
-            &room_id,
-            RoomChange::AddMember {
-                id,
-                user,
-                role: role.into(),
-            },
-        )
-        .await?;
-        Ok(member(ctx, &room_id, user).await?)
+        let user = user(&user_id);
+        let change = RoomChange::AddMember {
+            id: new_member_id(),
+            user,
+            role: role.into(),
+        };
+        change_room(ctx, &room_id, change).await?;
+        Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Gives a member another role; owners may.
+    /// Changes the role of a member. Only owners may.
     async fn set_role(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         user_id: ID,
-        role: Role,
+        role: RoleValue,
     ) -> Resolved<Option<MemberObject>> {
         let user = user(&user_id);
-        change_room(
-            ctx,
-            &room_id,
-            RoomChange::SetRole {
-                user,
-                role: role.into(),
-            },
-        )
-        .await?;
-        Ok(member(ctx, &room_id, user).await?)
+        let role = role.into();
+        change_room(ctx, &room_id, RoomChange::SetRole { user, role }).await?;
+        Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Ends somebody's membership; owners may, and moderators that of a MEMBER. In a private room their subscriptions end with
-    /// the event before this one.
+    /// Ends a user's membership. Owners may remove anybody, moderators only a MEMBER. In a private room
+    /// the user receives nothing that was sent after the removal.
     async fn remove_member(
         &self,
         ctx: &Context<'_>,
@@ -138,7 +110,8 @@ impl RoomMutation {
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
-    /// Keeps a member from sending until a moment, or no longer if there is none. It outlives the membership.
+    /// Mutes a member until a time, or ends the mute if `until` is null. A mute outlives the membership.
+    /// Owners may mute anybody, moderators only a MEMBER.
     async fn mute_member(
         &self,
         ctx: &Context<'_>,
@@ -149,71 +122,75 @@ impl RoomMutation {
         let user = user(&user_id);
         let until = until.map(|until| until.0);
         change_room(ctx, &room_id, RoomChange::MuteMember { user, until }).await?;
-        Ok(member(ctx, &room_id, user).await?)
+        Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Takes the text out of a message for good: its sender may, and who keeps order in the room.
+    /// Removes the text of a message for good. Its sender may, and owners and moderators of the room.
     async fn delete_message(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<MessageObject>> {
-        let none = || ApiError::new(Code::NotFound, "There is no such message.");
+        let not_found = || ApiError::new(Code::NotFound, "There is no such message.");
         let (viewer, log) = (signed_in(ctx)?, &services(ctx).log);
-        let id: MessageId = id.parse().map_err(|_| none())?;
-        let message = log
-            .message(&id, Caller::Viewer(viewer))
-            .await
-            .map_err(ApiError::from)?
-            .ok_or_else(none)?;
+        let id: MessageId = id.parse().map_err(|_| not_found())?;
+        let read = async || {
+            let message = log.message(&id, Caller::Viewer(viewer)).await;
+            message.map_err(ApiError::from)?.ok_or_else(not_found)
+        };
+        let message = read().await?;
         let room = message.cursor.room.as_str();
         match change_room(ctx, room, RoomChange::DeleteMessage(id)).await? {
             CommandOutcome::Redacted(_, message) => Ok(Some(message.into())),
-            // It was deleted already.
-            _ => Ok(Some(
-                log.message(&id, Caller::Viewer(viewer))
-                    .await
-                    .map_err(ApiError::from)?
-                    .ok_or_else(none)?
-                    .into(),
-            )),
+            // It was deleted before.
+            _ => Ok(Some(read().await?.into())),
         }
     }
 }
 
-/// Has a room changed; unknown and unreadable take the same path.
+fn slow_mode(seconds: i32) -> Result<u32, ApiError> {
+    let seconds = u32::try_from(seconds).ok();
+    seconds
+        .filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX)
+        .ok_or_else(|| {
+            ApiError::bad_user_input(format!("slowModeSeconds is 0 to {SLOW_MODE_SECONDS_MAX}."))
+        })
+}
+
+fn new_member_id() -> MemberId {
+    MemberId::from_uuid(Uuid::now_v7())
+}
+
+/// A user id from an argument. A text that cannot be an id becomes the nil id, which no user has.
+fn user(id: &str) -> UserId {
+    id.parse().unwrap_or(UserId::from_uuid(Uuid::nil()))
+}
+
+/// Commits a change of a room.
+///
+/// # Errors
+/// NOT_FOUND if the room does not exist or the viewer may not read it; the two look the same (G5).
 async fn change_room(
     ctx: &Context<'_>,
     room: &str,
     change: RoomChange,
 ) -> Result<CommandOutcome, ApiError> {
-    let viewer = signed_in(ctx)?.user;
-    let room: RoomId = room
-        .parse()
-        .map_err(|_| ApiError::new(Code::NotFound, "There is no such room."))?;
-    append(
-        ctx,
-        Command::ChangeRoom(ChangeRoom {
-            viewer,
-            room,
-            change,
-        }),
-    )
-    .await
+    let command = ChangeRoom {
+        viewer: signed_in(ctx)?.user,
+        room: room_id(room)?,
+        change,
+    };
+    append(ctx, Command::ChangeRoom(command)).await
 }
 
-/// The room that was just changed. Not drawn from the budget: what was done is told, whatever the rest of the answer costs.
+/// The room after a change. This read is not charged to the response: the result of a change that was
+/// made is always reported.
 async fn changed_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
     let room = match id.parse::<RoomId>() {
         Ok(id) => services(ctx).log.room(&id, caller(ctx)).await?,
         Err(_) => None,
     };
-    room.ok_or_else(|| ApiError::new(Code::NotFound, "There is no such room."))
+    room.ok_or_else(ApiError::no_such_room)
 }
 
-/// A user's id; one that cannot be an id is nobody's.
-fn user(id: &str) -> UserId {
-    id.parse().unwrap_or(UserId::from_uuid(Uuid::nil()))
-}
-
-/// The member that was just made or changed; null if somebody removed them meanwhile.
-async fn member(
+/// The member after a change; `None` if they were removed in the meantime.
+async fn changed_member(
     ctx: &Context<'_>,
     room: &str,
     user: UserId,

@@ -1,26 +1,27 @@
-//! Scalars on the wire.
+//! The scalars of the schema.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::domain::{self, Timestamp};
 
-pub(super) struct Cursor(pub(super) String);
+pub(super) struct CursorScalar(pub(super) String);
 
-impl From<&domain::Cursor> for Cursor {
+impl From<&domain::Cursor> for CursorScalar {
     fn from(cursor: &domain::Cursor) -> Self {
         Self(cursor.to_string())
     }
 }
 
-/// An opaque position in a room's log: it holds the room, the log's epoch and the Seq. Give it back as `after` to go on
-/// from there, on any node, at any later time. Another room's cursor is BAD_USER_INPUT; one of another epoch or beyond the
-/// head is CURSOR_EXPIRED with the oldest cursor there is.
-#[Scalar]
-impl ScalarType for Cursor {
+/// An opaque position in a room's log: the room, the epoch of the log, and a sequence number. Pass it as
+/// `after` to continue from there, at any later time and on any node. A cursor of another room is
+/// BAD_USER_INPUT. A cursor of another epoch, or beyond the head, is CURSOR_EXPIRED; that error names
+/// the oldest cursor of the log.
+#[Scalar(name = "Cursor")]
+impl ScalarType for CursorScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            // Whether it is a good one is the resolver's question: the answer has a code.
+            // The resolver checks it, because its errors carry a code.
             Value::String(text) => Ok(Self(text)),
             other => Err(InputValueError::expected_type(other)),
         }
@@ -33,7 +34,7 @@ impl ScalarType for Cursor {
 
 pub(super) struct DateTime(pub(super) Timestamp);
 
-/// A moment as RFC 3339, in UTC.
+/// A time in RFC 3339 format, in UTC.
 #[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -1,89 +1,91 @@
-//! Finding messages by what they say.
+//! The query `searchMessages`.
 
 use async_graphql::Context;
 
 use super::{
-    budget::spending,
-    connection::{MessageSearchConnection, MessageSearchEdge, PageInfo, Slice},
-    context::{caller, no_such_room, services},
+    context::{caller, services},
     error::{ApiError, Code},
-    object::MessageObject,
+    loader::loader,
+    objects::MessageObject,
+    pagination::{Page, PageArgs, connection},
 };
 use crate::{
     domain::{RoomId, SearchError, SearchMark, SearchMarkError, SearchQuery},
     store::{Found, Search},
 };
 
-/// A page of the messages that answer a search.
+connection! {
+    /// A page of search results, best match first.
+    MessageSearchConnection,
+    /// A message that matches, and its cursor in the list of results.
+    MessageSearchEdge { cursor: String, node: MessageObject }
+}
+
+/// A page of the messages that match a search.
+///
+/// # Errors
+/// BAD_USER_INPUT for an invalid query or cursor, NOT_FOUND for a room that the caller may not read,
+/// UNAVAILABLE while older messages are being added to the search index.
 pub(super) async fn search(
     ctx: &Context<'_>,
     query: &str,
     room: Option<&str>,
-    first: i32,
-    after: Option<&str>,
+    args: PageArgs<String>,
 ) -> Result<MessageSearchConnection, ApiError> {
     let services = services(ctx);
-    let slice = Slice::new(Some(first), None, false, &services.limits)?;
+    let slice = args.slice(services.limits.page_max)?;
     let query = SearchQuery::parse(
         query,
         services.limits.search_bytes_max,
         services.limits.search_words_max,
     )?;
     let room: Option<RoomId> = room
-        .map(|room| room.parse().map_err(|_| no_such_room()))
+        .map(|room| room.parse().map_err(|_| ApiError::no_such_room()))
         .transpose()?;
-    let after = after
-        .map(|after| SearchMark::parse(after, &query, room.as_ref()))
+    let after = args
+        .after
+        .map(|after| SearchMark::parse(&after, &query, room.as_ref()))
         .transpose()?;
-    // One more than asked for tells whether there are more.
     let search = Search {
         query,
         room,
         after,
-        limit: slice.length + 1,
+        limit: slice.rows_to_read(),
     };
-    let mut hits = match spending(ctx)
-        .read(services.log.search(&search, caller(ctx)))
-        .await?
-    {
+    let found = services.log.search(&search, caller(ctx));
+    let hits = match loader(ctx).read(found).await? {
         Found::Hits(hits) => hits,
-        Found::NoRoom => return Err(no_such_room()),
+        Found::NoRoom => return Err(ApiError::no_such_room()),
         Found::NoMark => return Err(SearchMarkError.into()),
         Found::NotYet => {
-            let message =
-                "Older messages are still being made ready to be searched; try again in a moment.";
+            let message = "Older messages are still being added to the search index; try again in \
+                           a moment.";
             return Err(ApiError::new(Code::Unavailable, message));
         }
     };
-    let has_next_page = slice.cut(&mut hits);
-    let edges: Vec<_> = hits
+    let rows: Vec<_> = hits
         .into_iter()
-        .map(|hit| MessageSearchEdge {
-            cursor: hit.mark.text(&search.query, search.room.as_ref()),
-            node: MessageObject::from(hit.message),
+        .map(|hit| {
+            let cursor = hit.mark.text(&search.query, search.room.as_ref());
+            (cursor, hit.message)
         })
         .collect();
-    let page_info = PageInfo {
-        has_previous_page: search.after.is_some(),
-        has_next_page,
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
-    Ok(MessageSearchConnection {
-        nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-        edges,
-        page_info,
-    })
+    let page = Page::new(slice, rows, search.after.is_some(), false, |row| {
+        row.0.clone()
+    });
+    Ok(MessageSearchConnection::new(page, |(cursor, message)| {
+        (cursor, MessageObject::from(message))
+    }))
 }
 
 impl From<SearchError> for ApiError {
     fn from(error: SearchError) -> Self {
-        Self::new(Code::BadUserInput, error.to_string())
+        Self::bad_user_input(error.to_string())
     }
 }
 
 impl From<SearchMarkError> for ApiError {
     fn from(error: SearchMarkError) -> Self {
-        Self::new(Code::BadUserInput, error.to_string())
+        Self::bad_user_input(error.to_string())
     }
 }

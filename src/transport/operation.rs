@@ -114,7 +114,7 @@ pub(crate) async fn execute(
         .schema
         .execute_noting(prepared, origin.caller, &notes)
         .await;
-    (answer, notes.take().renewed)
+    (answer, notes.take_effects().renewed)
 }
 
 /// Begins to read for a subscription, after the cursor in `resume` if the transport knows of one.

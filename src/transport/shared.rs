@@ -129,7 +129,7 @@ impl Shared {
 
     /// What a request from there leaves behind, and may do.
     pub(crate) fn notes(&self, address: Option<Address>) -> RequestContext {
-        RequestContext::with(self.admission.sign_ins(address)).asked_from(address.map(IpAddr::from))
+        RequestContext::new(address.map(IpAddr::from), self.admission.sign_ins(address))
     }
 
     pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {

@@ -56,7 +56,7 @@ impl Lane {
     /// The encoded results, in the order of the items. Whoever asks may go away: what was fed is finished (V8).
     pub(super) async fn payloads(&self, items: Vec<FeedItem>) -> Result<Payloads, FeedError> {
         let (payloads, answer) = oneshot::channel();
-        let gone = |_| FeedError("the lane has ended".to_owned());
+        let gone = |_| FeedError::Ended;
         self.jobs
             .send(Job { items, payloads })
             .await
@@ -79,8 +79,8 @@ async fn run(
         let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(FeedError("a resolver panicked".to_owned())),
-            Err(_) => Err(FeedError("the execution took too long".to_owned())),
+            Ok(Err(_)) => Err(FeedError::Panicked),
+            Err(_) => Err(FeedError::TimedOut),
         };
         if result.is_err() {
             // It may still hold an event whose response nobody took; the next feed must not be handed that one.
@@ -97,7 +97,7 @@ async fn encode(feed: &mut Feed, job: &Job) -> Result<Payloads, FeedError> {
             // Nobody waits for the rest.
             break;
         }
-        payloads.push(match feed.shows(item) {
+        payloads.push(match feed.responds(item) {
             true => Some(Encoded::new(item.cursor(), &feed.next(item.clone()).await?)),
             false => None,
         });

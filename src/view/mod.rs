@@ -232,9 +232,7 @@ impl Views {
                     .enter(&room)
                     .await
                     .map_err(|error| refuse(error.into()))?;
-                let room = room.ok_or_else(|| {
-                    refuse(ApiError::new(Code::NotFound, "There is no such room."))
-                })?;
+                let room = room.ok_or_else(|| refuse(ApiError::no_such_room()))?;
                 let view = self
                     .plan(document, caller, address)
                     .map_err(refuse)?

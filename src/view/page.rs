@@ -124,7 +124,7 @@ async fn known_or_made(
     match fetched {
         Ok(Ok(page)) => Ok(page),
         Ok(Err(Unmade::Failed(error))) => Err(error),
-        Ok(Err(Unmade::Unread)) | Err(_) => Err(FeedError("making a page was stopped".to_owned())),
+        Ok(Err(Unmade::Unread)) | Err(_) => Err(FeedError::Ended),
     }
 }
 

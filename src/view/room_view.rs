@@ -207,7 +207,7 @@ pub(super) async fn read(
     upto: Seq,
 ) -> Result<Vec<Arc<Event>>, FeedError> {
     let read = room.read(cursor, upto, EVENTS_AT_ONCE).await;
-    let events = read.map_err(|error| FeedError(error.to_string()))?;
+    let events = read.map_err(|error| FeedError::Failed(error.to_string()))?;
     let expected = std::iter::successors(Some(cursor.next()), |seq| Some(seq.next()));
     let whole = !events.is_empty()
         && events
@@ -217,10 +217,10 @@ pub(super) async fn read(
     if whole {
         Ok(events)
     } else {
-        Err(FeedError("the log has a hole".to_owned()))
+        Err(FeedError::Failed("the log has a hole".to_owned()))
     }
 }
 
 pub(super) fn log_failure(room: &RoomId, after: Seq, error: &FeedError) {
-    tracing::warn!(%room, after = after.0, error = error.0, "frames could not be made");
+    tracing::warn!(%room, after = after.0, %error, "frames could not be made");
 }

@@ -99,6 +99,7 @@ pub struct Prepared {
     operation_name: Option<String>,
     variables: Variables,
     kind: OperationType,
+    shapes: Arc<Shapes>,
     /// What is known of the document, unless it was made ready for these variables alone.
     known: Option<Arc<CachedDocument>>,
 }
@@ -179,7 +180,7 @@ type Text = (Option<String>, String);
 
 /// Prepares requests. It needs the schema's definition and nothing else, so that it can be tried alone.
 pub struct Prepare {
-    pub(super) shapes: Shapes,
+    pub(super) shapes: Arc<Shapes>,
     limits: PrepareLimits,
     documents: Cache<Text, Arc<CachedDocument>>,
 }
@@ -195,7 +196,7 @@ impl Prepare {
             .weigher(weigh)
             .build();
         Self {
-            shapes: Shapes::from_sdl(sdl),
+            shapes: Arc::new(Shapes::from_sdl(sdl)),
             limits,
             documents,
         }
@@ -221,12 +222,14 @@ impl Prepare {
             false => None,
         };
         let (operation_name, kind) = (request.operation_name, known.kind);
+        let shapes = self.shapes.clone();
         Ok(match special {
             Some(special) => Prepared {
                 document: Arc::new(special),
                 operation_name,
                 variables,
                 kind,
+                shapes,
                 known: None,
             },
             None => {
@@ -236,6 +239,7 @@ impl Prepare {
                     operation_name,
                     variables,
                     kind,
+                    shapes,
                     known: Some(known),
                 }
             }

@@ -1,6 +1,6 @@
 //! A subscription without what tells its subscribers apart: the document of a Plan, and the key that it is shared by.
 
-use std::{collections::HashSet, fmt::Write};
+use std::{collections::HashSet, convert::Infallible, fmt::Write};
 
 use async_graphql::{
     Name, Positioned, Variables,
@@ -16,8 +16,10 @@ use super::{Prepared, root};
 /// What a Plan executes.
 #[derive(Clone, Debug)]
 pub struct PlanDocument {
-    /// One operation with one root field, whose arguments say nothing.
+    /// One operation with one root field, which has its required arguments only.
     pub(in crate::schema) document: ExecutableDocument,
+    /// The name of that root field.
+    pub(in crate::schema) field: String,
     /// The variables used below the root.
     pub(in crate::schema) variables: Variables,
     /// Equal for documents that give equal frames: white space, names of operations and fragments' order, the order of
@@ -48,6 +50,7 @@ impl PlanDocument {
         let field = field
             .take()
             .expect("a prepared subscription has one root field");
+        let field_name = field.node.name.node.to_string();
         let mut fragments = HashSet::new();
         root::reached(
             &field.node.selection_set.node,
@@ -91,11 +94,12 @@ impl PlanDocument {
             .map(|name| (name.clone(), prepared.document.fragments[name].clone()))
             .collect();
         let document = ExecutableDocument {
-            operations: DocumentOperations::Single(operation_of(operation, field, &used)),
+            operations: DocumentOperations::Single(operation_of(prepared, field, &used)),
             fragments,
         };
         Self {
             document,
+            field: field_name,
             variables,
             key,
             depends_on_viewer,
@@ -104,17 +108,12 @@ impl PlanDocument {
 }
 
 fn operation_of(
-    operation: &OperationDefinition,
+    prepared: &Prepared,
     mut field: Positioned<Field>,
     used: &HashSet<Name>,
 ) -> Positioned<OperationDefinition> {
-    let at = field.pos;
-    // Any room's name will do: the events that are fed say which room they are of.
-    let room = (
-        Positioned::new(Name::new("roomId"), at),
-        Positioned::new(Value::String("any".to_owned()), at),
-    );
-    field.node.arguments = vec![room];
+    let (operation, at) = (prepared.operation(), field.pos);
+    field.node.arguments = required_arguments(prepared, &field.node);
     let wanted =
         |definition: &&Positioned<VariableDefinition>| used.contains(&definition.node.name.node);
     let definition = OperationDefinition {
@@ -134,6 +133,33 @@ fn operation_of(
         ),
     };
     Positioned::new(definition, at)
+}
+
+/// The required arguments of the root field, with the values of the request that made the plan. The
+/// resolver needs some value to run at all; in the mode Feed it ignores it, because each event names its
+/// room.
+fn required_arguments(
+    prepared: &Prepared,
+    field: &Field,
+) -> Vec<(Positioned<Name>, Positioned<Value>)> {
+    let required = prepared
+        .shapes
+        .required_arguments("Subscription", &field.name.node);
+    let is_required = |name: &Name| required.iter().any(|required| required == name.as_str());
+    field
+        .arguments
+        .iter()
+        .filter(|(name, _)| is_required(&name.node))
+        .map(|(name, value)| {
+            let constant = value.node.clone().into_const_with(|variable| {
+                let value = prepared.variables.get(&variable).cloned();
+                Ok::<_, Infallible>(value.unwrap_or_default())
+            });
+            let Ok(constant) = constant;
+            let value = Positioned::new(constant.into_value(), value.pos);
+            (name.clone(), value)
+        })
+        .collect()
 }
 
 /// Writes selections in one spelling, and notes the variables in them, and whether they ask who asks.

@@ -14,14 +14,22 @@ use async_graphql::{
 /// The input types of the schema by name, the fields of its objects, and the names of fields that hold lists.
 #[derive(Debug)]
 pub(in crate::schema) struct Shapes {
-    inputs: HashMap<String, Input>,
-    outputs: HashMap<String, HashMap<String, Type>>,
+    inputs: HashMap<String, InputType>,
+    outputs: HashMap<String, HashMap<String, OutputField>>,
     lists: HashSet<String>,
+}
+
+/// A field of an object or an interface.
+#[derive(Debug)]
+struct OutputField {
+    ty: Type,
+    /// Names of the arguments that a document must give.
+    required_arguments: Vec<String>,
 }
 
 /// A type that a variable can have.
 #[derive(Debug)]
-enum Input {
+enum InputType {
     Int,
     Float,
     String,
@@ -44,11 +52,11 @@ impl Shapes {
             lists: HashSet::new(),
         };
         for (name, input) in [
-            ("Int", Input::Int),
-            ("Float", Input::Float),
-            ("String", Input::String),
-            ("Boolean", Input::Boolean),
-            ("ID", Input::Id),
+            ("Int", InputType::Int),
+            ("Float", InputType::Float),
+            ("String", InputType::String),
+            ("Boolean", InputType::Boolean),
+            ("ID", InputType::Id),
         ] {
             shapes.inputs.insert(name.to_owned(), input);
         }
@@ -64,7 +72,7 @@ impl Shapes {
             let name = definition.node.name.node.to_string();
             match definition.node.kind {
                 TypeKind::Scalar => {
-                    self.inputs.entry(name).or_insert(Input::Custom);
+                    self.inputs.entry(name).or_insert(InputType::Custom);
                 }
                 TypeKind::Enum(values) => {
                     let values = values
@@ -72,7 +80,7 @@ impl Shapes {
                         .into_iter()
                         .map(|value| value.node.value.node.to_string())
                         .collect();
-                    self.inputs.insert(name, Input::Enum(values));
+                    self.inputs.insert(name, InputType::Enum(values));
                 }
                 TypeKind::InputObject(object) => {
                     let fields = object.fields.into_iter().map(|field| {
@@ -80,7 +88,8 @@ impl Shapes {
                         let optional = field.default_value.is_some() || field.ty.node.nullable;
                         (field.name.node.to_string(), field.ty.node, optional)
                     });
-                    self.inputs.insert(name, Input::Object(fields.collect()));
+                    self.inputs
+                        .insert(name, InputType::Object(fields.collect()));
                 }
                 TypeKind::Object(object) => self.read_fields(name, &object.fields),
                 TypeKind::Interface(interface) => self.read_fields(name, &interface.fields),
@@ -95,19 +104,41 @@ impl Shapes {
             BaseType::Named(name) => name.ends_with("Connection"),
         };
         let mut types = HashMap::new();
-        for FieldDefinition { name, ty, .. } in fields.iter().map(|field| &field.node) {
+        for FieldDefinition {
+            name,
+            ty,
+            arguments,
+            ..
+        } in fields.iter().map(|field| &field.node)
+        {
             // What is inside a connection is as long as the connection: it was counted there.
             if list(&ty.node) && !matches!(name.node.as_str(), "edges" | "nodes") {
                 self.lists.insert(name.node.to_string());
             }
-            types.insert(name.node.to_string(), ty.node.clone());
+            let required_arguments = arguments
+                .iter()
+                .map(|argument| &argument.node)
+                .filter(|argument| !argument.ty.node.nullable && argument.default_value.is_none())
+                .map(|argument| argument.name.node.to_string())
+                .collect();
+            let field = OutputField {
+                ty: ty.node.clone(),
+                required_arguments,
+            };
+            types.insert(name.node.to_string(), field);
         }
         self.outputs.insert(of, types);
     }
 
     /// The type of a field of an object or an interface.
     pub(in crate::schema) fn field(&self, of: &str, name: &str) -> Option<&Type> {
-        self.outputs.get(of)?.get(name)
+        Some(&self.outputs.get(of)?.get(name)?.ty)
+    }
+
+    /// Names of the arguments that a document must give to a field.
+    pub(super) fn required_arguments(&self, of: &str, name: &str) -> &[String] {
+        let field = self.outputs.get(of).and_then(|fields| fields.get(name));
+        field.map_or(&[], |field| &field.required_arguments)
     }
 
     /// Whether a field of this name holds a list somewhere in the schema.
@@ -143,23 +174,23 @@ impl Shapes {
             return Ok(value.clone());
         };
         let fits = match (input, value) {
-            (Input::Custom, _) => true,
-            (Input::Int, Value::Number(number)) => {
+            (InputType::Custom, _) => true,
+            (InputType::Int, Value::Number(number)) => {
                 number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
             }
-            (Input::Float, Value::Number(_)) => true,
-            (Input::String | Input::Id, Value::String(_)) => true,
-            (Input::Id, Value::Number(number)) => number.is_i64() || number.is_u64(),
-            (Input::Boolean, Value::Boolean(_)) => true,
-            (Input::Enum(values), Value::String(text)) => values.contains(text),
-            (Input::Enum(values), Value::Enum(text)) => values.contains(text.as_str()),
-            (Input::Object(fields), Value::Object(_)) => {
+            (InputType::Float, Value::Number(_)) => true,
+            (InputType::String | InputType::Id, Value::String(_)) => true,
+            (InputType::Id, Value::Number(number)) => number.is_i64() || number.is_u64(),
+            (InputType::Boolean, Value::Boolean(_)) => true,
+            (InputType::Enum(values), Value::String(text)) => values.contains(text),
+            (InputType::Enum(values), Value::Enum(text)) => values.contains(text.as_str()),
+            (InputType::Object(fields), Value::Object(_)) => {
                 return self.coerce_object(value, name, fields);
             }
             _ => false,
         };
         match (fits, value) {
-            (true, Value::String(text)) if matches!(input, Input::Enum(_)) => {
+            (true, Value::String(text)) if matches!(input, InputType::Enum(_)) => {
                 Ok(Value::Enum(async_graphql::Name::new(text)))
             }
             (true, value) => Ok(value.clone()),

@@ -65,7 +65,7 @@ pub(crate) fn change(
 }
 
 fn changed(shared: &Shared, parts: &Parts, notes: &RequestContext) -> Option<HeaderValue> {
-    let noted = notes.take();
+    let noted = notes.take_effects();
     if noted.signed_out {
         return Some(clear());
     }

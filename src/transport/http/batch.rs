@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     domain::Caller,
     protocol::Subscribe,
-    schema::{Answer, Budget, RequestContext},
+    schema::{Answer, CostMeter, RequestContext},
     transport::{
         Shared,
         browser::cookie,
@@ -38,14 +38,14 @@ pub(crate) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) ->
         Ok(bodies) => bodies,
         Err(reason) => return no_request(&reason).into_response(),
     };
-    let (notes, budget) = (
+    let (notes, meter) = (
         shared.notes(call.origin(&shared).address),
-        shared.schema.batch_budget(),
+        shared.schema.batch_meter(),
     );
     let answers = join_all(
         bodies
             .into_iter()
-            .map(|body| answer(&shared, body, call.caller, &notes, &budget)),
+            .map(|body| answer(&shared, body, call.caller, &notes, &meter)),
     )
     .await;
     // An array is no GraphQL response, so it is plain JSON.
@@ -78,7 +78,7 @@ async fn answer(
     body: Subscribe,
     caller: Caller,
     notes: &RequestContext,
-    budget: &Arc<Budget>,
+    meter: &Arc<CostMeter>,
 ) -> String {
     let refused =
         |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
@@ -91,7 +91,7 @@ async fn answer(
     }
     match shared
         .schema
-        .execute_within(prepared, caller, notes, budget.clone())
+        .execute_within(prepared, caller, notes, meter.clone())
         .await
     {
         Answer::Executed(response) => {

@@ -15,19 +15,19 @@ use async_graphql::{
 };
 
 use super::{
-    budget::Spending,
+    cost::ResponseCost,
     prepare::{CachedDocument, Prepared},
 };
 
 /// One run of the executor.
-pub(super) struct Run {
+pub(super) struct Execution {
     document: Mutex<Option<ExecutableDocument>>,
     known: Option<Arc<CachedDocument>>,
-    reached: AtomicBool,
+    begun: AtomicBool,
     waits: AtomicBool,
 }
 
-impl Run {
+impl Execution {
     pub(super) fn of(prepared: Prepared) -> (Arc<Self>, Request) {
         let known = prepared.known();
         let (document, operation_name, variables) = prepared.into_parts();
@@ -46,17 +46,17 @@ impl Run {
         variables: Variables,
         known: Option<Arc<CachedDocument>>,
     ) -> (Arc<Self>, Request) {
-        let run = Arc::new(Self {
+        let execution = Arc::new(Self {
             document: Mutex::new(Some(document)),
             known,
-            reached: false.into(),
+            begun: false.into(),
             waits: false.into(),
         });
         let mut request = Request::new(String::new())
             .variables(variables)
-            .data(run.clone());
+            .data(execution.clone());
         request.operation_name = operation_name;
-        (run, request)
+        (execution, request)
     }
 
     /// Whether a field of it may wait: one may, once.
@@ -65,23 +65,23 @@ impl Run {
     }
 
     /// Whether the request was good enough to be executed: errors from before are errors of the request.
-    pub(super) fn was_reached(&self) -> bool {
-        self.reached.load(Ordering::Acquire)
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 }
 
 /// Hands the prepared document over, past the library's own parse and its exponential check of fragments; validates each
 /// document once; notes when the execution begins; has every value draw from the answer's budget.
-pub(super) struct Stages;
+pub(super) struct ExecutorHooks;
 
-impl ExtensionFactory for Stages {
+impl ExtensionFactory for ExecutorHooks {
     fn create(&self) -> Arc<dyn Extension> {
         Arc::new(Self)
     }
 }
 
 #[async_trait::async_trait]
-impl Extension for Stages {
+impl Extension for ExecutorHooks {
     async fn parse_query(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -89,8 +89,8 @@ impl Extension for Stages {
         _variables: &Variables,
         _next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
-        let run = ctx.data_unchecked::<Arc<Run>>();
-        let document = run
+        let execution = ctx.data_unchecked::<Arc<Execution>>();
+        let document = execution
             .document
             .lock()
             .expect("no panic under this lock")
@@ -103,7 +103,7 @@ impl Extension for Stages {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        let known = ctx.data_unchecked::<Arc<Run>>().known.as_ref();
+        let known = ctx.data_unchecked::<Arc<Execution>>().known.as_ref();
         if known.is_some_and(|known| known.is_valid()) {
             return Ok(ValidationResult {
                 cache_control: CacheControl::default(),
@@ -124,8 +124,8 @@ impl Extension for Stages {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        ctx.data_unchecked::<Arc<Run>>()
-            .reached
+        ctx.data_unchecked::<Arc<Execution>>()
+            .begun
             .store(true, Ordering::Release);
         next.run(ctx, operation_name).await
     }
@@ -138,19 +138,19 @@ impl Extension for Stages {
         info: ResolveInfo<'_>,
         next: NextResolve<'_>,
     ) -> ServerResult<Option<Value>> {
-        let spending = ctx.data_unchecked::<Arc<Spending>>();
+        let cost = ctx.data_unchecked::<Arc<ResponseCost>>();
         let place = info.path_node;
         let changes = info.parent_type == "Mutation";
-        if spending.is_overdrawn() {
-            spending.refuse(place);
+        if cost.is_exceeded() {
+            cost.refuse_field(place);
             return Ok(Some(Value::Null));
         }
         let resolved = next.run(ctx, info).await;
         if let Ok(Some(value)) = &resolved {
-            spending.draw(value).await;
+            cost.charge(value).await;
         }
-        if spending.is_overdrawn() && !(changes && resolved.is_err()) {
-            spending.cut_short(place);
+        if cost.is_exceeded() && !(changes && resolved.is_err()) {
+            cost.refuse_result(place);
             return Ok(Some(Value::Null));
         }
         resolved

@@ -13,13 +13,16 @@ use async_graphql::{
 
 use super::prepare::{Shapes, operation};
 
-/// Puts nulls where the errors of a response say that something failed.
-pub(super) fn complete(
+/// Sets the failed fields of a response to null.
+pub(super) fn propagate_nulls(
     response: &mut Response,
     document: &ExecutableDocument,
     operation_name: Option<&str>,
     shapes: &Shapes,
 ) {
+    if response.errors.is_empty() {
+        return;
+    }
     let Ok(operation) = operation(document, operation_name) else {
         return;
     };
@@ -28,7 +31,7 @@ pub(super) fn complete(
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
     };
-    let walk = Walk { document, shapes };
+    let walk = NullWalk { document, shapes };
     let selected = &operation.node.selection_set.node;
     let mut nulls: Vec<Vec<PathSegment>> = response
         .errors
@@ -77,12 +80,12 @@ fn set_null(value: &mut Value, path: &[PathSegment]) {
     }
 }
 
-struct Walk<'a> {
+struct NullWalk<'a> {
     document: &'a ExecutableDocument,
     shapes: &'a Shapes,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> NullWalk<'a> {
     /// The longest part of an error's path at which null may stand; the empty one is `data` itself.
     fn null_for(
         &self,
@@ -95,7 +98,7 @@ impl<'a> Walk<'a> {
         for (at, segment) in path.iter().enumerate() {
             ty = match segment {
                 PathSegment::Field(key) => {
-                    let mut found = Found::default();
+                    let mut found = SelectedField::default();
                     sets.iter()
                         .for_each(|(of, set)| self.find(of, set, key, &mut found));
                     sets = found.below;
@@ -135,7 +138,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks for a field by its key in a selection, through fragments.
-    fn find(&self, of: &str, set: &'a SelectionSet, key: &str, found: &mut Found<'a>)
+    fn find(&self, of: &str, set: &'a SelectionSet, key: &str, found: &mut SelectedField<'a>)
     where
         Self: 'a,
     {
@@ -180,7 +183,7 @@ impl<'a> Walk<'a> {
 
 /// A field of a key: its type, and what is selected below it.
 #[derive(Default)]
-struct Found<'a> {
+struct SelectedField<'a> {
     ty: Option<&'a Type>,
     below: Vec<(String, &'a SelectionSet)>,
 }
@@ -224,7 +227,7 @@ mod tests {
                 error
             })
             .collect();
-        complete(&mut response, &parse_query(query).unwrap(), None, &shapes);
+        propagate_nulls(&mut response, &parse_query(query).unwrap(), None, &shapes);
         response.data
     }
 

@@ -1,0 +1,345 @@
+//! The node types that refer to each other: rooms, messages and members.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Interface, Object};
+
+use super::{
+    context::{caller, readable_room, services, viewer},
+    error::{ApiError, Resolved},
+    loader::loader,
+    modes::{in_frame, record_as_of},
+    pagination::{PageArgs, connection},
+    room_pages::{members_page, messages_page},
+    scalar::{CursorScalar, DateTime},
+    users::{PresenceObject, UserObject, present},
+};
+use crate::domain::{self, Body, Caller, Member, Message, Room, RoomId, Seq};
+
+/// An object with an id. Ids of users begin with `usr_`, of messages with `msg_`, of members with
+/// `mbr_`. Ids of rooms match `[a-z0-9][a-z0-9-]{0,63}`.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID"))]
+pub(super) enum Node {
+    User(UserObject),
+    Room(RoomObject),
+    Message(MessageObject),
+    Member(MemberObject),
+}
+
+/// Who may read a room.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "Visibility", remote = "domain::Visibility")]
+pub(super) enum VisibilityValue {
+    /// Everybody, signed in or not.
+    Public,
+    /// Its members.
+    Private,
+}
+
+/// The role of a member in a room.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "Role", remote = "domain::Role")]
+pub(super) enum RoleValue {
+    /// May do everything. The creator of a room is its first owner; a room always has one.
+    Owner,
+    /// May add, remove and mute members, and delete messages.
+    Moderator,
+    /// May read and send.
+    Member,
+}
+
+connection! {
+    /// A page of messages, oldest first.
+    MessageConnection,
+    /// A message and its cursor.
+    MessageEdge { cursor: CursorScalar, node: MessageObject }
+}
+
+connection! {
+    /// A page of members, in the order in which they joined.
+    MemberConnection,
+    /// A member and their cursor in the list of members.
+    MemberEdge { cursor: String, node: MemberObject }
+}
+
+#[derive(Clone)]
+pub(super) struct RoomObject {
+    room: Arc<Room>,
+    head: Seq,
+}
+
+impl From<Room> for RoomObject {
+    fn from(room: Room) -> Self {
+        Arc::new(room).into()
+    }
+}
+
+impl From<Arc<Room>> for RoomObject {
+    fn from(room: Arc<Room>) -> Self {
+        Self {
+            head: room.head,
+            room,
+        }
+    }
+}
+
+/// A room: a log of messages.
+#[Object(name = "Room")]
+impl RoomObject {
+    /// Chosen by the room's creator, or generated.
+    async fn id(&self) -> ID {
+        self.room.id.to_string().into()
+    }
+
+    async fn name(&self, ctx: &Context<'_>) -> &str {
+        self.current(ctx).name.as_str()
+    }
+
+    async fn visibility(&self, ctx: &Context<'_>) -> VisibilityValue {
+        self.current(ctx).visibility.into()
+    }
+
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.room.created_at)
+    }
+
+    /// The cursor of the newest event. It is read before all other fields of the room: `messages` holds
+    /// what was there at `head`, and a subscription after `head` continues without a gap. In a
+    /// subscription it is the cursor of the event itself.
+    async fn head(&self) -> CursorScalar {
+        CursorScalar::from(&self.room.cursor(self.head))
+    }
+
+    /// The room's messages, oldest first.
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<CursorScalar>,
+        last: Option<i32>,
+        before: Option<CursorScalar>,
+    ) -> Resolved<MessageConnection> {
+        let args = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        Ok(messages(ctx, &self.room, self.head, args).await?)
+    }
+
+    /// The room's members, in the order in which they joined.
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Resolved<MemberConnection> {
+        let args = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = members_page(ctx, &self.room, args).await?;
+        check_still_readable(ctx, &self.room.id).await?;
+        Ok(MemberConnection::new(page, |member| {
+            (member.id.to_string(), member.into())
+        }))
+    }
+
+    /// The users who are present in the room now, longest first, at most 200 by default.
+    async fn presence(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
+        let present = present(ctx, &self.room.id).await?;
+        check_still_readable(ctx, &self.room.id).await?;
+        Ok(present)
+    }
+
+    /// Slow mode: seconds that a member must wait between two messages. 0 turns it off. Owners and
+    /// moderators do not wait.
+    async fn slow_mode_seconds(&self, ctx: &Context<'_>) -> u32 {
+        self.current(ctx).slow_mode_seconds
+    }
+
+    /// The viewer's own membership; null if the viewer is not a member.
+    async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
+        let Some(viewer) = viewer(ctx)? else {
+            return Ok(None);
+        };
+        let now = (services(ctx).clock)();
+        let member = loader(ctx)
+            .membership(&self.room.id, viewer.user, now)
+            .await?;
+        Ok(member.map(MemberObject))
+    }
+}
+
+impl RoomObject {
+    /// The room as loaded, for fields that can change: records as of which position they were read.
+    fn current(&self, ctx: &Context<'_>) -> &Room {
+        record_as_of(ctx, self.room.head);
+        &self.room
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct MessageObject {
+    message: Arc<Message>,
+    /// Set if the message was loaded through its room.
+    room: Option<Arc<Room>>,
+}
+
+impl From<Arc<Message>> for MessageObject {
+    fn from(message: Arc<Message>) -> Self {
+        Self {
+            message,
+            room: None,
+        }
+    }
+}
+
+/// A message. It is durable before any client can see it.
+#[Object(name = "Message")]
+impl MessageObject {
+    async fn id(&self) -> ID {
+        self.message.id.to_string().into()
+    }
+
+    async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
+        let room = match &self.room {
+            Some(room) => room.clone(),
+            None => room_of(ctx, &self.message.cursor.room).await?,
+        };
+        // In a frame, the head is the event's own cursor, so that the frame does not depend on when it
+        // is made.
+        let head = if in_frame(ctx) {
+            self.message.cursor.seq
+        } else {
+            room.head
+        };
+        Ok(RoomObject { room, head })
+    }
+
+    async fn sender(&self) -> UserObject {
+        UserObject(self.message.sender.clone())
+    }
+
+    /// Empty after the message was deleted.
+    async fn text(&self) -> &str {
+        self.message.text()
+    }
+
+    /// The position of the message in its room's log.
+    async fn cursor(&self) -> CursorScalar {
+        CursorScalar::from(&self.message.cursor)
+    }
+
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.message.created_at)
+    }
+
+    /// The time of the deletion; null if the message was not deleted.
+    async fn deleted_at(&self) -> Option<DateTime> {
+        match self.message.body {
+            Body::Text(_) => None,
+            Body::Deleted(at) => Some(DateTime(at)),
+        }
+    }
+
+    /// The message of the same room that this one replies to, in its present state.
+    async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
+        let Some(id) = self.message.reply_to else {
+            return Ok(None);
+        };
+        // No check of rights: the reply is in the same room, which the caller may read.
+        let message = loader(ctx).message(id, Caller::Shared).await?;
+        Ok(message.map(|message| Self {
+            message,
+            room: self.room.clone(),
+        }))
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct MemberObject(Arc<Member>);
+
+impl From<Member> for MemberObject {
+    fn from(member: Member) -> Self {
+        Self(Arc::new(member))
+    }
+}
+
+/// The membership of a user in a room. A user who leaves and joins again gets a new one.
+#[Object(name = "Member")]
+impl MemberObject {
+    pub(super) async fn id(&self) -> ID {
+        self.0.id.to_string().into()
+    }
+
+    async fn user(&self) -> UserObject {
+        UserObject(self.0.user.clone())
+    }
+
+    async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
+        Ok(room_of(ctx, &self.0.room).await?.into())
+    }
+
+    async fn role(&self) -> RoleValue {
+        self.0.role.into()
+    }
+
+    async fn joined_at(&self) -> DateTime {
+        DateTime(self.0.joined_at)
+    }
+
+    /// While the member is muted: the end of the mute. Otherwise null.
+    async fn muted_until(&self) -> Option<DateTime> {
+        self.0.muted_until.map(DateTime)
+    }
+}
+
+/// The connection of a room's messages as of the position `head` of its log.
+pub(super) async fn messages(
+    ctx: &Context<'_>,
+    room: &Arc<Room>,
+    head: Seq,
+    args: PageArgs<CursorScalar>,
+) -> Result<MessageConnection, ApiError> {
+    let page = messages_page(ctx, room, head, args).await?;
+    Ok(MessageConnection::new(page, |message| {
+        let cursor = CursorScalar::from(&message.cursor);
+        let room = Some(room.clone());
+        (cursor, MessageObject { message, room })
+    }))
+}
+
+/// The room of an object that the caller may read. In a query the right is checked again: a caller who
+/// lost it in the meantime gets NOT_FOUND. In a frame it is not, because the reader's gate checks it.
+pub(super) async fn room_of(ctx: &Context<'_>, id: &RoomId) -> Result<Arc<Room>, ApiError> {
+    if !in_frame(ctx) {
+        return readable_room(ctx, id.as_str()).await;
+    }
+    let room = loader(ctx).room(id, Caller::Shared).await?;
+    room.ok_or_else(|| ApiError::internal(&"an object without its room"))
+}
+
+/// Called after a read of something in a room that carries no position, such as its members: a caller
+/// who lost the right to read before that read must not see the result. In a frame the position is
+/// recorded instead.
+async fn check_still_readable(ctx: &Context<'_>, id: &RoomId) -> Result<(), ApiError> {
+    let caller = if in_frame(ctx) {
+        Caller::Shared
+    } else {
+        caller(ctx)
+    };
+    // Past the loader's cache: the present state counts.
+    let room = loader(ctx)
+        .read(services(ctx).log.room(id, caller))
+        .await?
+        .ok_or_else(ApiError::no_such_room)?;
+    record_as_of(ctx, room.head);
+    Ok(())
+}

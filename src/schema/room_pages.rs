@@ -1,0 +1,85 @@
+//! Pages of a room's messages and members.
+
+use std::sync::Arc;
+
+use async_graphql::Context;
+
+use super::{
+    context::{position, services},
+    error::ApiError,
+    loader::loader,
+    pagination::{Page, PageArgs},
+    scalar::CursorScalar,
+};
+use crate::{
+    domain::{Member, MemberId, Message, Room, Seq},
+    store::{MemberWindow, Window},
+};
+
+/// A page of a room's messages, as of the position `head` of its log. Later messages are left out: the
+/// caller may have lost the right to read them.
+pub(super) async fn messages_page(
+    ctx: &Context<'_>,
+    room: &Room,
+    head: Seq,
+    args: PageArgs<CursorScalar>,
+) -> Result<Page<Arc<Message>>, ApiError> {
+    let services = services(ctx);
+    let slice = args.slice(services.limits.page_max)?;
+    let before = args
+        .before
+        .map(|cursor| position(room, &cursor.0))
+        .transpose()?;
+    let after = args
+        .after
+        .map(|cursor| position(room, &cursor.0))
+        .transpose()?;
+    let (after, end) = (after.unwrap_or_default(), head.next());
+    let window = Window {
+        after,
+        before: Some(before.map_or(end, |before| before.min(end))),
+        from_end: slice.from_end,
+        limit: slice.rows_to_read(),
+    };
+    let rows = loader(ctx)
+        .read(services.log.messages(&room.id, window))
+        .await?;
+    let is_before = before.is_some_and(|before| before <= head);
+    let cursor = |message: &Arc<Message>| message.cursor.to_string();
+    Ok(Page::new(
+        slice,
+        rows,
+        after > Seq::START,
+        is_before,
+        cursor,
+    ))
+}
+
+/// A page of a room's members, in the order in which they joined.
+pub(super) async fn members_page(
+    ctx: &Context<'_>,
+    room: &Room,
+    args: PageArgs<String>,
+) -> Result<Page<Member>, ApiError> {
+    let services = services(ctx);
+    let slice = args.slice(services.limits.page_max)?;
+    let member_id = |cursor: Option<String>| -> Result<Option<MemberId>, ApiError> {
+        let invalid = |_| ApiError::bad_user_input("This is no cursor of a list of members.");
+        cursor
+            .map(|cursor| cursor.parse().map_err(invalid))
+            .transpose()
+    };
+    let window = MemberWindow {
+        after: member_id(args.after)?,
+        before: member_id(args.before)?,
+        from_end: slice.from_end,
+        limit: slice.rows_to_read(),
+    };
+    let (is_after, is_before) = (window.after.is_some(), window.before.is_some());
+    let now = (services.clock)();
+    let rows = loader(ctx)
+        .read(services.log.members(&room.id, window, now))
+        .await?;
+    let cursor = |member: &Member| member.id.to_string();
+    Ok(Page::new(slice, rows, is_after, is_before, cursor))
+}
