@@ -10,13 +10,13 @@
 //!   perform no IO and know no wire format.
 //! - `limit`: helpers to declare a limit as a flag with a default.
 //! - [`quota`]: the arithmetic of rate limits and of slots, by key.
-//! - [`store`]: the logs on disk. It commits commands and decides in the same transaction whether the
-//!   caller may.
+//! - [`store`]: the logs on disk. It commits commands and decides in the same transaction whether
+//!   the caller may.
 //! - [`hub`]: the one writer, and the newest events of each room that somebody reads.
 //! - [`presence`]: ephemeral state, which is who is present, who is typing, and signals.
 //! - [`auth`]: from a token to a viewer.
-//! - [`schema`]: the GraphQL schema and its resolvers. Each request is bounded and parsed here before
-//!   it runs.
+//! - [`schema`]: the GraphQL schema and its resolvers. Each request is bounded and parsed here
+//!   before it runs.
 //! - [`view`]: a room seen through one subscription document. Each result is made and encoded once,
 //!   for all readers.
 //! - [`protocol`]: the WebSocket protocols as state machines without IO.
