@@ -12,8 +12,8 @@
 //! - [`quota`]: the arithmetic of rate limits and of slots, by key.
 //! - [`store`]: the logs on disk. It commits commands and decides in the same transaction whether
 //!   the caller may.
-//! - [`hub`]: the one writer, and the newest events of each room that somebody reads.
-//! - [`presence`]: ephemeral state, which is who is present, who is typing, and signals.
+//! - [`hub`]: the one writer, and the newest events of each room that has readers.
+//! - [`presence`]: ephemeral state: presence, typing and signals.
 //! - [`auth`]: from a token to a viewer.
 //! - [`schema`]: the GraphQL schema and its resolvers. Each request is bounded and parsed here
 //!   before it runs.
@@ -23,7 +23,7 @@
 //! - [`transport`]: HTTP, WebSockets, event streams and TLS. It is the only module that knows axum.
 //! - [`config`]: flags and environment variables in, a valid configuration out.
 //! - [`telemetry`]: the log that the server writes about itself.
-//! - [`server`]: the wiring, which is what starts and stops in which order.
+//! - [`server`]: the wiring: it starts and stops everything in the right order.
 //! - [`client`]: the commands `send` and `tail`, which talk to a running server.
 //! - [`commands`]: what each command of the binary does.
 //!

@@ -1,4 +1,4 @@
-//! Thousands of subscribers that count what they receive.
+//! Thousands of subscribers that count their deliveries.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,7 +21,7 @@ const SAMPLE: usize = 25;
 /// as a delivery, and needs no answer.
 const LIVE: &[u8] = br#"{"type":"ping""#;
 
-/// What a subscriber subscribes to.
+/// The room, document and cursor of one subscription.
 #[derive(Clone)]
 pub(crate) struct Subscription {
     pub(crate) room: String,
