@@ -1,37 +1,37 @@
 .PHONY: help run test test-rust test-web lint setup audit schema web bench
 
-help: ## what there is
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-run: ## serve, optimised
+run: ## build with optimisations and serve
 	cargo run --release
 
-test: ## everything, as CI runs it; fetches what the tests need and says so
+test: ## run everything that CI runs; installs what the tests need and prints it
 	scripts/test.sh
 
-test-rust: ## the Rust tests alone
+test-rust: ## run the Rust tests
 	cargo test
 
-test-web: setup ## unit, interop and browser tests alone
+test-web: setup ## run the web tests: unit, interop and browser
 	cargo build
 	cd web && npm test && npm run interop && npm run e2e
 
-lint: setup ## formatting, lints, documentation, types, generated files
+lint: setup ## check formatting, lints, documentation, types and generated files
 	scripts/lint.sh
 
-setup: ## fetch what the tests need: Chromium by apt-get, packages by npm
+setup: ## install what the tests need: Chromium and nginx with apt-get, packages with npm
 	scripts/setup.sh
 
-audit: setup ## licences, advisories and sources of what is built in; needs cargo-deny
+audit: setup ## check licences, advisories and sources of dependencies; needs cargo-deny
 	cargo deny check
 	cd web && npm audit --omit=dev && npm audit
 
-schema: ## write schema.graphql anew
+schema: ## write schema.graphql
 	cargo run --quiet -- schema > schema.graphql
 
-web: setup ## build the pages anew
+web: setup ## build the pages into web/dist
 	cd web && npm run build
 
-bench: ## measure, beside the baselines, and print the table; needs two cores and taskset
+bench: ## measure the server and the baselines, and print a table; needs two cores, taskset
 	cargo build --release --workspace
 	target/release/switchboard-bench run

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting, lints, documentation, types, generated files: everything that is checked without running the product.
+# Checks formatting, lints, documentation, types and generated files. Runs no tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

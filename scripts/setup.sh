@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what the tests need and the machine lacks.
+# Installs the programs and packages that the tests need and that are missing on this machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,17 +9,17 @@ need node "install Node 20 or newer"
 
 packages=()
 if ! command -v chromium >/dev/null && [ -z "${CHROMIUM_BIN:-}" ]; then packages+=(chromium); fi
-# Debian keeps it where only root's shell looks.
+# Debian installs nginx in /usr/sbin, which is in the PATH of root only.
 if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then packages+=(nginx-light); fi
 if [ "${#packages[@]}" -gt 0 ]; then
-    echo "setup: fetching ${packages[*]} by apt-get, for the tests of the clients"
+    echo "setup: installing ${packages[*]} with apt-get, for the web tests"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
 
-# npm writes this file last: if it is as new as the lock file, everything is there.
+# npm writes this file last. If it is newer than the lock file, all packages are installed.
 if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
-    echo "setup: fetching the web packages by npm"
+    echo "setup: installing the web packages with npm"
     (cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands. Ends with the number of tests that ran.
+# Runs every check that a change must pass. Prints the number of tests at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,27 +7,28 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 step() { echo; echo "== $*"; }
 
-step "what the tests need"
+step "setup"
 scripts/setup.sh
 
 step "lints and generated files"
 scripts/lint.sh
 
-step "Rust"
+step "Rust tests"
 cargo test --workspace 2>&1 | tee -a "$log"
 
-step "web: unit"
+step "web: unit tests"
 cargo build
 export NO_COLOR=1
 (cd web && npm test) 2>&1 | tee -a "$log"
 
-step "web: clients in Node against the real binary"
+step "web: clients in Node, against the real binary"
 (cd web && npm run interop) 2>&1 | tee -a "$log"
 
 step "web: the playground in Chromium"
 (cd web && npm run e2e) 2>&1 | tee -a "$log"
 
-# "test result: ok. 7 passed", "Tests  7 passed", "7 passed (9.7s)": what each runner says last.
+# The last lines of cargo, vitest and Playwright: "test result: ok. 7 passed", "Tests  7 passed",
+# "7 passed (9.7s)".
 passed=$(grep -E '^test result: ok|^ +Tests +[0-9]+ passed|^ +[0-9]+ passed \(' "$log" \
     | grep -oE '[0-9]+ passed' | awk '{ sum += $1 } END { print sum + 0 }')
 echo

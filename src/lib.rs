@@ -1,9 +1,34 @@
-//! Switchboard: a GraphQL subscription server that never drops a call.
+//! Switchboard: a GraphQL subscription server that loses no message.
 //!
-//! A room is a log: each committed event takes the room's next number. A subscription is a cursor into that log. Nothing
-//! is pushed into a subscriber's queue: it is told that the head moved, and reads on from where it is.
+//! A room is a log: each committed event gets the room's next number. A subscription is a cursor, a
+//! position in that log. The server does not push events to subscribers. It wakes them when the log
+//! has grown, and each one reads on from its own cursor.
 //!
-//! The modules in reading order; each may use those named in `docs/ARCHITECTURE.md` and no others, and a test says so.
+//! `docs/ARCHITECTURE.md` explains the design. The modules, in a good order to read them:
+//!
+//! - [`domain`]: the types that every module uses, such as rooms, events, cursors and rights. They
+//!   perform no IO and know no wire format.
+//! - `limit`: helpers to declare a limit as a flag with a default.
+//! - [`quota`]: the arithmetic of rate limits and of slots, by key.
+//! - [`store`]: the logs on disk. It commits commands and decides in the same transaction whether
+//!   the caller may.
+//! - [`hub`]: the one writer, and the newest events of each room that has readers.
+//! - [`presence`]: ephemeral state: presence, typing and signals.
+//! - [`auth`]: from a token to a viewer.
+//! - [`schema`]: the GraphQL schema and its resolvers. Each request is bounded and parsed here
+//!   before it runs.
+//! - [`view`]: a room seen through one subscription document. Each result is made and encoded once,
+//!   for all readers.
+//! - [`protocol`]: the WebSocket protocols as state machines without IO.
+//! - [`transport`]: HTTP, WebSockets, event streams and TLS. It is the only module that knows axum.
+//! - [`config`]: flags and environment variables in, a valid configuration out.
+//! - [`telemetry`]: the log that the server writes about itself.
+//! - [`server`]: the wiring: it starts and stops everything in the right order.
+//! - [`client`]: the commands `send` and `tail`, which talk to a running server.
+//! - [`commands`]: what each command of the binary does.
+//!
+//! A module may use only the modules that the table in `docs/ARCHITECTURE.md` allows. A test checks
+//! this.
 
 pub mod domain;
 

@@ -1,7 +1,8 @@
-//! What Switchboard costs, in ratios against baselines that are started in the same run.
+//! Measures what Switchboard costs, as ratios to baselines that run on the same machine.
 //!
-//! `switchboard-bench run` starts each server in turn on one core, loads it from the other one, and prints one table.
-//! Every figure of CPU is the server process's own, user and kernel, from `/proc`.
+//! `switchboard-bench run` starts one server after the other on one core, loads it from the other
+//! core, and prints one table. CPU figures are user and kernel time of the server process, from
+//! `/proc`.
 
 mod baseline;
 mod load;
@@ -16,7 +17,7 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Switchboard beside its baselines.
+/// Measures Switchboard and its baselines
 #[derive(Parser)]
 struct CommandLine {
     #[command(subcommand)]
@@ -25,22 +26,22 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run scenarios over servers and print the table
+    /// Run the scenarios and print the table
     Run(RunFlags),
-    /// Be one of the baselines, on a free port
+    /// Serve one of the baselines on a free port
     Serve {
-        /// Which one
+        /// Which baseline
         kind: baseline::Kind,
-        /// Where its database lies, if it has one
+        /// The folder for its database
         folder: PathBuf,
     },
-    /// Be somebody at an address of their own who takes all they can get
+    /// Flood a server from a separate address
     Flood {
-        /// Of what
+        /// The kind of flood
         kind: load::Flood,
-        /// Where the server listens
+        /// The address of the server
         address: SocketAddr,
-        /// For how long
+        /// How long, in seconds
         seconds: f64,
     },
 }
@@ -48,16 +49,16 @@ enum Command {
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct RunFlags {
-    /// Scenarios whose name begins with this
+    /// Run only scenarios whose name begins with this
     #[arg(long, default_value = "")]
     only: String,
-    /// Servers to measure, all unless named
+    /// Servers to measure; all by default
     #[arg(long, value_delimiter = ',')]
     servers: Vec<server::Kind>,
-    /// Seconds for which each scenario publishes
+    /// How long each scenario publishes, in seconds
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// The Switchboard to measure
+    /// The Switchboard binary to measure
     #[arg(long, default_value = "target/release/switchboard")]
     switchboard: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! The table.
+//! The table of figures.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::server::Kind;
 
-/// Figures by scenario and server, in the order in which they came.
+/// Figures by scenario and server, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<(String, &'static str)>,
@@ -27,7 +27,7 @@ impl Report {
             .insert((scenario.to_owned(), server.name()), figure);
     }
 
-    /// Prints all rows, Switchboard's figure first and beside each other one the ratio of ours to it.
+    /// Prints all rows. Beside each baseline's figure is the ratio of Switchboard's figure to it.
     pub(crate) fn print(&self) {
         println!(
             "\n| what | unit | {} |",
@@ -60,13 +60,13 @@ fn short(figure: f64) -> String {
     }
 }
 
-/// The middle one.
+/// The median.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The value below which so much of all values lie, in milliseconds.
+/// The percentile of `ages` at `part`, which is from 0 to 1, in milliseconds.
 pub(crate) fn percentile_ms(ages: &mut [Duration], part: f64) -> f64 {
     ages.sort_unstable();
     #[expect(
@@ -80,7 +80,8 @@ pub(crate) fn percentile_ms(ages: &mut [Duration], part: f64) -> f64 {
         .map_or(f64::NAN, |age| age.as_secs_f64() * 1e3)
 }
 
-/// How long this machine's disk takes for an fdatasync of 4 KiB, in microseconds, the middle of 200.
+/// How long this machine's disk takes for an fdatasync of 4 KiB, in microseconds. The median of
+/// 200.
 pub(crate) fn fdatasync_us() -> f64 {
     let path = std::env::temp_dir().join(format!("switchboard-bench-sync-{}", std::process::id()));
     let mut file = File::create(&path).expect("a temporary file");

@@ -1,4 +1,4 @@
-//! A server under measurement: a process of its own on a core of its own.
+//! The server that is measured: a separate process on its own core.
 
 use std::{
     fs, io,
@@ -15,20 +15,20 @@ use tokio::{
 
 use crate::baseline;
 
-/// The core that servers run on; the load has the other one.
+/// The core that servers run on. The load runs on the other core.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
 
-/// What can be measured.
+/// The servers that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
-    /// The product
+    /// Switchboard itself
     Switchboard,
-    /// The design without GraphQL
+    /// Switchboard's design without GraphQL
     Durable,
-    /// A ready frame without GraphQL and database
+    /// A finished frame, without GraphQL or a database
     Broadcast,
-    /// async-graphql as shipped
+    /// async-graphql with its own integrations
     Stock,
 }
 
@@ -50,7 +50,7 @@ impl Kind {
     }
 }
 
-/// A running server; it ends when this is dropped.
+/// A running server. Dropping this ends its process.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
@@ -59,12 +59,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Without the limits that count by time, by address or by user: one load stands for many clients.
+    /// Starts a server without limits by time, address or user, because the load is one address and
+    /// one user for many clients.
     pub(crate) async fn start(kind: Kind, switchboard: &Path) -> Self {
         Self::with(kind, switchboard, &["--no-rate-limits"]).await
     }
 
-    /// With flags of the scenario's own, which only Switchboard knows.
+    /// Starts a server with these flags, which only Switchboard has.
     pub(crate) async fn with(kind: Kind, switchboard: &Path, flags: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!(
             "switchboard-bench-{}",
@@ -89,7 +90,7 @@ impl Server {
                     "--database",
                     &database,
                 ]);
-                // One core, one worker: the baselines' runtimes have one thread too.
+                // One worker for one core. The runtimes of the baselines have one thread too.
                 command
                     .args(["--log", "warn"])
                     .args(flags)
@@ -129,7 +130,7 @@ impl Server {
                     .expect("an address");
             }
         };
-        // What it says later goes nowhere, but the pipe stays open.
+        // Later output is discarded, but the pipe must stay open.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self {
             kind,
@@ -145,7 +146,8 @@ impl Server {
 
     /// User and kernel time of the process so far.
     pub(crate) fn cpu(&self) -> Duration {
-        // The scheduler's own sum, in nanoseconds, over the threads: /proc/PID/stat counts in hundredths of a second.
+        // The scheduler's sum over all threads, in nanoseconds. /proc/PID/stat has hundredths of a
+        // second only.
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process())).expect("it runs");
         let of = |task: io::Result<fs::DirEntry>| {
             let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
@@ -154,7 +156,7 @@ impl Server {
         Duration::from_nanos(tasks.filter_map(of).sum())
     }
 
-    /// Resident memory in bytes.
+    /// The resident memory of the process, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process())).expect("it runs");
         let line = text
@@ -176,7 +178,8 @@ impl Drop for Server {
     }
 }
 
-/// Another process on the core of the load, which it has only while the load leaves it.
+/// Starts another process of this program on the core of the load, at a lower priority than the
+/// load.
 pub(crate) fn beside(arguments: &[&str]) -> Child {
     let mut command = Command::new("taskset");
     command

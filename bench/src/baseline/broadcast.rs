@@ -1,4 +1,4 @@
-//! One frame, ready to be sent, over `tokio::sync::broadcast` to every socket.
+//! Sends one finished frame to every socket over `tokio::sync::broadcast`.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
-//! Our design without GraphQL: a writer that commits what has gathered, a ring of ready results, readers as cursors.
+//! Switchboard's design without GraphQL: a writer that commits batches, a list of encoded results,
+//! and readers as cursors.
 
 use std::{
     collections::HashMap,
@@ -25,7 +26,7 @@ use super::{AT, SENDER, heard, result, send_variables, subscribed};
 
 struct Room {
     head: watch::Sender<u64>,
-    /// All results since the start: a prototype forgets nothing.
+    /// All results since the start. This prototype drops none.
     frames: RwLock<Vec<Arc<str>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What others do, or what would be done without GraphQL, written as their authors would.
+//! The servers that Switchboard is compared with.
 
 mod broadcast;
 mod durable;
@@ -10,14 +10,14 @@ use axum::extract::ws::{Message, WebSocket};
 use futures::StreamExt;
 use tokio::net::TcpListener;
 
-/// A baseline.
+/// Which baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
-    /// async-graphql, async-graphql-axum, tokio broadcast and sqlx, as their documentation puts them together
+    /// async-graphql, async-graphql-axum, tokio broadcast and sqlx, as in their documentation
     Stock,
-    /// axum's WebSocket and a tokio broadcast of one ready frame: no GraphQL, no database
+    /// axum's WebSocket and a tokio broadcast of one finished frame: no GraphQL, no database
     Broadcast,
-    /// Our design without GraphQL: readers as cursors behind a writer that commits groups
+    /// Switchboard's design without GraphQL: a writer that commits batches, readers as cursors
     Durable,
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn serve(kind: Kind, folder: &Path) {
     axum::serve(listener, router).await.expect("serving");
 }
 
-/// The variables of a request to send a message: where to, and what.
+/// The room and the text of a request that sends a message.
 fn send_variables(body: &serde_json::Value) -> (String, String) {
     let text = |name: &str| {
         body["variables"][name]
@@ -49,7 +49,8 @@ fn send_variables(body: &serde_json::Value) -> (String, String) {
     (text("room"), text("text"))
 }
 
-/// Answers until the client subscribes; then the id and the room. None if it leaves before.
+/// Answers the client until it subscribes, and returns the operation's id and the room. None if the
+/// client disconnects first.
 async fn subscribed(socket: &mut WebSocket) -> Option<(String, String)> {
     loop {
         let Message::Text(text) = socket.next().await?.ok()? else {
@@ -66,7 +67,7 @@ async fn subscribed(socket: &mut WebSocket) -> Option<(String, String)> {
     }
 }
 
-/// Answers whatever else a subscriber says; false when it has left.
+/// Answers any other message of a subscriber. Returns false if it has disconnected.
 async fn heard(socket: &mut WebSocket, message: Option<Result<Message, axum::Error>>) -> bool {
     if let Some(Ok(Message::Text(text))) = &message {
         answer(socket, text).await;
@@ -74,7 +75,7 @@ async fn heard(socket: &mut WebSocket, message: Option<Result<Message, axum::Err
     matches!(message, Some(Ok(_)))
 }
 
-/// What a server that knows no GraphQL says to the messages around `subscribe`.
+/// Answers `connection_init` and `ping`, as a server without GraphQL must.
 async fn answer(socket: &mut WebSocket, text: &str) {
     let reply = if text.contains("connection_init") {
         r#"{"type":"connection_ack"}"#
@@ -86,7 +87,7 @@ async fn answer(socket: &mut WebSocket, text: &str) {
     let _ = socket.send(Message::text(reply)).await;
 }
 
-/// The result of a message, as the document of the load asks for it.
+/// The result for a message, in the shape that the load's document selects.
 fn result(id: &str, text: &str, at: &str, sender: &str) -> String {
     format!(
         r#"{{"data":{{"newMessage":{{"id":"{id}","text":"{text}","createdAt":"{at}","sender":{{"id":"{sender}","name":"bench"}}}}}}}}"#

@@ -1,5 +1,5 @@
-//! async-graphql with its own WebSocket type and its own axum integration, a tokio broadcast channel and sqlx, the way
-//! their documentation and examples put them together.
+//! async-graphql with its own WebSocket type and axum integration, a tokio broadcast channel, and
+//! sqlx, combined as their documentation and examples do.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Somebody who takes all they can get, from an address of their own.
+//! A client that floods the server, from its own address.
 
 use std::{
     cell::RefCell,
@@ -17,35 +17,36 @@ use tokio::{
 
 use super::Socket;
 
-/// All of 127.0.0.0/8 is this machine; everybody else has the first address of it.
+/// The address of the flooding client. All of 127.0.0.0/8 is this machine; the other clients use
+/// 127.0.0.1.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// So much is tried at the same time.
+/// Connections that run at the same time.
 const AT_ONCE: usize = 64;
 
-/// Requests that are begun and never finished, held at the same time by each of these.
+/// Unfinished requests that each of them holds.
 const HELD: usize = 100;
 
-/// How long a connection is kept that the server keeps.
+/// How long the client keeps a connection that the server does not close.
 const KEPT: Duration = Duration::from_millis(20);
 
-/// So many subscriptions are asked for before an answer is looked at.
+/// Subscriptions that are sent between two reads of the answers.
 const UNREAD: u64 = 50;
 
-/// What somebody takes.
+/// What the flood consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Flood {
-    /// WebSockets, one after the other
+    /// WebSockets, opened one after the other
     Connections,
     /// Subscriptions, as fast as they can be written
     Subscribes,
     /// Messages of 1 MiB
     Messages,
-    /// Requests that are begun and never finished
+    /// Requests that are never finished
     Handshakes,
 }
 
-/// Takes it until the time is over, and prints what became of it.
+/// Floods the server for this long, and prints how the connections ended.
 pub(crate) async fn flood(kind: Flood, address: SocketAddr, time: Duration) {
     let (end, ends) = (
         Instant::now() + time,
@@ -127,7 +128,7 @@ async fn messages(address: SocketAddr) -> io::Result<String> {
         Err(status) => return Ok(status),
     };
     let message = "x".repeat(1024 * 1024);
-    // Written or not: the close says why.
+    // An error here does not matter: the close code says what happened.
     let _ = socket.say(&message).await;
     closed(&mut socket).await
 }
@@ -150,7 +151,7 @@ async fn handshake(address: SocketAddr, held: &mut VecDeque<TcpStream>) -> io::R
     }
 }
 
-/// Reads until the server closes, and tells how.
+/// Reads until the server closes the connection, and returns how it did.
 async fn closed(socket: &mut Socket) -> io::Result<String> {
     while socket.hear(|_| {}).await? {}
     Ok(socket.code.map_or_else(

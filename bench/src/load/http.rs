@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 on one connection that it keeps.
+//! An HTTP/1.1 client that keeps one connection open.
 
 use std::{io, net::SocketAddr};
 
@@ -10,7 +10,7 @@ use tokio::{
 
 const SEND: &str = "mutation($room:ID!,$text:String!){sendMessage(roomId:$room,text:$text){id}}";
 
-/// Posts to the endpoint.
+/// A connection that posts to the endpoint.
 pub(crate) struct Http {
     stream: TcpStream,
     head: String,
@@ -34,7 +34,7 @@ impl Http {
         })
     }
 
-    /// Asks and awaits the answer.
+    /// Sends a request and waits for the response.
     pub(crate) async fn ask(&mut self, query: &str, variables: Value) -> io::Result<Value> {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let request = format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len());
@@ -64,7 +64,7 @@ impl Http {
         }
     }
 
-    /// Sends a message; it is durable when this returns.
+    /// Sends a message and waits for the response. The message is then durable.
     pub(crate) async fn send(&mut self, room: &str, text: &str) -> io::Result<()> {
         let answer = self
             .ask(SEND, json!({ "room": room, "text": text }))

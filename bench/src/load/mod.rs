@@ -1,4 +1,4 @@
-//! Clients that cost little themselves: raw HTTP and WebSocket on plain sockets.
+//! Clients that use little CPU themselves: raw HTTP and WebSockets on plain sockets.
 
 mod flood;
 mod http;
@@ -12,14 +12,14 @@ use wire::Socket;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Bytes of a message's text: with it a delivery of the stock server has 292 bytes.
+/// Bytes of a message's text. With it, a delivery of the stock server has 292 bytes.
 const TEXT_BYTES: usize = 56;
 
-/// The document of every subscriber, if it has none of its own.
+/// The document of every subscriber, unless a scenario gives another one.
 pub(crate) const DOCUMENT: &str =
     "subscription($room:ID!){newMessage(roomId:$room){id text createdAt sender{id name}}}";
 
-/// A text that says when it was sent.
+/// A text that contains the time at which it is sent.
 pub(crate) fn stamped() -> String {
     format!("{:0TEXT_BYTES$}", now_us())
 }

@@ -1,4 +1,4 @@
-//! Thousands of subscribers that count what they see.
+//! Thousands of subscribers that count their deliveries.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,13 +14,14 @@ use tokio::task::JoinHandle;
 
 use super::{DOCUMENT, Socket, age};
 
-/// One subscriber in so many looks at how old each message is.
+/// One subscriber in 25 measures the age of each message.
 const SAMPLE: usize = 25;
 
-/// How Switchboard says that a subscription is live. That is no delivery; it need not be answered.
+/// How the message begins with which Switchboard announces a live subscription. It is not counted
+/// as a delivery, and needs no answer.
 const LIVE: &[u8] = br#"{"type":"ping""#;
 
-/// What a subscriber asks for.
+/// The room, document and cursor of one subscription.
 #[derive(Clone)]
 pub(crate) struct Subscription {
     pub(crate) room: String,
@@ -38,7 +39,7 @@ impl Subscription {
     }
 }
 
-/// What all subscribers saw together.
+/// What all subscribers received together.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) deliveries: Cell<u64>,
@@ -58,7 +59,8 @@ impl Drop for Crowd {
     }
 }
 
-/// Connects one socket and subscribes; when this returns, the server has read the `subscribe`.
+/// Connects one socket and subscribes. With a cursor it returns when `subscribe` is sent. Without
+/// one it returns when the server has read `subscribe`.
 pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io::Result<Socket> {
     let mut socket = Socket::open(address).await?;
     socket.say(r#"{"type":"connection_init"}"#).await?;
@@ -78,7 +80,7 @@ pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io:
     Ok(socket)
 }
 
-/// Connects all, a few at a time, and lets them read.
+/// Connects all subscribers, 32 at a time, and starts to read.
 pub(crate) async fn subscribe_all(address: SocketAddr, wanted: Vec<Subscription>) -> Crowd {
     let sockets = futures::stream::iter(
         wanted

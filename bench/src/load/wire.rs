@@ -1,4 +1,4 @@
-//! WebSocket frames, as little of them as a load needs.
+//! A minimal WebSocket client, with only the frames that a load needs.
 
 use std::{io, net::SocketAddr};
 
@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A WebSocket on which graphql-transport-ws is spoken.
+/// A WebSocket with the subprotocol graphql-transport-ws.
 pub(crate) struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -17,13 +17,13 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connects and upgrades.
+    /// Connects and upgrades to a WebSocket.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let socket = Self::upgrade(TcpStream::connect(address).await?).await?;
         Ok(socket.unwrap_or_else(|status| panic!("no WebSocket: {status}")))
     }
 
-    /// Upgrades; the status if that is refused.
+    /// Upgrades to a WebSocket. Returns the status line if the server refuses.
     pub(super) async fn upgrade(mut stream: TcpStream) -> io::Result<Result<Self, String>> {
         let address = stream.peer_addr()?;
         stream.set_nodelay(true)?;
@@ -55,7 +55,7 @@ impl Socket {
         }
     }
 
-    /// Sends text. The mask is zero, so that the payload stands as it is.
+    /// Sends text. The mask is zero, so the payload is sent unchanged.
     pub(crate) async fn say(&mut self, text: &str) -> io::Result<()> {
         self.send(0x81, text.as_bytes()).await
     }
@@ -79,7 +79,8 @@ impl Socket {
         self.stream.write_all(&frame).await
     }
 
-    /// Reads until at least one text is there, and hands over each that is. False at the end of the connection.
+    /// Reads until at least one text has arrived, and passes each to `each`. Returns false at the
+    /// end of the connection.
     pub(crate) async fn hear(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
         loop {
             let mut heard = false;
@@ -116,7 +117,7 @@ impl Socket {
         }
     }
 
-    /// Reads until a text holds these bytes.
+    /// Reads until a text contains `part`.
     pub(crate) async fn await_text(&mut self, part: &str) -> io::Result<()> {
         let mut found = false;
         while !found {
@@ -132,7 +133,7 @@ impl Socket {
     }
 }
 
-/// The opcode of the frame at the front, and where its payload begins and ends; none while it is not all there.
+/// The opcode of the first frame, and where its payload begins and ends. None if it is incomplete.
 fn frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (length, from) = match bytes.get(1)? & 0x7f {
         126 => (

@@ -1,4 +1,4 @@
-//! One message to many.
+//! One message, many subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn room_1() -> Vec<String> {
     vec!["room-1".to_owned()]
 }
 
-/// CPU per delivery while 16 clients publish as fast as they are answered.
+/// Measures CPU per delivery while 16 clients publish as fast as they are answered.
 pub(super) async fn flood(mut context: Context<'_>, subscribers: usize) {
     let server = context.server().await;
     let crowd = subscribe_all(
@@ -48,7 +48,7 @@ pub(super) async fn flood(mut context: Context<'_>, subscribers: usize) {
     }
 }
 
-/// CPU per delivery and the age of deliveries at 10 messages a second.
+/// Measures CPU per delivery and the age of deliveries at 10 messages per second.
 pub(super) async fn rate(mut context: Context<'_>) {
     let server = context.server().await;
     let crowd = subscribe_all(server.address, vec![Subscription::to("room-1"); 1_000]).await;
@@ -86,7 +86,7 @@ pub(super) async fn rate(mut context: Context<'_>) {
     );
 }
 
-/// Every subscriber has a document of its own.
+/// Measures the case in which every subscriber sends a different document.
 pub(super) async fn documents(mut context: Context<'_>) {
     if !matches!(context.kind, Kind::Switchboard | Kind::Stock) {
         return;
@@ -111,7 +111,7 @@ pub(super) async fn documents(mut context: Context<'_>) {
     );
 }
 
-/// A thousand rooms with one subscriber each: what a delivery costs beside the write.
+/// Measures the CPU of a delivery without that of the write: 1,000 rooms with one subscriber each.
 pub(super) async fn rooms(mut context: Context<'_>) {
     if context.kind == Kind::Broadcast {
         return;

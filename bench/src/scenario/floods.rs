@@ -1,4 +1,4 @@
-//! One address that takes all it can get, and everybody else.
+//! One client that floods the server, beside ordinary ones.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::{
     server::{Kind, Server, beside},
 };
 
-/// How far apart messages are sent.
+/// The time between two messages.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The age of others' deliveries and the server's memory, with the default limits, while somebody floods the server; and
-/// before and after that.
+/// Measures the age of the other clients' deliveries and the server's memory: before, during and
+/// after each kind of flood, with the default limits.
 pub(super) async fn floods(mut context: Context<'_>) {
     if context.kind != Kind::Switchboard {
         return;
@@ -33,7 +33,7 @@ pub(super) async fn floods(mut context: Context<'_>) {
             .expect("every kind has a name")
             .get_name()
             .to_owned();
-        // It begins before what is measured, and ends after it.
+        // The flood begins a second before the measurement, and ends after it.
         let seconds = (context.time() + Duration::from_secs(2))
             .as_secs_f64()
             .to_string();

@@ -1,4 +1,4 @@
-//! What a subscriber holds.
+//! Memory per subscriber.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use crate::load::{Subscription, subscribe_all};
 
 const SUBSCRIBERS: usize = 9_500;
 
-/// Resident memory per idle subscriber, in one room and in 3,000, and after a burst.
+/// Measures resident memory per subscriber: idle in one room, after a burst, and idle in 3,000
+/// rooms.
 pub(super) async fn memory(mut context: Context<'_>) {
     let server = context.server().await;
     let empty = server.memory();

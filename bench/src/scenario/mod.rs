@@ -1,4 +1,4 @@
-//! What is measured. Each scenario starts its own server, so that none inherits another one's memory.
+//! The scenarios. Each starts its own server, so that memory of an earlier one is not measured.
 
 mod connect;
 mod fan_out;
@@ -22,10 +22,10 @@ use crate::{
     server::{Kind, Server, pin_load},
 };
 
-/// After so long without a delivery everything has arrived.
+/// If nothing arrives for this long, all deliveries have arrived.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// A scenario over one server: takes its figures into the report.
+/// One scenario on one server. It adds its figures to the report.
 struct Context<'a> {
     flags: &'a RunFlags,
     report: &'a mut Report,
@@ -46,7 +46,7 @@ impl Context<'_> {
     }
 }
 
-/// Runs what is asked for and prints the table.
+/// Runs the selected scenarios and prints the table.
 pub(crate) async fn run(flags: &RunFlags) {
     pin_load().await;
     let servers = if flags.servers.is_empty() {
@@ -95,7 +95,7 @@ async fn scenarios(flags: &RunFlags, servers: &[Kind], report: &mut Report) {
     each!("floods", floods::floods);
 }
 
-/// A token, where the server has such things.
+/// A token, if the server has tokens.
 async fn token(server: &Server) -> Option<String> {
     if server.kind != Kind::Switchboard {
         return None;
@@ -112,7 +112,7 @@ async fn token(server: &Server) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Makes the rooms that a scenario writes to, where they must be made.
+/// Creates the rooms that a scenario writes to. Only Switchboard needs this.
 async fn make_rooms(server: &Server, count: usize) -> Vec<String> {
     let rooms: Vec<String> = (0..count).map(|number| format!("bench-{number}")).collect();
     if let Some(token) = token(server).await {
@@ -129,8 +129,8 @@ async fn make_rooms(server: &Server, count: usize) -> Vec<String> {
     rooms
 }
 
-/// So many clients at once, each of which awaits its own answer before it sends again, until the time is over.
-/// Returns how many messages were sent.
+/// Sends messages from `clients` clients for this long. Each waits for its response before it sends
+/// again. Returns how many messages were sent.
 async fn publish(server: &Server, clients: usize, rooms: &[String], time: Duration) -> u64 {
     let token = token(server).await;
     let end = Instant::now() + time;
@@ -141,7 +141,7 @@ async fn publish(server: &Server, clients: usize, rooms: &[String], time: Durati
                 .await
                 .expect("a connection");
             let mut sent = 0_u64;
-            // Every client begins elsewhere, so that all rooms have their share.
+            // Each client begins at another room, to spread the messages over all rooms.
             let mut rooms = rooms.iter().cycle().skip(client * 61 % rooms.len());
             while Instant::now() < end {
                 http.send(rooms.next().expect("a cycle"), &stamped())
@@ -155,7 +155,7 @@ async fn publish(server: &Server, clients: usize, rooms: &[String], time: Durati
     futures::future::join_all(clients).await.into_iter().sum()
 }
 
-/// Waits until nothing arrives any more.
+/// Waits until all deliveries have arrived.
 async fn settle(seen: &Rc<Seen>) {
     let mut before = u64::MAX;
     while seen.deliveries.get() != before {

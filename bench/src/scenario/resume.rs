@@ -1,4 +1,4 @@
-//! Everybody comes back at the same time.
+//! All subscribers resume at the same time.
 
 use serde_json::json;
 
@@ -11,8 +11,8 @@ use crate::{
 const SUBSCRIBERS: usize = 5_000;
 const BEHIND: u64 = 200;
 
-/// CPU per delivery when all subscribers resume at once, each as far behind. Only Switchboard can: the others' figures to
-/// compare with are those of the fan-out.
+/// Measures CPU per delivery when all subscribers resume at the same old position. Only Switchboard
+/// can resume; compare with the figures of the fan-out.
 pub(super) async fn storm(mut context: Context<'_>) {
     if context.kind != Kind::Switchboard {
         return;

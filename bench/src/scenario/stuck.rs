@@ -1,4 +1,4 @@
-//! One that reads nothing.
+//! A subscriber that reads nothing.
 
 use super::{Context, publish, settle};
 use crate::{
@@ -6,7 +6,8 @@ use crate::{
     report::percentile_ms,
 };
 
-/// The age of the others' deliveries, and the server's memory, without and with one subscriber that does not read.
+/// Measures the age of the others' deliveries and the server's memory, without and with one
+/// subscriber that does not read.
 pub(super) async fn stuck(mut context: Context<'_>) {
     for (stuck, label) in [(false, "without"), (true, "with")] {
         let server = context.server().await;
