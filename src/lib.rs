@@ -9,6 +9,8 @@ pub mod domain;
 
 pub mod quota;
 
+mod limit;
+
 pub mod store;
 
 pub mod hub;

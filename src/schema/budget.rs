@@ -49,19 +49,6 @@ pub struct BudgetLimits {
     pub bytes_max: usize,
 }
 
-impl BudgetLimits {
-    /// The default for a query or a mutation, and for a batch of them.
-    pub const ANSWER: Self = Self {
-        reads_max: 1_000,
-        bytes_max: 8 * 1024 * 1024,
-    };
-    /// The default for one event of a subscription.
-    pub const FRAME: Self = Self {
-        reads_max: 100,
-        bytes_max: 256 * 1024,
-    };
-}
-
 /// For whom a budget is, as its errors say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {

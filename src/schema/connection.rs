@@ -3,7 +3,7 @@
 use async_graphql::SimpleObject;
 
 use super::{
-    context::SchemaLimits,
+    SchemaLimits,
     error::{ApiError, Code},
     member::MemberObject,
     object::{MessageObject, RoomObject},

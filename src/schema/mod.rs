@@ -15,6 +15,7 @@ mod connection;
 mod context;
 mod ephemeral;
 mod error;
+mod limits;
 mod member;
 mod mutation;
 mod object;
@@ -34,9 +35,10 @@ use async_graphql::{MergedObject, Response, ServerError, parser::types::Operatio
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 pub use budget::{Budget, BudgetLimits};
-pub use context::{Noted, Notes, SchemaLimits, Services};
+pub use context::{Noted, Notes, Services};
 pub use error::{ApiError, Code, is_passing, shut_out};
-pub use prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request};
+pub use limits::SchemaLimits;
+pub use prepare::{Introspection, PlanDocument, Prepare, PrepareLimits, Prepared, Request};
 pub use subscription::{Item, Source, Want};
 
 use self::{
@@ -84,13 +86,12 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutations, subscription::Sub
 
 impl Schema {
     /// The schema over these services.
-    pub fn new(services: Services, limits: PrepareLimits) -> Self {
-        let prepare = Arc::new(Prepare::new(&sdl(), limits));
-        // A guess at what was meant tells the schema, name by name.
-        let builder = if limits.introspection {
-            builder()
-        } else {
-            builder().disable_suggestions()
+    pub fn new(services: Services, limits: PrepareLimits, introspection: Introspection) -> Self {
+        let prepare = Arc::new(Prepare::new(&sdl(), limits, introspection));
+        let builder = match introspection {
+            Introspection::Allowed => builder(),
+            // Suggestions of similar names would disclose the schema, name by name.
+            Introspection::Refused => builder().disable_suggestions(),
         };
         let limits = services.limits;
         Self {
@@ -118,14 +119,14 @@ impl Schema {
             prepared,
             who,
             notes,
-            Budget::new(Purpose::Answer, self.limits.answer),
+            Budget::new(Purpose::Answer, self.limits.answer()),
         )
         .await
     }
 
     /// What the requests of a batch may cost together.
     pub fn batch_budget(&self) -> Arc<Budget> {
-        Budget::new(Purpose::Batch, self.limits.answer)
+        Budget::new(Purpose::Batch, self.limits.answer())
     }
 
     /// The same, where others draw from the budget too.
@@ -182,7 +183,7 @@ impl Schema {
     ) -> Result<Want, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Run::of(prepared);
-        let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer));
+        let spending = Spending::new(Budget::new(Purpose::Answer, self.limits.answer()));
         let request = request.data(who).data(spending).data(Mode::Open {
             slot: slot.clone(),
             resume,
@@ -202,7 +203,7 @@ impl Schema {
     pub fn feed(&self, plan: &Arc<PlanDocument>, who: Who) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let (_, request) = Run::new(plan.document.clone(), None, plan.variables.clone(), None);
-        let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame));
+        let spending = Spending::new(Budget::new(Purpose::Frame, self.limits.frame()));
         let shows = Arc::<Shows>::default();
         let mode = Mode::Feed {
             items: Mutex::new(Some(receiver)),

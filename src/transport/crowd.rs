@@ -43,6 +43,8 @@ pub(super) struct Guest {
     pub(super) peer: IpAddr,
     /// It came too often: it is served nothing but a word.
     pub(super) turned_away: bool,
+    /// The peer is a trusted proxy, and the connection may carry requests of several clients.
+    pub(super) is_proxy: bool,
     pub(super) handshake: quota::Seat<Address>,
     /// Until the connection ends or becomes a WebSocket.
     pub(super) http: quota::Seat<Address>,
@@ -79,8 +81,8 @@ impl Full {
 }
 
 impl Crowd {
-    pub(super) fn new(limits: &TransportLimits) -> Self {
-        let peers_trusted = limits.proxies_trusted > 0;
+    pub(super) fn new(limits: &TransportLimits, proxies_trusted: usize) -> Self {
+        let peers_trusted = proxies_trusted > 0;
         let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
             https: Seats::new(
@@ -91,10 +93,10 @@ impl Crowd {
                 of_each(limits.handshakes_per_address_max),
                 limits.handshakes_max,
             ),
-            connects: Rates::new(limits.connects_per_address),
-            words: Rates::new(limits.connects_per_address),
-            requests: Rates::new(limits.requests_per_address),
-            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address)),
+            connects: Rates::new(limits.connects_per_address()),
+            words: Rates::new(limits.connects_per_address()),
+            requests: Rates::new(limits.requests_per_address()),
+            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
             by_address: Seats::new(limits.connections_per_address_max, 0),
             by_user: Seats::new(limits.connections_per_user_max, 0),
             peers_trusted,
@@ -113,6 +115,7 @@ impl Crowd {
         Some(Guest {
             peer,
             turned_away,
+            is_proxy: self.peers_trusted,
             handshake,
             http,
         })
@@ -155,11 +158,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn of(parts: &Parts, limits: &TransportLimits) -> Self {
+    pub(super) fn of(parts: &Parts, proxies_trusted: usize) -> Self {
         Self {
-            address: Address::of(&parts.extensions, &parts.headers, limits.proxies_trusted),
+            address: Address::of(&parts.extensions, &parts.headers, proxies_trusted),
             // One connection of HTTP/2, and one of a proxy's, stands for many.
-            connected: limits.proxies_trusted == 0 && parts.version != Version::HTTP_2,
+            connected: proxies_trusted == 0 && parts.version != Version::HTTP_2,
             turned_away: parts.extensions.get::<TurnedAway>().is_some(),
         }
     }

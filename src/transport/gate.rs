@@ -47,7 +47,7 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
     let address = Address::of(
         request.extensions(),
         request.headers(),
-        shared.limits.proxies_trusted,
+        shared.proxies_trusted,
     );
     shared.crowd.ask(address, Instant::now())
 }

@@ -54,7 +54,7 @@ impl Call {
         } = &self.parts;
         Caller {
             who: self.who,
-            address: Address::of(extensions, headers, shared.limits.proxies_trusted),
+            address: Address::of(extensions, headers, shared.proxies_trusted),
         }
     }
 
@@ -352,7 +352,7 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
 
 /// The place of a stream.
 fn seat(shared: &Arc<Shared>, call: &Call) -> Result<Seat, Full> {
-    Seat::take(shared, Client::of(&call.parts, &shared.limits))?.taken_by(call.who)
+    Seat::take(shared, Client::of(&call.parts, shared.proxies_trusted))?.taken_by(call.who)
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {
