@@ -184,13 +184,13 @@ async fn token(flags: &TokenFlags) -> Result<(), String> {
 
 /// The token of a new guest, signed with the key in the database.
 async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, String> {
-    flags.sign_in.choice(flags.lifetime.0)?;
+    flags.sign_in.choice(flags.lifetime)?;
     let database = &flags.database.database;
     let store = Sqlite::open(database, SqliteLimits::default())
         .await
         .map_err(|error| error.to_string())?;
     let signed = async {
-        let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime.0).await?;
+        let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime).await?;
         auth.sign_in(
             UserId::from_uuid(Uuid::now_v7()),
             name,
@@ -208,7 +208,7 @@ async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, Strin
 fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, String> {
     let signer = flags.signing.signer(&flags.sign_in)?;
     let now = clock()().0.div_euclid(1_000_000);
-    let until = now.saturating_add(i64::try_from(flags.lifetime.0.as_secs()).unwrap_or(i64::MAX));
+    let until = now.saturating_add(i64::try_from(flags.lifetime.as_secs()).unwrap_or(i64::MAX));
     let mut claims = serde_json::json!({
         "sub": name.as_str(), "name": name.as_str(), "iat": now, "exp": until, "jti": Uuid::new_v4().as_simple().to_string(),
     });

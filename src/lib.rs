@@ -34,6 +34,8 @@ pub mod domain;
 
 pub mod quota;
 
+mod limit;
+
 pub mod store;
 
 pub mod hub;

@@ -16,9 +16,9 @@ use crate::{
     domain::{Clock, Timestamp},
     hub::Hub,
     presence::{Instant, Presence},
-    schema::{PrepareLimits, Schema, Services},
+    schema::{Introspection, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError, TransportLimits},
+    transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError},
     view::Views,
 };
 
@@ -99,7 +99,7 @@ impl Server {
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = rules(flags, &limits)?;
 
-        let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
+        let store = Sqlite::open(&flags.database.database, limits.sqlite).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let append: Arc<dyn Append> = Arc::new(store.clone());
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
@@ -108,19 +108,19 @@ impl Server {
             Auth::start(
                 sign_in,
                 accounts.clone(),
-                limits.auth(),
+                limits.auth,
                 &tasks,
                 clock.clone(),
             )
             .await?,
         );
-        let presence = Presence::new(limits.presence());
+        let presence = Presence::new(limits.presence, limits.hub.shut_outs_kept_max);
         let hub = Hub::start(
             log.clone(),
             append,
             presence.clone(),
             clock.clone(),
-            limits.hub(),
+            limits.hub,
             &tasks,
         );
         let services = Services {
@@ -130,17 +130,17 @@ impl Server {
             accounts,
             auth: auth.clone(),
             clock: clock.clone(),
-            limits: limits.schema(),
+            limits: limits.schema,
         };
-        let prepare = PrepareLimits {
-            introspection: flags.introspection == Switch::On,
-            ..limits.prepare()
+        let introspection = match flags.introspection {
+            Switch::On => Introspection::Allowed,
+            Switch::Off => Introspection::Refused,
         };
-        let schema = Schema::new(services, prepare);
+        let schema = Schema::new(services, limits.prepare, introspection);
         let views = Arc::new(Views::new(
             schema.clone(),
             hub.clone(),
-            limits.views(),
+            limits.view,
             tasks.clone(),
         ));
         let site = flags.edge.site(flags.listen);
@@ -291,10 +291,8 @@ fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
         .map(Operations::read)
         .transpose()?;
     Ok(Rules {
-        limits: TransportLimits {
-            proxies_trusted: flags.trust_proxy,
-            ..limits.transport()
-        },
+        limits: limits.transport,
+        proxies_trusted: flags.trust_proxy,
         operations,
     })
 }

@@ -9,20 +9,25 @@ use std::{
 /// Which module may use which; `*` is all of them. The table of `docs/ARCHITECTURE.md`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("limit", &[]),
     ("quota", &[]),
-    ("store", &["domain"]),
-    ("hub", &["store", "quota", "domain"]),
-    ("presence", &["quota", "domain"]),
-    ("auth", &["store", "domain"]),
+    ("store", &["domain", "limit"]),
+    ("hub", &["store", "quota", "domain", "limit"]),
+    ("presence", &["quota", "domain", "limit"]),
+    ("auth", &["store", "domain", "limit"]),
     (
         "schema",
-        &["hub", "presence", "store", "auth", "quota", "domain"],
+        &[
+            "hub", "presence", "store", "auth", "quota", "domain", "limit",
+        ],
     ),
-    ("view", &["schema", "hub", "presence", "domain"]),
-    ("protocol", &[]),
+    ("view", &["schema", "hub", "presence", "domain", "limit"]),
+    ("protocol", &["limit"]),
     (
         "transport",
-        &["view", "schema", "protocol", "auth", "quota", "domain"],
+        &[
+            "view", "schema", "protocol", "auth", "quota", "domain", "limit",
+        ],
     ),
     ("config", &["*"]),
     ("telemetry", &[]),

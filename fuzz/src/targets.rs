@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use switchboard::{
     domain::{Cursor, Epoch, Seq},
     protocol::{Close, Input, MachineLimits},
-    schema::{Prepare, PrepareLimits, Request},
+    schema::{Introspection, Prepare, PrepareLimits, Request},
     transport::read_request,
 };
 
@@ -56,7 +56,7 @@ fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
     // Small enough that the bounds are met.
     let mut machine = W::new(MachineLimits {
         operations_max: 3,
-        id_bytes_max: 16,
+        operation_id_bytes_max: 16,
         held_bytes_max: 256,
     });
     // What comes after a close is all the same to it; a little of that is enough.
@@ -143,7 +143,7 @@ pub fn prepare(data: &[u8]) {
             documents_cached_bytes_max: 0,
             ..PrepareLimits::default()
         };
-        Prepare::new(&switchboard::schema::sdl(), limits)
+        Prepare::new(&switchboard::schema::sdl(), limits, Introspection::Allowed)
     });
     let query = String::from_utf8_lossy(data).into_owned();
     let read = || {

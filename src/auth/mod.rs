@@ -18,6 +18,7 @@ mod jwks;
 mod jwt;
 mod key;
 mod lifetime;
+mod limits;
 mod revocation;
 mod signer;
 mod token;
@@ -34,6 +35,7 @@ pub use fetch::JwksUrl;
 pub use jwt::{JwtSettings, KeySource};
 pub use key::{Key, KeyError, SECRET_BYTES_MIN};
 pub use lifetime::time_left;
+pub use limits::AuthLimits;
 pub use revocation::Watch;
 pub use signer::Signer;
 
@@ -47,45 +49,6 @@ use crate::{
     domain::{Clock, Timestamp, User, UserId, UserName, Viewer},
     store::{Accounts, StoreError},
 };
-
-/// How long a guest's token is good unless a flag says otherwise.
-pub const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// What checking tokens may take.
-#[derive(Clone, Copy, Debug)]
-pub struct AuthLimits {
-    /// Bytes of a token. Cannot be without limit.
-    pub token_bytes_max: usize,
-    /// Users of an identity provider who are kept in memory.
-    pub subjects_cached_max: u64,
-    /// Tokens that were signed out and are kept in memory; more are looked up in the database.
-    pub revocations_cached_max: usize,
-    /// How often the database is asked what was signed out at other processes. Zero is never.
-    pub revocations_check_interval: Duration,
-    /// Bytes of a provider's set of keys. Cannot be without limit.
-    pub jwks_bytes_max: usize,
-    /// How long a fetch of it may take.
-    pub jwks_timeout: Duration,
-    /// After how long it is fetched again although nothing is missing.
-    pub jwks_refresh_age: Duration,
-    /// How far apart fetches begin at least.
-    pub jwks_refetch_interval: Duration,
-}
-
-impl Default for AuthLimits {
-    fn default() -> Self {
-        Self {
-            token_bytes_max: 8192,
-            subjects_cached_max: 10_000,
-            revocations_cached_max: 100_000,
-            revocations_check_interval: Duration::from_secs(1),
-            jwks_bytes_max: 256 * 1024,
-            jwks_timeout: Duration::from_secs(5),
-            jwks_refresh_age: Duration::from_secs(10 * 60),
-            jwks_refetch_interval: Duration::from_secs(10),
-        }
-    }
-}
 
 /// A token that is not good: refuse the request with 401 or the connection with 4403, and say why. The one exception is
 /// [`BadToken::Unavailable`].

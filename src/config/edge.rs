@@ -1,4 +1,4 @@
-//! Flags for who may come, and over what.
+//! Flags for web pages, host names and TLS.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -6,10 +6,11 @@ use clap::Args;
 
 use crate::transport::{Host, Origin, Site, TlsFiles};
 
-/// Who may come, and over what.
+/// Which web pages and host names may use the server, and TLS.
 #[derive(Args, Clone, Debug)]
 pub struct EdgeFlags {
-    /// An origin whose pages may do what this server's own may; repeatable, or separated by commas
+    /// An origin whose web pages may use the server as its own pages may; repeatable, or separated
+    /// by commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_ORIGIN",
@@ -17,8 +18,8 @@ pub struct EdgeFlags {
         value_name = "ORIGIN"
     )]
     pub allow_origin: Vec<Origin>,
-    /// A host that requests may name, beside localhost; repeatable, or separated by commas. Where it listens beyond
-    /// loopback and none is given, they may name any
+    /// A host that requests may name besides localhost; repeatable, or separated by commas. Without
+    /// this flag, a server that listens beyond loopback accepts any host
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_HOST",
@@ -26,20 +27,21 @@ pub struct EdgeFlags {
         value_name = "HOST"
     )]
     pub allow_host: Vec<Host>,
-    /// Serve https and wss with this certificate (PEM; the ones that vouch for it behind it). Read again when it
-    /// changes, and on SIGHUP
+    /// Serve https and wss with this certificate (PEM, followed by its intermediate certificates).
+    /// The file is read again when it changes, and on SIGHUP
     #[arg(long, env = "SWITCHBOARD_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// Its private key (PEM, not encrypted)
+    /// The private key of the certificate (PEM, not encrypted)
     #[arg(long, env = "SWITCHBOARD_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 }
 
 impl EdgeFlags {
-    /// As the transports want it: the names of a server that listens there, and whose pages may use it.
+    /// The hosts and origins that may use a server that listens on `listen`.
     pub fn site(&self, listen: SocketAddr) -> Site {
         let ip = listen.ip();
-        // Nobody can make another name stand for an address that was asked for as one.
+        // An IP address as the host is safe: an attacker cannot make a domain name of their own
+        // appear as this address.
         let listened = (!ip.is_unspecified()).then(|| Host::from(ip));
         let checked = ip.to_canonical().is_loopback() || !self.allow_host.is_empty();
         let hosts = checked.then(|| self.allow_host.iter().cloned().chain(listened).collect());
@@ -50,7 +52,7 @@ impl EdgeFlags {
         }
     }
 
-    /// The certificate's files, if it shall speak TLS.
+    /// The files of the certificate. None if the server does not speak TLS.
     pub fn tls(&self) -> Result<Option<TlsFiles>, String> {
         match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Ok(Some(TlsFiles {

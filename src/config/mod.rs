@@ -1,10 +1,10 @@
-//! The command line: flags and environment in, valid configuration out.
+//! The command line: flags and environment variables in, a checked configuration out.
 
 mod edge;
 mod limits;
 mod sign_in;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -12,11 +12,12 @@ pub use edge::EdgeFlags;
 pub use limits::LimitFlags;
 pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
-use crate::{auth::SignIn, telemetry::LogFormat};
+use crate::{auth::SignIn, limit::duration, telemetry::LogFormat};
 
 /// A GraphQL subscription server that never drops a call.
 ///
-/// Rooms hold messages; a room is a log, a subscription is a cursor into it. Without a command it serves.
+/// Rooms hold messages. A room is a log, and a subscription is a cursor into it. Without a command,
+/// it serves.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -24,15 +25,15 @@ use crate::{auth::SignIn, telemetry::LogFormat};
     after_help = "Exit codes: 0 done, 1 failed, 2 refused to start."
 )]
 pub struct CommandLine {
-    /// What to do.
+    /// The command. None means `serve`.
     #[command(subcommand)]
     pub command: Option<CliCommand>,
-    /// How to serve, without a command.
+    /// The flags of `serve`, for a command line without a command.
     #[command(flatten)]
     pub serve: ServeFlags,
 }
 
-/// What the binary can do.
+/// The commands of the binary.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
     /// Serve (the same as no command)
@@ -41,66 +42,78 @@ pub enum CliCommand {
     Schema,
     /// Bring the database up to date and stop
     Migrate(DatabaseFlags),
-    /// Print a token for scripts: of a new guest, or with --auth jwt of anybody
+    /// Print a token for scripts: for a new guest, or with --auth jwt for any user
     Token(Box<TokenFlags>),
     /// Send a message to a room of a running server
     Send {
         /// The room's id
         room: String,
-        /// What the message says
+        /// The message's text
         text: String,
         #[command(flatten)]
-        /// Which server.
+        /// The server to send to.
         server: ServerFlags,
     },
-    /// Print a room's messages as they come, over broken connections too
+    /// Print a room's messages as they arrive, and reconnect when the connection breaks
     Tail {
         /// The room's id
         room: String,
-        /// Begin after this cursor instead of now
+        /// Begin after this cursor instead of with the next message
         #[arg(long, value_name = "CURSOR")]
         after: Option<String>,
         #[command(flatten)]
-        /// Which server.
+        /// The server to read from.
         server: ServerFlags,
     },
 }
 
-/// For whom to print a token.
+/// The flags of `token`.
 #[derive(Args, Clone, Debug)]
 pub struct TokenFlags {
-    /// What the user is called; with jwt, also who it is: the token's `sub`
+    /// The user's name; with jwt also the user's id, the token's `sub`
     #[arg(long, value_name = "NAME")]
     pub user: String,
-    /// How long the token is good
-    #[arg(long, default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
-    pub lifetime: Span,
-    /// Where the key for guests is kept.
+    /// Time for which the token is valid
+    #[arg(long, default_value = SESSION_LIFETIME, value_parser = duration, value_name = "TIME")]
+    pub lifetime: Duration,
+    /// The database that holds the key for guests' tokens.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Who signs.
+    /// Who signs tokens.
     #[command(flatten)]
     pub sign_in: SignInFlags,
-    /// With what.
+    /// The key to sign with.
     #[command(flatten)]
     pub signing: SigningFlags,
 }
 
-/// Which database.
+/// Which database to use.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseFlags {
-    /// sqlite://PATH, made if it is missing
-    #[arg(long, env = "DATABASE_URL", default_value = "sqlite://switchboard.db", value_name = "URL", value_parser = database)]
+    /// The database as sqlite://PATH; the file is created if it is missing
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        default_value = "sqlite://switchboard.db",
+        value_name = "URL",
+        value_parser = database
+    )]
     pub database: String,
 }
 
-/// Which running server, and as whom.
+/// Which running server to use, and as which user.
 #[derive(Args, Clone, Debug)]
 pub struct ServerFlags {
-    /// The server's endpoint
-    #[arg(long, env = "SWITCHBOARD_URL", default_value = "http://127.0.0.1:4000/graphql", value_name = "URL", value_parser = endpoint)]
+    /// The server's GraphQL endpoint
+    #[arg(
+        long,
+        env = "SWITCHBOARD_URL",
+        default_value = "http://127.0.0.1:4000/graphql",
+        value_name = "URL",
+        value_parser = endpoint
+    )]
     pub url: String,
-    /// Who asks; without it, `send` signs in as a new guest
+    /// The user's token; without it, `send` signs in as a new guest
     #[arg(
         long,
         env = "SWITCHBOARD_TOKEN",
@@ -108,15 +121,15 @@ pub struct ServerFlags {
         value_name = "TOKEN"
     )]
     pub token: Option<Secret>,
-    /// What that guest is called
+    /// The name of the new guest
     #[arg(long, env = "USER", default_value = "guest", value_name = "NAME")]
     pub name: String,
 }
 
-/// How to serve.
+/// The flags of `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeFlags {
-    /// Where to listen; port 0 picks a free one
+    /// The address to listen on; port 0 picks a free port
     #[arg(
         long,
         env = "SWITCHBOARD_LISTEN",
@@ -124,16 +137,18 @@ pub struct ServeFlags {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
-    /// Which database.
+    /// The database to serve.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Let anyone who reaches this server sign in as a guest, although it listens beyond loopback
+    /// Allow guests to sign in although the server listens beyond loopback, so that everybody who
+    /// reaches it can sign in
     #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
     pub allow_remote_guests: bool,
-    /// Who may come, and over what.
+    /// Which web pages and host names may use the server, and TLS.
     #[command(flatten)]
     pub edge: EdgeFlags,
-    /// How many proxies stand in front: a client's address is what the first of them wrote into X-Forwarded-For
+    /// The number of proxies in front of the server; a client's address is the one that the first
+    /// of these proxies appended to X-Forwarded-For
     #[arg(
         long,
         env = "SWITCHBOARD_TRUST_PROXY",
@@ -141,19 +156,25 @@ pub struct ServeFlags {
         value_name = "N"
     )]
     pub trust_proxy: usize,
-    /// How long a guest's token is good
-    #[arg(long, env = "SWITCHBOARD_SESSION_LIFETIME", default_value_t = Span(crate::auth::SESSION_LIFETIME), value_name = "TIME")]
-    pub session_lifetime: Span,
-    /// How people sign in.
+    /// Time for which a guest's token is valid
+    #[arg(
+        long,
+        env = "SWITCHBOARD_SESSION_LIFETIME",
+        default_value = SESSION_LIFETIME,
+        value_parser = duration,
+        value_name = "TIME"
+    )]
+    pub session_lifetime: Duration,
+    /// How users sign in.
     #[command(flatten)]
     pub sign_in: SignInFlags,
-    /// Whether clients may ask for the schema; the playground needs it
+    /// Whether clients may read the schema by introspection; the playground needs it
     #[arg(long, env = "SWITCHBOARD_INTROSPECTION", default_value = "on")]
     pub introspection: Switch,
-    /// Run only the documents of this JSON file, which holds them by their hashes; nothing else is run
+    /// A JSON file of documents by their hashes; requests can run these documents only
     #[arg(long, env = "SWITCHBOARD_PERSISTED_OPERATIONS", value_name = "PATH")]
     pub persisted_operations: Option<PathBuf>,
-    /// For tests and benches: no rate, per-address or per-user limits
+    /// For tests and benchmarks: no rate limits, and no limits per address or per user
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
     /// What to log: `info`, `debug`, `switchboard=debug,warn`
@@ -164,21 +185,22 @@ pub struct ServeFlags {
         value_name = "FILTER"
     )]
     pub log: String,
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, env = "SWITCHBOARD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// The limits.
+    /// The limits as given. [`ServeFlags::limits`] returns the limits that apply.
     #[command(flatten)]
     pub limits: LimitFlags,
 }
 
 impl ServeFlags {
-    /// How people sign in, or one line that says why that cannot be. Reads the files that the flags name.
+    /// How users sign in. Reads the files that the flags name. The error is one line for the
+    /// operator.
     pub fn sign_in(&self) -> Result<SignIn, String> {
-        self.sign_in.choice(self.session_lifetime.0)
+        self.sign_in.choice(self.session_lifetime)
     }
 
-    /// The limits that hold.
+    /// The limits that apply: those given, without rate limits if `--no-rate-limits` is given.
     pub fn limits(&self) -> LimitFlags {
         let limits = self.limits.clone();
         if self.no_rate_limits {
@@ -188,36 +210,37 @@ impl ServeFlags {
         }
     }
 
-    /// What no single flag can know to be wrong.
+    /// Checks what the parser of a single flag cannot: flags that depend on each other, and upper
+    /// bounds. The error is one line for the operator.
     pub fn check(&self) -> Result<(), String> {
         let guests = self.sign_in.auth == AuthMode::Guest;
         if guests && !self.listen.ip().is_loopback() && !self.allow_remote_guests {
             return Err(format!(
-                "--listen {}: guests may sign in without a password, so this is refused beyond loopback; \
-                 add --allow-remote-guests if it is meant",
+                "--listen {}: guests sign in without a password, so this address is refused beyond \
+                 loopback; add --allow-remote-guests to allow it",
                 self.listen
             ));
         }
-        if self.session_lifetime.0 > LIFETIME_MAX {
+        if self.session_lifetime > LIFETIME_MAX {
             return Err("--session-lifetime: at most a hundred years".to_owned());
         }
-        if self.limits.document_nesting_max > NESTING_MAX {
+        if self.limits.prepare.document_nesting_max > NESTING_MAX {
             return Err(format!(
-                "--document-nesting-max: at most {NESTING_MAX}; a parser recurses"
+                "--document-nesting-max: at most {NESTING_MAX}, because the parser recurses"
             ));
         }
-        let least = self
-            .limits
+        let schema = &self.limits.schema;
+        let least = schema
             .text_bytes_max
             .saturating_mul(ESCAPED_BYTES_MAX)
             .saturating_add(BESIDE_TEXT_BYTES);
         for (flag, most) in [
-            ("--frame-bytes-max", self.limits.frame_bytes_max),
-            ("--answer-bytes-max", self.limits.answer_bytes_max),
+            ("--frame-bytes-max", schema.frame_bytes_max),
+            ("--answer-bytes-max", schema.answer_bytes_max),
         ] {
             if most != 0 && most < least {
                 return Err(format!(
-                    "{flag}: at least {least}, or the longest texts of --text-bytes-max could not be read"
+                    "{flag}: at least {least}, so that texts of --text-bytes-max can be read"
                 ));
             }
         }
@@ -225,27 +248,31 @@ impl ServeFlags {
     }
 }
 
-/// What JSON makes of one byte at most: a control character is written as `\u0001`.
+/// How long a guest's token is valid unless a flag sets it.
+const SESSION_LIFETIME: &str = "30days";
+
+/// The maximum length of one byte of text in JSON: a control character is written as `\u0001`.
 const ESCAPED_BYTES_MAX: usize = 6;
 
-/// Room for what is asked for beside a text.
+/// Bytes of an answer for the fields beside a text.
 const BESIDE_TEXT_BYTES: usize = 4096;
 
-/// The longest life of a token: a longer one has no date.
+/// The maximum lifetime of a token. With a longer one, the expiry would be out of the range of
+/// dates.
 const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The deepest document that the parser can be trusted with.
+/// The maximum nesting of a document. The parser recurses, and its stack is bounded.
 const NESTING_MAX: usize = 200;
 
 fn database(url: &str) -> Result<String, String> {
     match url.strip_prefix("sqlite://") {
         Some("") => Err("the path is missing: sqlite://PATH".to_owned()),
         Some(_) => Ok(url.to_owned()),
-        None => Err("this version keeps its data in SQLite: sqlite://PATH".to_owned()),
+        None => Err("this version stores its data in SQLite: sqlite://PATH".to_owned()),
     }
 }
 
-/// A server's endpoint as a WebSocket address.
+/// A server's endpoint as a WebSocket URL.
 fn endpoint(url: &str) -> Result<String, String> {
     match url.split_once("://") {
         Some(("http" | "ws", rest)) => Ok(format!("ws://{rest}")),
@@ -254,31 +281,13 @@ fn endpoint(url: &str) -> Result<String, String> {
     }
 }
 
-/// On or off.
+/// The value of a flag that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// On.
     On,
     /// Off.
     Off,
-}
-
-/// A time as people write it: `30s`, `500ms`, `30d`.
-#[derive(Clone, Copy, Debug)]
-pub struct Span(pub Duration);
-
-impl FromStr for Span {
-    type Err = humantime::DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        humantime::parse_duration(text).map(Self)
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
 }
 
 #[cfg(test)]
@@ -293,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn serving_is_what_it_does_without_a_command() {
+    fn without_a_command_it_serves() {
         let bare = CommandLine::try_parse_from(["switchboard", "--listen", "127.0.0.1:0"]).unwrap();
         assert!(bare.command.is_none() && bare.serve.listen.port() == 0);
         let named = CommandLine::try_parse_from(["switchboard", "serve", "--connections-max", "7"])
@@ -301,48 +310,45 @@ mod tests {
         let Some(CliCommand::Serve(flags)) = named.command else {
             panic!("{named:?}")
         };
-        assert_eq!(flags.limits.transport().connections_max, 7);
+        assert_eq!(flags.limits.transport.connections_max, 7);
     }
 
     #[test]
-    fn without_rate_limits_no_user_and_no_address_has_a_limit_of_his_own() {
+    fn no_rate_limits_lifts_the_limits_per_user_and_per_address() {
         let parse = |arguments: &[&str]| {
             CommandLine::try_parse_from(arguments)
                 .unwrap()
                 .serve
                 .limits()
         };
-        assert_eq!(parse(&["switchboard"]).hub().append_queue_per_user_max, 512);
+        assert_eq!(parse(&["switchboard"]).hub.append_queue_per_user_max, 512);
         let without = parse(&["switchboard", "--no-rate-limits"]);
-        assert_eq!(
-            without.hub().append_queue_per_user_max,
-            without.hub().append_queue_max
-        );
-        assert_eq!(without.views().subscriptions_per_viewer_max, 0);
-        let (hub, transport) = (without.hub(), without.transport());
+        let (hub, view, transport) = (&without.hub, &without.view, &without.transport);
+        assert_eq!(hub.append_queue_per_user_max, hub.append_queue_max);
         let rates = [
-            hub.commands_per_user,
-            transport.connects_per_address,
-            transport.messages,
+            hub.mutations_per_second_per_user_max,
+            transport.connects_per_second_per_address_max,
+            transport.messages_per_second_max,
         ];
-        assert_eq!(rates.map(|rate| rate.per_second_max), [0; 3]);
+        assert_eq!(rates, [0; 3]);
         let counts = [
             transport.connections_per_address_max,
             transport.connections_per_user_max,
             transport.handshakes_per_address_max,
             hub.waits_per_viewer_max,
-            without.views().plans_bytes_per_viewer_max,
-            without.views().plans_bytes_per_address_max,
+            view.subscriptions_per_viewer_max,
+            view.plans_bytes_per_viewer_max,
+            view.plans_bytes_per_address_max,
         ];
-        assert_eq!(counts, [0; 6]);
+        assert_eq!(counts, [0; 7]);
         assert_eq!(
             transport.connections_max, 100_000,
-            "a limit on all together stays"
+            "a limit on the total stays"
         );
     }
 
     #[test]
-    fn guests_stay_on_loopback_unless_it_is_meant() {
+    fn guests_beyond_loopback_need_a_flag() {
         let parse = |arguments: &[&str]| {
             let all = std::iter::once(&"switchboard").chain(arguments);
             CommandLine::try_parse_from(all).unwrap().serve
@@ -357,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn values_past_what_can_be_kept_are_refused() {
+    fn values_above_or_below_their_bounds_are_refused() {
         let check = |name: &str, value: &str| {
             CommandLine::try_parse_from(["switchboard", name, value])
                 .unwrap()
@@ -369,14 +375,14 @@ mod tests {
             check("--session-lifetime", "36500days") && !check("--session-lifetime", "36501days")
         );
         assert!(check("--document-nesting-max", "200") && !check("--document-nesting-max", "201"));
-        // Six times the longest text, and 4096.
+        // Six times --text-bytes-max, plus 4096.
         for flag in ["--frame-bytes-max", "--answer-bytes-max"] {
             assert!(check(flag, "53248") && !check(flag, "53247") && check(flag, "0"));
         }
     }
 
     #[test]
-    fn wrong_values_are_refused() {
+    fn malformed_values_are_refused() {
         for arguments in [
             ["--database", "postgres://x/y"],
             ["--database", "sqlite://"],

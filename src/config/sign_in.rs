@@ -1,30 +1,32 @@
-//! How people sign in: flags in, one valid choice out.
+//! Flags for signing in: the identity provider, and the keys that sign tokens.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::Span;
-use crate::auth::{JwksUrl, JwtSettings, Key, KeySource, SignIn, Signer};
+use crate::{
+    auth::{JwksUrl, JwtSettings, Key, KeySource, SignIn, Signer},
+    limit::duration,
+};
 
-/// The most that clocks may be apart: past it, a token that has expired is no longer refused in earnest.
+/// The maximum clock difference. With a larger one, expired tokens would be accepted for too long.
 const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// Who signs the tokens.
+/// Who signs tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
-    /// Anyone may sign in by a name; this server signs.
+    /// Everybody may sign in with a name; this server signs.
     Guest,
-    /// An identity provider signs; this server checks.
+    /// An identity provider signs; this server checks its signatures.
     Jwt,
 }
 
-/// Something that must not be seen: it is left out of debug prints.
+/// A secret. Its `Debug` output does not show it.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself.
+    /// The secret in plain text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -44,11 +46,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How people sign in, as it is typed.
+/// How users sign in.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sign-in")]
 pub struct SignInFlags {
-    /// Who signs the tokens: this server for guests who sign in by a name, or an identity provider
+    /// Who signs tokens: this server, for guests who sign in with a name, or an identity provider
     #[arg(
         long,
         env = "SWITCHBOARD_AUTH",
@@ -56,7 +58,8 @@ pub struct SignInFlags {
         value_name = "MODE"
     )]
     pub auth: AuthMode,
-    /// With jwt: the secret that is shared with the provider, HS256, at least 32 bytes; better given in the environment
+    /// With jwt: the secret shared with the provider (HS256, at least 32 bytes); better given in the
+    /// environment
     #[arg(
         long,
         env = "SWITCHBOARD_JWT_SECRET",
@@ -65,7 +68,8 @@ pub struct SignInFlags {
         value_name = "SECRET"
     )]
     pub jwt_secret: Option<Secret>,
-    /// With jwt: the provider's public key in PEM (RSA, P-256, P-384 or Ed25519), or the path of a file with it
+    /// With jwt: the provider's public key in PEM (RSA, P-256, P-384 or Ed25519), or the path of a
+    /// file that holds it
     #[arg(
         long,
         env = "SWITCHBOARD_JWT_PUBLIC_KEY",
@@ -74,7 +78,7 @@ pub struct SignInFlags {
         value_name = "PEM"
     )]
     pub jwt_public_key: Option<String>,
-    /// With jwt: where the provider publishes its keys, https://… (http://… on loopback)
+    /// With jwt: the URL of the provider's key set, https://… (http://… on loopback only)
     #[arg(
         long,
         env = "SWITCHBOARD_JWKS_URL",
@@ -82,25 +86,27 @@ pub struct SignInFlags {
         value_name = "URL"
     )]
     pub jwks_url: Option<Secret>,
-    /// With jwt: what `iss` must be
+    /// With jwt: the required value of the claim `iss`
     #[arg(long, env = "SWITCHBOARD_JWT_ISSUER", value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
-    /// With jwt: what `aud` must name; without it, tokens that name an audience are refused
+    /// With jwt: an audience that the claim `aud` must contain; without this flag, tokens with an
+    /// audience are refused
     #[arg(long, env = "SWITCHBOARD_JWT_AUDIENCE", value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
-    /// With jwt: how far the clocks may be apart [default: 30s]
-    #[arg(long, env = "SWITCHBOARD_JWT_LEEWAY", value_name = "TIME")]
-    pub jwt_leeway: Option<Span>,
-    /// With jwt: the claim that makes an operator where it is `true`
+    /// With jwt: the tolerated difference between the clocks, at most 10m [default: 30s]
+    #[arg(long, env = "SWITCHBOARD_JWT_LEEWAY", value_parser = duration, value_name = "TIME")]
+    pub jwt_leeway: Option<Duration>,
+    /// With jwt: the claim that makes a user an operator if it is `true`
     #[arg(long, env = "SWITCHBOARD_OPERATOR_CLAIM", value_name = "CLAIM")]
     pub operator_claim: Option<String>,
 }
 
-/// How far clocks may be apart unless a flag says otherwise.
+/// The tolerated clock difference unless a flag sets it.
 const LEEWAY: Duration = Duration::from_secs(30);
 
 impl SignInFlags {
-    /// The choice, or one line that says why there is none. Reads files and the certificates that this machine trusts.
+    /// How users sign in. Reads the files that the flags name and the system's trusted certificates.
+    /// The error is one line for the operator.
     pub fn choice(&self, session_lifetime: Duration) -> Result<SignIn, String> {
         match self.auth {
             AuthMode::Guest => {
@@ -111,7 +117,7 @@ impl SignInFlags {
         }
     }
 
-    /// Flags of another mode would be without effect, and whoever gave them expects one.
+    /// Refuses flags that have no effect in guest mode: the operator expects them to have one.
     fn refuse_jwt_flags(&self) -> Result<(), String> {
         let given = [
             ("--jwt-secret", self.jwt_secret.is_some()),
@@ -124,14 +130,14 @@ impl SignInFlags {
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(format!(
-                "{flag} is for --auth jwt; without that, guests sign in"
+                "{flag} is for --auth jwt; without it, guests sign in"
             )),
             None => Ok(()),
         }
     }
 
     fn settings(&self) -> Result<JwtSettings, String> {
-        let leeway = self.jwt_leeway.map_or(LEEWAY, |leeway| leeway.0);
+        let leeway = self.jwt_leeway.unwrap_or(LEEWAY);
         if leeway > LEEWAY_MAX {
             return Err("--jwt-leeway: at most 10 minutes".to_owned());
         }
@@ -184,10 +190,10 @@ impl SignInFlags {
     }
 }
 
-/// With which key `switchboard token` signs where an identity provider would.
+/// The key with which `switchboard token` signs in place of an identity provider.
 #[derive(Args, Clone, Debug)]
 pub struct SigningFlags {
-    /// With jwt: the private key to sign with in PEM, or the path of a file with it
+    /// With jwt: the private key to sign with in PEM, or the path of a file that holds it
     #[arg(
         long,
         env = "SWITCHBOARD_JWT_PRIVATE_KEY",
@@ -196,13 +202,13 @@ pub struct SigningFlags {
         value_name = "PEM"
     )]
     pub jwt_private_key: Option<Secret>,
-    /// With jwt: the name of that key in the provider's set of keys
+    /// With jwt: the id of the private key in the provider's key set, the token's `kid`
     #[arg(long, env = "SWITCHBOARD_JWT_KEY_ID", value_name = "KID")]
     pub jwt_key_id: Option<String>,
 }
 
 impl SigningFlags {
-    /// The key to sign with, or one line that says why there is none.
+    /// The key to sign with. The error is one line for the operator.
     pub fn signer(&self, sign_in: &SignInFlags) -> Result<Signer, String> {
         let signer = match (&sign_in.jwt_secret, &self.jwt_private_key) {
             (Some(secret), None) => Signer::secret(secret.reveal().as_bytes())
@@ -224,13 +230,14 @@ impl SigningFlags {
         Ok(signer.named(self.jwt_key_id.clone()))
     }
 
-    /// Whether one of them was given.
+    /// Whether any of these flags was given.
     pub fn are_given(&self) -> bool {
         self.jwt_private_key.is_some() || self.jwt_key_id.is_some()
     }
 }
 
-/// PEM as it was given, or from the file of that name. The errors do not repeat what was given: it may be half a key.
+/// The PEM text that was given, or the content of the file that was named. Errors do not repeat the
+/// value: it may be part of a key.
 fn pem(flag: &str, given: &str) -> Result<String, String> {
     if given.contains("-----BEGIN") {
         return Ok(given.to_owned());

@@ -15,6 +15,7 @@
 //! Proved by the tests beside the code and by `tests/it/delivery.rs`.
 
 mod bell;
+mod limits;
 mod queue;
 mod room;
 mod tail;
@@ -31,6 +32,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 pub use bell::{Bell, Listener};
+pub use limits::HubLimits;
 use queue::Queue;
 pub use room::LiveRoom;
 use wait::Waits;
@@ -39,54 +41,9 @@ use writer::Pending;
 
 use crate::{
     domain::{Clock, Epoch, RoomId, Seq, ShutsOut, UserId},
-    quota::{Rate, Rates},
+    quota::Rates,
     store::{Append, AppendError, Command, CommandOutcome, Log, StoreError},
 };
-
-/// What the hub may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct HubLimits {
-    /// Commands that wait for the writer; one more is refused.
-    pub append_queue_max: usize,
-    /// Commands of one user that wait.
-    pub append_queue_per_user_max: usize,
-    /// Commands for one room that wait.
-    pub append_queue_per_room_max: usize,
-    /// Commands that one user may give; one more is refused before it waits.
-    pub commands_per_user: Rate,
-    /// Commands in one transaction.
-    pub append_batch_max: usize,
-    /// Events kept in memory per room that has readers.
-    pub tail_events_max: usize,
-    /// Bytes of events kept in memory per room that has readers.
-    pub tail_bytes_max: usize,
-    /// Events kept in mind per room that has readers, of those that took the right to read from somebody. At least 1.
-    pub shut_outs_kept_max: usize,
-    /// Requests that wait for a room at the same time; one more is refused. 0 is no limit.
-    pub waits_max: usize,
-    /// The same, of one user; or of one address, where nobody signed in.
-    pub waits_per_viewer_max: usize,
-}
-
-impl Default for HubLimits {
-    fn default() -> Self {
-        Self {
-            append_queue_max: 4096,
-            append_queue_per_user_max: 512,
-            append_queue_per_room_max: 2048,
-            commands_per_user: Rate {
-                per_second_max: 500,
-                burst_max: 5_000,
-            },
-            append_batch_max: 512,
-            tail_events_max: 256,
-            tail_bytes_max: 256 * 1024,
-            shut_outs_kept_max: 256,
-            waits_max: 10_000,
-            waits_per_viewer_max: 1_000,
-        }
-    }
-}
 
 /// Why a command has no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +98,7 @@ impl Hub {
             clock,
         ));
         let waits = Waits::new(limits.waits_max, limits.waits_per_viewer_max);
-        let (revisions, rates) = (Arc::default(), Rates::new(limits.commands_per_user));
+        let (revisions, rates) = (Arc::default(), Rates::new(limits.commands_per_user()));
         Arc::new(Self {
             log,
             rooms,

@@ -54,12 +54,17 @@ struct State {
 }
 
 impl Lobby {
-    pub(super) fn new(id: RoomId, limits: PresenceLimits, siblings: Weak<Lobbies>) -> Self {
+    pub(super) fn new(
+        id: RoomId,
+        limits: PresenceLimits,
+        shut_outs_kept_max: usize,
+        siblings: Weak<Lobbies>,
+    ) -> Self {
         let state = State {
             typing: Typing::new(limits.typing_users_max, limits.typing_lapse),
             signals: Signals::new(limits.signals_kept_max, limits.signals_kept_bytes_max),
             occupants: Occupants::new(limits.presence_grace, limits.presence_moves_kept_max),
-            shut_outs: ShutOuts::new(limits.shut_outs_kept_max),
+            shut_outs: ShutOuts::new(shut_outs_kept_max),
         };
         Self {
             id,
@@ -273,10 +278,7 @@ impl Drop for Lobby {
 #[cfg(test)]
 mod tests {
     use super::{super::testing::*, *};
-    use crate::{
-        domain::{SignalKind, Timestamp},
-        presence::Presence,
-    };
+    use crate::domain::{SignalKind, Timestamp};
 
     fn signal(number: u32) -> Signal {
         let kind = SignalKind::new("k").unwrap();
@@ -291,7 +293,7 @@ mod tests {
 
     #[test]
     fn e4_nothing_is_let_in_on_a_right_that_is_older_than_its_loss() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         let _listens = lobby.watch(Stream::Signals);
         lobby.set_typing(user(1), true, Seq(3), now).unwrap();
@@ -317,7 +319,7 @@ mod tests {
 
     #[test]
     fn e3_signals_that_nobody_listens_to_are_not_kept() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.signal(signal(1), Seq(0)).unwrap();
         assert_eq!(lobby.signals_after(1, 9).upto, 1);
@@ -338,7 +340,7 @@ mod tests {
 
     #[test]
     fn only_a_change_of_the_state_is_told() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         let mut watch = lobby.watch(Stream::Typing);
         lobby.set_typing(user(1), true, Seq(0), now).unwrap();

@@ -17,6 +17,7 @@
 //!
 //! Proved by the tests beside the code and by `tests/it/ephemeral.rs`.
 
+mod limits;
 mod lobby;
 mod occupants;
 mod signals;
@@ -31,6 +32,7 @@ use std::{
 /// Moments of a clock that only goes forward; a test may hold it.
 pub use tokio::time::Instant;
 
+pub use limits::PresenceLimits;
 pub use lobby::{Attendance, Lobby, Stale, Stream};
 pub use occupants::{Occupancy, Person};
 pub use signals::{Heard, Signal};
@@ -38,68 +40,11 @@ pub use typing::TypingState;
 
 use crate::{
     domain::{RoomId, Seq, ShutsOut, UserId},
-    quota::{Rate, Rates},
+    quota::Rates,
 };
 
 /// How often it is looked for lobbies that need not be kept any more, at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What is held of what is not kept, and how often it may be said.
-#[derive(Clone, Copy, Debug)]
-pub struct PresenceLimits {
-    /// Users who are shown typing in one room; one more is not.
-    pub typing_users_max: usize,
-    /// After how long somebody who does not say so again is typing no longer.
-    pub typing_lapse: Duration,
-    /// How long a state stands before the next one is told.
-    pub typing_interval: Duration,
-    /// Bytes of a signal's data, as JSON.
-    pub signal_bytes_max: usize,
-    /// Signals that one user may send, and changes of whether they are typing.
-    pub signals_per_user: Rate,
-    /// Signals kept per room for those that listen. At least 1.
-    pub signals_kept_max: usize,
-    /// The same, in bytes; the newest one is always kept.
-    pub signals_kept_bytes_max: usize,
-    /// Losses of the right to read that are remembered per room. At least 1.
-    pub shut_outs_kept_max: usize,
-    /// People who are shown in one room; all are counted. At least 1.
-    pub presence_shown_max: usize,
-    /// How long somebody without a subscription is still here: a reconnect within it is no leave.
-    pub presence_grace: Duration,
-    /// How long it stands who is here before the next change is told.
-    pub presence_interval: Duration,
-    /// Comings and goings that are kept per room for those that follow them. At least 1.
-    pub presence_moves_kept_max: usize,
-    /// Rooms kept because somebody types there although nobody listens.
-    pub rooms_lingering_max: usize,
-}
-
-impl Default for PresenceLimits {
-    fn default() -> Self {
-        Self {
-            typing_users_max: 20,
-            // Clients say it again every few seconds while somebody types.
-            typing_lapse: Duration::from_secs(6),
-            typing_interval: Duration::from_millis(100),
-            // An offer of WebRTC with several tracks fits.
-            signal_bytes_max: 16 * 1024,
-            // A pointer that moves with the screen is sixty a second.
-            signals_per_user: Rate {
-                per_second_max: 100,
-                burst_max: 1_000,
-            },
-            signals_kept_max: 256,
-            signals_kept_bytes_max: 256 * 1024,
-            shut_outs_kept_max: 256,
-            presence_shown_max: 200,
-            presence_grace: Duration::from_secs(5),
-            presence_interval: Duration::from_secs(1),
-            presence_moves_kept_max: 1_024,
-            rooms_lingering_max: 10_000,
-        }
-    }
-}
 
 type Lobbies = Mutex<HashMap<RoomId, Weak<Lobby>>>;
 
@@ -109,6 +54,7 @@ pub struct Presence {
     lingering: Mutex<Lingering>,
     rates: Rates<UserId>,
     limits: PresenceLimits,
+    shut_outs_kept_max: usize,
 }
 
 /// Lobbies that are kept although nobody may listen, until there is nothing more to keep.
@@ -119,14 +65,16 @@ struct Lingering {
 }
 
 impl Presence {
-    /// Nobody is anywhere.
-    pub fn new(limits: PresenceLimits) -> Arc<Self> {
-        let rates = Rates::new(limits.signals_per_user);
+    /// No lobbies yet. Each lobby will keep the last `shut_outs_kept_max` losses of the right to
+    /// read, which is at least 1.
+    pub fn new(limits: PresenceLimits, shut_outs_kept_max: usize) -> Arc<Self> {
+        let rates = Rates::new(limits.signals_per_user());
         Arc::new(Self {
             lobbies: Arc::default(),
             lingering: Mutex::default(),
             rates,
             limits,
+            shut_outs_kept_max,
         })
     }
 
@@ -151,6 +99,7 @@ impl Presence {
         let lobby = Arc::new(Lobby::new(
             id.clone(),
             self.limits,
+            self.shut_outs_kept_max,
             Arc::downgrade(&self.lobbies),
         ));
         lobbies.insert(id.clone(), Arc::downgrade(&lobby));
@@ -229,7 +178,7 @@ mod tests {
 
     #[test]
     fn e3_a_room_that_nobody_listens_to_is_kept_until_typing_lapses() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.set_typing(user(1), true, Seq(0), now).unwrap();
         presence.keep(&lobby, now);
@@ -247,7 +196,7 @@ mod tests {
 
     #[test]
     fn e3_who_stops_typing_leaves_nothing_behind() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         for typing in [true, false] {
             let lobby = presence.enter(&room("a"), now);
             lobby.set_typing(user(1), typing, Seq(0), now).unwrap();
@@ -258,7 +207,7 @@ mod tests {
 
     #[test]
     fn e3_who_is_shut_out_leaves_nothing_behind() {
-        let (presence, now) = (Presence::new(PresenceLimits::default()), Instant::now());
+        let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.set_typing(user(1), true, Seq(0), now).unwrap();
         presence.keep(&lobby, now);
@@ -275,7 +224,7 @@ mod tests {
             rooms_lingering_max: 2,
             ..PresenceLimits::default()
         };
-        let (presence, now) = (Presence::new(limits), Instant::now());
+        let (presence, now) = (presence(limits), Instant::now());
         for id in ["a", "b", "c", "a"] {
             let lobby = presence.enter(&room(id), now);
             lobby.set_typing(user(1), true, Seq(0), now).unwrap();
@@ -293,8 +242,12 @@ mod testing {
 
     use uuid::Uuid;
 
-    use super::TypingState;
+    use super::{Presence, PresenceLimits, TypingState};
     use crate::domain::{RoomId, Timestamp, User, UserId, UserName};
+
+    pub(super) fn presence(limits: PresenceLimits) -> Arc<Presence> {
+        Presence::new(limits, 8)
+    }
 
     pub(super) fn room(id: &str) -> RoomId {
         id.parse().unwrap()

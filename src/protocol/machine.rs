@@ -2,49 +2,12 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    Close, Payload, Subscribe,
-    message::{
-        ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem,
-    },
+    Close, MachineLimits, Payload, Subscribe,
+    message::{ClientMessage, authorization, complete, connection_ack, error, live, next, pong},
 };
-
-/// What a connection may do.
-#[derive(Clone, Copy, Debug)]
-pub struct MachineLimits {
-    /// Operations that run at the same time. 0 is no limit.
-    pub operations_max: usize,
-    /// Bytes of an operation's id. 0 is no limit.
-    pub id_bytes_max: usize,
-    /// Bytes of messages that wait for the acknowledgement, in the dialect that lets them wait. 0 is no limit.
-    pub held_bytes_max: usize,
-}
-
-impl Default for MachineLimits {
-    fn default() -> Self {
-        Self {
-            operations_max: 100,
-            id_bytes_max: 128,
-            held_bytes_max: 256 * 1024,
-        }
-    }
-}
-
-impl MachineLimits {
-    /// Whether an operation may have this id.
-    pub(super) fn allow_id(&self, id: &str) -> bool {
-        !id.is_empty() && (self.id_bytes_max == 0 || id.len() <= self.id_bytes_max)
-    }
-
-    /// The error for one operation more than so many, if that is one too many.
-    pub(super) fn too_many(&self, running: usize) -> Option<Value> {
-        let most = self.operations_max;
-        let message = format!("This connection runs {most} operations already, which is the most.");
-        (most != 0 && running >= most).then(|| problem(&message, "TOO_COMPLEX"))
-    }
-}
 
 /// What happened.
 #[derive(Debug)]

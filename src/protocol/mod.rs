@@ -15,11 +15,13 @@
 mod close;
 mod dialect;
 mod legacy;
+mod limits;
 mod machine;
 mod message;
 
 pub use close::Close;
 pub use dialect::{Dialect, Subprotocol};
 pub use legacy::LegacyMachine;
-pub use machine::{Act, Input, Machine, MachineLimits};
+pub use limits::MachineLimits;
+pub use machine::{Act, Input, Machine};
 pub use message::{Payload, Subscribe, authorization};

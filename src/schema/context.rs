@@ -9,8 +9,8 @@ use std::{
 use async_graphql::Context;
 
 use super::{
-    cost::CostLimits,
     error::{ApiError, Code},
+    limits::SchemaLimits,
     loader::loader,
 };
 use crate::{
@@ -23,36 +23,6 @@ use crate::{
     quota::AddressAllowance,
     store::{Accounts, Command, CommandOutcome, Log},
 };
-
-/// What a request may ask of lists and texts.
-#[derive(Clone, Copy, Debug)]
-pub struct SchemaLimits {
-    /// Entries of one page of a connection.
-    pub page_max: u32,
-    /// Bytes of a message's text.
-    pub text_bytes_max: usize,
-    /// Bytes of what is searched for.
-    pub search_bytes_max: usize,
-    /// Words of it.
-    pub search_words_max: usize,
-    /// What the answer to a query or a mutation, or to a batch of them, may cost.
-    pub answer: CostLimits,
-    /// What the result of a subscription may cost, for one event.
-    pub frame: CostLimits,
-}
-
-impl Default for SchemaLimits {
-    fn default() -> Self {
-        Self {
-            page_max: 100,
-            text_bytes_max: crate::domain::MessageText::BYTES_MAX,
-            search_bytes_max: 512,
-            search_words_max: 16,
-            answer: CostLimits::ANSWER,
-            frame: CostLimits::FRAME,
-        }
-    }
-}
 
 /// The services behind the schema.
 #[derive(Clone)]

@@ -41,19 +41,6 @@ pub struct CostLimits {
     pub bytes_max: usize,
 }
 
-impl CostLimits {
-    /// Default for a query or a mutation, and for a batch of them.
-    pub const ANSWER: Self = Self {
-        reads_max: 1_000,
-        bytes_max: 8 * 1024 * 1024,
-    };
-    /// Default for one event of a subscription.
-    pub const FRAME: Self = Self {
-        reads_max: 100,
-        bytes_max: 256 * 1024,
-    };
-}
-
 /// The kind of response that a meter bounds, for error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MeteredResponse {

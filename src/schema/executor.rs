@@ -6,17 +6,18 @@ use async_graphql::{MergedObject, Response, SchemaBuilder, ServerError};
 use futures::{StreamExt, channel::mpsc};
 
 use super::{
-    context::{RequestContext, SchemaLimits, Services},
+    context::{RequestContext, Services},
     cost::{CostMeter, MeteredResponse, ResponseCost},
     ephemeral::EphemeralMutation,
     error::{self, ApiError, Code},
     executor_hooks::{Execution, ExecutorHooks},
     feed::Feed,
+    limits::SchemaLimits,
     loader::Loader,
     modes::{AsOf, Mode, OpenedSubscription},
     mutation::Mutation,
     null_propagation::propagate_nulls,
-    prepare::{PlanDocument, Prepare, PrepareLimits, Prepared, Request},
+    prepare::{Introspection, PlanDocument, Prepare, PrepareLimits, Prepared, Request},
     query::Query,
     room_mutation::RoomMutation,
     subscription::Subscription,
@@ -60,13 +61,12 @@ fn builder() -> Builder {
 
 impl Schema {
     /// The schema over these services.
-    pub fn new(services: Services, limits: PrepareLimits) -> Self {
-        let prepare = Arc::new(Prepare::new(&sdl(), limits));
-        // With introspection off, "did you mean" suggestions would reveal the schema name by name.
-        let builder = if limits.introspection {
-            builder()
-        } else {
-            builder().disable_suggestions()
+    pub fn new(services: Services, limits: PrepareLimits, introspection: Introspection) -> Self {
+        let prepare = Arc::new(Prepare::new(&sdl(), limits, introspection));
+        let builder = match introspection {
+            Introspection::Allowed => builder(),
+            // "Did you mean" suggestions would reveal the schema name by name.
+            Introspection::Refused => builder().disable_suggestions(),
         };
         Self {
             prepare,
@@ -92,7 +92,7 @@ impl Schema {
         caller: Caller,
         context: &RequestContext,
     ) -> Answer {
-        let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer);
+        let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer());
         self.execute_within(prepared, caller, context, meter).await
     }
 
@@ -104,7 +104,7 @@ impl Schema {
 
     /// The meter that all requests of one batch share.
     pub fn batch_meter(&self) -> Arc<CostMeter> {
-        CostMeter::new(MeteredResponse::Batch, self.limits.answer)
+        CostMeter::new(MeteredResponse::Batch, self.limits.answer())
     }
 
     /// Runs a query or a mutation whose cost is charged to `meter`.
@@ -159,7 +159,7 @@ impl Schema {
     ) -> Result<OpenedSubscription, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
         let (_, request) = Execution::of(prepared);
-        let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer);
+        let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer());
         let request = request
             .data(caller)
             .data(Loader::new(self.log.clone(), meter.clone()))
@@ -185,7 +185,7 @@ impl Schema {
         let (items, receiver) = mpsc::unbounded();
         let document = plan.document.clone();
         let (_, request) = Execution::new(document, None, plan.variables.clone(), None);
-        let meter = CostMeter::new(MeteredResponse::Frame, self.limits.frame);
+        let meter = CostMeter::new(MeteredResponse::Frame, self.limits.frame());
         let loader = Loader::new(self.log.clone(), meter.clone());
         let (cost, as_of) = (ResponseCost::new(meter), Arc::<AsOf>::default());
         let mode = Mode::Feed {

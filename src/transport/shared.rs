@@ -28,6 +28,9 @@ use crate::{
 pub struct Rules {
     /// How much of it.
     pub limits: TransportLimits,
+    /// The number of trusted proxies in front of this server. Each of them appends the address of
+    /// its peer to `X-Forwarded-For`.
+    pub proxies_trusted: usize,
     /// The only documents that are run; none if any is.
     pub operations: Option<Operations>,
 }
@@ -44,6 +47,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Bounds.
     pub limits: TransportLimits,
+    /// The number of trusted proxies in front of this server.
+    pub(crate) proxies_trusted: usize,
     /// Every socket is a task here.
     pub tasks: TaskTracker,
     /// Its names, and whose pages may use it.
@@ -72,7 +77,11 @@ impl Shared {
         site: Site,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        let Rules { limits, operations } = rules;
+        let Rules {
+            limits,
+            proxies_trusted,
+            operations,
+        } = rules;
         let persisted = operations.map_or_else(
             || Persisted::learning(limits.persisted_bytes_max),
             Persisted::listed,
@@ -83,11 +92,12 @@ impl Shared {
             auth,
             clock,
             limits,
+            proxies_trusted,
             site,
             persisted,
             reservations: Reservations::default(),
             tasks,
-            admission: Admission::new(&limits),
+            admission: Admission::new(&limits, proxies_trusted),
             connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
             drain: CancellationToken::new(),

@@ -30,6 +30,7 @@ mod budget;
 mod charge;
 mod frame;
 mod lane;
+mod limits;
 mod lobby_reader;
 mod lobby_view;
 mod page;
@@ -47,13 +48,13 @@ use std::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use async_graphql::ServerError;
 use tokio_util::task::TaskTracker;
 
 pub use frame::Frame;
+pub use limits::ViewLimits;
 pub use reader::ReadError;
 pub use subscription::Reader;
 
@@ -75,69 +76,6 @@ use crate::{
 
 /// About what the executions of one plan hold.
 const LANES_BYTES: usize = 24 * 1024;
-
-/// What views may hold and how long they may try.
-#[derive(Clone, Copy, Debug)]
-pub struct ViewLimits {
-    /// Frames kept per view.
-    pub ring_frames_max: usize,
-    /// Bytes of frames kept per view.
-    pub ring_bytes_max: usize,
-    /// Bytes of frames kept in all views together. 0 is no limit.
-    pub frames_bytes_max: usize,
-    /// About how many bytes all plans together may hold: documents, and lanes that run them. 0 is no limit.
-    pub plans_bytes_max: usize,
-    /// The same, of those that one user made; or one address, where nobody signed in.
-    pub plans_bytes_per_viewer_max: usize,
-    /// The same, of those that all at one address made together, whoever they are.
-    pub plans_bytes_per_address_max: usize,
-    /// Subscriptions of one viewer, on all connections together. 0 is no limit.
-    pub subscriptions_per_viewer_max: usize,
-    /// Bytes of frames kept in all pages of all views.
-    pub pages_bytes_max: u64,
-    /// Bytes of frames after which a page is cut: whoever takes it holds it, whatever all pages together may have. 0 is no limit.
-    pub page_bytes_max: usize,
-    /// Pages that are made at the same time.
-    pub pages_making_max: usize,
-    /// How long new frames wait for the readers of the last ones to have had their turn.
-    pub round_wait: Duration,
-    /// How long one execution may take before it counts as failed.
-    pub execution_timeout: Duration,
-    /// A failed execution is tried again after this long, then after twice as long, and so on.
-    pub retry_first: Duration,
-    /// After so many tries the readers are sent away to come back later.
-    pub tries_max: u32,
-}
-
-impl Default for ViewLimits {
-    fn default() -> Self {
-        Self {
-            ring_frames_max: 256,
-            ring_bytes_max: 256 * 1024,
-            frames_bytes_max: 512 * 1024 * 1024,
-            plans_bytes_max: 512 * 1024 * 1024,
-            plans_bytes_per_viewer_max: 32 * 1024 * 1024,
-            plans_bytes_per_address_max: 256 * 1024 * 1024,
-            subscriptions_per_viewer_max: 1_000,
-            pages_bytes_max: 64 * 1024 * 1024,
-            page_bytes_max: 1024 * 1024,
-            pages_making_max: 2,
-            round_wait: Duration::from_millis(200),
-            execution_timeout: Duration::from_secs(10),
-            retry_first: Duration::from_millis(50),
-            // About six seconds in all.
-            tries_max: 8,
-        }
-    }
-}
-
-impl ViewLimits {
-    /// How long to wait after so many failures, or nothing if that was the last try.
-    fn pause_after(&self, failures: u32) -> Option<Duration> {
-        (failures < self.tries_max)
-            .then(|| self.retry_first.saturating_mul(1 << (failures - 1).min(20)))
-    }
-}
 
 /// Shows somebody to be in a room. Who has lost their right meanwhile is not shown, and learns it as a reader.
 fn attend(lobby: &Arc<Lobby>, person: Person, checked: Seq) -> Option<Attendance> {

@@ -52,7 +52,8 @@ async fn on_the_machine(scenarios: Vec<Scenario>) {
     {
         let limits = server::flags("sqlite://none", scenario.flags)
             .limits
-            .machine();
+            .transport
+            .machine;
         let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
         let outcome = play::play(&scenario, &mut World::new(dialect, limits, scenario.slow)).await;
         played.push((scenario.name, outcome));

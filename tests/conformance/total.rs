@@ -17,7 +17,7 @@ const INPUTS_PER_RUN: usize = 60;
 /// Small enough that both bounds are met all the time.
 const LIMITS: MachineLimits = MachineLimits {
     operations_max: 3,
-    id_bytes_max: 16,
+    operation_id_bytes_max: 16,
     held_bytes_max: 256,
 };
 
@@ -110,7 +110,7 @@ fn every_short_history<W: Watched>(texts: [&str; 6]) {
     for history in 0..kinds.pow(length) {
         let mut machine = W::new(MachineLimits {
             operations_max: 1,
-            id_bytes_max: 16,
+            operation_id_bytes_max: 16,
             held_bytes_max: 64,
         });
         for place in 0..length {

@@ -12,11 +12,16 @@ use tokio::process::Command;
 use crate::support::{Folder, app::TestApp, soon};
 
 async fn switchboard(arguments: &[&str]) -> Output {
+    switchboard_in(&[], arguments).await
+}
+
+async fn switchboard_in(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command
         .args(arguments)
         .env_remove("DATABASE_URL")
         .env("USER", "ann")
+        .envs(environment.iter().copied())
         .kill_on_drop(true);
     soon("the end of the command", command.output())
         .await
@@ -90,6 +95,27 @@ async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
         );
     }
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_limit_is_read_from_the_environment_and_its_flag_overrides_it() {
+    // Both are refused by a check that runs before the server starts; the limit is checked first.
+    let environment = [("SWITCHBOARD_DOCUMENT_NESTING_MAX", "201")];
+    for (flags, refused) in [
+        (&["--tls-cert", "x.pem"][..], "--document-nesting-max"),
+        (
+            &["--tls-cert", "x.pem", "--document-nesting-max", "64"],
+            "--tls-key",
+        ),
+    ] {
+        let output = switchboard_in(&environment, flags).await;
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(refused), "{error}");
+    }
+    let output = switchboard_in(&[("SWITCHBOARD_CONNECTIONS_MAX", "many")], &[]).await;
+    let error = text(&output.stderr);
+    assert!(error.contains("--connections-max <N>"), "{error}");
 }
 
 #[tokio::test]

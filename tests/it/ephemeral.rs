@@ -641,14 +641,11 @@ async fn v7_a_passing_failure_is_tried_again_and_a_lasting_one_ends_the_readers(
 
 #[tokio::test]
 async fn e3_who_is_too_far_behind_to_know_their_right_comes_back_later() {
-    let limits = PresenceLimits {
+    let limits = HubLimits {
         shut_outs_kept_max: 2,
-        ..PresenceLimits::default()
+        ..HubLimits::default()
     };
-    let core = Core::within(ViewLimits::default(), HubLimits::default(), limits, |log| {
-        log
-    })
-    .await;
+    let core = Core::with(ViewLimits::default(), limits, |log| log).await;
     core.room("p", Visibility::Private).await;
     let mut reader = listen(&core, Caller::Viewer(core.ann), TYPING, "p").await;
     take(&mut reader, 1).await;

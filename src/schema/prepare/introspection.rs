@@ -5,6 +5,15 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
 use crate::schema::error::{ApiError, Code};
 
+/// Whether clients may ask for the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introspection {
+    /// `__schema` and `__type` are answered.
+    Allowed,
+    /// A document with `__schema` or `__type` is refused, and no error suggests a name.
+    Refused,
+}
+
 /// The fields that tell about the schema. No type of ours has fields of these names, so they are refused wherever they stand.
 const FIELDS: [&str; 2] = ["__schema", "__type"];
 

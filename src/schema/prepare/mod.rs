@@ -7,6 +7,7 @@
 mod bounds;
 mod directives;
 mod introspection;
+mod limits;
 mod plan;
 mod root;
 mod scan;
@@ -28,6 +29,8 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 
+pub use introspection::Introspection;
+pub use limits::PrepareLimits;
 pub use plan::PlanDocument;
 pub(super) use shapes::Shapes;
 
@@ -38,48 +41,6 @@ const LIST_LENGTH_DEFAULT: usize = 50;
 
 /// About how much memory a parsed document takes, per byte of its text.
 const PARSED_BYTES_PER_BYTE: usize = 24;
-
-/// What a document may ask for. 0 is no limit.
-#[derive(Clone, Copy, Debug)]
-pub struct PrepareLimits {
-    /// Bytes of a document's text.
-    pub document_bytes_max: usize,
-    /// Names, numbers, strings and punctuators in it.
-    pub document_tokens_max: usize,
-    /// Brackets inside brackets in it. Cannot be without limit: a parser recurses.
-    pub document_nesting_max: usize,
-    /// Fields in it, with its fragments expanded.
-    pub document_fields_max: usize,
-    /// The same, each field counted as often as the lists around it may be long.
-    pub document_values_max: usize,
-    /// Selections inside selections, with its fragments expanded.
-    pub document_depth_max: usize,
-    /// Aliases in it, with its fragments expanded.
-    pub document_aliases_max: usize,
-    /// Directives in it, with its fragments expanded.
-    pub document_directives_max: usize,
-    /// Memory for parsed documents, in bytes.
-    pub documents_cached_bytes_max: u64,
-    /// Whether it may ask for the schema.
-    pub introspection: bool,
-}
-
-impl Default for PrepareLimits {
-    fn default() -> Self {
-        Self {
-            document_bytes_max: 64 * 1024,
-            document_tokens_max: 5_000,
-            document_nesting_max: 64,
-            document_fields_max: 1_000,
-            document_values_max: 20_000,
-            document_depth_max: 24,
-            document_aliases_max: 100,
-            document_directives_max: 100,
-            documents_cached_bytes_max: 16 * 1024 * 1024,
-            introspection: true,
-        }
-    }
-}
 
 /// A request as a client sends it.
 #[derive(Clone, Debug, Default)]
@@ -182,12 +143,13 @@ type Text = (Option<String>, String);
 pub struct Prepare {
     pub(super) shapes: Arc<Shapes>,
     limits: PrepareLimits,
+    introspection: Introspection,
     documents: Cache<Text, Arc<CachedDocument>>,
 }
 
 impl Prepare {
     /// For the schema of this definition, which must parse.
-    pub fn new(sdl: &str, limits: PrepareLimits) -> Self {
+    pub fn new(sdl: &str, limits: PrepareLimits, introspection: Introspection) -> Self {
         let weigh = |(_, text): &Text, _: &Arc<CachedDocument>| {
             u32::try_from(text.len() * PARSED_BYTES_PER_BYTE).unwrap_or(u32::MAX)
         };
@@ -198,6 +160,7 @@ impl Prepare {
         Self {
             shapes: Arc::new(Shapes::from_sdl(sdl)),
             limits,
+            introspection,
             documents,
         }
     }
@@ -250,7 +213,7 @@ impl Prepare {
     fn learn(&self, text: Text) -> Result<Arc<CachedDocument>, ApiError> {
         let mut document = self.parse(&text.1)?;
         directives::check(&document)?;
-        if !self.limits.introspection {
+        if self.introspection == Introspection::Refused {
             introspection::refuse(&document)?;
         }
         let name = text.0.as_deref();

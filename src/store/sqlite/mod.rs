@@ -4,6 +4,7 @@ mod accounts;
 mod append;
 mod changes;
 mod file;
+mod limits;
 mod log;
 mod rows;
 mod search;
@@ -12,7 +13,6 @@ mod sends;
 use std::{
     str::FromStr,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
 use sqlx::{
@@ -22,40 +22,12 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
+pub use limits::SqliteLimits;
+
 use super::StoreError;
 
 /// Rows that a connection's thread reads ahead. With fewer than one read gives, threads take turns row by row.
 const ROWS_AT_ONCE: usize = 512;
-
-/// What the SQLite store may use.
-#[derive(Clone, Copy, Debug)]
-pub struct SqliteLimits {
-    /// Connections that read at the same time.
-    pub readers_max: u32,
-    /// How long a statement waits for another process's lock, and a read for a free connection.
-    pub busy_timeout: Duration,
-    /// Members of one room.
-    pub members_per_room_max: u32,
-    /// Searches at the same time, on connections of their own: none keeps other reads waiting.
-    pub searches_max: u32,
-    /// Messages that one search ranks: the newest of those that match.
-    pub search_candidates_max: u32,
-    /// Rooms that a search without a room looks through.
-    pub search_rooms_max: u32,
-}
-
-impl Default for SqliteLimits {
-    fn default() -> Self {
-        Self {
-            readers_max: 4,
-            busy_timeout: Duration::from_secs(5),
-            members_per_room_max: 100_000,
-            searches_max: 2,
-            search_candidates_max: 1000,
-            search_rooms_max: 500,
-        }
-    }
-}
 
 /// A database file, migrated and ready.
 #[derive(Clone)]
@@ -82,7 +54,7 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(limits.busy_timeout)
+            .busy_timeout(limits.database_busy_timeout)
             .row_buffer_size(ROWS_AT_ONCE)
             // A warning for each statement that had to wait would bury the log when many do.
             .disable_statement_logging();
@@ -100,12 +72,12 @@ impl Sqlite {
         let pool = |most| {
             let pool = SqlitePoolOptions::new()
                 .max_connections(most)
-                .acquire_timeout(limits.busy_timeout);
+                .acquire_timeout(limits.database_busy_timeout);
             // As long as waiting takes at most, so that it is never logged: whoever waited in vain is told, and logged, anyway.
-            pool.acquire_slow_threshold(limits.busy_timeout)
+            pool.acquire_slow_threshold(limits.database_busy_timeout)
         };
         let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());
-        let readers = pool(limits.readers_max)
+        let readers = pool(limits.database_readers_max)
             .connect_with(reading)
             .await
             .map_err(|error| refused(&error))?;

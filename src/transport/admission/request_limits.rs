@@ -51,7 +51,7 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
     let address = Address::of(
         request.extensions(),
         request.headers(),
-        shared.limits.proxies_trusted,
+        shared.proxies_trusted,
     );
     shared.admission.ask(address, Instant::now())
 }

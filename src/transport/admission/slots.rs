@@ -43,6 +43,8 @@ pub(crate) struct Inbound {
     pub(crate) peer: IpAddr,
     /// It came too often: it is served nothing but a word.
     pub(crate) turned_away: bool,
+    /// The peer is a trusted proxy, and the connection may carry requests of several clients.
+    pub(crate) is_proxy: bool,
     pub(crate) handshake: quota::Slot<Address>,
     /// Until the connection ends or becomes a WebSocket.
     pub(crate) http: quota::Slot<Address>,
@@ -79,8 +81,8 @@ impl Full {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &TransportLimits) -> Self {
-        let peers_trusted = limits.proxies_trusted > 0;
+    pub(crate) fn new(limits: &TransportLimits, proxies_trusted: usize) -> Self {
+        let peers_trusted = proxies_trusted > 0;
         let of_each = |most: usize| if peers_trusted { 0 } else { most };
         Self {
             https: Slots::new(
@@ -91,10 +93,10 @@ impl Admission {
                 of_each(limits.handshakes_per_address_max),
                 limits.handshakes_max,
             ),
-            connects: Rates::new(limits.connects_per_address),
-            words: Rates::new(limits.connects_per_address),
-            requests: Rates::new(limits.requests_per_address),
-            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address)),
+            connects: Rates::new(limits.connects_per_address()),
+            words: Rates::new(limits.connects_per_address()),
+            requests: Rates::new(limits.requests_per_address()),
+            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
             by_address: Slots::new(limits.connections_per_address_max, 0),
             by_user: Slots::new(limits.connections_per_user_max, 0),
             peers_trusted,
@@ -113,6 +115,7 @@ impl Admission {
         Some(Inbound {
             peer,
             turned_away,
+            is_proxy: self.peers_trusted,
             handshake,
             http,
         })
@@ -155,11 +158,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn of(parts: &Parts, limits: &TransportLimits) -> Self {
+    pub(crate) fn of(parts: &Parts, proxies_trusted: usize) -> Self {
         Self {
-            address: Address::of(&parts.extensions, &parts.headers, limits.proxies_trusted),
+            address: Address::of(&parts.extensions, &parts.headers, proxies_trusted),
             // One connection of HTTP/2, and one of a proxy's, stands for many.
-            connected: limits.proxies_trusted == 0 && parts.version != Version::HTTP_2,
+            connected: proxies_trusted == 0 && parts.version != Version::HTTP_2,
             turned_away: parts.extensions.get::<TurnedAway>().is_some(),
         }
     }

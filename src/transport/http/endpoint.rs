@@ -61,7 +61,7 @@ impl Call {
         } = &self.parts;
         CallOrigin {
             caller: self.caller,
-            address: Address::of(extensions, headers, shared.limits.proxies_trusted),
+            address: Address::of(extensions, headers, shared.proxies_trusted),
         }
     }
 
@@ -359,7 +359,8 @@ fn unprepared(shared: &Arc<Shared>, call: &Call, errors: Vec<ServerError>) -> Re
 
 /// The place of a stream.
 fn seat(shared: &Arc<Shared>, call: &Call) -> Result<ConnectionSlot, Full> {
-    ConnectionSlot::take(shared, Client::of(&call.parts, &shared.limits))?.taken_by(call.caller)
+    ConnectionSlot::take(shared, Client::of(&call.parts, shared.proxies_trusted))?
+        .taken_by(call.caller)
 }
 
 async fn answer(shared: &Shared, call: &Call, prepared: Prepared, media: Media) -> Response {

@@ -191,14 +191,15 @@ impl Desk {
         let Inbound {
             peer,
             turned_away,
+            is_proxy,
             handshake,
             http,
         } = guest;
         // A connection of a proxy's is not one client's: its clients are counted by their addresses.
-        let requests = if limits.proxies_trusted > 0 {
+        let requests = if is_proxy {
             Rate::UNLIMITED
         } else {
-            limits.requests
+            limits.requests()
         };
         Self {
             app: TowerToHyperService::new(app),

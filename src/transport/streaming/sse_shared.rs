@@ -99,7 +99,7 @@ pub(crate) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> 
     }
     let seat = match shared.drain.is_cancelled() {
         true => Err(Full::Server),
-        false => ConnectionSlot::take(&shared, Client::of(&parts, &shared.limits))
+        false => ConnectionSlot::take(&shared, Client::of(&parts, shared.proxies_trusted))
             .and_then(|seat| seat.taken_by(caller)),
     };
     let seat = match seat {
@@ -263,10 +263,10 @@ fn place(
         Some(Value::Number(number)) => number.to_string(),
         _ => return Err(missing_id(media)),
     };
-    if limits.id_bytes_max != 0 && id.len() > limits.id_bytes_max {
+    if limits.operation_id_bytes_max != 0 && id.len() > limits.operation_id_bytes_max {
         let error = bad_request(format!(
             "The operation's id may have {} bytes.",
-            limits.id_bytes_max
+            limits.operation_id_bytes_max
         ));
         return Err(Reply::error(StatusCode::BAD_REQUEST, media, error));
     }

@@ -263,7 +263,7 @@ impl Connection {
 
     /// Takes so many frames of what the client may say.
     fn may_say(&mut self, frames: usize, now: Instant) -> bool {
-        let (rate, now) = (self.shared.limits.messages, now.into_std());
+        let (rate, now) = (self.shared.limits.messages(), now.into_std());
         // What one connection may say would be multiplied by how many an address has.
         let address = self.seat.address();
         (0..frames).all(|_| {

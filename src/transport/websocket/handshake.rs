@@ -60,7 +60,7 @@ async fn open(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     {
         return leave(socket, &Close::Forbidden).await;
     }
-    let seat = match ConnectionSlot::take(&shared, Client::of(&parts, &shared.limits)) {
+    let seat = match ConnectionSlot::take(&shared, Client::of(&parts, shared.proxies_trusted)) {
         Ok(seat) => seat.on(parts.extensions.get().cloned()),
         Err(full) => return leave(socket, &full.close()).await,
     };

@@ -1,18 +1,17 @@
 //! Everything below the transports, without sockets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::Variables;
 use switchboard::{
-    auth::{Auth, SESSION_LIFETIME},
+    auth::Auth,
     domain::{
         Caller, Epoch, MemberId, MessageId, MessageText, Role, RoomName, Seq, Timestamp, TokenId,
         User, UserId, UserName, Viewer, Visibility,
     },
     hub::{Hub, HubLimits},
     presence::{Presence, PresenceLimits},
-    quota::Rate,
-    schema::{PrepareLimits, Request, Schema, SchemaLimits, Services},
+    schema::{Introspection, PrepareLimits, Request, Schema, SchemaLimits, Services},
     server::clock,
     store::{
         Accounts, ChangeRoom, Command, CreateRoom, Log, RoomChange, SendMessage,
@@ -78,13 +77,14 @@ impl Core {
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
         // Tests of what is below the transports write as fast as they can.
         let hub = HubLimits {
-            commands_per_user: Rate::UNLIMITED,
+            mutations_per_second_per_user_max: 0,
             ..hub
         };
-        let presence = Presence::new(PresenceLimits {
-            signals_per_user: Rate::UNLIMITED,
+        let presence = PresenceLimits {
+            signals_per_second_per_user_max: 0,
             ..presence
-        });
+        };
+        let presence = Presence::new(presence, hub.shut_outs_kept_max);
         let hub = Hub::start(
             log.clone(),
             Arc::new(store.clone()),
@@ -98,7 +98,7 @@ impl Core {
             hub: hub.clone(),
             presence: presence.clone(),
             auth: Arc::new(
-                Auth::guests(accounts.clone(), SESSION_LIFETIME)
+                Auth::guests(accounts.clone(), Duration::from_secs(3600))
                     .await
                     .unwrap(),
             ),
@@ -106,7 +106,7 @@ impl Core {
             clock: clock(),
             limits: SchemaLimits::default(),
         };
-        let schema = Schema::new(services, PrepareLimits::default());
+        let schema = Schema::new(services, PrepareLimits::default(), Introspection::Allowed);
         let views = Views::new(schema.clone(), hub.clone(), views, tasks.clone());
         Self {
             hub,

@@ -1,0 +1,64 @@
+//! The limits of writes, and of the memory for rooms that have readers.
+
+use clap::Args;
+
+use crate::{
+    limit::{at_least, defaults},
+    quota::Rate,
+};
+
+/// What waiting writes, live rooms and waiting requests may use.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct HubLimits {
+    /// Writes that wait for the database; one more is refused (at least 1).
+    #[arg(long, default_value_t = 4096, value_parser = at_least::<usize>(1))]
+    pub append_queue_max: usize,
+    /// Waiting writes per user (at least 1).
+    #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
+    pub append_queue_per_user_max: usize,
+    /// Waiting writes per room (at least 1).
+    #[arg(long, default_value_t = 2048, value_parser = at_least::<usize>(1))]
+    pub append_queue_per_room_max: usize,
+    /// Changes to rooms per second by one user, messages included.
+    #[arg(long, default_value_t = 500)]
+    pub mutations_per_second_per_user_max: u32,
+    /// Changes to rooms that one user may make at once after a pause (at least 1).
+    #[arg(long, default_value_t = 5_000, value_parser = at_least::<u32>(1))]
+    pub mutations_burst_max: u32,
+    /// Writes in one database transaction (at least 1).
+    #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
+    pub append_batch_max: usize,
+    /// Recent events kept in memory per room with readers; 0 keeps none.
+    #[arg(long, default_value_t = 256)]
+    pub tail_events_max: usize,
+    /// Bytes of recent events kept in memory per room with readers; 0 keeps none.
+    #[arg(long, default_value_t = 256 * 1024)]
+    pub tail_bytes_max: usize,
+    /// Recent losses of the right to read that are kept in memory per room with readers or
+    /// listeners (at least 1).
+    #[arg(long, default_value_t = 256, value_parser = at_least::<usize>(1))]
+    pub shut_outs_kept_max: usize,
+    /// Requests that wait for a room's next message, in total.
+    #[arg(long, default_value_t = 10_000)]
+    pub waits_max: usize,
+    /// Requests that wait for a room's next message, per user, or per address for anonymous
+    /// callers.
+    #[arg(long, default_value_t = 1_000)]
+    pub waits_per_viewer_max: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl HubLimits {
+    /// Commands from one user. A command beyond it is refused before it waits.
+    pub(super) fn commands_per_user(&self) -> Rate {
+        Rate {
+            per_second_max: self.mutations_per_second_per_user_max,
+            burst_max: self.mutations_burst_max,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The limits of one connection's protocol.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::message::problem;
+use crate::limit::defaults;
+
+/// What one connection may ask of its state machine.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct MachineLimits {
+    /// Operations that run at the same time on one connection.
+    #[arg(long, default_value_t = 100)]
+    pub operations_max: usize,
+    /// Bytes of an operation's id.
+    #[arg(long, default_value_t = 128)]
+    pub operation_id_bytes_max: usize,
+    /// Bytes of operations that a client of the legacy graphql-ws protocol may send before its
+    /// connection is acknowledged.
+    #[arg(long, default_value_t = 256 * 1024)]
+    pub held_bytes_max: usize,
+}
+
+impl Default for MachineLimits {
+    fn default() -> Self {
+        defaults()
+    }
+}
+
+impl MachineLimits {
+    /// Whether an operation may have this id.
+    pub(super) fn allow_id(&self, id: &str) -> bool {
+        let most = self.operation_id_bytes_max;
+        !id.is_empty() && (most == 0 || id.len() <= most)
+    }
+
+    /// The error that refuses one more operation, if `running` is already the maximum.
+    pub(super) fn too_many(&self, running: usize) -> Option<Value> {
+        let most = self.operations_max;
+        let message = format!("This connection runs {most} operations already, which is the most.");
+        (most != 0 && running >= most).then(|| problem(&message, "TOO_COMPLEX"))
+    }
+}
