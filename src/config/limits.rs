@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The heading in `--help` under which all limits appear, and nothing else.
-const HEADING: &str = "Limits (0 is no limit where the least is not said)";
+const HEADING: &str = "Limits (0 means no limit unless a minimum is given)";
 
 /// The limits of all modules.
 #[derive(Args, Clone, Debug)]
