@@ -34,7 +34,7 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
     return connected;
   }
 
-  test("every subscriber sees every message once, in order, despite a network that breaks", async () => {
+  test("every subscriber sees every message once and in order over a broken network", async () => {
     const reader = client();
     const [ada, grace] = [
       client({ token: await signIn(reader, "Ada") }),

@@ -18,7 +18,7 @@ export interface Sink {
 export interface TestClient {
   /** Runs a query or a mutation and returns its `data`; any error rejects. */
   run(document: string, variables?: Variables): Promise<unknown>;
-  /** Starts a subscription that passes each `data` to the sink. Returns a function that stops it. */
+  /** Starts a subscription that passes each `data` to the sink. Returns a stop function. */
   subscribe(document: string, variables: Variables, sink: Sink): () => void;
   close(): Promise<void>;
 }
