@@ -12,9 +12,9 @@ export default defineConfig(
       parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
     },
     rules: {
-      // TypeScript knows which globals there are, in the scripts too.
+      // TypeScript checks globals, in the scripts too.
       "no-undef": "off",
-      // Numbers in messages and URLs are wanted here: ports, counts, exit codes.
+      // Messages and URLs may contain numbers: ports, counts, exit codes.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
     },
   },

@@ -1,7 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-/** Where `npm run dev` finds a running server; the built pages use their own origin. */
+/** The running server that `npm run dev` uses. The built pages use their own origin. */
 const devServer = process.env["SWITCHBOARD_URL"] ?? "http://127.0.0.1:4000";
 
 export default defineConfig({
@@ -14,15 +14,15 @@ export default defineConfig({
     sourcemap: false,
     // Fonts and icons stay files, so that `font-src 'self'` is enough.
     assetsInlineLimit: 0,
-    // Every browser that runs Monaco knows modulepreload by itself.
+    // Every browser that runs Monaco supports modulepreload natively.
     modulePreload: { polyfill: false },
-    // The licences of what is bundled travel with it.
+    // The licences of the bundled packages are shipped with the bundle.
     license: { fileName: "assets/licenses.md" },
-    // Monaco alone is larger than Vite's idea of a chunk.
+    // Monaco alone is larger than Vite's default limit for a chunk.
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
       input: { graphiql: "graphiql.html" },
-      // GraphiQL's modules say "use no memo" to a compiler that is not used here.
+      // GraphiQL's modules contain "use no memo", a directive for a compiler that we do not use.
       checks: { moduleLevelDirective: false },
     },
   },

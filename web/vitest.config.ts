@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-// The suites against a server wait more than they compute, the one behind nginx for a minute.
+// The suites that use a server wait more than they compute; the nginx suite waits for a minute.
 const workersMax = 3;
 const concurrentTestsMax = 16;
-// Waiting is what they do: none is worth a line of its own.
+// These tests are slow because they wait. None of them should be reported as slow.
 const slowMs = 600_000;
 
 export default defineConfig({

@@ -17,7 +17,7 @@ test.afterEach(async () => {
   await server.destroy();
 });
 
-test("what is sent in one window appears in another", async ({ context }) => {
+test("a message sent in one window appears in another", async ({ context }) => {
   const complaints = witness(context, server.origin);
   const listener = await Playground.open(await context.newPage(), server.origin);
   await expect(listener.page).toHaveTitle("Switchboard playground");
@@ -36,7 +36,7 @@ test("what is sent in one window appears in another", async ({ context }) => {
   expect(complaints).toEqual([]);
 });
 
-test("a running subscription outlives a restart of the server", async ({ context }) => {
+test("a running subscription survives a restart of the server", async ({ context }) => {
   const listener = await Playground.open(await context.newPage(), server.origin);
   const subscribed = listener.subscribed();
   await listener.run();
@@ -51,7 +51,7 @@ test("a running subscription outlives a restart of the server", async ({ context
   await expect(listener.response).toContainText(sentText);
 });
 
-test("a refused token is shown, not retried in silence", async ({ context }) => {
+test("a refused token is shown and not retried silently", async ({ context }) => {
   const page = await Playground.open(await context.newPage(), server.origin);
   await page.typeHeaders({ Authorization: "Bearer nonsense" });
   await page.run();

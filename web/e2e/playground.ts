@@ -1,6 +1,6 @@
 import type { Locator, Page } from "@playwright/test";
 
-/** The playground as a person uses it: tabs, editors, the button that runs, the response. */
+/** The playground as a user sees it: tabs, editors, the run button and the response pane. */
 export class Playground {
   /** The response pane. */
   readonly response: Locator;
@@ -27,7 +27,7 @@ export class Playground {
     await this.page.getByRole("button", { name: "Execute query" }).click();
   }
 
-  /** Resolves once a connection opened from now on has asked the server for a subscription. */
+  /** Resolves when a connection that is opened after this call has sent `subscribe`. */
   subscribed(): Promise<void> {
     return new Promise((resolve) => {
       this.page.on("websocket", (socket) => {
@@ -38,7 +38,7 @@ export class Playground {
     });
   }
 
-  /** Runs the chosen tab's operation over HTTP and answers the `data` that came back. */
+  /** Runs the chosen tab's operation over HTTP and returns the `data` of the answer. */
   async runForData(): Promise<unknown> {
     const answered = this.page.waitForResponse((response) => response.url().endsWith("/graphql"));
     await this.run();
@@ -52,7 +52,7 @@ export class Playground {
     await this.page.keyboard.insertText(JSON.stringify(headers));
   }
 
-  /** Signs in and sends with the second and third tab, as their comments say. */
+  /** Signs in with the second tab and sends with the third, as their comments explain. */
   async signInAndSend(): Promise<void> {
     await this.chooseTab("SignIn");
     const { signIn } = (await this.runForData()) as { signIn: { token: string } };

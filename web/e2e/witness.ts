@@ -1,6 +1,6 @@
 import type { BrowserContext } from "@playwright/test";
 
-/** Collects what must not happen in any page of a context: errors, and requests to elsewhere. */
+/** Collects errors, and requests to other origins, from all pages of a context. */
 export function witness(context: BrowserContext, origin: string): string[] {
   const complaints: string[] = [];
   const checkAddress = (address: string) => {
@@ -25,6 +25,6 @@ export function witness(context: BrowserContext, origin: string): string[] {
 
 function isElsewhere(address: string, origin: string): boolean {
   const { protocol, host } = new URL(address);
-  // A data URL is part of the page that holds it.
+  // A data URL is part of its page.
   return protocol !== "data:" && host !== new URL(origin).host;
 }

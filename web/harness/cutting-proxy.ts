@@ -3,9 +3,9 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { type Endpoint, endpointAt } from "./endpoint.ts";
 
 /**
- * A network that breaks once: bytes pass until the server sends `mark`, on whichever connection
- * does so first. What stands before the mark is passed on still, which leaves a message half
- * sent, and all connections are reset. From then on everything passes.
+ * A proxy that breaks all connections once. It passes bytes on until the server sends `mark` on
+ * any connection. It still passes on the bytes before the mark, which leaves half a message, and
+ * then resets all connections. After that it passes on everything.
  */
 export class CuttingProxy implements Endpoint {
   readonly #server: Server;
@@ -20,7 +20,7 @@ export class CuttingProxy implements Endpoint {
     });
   }
 
-  /** Listens on a port of its own and passes everything to `targetPort` of this machine. */
+  /** Listens on a free port and forwards to `targetPort` on loopback. */
   static async start(targetPort: number, mark: string): Promise<CuttingProxy> {
     const proxy = new CuttingProxy(targetPort, mark);
     proxy.#server.listen(0, "127.0.0.1");
@@ -28,7 +28,7 @@ export class CuttingProxy implements Endpoint {
     return proxy;
   }
 
-  /** How many connections were open when the network broke; 0 as long as it has not. */
+  /** The number of connections that the proxy has reset; 0 before it breaks. */
   get cutsCount(): number {
     return this.#cutsCount;
   }
@@ -61,7 +61,7 @@ export class CuttingProxy implements Endpoint {
         link.client.write(chunk);
         return;
       }
-      // Nothing may follow the half message until the connection is gone.
+      // Nothing may follow the half message before the connection is reset.
       link.upstream.pause();
       link.client.write(chunk.subarray(0, allowed), () => {
         this.#cut();
@@ -77,22 +77,22 @@ export class CuttingProxy implements Endpoint {
   }
 }
 
-/** One client's connection and the one that was opened to the server for it. */
+/** A client's connection, and the connection to the server that belongs to it. */
 class Link {
   readonly client: Socket;
   readonly upstream: Socket;
-  /** The end of what the server sent last: a mark may begin in one chunk and end in the next. */
+  /** The last bytes of the server, because a mark may be split between two chunks. */
   #tail = Buffer.alloc(0);
 
   constructor(client: Socket, upstream: Socket) {
     this.client = client;
     this.upstream = upstream;
-    // Without Nagle's wait, as a client and a server would speak without a proxy.
+    // Without Nagle's delay, as between a client and a server without a proxy.
     client.setNoDelay(true);
     upstream.setNoDelay(true);
     client.pipe(upstream);
     upstream.once("end", () => client.end());
-    // A side that breaks takes the other one with it; the test sees it by what arrives.
+    // If one side breaks, the other one is reset too. The test notices by what arrives.
     for (const socket of [client, upstream]) {
       socket.on("error", () => undefined);
       socket.once("close", () => {
@@ -101,7 +101,7 @@ class Link {
     }
   }
 
-  /** How many bytes of `chunk` come before `mark`; nothing if the mark is not in it. */
+  /** The number of bytes of `chunk` before `mark`; undefined if the mark does not end in it. */
   bytesBefore(mark: Buffer, chunk: Buffer): number | undefined {
     const seen = Buffer.concat([this.#tail, chunk]);
     const at = seen.indexOf(mark);

@@ -10,10 +10,10 @@ const page = { id: "page", redirectUri: "https://page.example/signed-in" };
 const basic = Buffer.from(`${robot.id}:${encodeURIComponent(robot.secret)}`).toString("base64");
 const robotsOwn = { authorization: `Basic ${basic}` };
 
-/** What the access tokens are for: the resource that is asked for, and their `aud`. */
+/** The resource that clients request, which becomes the `aud` of the access tokens. */
 export const audience = "https://chat.example/graphql";
 
-/** A real OpenID provider (oidc-provider) on loopback. It keeps its address when its keys change. */
+/** A real OpenID provider (oidc-provider) on loopback. A change of its keys keeps its address. */
 export class IdentityProvider {
   readonly issuer: string;
   readonly #server: Server;
@@ -35,7 +35,7 @@ export class IdentityProvider {
     return provider;
   }
 
-  /** As after a restart with other keys: what it signed before is none of its own any more. */
+  /** Simulates a restart with new keys. The provider no longer accepts its earlier tokens. */
   startAgain(algorithm: AsymmetricSigningAlgorithm): void {
     const provider = new Provider(this.issuer, {
       jwks: { keys: [newKey(algorithm)] },
@@ -59,7 +59,7 @@ export class IdentityProvider {
         accountId: id,
         claims: () => ({ sub: id }),
       }),
-      // An access token says who somebody is, not what he is called, unless the provider is told to.
+      // By default an access token identifies a user but does not contain the user's name.
       extraTokenClaims: (_context, token) =>
         "accountId" in token && token.accountId === "ada-1" ? { name: "Ada" } : {},
       features: {
@@ -82,22 +82,22 @@ export class IdentityProvider {
     };
   }
 
-  /** Where its keys are, by its own word. */
+  /** The URL of the key set, from the provider's discovery document. */
   async jwksUri(): Promise<string> {
     return (await this.#discover()).jwks_uri;
   }
 
-  /** A token of a program that signs in by itself (client credentials). */
+  /** A token that a program gets for itself (client credentials). */
   async robotToken(): Promise<string> {
     return this.#token({ grant_type: "client_credentials" }, robotsOwn);
   }
 
-  /** What it gives to who does not say what the token is for: no JWT, but a word that only the provider can read. */
+  /** A token without a requested resource. It is opaque: only the provider can read it. */
   async opaqueToken(): Promise<string> {
     return this.#token({ grant_type: "client_credentials" }, robotsOwn, {});
   }
 
-  /** A token of a person who signs in on a page (authorization code with PKCE). */
+  /** A token of a user who signs in on a page (authorization code with PKCE). */
   async personToken(accountId: string): Promise<string> {
     const verifier = randomBytes(32).toString("base64url");
     const code = await this.#code(accountId, verifier);
@@ -141,7 +141,7 @@ export class IdentityProvider {
     return answer.access_token;
   }
 
-  /** Goes through the pages of the provider as a browser would: it signs in and consents. */
+  /** Signs in and consents on the provider's pages, as a browser would; returns the code. */
   async #code(accountId: string, verifier: string): Promise<string> {
     const { authorization_endpoint } = await this.#discover();
     const browser = new Browser();
@@ -167,11 +167,14 @@ export class IdentityProvider {
   }
 }
 
-/** Cookies and redirections: as much of a browser as signing in needs. */
+/** The parts of a browser that signing in needs: cookies and redirects. */
 class Browser {
   readonly #cookies = new Map<string, string>();
 
-  /** Asks, or submits a form, and goes where it is sent, up to a page or to another site. Returns where that is. */
+  /**
+   * Requests a URL or submits a form, and follows redirects up to a page or to another site.
+   * Returns the URL where it ended.
+   */
   async follow(url: string, form?: Record<string, string>): Promise<string> {
     const home = new URL(url).origin;
     let [at, submitted] = [url, form];

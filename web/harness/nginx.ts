@@ -7,25 +7,25 @@ import { join } from "node:path";
 import { type Endpoint, endpointAt } from "./endpoint.ts";
 
 const startWithinMs = 10_000;
-// Written once the listening sockets are open.
+// nginx logs this once the listening sockets are open.
 const readyLine = "event method";
 
 /**
- * What its manual says that a WebSocket needs. Without it nginx speaks HTTP/1.0 to the server, and
- * then holds back what does not fill a buffer, unless it is told otherwise by the answer.
+ * The settings that nginx's manual requires for WebSockets. Without them nginx speaks HTTP/1.0 to
+ * the server, and buffers an answer until a buffer is full unless the answer forbids it.
  */
 const forWebSockets = `
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;`;
 
-/** `bare` is a `proxy_pass` and no more. */
+/** `bare` is a `proxy_pass` without the settings for WebSockets. */
 export type Setup = "bare" | "for WebSockets";
 
 /**
- * A real nginx before the server, with nothing set for it in particular: it buffers what it
- * proxies and gives up after a minute in which the server sent nothing. It runs as who runs the
- * tests, in a folder of its own.
+ * A real nginx in front of the server, with default settings: it buffers answers, and it closes a
+ * connection on which the server has sent nothing for a minute. It runs as the user who runs the
+ * tests, in a temporary folder.
  */
 export class Nginx implements Endpoint {
   readonly http: string;
@@ -39,7 +39,7 @@ export class Nginx implements Endpoint {
     this.webSocket = webSocket;
     this.#folder = folder;
     this.#child = spawn("nginx", ["-p", folder, "-c", "nginx.conf", "-e", "stderr"], {
-      // Debian keeps it where only root's shell looks.
+      // Debian installs nginx in a folder that only root has in PATH.
       env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin` },
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -59,7 +59,7 @@ export class Nginx implements Endpoint {
     return nginx;
   }
 
-  /** The requests that have ended, one line each. A stream that still runs is not among them. */
+  /** The log lines of the requests that have ended. A stream that is still open has no line. */
   async ended(): Promise<string[]> {
     const log = await readFile(join(this.#folder, "access.log"), "utf8");
     return log.split("\n").filter((line) => line !== "");
@@ -101,7 +101,7 @@ export class Nginx implements Endpoint {
   }
 }
 
-/** nginx cannot be told to choose a port itself. */
+/** A free port, because nginx cannot choose one itself. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -113,7 +113,7 @@ async function freePort(): Promise<number> {
 }
 
 function configuration(port: number, targetPort: number, setup: Setup): string {
-  // The paths only keep it inside its folder; one process that stays in front is one to stop.
+  // The paths keep nginx inside its folder. One foreground process is easy to stop.
   return `
 daemon off;
 master_process off;

@@ -12,8 +12,8 @@ const stopWithinMs = 10_000;
 const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\/graphql/;
 
 /**
- * The real executable on a database of its own. It can be stopped and started again on the same
- * port and the same data; `destroy` ends it and removes what it wrote.
+ * The real executable with a temporary database. It can be stopped and started again with the same
+ * port and data. `destroy` stops it and removes its files.
  */
 export class Switchboard implements Endpoint {
   readonly #folder: string;
@@ -33,7 +33,7 @@ export class Switchboard implements Endpoint {
     return server;
   }
 
-  /** `host:port`, the same for the whole life of this object. */
+  /** `host:port`; it does not change when the server restarts. */
   get host(): string {
     return `127.0.0.1:${this.#port}`;
   }
@@ -71,7 +71,7 @@ export class Switchboard implements Endpoint {
     this.#port = await this.#portFrom(child);
   }
 
-  /** Asks the server to stop, by its process id, and waits until it has. */
+  /** Sends SIGTERM to the server's process and waits for its exit. */
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
@@ -123,14 +123,14 @@ export class Switchboard implements Endpoint {
   }
 }
 
-/** `SWITCHBOARD_BIN` is relative to `web/`, where npm runs its scripts. */
+/** The path of the executable. `SWITCHBOARD_BIN` is relative to `web/`, where npm runs scripts. */
 function executable(): string {
   const path = resolve(webFolder, process.env["SWITCHBOARD_BIN"] ?? "../target/debug/switchboard");
   if (existsSync(path)) return path;
   throw new Error(`There is no server at ${path}: run \`cargo build\`, or set SWITCHBOARD_BIN.`);
 }
 
-/** The developer's own settings must not change what is tested. */
+/** The environment without the developer's own settings for the server. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(

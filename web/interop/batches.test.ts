@@ -38,7 +38,7 @@ function batching(token: string) {
   return { client, wire };
 }
 
-test("operations of one moment are one request, and each has its own answer", async () => {
+test("operations that start together are one request, and each has its own answer", async () => {
   const reader = connectGraphQLWs(server);
   const start = await head(reader);
   const { client, wire } = batching(await signIn(reader, "Ada"));

@@ -1,7 +1,7 @@
 import type { TestClient } from "./clients/client.ts";
 import { Recorder } from "./recorder.ts";
 
-/** The chat as the tests use it, in the words of the API, over whichever client library. */
+// The operations of the API that the tests use, independent of the client library.
 
 export const roomId = "room-1";
 
@@ -36,13 +36,13 @@ export async function send(client: TestClient, text: string): Promise<Message> {
   return (data as { sendMessage: Message }).sendMessage;
 }
 
-/** Read this, then subscribe after it: nothing that is sent in between is missed. */
+/** The room's head. A subscription after it misses no message that is sent in between. */
 export async function head(client: TestClient): Promise<string> {
   const data = await client.run("query ($roomId: ID!) { room(id: $roomId) { head } }", { roomId });
   return (data as { room: { head: string } }).room.head;
 }
 
-/** Everything in the room after `cursor`, page by page. */
+/** All messages of the room after `cursor`, read page by page. */
 export async function history(client: TestClient, cursor: string): Promise<Message[]> {
   const messages: Message[] = [];
   let after: string | null = cursor;
@@ -67,7 +67,7 @@ export const newMessages = `subscription ($roomId: ID!, $after: Cursor) {
   newMessage(roomId: $roomId, after: $after) { ${messageFields} }
 }`;
 
-/** Subscribes after `cursor` and records each message; `stop` unsubscribes. */
+/** Subscribes after the cursor `after` and records each message; `stop` unsubscribes. */
 export function listen(client: TestClient, after: string, document = newMessages) {
   const recorder = new Recorder<Message>();
   const stop = client.subscribe(
@@ -83,7 +83,7 @@ export function listen(client: TestClient, after: string, document = newMessages
   return { recorder, stop };
 }
 
-/** True once a message with this text was seen: what came before it must all be there by then. */
+/** A condition that is true once a message with this text, and so every one before it, has come. */
 export function saw(text: string): (seen: readonly Message[]) => boolean {
   return (seen) => seen.some((message) => message.text === text);
 }

@@ -8,7 +8,7 @@ import { libraries, named } from "./clients/libraries.ts";
 
 const subscribersCount = 4;
 const messagesPerSender = 150;
-// As many as one sender has on the way at once.
+// The number of messages that one sender has in flight at once.
 const waveSize = 50;
 
 describe.each(named(libraries))("%s", (_name, { connect }) => {
@@ -34,7 +34,7 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
     return connected;
   }
 
-  test("every subscriber sees every message, once, in order, over a network that breaks", async () => {
+  test("every subscriber sees every message once and in order over a broken network", async () => {
     const reader = client();
     const [ada, grace] = [
       client({ token: await signIn(reader, "Ada") }),
@@ -45,7 +45,7 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
     const subscribers = Array.from({ length: subscribersCount }, () =>
       listen(client({}, network), start),
     );
-    // All are connected before the network breaks.
+    // All subscribers are connected before the network breaks.
     await send(ada, "first");
     await Promise.all(subscribers.map(({ recorder }) => recorder.until(saw("first"))));
 
@@ -56,7 +56,7 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
       ]);
       await Promise.all(wave.flat());
     }
-    // Whatever was repeated or late would have to come before the fence.
+    // A repeated or late message would arrive before the fence.
     await send(ada, "fence");
     await Promise.all(subscribers.map(({ recorder }) => recorder.until(saw("fence"))));
 
@@ -66,12 +66,12 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
     for (const { recorder } of subscribers) expect(recorder.seen).toEqual(stored);
   });
 
-  test("a subscription that was stopped sees nothing more, the others do", async () => {
+  test("a stopped subscription receives nothing more, and the others go on", async () => {
     const reader = client();
     const ada = client({ token: await signIn(reader, "Ada") });
     const start = await head(reader);
     const stopped = listen(reader, start);
-    // On the same connection, but named, so that no library takes it for the same subscription.
+    // Named, so that no library merges it with the other subscription on this connection.
     const other = listen(reader, start, newMessages.replace("subscription", "subscription Other"));
 
     await send(ada, "first");

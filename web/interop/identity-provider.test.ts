@@ -5,7 +5,7 @@ import { head, listen, roomId, saw, send } from "./chat.ts";
 import type { TestClient } from "./clients/client.ts";
 import { connectGraphQLWs } from "./clients/graphql-ws.ts";
 
-/** A real OpenID provider signs in, the server only checks: nothing of it is known but what it publishes. */
+// A real OpenID provider signs the tokens. The server knows only what the provider publishes.
 
 let provider: IdentityProvider;
 let server: Switchboard;
@@ -20,7 +20,7 @@ describe.each(["RS256", "ES256"] as const)("tokens signed with %s", (algorithm) 
       ...["--jwks-url", await provider.jwksUri()],
       ...["--jwt-issuer", provider.issuer],
       ...["--jwt-audience", audience],
-      // So that a test need not wait before keys are fetched again.
+      // Lets a test fetch the keys again without a wait.
       ...["--jwks-refetch-interval", "0s"],
     ]);
   });
@@ -31,7 +31,7 @@ describe.each(["RS256", "ES256"] as const)("tokens signed with %s", (algorithm) 
     await provider.stop();
   });
 
-  test("a person signs in on the provider's pages, subscribes and sends under his name", async () => {
+  test("a person signs in on the provider's pages, subscribes and sends by name", async () => {
     const token = await provider.personToken("ada-1");
     expect(part(token, 0)).toMatchObject({ alg: algorithm, typ: "at+jwt" });
     expect(part(token, 1)).toMatchObject({ iss: provider.issuer, aud: audience, sub: "ada-1" });
@@ -40,17 +40,17 @@ describe.each(["RS256", "ES256"] as const)("tokens signed with %s", (algorithm) 
     await send(ada, "signed in elsewhere");
     await recorder.until(saw("signed in elsewhere"));
     expect(recorder.seen.map(({ sender }) => sender.name)).toEqual(["Ada"]);
-    // The next token of the same person is the same user.
+    // Another token of the same person belongs to the same user.
     expect(await viewerOf(await provider.personToken("ada-1"))).toEqual(await viewerOf(token));
   });
 
-  test("a program signs in by itself and is called by what it is known as", async () => {
+  test("a program gets a token for itself, and its user has the name of its `sub`", async () => {
     const token = await provider.robotToken();
     expect(part(token, 1)).not.toHaveProperty("name");
     expect(await viewerOf(token)).toMatchObject({ status: 200, name: "robot" });
   });
 
-  test("when the keys change, new tokens are good at once and old ones no more", async () => {
+  test("when the keys change, new tokens are valid at once and old ones are invalid", async () => {
     const before = await provider.personToken("ada-1");
     const open = opened(before);
     const { recorder } = listen(open, await head(open));
@@ -61,18 +61,18 @@ describe.each(["RS256", "ES256"] as const)("tokens signed with %s", (algorithm) 
     const after = await provider.personToken("ada-1");
     expect(await viewerOf(after)).toEqual(ada);
     expect(await viewerOf(before)).toMatchObject({ status: 401, code: "UNAUTHENTICATED" });
-    // Who is connected stays until his token expires, as with any provider.
+    // An open connection stays until its token expires, as with any provider.
     await send(opened(after), "with the new key");
     await recorder.until(saw("with the new key"));
   });
 
-  test("a token that is no JWT is refused", async () => {
+  test("a token that is not a JWT is refused", async () => {
     const token = await provider.opaqueToken();
     expect(token.split(".")).toHaveLength(1);
     expect(await viewerOf(token)).toMatchObject({ status: 401, code: "UNAUTHENTICATED" });
   });
 
-  test("the token of another provider is refused, also one that is for this server", async () => {
+  test("a token of another provider is refused, even one with the right audience", async () => {
     const other = await IdentityProvider.start(algorithm);
     try {
       const token = await other.robotToken();
@@ -90,7 +90,7 @@ function opened(token: string): TestClient {
   return client;
 }
 
-/** Who the server takes somebody for over HTTP, or why it does not. */
+/** The viewer whom the server sees in a token over HTTP, or the error code. */
 async function viewerOf(token: string) {
   const response = await fetch(server.http, {
     method: "POST",
@@ -104,7 +104,7 @@ async function viewerOf(token: string) {
   return { status: response.status, ...data?.viewer, code: errors?.[0]?.extensions.code };
 }
 
-/** The header of a token, or what it claims. */
+/** The header (0) or the claims (1) of a token. */
 function part(token: string, at: 0 | 1): unknown {
   return JSON.parse(Buffer.from(token.split(".")[at] ?? "", "base64url").toString());
 }

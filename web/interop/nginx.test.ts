@@ -7,7 +7,7 @@ import type { Connect } from "./clients/client.ts";
 import { connectGraphQLWs } from "./clients/graphql-ws.ts";
 import { libraries, type Library, named } from "./clients/libraries.ts";
 
-// The default is a little more than nginx waits for a server that sends nothing.
+// By default a little longer than nginx waits for a silent server.
 const idleSeconds = Number(process.env["SWITCHBOARD_IDLE_SECONDS"] ?? "65");
 const startAndStopMs = 60_000;
 
@@ -22,7 +22,7 @@ describe.concurrent.each(setups)(
     test.each(named(passing))(
       "%s",
       async (_name, { connect }) => {
-        // Its own, so that no other client's message ends the silence.
+        // A server for this client alone, so that no other message ends the silence.
         const server = await Switchboard.start();
         try {
           await staysAlive(server, setup, connect);
@@ -42,7 +42,7 @@ async function staysAlive(server: Switchboard, setup: Setup, connect: Connect): 
   const listener = connect(nginx);
   try {
     const { recorder } = listen(listener, await head(reader));
-    // It arrives while the answer goes on: nginx keeps nothing back.
+    // The message arrives while the answer is still open: nginx does not hold it back.
     await send(ada, "before");
     await recorder.until(saw("before"));
     const ended = await nginx.ended();
@@ -52,7 +52,7 @@ async function staysAlive(server: Switchboard, setup: Setup, connect: Connect): 
     await recorder.until(saw("after"));
 
     expect(recorder.seen.map(({ text }) => text)).toEqual(["before", "after"]);
-    // The same stream brought both: a client that had come back would have left a line.
+    // Both messages came over the same stream: a reconnect would have added a line to the log.
     expect(await nginx.ended()).toEqual(ended);
   } finally {
     await Promise.all([reader, ada, listener].map((client) => client.close()));

@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 describe.each(["POST", "GET"])("automatic persisted queries by %s", (method) => {
-  // A document of its own, so that no other test has registered it.
+  // A document that no other test registers.
   const query = gql(`query By${method}($id: ID!) { room(id: $id) { id name } }`);
 
   function visit() {

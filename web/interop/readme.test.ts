@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Switchboard } from "../harness/switchboard.ts";
 
 /**
- * The README's examples run as they stand. One that is to be run has a comment before its fence:
+ * Runs the README's examples unchanged. An example to run has a comment before its fence:
  * `<!-- run: apollo -->` for an ES module, `<!-- run: curl -->` for a shell script. Only the
- * address is replaced, by that of a server on an empty database.
+ * address is replaced, by the address of a server with an empty database.
  */
 
 const readmePath = resolve(import.meta.dirname, "../../README.md");
-// Inside this package, so that the example finds its imports as it would in an application.
+// Inside this package, so that the example finds its imports as in an application.
 const scratchFolder = join(import.meta.dirname, "out");
 const defaultHost = /(127\.0\.0\.1|localhost):4000/g;
 const runWithinMs = 20_000;
@@ -43,7 +43,7 @@ describe("README", () => {
   });
 });
 
-/** The numbered code blocks marked for `runner`; a README without any is a failure. */
+/** The numbered code blocks marked for `runner`. It throws if the README has none. */
 function examples(runner: string): [number, string][] {
   const marked = new RegExp(`<!-- run: ${runner} -->\\s*\`\`\`\\w*\\n([\\s\\S]*?)\\n\`\`\``, "g");
   const found = [...readme.matchAll(marked)].map(([, code = ""]) => code);
@@ -51,7 +51,7 @@ function examples(runner: string): [number, string][] {
   return found.map((code, index) => [index + 1, code]);
 }
 
-/** `run` has rejected already if the exit code was not 0. */
+/** Checks the output. `run` has already rejected if the exit code was not 0. */
 function expectSense({ stdout }: { readonly stdout: string }): void {
   expect(stdout.trim()).not.toBe("");
   expect(stdout).not.toMatch(/"errors"|\bundefined\b|<!doctype/i);

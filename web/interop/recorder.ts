@@ -1,10 +1,10 @@
 const waitMsMax = 30_000;
 
-/** Keeps what a subscriber saw, in order, and lets a test wait for it without sleeping. */
+/** Records the results of a subscriber in order, and lets a test wait for them without a sleep. */
 export class Recorder<T> {
   readonly seen: T[] = [];
   #failure: unknown;
-  /** Looks again whether what the test waits for has happened. */
+  /** Checks again the condition that the test waits for. */
   #look: (() => void) | undefined;
 
   readonly next = (item: T): void => {
@@ -17,7 +17,7 @@ export class Recorder<T> {
     this.#look?.();
   };
 
-  /** Resolves once `done` holds for what was seen; rejects on an error or after half a minute. */
+  /** Resolves when `done` is true for the recorded results; rejects on an error or after 30 s. */
   async until(done: (seen: readonly T[]) => boolean): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     try {

@@ -59,7 +59,7 @@ describe.each(named(libraries))("%s", (_name, { connect, resumes }) => {
   });
 
   if (resumes === "any document") {
-    test("also where `after` is written out", async () => {
+    test("also with a literal `after`", async () => {
       await goesOn(
         connect,
         newMessages.replace(", $after: Cursor", "").replace("$after", `"${start}"`),

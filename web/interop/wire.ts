@@ -1,7 +1,7 @@
-/** What one HTTP request asked for. */
+/** One HTTP request. */
 export interface Sent {
   readonly method: string;
-  /** The operations in its body, or the one in its address. */
+  /** The operations in its body, or the one in its query string. */
   readonly operations: readonly Operation[];
 }
 
@@ -10,7 +10,7 @@ interface Operation {
   readonly variables?: unknown;
 }
 
-/** A `fetch` that remembers what passed. */
+/** A `fetch` that records the requests. */
 export class Wire {
   readonly sent: Sent[] = [];
 

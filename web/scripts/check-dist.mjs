@@ -1,4 +1,4 @@
-// Builds into a temporary folder and compares it with the committed `dist`, byte for byte.
+// Builds into a temporary folder and compares the result with the committed `dist` byte for byte.
 import { readdir, readFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
@@ -35,7 +35,7 @@ try {
     console.error(`web/dist is stale, run \`npm run build\`:\n  ${found.join("\n  ")}`);
     process.exitCode = 1;
   } else {
-    console.log("web/dist is what the sources build to.");
+    console.log("web/dist is up to date with its sources.");
   }
 } finally {
   await rm(builtFolder, { recursive: true, force: true });

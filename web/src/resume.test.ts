@@ -8,7 +8,7 @@ function normal(query: string): string {
 }
 
 describe("resumeAfter", () => {
-  test("sets the variable that is used as `after`, whatever its name", () => {
+  test("sets the variable that is passed as `after`, whatever its name", () => {
     const query =
       "subscription ($room: ID!, $from: Cursor) { newMessage(roomId: $room, after: $from) { id } }";
     const payload = { query, variables: { room: "room-1", from: "old" } };
@@ -19,7 +19,7 @@ describe("resumeAfter", () => {
     expect(payload.variables.from).toBe("old");
   });
 
-  test("replaces an `after` that is written out", () => {
+  test("replaces a literal `after`", () => {
     const query = `subscription { newMessage(roomId: "room-1", after: "old") { id } }`;
     expect(normal(resumeAfter({ query }, "new").query)).toBe(
       normal(`subscription { newMessage(roomId: "room-1", after: "new") { id } }`),
@@ -64,7 +64,7 @@ describe("resuming", () => {
     resuming({ subscribe: inner } as unknown as Client).subscribe(payload, outer);
     const [sent, sink] = inner.mock.calls[0] ?? [];
     if (!sent || !sink) throw new Error("nothing was subscribed");
-    /** What the client would put on the wire now. */
+    /** The payload that the client would send now. */
     const wire = () => JSON.parse(JSON.stringify(sent)) as SubscribePayload;
     return { sink, outer, wire };
   }
@@ -74,7 +74,7 @@ describe("resuming", () => {
     variables: { after: "start" },
   };
 
-  test("sends the payload unchanged until a cursor was seen", () => {
+  test("sends the payload unchanged until a cursor is seen", () => {
     const { sink, wire } = subscribed(payload);
     sink.next({ data: {} });
     expect(wire()).toEqual(payload);

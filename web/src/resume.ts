@@ -13,18 +13,18 @@ import {
 import type { Client, SubscribePayload } from "graphql-ws";
 
 /**
- * Lets the subscriptions of a graphql-ws client go on where they were when its connection broke,
- * without loss and without repeats. Use it wherever a client is expected; with Apollo Client:
+ * Wraps a graphql-ws client so that its subscriptions resume after a broken connection, without
+ * loss and without repeats. Use it wherever a client is expected. With Apollo Client:
  *
  *     new GraphQLWsLink(resuming(createClient({ url, shouldRetry: () => true })))
  *
  * Switchboard puts the position of each message into `extensions.cursor`, selected or not. On a
- * reconnect graphql-ws sends each live subscription again; here it then asks for what comes
- * after the last cursor it saw.
+ * reconnect graphql-ws sends each live subscription again. The wrapper then changes it to start
+ * after the last cursor that it has seen.
  *
- * A subscription that breaks before its first message has no cursor yet and starts anew. To close
- * that gap too, subscribe with `after: <the room's head>`. `iterate` is passed through unchanged:
- * what it has buffered cannot be told from what its reader has seen.
+ * A subscription that breaks before its first message has no cursor yet, so it starts again as it
+ * was written. To close that gap too, subscribe with `after: <the room's head>`. `iterate` is not
+ * wrapped: results in its buffer cannot be distinguished from results that the caller has seen.
  */
 export function resuming(client: Client): Client {
   return {
@@ -52,7 +52,7 @@ export function resuming(client: Client): Client {
   };
 }
 
-/** The same subscription, but starting after `cursor`; unchanged where it has no place for one. */
+/** A copy of `payload` that starts after `cursor`, or `payload` itself if no field takes one. */
 export function resumeAfter(payload: SubscribePayload, cursor: string): SubscribePayload {
   const document = parse(payload.query);
   const field = subscribedField(document, payload.operationName);

@@ -6,7 +6,7 @@ import { authorization, type Connect, type TestClient } from "./client.ts";
 import { resubscribing } from "./resubscribe.ts";
 import { socketClient } from "./socket.ts";
 
-/** Subscriptions over a WebSocket, the rest over HTTP. */
+/** Apollo Client with subscriptions over a WebSocket, and the rest over HTTP. */
 export const connectApollo: Connect = (server, options) => {
   const socket = socketClient(server, options);
   const client = new ApolloClient({
@@ -37,7 +37,7 @@ export const connectApollo: Connect = (server, options) => {
   };
 };
 
-/** The link that everybody begins with, and nothing else: subscriptions are multipart answers. */
+/** Apollo Client with its default HTTP link only: subscriptions are multipart answers. */
 export const connectApolloHttp: Connect = (server, options) => {
   const client = new ApolloClient({
     cache: new InMemoryCache(),

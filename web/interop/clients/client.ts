@@ -2,7 +2,7 @@ import type { Endpoint } from "../../harness/endpoint.ts";
 
 export type Variables = Record<string, unknown>;
 
-/** A result of an operation, as loosely as all libraries type it. */
+/** A result of an operation, typed loosely enough for all libraries. */
 export interface Result {
   readonly data?: unknown;
   readonly errors?: unknown;
@@ -14,24 +14,24 @@ export interface Sink {
   error(error: unknown): void;
 }
 
-/** What the tests need of a client library, so that one scenario runs on each of them. */
+/** The common interface of the client libraries, so that one scenario runs with each of them. */
 export interface TestClient {
-  /** Runs a query or a mutation and answers its `data`; any error rejects. */
+  /** Runs a query or a mutation and returns its `data`; any error rejects. */
   run(document: string, variables?: Variables): Promise<unknown>;
-  /** Starts a subscription; each event's `data` goes to the sink. Returns how to stop it. */
+  /** Starts a subscription that passes each `data` to the sink. Returns a stop function. */
   subscribe(document: string, variables: Variables, sink: Sink): () => void;
   close(): Promise<void>;
 }
 
 export interface ConnectOptions {
   readonly token?: string;
-  /** Runs before each attempt to reconnect, so that a test decides when that happens. */
+  /** Runs before each attempt to reconnect, so that a test decides when it happens. */
   readonly beforeRetry?: () => Promise<void>;
 }
 
 export type Connect = (server: Endpoint, options?: ConnectOptions) => TestClient;
 
-/** The two ways in which a token reaches the server carry the same field. */
+/** The token as HTTP headers or as the payload of `connection_init`; the field is the same. */
 export function authorization(options?: ConnectOptions): Record<string, string> {
   return options?.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
 }
@@ -42,13 +42,13 @@ export function deliver(result: Result, sink: Sink): void {
   else sink.next(result.data);
 }
 
-/** The position of a result in its room, which Switchboard adds whatever was selected. */
+/** The position of a result in its room. Switchboard adds it whatever the document selects. */
 export function cursorOf(result: Result): string | undefined {
   const { cursor } = (result.extensions ?? {}) as { readonly cursor?: string };
   return cursor;
 }
 
-/** The answer to an operation that has one result, of a library that only knows streams. */
+/** Runs an operation that has one result with a library that only supports streams. */
 export function single(
   start: (sink: {
     next(result: Result): void;
@@ -71,7 +71,7 @@ export function single(
   });
 }
 
-/** A query or a mutation by the platform's own means, for libraries that only subscribe. */
+/** Runs a query or a mutation with `fetch`, for libraries that only subscribe. */
 export async function post(
   server: Endpoint,
   options: ConnectOptions | undefined,

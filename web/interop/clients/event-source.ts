@@ -2,8 +2,8 @@ import { EventSource } from "eventsource";
 import { type Connect, deliver, post, type Result } from "./client.ts";
 
 /**
- * As a page uses it, without any library: the address holds the operation. It comes back by itself
- * and then names the last event it saw, which is where the server goes on.
+ * `EventSource` without any library, as in a page: the URL holds the operation. It reconnects by
+ * itself and sends the id of the last event that it has seen; the server resumes after that event.
  */
 export const connectEventSource: Connect = (server, options) => {
   const open = new Set<EventSource>();
@@ -32,7 +32,7 @@ export const connectEventSource: Connect = (server, options) => {
         source.close();
       });
       source.addEventListener("error", (error) => {
-        // Otherwise it is on its way back.
+        // In any other state it is reconnecting.
         if (source.readyState === EventSource.CLOSED) sink.error(error);
       });
       return () => {

@@ -6,10 +6,10 @@ import { resubscribing } from "./resubscribe.ts";
 
 const retryAttempts = 5;
 
-/** A stream for each operation. */
+/** graphql-sse with a stream for each operation. */
 export const connectGraphQLSse: Connect = (server, options) => connect(server, options, false);
 
-/** One stream for all operations of a client. */
+/** graphql-sse with one stream for all operations. */
 export const connectGraphQLSseSingle: Connect = (server, options) => connect(server, options, true);
 
 function connect(
@@ -21,13 +21,13 @@ function connect(
   const client = createClient({
     url: server.http,
     singleConnection,
-    // A function: the library adds its reservation to the object, and an old one would be sent again.
+    // A function, because the library adds its reservation to the object and would resend it.
     headers: () => authorization(options),
     retryAttempts,
     retry: beforeRetry,
   });
-  // It comes back with the same variables object, unless the break found it still busy with
-  // results: then it ends with an error.
+  // The library reconnects with the same variables object. If the connection breaks while it still
+  // handles results, it ends with an error instead.
   const { subscribe, stopAll } = resubscribing(
     (request, { next, broken }) =>
       client.subscribe(request, { next, error: broken, complete: () => undefined }),

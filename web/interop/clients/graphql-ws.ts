@@ -1,7 +1,7 @@
 import { type Connect, deliver, single } from "./client.ts";
 import { socketClient } from "./socket.ts";
 
-/** Everything over one socket: queries and mutations too. */
+/** graphql-ws with all operations over one socket, queries and mutations included. */
 export const connectGraphQLWs: Connect = (server, options) => {
   const socket = socketClient(server, options);
   return {
@@ -17,7 +17,7 @@ export const connectGraphQLWs: Connect = (server, options) => {
             sink.error(error);
           },
           complete: () => {
-            // The tests end subscriptions themselves; what they see decides.
+            // The tests end subscriptions themselves and check the results.
           },
         },
       );

@@ -7,15 +7,15 @@ import { connectRelay } from "./relay.ts";
 import { connectSubscriptionsTransportWs as connectLegacy } from "./subscriptions-transport-ws.ts";
 import { connectUrql, connectUrqlHttp } from "./urql.ts";
 
-/** A client library with one of the transports that it has. */
+/** A client library with one of its transports. */
 export interface Library {
   readonly name: string;
   readonly connect: Connect;
-  /** What its subscriptions go over. */
+  /** The transport of its subscriptions. */
   readonly over: "WebSocket" | "HTTP";
   /**
-   * What it needs to go on after a break: a variable that is used as `after`, or nothing, because
-   * it puts the cursor wherever it belongs.
+   * The documents with which it resumes after a break: those that pass `after` as a variable, or
+   * any, because it inserts the cursor itself.
    */
   readonly resumes: "a variable" | "any document";
 }
@@ -33,7 +33,7 @@ export const libraries: readonly Library[] = [
   library("subscriptions-transport-ws", connectLegacy, "WebSocket", "a variable"),
 ];
 
-/** For tables of tests, which write a name only if it stands by itself. */
+/** Rows for `test.each`, which prints the name only if it is a value of its own. */
 export function named(libraries: readonly Library[]): [string, Library][] {
   return libraries.map((library) => [library.name, library]);
 }

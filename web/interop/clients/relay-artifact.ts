@@ -16,8 +16,8 @@ import type {
 } from "relay-runtime";
 
 /**
- * What Relay's compiler makes of a document at build time, for documents of the plain kind that
- * the tests use: one operation, no fragments, no aliases, no lists.
+ * Does the work of Relay's compiler, for the plain documents of the tests: one operation, no
+ * fragments, no aliases, no lists.
  */
 export function compile(text: string): ConcreteRequest {
   const operation = operationOf(text);
@@ -44,7 +44,7 @@ export function compile(text: string): ConcreteRequest {
   };
 }
 
-/** What goes over the network. */
+/** The part that is sent to the server. */
 export function parametersOf(text: string): RequestParameters {
   const operation = operationOf(text);
   return {

@@ -11,7 +11,7 @@ import { type Connect, post } from "./client.ts";
 import { compile, parametersOf } from "./relay-artifact.ts";
 import { socketClient } from "./socket.ts";
 
-/** Relay's environment as its manual sets one up, with graphql-ws for subscriptions. */
+/** A Relay environment as in its manual, with graphql-ws for subscriptions. */
 export const connectRelay: Connect = (server, options) => {
   const socket = socketClient(server, options);
   const network = Network.create(

@@ -2,20 +2,20 @@ import { cursorOf, deliver, type Result, type TestClient, type Variables } from 
 
 const attemptsMax = 5;
 
-/** Starts a subscription once; what a library calls these three differs, their sense does not. */
+/** Makes one attempt at a subscription, and returns a function that stops it. */
 export type Open = (
   request: { readonly query: string; readonly variables: Variables },
   attempt: {
     readonly next: (result: Result) => void;
-    /** The stream ended although neither side had said that it was over. */
+    /** The stream ended, but neither side had completed it. */
     readonly broken: (error: unknown) => void;
   },
 ) => () => void;
 
 /**
- * What an application writes where its library does not resume by itself: it keeps `after` at the
- * last cursor. A library that comes back with the same variables object goes on there; one that
- * gives up is asked once more.
+ * Resumes subscriptions for a library that does not, as an application would: it keeps `after` at
+ * the last cursor. A library that reconnects with the same variables object resumes there. If the
+ * library gives up, the subscription is started again.
  */
 export function resubscribing(
   open: Open,

@@ -4,7 +4,7 @@ import type { Endpoint } from "../../harness/endpoint.ts";
 import { resuming } from "../../src/resume.ts";
 import { authorization, type ConnectOptions } from "./client.ts";
 
-/** A client that comes back after any failure and goes on where it was. */
+/** A client that reconnects after any failure and resumes its subscriptions. */
 export function socketClient(server: Endpoint, options?: ConnectOptions): Client {
   return resuming(
     createClient({

@@ -3,7 +3,7 @@ import WebSocket from "ws";
 import { authorization, type Connect, single } from "./client.ts";
 import { resubscribing } from "./resubscribe.ts";
 
-/** The library that graphql-ws replaced, with the protocol of its time. */
+/** The library that graphql-ws replaced, with its legacy subprotocol. */
 export const connectSubscriptionsTransportWs: Connect = (server, options) => {
   let connectionsCount = 0;
   const client = new SubscriptionClient(
@@ -18,7 +18,7 @@ export const connectSubscriptionsTransportWs: Connect = (server, options) => {
     },
     WebSocket,
   );
-  // It comes back with the same variables object; an error is the server's refusal.
+  // The library reconnects with the same variables object. An error means that the server refused.
   const { subscribe, stopAll } = resubscribing((request, { next }) => {
     const subscription = client.request(request).subscribe({
       next,

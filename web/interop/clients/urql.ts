@@ -5,7 +5,7 @@ import { authorization, type Connect, type TestClient } from "./client.ts";
 import { resubscribing } from "./resubscribe.ts";
 import { socketClient } from "./socket.ts";
 
-/** Subscriptions over a WebSocket, the rest over HTTP. */
+/** urql with subscriptions over a WebSocket, and the rest over HTTP. */
 export const connectUrql: Connect = (server, options) => {
   const socket = socketClient(server, options);
   const client = new Client({
@@ -32,7 +32,7 @@ export const connectUrql: Connect = (server, options) => {
   };
 };
 
-/** Everything by fetch: it asks for server-sent events, or multipart answers. */
+/** urql with fetch only: it accepts server-sent events and multipart answers. */
 export const connectUrqlHttp: Connect = (server, options) => {
   const client = new Client({
     url: server.http,
@@ -46,7 +46,7 @@ export const connectUrqlHttp: Connect = (server, options) => {
       .subscribe(({ data, error, extensions, hasNext }) => {
         if (error?.networkError) broken(error);
         else if (error) next({ errors: error.graphQLErrors });
-        // The stream ended, which this library tells by its last result once more.
+        // The stream ended: the library repeats the last result with `hasNext` false.
         else if (!hasNext) broken(new Error("The stream ended."));
         else next({ data, extensions });
       });
@@ -78,7 +78,7 @@ function forwardOver(socket: SocketClient): SubscriptionForwarder {
   return (request) => ({
     subscribe: (sink) => ({
       unsubscribe: socket.subscribe(request as SubscribePayload, {
-        // The two libraries' types differ only in where they write `| undefined`.
+        // The types of the two libraries differ only in `| undefined`.
         next: (result) => {
           sink.next(result as ExecutionResult);
         },

@@ -3,7 +3,7 @@ export interface Endpoints {
   readonly webSocket: string;
 }
 
-/** The server that served the page is the server to talk to, over TLS if the page came over TLS. */
+/** The endpoints of the server that served the page, over TLS if the page came over TLS. */
 export function endpointsOf(page: { readonly origin: string }): Endpoints {
   const http = new URL("/graphql", page.origin);
   const webSocket = new URL(http);

@@ -51,7 +51,7 @@ describe("queries and mutations", () => {
     expect(connect).not.toHaveBeenCalled();
   });
 
-  test("an answer that is not JSON is shown as what it is", async () => {
+  test("an answer that is not JSON is shown as text", async () => {
     httpFetch.mockResolvedValue(
       new Response("upstream is away", { status: 502, statusText: "Bad Gateway" }),
     );
@@ -70,7 +70,7 @@ describe("subscriptions", () => {
     expect(httpFetch).not.toHaveBeenCalled();
   });
 
-  test("each run has a connection of its own, with the headers of that run", () => {
+  test("each run opens its own connection, with the headers of that run", () => {
     listen({ Authorization: "Bearer one" });
     listen({ Authorization: "Bearer two" });
     expect(connect.mock.calls.map(([options]) => options.connectionParams)).toEqual([
@@ -80,7 +80,7 @@ describe("subscriptions", () => {
   });
 
   test.each([undefined, null, "text", 7, ["a"], {}, { a: 1, b: null, c: {} }])(
-    "headers that are no strings are left out: %j",
+    "headers that are not strings are dropped: %j",
     (headers) => {
       listen(headers);
       expect(connect.mock.lastCall?.[0].connectionParams).toEqual({});

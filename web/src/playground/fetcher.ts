@@ -7,7 +7,10 @@ import { type Headers, usableHeaders } from "./headers.ts";
 import { chosenOperation } from "./operation.ts";
 import { readableError, reconnectForever } from "./reconnect.ts";
 
-/** Queries and mutations go over HTTP, subscriptions over a WebSocket, typed headers over both. */
+/**
+ * Sends queries and mutations over HTTP and subscriptions over a WebSocket, both with the headers
+ * from the Headers pane.
+ */
 export function createFetcher(
   endpoints: Endpoints,
   connect: (options: ClientOptions) => Client = createClient,
@@ -38,7 +41,7 @@ interface Sink {
 }
 
 /**
- * Each run has a connection of its own: a connection says who it is once, in `connection_init`,
+ * Opens a connection for each run. A connection sends its credentials once, in `connection_init`,
  * and the headers may have changed since the last run. It closes with its only subscription.
  */
 function subscription(
@@ -48,7 +51,7 @@ function subscription(
   const subscribe = (sink: Sink) => {
     const unsubscribe = resuming(connect()).subscribe(payload, {
       next: (result) => {
-        // The same shape, but for an `errors: undefined` that JSON cannot hold.
+        // The types differ only in `errors: undefined`, which JSON cannot contain.
         sink.next(result as ExecutionResult);
       },
       error: (error) => {
@@ -78,7 +81,7 @@ async function post(url: string, payload: SubscribePayload, headers: Headers) {
   try {
     return JSON.parse(body) as ExecutionResult;
   } catch {
-    // Something between the page and the server answered, a proxy for instance.
+    // The answer came from something between the page and the server, for example a proxy.
     throw new Error(`${response.status} ${response.statusText}: ${body.slice(0, 1_000)}`);
   }
 }

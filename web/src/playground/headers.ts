@@ -1,9 +1,9 @@
 export type Headers = Readonly<Record<string, string>>;
 
 /**
- * What was typed into the Headers pane, reduced to what can travel both as HTTP headers and as
- * the payload of `connection_init`. GraphiQL parses the text and reports its syntax errors; what
- * is left to drop here are values that are not strings.
+ * The headers from the Headers pane that can be sent both as HTTP headers and as the payload of
+ * `connection_init`. GraphiQL parses the text and reports syntax errors, so only values that are
+ * not strings are left to drop here.
  */
 export function usableHeaders(typed: unknown): Headers {
   if (typeof typed !== "object" || typed === null || Array.isArray(typed)) return {};

@@ -1,8 +1,8 @@
 import { getOperationAST, type OperationDefinitionNode, parse } from "graphql";
 
 /**
- * The operation to run. GraphiQL hears of a change of its editor a moment later, so the name that
- * it gives may be of the tab before: then the document's only operation is meant.
+ * The operation to run. GraphiQL notices a change of its editor with a delay, so the name that it
+ * passes may belong to the previous tab. In that case the document's only operation is used.
  */
 export function chosenOperation(
   query: string,
@@ -12,7 +12,7 @@ export function chosenOperation(
     const document = parse(query);
     return getOperationAST(document, operationName) ?? getOperationAST(document) ?? undefined;
   } catch {
-    // Not a document: the server's error says where and why.
+    // The text is not a document. The server's error tells where and why.
     return undefined;
   }
 }

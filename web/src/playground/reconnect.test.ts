@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { isWorthRetrying, readableError, reconnectWaitMs } from "./reconnect.ts";
 
-test("waits longer and longer, up to a bound", () => {
+test("the wait doubles, up to a bound", () => {
   expect([0, 1, 2, 3, 4, 5, 6, 1_000].map(reconnectWaitMs)).toEqual([
     250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000,
   ]);
@@ -13,7 +13,7 @@ test("a failed connect and a lost connection are worth a retry, a refused token 
   expect(isWorthRetrying({ code: 4403, reason: "Forbidden" })).toBe(false);
 });
 
-test("a close event becomes a sentence, anything else stays as it is", () => {
+test("a close event becomes a readable error; any other error is unchanged", () => {
   expect(readableError({ code: 4403, reason: "Forbidden" })).toEqual(
     new Error("The connection was closed: 4403 Forbidden"),
   );

@@ -6,17 +6,17 @@ const longestWaitMs = 8_000;
 /** The server closes with this code when it refuses the token of `connection_init`. */
 const forbidden = 4403;
 
-/** How long to wait before the given retry: doubling, but never so long that nobody believes in it. */
+/** The wait before the given retry. It doubles up to a bound that a user still waits for. */
 export function reconnectWaitMs(retries: number): number {
   return Math.min(firstWaitMs * 2 ** retries, longestWaitMs);
 }
 
-/** A refused token is refused again; everything else, a failed connect included, is worth a retry. */
+/** False for a refused token, which would be refused again; true for any other failure. */
 export function isWorthRetrying(errorOrClose: unknown): boolean {
   return closeOf(errorOrClose)?.code !== forbidden;
 }
 
-/** What went wrong, in words: a close or error event has no message that GraphiQL could show. */
+/** Turns a close event into an error with a message, because GraphiQL shows only messages. */
 export function readableError(error: unknown): unknown {
   const close = closeOf(error);
   if (close) return new Error(`The connection was closed: ${close.code} ${close.reason}`.trim());

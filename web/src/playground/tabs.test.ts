@@ -4,12 +4,12 @@ import { defaultTabs } from "./tabs.ts";
 
 const documents = defaultTabs.map(({ query }) => parse(query ?? ""));
 
-test("the first tab is the subscription that must run as it stands", () => {
+test("the first tab is a subscription that runs unchanged", () => {
   const promised = `subscription { newMessage(roomId: "room-1") { id text sender { name } } }`;
   expect(documents[0] && print(documents[0])).toBe(print(parse(promised)));
 });
 
-test("then come signing in and sending", () => {
+test("the next tabs sign in and send", () => {
   const roots = documents.map((document) => {
     const operation = getOperationAST(document);
     const [field] = operation?.selectionSet.selections ?? [];
@@ -22,6 +22,6 @@ test("then come signing in and sending", () => {
   ]);
 });
 
-test("the sending tab says where the token goes", () => {
+test("the sending tab explains where the token goes", () => {
   expect(defaultTabs[2]?.query).toContain(`{"Authorization": "Bearer <token>"} into Headers`);
 });

@@ -33,7 +33,7 @@ mutation SendMessage {
   }
 }`;
 
-/** What a first visit finds: listen, sign in, send. Later visits find what they left. */
+/** The tabs of a first visit: listen, sign in, send. GraphiQL restores the tabs of later visits. */
 export const defaultTabs: TabDefinition[] = [
   { query: subscribe },
   { query: signIn },

@@ -3,7 +3,7 @@ import JsonWorker from "monaco-editor/esm/vs/language/json/json.worker.js?worker
 import type {} from "monaco-editor";
 import GraphQLWorker from "monaco-graphql/esm/graphql.worker.js?worker";
 
-/** Monaco's workers as files of our own origin: no CDN, and no blob URL for the CSP to allow. */
+/** Serves Monaco's workers from our own origin, so the CSP allows neither a CDN nor blob URLs. */
 window.MonacoEnvironment = {
   getWorker(_moduleId, label) {
     switch (label) {
