@@ -9,23 +9,23 @@ use crate::limit::{at_least, defaults, duration};
 /// What the check of tokens may use.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct AuthLimits {
-    /// Bytes of a token (at least 1).
+    /// Maximum bytes of a token (at least 1).
     #[arg(long, default_value_t = 8192, value_parser = at_least::<usize>(1))]
     pub token_bytes_max: usize,
-    /// Users of an identity provider that are kept in memory (at least 1).
+    /// Size of the cache of identity-provider users (at least 1).
     #[arg(long, default_value_t = 10_000, value_parser = at_least::<u64>(1))]
     pub subjects_cached_max: u64,
-    /// Revoked tokens that are kept in memory; others are looked up in the database (at least 1).
+    /// Revoked tokens kept in memory; others are looked up in the database (at least 1).
     #[arg(long, default_value_t = 100_000, value_parser = at_least::<usize>(1))]
     pub revocations_cached_max: usize,
-    /// Time between checks for tokens that other processes on the same database revoked; 0 never
-    /// checks.
+    /// Interval at which the server reads which tokens other processes on the same database
+    /// revoked; 0 turns this off.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub revocations_check_interval: Duration,
-    /// Bytes of an identity provider's key set (at least 1).
+    /// Maximum bytes of an identity provider's key set (at least 1).
     #[arg(long, default_value_t = 256 * 1024, value_parser = at_least::<usize>(1))]
     pub jwks_bytes_max: usize,
-    /// Time for one fetch of an identity provider's key set.
+    /// Time allowed for one fetch of an identity provider's key set.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub jwks_timeout: Duration,
     /// Age at which an identity provider's key set is fetched again even if no key is missing.

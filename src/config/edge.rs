@@ -9,8 +9,8 @@ use crate::transport::{Host, Origin, Site, TlsFiles};
 /// Which web pages and host names may use the server, and TLS.
 #[derive(Args, Clone, Debug)]
 pub struct EdgeFlags {
-    /// An origin whose web pages may use the server as its own pages may; repeatable, or separated
-    /// by commas
+    /// Origin whose web pages may call the server, as the server's own pages may. Repeat it, or
+    /// separate with commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_ORIGIN",
@@ -18,8 +18,8 @@ pub struct EdgeFlags {
         value_name = "ORIGIN"
     )]
     pub allow_origin: Vec<Origin>,
-    /// A host that requests may name besides localhost; repeatable, or separated by commas. Without
-    /// this flag, a server that listens beyond loopback accepts any host
+    /// Host name that requests may use besides localhost. Repeat it, or separate with commas. If
+    /// not given, a server on a non-loopback address accepts any host
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_HOST",
@@ -28,7 +28,7 @@ pub struct EdgeFlags {
     )]
     pub allow_host: Vec<Host>,
     /// Serve https and wss with this certificate (PEM, followed by its intermediate certificates).
-    /// The file is read again when it changes, and on SIGHUP
+    /// Reloaded on SIGHUP, and when a check finds it changed (see --tls-check-interval)
     #[arg(long, env = "SWITCHBOARD_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// The private key of the certificate (PEM, not encrypted)

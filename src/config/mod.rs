@@ -16,13 +16,13 @@ use crate::{auth::SignIn, limit::duration, telemetry::LogFormat};
 
 /// A GraphQL subscription server that never drops a call.
 ///
-/// Rooms hold messages. A room is a log, and a subscription is a cursor into it. Without a command,
-/// it serves.
+/// It never loses a message: each room is a log on disk, and each subscription keeps its position
+/// in that log. Without a command, `switchboard` runs the server.
 #[derive(Debug, Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 refused to start."
+    after_help = "Exit codes: 0 success, 1 failure, 2 invalid command line or configuration."
 )]
 pub struct CommandLine {
     /// The command. None means `serve`.
@@ -36,13 +36,13 @@ pub struct CommandLine {
 /// The commands of the binary.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
-    /// Serve (the same as no command)
+    /// Run the server (the default)
     Serve(Box<ServeFlags>),
     /// Print the GraphQL schema
     Schema,
-    /// Bring the database up to date and stop
+    /// Apply pending database migrations and exit
     Migrate(DatabaseFlags),
-    /// Print a token for scripts: for a new guest, or with --auth jwt for any user
+    /// Print a token for use in scripts: for a new guest or, with --auth jwt, for the user it names
     Token(Box<TokenFlags>),
     /// Send a message to a room of a running server
     Send {
@@ -54,7 +54,7 @@ pub enum CliCommand {
         /// The server to send to.
         server: ServerFlags,
     },
-    /// Print a room's messages as they arrive, and reconnect when the connection breaks
+    /// Print a room's messages as they arrive, reconnecting as needed
     Tail {
         /// The room's id
         room: String,
@@ -73,7 +73,7 @@ pub struct TokenFlags {
     /// The user's name; with jwt also the user's id, the token's `sub`
     #[arg(long, value_name = "NAME")]
     pub user: String,
-    /// Time for which the token is valid
+    /// How long the token stays valid
     #[arg(long, default_value = SESSION_LIFETIME, value_parser = duration, value_name = "TIME")]
     pub lifetime: Duration,
     /// The database that holds the key for guests' tokens.
@@ -140,15 +140,15 @@ pub struct ServeFlags {
     /// The database to serve.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Allow guests to sign in although the server listens beyond loopback, so that everybody who
-    /// reaches it can sign in
+    /// Allow guests to sign in when the server listens on a non-loopback address. Everybody who can
+    /// reach the server can then sign in
     #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
     pub allow_remote_guests: bool,
     /// Which web pages and host names may use the server, and TLS.
     #[command(flatten)]
     pub edge: EdgeFlags,
-    /// The number of proxies in front of the server; a client's address is the one that the first
-    /// of these proxies appended to X-Forwarded-For
+    /// Number of trusted proxies in front of the server. A client's address is then the entry of
+    /// X-Forwarded-For at this place from the right
     #[arg(
         long,
         env = "SWITCHBOARD_TRUST_PROXY",
@@ -156,7 +156,7 @@ pub struct ServeFlags {
         value_name = "N"
     )]
     pub trust_proxy: usize,
-    /// Time for which a guest's token is valid
+    /// How long a guest's token stays valid
     #[arg(
         long,
         env = "SWITCHBOARD_SESSION_LIFETIME",
@@ -171,13 +171,13 @@ pub struct ServeFlags {
     /// Whether clients may read the schema by introspection; the playground needs it
     #[arg(long, env = "SWITCHBOARD_INTROSPECTION", default_value = "on")]
     pub introspection: Switch,
-    /// A JSON file of documents by their hashes; requests can run these documents only
+    /// JSON file that maps hashes to documents. If given, only these documents can be run
     #[arg(long, env = "SWITCHBOARD_PERSISTED_OPERATIONS", value_name = "PATH")]
     pub persisted_operations: Option<PathBuf>,
-    /// For tests and benchmarks: no rate limits, and no limits per address or per user
+    /// Disable rate limits and all limits per address and per user (for tests and benchmarks only)
     #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
     pub no_rate_limits: bool,
-    /// What to log: `info`, `debug`, `switchboard=debug,warn`
+    /// Log filter, for example `info`, `debug` or `switchboard=debug,warn`
     #[arg(
         long,
         env = "SWITCHBOARD_LOG",
@@ -284,9 +284,9 @@ fn endpoint(url: &str) -> Result<String, String> {
 /// The value of a flag that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// On.
+    /// Allowed.
     On,
-    /// Off.
+    /// Refused.
     Off,
 }
 

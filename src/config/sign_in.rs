@@ -15,9 +15,9 @@ const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
 /// Who signs tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
-    /// Everybody may sign in with a name; this server signs.
+    /// Everybody may sign in with a name; this server issues the token.
     Guest,
-    /// An identity provider signs; this server checks its signatures.
+    /// An identity provider issues tokens; this server verifies them.
     Jwt,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Secret {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sign-in")]
 pub struct SignInFlags {
-    /// Who signs tokens: this server, for guests who sign in with a name, or an identity provider
+    /// Who issues tokens
     #[arg(
         long,
         env = "SWITCHBOARD_AUTH",
@@ -58,8 +58,8 @@ pub struct SignInFlags {
         value_name = "MODE"
     )]
     pub auth: AuthMode,
-    /// With jwt: the secret shared with the provider (HS256, at least 32 bytes); better given in the
-    /// environment
+    /// With jwt: the secret shared with the provider (HS256, at least 32 bytes). Prefer the
+    /// environment variable: flags are visible in process lists
     #[arg(
         long,
         env = "SWITCHBOARD_JWT_SECRET",
@@ -89,11 +89,11 @@ pub struct SignInFlags {
     /// With jwt: the required value of the claim `iss`
     #[arg(long, env = "SWITCHBOARD_JWT_ISSUER", value_name = "ISSUER")]
     pub jwt_issuer: Option<String>,
-    /// With jwt: an audience that the claim `aud` must contain; without this flag, tokens with an
+    /// With jwt: an audience that the claim `aud` must contain. If not given, tokens that have an
     /// audience are refused
     #[arg(long, env = "SWITCHBOARD_JWT_AUDIENCE", value_name = "AUDIENCE")]
     pub jwt_audience: Option<String>,
-    /// With jwt: the tolerated difference between the clocks, at most 10m [default: 30s]
+    /// With jwt: the tolerated clock difference to the provider, at most 10m [default: 30s]
     #[arg(long, env = "SWITCHBOARD_JWT_LEEWAY", value_parser = duration, value_name = "TIME")]
     pub jwt_leeway: Option<Duration>,
     /// With jwt: the claim that makes a user an operator if it is `true`
@@ -105,8 +105,8 @@ pub struct SignInFlags {
 const LEEWAY: Duration = Duration::from_secs(30);
 
 impl SignInFlags {
-    /// How users sign in. Reads the files that the flags name and the system's trusted certificates.
-    /// The error is one line for the operator.
+    /// How users sign in. Reads the files that the flags name and the system's trusted
+    /// certificates. The error is one line for the operator.
     pub fn choice(&self, session_lifetime: Duration) -> Result<SignIn, String> {
         match self.auth {
             AuthMode::Guest => {

@@ -10,39 +10,39 @@ use crate::{
 /// What waiting writes, live rooms and waiting requests may use.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct HubLimits {
-    /// Writes that wait for the database; one more is refused (at least 1).
+    /// Maximum writes that wait for the database; further writes are refused (at least 1).
     #[arg(long, default_value_t = 4096, value_parser = at_least::<usize>(1))]
     pub append_queue_max: usize,
-    /// Waiting writes per user (at least 1).
+    /// Maximum writes of one user that wait for the database (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub append_queue_per_user_max: usize,
-    /// Waiting writes per room (at least 1).
+    /// Maximum writes to one room that wait for the database (at least 1).
     #[arg(long, default_value_t = 2048, value_parser = at_least::<usize>(1))]
     pub append_queue_per_room_max: usize,
-    /// Changes to rooms per second by one user, messages included.
+    /// Maximum mutations of rooms per second per user, `sendMessage` included.
     #[arg(long, default_value_t = 500)]
     pub mutations_per_second_per_user_max: u32,
-    /// Changes to rooms that one user may make at once after a pause (at least 1).
+    /// Maximum burst of mutations of rooms by one user (at least 1).
     #[arg(long, default_value_t = 5_000, value_parser = at_least::<u32>(1))]
     pub mutations_burst_max: u32,
-    /// Writes in one database transaction (at least 1).
+    /// Maximum writes in one database transaction (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub append_batch_max: usize,
-    /// Recent events kept in memory per room with readers; 0 keeps none.
+    /// Recent events kept in memory per room that has readers; 0 keeps none.
     #[arg(long, default_value_t = 256)]
     pub tail_events_max: usize,
-    /// Bytes of recent events kept in memory per room with readers; 0 keeps none.
+    /// Memory for recent events per room that has readers, in bytes; 0 keeps none.
     #[arg(long, default_value_t = 256 * 1024)]
     pub tail_bytes_max: usize,
-    /// Recent losses of the right to read that are kept in memory per room with readers or
-    /// listeners (at least 1).
+    /// Recent events per room that took the right to read from users, kept in memory; a right that
+    /// was checked before the oldest of them is checked again (at least 1).
     #[arg(long, default_value_t = 256, value_parser = at_least::<usize>(1))]
     pub shut_outs_kept_max: usize,
-    /// Requests that wait for a room's next message, in total.
+    /// Maximum `pollMessages` queries that wait at the same time.
     #[arg(long, default_value_t = 10_000)]
     pub waits_max: usize,
-    /// Requests that wait for a room's next message, per user, or per address for anonymous
-    /// callers.
+    /// Maximum `pollMessages` queries of one user that wait at the same time (of one address for
+    /// anonymous callers).
     #[arg(long, default_value_t = 1_000)]
     pub waits_per_viewer_max: usize,
 }

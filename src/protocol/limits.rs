@@ -9,14 +9,13 @@ use crate::limit::defaults;
 /// What one connection may ask of its state machine.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct MachineLimits {
-    /// Operations that run at the same time on one connection.
+    /// Maximum operations that run at the same time on one connection.
     #[arg(long, default_value_t = 100)]
     pub operations_max: usize,
-    /// Bytes of an operation's id.
+    /// Maximum bytes of an operation's id.
     #[arg(long, default_value_t = 128)]
     pub operation_id_bytes_max: usize,
-    /// Bytes of operations that a client of the legacy graphql-ws protocol may send before its
-    /// connection is acknowledged.
+    /// Maximum bytes of operations that wait for `connection_ack` (legacy graphql-ws protocol).
     #[arg(long, default_value_t = 256 * 1024)]
     pub held_bytes_max: usize,
 }

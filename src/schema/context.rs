@@ -1,4 +1,5 @@
-//! What resolvers can reach: the services behind the schema, the caller, and the context of the request.
+//! What resolvers can reach: the services behind the schema, the caller, and the context of the
+//! request.
 
 use std::{
     net::IpAddr,
@@ -64,8 +65,8 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// The context of a request from `address`, as rate limits count it. `sign_ins` bounds the guests
-    /// that may sign in from there.
+    /// The context of a request from `address`, as rate limits count it. `sign_ins` bounds the
+    /// guests that may sign in from there.
     pub fn new(address: Option<IpAddr>, sign_ins: AddressAllowance) -> Self {
         Self {
             effects: Arc::default(),
@@ -144,8 +145,8 @@ pub(super) fn signed_in(ctx: &Context<'_>) -> Result<Viewer, ApiError> {
     Ok(viewer)
 }
 
-/// Checks again that the caller's token is valid, for requests that run for a while. Anonymous callers
-/// pass.
+/// Checks again that the caller's token is valid, for requests that run for a while. Anonymous
+/// callers pass.
 ///
 /// # Errors
 /// UNAUTHENTICATED if the token expired or was revoked since the request began.
@@ -210,8 +211,9 @@ pub(super) fn position(room: &Room, cursor: &str) -> Result<Seq, ApiError> {
 /// The position that a cursor names in the log of `room` with this epoch and head.
 ///
 /// # Errors
-/// BAD_USER_INPUT if the text is not a cursor, or the cursor belongs to another room. CURSOR_EXPIRED if
-/// it belongs to an earlier log of the room or is beyond the head; the error names the oldest cursor.
+/// BAD_USER_INPUT if the text is not a cursor, or the cursor belongs to another room.
+/// CURSOR_EXPIRED if it belongs to an earlier log of the room or is beyond the head; the error
+/// names the oldest cursor.
 pub(super) fn position_in(
     room: &RoomId,
     epoch: Epoch,

@@ -1,11 +1,13 @@
 //! Bounds the cost of one response: reads of the store, and bytes of JSON.
 //!
-//! `prepare` bounds what a document contains before it runs. How many rows and texts that comes to is
-//! known only while it runs. So every read and every resolved value is charged to a [`CostMeter`].
-//! The requests of a batch share one meter. A subscription has a new allowance for each event.
+//! `prepare` bounds what a document contains before it runs. How many rows and texts that comes to
+//! is known only while it runs. So every read and every resolved value is charged to a
+//! [`CostMeter`]. The requests of a batch share one meter. A subscription has a new allowance for
+//! each event.
 //!
-//! When a limit is exceeded, the response gets one TOO_COMPLEX error per root field. A null further down
-//! could be mistaken for a result, and one error per value could be as long as the refused result.
+//! When a limit is exceeded, the response gets one TOO_COMPLEX error per root field. A null further
+//! down could be mistaken for a result, and one error per value could be as long as the refused
+//! result.
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +27,8 @@ use futures::lock;
 use super::error::{ApiError, Code};
 use crate::store::StoreError;
 
-/// After this many resolved values an execution yields to other tasks of its thread. With nested lists
-/// it may resolve a few times as many, because each level of nesting is polled separately.
+/// After this many resolved values an execution yields to other tasks of its thread. With nested
+/// lists it may resolve a few times as many, because each level of nesting is polled separately.
 const VALUES_PER_YIELD: usize = 64;
 
 /// Approximate JSON size, in bytes, of a number, a Boolean, null or an enum value.
@@ -93,7 +95,8 @@ impl CostMeter {
         self.store_is_busy.store(false, Ordering::Relaxed);
     }
 
-    /// Whether a limit is exceeded. Once it is, it stays so: later reads and values are refused too.
+    /// Whether a limit is exceeded. Once it is, it stays so: later reads and values are refused
+    /// too.
     fn is_exceeded(&self) -> bool {
         exceeds(&self.reads, self.limits.reads_max) || exceeds(&self.bytes, self.limits.bytes_max)
     }
@@ -176,9 +179,9 @@ impl ResponseCost {
         self.meter.is_exceeded()
     }
 
-    /// Charges the JSON bytes of a resolved value. The members of an object or a list were charged when
-    /// they were resolved; this adds the keys and punctuation. From time to time it yields to other
-    /// tasks, because values that are in memory are resolved without ever waiting.
+    /// Charges the JSON bytes of a resolved value. The members of an object or a list were charged
+    /// when they were resolved; this adds the keys and punctuation. From time to time it yields to
+    /// other tasks, because values that are in memory are resolved without ever waiting.
     pub(super) async fn charge(&self, value: &Value) {
         self.meter
             .bytes

@@ -28,16 +28,16 @@ pub(super) struct TypingEventObject {
     state: TypingState,
 }
 
-/// The users who are typing in a room. Each event lists all of them. The first event of a subscription
-/// is the present list.
+/// The users who are typing in a room. Each event lists all of them. The first event of a
+/// subscription has the current list.
 #[Object(name = "TypingEvent")]
 impl TypingEventObject {
-    /// The room as it is when this event is made.
+    /// The room at the time when this event was made.
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         Ok(room_of(ctx, &self.room).await?.into())
     }
 
-    /// At most 20 by default, in the order in which they began. The viewer may be among them.
+    /// At most 20 by default, in the order in which they began. The list may include the viewer.
     async fn users(&self) -> Vec<UserObject> {
         self.state.users.iter().cloned().map(UserObject).collect()
     }
@@ -49,17 +49,18 @@ pub(super) struct SignalObject {
     signal: Option<Arc<Signal>>,
 }
 
-/// An ephemeral message between clients in a room. The first event of a subscription is the server's
-/// own signal of the kind `_open`: the stream is live from here on. The server sends `_open` again when
-/// signals were lost because the client did not read them in time.
+/// An ephemeral message between clients in a room. The first event of a subscription is the
+/// server's own signal of the kind `_open`: it marks the point from which signals are delivered.
+/// The server sends `_open` again if signals were lost because the client did not read them in
+/// time.
 #[Object(name = "Signal")]
 impl SignalObject {
-    /// The room as it is when this event is made.
+    /// The room at the time when this event was made.
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         Ok(room_of(ctx, &self.room).await?.into())
     }
 
-    /// Chosen by the sender. Kinds that begin with `_` are the server's.
+    /// Chosen by the sender. Kinds that begin with `_` are reserved for the server.
     async fn kind(&self) -> &str {
         let signal = self.signal.as_ref();
         signal.map_or(OPEN, |signal| signal.kind.as_str())
@@ -72,7 +73,7 @@ impl SignalObject {
         Ok(Json(data))
     }
 
-    /// Null for the server's own signals.
+    /// Null for signals of the server.
     async fn sender(&self) -> Option<UserObject> {
         let signal = self.signal.as_ref();
         signal.map(|signal| UserObject(signal.sender.clone()))
@@ -84,7 +85,7 @@ impl SignalObject {
         signal.is_some_and(|signal| signal.to.is_some())
     }
 
-    /// The time at which the server accepted the signal. Null for the server's own.
+    /// When the server accepted the signal. Null for signals of the server.
     async fn sent_at(&self) -> Option<DateTime> {
         self.signal.as_ref().map(|signal| DateTime(signal.sent_at))
     }
@@ -112,8 +113,8 @@ pub(super) async fn open_lobby(
     room: &str,
     stream: Stream,
 ) -> Result<OpenedSubscription, ApiError> {
-    // The lobby is entered before the right to read is checked: from then on it reports who loses that
-    // right (E4).
+    // The lobby is entered before the right to read is checked: from then on it reports who loses
+    // that right (E4).
     let lobby = enter_lobby(ctx, room)?;
     let begin = *lobby.watch(stream).borrow();
     let checked = match services(ctx).hub.open(lobby.id()) {
@@ -138,8 +139,8 @@ fn enter_lobby(ctx: &Context<'_>, room: &str) -> Result<Arc<Lobby>, ApiError> {
     Ok(services(ctx).presence.enter(&room, Instant::now()))
 }
 
-/// Checks that the viewer may send ephemeral state in this room now, and that `to`, if given, may read
-/// the room.
+/// Checks that the viewer may send ephemeral state in this room now, and that `to`, if given, may
+/// read the room.
 async fn speaker(
     ctx: &Context<'_>,
     room: &RoomId,
@@ -166,8 +167,9 @@ pub(super) struct EphemeralMutation;
 /// Ephemeral state.
 #[Object]
 impl EphemeralMutation {
-    /// Shows that the viewer is typing, or no longer is. It expires after a few seconds (6 by default),
-    /// so repeat it while the user types. False if the list of typing users is full.
+    /// Marks the viewer as typing, or as not typing. The mark expires after a few seconds (6 by
+    /// default), so repeat the call while the user types. Returns false if the list of typing users
+    /// is full.
     async fn set_typing(
         &self,
         ctx: &Context<'_>,
@@ -178,17 +180,21 @@ impl EphemeralMutation {
         Ok(Some(set_typing(ctx, &lobby, typing).await?))
     }
 
-    /// Sends a signal to one user, or to everybody who is subscribed to the room's `signals` now. It is
-    /// not stored (WebRTC signalling, pointers, game state). True does not mean that it was received.
+    /// Sends a signal to one user, or to everybody who is subscribed to the room's `signals` now.
+    /// Use signals for WebRTC signalling, pointers or game state; they are not stored. Returns true
+    /// when the server has accepted the signal, whether or not anybody receives it.
     async fn send_signal(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         #[graphql(
-            desc = "A user who may read the room, the only one to receive it. Without it, everybody."
+            desc = "The only user to receive the signal; they must be able to read the room. Without it, all \
+                    subscribers receive the signal."
         )]
         to: Option<ID>,
-        #[graphql(desc = "At most 64 bytes. Kinds that begin with `_` are the server's.")]
+        #[graphql(
+            desc = "At most 64 bytes. Kinds that begin with `_` are reserved for the server."
+        )]
         kind: String,
         data: Json<async_graphql::Value>,
     ) -> Resolved<Option<bool>> {
@@ -199,8 +205,8 @@ impl EphemeralMutation {
             return Err(ApiError::bad_user_input(message).into());
         }
         let data = encode_data(&data.0, lobby.limits().signal_bytes_max)?;
-        // A text that cannot be an id becomes the nil id, which no user has. So the right to the room is
-        // checked first, as for other unknown ids.
+        // A text that cannot be an id becomes the nil id, which no user has. So the right to the
+        // room is checked first, as for other unknown ids.
         let to = to.map(|id| id.parse().unwrap_or(UserId::from_uuid(Uuid::nil())));
         send_signal(ctx, &lobby, to, kind, data).await?;
         Ok(Some(true))

@@ -320,8 +320,8 @@ pub(super) fn code_of(error: &ServerError) -> Option<&str> {
     }
 }
 
-/// Whether the same request may succeed a moment later: such an execution is no frame (V7), and such a subscription ends
-/// with a close after which clients come back (P5).
+/// Whether the same request may succeed a moment later: such an execution is no frame (V7), and
+/// such a subscription ends with a close after which clients come back (P5).
 pub fn is_passing(error: &ServerError) -> bool {
     let passing = [Code::Unavailable, Code::Internal].map(Code::as_str);
     code_of(error).is_some_and(|code| passing.contains(&code))

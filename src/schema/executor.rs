@@ -32,8 +32,8 @@ pub enum Answer {
     Refused(Vec<ServerError>),
 }
 
-/// Write operations. A mutation that is refused is null in the result, with an error; the others of the
-/// same document keep their results.
+/// Write operations. If a mutation is refused, its field is null and an error is reported. Other
+/// mutations of the same request are not affected.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 struct Mutations(Mutation, RoomMutation, EphemeralMutation);
@@ -180,7 +180,8 @@ impl Schema {
         Err(errors)
     }
 
-    /// Starts a plan in the mode Feed. `caller` is a viewer only if the document has `viewer…` fields.
+    /// Starts a plan in the mode Feed. `caller` is a viewer only if the document has `viewer…`
+    /// fields.
     pub fn feed(&self, plan: &Arc<PlanDocument>, caller: Caller) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let document = plan.document.clone();

@@ -64,14 +64,16 @@ impl Execution {
         !self.waits.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether the request was good enough to be executed: errors from before are errors of the request.
+    /// Whether the request was good enough to be executed: errors from before are errors of the
+    /// request.
     pub(super) fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Acquire)
     }
 }
 
-/// Hands the prepared document over, past the library's own parse and its exponential check of fragments; validates each
-/// document once; notes when the execution begins; has every value draw from the answer's budget.
+/// Hands the prepared document over, past the library's own parse and its exponential check of
+/// fragments; validates each document once; notes when the execution begins; has every value draw
+/// from the answer's budget.
 pub(super) struct ExecutorHooks;
 
 impl ExtensionFactory for ExecutorHooks {
@@ -130,8 +132,9 @@ impl Extension for ExecutorHooks {
         next.run(ctx, operation_name).await
     }
 
-    /// Once the budget is overdrawn nothing more is resolved and no error is raised: the field of the root is noted, and gets
-    /// its one error when all is done. A change says what became of it: it is not begun then, and its own refusal is kept.
+    /// Once the budget is overdrawn nothing more is resolved and no error is raised: the field of
+    /// the root is noted, and gets its one error when all is done. A change says what became of it:
+    /// it is not begun then, and its own refusal is kept.
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,

@@ -19,7 +19,8 @@ use crate::domain::Seq;
 /// A long-lived execution of a plan.
 ///
 /// Feed it one item at a time: call [`Feed::next`] again only after the last call has returned. An
-/// execution whose last response was not taken must be thrown away. Each item has its own cost limit.
+/// execution whose last response was not taken must be thrown away. Each item has its own cost
+/// limit.
 pub struct Feed {
     pub(super) items: mpsc::UnboundedSender<FeedItem>,
     pub(super) as_of: Arc<AsOf>,
@@ -34,8 +35,8 @@ pub struct Feed {
 pub struct ItemResponse {
     /// The result.
     pub response: Response,
-    /// The head of the room's log as of which the response shows the room. `None` if it shows its own
-    /// event and nothing else.
+    /// The head of the room's log as of which the response shows the room. `None` if it shows its
+    /// own event and nothing else.
     pub as_of: Option<Seq>,
 }
 
@@ -57,7 +58,8 @@ pub enum FeedError {
 }
 
 impl Feed {
-    /// Whether an item has a response at all: each subscription field responds to some kinds of items.
+    /// Whether an item has a response at all: each subscription field responds to some kinds of
+    /// items.
     pub fn responds(&self, item: &FeedItem) -> bool {
         responds(&self.plan.field, item)
     }

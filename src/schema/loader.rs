@@ -1,8 +1,9 @@
 //! Reads the store once per request, however often a document asks for the same thing.
 //!
-//! This is the DataLoader pattern: a resolver asks the loader, the first request for a key starts the
-//! read, and all later requests for that key await the same read. A loader belongs to one execution and
-//! one caller. After a mutation it is cleared, because what it holds may have changed.
+//! This is the DataLoader pattern: a resolver asks the loader, the first request for a key starts
+//! the read, and all later requests for that key await the same read. A loader belongs to one
+//! execution and one caller. After a mutation it is cleared, because what it holds may have
+//! changed.
 //!
 //! Every read is charged to the [`CostMeter`] of the response.
 
@@ -39,8 +40,8 @@ struct LoaderCache {
     memberships: Loads<RoomId, Member>,
 }
 
-/// Whether the right to read was checked before (`Shared`) or is checked by the read itself. The two
-/// may give different results for the same id, so they are cached apart.
+/// Whether the right to read was checked before (`Shared`) or is checked by the read itself. The
+/// two may give different results for the same id, so they are cached apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Access {
     AlreadyChecked,

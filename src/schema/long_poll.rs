@@ -28,18 +28,18 @@ const LIMIT_DEFAULT: u32 = 100;
 /// The messages after a cursor.
 #[derive(SimpleObject)]
 pub(super) struct MessagePoll {
-    /// Oldest first; empty if there was none in time.
+    /// Oldest first; empty if no message arrived in time.
     messages: Vec<MessageObject>,
-    /// The cursor for the next poll.
+    /// Pass it as `after` to the next poll.
     cursor: CursorScalar,
 }
 
 /// Waits until there is a message after the cursor, at most `wait` seconds.
 ///
 /// # Errors
-/// Those of [`readable_room`] and [`position`]; BAD_USER_INPUT if `wait` or `limit` is out of range;
-/// TOO_COMPLEX for a second waiting field in one operation; UNAUTHENTICATED if the token expires or is
-/// revoked while it waits.
+/// Those of [`readable_room`] and [`position`]; BAD_USER_INPUT if `wait` or `limit` is out of
+/// range; TOO_COMPLEX for a second waiting field in one operation; UNAUTHENTICATED if the token
+/// expires or is revoked while it waits.
 pub(super) async fn poll(
     ctx: &Context<'_>,
     room_id: &str,

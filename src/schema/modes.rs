@@ -1,10 +1,10 @@
 //! The two modes in which the resolver of a subscription runs.
 //!
 //! - **Open**, once per subscriber, with its viewer: the resolver checks arguments and rights, and
-//!   reports what the subscriber will read. GraphQL has no result type for that, so the resolver leaves
-//!   an [`OpenedSubscription`] in a slot of the request data.
-//! - **Feed**, once per plan, shared by all its subscribers and without a viewer: the resolver maps each
-//!   [`FeedItem`] that the execution is fed to one response.
+//!   reports what the subscriber will read. GraphQL has no result type for that, so the resolver
+//!   leaves an [`OpenedSubscription`] in a slot of the request data.
+//! - **Feed**, once per plan, shared by all its subscribers and without a viewer: the resolver maps
+//!   each [`FeedItem`] that the execution is fed to one response.
 
 use std::sync::{
     Arc, Mutex,
@@ -23,8 +23,8 @@ use crate::{
 /// What a subscriber may read, found out by running its subscription in the mode Open.
 #[derive(Clone)]
 pub struct OpenedSubscription {
-    /// The lobby in which a signed-in subscriber counts as present. It was entered before the right to
-    /// read was checked (E4).
+    /// The lobby in which a signed-in subscriber counts as present. It was entered before the right
+    /// to read was checked (E4).
     pub lobby: Option<Arc<Lobby>>,
     /// The head of the room's log when the right to read was checked.
     pub checked: Seq,
@@ -91,8 +91,8 @@ pub(super) enum Mode {
     Open {
         /// Receives the result.
         slot: Arc<Mutex<Option<OpenedSubscription>>>,
-        /// A cursor that the transport knows, for example `Last-Event-ID`. It takes the place of the
-        /// argument `after`. Ephemeral streams have no cursors and ignore it.
+        /// A cursor that the transport knows, for example `Last-Event-ID`. It takes the place of
+        /// the argument `after`. Ephemeral streams have no cursors and ignore it.
         resume: Option<String>,
     },
     /// Turn items into responses.
@@ -109,8 +109,8 @@ pub(super) enum Mode {
 pub(super) struct AsOf(AtomicU64);
 
 impl AsOf {
-    /// The head recorded since the last call. `None` if the response shows its event and nothing else:
-    /// such a response is the same whenever it is made.
+    /// The head recorded since the last call. `None` if the response shows its event and nothing
+    /// else: such a response is the same whenever it is made.
     pub(super) fn take(&self) -> Option<Seq> {
         Some(Seq(self.0.swap(0, Ordering::AcqRel))).filter(|head| *head > Seq::START)
     }

@@ -1,7 +1,7 @@
 //! Mutations: sessions, new rooms, and messages.
 //!
-//! Every mutation is nullable, so that in `{ a: sendMessage(…) b: sendMessage(…) }` a failure of `b` does
-//! not remove the result of `a`.
+//! Every mutation is nullable, so that in `{ a: sendMessage(…) b: sendMessage(…) }` a failure of
+//! `b` does not remove the result of `a`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,7 +27,8 @@ use crate::{
 #[derive(SimpleObject)]
 #[graphql(name = "Session")]
 pub(super) struct SessionObject {
-    /// Send it as `Authorization: Bearer …`, or as `{"authorization": "Bearer …"}` in `connection_init`.
+    /// Send it as `Authorization: Bearer …`, or as `{"authorization": "Bearer …"}` in
+    /// `connection_init`.
     token: String,
     expires_at: DateTime,
     viewer: UserObject,
@@ -66,9 +67,10 @@ impl Mutation {
         Ok(Some(session.into()))
     }
 
-    /// Continues as the same user with another token. A guest gets a new token. With an identity
-    /// provider, the given token becomes the session's token. Subscriptions of an open connection
-    /// continue. The old token stays valid until it expires or is revoked by signOut.
+    /// Replaces the token of this connection without interrupting its subscriptions. A guest passes
+    /// a valid token of theirs and gets a new one. With an identity provider, pass the provider's
+    /// new token for the same user; it is used from now on. The previous token stays valid until it
+    /// expires or `signOut` revokes it.
     async fn refresh_session(
         &self,
         ctx: &Context<'_>,
@@ -87,8 +89,8 @@ impl Mutation {
         Ok(Some(session.into()))
     }
 
-    /// Revokes the token of this request, at once and for good. The server closes connections that
-    /// were opened with it. False for anonymous callers.
+    /// Permanently revokes the token of this request, with immediate effect. The server closes
+    /// connections that were opened with it. Returns false for anonymous callers.
     async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
         let (viewer, services) = (viewer(ctx)?, services(ctx));
         let Some(viewer) = viewer else {
@@ -104,8 +106,8 @@ impl Mutation {
         Ok(Some(true))
     }
 
-    /// Creates a room that the viewer owns. CONFLICT if the id is taken, even by a room that the viewer
-    /// may not read: room ids are not secret.
+    /// Creates a room owned by the viewer. Fails with CONFLICT if the id is taken, even by a room
+    /// that the viewer may not read: room ids are not secret.
     async fn create_room(
         &self,
         ctx: &Context<'_>,
@@ -135,16 +137,16 @@ impl Mutation {
         }
     }
 
-    /// Sends a message. It is durable when this mutation is answered. `nonce` makes a retry safe: it is
-    /// unique per sender, and a second call with the same nonce returns the same message. With other
-    /// content it is CONFLICT.
+    /// Sends a message. The message is on disk when this mutation is answered. `nonce` makes
+    /// retries safe: a second call by the same sender with the same nonce returns the first
+    /// message. If its content differs, it fails with CONFLICT.
     async fn send_message(
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "roomId")] room: ID,
         text: String,
         nonce: Option<String>,
-        #[graphql(desc = "A message of the same room that this one replies to.")] reply_to: Option<
+        #[graphql(desc = "The id of the message, in the same room, to reply to.")] reply_to: Option<
             ID,
         >,
     ) -> Resolved<Option<MessageObject>> {
@@ -159,8 +161,8 @@ impl Mutation {
                 .map(|nonce| Nonce::new(&nonce))
                 .transpose()
                 .map_err(ApiError::from)?,
-            // A text that cannot be an id becomes the nil id, which no message has. So the store checks
-            // the right to the room first, as it does for other unknown ids.
+            // A text that cannot be an id becomes the nil id, which no message has. So the store
+            // checks the right to the room first, as it does for other unknown ids.
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
         match append(ctx, Command::SendMessage(command)).await? {

@@ -1,7 +1,8 @@
 //! Null where a field failed.
 //!
-//! The library leaves a failed field out of its object. GraphQL (section 6.4.4) wants null there; and where the field may
-//! not be null, the nearest thing around it that may. This costs nothing where nothing failed.
+//! The library leaves a failed field out of its object. GraphQL (section 6.4.4) wants null there;
+//! and where the field may not be null, the nearest thing around it that may. This costs nothing
+//! where nothing failed.
 
 use std::collections::HashSet;
 
@@ -48,7 +49,8 @@ pub(super) fn propagate_nulls(
         set_null(&mut response.data, &path);
         done.insert(format!("{path:?}"));
     }
-    // What was put in stands last; the fields of the root are read by people, in the order in which they asked.
+    // What was put in stands last; the fields of the root are read by people, in the order in which
+    // they asked.
     if let Value::Object(object) = &mut response.data {
         let mut order = Vec::new();
         walk.keys(selected, &mut order);

@@ -31,9 +31,9 @@ pub(super) enum Node {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "Visibility", remote = "domain::Visibility")]
 pub(super) enum VisibilityValue {
-    /// Everybody, signed in or not.
+    /// Everybody may read, anonymous callers included.
     Public,
-    /// Its members.
+    /// Only members may read.
     Private,
 }
 
@@ -41,11 +41,11 @@ pub(super) enum VisibilityValue {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "Role", remote = "domain::Role")]
 pub(super) enum RoleValue {
-    /// May do everything. The creator of a room is its first owner; a room always has one.
+    /// Has all rights. The creator of a room is its first owner. A room always has an owner.
     Owner,
     /// May add, remove and mute members, and delete messages.
     Moderator,
-    /// May read and send.
+    /// May read and send messages.
     Member,
 }
 
@@ -104,9 +104,9 @@ impl RoomObject {
         DateTime(self.room.created_at)
     }
 
-    /// The cursor of the newest event. It is read before all other fields of the room: `messages` holds
-    /// what was there at `head`, and a subscription after `head` continues without a gap. In a
-    /// subscription it is the cursor of the event itself.
+    /// The cursor of the room's newest event. It is read before the other fields: `messages` holds
+    /// exactly what was there at `head`, and a subscription with `after: head` continues without a
+    /// gap. In a subscription result, it is the cursor of that result's event.
     async fn head(&self) -> CursorScalar {
         CursorScalar::from(&self.room.cursor(self.head))
     }
@@ -151,15 +151,16 @@ impl RoomObject {
         }))
     }
 
-    /// The users who are present in the room now, longest first, at most 200 by default.
+    /// The users who are present in the room now, those present longest first (at most 200 by
+    /// default).
     async fn presence(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
         let present = present(ctx, &self.room.id).await?;
         check_still_readable(ctx, &self.room.id).await?;
         Ok(present)
     }
 
-    /// Slow mode: seconds that a member must wait between two messages. 0 turns it off. Owners and
-    /// moderators do not wait.
+    /// Slow mode: the minimum number of seconds between two messages of one member; 0 if slow mode
+    /// is off. It does not apply to owners and moderators.
     async fn slow_mode_seconds(&self, ctx: &Context<'_>) -> u32 {
         self.current(ctx).slow_mode_seconds
     }
@@ -201,7 +202,7 @@ impl From<Arc<Message>> for MessageObject {
     }
 }
 
-/// A message. It is durable before any client can see it.
+/// A message. It is stored on disk before any client can see it.
 #[Object(name = "Message")]
 impl MessageObject {
     async fn id(&self) -> ID {
@@ -213,8 +214,8 @@ impl MessageObject {
             Some(room) => room.clone(),
             None => room_of(ctx, &self.message.cursor.room).await?,
         };
-        // In a frame, the head is the event's own cursor, so that the frame does not depend on when it
-        // is made.
+        // In a frame, the head is the event's own cursor, so that the frame does not depend on when
+        // it is made.
         let head = if in_frame(ctx) {
             self.message.cursor.seq
         } else {
@@ -227,7 +228,7 @@ impl MessageObject {
         UserObject(self.message.sender.clone())
     }
 
-    /// Empty after the message was deleted.
+    /// Empty if the message has been deleted.
     async fn text(&self) -> &str {
         self.message.text()
     }
@@ -241,7 +242,7 @@ impl MessageObject {
         DateTime(self.message.created_at)
     }
 
-    /// The time of the deletion; null if the message was not deleted.
+    /// When the message was deleted; null if it was not.
     async fn deleted_at(&self) -> Option<DateTime> {
         match self.message.body {
             Body::Text(_) => None,
@@ -249,7 +250,7 @@ impl MessageObject {
         }
     }
 
-    /// The message of the same room that this one replies to, in its present state.
+    /// The message that this one replies to, as it is now. It is in the same room.
     async fn reply_to(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
         let Some(id) = self.message.reply_to else {
             return Ok(None);
@@ -272,7 +273,7 @@ impl From<Member> for MemberObject {
     }
 }
 
-/// The membership of a user in a room. A user who leaves and joins again gets a new one.
+/// The membership of a user in a room. A user who leaves and joins again gets a new membership.
 #[Object(name = "Member")]
 impl MemberObject {
     pub(super) async fn id(&self) -> ID {
@@ -295,7 +296,7 @@ impl MemberObject {
         DateTime(self.0.joined_at)
     }
 
-    /// While the member is muted: the end of the mute. Otherwise null.
+    /// When the mute ends; null if the member is not muted.
     async fn muted_until(&self) -> Option<DateTime> {
         self.0.muted_until.map(DateTime)
     }
@@ -316,8 +317,9 @@ pub(super) async fn messages(
     }))
 }
 
-/// The room of an object that the caller may read. In a query the right is checked again: a caller who
-/// lost it in the meantime gets NOT_FOUND. In a frame it is not, because the reader's gate checks it.
+/// The room of an object that the caller may read. In a query the right is checked again: a caller
+/// who lost it in the meantime gets NOT_FOUND. In a frame it is not, because the reader's gate
+/// checks it.
 pub(super) async fn room_of(ctx: &Context<'_>, id: &RoomId) -> Result<Arc<Room>, ApiError> {
     if !in_frame(ctx) {
         return readable_room(ctx, id.as_str()).await;
@@ -326,9 +328,9 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &RoomId) -> Result<Arc<Room>,
     room.ok_or_else(|| ApiError::internal(&"an object without its room"))
 }
 
-/// Called after a read of something in a room that carries no position, such as its members: a caller
-/// who lost the right to read before that read must not see the result. In a frame the position is
-/// recorded instead.
+/// Called after a read of something in a room that carries no position, such as its members: a
+/// caller who lost the right to read before that read must not see the result. In a frame the
+/// position is recorded instead.
 async fn check_still_readable(ctx: &Context<'_>, id: &RoomId) -> Result<(), ApiError> {
     let caller = if in_frame(ctx) {
         Caller::Shared

@@ -1,4 +1,5 @@
-//! Relay-style pagination: the arguments of a connection field, and a page of rows with its `PageInfo`.
+//! Relay-style pagination: the arguments of a connection field, and a page of rows with its
+//! `PageInfo`.
 
 use async_graphql::SimpleObject;
 
@@ -35,8 +36,8 @@ impl<C> PageArgs<C> {
         }
     }
 
-    /// Reads `first` and `last`. Without either, the page is the first one; with only `before`, it is
-    /// the one that ends there.
+    /// Reads `first` and `last`. Without either, the page is the first one; with only `before`, it
+    /// is the one that ends there.
     ///
     /// # Errors
     /// BAD_USER_INPUT if both are given, or one is not from 0 to `page_max`.
@@ -84,8 +85,8 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Makes a page from up to [`Slice::rows_to_read`] rows. `is_after` says that the page begins after
-    /// an entry of the list, `is_before` that it ends before one.
+    /// Makes a page from up to [`Slice::rows_to_read`] rows. `is_after` says that the page begins
+    /// after an entry of the list, `is_before` that it ends before one.
     pub(super) fn new(
         slice: Slice,
         mut rows: Vec<T>,

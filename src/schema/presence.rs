@@ -19,22 +19,23 @@ pub(super) struct PresenceEventObject {
     is_snapshot: bool,
 }
 
-/// Presence in a room: a snapshot or a delta. The first event is a snapshot: `present` lists the users.
-/// Later events are deltas: `joined` and `left` list the changes. A subscriber that falls behind gets a
-/// new snapshot, which replaces everything before it.
+/// Presence in a room: a snapshot or a delta. The first event is a snapshot: `present` lists the
+/// users. Later events are deltas: `joined` and `left` list the changes. A subscriber that falls
+/// behind gets a new snapshot, which replaces everything before it.
 #[Object(name = "PresenceEvent")]
 impl PresenceEventObject {
-    /// The room as it is when this event is made.
+    /// The room at the time when this event was made.
     async fn room(&self, ctx: &Context<'_>) -> Resolved<RoomObject> {
         Ok(room_of(ctx, &self.room).await?.into())
     }
 
-    /// The number of users who are present, listed or not.
+    /// The number of all present users, including those that `present` does not list.
     async fn count(&self) -> usize {
         self.occupancy.count
     }
 
-    /// In a snapshot: the users who are present, longest first, at most 200 by default. In a delta: null.
+    /// In a snapshot: the present users, those present longest first (at most 200 by default). In a
+    /// delta: null.
     async fn present(&self, ctx: &Context<'_>) -> Resolved<Option<Vec<PresenceObject>>> {
         match self.is_snapshot {
             true => Ok(Some(with_names(ctx, &self.occupancy.present).await?)),
@@ -42,7 +43,7 @@ impl PresenceEventObject {
         }
     }
 
-    /// In a delta: the users who joined since the event before. In a snapshot: empty.
+    /// In a delta: the users who joined since the previous event. In a snapshot: empty.
     async fn joined(&self, ctx: &Context<'_>) -> Resolved<Vec<PresenceObject>> {
         match self.is_snapshot {
             true => Ok(Vec::new()),
@@ -50,7 +51,7 @@ impl PresenceEventObject {
         }
     }
 
-    /// In a delta: the users who left since the event before. In a snapshot: empty.
+    /// In a delta: the users who left since the previous event. In a snapshot: empty.
     async fn left(&self, ctx: &Context<'_>) -> Resolved<Vec<UserObject>> {
         if self.is_snapshot {
             return Ok(Vec::new());

@@ -40,7 +40,8 @@ impl Query {
         Ok(user.map(|user| UserObject(Arc::new(user))))
     }
 
-    /// An object by its id. Null without an error if it does not exist or the caller may not read it.
+    /// An object by its id. Returns null, without an error, if it does not exist or the caller may
+    /// not read it.
     async fn node(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<Node>> {
         let (services, loader) = (services(ctx), loader(ctx));
         if let Ok(id) = id.parse::<MessageId>() {
@@ -62,13 +63,13 @@ impl Query {
             .map(|room| Node::Room(room.into())))
     }
 
-    /// A room. Null without an error if it does not exist or the caller may not read it.
+    /// A room. Returns null, without an error, if it does not exist or the caller may not read it.
     async fn room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<RoomObject>> {
         Ok(room_if_readable(ctx, &id).await?.map(RoomObject::from))
     }
 
-    /// The rooms that the caller may read, ordered by id. With `search`: those whose id or name
-    /// contains this text.
+    /// The rooms that the caller may read, ordered by id. If `search` is given, only rooms whose id
+    /// or name contains it.
     async fn rooms(
         &self,
         ctx: &Context<'_>,
@@ -82,8 +83,8 @@ impl Query {
         }))
     }
 
-    /// A room's messages, oldest first. NOT_FOUND if the room does not exist or the caller may not read
-    /// it.
+    /// A room's messages, oldest first. Fails with NOT_FOUND if the room does not exist or the
+    /// caller may not read it.
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -103,9 +104,9 @@ impl Query {
         Ok(messages(ctx, &room, room.head, args).await?)
     }
 
-    /// Long polling, for clients that can use neither WebSockets nor event streams. Answers when there
-    /// is a message after the cursor `after`, or without messages after `wait` seconds (at most 55).
-    /// Poll again after the cursor of the answer.
+    /// Long polling, for clients that can use neither WebSockets nor event streams. Returns as soon
+    /// as there are messages after the cursor, or with an empty list when `wait` seconds (at most
+    /// 55) have passed. For the next call, pass the returned `cursor` as `after`.
     async fn poll_messages(
         &self,
         ctx: &Context<'_>,
@@ -117,10 +118,10 @@ impl Query {
         Ok(poll(ctx, &room_id, &after, wait, limit).await?)
     }
 
-    /// Full-text search: the messages that contain every word of `query`, best match first. It searches
-    /// one room, or all rooms that the caller may read. Words match whole, regardless of case and
-    /// accents. Words in quotes match as a phrase. There is no other syntax. A cursor `after` belongs
-    /// to its query and room; use it with the same ones only.
+    /// Full-text search: the messages that contain every word of `query`, best match first. It
+    /// searches one room, or all rooms that the caller may read. Only whole words match; case and
+    /// accents are ignored. Words in quotes match as a phrase. There is no other syntax. Use a
+    /// cursor only with the query and the room that produced it.
     async fn search_messages(
         &self,
         ctx: &Context<'_>,

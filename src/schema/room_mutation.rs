@@ -1,5 +1,5 @@
-//! Mutations of existing rooms, their members and their messages. The store decides who may do what, in
-//! the transaction that commits the change (S7).
+//! Mutations of existing rooms, their members and their messages. The store decides who may do
+//! what, in the transaction that commits the change (S7).
 
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
@@ -23,8 +23,8 @@ pub(super) struct RoomMutation;
 /// Existing rooms and their members.
 #[Object]
 impl RoomMutation {
-    /// Changes the given properties of a room. Only owners may. When a public room becomes private,
-    /// subscriptions of users who are not members end.
+    /// Changes the properties that are given. Only owners may do this. When a public room becomes
+    /// private, subscriptions of users who are not members end.
     async fn update_room(
         &self,
         ctx: &Context<'_>,
@@ -32,7 +32,7 @@ impl RoomMutation {
         name: Option<String>,
         visibility: Option<VisibilityValue>,
         #[graphql(
-            desc = "Seconds that a member must wait between two messages. 0 turns slow mode off."
+            desc = "Minimum number of seconds between two messages of one member; 0 turns slow mode off."
         )]
         slow_mode_seconds: Option<i32>,
     ) -> Resolved<Option<RoomObject>> {
@@ -48,7 +48,7 @@ impl RoomMutation {
         Ok(Some(changed_room(ctx, &id).await?.into()))
     }
 
-    /// Deletes a room. Only owners may. The id stays taken.
+    /// Deletes a room. Only owners may do this. Its id cannot be used again.
     async fn delete_room(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<ID>> {
         change_room(ctx, &id, RoomChange::Delete).await?;
         Ok(Some(id))
@@ -66,7 +66,7 @@ impl RoomMutation {
         Ok(Some(room_id))
     }
 
-    /// Makes a user a member. Owners may give any role, moderators only MEMBER.
+    /// Makes a user a member. Owners may give any role, moderators may give only MEMBER.
     async fn add_member(
         &self,
         ctx: &Context<'_>,
@@ -84,7 +84,7 @@ impl RoomMutation {
         Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Changes the role of a member. Only owners may.
+    /// Changes the role of a member. Only owners may do this. The last owner keeps their role.
     async fn set_role(
         &self,
         ctx: &Context<'_>,
@@ -98,8 +98,9 @@ impl RoomMutation {
         Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Ends a user's membership. Owners may remove anybody, moderators only a MEMBER. In a private room
-    /// the user receives nothing that was sent after the removal.
+    /// Ends a user's membership. Owners may remove anybody, moderators only members with the role
+    /// MEMBER. In a private room, the user receives nothing that is sent after the removal. In a
+    /// public room, the user can still read.
     async fn remove_member(
         &self,
         ctx: &Context<'_>,
@@ -110,8 +111,9 @@ impl RoomMutation {
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
-    /// Mutes a member until a time, or ends the mute if `until` is null. A mute outlives the membership.
-    /// Owners may mute anybody, moderators only a MEMBER.
+    /// Mutes a member until the given time, or ends the mute if `until` is null or missing. A mute
+    /// still applies if the user leaves and joins again. Owners may mute anybody, moderators only
+    /// members with the role MEMBER.
     async fn mute_member(
         &self,
         ctx: &Context<'_>,
@@ -125,7 +127,8 @@ impl RoomMutation {
         Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Removes the text of a message for good. Its sender may, and owners and moderators of the room.
+    /// Permanently removes the text of a message. Allowed for its sender, and for the owners and
+    /// moderators of the room.
     async fn delete_message(&self, ctx: &Context<'_>, id: ID) -> Resolved<Option<MessageObject>> {
         let not_found = || ApiError::new(Code::NotFound, "There is no such message.");
         let (viewer, log) = (signed_in(ctx)?, &services(ctx).log);
@@ -179,8 +182,8 @@ async fn change_room(
     append(ctx, Command::ChangeRoom(command)).await
 }
 
-/// The room after a change. This read is not charged to the response: the result of a change that was
-/// made is always reported.
+/// The room after a change. This read is not charged to the response: the result of a change that
+/// was made is always reported.
 async fn changed_room(ctx: &Context<'_>, id: &str) -> Result<Room, ApiError> {
     let room = match id.parse::<RoomId>() {
         Ok(id) => services(ctx).log.room(&id, caller(ctx)).await?,

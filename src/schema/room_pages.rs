@@ -16,8 +16,8 @@ use crate::{
     store::{MemberWindow, Window},
 };
 
-/// A page of a room's messages, as of the position `head` of its log. Later messages are left out: the
-/// caller may have lost the right to read them.
+/// A page of a room's messages, as of the position `head` of its log. Later messages are left out:
+/// the caller may have lost the right to read them.
 pub(super) async fn messages_page(
     ctx: &Context<'_>,
     room: &Room,

@@ -13,10 +13,10 @@ impl From<&domain::Cursor> for CursorScalar {
     }
 }
 
-/// An opaque position in a room's log: the room, the epoch of the log, and a sequence number. Pass it as
-/// `after` to continue from there, at any later time and on any node. A cursor of another room is
-/// BAD_USER_INPUT. A cursor of another epoch, or beyond the head, is CURSOR_EXPIRED; that error names
-/// the oldest cursor of the log.
+/// An opaque position in a room's log. Pass it as `after` to continue from that position, at any
+/// later time. A cursor of another room fails with BAD_USER_INPUT. A cursor of another database, or
+/// beyond the end of the log, fails with CURSOR_EXPIRED; `extensions.oldest` is then the cursor of
+/// the beginning of the log.
 #[Scalar(name = "Cursor")]
 impl ScalarType for CursorScalar {
     fn parse(value: Value) -> InputValueResult<Self> {

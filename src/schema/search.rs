@@ -24,8 +24,8 @@ connection! {
 /// A page of the messages that match a search.
 ///
 /// # Errors
-/// BAD_USER_INPUT for an invalid query or cursor, NOT_FOUND for a room that the caller may not read,
-/// UNAVAILABLE while older messages are being added to the search index.
+/// BAD_USER_INPUT for an invalid query or cursor, NOT_FOUND for a room that the caller may not
+/// read, UNAVAILABLE while older messages are being added to the search index.
 pub(super) async fn search(
     ctx: &Context<'_>,
     query: &str,

@@ -23,8 +23,8 @@ pub(super) struct Subscription;
 /// Subscriptions.
 #[Subscription]
 impl Subscription {
-    /// The messages of a room: new ones, or all after a cursor. The cursor of each message is also in
-    /// `extensions.cursor` of its result.
+    /// A room's messages. Without `after`, only new ones; with `after`, all messages after that
+    /// cursor and then new ones. `extensions.cursor` of each result is the cursor of its message.
     async fn new_message(
         &self,
         ctx: &Context<'_>,
@@ -38,8 +38,8 @@ impl Subscription {
         Ok(feed(ctx, new_message)?)
     }
 
-    /// The users who are typing in a room: the whole list, now and after each change. It is ephemeral
-    /// and has no cursor: after a reconnect, the first event is the present list.
+    /// The users who are typing in a room: the whole list, at the start and after each change. It
+    /// is ephemeral and has no cursor: after a reconnect, the first event has the current list.
     async fn typing(
         &self,
         ctx: &Context<'_>,
@@ -54,9 +54,10 @@ impl Subscription {
         Ok(feed(ctx, typing_event)?)
     }
 
-    /// The users who are present in a room: first all of them, then who joins and leaves. A signed-in
-    /// user is present while they have any subscription to the room, and a few seconds longer. It is
-    /// ephemeral and has no cursor: after a reconnect, the first event lists all again.
+    /// The users who are present in a room: all of them at first, then who joins and leaves. A
+    /// signed-in user is present while they have any subscription to the room, and a few seconds
+    /// longer. It is ephemeral and has no cursor: after a reconnect, the first event lists all
+    /// present users again.
     async fn presence(
         &self,
         ctx: &Context<'_>,
@@ -71,9 +72,9 @@ impl Subscription {
         Ok(feed(ctx, presence_event)?)
     }
 
-    /// The signals that are sent to the viewer or to everybody in a room. The first event has the kind
-    /// `_open` and says that the stream is live. Signals are ephemeral and have no cursor: those sent
-    /// while the client was not connected are lost.
+    /// The signals that are sent to the viewer or to everybody in a room. The first event has the
+    /// kind `_open` and says that the stream is live. Signals are ephemeral and have no cursor:
+    /// those sent while the client was not connected are lost.
     async fn signals(
         &self,
         ctx: &Context<'_>,
@@ -138,8 +139,8 @@ fn lobby_of_viewer(ctx: &Context<'_>, room_id: &str) -> Result<Option<Arc<Lobby>
     Ok(viewer(ctx)?.map(|_| services(ctx).presence.enter(&room, Instant::now())))
 }
 
-/// Opens a log without a read of the store: possible if the room is public and already has readers on
-/// this node. An invalid cursor gives `None`, because the store may know more of the log.
+/// Opens a log without a read of the store: possible if the room is public and already has readers
+/// on this node. An invalid cursor gives `None`, because the store may know more of the log.
 fn live_public_log(
     ctx: &Context<'_>,
     room_id: &str,

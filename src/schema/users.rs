@@ -34,7 +34,7 @@ impl UserObject {
 #[graphql(name = "Presence")]
 pub(super) struct PresenceObject {
     user: UserObject,
-    /// The start of this presence. A break of a few seconds does not end it.
+    /// When the user became present. Interruptions of a few seconds do not count.
     since: DateTime,
 }
 

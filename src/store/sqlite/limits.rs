@@ -9,23 +9,23 @@ use crate::limit::{at_least, defaults, duration};
 /// What the SQLite store may use.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SqliteLimits {
-    /// Database connections that read at the same time (at least 1).
+    /// Maximum database connections that read at the same time (at least 1).
     #[arg(long, default_value_t = 4, value_parser = at_least::<u32>(1))]
     pub database_readers_max: u32,
     /// Time to wait for a free database connection, or for the lock of another process.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub database_busy_timeout: Duration,
-    /// Members of one room.
+    /// Maximum members of one room.
     #[arg(long, default_value_t = 100_000)]
     pub members_per_room_max: u32,
-    /// Searches that run at the same time (at least 1).
+    /// Maximum searches that run at the same time (at least 1).
     // They have connections of their own, so that other reads do not wait for them.
     #[arg(long, default_value_t = 2, value_parser = at_least::<u32>(1))]
     pub searches_max: u32,
-    /// Messages that one search ranks: the newest that match (at least 1).
+    /// Maximum matches that one search ranks; the newest are used (at least 1).
     #[arg(long, default_value_t = 1000, value_parser = at_least::<u32>(1))]
     pub search_candidates_max: u32,
-    /// Rooms that a search without a room looks through (at least 1).
+    /// Maximum rooms that a search without `roomId` covers (at least 1).
     #[arg(long, default_value_t = 500, value_parser = at_least::<u32>(1))]
     pub search_rooms_max: u32,
 }
