@@ -1,39 +1,39 @@
-//! What a client must hear, and whether it did.
+//! The messages that a client must receive, and how a message is compared with them.
 
 use serde_json::{Value, json};
 use switchboard::protocol::Subprotocol;
 
 use crate::scenario::Reason;
 
-/// The most that a close frame has room for.
+/// The largest reason that fits a close frame.
 const REASON_BYTES_MAX: usize = 123;
 
-/// What came from the server.
+/// A message or a close from the server.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
     Message(Value),
     Close(u16, String),
 }
 
-/// A message that must come.
-#[derive(Clone, Debug)]
+/// A message that the client must receive.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Expect {
     Ack,
     Pong(Option<Value>),
-    /// A result, exactly.
+    /// A result with exactly this payload.
     Next(String, Value),
-    /// A room's message under this response key, with its cursor.
+    /// A room's message with this text under this response key, with its cursor.
     Event(String, &'static str, String),
-    /// A result with this `data`, and an error of this code beside it.
+    /// A result with this `data` and with errors, the first of this code.
     Failed(String, Value, &'static str),
-    /// Nothing but errors, the first of this code.
+    /// An `error` message. The first of its errors has this code.
     Refused(String, &'static str),
     Complete(String),
-    /// A subscription has delivered what there was, and stands at the head.
+    /// The ping that a subscription is live: it has delivered the backlog and is at the head.
     Live(String),
-    /// The legacy protocol's sign of life.
+    /// The heartbeat of the legacy dialect.
     KeepAlive,
-    /// The legacy protocol's error that belongs to no operation.
+    /// The error of the legacy dialect that belongs to no operation.
     ConnectionError(&'static str),
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn connection_error(code: &'static str) -> Expect {
     Expect::ConnectionError(code)
 }
 
-/// The word for a result.
+/// The message type of a result.
 fn result(dialect: Subprotocol) -> &'static str {
     match dialect {
         Subprotocol::TransportWs => "next",
@@ -93,13 +93,14 @@ fn result(dialect: Subprotocol) -> &'static str {
     }
 }
 
-/// What a server may say at any time, and scenarios that are not about it need not expect.
+/// Whether this is a heartbeat or a live ping. The server may send them at any time, and a scenario
+/// skips them unless it expects them.
 pub(crate) fn is_extra(message: &Value) -> bool {
     message["type"] == "ka"
         || (message["type"] == "ping" && message["payload"]["subscribed"].is_string())
 }
 
-/// The operation that a message is about.
+/// The id of the operation that a message belongs to.
 fn id_of(message: &Value) -> Option<&str> {
     message["id"].as_str().or(message["payload"]["subscribed"]
         .as_str()
@@ -107,7 +108,7 @@ fn id_of(message: &Value) -> Option<&str> {
 }
 
 impl Expect {
-    /// The operation that it is about.
+    /// The id of the operation that the message belongs to.
     fn id(&self) -> Option<&str> {
         match self {
             Self::Ack | Self::Pong(_) | Self::KeepAlive | Self::ConnectionError(_) => None,
@@ -120,7 +121,8 @@ impl Expect {
         }
     }
 
-    /// Whether this is the message: everything that the protocol names is there, and nothing else.
+    /// Whether `message` is the expected one. It must have every key that the protocol names, and
+    /// no other key.
     pub(crate) fn is(&self, message: &Value, dialect: Subprotocol) -> bool {
         let result = |id: &String, payload: Value| json!({ "id": id, "type": result(dialect), "payload": payload });
         match self {
@@ -166,12 +168,13 @@ fn is_cursor(value: &Value) -> bool {
     value.as_str().is_some_and(|cursor| !cursor.is_empty())
 }
 
-/// One error as an object, with a sentence and this code.
+/// Whether this is one error object with a message and this code.
 fn is_error(error: &Value, code: &str) -> bool {
     error["message"].is_string() && error["extensions"]["code"] == code
 }
 
-/// A list of at least one error; each has a sentence and a code, and the first has this code.
+/// Whether this is a list of errors that each have a message and a code. The first error must have
+/// this code.
 fn are_errors(errors: &Value, code: &str) -> bool {
     let good =
         |error: &Value| error["message"].is_string() && error["extensions"]["code"].is_string();
@@ -184,7 +187,8 @@ fn are_errors(errors: &Value, code: &str) -> bool {
             .is_some_and(|first| first["extensions"]["code"] == code)
 }
 
-/// Takes the expectation that this message meets. Within an id the order counts, between ids it does not.
+/// Removes the expectation that this message meets. The order counts within an id, but not between
+/// ids.
 pub(crate) fn take(
     expected: &mut Vec<Expect>,
     message: &Value,
@@ -204,6 +208,7 @@ impl Reason {
     pub(crate) fn is(&self, reason: &str) -> bool {
         let fits = reason.len() <= REASON_BYTES_MAX;
         match self {
+            Self::Any => true,
             Self::Exactly(text) => fits && reason == text,
             Self::Taken(id)
                 if format!("Subscriber for {id} already exists").len() <= REASON_BYTES_MAX =>

@@ -1,6 +1,13 @@
-//! The rules of graphql-transport-ws as data, kept by three: the pure machine, the server in this process, and any
-//! address that `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`). `coverage.rs` is the table of what the protocol
-//! says and which scenarios hold it to that. The legacy dialect has its own rules, in `rules/legacy_*.rs`.
+//! The rules of the WebSocket protocols as data, and the targets that must keep them.
+//!
+//! The targets are the pure machine, a server in this process, and the server that
+//! `SWITCHBOARD_CONFORMANCE_URL` names (`ws://host/graphql`), if it is set. The stock transport of
+//! async-graphql-axum is a fourth target, for which `stock_breaks.txt` lists the rules that it
+//! breaks.
+//!
+//! `rules/legacy_*.rs` is about the legacy dialect, `graphql-ws`. The other files of `rules/` are
+//! about `graphql-transport-ws`. The table in `coverage.rs` names the scenarios that prove each
+//! line of that protocol.
 
 mod babble;
 mod chance;
@@ -13,6 +20,7 @@ mod scenario;
 mod server;
 mod socket;
 mod stage;
+mod stock;
 mod total;
 mod watch;
 mod world;
@@ -24,10 +32,10 @@ use scenario::{Reach, Scenario};
 use switchboard::protocol::Subprotocol;
 use world::World;
 
-/// Scenarios that are played at the same time over sockets.
+/// The number of scenarios that are played at the same time over sockets.
 const AT_ONCE: usize = 16;
 
-/// Names all that failed, not only the first.
+/// Fails with a list of all scenarios that failed, not only the first.
 fn judge(whom: &str, played: &[(String, play::Outcome)]) {
     let line = |name: &str, error: &str| format!("{name:.200}\n    {error:.1000}");
     let failed: Vec<String> = played
@@ -79,10 +87,10 @@ async fn on_the_server(scenarios: Vec<Scenario>) {
     house.close().await.expect("nothing is left behind");
 }
 
-/// A test for each file of rules on each of the two that are always here.
+/// Makes two tests for each file of rules: on the machine, and on the server in this process.
 macro_rules! rules {
     ($($rules:ident),*) => {
-        /// The rules, in the order of the files.
+        /// All rules, in the order of the files.
         fn all() -> Vec<Scenario> {
             [$(rules::$rules::scenarios()),*].concat()
         }
@@ -119,7 +127,7 @@ rules!(
 #[tokio::test]
 async fn at_an_address() {
     let Ok(url) = std::env::var("SWITCHBOARD_CONFORMANCE_URL") else {
-        // Past the harness, which would keep it to itself.
+        // Not by `eprintln!`, which the harness captures.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: SWITCHBOARD_CONFORMANCE_URL names no server"
@@ -128,7 +136,7 @@ async fn at_an_address() {
     };
     let address = socket::Address::parse(&url)
         .expect("SWITCHBOARD_CONFORMANCE_URL is like ws://host/graphql");
-    // A server that runs already was started with flags of its own.
+    // The flags of a running server are unknown, so it plays only scenarios that need none.
     let fits = |scenario: &Scenario| scenario.reach != Reach::Machine && scenario.flags.is_empty();
     let play = async |scenario: Scenario| {
         let outcome = server::play_at(&address, &scenario).await;

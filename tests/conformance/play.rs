@@ -1,4 +1,4 @@
-//! How a scenario is played, on whatever can be talked to.
+//! The player: it takes the part of the client and checks every answer of a target.
 
 use serde_json::{Value, json};
 use switchboard::protocol::{Close, Subprotocol};
@@ -8,10 +8,11 @@ use crate::{
     scenario::{Reason, Scenario, Step},
 };
 
-/// What went otherwise.
+/// The result of a step or of a scenario. The error describes the difference.
 pub(crate) type Outcome = Result<(), String>;
 
-/// Something that speaks the server's side. What it cannot do, no scenario that reaches it asks for.
+/// A target that takes the server's part. The defaults are steps that most targets cannot do.
+/// [`crate::scenario::Reach`] keeps scenarios away from targets that cannot play them.
 pub(crate) trait Target {
     async fn say(&mut self, texts: &[String]) -> Outcome;
     async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome;
@@ -19,7 +20,7 @@ pub(crate) trait Target {
         unreachable!("only a socket has frames")
     }
     async fn hear(&mut self) -> Result<Heard, String>;
-    /// Proves that nothing follows the close that was just heard.
+    /// Proves that nothing follows the close that the client has just received.
     async fn ended(&mut self) -> Outcome;
     async fn publish(&mut self, text: &str) -> Outcome;
     async fn init_time_passes(&mut self) -> Outcome;
@@ -41,9 +42,23 @@ pub(crate) trait Target {
     async fn client_leaves(&mut self) -> Outcome {
         unreachable!("only a socket is closed by its client")
     }
+    /// A message that is answered at once in every state that is not closed, and its answer.
+    fn fence(&self, dialect: Subprotocol) -> (Value, Expect) {
+        let payload = json!({ "fence": true });
+        match dialect {
+            Subprotocol::TransportWs => (
+                json!({ "type": "ping", "payload": payload }),
+                Expect::Pong(Some(payload)),
+            ),
+            Subprotocol::Legacy => (
+                json!({ "type": "fence" }),
+                Expect::ConnectionError("BAD_USER_INPUT"),
+            ),
+        }
+    }
 }
 
-/// Plays a scenario; one that is not closed at its end must be silent there.
+/// Plays a scenario. If the connection is still open at the end, it must be silent.
 pub(crate) async fn play(scenario: &Scenario, target: &mut impl Target) -> Outcome {
     let dialect = scenario.opening.spoken.unwrap_or(Subprotocol::TransportWs);
     let mut player = Player {
@@ -69,7 +84,7 @@ pub(crate) async fn play(scenario: &Scenario, target: &mut impl Target) -> Outco
     }
 }
 
-/// One who plays the client of a scenario.
+/// The client's part of a scenario.
 struct Player<'a, T> {
     target: &'a mut T,
     dialect: Subprotocol,
@@ -99,7 +114,7 @@ impl<T: Target> Player<'_, T> {
         }
     }
 
-    /// The next that is heard, but for what may be said at any time and is not expected.
+    /// The next message or close. Live pings and heartbeats that are not expected are skipped.
     async fn next(&mut self, expected: &[Expect]) -> Result<Heard, String> {
         loop {
             let heard = self.target.hear().await?;
@@ -136,39 +151,31 @@ impl<T: Target> Player<'_, T> {
         self.target.ended().await
     }
 
-    /// Something that is answered at once, in any state that is not closed.
-    async fn fence(&mut self) -> Outcome {
-        let fence = match self.dialect {
-            Subprotocol::TransportWs => json!({ "type": "ping", "payload": { "fence": true } }),
-            Subprotocol::Legacy => json!({ "type": "fence" }),
-        };
-        self.target.say(&[fence.to_string()]).await
+    /// Sends a fence and returns the answer that must come.
+    async fn fence(&mut self) -> Result<Expect, String> {
+        let (fence, answer) = self.target.fence(self.dialect);
+        self.target.say(&[fence.to_string()]).await?;
+        Ok(answer)
     }
 
-    fn fence_answered(&self) -> Expect {
-        match self.dialect {
-            Subprotocol::TransportWs => Expect::Pong(Some(json!({ "fence": true }))),
-            Subprotocol::Legacy => Expect::ConnectionError("BAD_USER_INPUT"),
-        }
-    }
-
-    /// Whatever was on its way would come before the answer to a fence.
+    /// Proves that no message is on its way: it would come before the answer to the fence.
     async fn silence(&mut self) -> Outcome {
-        self.fence().await?;
-        self.hear(vec![self.fence_answered()]).await
+        let answer = self.fence().await?;
+        self.hear(vec![answer]).await
     }
 
-    /// The legacy protocol answers a `stop` that came in time with `complete`, and one that came too late not at all.
+    /// The legacy dialect answers a `stop` with `complete` if it came in time. It ignores a `stop`
+    /// that came after the result.
     async fn all_or_nothing(&mut self, id: &str, payload: &Value) -> Outcome {
-        self.fence().await?;
+        let fence_answered = self.fence().await?;
         let first = self.message(&[]).await?;
         let complete = Expect::Complete(id.to_owned());
         match self.dialect {
-            Subprotocol::TransportWs if self.fence_answered().is(&first, self.dialect) => {
+            Subprotocol::TransportWs if fence_answered.is(&first, self.dialect) => {
                 return Ok(());
             }
             Subprotocol::Legacy if complete.is(&first, self.dialect) => {
-                return self.hear(vec![self.fence_answered()]).await;
+                return self.hear(vec![fence_answered]).await;
             }
             _ => take(
                 &mut vec![Expect::Next(id.to_owned(), payload.clone())],
@@ -176,7 +183,7 @@ impl<T: Target> Player<'_, T> {
                 self.dialect,
             )?,
         }
-        self.hear(vec![complete, self.fence_answered()]).await
+        self.hear(vec![complete, fence_answered]).await
     }
 }
 

@@ -1,100 +1,111 @@
-//! Scenarios as values: what a client does, and what it must hear.
+//! Scenarios as values: the messages that a client sends, and the answers that it must receive.
 //!
-//! Two words in a scenario stand for what only its stage knows: `ROOM` is the id of a public room that no other
-//! scenario uses, `HEAD` its head before anything was published. So nothing that is published later is missed, however
-//! long a subscription takes to start. `TOKEN` is a token that is good.
+//! Three words in a scenario are placeholders, which its stage fills in:
+//!
+//! - `ROOM` is the id of a public room that no other scenario uses.
+//! - `HEAD` is the head of that room before the first message. A subscription after `HEAD` receives
+//!   every message of the scenario, however long it takes to start.
+//! - `TOKEN` is a valid token.
 
 use serde_json::{Value, json};
 use switchboard::protocol::{Close, Subprotocol};
 
 use crate::expect::{Expect, ack, keep_alive};
 
-/// Where a scenario can be played.
+/// The targets that can play a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// On the machine and on any server.
+    /// The pure machine and any server.
     Everywhere,
-    /// On the machine: it needs a say in when things happen inside.
+    /// The pure machine, because the scenario decides when an answer is ready.
     Machine,
-    /// On servers: it is about what lies around the machine.
+    /// Servers, because the scenario is about the parts around the machine.
     Sockets,
 }
 
-/// How a socket is opened, and which subprotocol the server must name in its answer.
+/// How a socket is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct Opening {
+    /// The subprotocols that the client offers, in this order.
     pub(crate) offers: &'static [&'static str],
+    /// The `Authorization` header of the upgrade.
     pub(crate) authorization: Option<&'static str>,
+    /// The subprotocol that the server must name in its answer.
     pub(crate) spoken: Option<Subprotocol>,
 }
 
-/// The name that nearly all scenarios open their socket with.
+/// The subprotocol that nearly all scenarios offer.
 pub(crate) const SUBPROTOCOL: &str = Subprotocol::TransportWs.name();
 
-/// The name of the other dialect.
+/// The subprotocol of the legacy dialect.
 pub(crate) const LEGACY: &str = Subprotocol::Legacy.name();
 
-/// One thing that is done or must happen.
+/// One action of the client, the room or the server, or one expectation.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// The client sends these texts, all in one go.
+    /// The client sends these texts in one write.
     Say(Vec<String>),
     /// The client sends a binary message.
     SayBytes(Vec<u8>),
-    /// The client sends these bytes as they are, frames or not.
+    /// The client sends these bytes below the frames. They need not be valid frames.
     SayRaw(Vec<u8>),
-    /// The client hears exactly these: in this order for each id, in any order between ids.
+    /// The client receives exactly these messages: in this order for each id, in any order between
+    /// ids.
     Hear(Vec<Expect>),
-    /// The client hears nothing: its ping is answered first.
+    /// The client receives nothing before the answer to a fence.
     Silence,
-    /// The answer to this query raced the client's `complete`: all of it was sent before, or nothing at all.
+    /// The result of this operation may have crossed the client's `complete`. The client receives
+    /// either the whole answer or nothing.
     AllOrNothing(String, Value),
-    /// The next that the client hears is this close, and nothing follows it.
+    /// The next frame that the client receives is this close, and nothing follows it.
     Closed(u16, Reason),
-    /// Somebody says this in the room.
+    /// Another user sends this message to the room.
     Publish(String),
-    /// The time that a client has for `connection_init` passes.
+    /// The time limit for `connection_init` passes.
     InitTimePasses,
-    /// It is time for a heartbeat.
+    /// The next heartbeat is due.
     Beat,
-    /// What a slow world was asked for is done now.
+    /// A slow world completes the work that it was asked for.
     Settle,
-    /// The server has a reason of its own to close.
+    /// The server closes the connection for this reason.
     ServerLeaves(Close),
     /// The server is stopped.
     ServerStops,
-    /// Another socket is opened, and closed by the server like this.
+    /// Another socket is opened, and the server closes it with this code and reason.
     AnotherIsClosed(u16, Reason),
-    /// The client closes the socket, and hears its own close again.
+    /// The client closes the socket, and receives its own close as the answer.
     ClientLeaves,
 }
 
-/// What a close says.
+/// The reason that a close must give.
 #[derive(Clone, Debug)]
 pub(crate) enum Reason {
-    /// Exactly this.
+    /// Exactly this text.
     Exactly(String),
-    /// That this id is taken, with as much of the id as fits.
+    /// The text for an id that is taken, with as much of the id as fits.
     Taken(String),
+    /// Any text. Only the code of the close counts.
+    Any,
 }
 
-/// A rule of the protocol, played.
+/// A rule of the protocol as a dialogue that can be played.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     /// The rule in a sentence.
     pub(crate) name: String,
     pub(crate) reach: Reach,
-    /// What the server is started with. A server that was started with something else cannot play this.
+    /// The flags that the server is started with. A server with other flags cannot play the
+    /// scenario.
     pub(crate) flags: &'static [&'static str],
-    /// The world does nothing before [`Step::Settle`].
+    /// Whether the world withholds its answers until [`Step::Settle`].
     pub(crate) slow: bool,
-    /// What a server may say at any time is expected where it comes, and nowhere else.
+    /// Whether live pings and heartbeats must be expected. Otherwise they are skipped.
     pub(crate) exactly: bool,
     pub(crate) opening: Opening,
     pub(crate) steps: Vec<Step>,
 }
 
-/// A scenario that begins right after the socket was opened.
+/// A scenario in graphql-transport-ws. It begins when the socket is open.
 pub(crate) fn scenario(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
     let opening = Opening {
         offers: &[SUBPROTOCOL],
@@ -114,7 +125,7 @@ pub(crate) fn scenario(name: impl Into<String>, steps: impl IntoIterator<Item = 
     }
 }
 
-/// The same in the legacy dialect.
+/// A scenario in the legacy dialect. It begins when the socket is open.
 pub(crate) fn legacy(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
     let opening = Opening {
         offers: &[LEGACY],
@@ -127,7 +138,7 @@ pub(crate) fn legacy(name: &str, steps: impl IntoIterator<Item = Step>) -> Scena
     }
 }
 
-/// A legacy scenario that begins when the connection is acknowledged.
+/// A scenario in the legacy dialect. It begins when the connection is acknowledged.
 pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
     legacy(
         name,
@@ -137,12 +148,13 @@ pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) ->
     )
 }
 
-/// A scenario that begins when the connection is acknowledged.
+/// A scenario in graphql-transport-ws. It begins when the connection is acknowledged.
 pub(crate) fn ready(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
     scenario(name, [init(), hear([ack()])].into_iter().chain(steps))
 }
 
-/// The same in a slow world, which is asked to settle once for the acknowledgement.
+/// A scenario in graphql-transport-ws and a slow world. It begins when the world has settled once
+/// and the connection is acknowledged.
 pub(crate) fn ready_in_a_slow_world(
     name: impl Into<String>,
     steps: impl IntoIterator<Item = Step>,
@@ -165,7 +177,7 @@ impl Scenario {
         Self { flags, ..self }
     }
 
-    /// Played by a slow world, which only the machine has.
+    /// The scenario in a slow world, which only the machine has.
     pub(crate) fn slowly(self) -> Self {
         Self {
             slow: true,
@@ -174,7 +186,7 @@ impl Scenario {
         }
     }
 
-    /// Live pings and heartbeats are part of what must be heard.
+    /// The scenario with live pings and heartbeats among its expectations.
     pub(crate) fn exactly(self) -> Self {
         Self {
             exactly: true,
@@ -191,7 +203,7 @@ impl Scenario {
     }
 }
 
-// --- what a client sends ---
+// --- messages of the client ---
 
 pub(crate) fn say(text: impl Into<String>) -> Step {
     Step::Say(vec![text.into()])
@@ -201,7 +213,8 @@ fn say_json(message: &Value) -> Step {
     say(message.to_string())
 }
 
-/// The same texts in one go, so that the server has read the last one before it can have finished the first.
+/// Sends the texts of these steps in one write. The server reads the last one before it can have
+/// finished the first.
 pub(crate) fn together(steps: impl IntoIterator<Item = Step>) -> Step {
     let texts = steps.into_iter().flat_map(|step| match step {
         Step::Say(texts) => texts,
@@ -250,7 +263,7 @@ pub(crate) fn terminate() -> Step {
     say_json(&json!({ "type": "connection_terminate", "payload": null }))
 }
 
-// --- what happens ---
+// --- other steps ---
 
 pub(crate) fn hear(expected: impl IntoIterator<Item = Expect>) -> Step {
     Step::Hear(expected.into_iter().collect())

@@ -1,4 +1,4 @@
-//! Scenarios over sockets: against a server in this process, or against any address.
+//! The targets that are reached over sockets: a server in this process, and any address.
 
 use std::{
     path::PathBuf,
@@ -22,7 +22,7 @@ use crate::{
     stage::Stage,
 };
 
-/// The flags of a server on a free port, over this database.
+/// The flags of a server on a free port with this database.
 pub(crate) fn flags(database: &str, more: &[&str]) -> ServeFlags {
     let own = [
         "switchboard",
@@ -32,11 +32,11 @@ pub(crate) fn flags(database: &str, more: &[&str]) -> ServeFlags {
         database,
     ];
     CommandLine::try_parse_from(own.iter().chain(more))
-        .expect("the flags of a scenario are good")
+        .expect("the flags of a scenario are valid")
         .serve
 }
 
-/// A server of this process, over a database that goes away with it.
+/// A server in this process. Its database is deleted with it.
 pub(crate) struct House {
     server: Option<Server>,
     stopping: Option<JoinHandle<()>>,
@@ -69,17 +69,22 @@ impl House {
         }
     }
 
-    /// Begins to stop, which ends when the sockets have closed.
+    /// The address of its GraphQL endpoint.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Begins to stop the server. It has stopped when its sockets have closed.
     fn stop(&mut self) {
         let server = self.server.take().expect("a server is stopped once");
         self.stopping = Some(tokio::spawn(server.stop()));
     }
 
-    /// Stops, and accuses what was left behind by clients that are gone.
+    /// Stops the server. Anything that its clients left behind is an error.
     pub(crate) async fn close(mut self) -> Outcome {
         if let Some(server) = &self.server {
             let empty = async {
-                // A server notices a moment after its client that a connection is over.
+                // The server notices the end of a connection a moment after its client.
                 while server.in_use() != InUse::default() {
                     tokio::task::yield_now().await;
                 }
@@ -102,15 +107,15 @@ impl Drop for House {
     }
 }
 
-/// A scenario's socket on its stage.
-struct Slot<'a> {
+/// The socket of a scenario with its stage.
+struct SocketTarget<'a> {
     socket: Socket,
     stage: Stage,
     address: Address,
     house: Option<&'a mut House>,
 }
 
-impl<'a> Slot<'a> {
+impl<'a> SocketTarget<'a> {
     async fn take(
         address: &Address,
         house: Option<&'a mut House>,
@@ -127,7 +132,7 @@ impl<'a> Slot<'a> {
     }
 }
 
-impl Target for Slot<'_> {
+impl Target for SocketTarget<'_> {
     async fn say(&mut self, texts: &[String]) -> Outcome {
         let messages: Vec<Message> = texts
             .iter()
@@ -156,13 +161,14 @@ impl Target for Slot<'_> {
         self.stage.publish(text).await
     }
 
-    /// A socket that is opened now and says nothing is closed when the time has passed for it, and so for this one.
+    /// Opens another socket that sends nothing. When the server closes it for that reason, the time
+    /// limit of the scenario's older socket has passed too.
     async fn init_time_passes(&mut self) -> Outcome {
         let reason = Reason::Exactly("Connection initialisation timeout".to_owned());
         self.another_is_closed(4408, &reason).await
     }
 
-    /// Time passes by itself.
+    /// Nothing to do: the server has a clock of its own.
     async fn beat(&mut self) -> Outcome {
         Ok(())
     }
@@ -189,7 +195,7 @@ impl Target for Slot<'_> {
     async fn client_leaves(&mut self) -> Outcome {
         self.socket.close().await?;
         let mut heard = self.socket.hear().await?;
-        // What the server said before it read the close.
+        // The server may have sent this before it read the close.
         while matches!(&heard, Heard::Message(message) if is_extra(message)) {
             heard = self.socket.hear().await?;
         }
@@ -198,21 +204,21 @@ impl Target for Slot<'_> {
     }
 }
 
-/// Plays a scenario on a server that is there already.
+/// Plays a scenario on a running server.
 pub(crate) async fn play_at(address: &Address, scenario: &Scenario) -> Outcome {
-    let mut seat = Slot::take(address, None, &scenario.opening).await?;
-    play(scenario, &mut seat).await
+    let mut target = SocketTarget::take(address, None, &scenario.opening).await?;
+    play(scenario, &mut target).await
 }
 
-/// Plays a scenario in this house, or in one of its own if it needs other flags.
+/// Plays a scenario on this server, or on a server of its own if it needs flags.
 pub(crate) async fn play_in(house: &House, scenario: &Scenario) -> Outcome {
     if scenario.flags.is_empty() {
         return play_at(&house.address, scenario).await;
     }
     let mut own = House::open(scenario.flags).await;
     let address = own.address.clone();
-    let mut seat = Slot::take(&address, Some(&mut own), &scenario.opening).await?;
-    let outcome = play(scenario, &mut seat).await;
-    drop(seat);
+    let mut target = SocketTarget::take(&address, Some(&mut own), &scenario.opening).await?;
+    let outcome = play(scenario, &mut target).await;
+    drop(target);
     outcome.and(own.close().await)
 }

@@ -1,4 +1,5 @@
-//! A socket that is opened by hand: a library would refuse what some scenarios are about.
+//! A WebSocket whose upgrade is written by hand, because a client library refuses some of the
+//! openings and frames that the scenarios need.
 
 use std::{fmt::Write, time::Duration};
 
@@ -18,13 +19,16 @@ use tokio_tungstenite::{
 
 use crate::{expect::Heard, play::Outcome, scenario::Opening};
 
-/// How long anything may take that must happen. It is never waited for to the end when all is well.
+/// The time limit for each expected event. A scenario that passes never waits for its end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The example of RFC 6455, and what a server makes of it.
+/// The error of an event that did not happen within [`PATIENCE`].
+pub(crate) const SILENCE: &str = "nothing happened in time";
+
+/// The example key of RFC 6455, and the value that a server computes from it.
 const KEY: (&str, &str) = ("dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 
-/// Where a server is.
+/// The address of a GraphQL endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     /// `host:port`.
@@ -51,20 +55,20 @@ impl Address {
     }
 }
 
-/// Waits for what must happen.
+/// Waits for an event that must happen, at most [`PATIENCE`].
 pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(PATIENCE, work)
         .await
-        .map_err(|_| "nothing happened in time".to_owned())
+        .map_err(|_| SILENCE.to_owned())
 }
 
-/// One end of a WebSocket.
+/// The client's end of a WebSocket.
 pub(crate) struct Socket {
     stream: WebSocketStream<TcpStream>,
 }
 
 impl Socket {
-    /// Opens a socket; the server must name the subprotocol that the opening says, or none.
+    /// Opens a socket. The server must name exactly the subprotocol that the opening demands.
     pub(crate) async fn open(address: &Address, opening: &Opening) -> Result<Self, String> {
         let (stream, head) = patiently(upgrade(address, opening))
             .await?
@@ -73,12 +77,14 @@ impl Socket {
         if !head.starts_with("HTTP/1.1 101 ")
             || header(&head, "sec-websocket-accept") != Some(KEY.1)
         {
-            return Err(format!("no WebSocket: {head}"));
+            return Err(format!("answers the upgrade with {head}"));
         }
         if spoken != opening.spoken.map(Subprotocol::name) {
+            let or_none = |name: Option<&str>| name.unwrap_or("no subprotocol").to_owned();
             return Err(format!(
-                "the server speaks {spoken:?} instead of {:?}",
-                opening.spoken
+                "names {} instead of {}",
+                or_none(spoken),
+                or_none(opening.spoken.map(Subprotocol::name))
             ));
         }
         Ok(Self {
@@ -86,7 +92,8 @@ impl Socket {
         })
     }
 
-    /// Sends in one go. A server that closes meanwhile may not take it all, which is seen by what it says.
+    /// Sends messages in one write. Errors are ignored: a server that closes meanwhile need not
+    /// take all of them, and the next answer shows what it did.
     pub(crate) async fn say(&mut self, messages: impl IntoIterator<Item = Message>) -> Outcome {
         for message in messages {
             let _ = patiently(self.stream.feed(message)).await?;
@@ -97,7 +104,7 @@ impl Socket {
 
     /// Sends bytes below the frames.
     pub(crate) async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
-        // As above: what it says tells whether the server took them.
+        // The next answer shows whether the server took them.
         let _ = patiently(self.stream.get_mut().write_all(bytes)).await?;
         Ok(())
     }
@@ -116,14 +123,15 @@ impl Socket {
                         frame.reason.as_str().to_owned(),
                     ));
                 }
-                // Keep-alive of the WebSocket itself, which the library answers.
+                // A control frame of the WebSocket itself, which tungstenite answers.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return Err(format!("the socket gave {other:?}")),
             }
         }
     }
 
-    /// Reads to the end of the connection, where no message may be. A reset would take the close from the client.
+    /// Reads the end of the connection. No message may come before it. A reset is an error, because
+    /// it could discard the close before the client has read it.
     pub(crate) async fn ended(&mut self) -> Outcome {
         match patiently(self.stream.next()).await? {
             Some(Ok(message)) => Err(format!("heard {message:?} after the close")),
@@ -164,7 +172,7 @@ async fn upgrade(address: &Address, opening: &Opening) -> std::io::Result<(TcpSt
     stream
         .write_all(format!("{request}\r\n").as_bytes())
         .await?;
-    // Byte by byte, because what stands behind the head is for the WebSocket to read.
+    // Byte by byte, because the bytes after the head belong to the WebSocket.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);

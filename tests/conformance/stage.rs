@@ -1,4 +1,5 @@
-//! What stands around the socket of a scenario: a room of its own, and somebody who speaks in it over HTTP.
+//! The surroundings of a scenario: a room of its own, and a user who sends messages to it over
+//! HTTP.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -13,7 +14,7 @@ const CREATE_ROOM: &str = r#"mutation { createRoom(name: "a stage") { id head } 
 const SEND: &str =
     "mutation ($room: ID!, $text: String!) { sendMessage(roomId: $room, text: $text) { id } }";
 
-/// A room, and a token that is good.
+/// A room, and the valid token of a user.
 pub(crate) struct Stage {
     address: Address,
     token: String,
@@ -38,7 +39,7 @@ impl Stage {
         })
     }
 
-    /// A text of a scenario with the stage's own names in it.
+    /// A text of a scenario with the room, its head and the token in place of the placeholders.
     pub(crate) fn name(&self, text: &str) -> String {
         text.replace("ROOM", &self.room)
             .replace("HEAD", &self.head)
@@ -60,7 +61,7 @@ fn text(value: &Value) -> Result<String, String> {
         .ok_or_else(|| format!("{value} instead of a text"))
 }
 
-/// The data of a request that must succeed.
+/// Sends a request that must succeed, and returns its data.
 async fn post(
     address: &Address,
     token: Option<&str>,
@@ -68,7 +69,16 @@ async fn post(
     variables: Value,
 ) -> Result<Value, String> {
     let body = json!({ "query": query, "variables": variables }).to_string();
-    let answer = patiently(exchange(address, token, &body))
+    let Address { host, path } = address;
+    let authorization = token
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         {authorization}\r\n{body}"
+    );
+    let answer = patiently(exchange(host, &request))
         .await?
         .map_err(|error| error.to_string())?;
     let (_, json) = answer
@@ -83,17 +93,9 @@ async fn post(
     }
 }
 
-/// HTTP/1.0, so that the answer comes in one piece and ends with the connection.
-async fn exchange(address: &Address, token: Option<&str>, body: &str) -> std::io::Result<String> {
-    let Address { host, path } = address;
-    let authorization = token
-        .map(|token| format!("Authorization: Bearer {token}\r\n"))
-        .unwrap_or_default();
-    let length = body.len();
-    let request = format!(
-        "POST {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-         {authorization}\r\n{body}"
-    );
+/// Sends a request of HTTP/1.0 and returns the whole answer, head and body. In this version the
+/// answer comes in one piece and ends with the connection.
+pub(crate) async fn exchange(host: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
