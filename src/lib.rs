@@ -1,4 +1,4 @@
-//! Switchboard: a GraphQL subscription server that loses no message.
+//! Switchboard: a GraphQL subscription server that never drops a call.
 //!
 //! A room is a log: each committed event gets the room's next number. A subscription is a cursor, a
 //! position in that log. The server does not push events to subscribers. It wakes them when the log
