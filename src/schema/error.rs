@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 
 use crate::{
-    auth::{BadToken, SessionError},
+    auth::{SessionError, TokenError},
     domain::TextError,
     hub::{HubError, WaitError},
     quota::retry_after_seconds,
@@ -156,7 +156,7 @@ impl ApiError {
     }
 
     /// Whether the same request may succeed a moment later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::Internal)
     }
 
@@ -284,9 +284,9 @@ impl From<TextError> for ApiError {
     }
 }
 
-impl From<BadToken> for ApiError {
-    fn from(error: BadToken) -> Self {
-        let code = if error.is_passing() {
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        let code = if error.is_temporary() {
             Code::Unavailable
         } else {
             Code::Unauthenticated
@@ -301,7 +301,7 @@ impl From<SessionError> for ApiError {
             SessionError::NoGuests | SessionError::OtherUser => {
                 Self::new(Code::Forbidden, error.to_string())
             }
-            SessionError::BadToken(error) => error.into(),
+            SessionError::Token(error) => error.into(),
             SessionError::Store(error) => error.into(),
         }
     }
@@ -322,7 +322,7 @@ pub(super) fn code_of(error: &ServerError) -> Option<&str> {
 
 /// Whether the same request may succeed a moment later: such an execution is no frame (V7), and such a subscription ends
 /// with a close after which clients come back (P5).
-pub fn is_passing(error: &ServerError) -> bool {
+pub fn is_temporary(error: &ServerError) -> bool {
     let passing = [Code::Unavailable, Code::Internal].map(Code::as_str);
     code_of(error).is_some_and(|code| passing.contains(&code))
 }

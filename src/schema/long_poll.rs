@@ -92,7 +92,10 @@ pub(super) async fn poll(
 fn token_end(ctx: &Context<'_>) -> BoxFuture<'static, ()> {
     let services = services(ctx);
     match caller(ctx) {
-        Caller::Viewer(viewer) => services.auth.end_of(viewer, services.clock.clone()).boxed(),
+        Caller::Viewer(viewer) => services
+            .auth
+            .wait_until_invalid(viewer, services.clock.clone())
+            .boxed(),
         Caller::Anonymous | Caller::Shared => pending().boxed(),
     }
 }

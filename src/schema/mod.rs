@@ -40,7 +40,7 @@ mod users;
 
 pub use context::{RequestContext, SchemaLimits, Services, SideEffects};
 pub use cost::{CostLimits, CostMeter};
-pub use error::{ApiError, Code, is_passing, shut_out};
+pub use error::{ApiError, Code, is_temporary, shut_out};
 pub use executor::{Answer, Schema, sdl};
 pub use feed::{Feed, FeedError, ItemResponse};
 pub use modes::{FeedItem, OpenedSubscription, ReadTarget};
