@@ -271,7 +271,7 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
         (
             "HS256 with nothing",
             forge(&hs256, &claims("ann"), Algorithm::HS256, &shared(b"")),
-            "an algorithm that its key",
+            "an algorithm of its key",
         ),
         (
             "RS256 that is signed as HS256",
@@ -286,7 +286,7 @@ async fn a2_what_a_token_says_about_its_key_is_not_believed() {
         (
             "a key that it brings",
             forge(&with_own_key, &claims("ann"), algorithm, &mine),
-            "an algorithm that its key",
+            "an algorithm of its key",
         ),
         (
             "a critical header that is null",
