@@ -155,8 +155,8 @@ fn refused(errors: &Value) -> ClientError {
     ))
 }
 
-/// `switchboard send`: sends one message and prints its cursor. Without a token it signs in as a new
-/// guest.
+/// `switchboard send`: sends one message and prints its cursor. Without a token it signs in as a
+/// new guest.
 pub async fn send(server: &ServerFlags, room: &str, text: &str) -> ExitCode {
     finish(try_send(server, room, text).await)
 }
@@ -187,8 +187,8 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
     Ok(())
 }
 
-/// `switchboard tail`: prints the messages of a room until it is interrupted. After a broken connection
-/// it reconnects and resumes after the last message, so it misses none.
+/// `switchboard tail`: prints the messages of a room until it is interrupted. After a broken
+/// connection it reconnects and resumes after the last message, so it misses none.
 pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> ExitCode {
     let (mut cursor, mut wait, mut ever_connected) = (after, BACKOFF_MIN, false);
     loop {

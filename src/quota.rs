@@ -1,10 +1,9 @@
-//! How often and how many: the arithmetic of limits per address, per user and per connection. No IO
-//! and no clock: moments are arguments.
+//! How often and how many: the arithmetic of limits per address, per user and per connection. No IO and no clock: moments are
+//! arguments.
 //!
-//! By hand and not by the crate `governor`, because what is held must be bounded without a task
-//! that tidies up, because the same few lines also serve single connections, and because an
-//! allowance that is whole again is the same as none: a map that forgets those is all there is to
-//! it. A cache that evicts by use could forget an offender.
+//! By hand and not by the crate `governor`, because what is held must be bounded without a task that tidies up, because the same
+//! few lines also serve single connections, and because an allowance that is whole again is the same as none: a map that
+//! forgets those is all there is to it. A cache that evicts by use could forget an offender.
 
 use std::{
     collections::HashMap,
@@ -14,8 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Keys that one set of rates remembers at the same time. Those that come beyond it go uncounted
-/// until others are forgotten; the bounds on all connections together still hold.
+/// Keys that one set of rates remembers at the same time. Those that come beyond it go uncounted until others are forgotten;
+/// the bounds on all connections together still hold.
 const KEYS_MAX: usize = 100_000;
 
 /// So many a second on average, and so many at once. 0 a second is no limit.
@@ -83,8 +82,7 @@ pub fn retry_after_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.is_zero())
 }
 
-/// An allowance for each key. It holds those that were used within the last two refills, and no
-/// more than a fixed number.
+/// An allowance for each key. It holds those that were used within the last two refills, and no more than a fixed number.
 #[derive(Debug)]
 pub struct Rates<K> {
     rate: Rate,
@@ -128,8 +126,7 @@ impl<K: Hash + Eq> Rates<K> {
     }
 }
 
-/// One address's share of a set of rates, for whoever need not know whose it is. By default it is
-/// without limit.
+/// One address's share of a set of rates, for whoever need not know whose it is. By default it is without limit.
 #[derive(Clone, Debug, Default)]
 pub struct AddressAllowance(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
 

@@ -37,7 +37,7 @@ pub(super) struct KeySet {
     cache: Mutex<KeyCache>,
 }
 
-/// The fetched keys, and what is known of the fetches.
+/// The fetched keys, and the state of the fetches.
 #[derive(Default)]
 struct KeyCache {
     keys: Vec<Arc<Key>>,

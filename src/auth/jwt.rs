@@ -96,17 +96,17 @@ impl Jwt {
         let name = name(claims, &identity.subject)?;
         // A token cannot have been issued later than now, whatever its `iat` is.
         let named_at = claims.moment("iat")?.unwrap_or(now).min(now);
-        let known = self
+        let subject = self
             .subjects
             .try_get_with_by_ref(&identity, self.store(&identity, &name, named_at, now))
             .await;
-        let known = known.map_err(|error| *error)?;
-        if known.name == name || named_at <= known.named_at {
-            return Ok(known.user);
+        let subject = subject.map_err(|error| *error)?;
+        if subject.name == name || named_at <= subject.named_at {
+            return Ok(subject.user);
         }
         let renamed = self.store(&identity, &name, named_at, now).await?;
         self.subjects.insert(identity, renamed).await;
-        Ok(known.user)
+        Ok(subject.user)
     }
 
     /// Reads or creates the user. If the name is newer than the stored one, it replaces it.

@@ -54,7 +54,7 @@ pub(super) fn propagate_nulls(
     if let Value::Object(object) = &mut response.data {
         let mut order = Vec::new();
         walk.keys(selected, &mut order);
-        let place = |key: &Name| order.iter().position(|known| *known == key);
+        let place = |key: &Name| order.iter().position(|name| *name == key);
         object.sort_by(|a, _, b, _| place(a).cmp(&place(b)));
     }
 }

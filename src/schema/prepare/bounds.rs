@@ -18,8 +18,7 @@ use crate::schema::error::{ApiError, Code};
 /// connection.
 const LIST_LENGTH_DEFAULT: usize = 50;
 
-/// The cost of a selection. Sums saturate, because fragments that double thirty times exceed any
-/// number.
+/// The cost of a selection. Sums saturate, because nested fragments can multiply it exponentially.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     /// Fields, with fragments expanded.
@@ -41,6 +40,7 @@ impl Cost {
         }
     }
 
+    /// The cost of two selections side by side.
     fn and(self, other: Self) -> Self {
         Self {
             fields: self.fields.saturating_add(other.fields),
@@ -90,6 +90,7 @@ pub(super) fn too_complex(unit: &str, limit: usize) -> ApiError {
     )
 }
 
+/// Computes costs. It remembers the cost of each fragment, so the walk is linear.
 struct BoundsWalk<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,

@@ -21,7 +21,8 @@ type Fragments = std::collections::HashMap<Name, Positioned<FragmentDefinition>>
 /// The only root field of a subscription.
 ///
 /// # Errors
-/// GRAPHQL_VALIDATION_FAILED if there is no such field, or another one, or one that is not plain.
+/// GRAPHQL_VALIDATION_FAILED if there is no field or more than one, if it is an introspection
+/// field, or if the root has a directive.
 pub(super) fn single_field(
     operation: &OperationDefinition,
     fragments: &Fragments,

@@ -20,8 +20,8 @@ use super::{operation::operation, root::reached};
 
 /// The document to run instead, or `None` if the document can run as it is.
 ///
-/// The result contains only the chosen operation and the fragments that it uses: the shared
-/// fragments are changed, which would make other operations invalid.
+/// The result contains only the chosen operation and the fragments that it uses. Shared fragments
+/// lose variables, which other operations would then define without using them.
 pub(super) fn specialise(
     document: &ExecutableDocument,
     chosen: Option<&str>,
@@ -61,7 +61,7 @@ pub(super) fn specialise(
     if rewrite.removed.is_empty() {
         return None;
     }
-    // A variable that is no longer used anywhere would count as unused.
+    // Validation refuses an operation that defines a variable and does not use it.
     let is_unused =
         |name: &Name| rewrite.removed.contains(name) && !rewrite.remaining.contains(name);
     operation
