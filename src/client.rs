@@ -1,4 +1,4 @@
-//! `send` and `tail`: a small client of a running server, over graphql-transport-ws.
+//! The commands `send` and `tail`: a small client of a running server, over `graphql-transport-ws`.
 
 use std::{io::Write, process::ExitCode, time::Duration};
 
@@ -15,8 +15,11 @@ use crate::{
     protocol::Subprotocol,
 };
 
-/// After a connection broke: how long to wait at first, and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
+/// The first wait after a broken connection. Each further wait is twice as long.
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+
+/// The longest wait between two attempts to connect.
+const BACKOFF_MAX: Duration = Duration::from_secs(8);
 
 const SIGN_IN: &str = "mutation ($name: String!) { signIn(name: $name) { token } }";
 const SEND: &str = "mutation ($room: ID!, $text: String!, $nonce: String!) {
@@ -25,16 +28,16 @@ const TAIL: &str = "subscription ($room: ID!, $after: Cursor) {
     newMessage(roomId: $room, after: $after) { text createdAt sender { name } } }";
 const HEAD: &str = "query ($room: ID!) { room(id: $room) { head } }";
 
-/// Why the client stops.
+/// Why the client failed.
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
-    /// Nobody answers there.
+    /// The connection could not be opened.
     #[error("{0}")]
     Unreachable(String),
-    /// The connection broke; it may be made again.
+    /// The connection broke. The client may reconnect.
     #[error("{0}")]
     Broken(String),
-    /// The server said no; trying again would not help.
+    /// The request failed for a reason that a retry does not remove.
     #[error("{0}")]
     Refused(String),
 }
@@ -45,15 +48,17 @@ impl From<tungstenite::Error> for ClientError {
     }
 }
 
+/// A connection to the server, with one operation at a time.
 struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 impl Client {
+    /// Connects and waits until the server has acknowledged the connection.
     async fn connect(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let address = url
             .parse()
-            .map_err(|_| ClientError::Refused(format!("{url} is no address")))?;
+            .map_err(|_| ClientError::Refused(format!("{url} is not a URL")))?;
         let request =
             ClientRequestBuilder::new(address).with_sub_protocol(Subprotocol::TransportWs.name());
         let connected = tokio_tungstenite::connect_async(request).await;
@@ -62,24 +67,24 @@ impl Client {
         let mut client = Self { socket };
         let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
         client
-            .say(&json!({ "type": "connection_init", "payload": payload }))
+            .send(&json!({ "type": "connection_init", "payload": payload }))
             .await?;
-        client.heard().await?;
+        client.receive().await?;
         Ok(client)
     }
 
-    async fn say(&mut self, message: &Value) -> Result<(), ClientError> {
+    async fn send(&mut self, message: &Value) -> Result<(), ClientError> {
         Ok(self.socket.send(Message::text(message.to_string())).await?)
     }
 
     async fn subscribe(&mut self, query: &str, variables: Value) -> Result<(), ClientError> {
         let payload = json!({ "query": query, "variables": variables });
-        self.say(&json!({ "id": "1", "type": "subscribe", "payload": payload }))
+        self.send(&json!({ "id": "1", "type": "subscribe", "payload": payload }))
             .await
     }
 
-    /// The next message that says something.
-    async fn heard(&mut self) -> Result<Value, ClientError> {
+    /// The next message of the protocol.
+    async fn receive(&mut self) -> Result<Value, ClientError> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {
@@ -94,10 +99,10 @@ impl Client {
         }
     }
 
-    /// The payload of the next result; none when the operation is complete.
+    /// The payload of the next result, or `None` when the operation is complete.
     async fn result(&mut self) -> Result<Option<Value>, ClientError> {
         loop {
-            let message = self.heard().await?;
+            let message = self.receive().await?;
             match message["type"].as_str() {
                 Some("next") => {
                     let payload = message["payload"].clone();
@@ -108,24 +113,25 @@ impl Client {
                 }
                 Some("error") => return Err(refused(&message["payload"])),
                 Some("complete") => return Ok(None),
-                Some("ping") => self.say(&json!({ "type": "pong" })).await?,
+                Some("ping") => self.send(&json!({ "type": "pong" })).await?,
                 _ => {}
             }
         }
     }
 
-    /// The data of a query or a mutation.
-    async fn ask(&mut self, query: &str, variables: Value) -> Result<Value, ClientError> {
+    /// Runs a query or a mutation. Returns its data.
+    async fn execute(&mut self, query: &str, variables: Value) -> Result<Value, ClientError> {
         self.subscribe(query, variables).await?;
         let data = self
             .result()
             .await?
             .map(|mut payload| payload["data"].take());
         while self.result().await?.is_some() {}
-        data.ok_or_else(|| ClientError::Refused("the server gave no answer".to_owned()))
+        data.ok_or_else(|| ClientError::Refused("the server sent no result".to_owned()))
     }
 }
 
+/// The error for a close by the server. The codes 4000 to 4999 are final.
 fn closed(frame: &CloseFrame) -> ClientError {
     let text = format!(
         "the server closed the connection: {} {}",
@@ -138,6 +144,7 @@ fn closed(frame: &CloseFrame) -> ClientError {
     }
 }
 
+/// The error for the first GraphQL error of a response.
 fn refused(errors: &Value) -> ClientError {
     let error = &errors[0];
     let text = |value: &Value| value.as_str().unwrap_or("an unknown error").to_owned();
@@ -148,7 +155,8 @@ fn refused(errors: &Value) -> ClientError {
     ))
 }
 
-/// `switchboard send`.
+/// `switchboard send`: sends one message and prints its cursor. Without a token it signs in as a
+/// new guest.
 pub async fn send(server: &ServerFlags, room: &str, text: &str) -> ExitCode {
     finish(try_send(server, room, text).await)
 }
@@ -159,7 +167,7 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
         None => {
             let session = Client::connect(&server.url, None)
                 .await?
-                .ask(SIGN_IN, json!({ "name": server.name }))
+                .execute(SIGN_IN, json!({ "name": server.name }))
                 .await?;
             session["signIn"]["token"]
                 .as_str()
@@ -170,7 +178,7 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
     let mut client = Client::connect(&server.url, Some(&token)).await?;
     let nonce = uuid::Uuid::now_v7().to_string();
     let sent = client
-        .ask(SEND, json!({ "room": room, "text": text, "nonce": nonce }))
+        .execute(SEND, json!({ "room": room, "text": text, "nonce": nonce }))
         .await?;
     println!(
         "{}",
@@ -179,33 +187,37 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
     Ok(())
 }
 
-/// `switchboard tail`: until it is interrupted. A broken connection is made again, and nothing is missed.
+/// `switchboard tail`: prints the messages of a room until it is interrupted. After a broken
+/// connection it reconnects and resumes after the last message, so it misses none.
 pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> ExitCode {
-    let (mut cursor, mut wait, mut ever_connected) = (after, BACKOFF.0, false);
+    let (mut cursor, mut wait, mut ever_connected) = (after, BACKOFF_MIN, false);
     loop {
         let mut connected = false;
         let followed = follow(server, room, &mut cursor, &mut connected).await;
         ever_connected |= connected;
         if connected {
-            wait = BACKOFF.0;
+            wait = BACKOFF_MIN;
         }
         match followed {
-            // The first connection must succeed, or a wrong address would be tried for ever.
+            // If the first connection fails, the address may be wrong, and a retry would not help.
             Err(ClientError::Unreachable(reason)) if !ever_connected => {
                 return finish(Err(ClientError::Unreachable(reason)));
             }
             Err(ClientError::Unreachable(reason) | ClientError::Broken(reason)) => {
-                // Between half and all of the wait, so that many do not come back at the same time.
+                // A random part of the wait, so that many clients do not reconnect at the same
+                // time.
                 let pause = wait.mul_f64(rand::random_range(0.5..1.0));
-                eprintln!("{reason}; trying again");
+                eprintln!("{reason}; reconnecting");
                 tokio::time::sleep(pause).await;
-                wait = (wait * 2).min(BACKOFF.1);
+                wait = (wait * 2).min(BACKOFF_MAX);
             }
             result => return finish(result),
         }
     }
 }
 
+/// Connects and prints messages until the connection breaks. `cursor` follows the printed messages;
+/// `connected` is set once there is a connection.
 async fn follow(
     server: &ServerFlags,
     room: &str,
@@ -216,8 +228,9 @@ async fn follow(
         Client::connect(&server.url, server.token.as_ref().map(Secret::reveal)).await?;
     *connected = true;
     if cursor.is_none() {
-        // From now on, but known by its cursor: a break before the first message loses nothing either.
-        let room = client.ask(HEAD, json!({ "room": room })).await?;
+        // Without a cursor, a break before the first message would lose messages. So the present
+        // head becomes the cursor.
+        let room = client.execute(HEAD, json!({ "room": room })).await?;
         *cursor = room["room"]["head"].as_str().map(str::to_owned);
     }
     client
@@ -233,17 +246,18 @@ async fn follow(
         let line = writeln!(
             std::io::stdout(),
             "{at}  {}: {}",
-            visible(&name),
-            visible(&text(&message["text"]))
+            printable(&name),
+            printable(&text(&message["text"]))
         );
-        line.map_err(|error| ClientError::Refused(format!("nobody reads any more: {error}")))?;
+        line.map_err(|error| ClientError::Refused(format!("standard output is closed: {error}")))?;
         *cursor = payload["extensions"]["cursor"].as_str().map(str::to_owned);
     }
     Ok(())
 }
 
-/// One line that a terminal takes for nothing but text: other people wrote it.
-fn visible(text: &str) -> String {
+/// Escapes control characters and changes of the text direction. The text comes from other users,
+/// and must not control the terminal.
+fn printable(text: &str) -> String {
     let harmful =
         |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut line = String::with_capacity(text.len());

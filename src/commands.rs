@@ -1,31 +1,59 @@
-//! What each command does.
+//! What each command of the binary does.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, SessionError},
     client,
     config::{AuthMode, CliCommand, CommandLine, ServeFlags, TokenFlags},
-    domain::{UserId, UserName},
+    domain::{TextError, UserId, UserName},
     schema,
-    server::{Server, clock},
-    store::sqlite::{Sqlite, SqliteLimits},
-    telemetry,
+    server::{Server, StartError, clock},
+    store::{
+        StoreError,
+        sqlite::{Sqlite, SqliteLimits},
+    },
+    telemetry::{self, TelemetryError},
 };
 
-/// A command that could not begin: one line, and nothing was started.
-const REFUSED: u8 = 2;
+/// The exit code of a command that could not start.
+const NOT_STARTED: u8 = 2;
 
-/// Runs what was typed.
+/// Why a command could not start. Each text is one line for the operator.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("--log {filter}: {error}")]
+    Log {
+        filter: String,
+        error: TelemetryError,
+    },
+    #[error("signals cannot be handled: {0}")]
+    Signals(std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("--user: {0}")]
+    User(#[from] TextError),
+    #[error("--jwt-private-key and --jwt-key-id are for --auth jwt")]
+    SigningFlags,
+    /// Flags that contradict each other, or a file that cannot be used.
+    #[error("{0}")]
+    Flags(String),
+}
+
+/// Runs a command line.
 pub async fn run(line: CommandLine) -> ExitCode {
     match line
         .command
         .unwrap_or(CliCommand::Serve(Box::new(line.serve)))
     {
-        CliCommand::Serve(flags) => or_refuse(serve(&flags).await),
+        CliCommand::Serve(flags) => exit_code(serve(&flags).await),
         CliCommand::Schema => {
             let written = std::io::stdout().write_all(schema::sdl().as_bytes());
             if written.is_ok() {
@@ -34,8 +62,8 @@ pub async fn run(line: CommandLine) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        CliCommand::Migrate(flags) => or_refuse(migrate(&flags.database).await),
-        CliCommand::Token(flags) => or_refuse(token(&flags).await),
+        CliCommand::Migrate(flags) => exit_code(migrate(&flags.database).await),
+        CliCommand::Token(flags) => exit_code(token(&flags).await),
         CliCommand::Send { room, text, server } => client::send(&server, &room, &text).await,
         CliCommand::Tail {
             room,
@@ -45,50 +73,52 @@ pub async fn run(line: CommandLine) -> ExitCode {
     }
 }
 
-fn or_refuse(result: Result<(), String>) -> ExitCode {
+fn exit_code(result: Result<(), CommandError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("switchboard: {reason}");
-            ExitCode::from(REFUSED)
+            ExitCode::from(NOT_STARTED)
         }
     }
 }
 
-async fn serve(flags: &ServeFlags) -> Result<(), String> {
-    telemetry::init(&flags.log, flags.log_format)
-        .map_err(|error| format!("--log {}: {error}", flags.log))?;
-    let mut signals =
-        Signals::new(flags.edge.tls_cert.is_some()).map_err(|error| error.to_string())?;
-    let server = Server::start(flags)
-        .await
-        .map_err(|error| error.to_string())?;
-    greet(&server, flags);
-    while signals.next().await == Told::Reload {
+/// `switchboard serve`: runs a server until a signal stops it.
+async fn serve(flags: &ServeFlags) -> Result<(), CommandError> {
+    telemetry::init(&flags.log, flags.log_format).map_err(|error| CommandError::Log {
+        filter: flags.log.clone(),
+        error,
+    })?;
+    let has_certificate = flags.edge.tls_cert.is_some();
+    let mut signals = ProcessSignals::new(has_certificate).map_err(CommandError::Signals)?;
+    let server = Server::start(flags).await?;
+    print_greeting(&server, flags);
+    while signals.next().await == SignalAction::Reload {
         server.reload_certificate().await;
     }
-    tracing::info!("draining; a second signal stops at once");
+    tracing::info!("draining; a second signal stops the server at once");
     tokio::select! {
         () = server.stop() => {}
-        () = signals.told_to_stop() => tracing::warn!("stopped at once"),
+        () = signals.wait_for_stop() => tracing::warn!("stopped by a second signal"),
     }
     Ok(())
 }
 
-fn greet(server: &Server, flags: &ServeFlags) {
+/// Prints the addresses of the server, and what to try next.
+fn print_greeting(server: &Server, flags: &ServeFlags) {
     let address = server.address();
     let (http, ws) = if server.has_tls() {
         ("https", "wss")
     } else {
         ("http", "ws")
     };
-    // A certificate is for a name, seldom for an address.
+    // A certificate is usually for a name and not for an address.
     let reached = if server.has_tls() {
         format!("NAME:{}", address.port())
     } else {
         address.to_string()
     };
-    // Whoever started it may not listen.
+    // Standard output may be closed, which must not stop the server.
     let _ = writeln!(
         std::io::stdout(),
         "Switchboard {version}
@@ -107,8 +137,8 @@ Next, in two more terminals:
         version = env!("CARGO_PKG_VERSION"),
         database = flags.database.database,
         sign_in = match flags.sign_in.auth {
-            AuthMode::Guest => "guest: anyone who reaches this address may sign in by name",
-            AuthMode::Jwt => "jwt: whoever brings a token of the identity provider",
+            AuthMode::Guest => "guest: anyone who reaches this address may sign in with a name",
+            AuthMode::Jwt => "jwt: clients need a token from the identity provider",
         },
         token = match flags.sign_in.auth {
             AuthMode::Guest => "",
@@ -117,23 +147,26 @@ Next, in two more terminals:
     );
 }
 
-/// What a signal tells the server.
+/// What the server does on a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum SignalAction {
     Stop,
     Reload,
 }
 
-/// SIGINT and SIGTERM; with a certificate SIGHUP too, which ends a server that has none to read again.
-struct Signals {
+/// The signals of this process. SIGINT and SIGTERM stop the server. SIGHUP reloads the certificate;
+/// on a server without one it is not handled, so it ends the process.
+struct ProcessSignals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Option<Signal>,
 }
 
-impl Signals {
-    fn new(reloads: bool) -> std::io::Result<Self> {
-        let hangup = reloads.then(|| signal(SignalKind::hangup())).transpose()?;
+impl ProcessSignals {
+    fn new(handles_hangup: bool) -> std::io::Result<Self> {
+        let hangup = handles_hangup
+            .then(|| signal(SignalKind::hangup()))
+            .transpose()?;
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -141,7 +174,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> SignalAction {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -149,32 +182,30 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = hangup => Told::Reload,
+            _ = self.interrupt.recv() => SignalAction::Stop,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = hangup => SignalAction::Reload,
         }
     }
 
-    async fn told_to_stop(&mut self) {
-        while self.next().await != Told::Stop {}
+    async fn wait_for_stop(&mut self) {
+        while self.next().await != SignalAction::Stop {}
     }
 }
 
-async fn migrate(database: &str) -> Result<(), String> {
-    let store = Sqlite::open(database, SqliteLimits::default())
-        .await
-        .map_err(|error| error.to_string())?;
+/// `switchboard migrate`: opening a database updates its schema.
+async fn migrate(database: &str) -> Result<(), CommandError> {
+    let store = Sqlite::open(database, SqliteLimits::default()).await?;
     store.close().await;
     println!("{database} is up to date.");
     Ok(())
 }
 
-async fn token(flags: &TokenFlags) -> Result<(), String> {
-    let name = UserName::new(&flags.user).map_err(|error| format!("--user: {error}"))?;
+/// `switchboard token`: prints a token.
+async fn token(flags: &TokenFlags) -> Result<(), CommandError> {
+    let name = UserName::new(&flags.user)?;
     let token = match flags.sign_in.auth {
-        AuthMode::Guest if flags.signing.are_given() => {
-            return Err("--jwt-private-key and --jwt-key-id are for --auth jwt".to_owned());
-        }
+        AuthMode::Guest if flags.signing.are_given() => return Err(CommandError::SigningFlags),
         AuthMode::Guest => guest_token(flags, name).await?,
         AuthMode::Jwt => jwt(flags, &name)?,
     };
@@ -182,45 +213,43 @@ async fn token(flags: &TokenFlags) -> Result<(), String> {
     Ok(())
 }
 
-/// The token of a new guest, signed with the key in the database.
-async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, String> {
-    flags.sign_in.choice(flags.lifetime)?;
+/// Creates a guest and signs their token with the key in the database.
+async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, CommandError> {
+    flags
+        .sign_in
+        .choice(flags.lifetime)
+        .map_err(CommandError::Flags)?;
     let database = &flags.database.database;
-    let store = Sqlite::open(database, SqliteLimits::default())
-        .await
-        .map_err(|error| error.to_string())?;
-    let signed = async {
-        let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime).await?;
-        auth.sign_in(
-            UserId::from_uuid(Uuid::now_v7()),
-            name,
-            Uuid::new_v4(),
-            clock()(),
-        )
-        .await
-    };
-    let session = signed.await.map_err(|error| error.to_string())?;
+    let store = Sqlite::open(database, SqliteLimits::default()).await?;
+    let auth = Auth::guests(Arc::new(store.clone()), flags.lifetime).await?;
+    let user = UserId::from_uuid(Uuid::now_v7());
+    let session = auth.sign_in(user, name, Uuid::new_v4(), clock()()).await?;
     store.close().await;
     Ok(session.token)
 }
 
-/// A token as an identity provider would sign it.
-fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, String> {
-    let signer = flags.signing.signer(&flags.sign_in)?;
+/// Signs a token as an identity provider would.
+fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, CommandError> {
+    let signer = flags
+        .signing
+        .signer(&flags.sign_in)
+        .map_err(CommandError::Flags)?;
     let now = clock()().0.div_euclid(1_000_000);
     let until = now.saturating_add(i64::try_from(flags.lifetime.as_secs()).unwrap_or(i64::MAX));
     let mut claims = serde_json::json!({
-        "sub": name.as_str(), "name": name.as_str(), "iat": now, "exp": until, "jti": Uuid::new_v4().as_simple().to_string(),
+        "sub": name.as_str(),
+        "name": name.as_str(),
+        "iat": now,
+        "exp": until,
+        "jti": Uuid::new_v4().as_simple().to_string(),
     });
-    let more = [
+    for (claim, value) in [
         ("iss", &flags.sign_in.jwt_issuer),
         ("aud", &flags.sign_in.jwt_audience),
-    ];
-    for (claim, value) in more
-        .into_iter()
-        .filter_map(|(claim, value)| value.as_ref().map(|value| (claim, value)))
-    {
-        claims[claim] = value.as_str().into();
+    ] {
+        if let Some(value) = value {
+            claims[claim] = value.as_str().into();
+        }
     }
     Ok(signer.sign(&claims))
 }

@@ -1,4 +1,4 @@
-//! The `switchboard` command.
+//! The `switchboard` binary.
 
 use std::process::ExitCode;
 

@@ -1,9 +1,11 @@
-//! The wiring: what is started in which order, and stopped in the reverse one.
+//! The wiring: what starts and stops, in which order.
 //!
-//! - **R1** Every task is tracked; listening is the last step of the start.
-//! - **R2** Draining: readiness turns false first, then sockets close with 1012 spread over a window, then the rest; a
-//!   second signal stops at once.
-//! - **R3** The soft limit on open files is raised to the hard one.
+//! - **R1** Every task is tracked. The server listens in the last step of its start, so the first
+//!   client finds everything ready.
+//! - **R2** A shutdown drains the sockets first: readiness turns false, then the sockets close with
+//!   1012, spread over a window. The rest stops after that. A second signal stops the process at
+//!   once.
+//! - **R3** The soft limit on open files is raised to the hard limit.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,7 +13,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::Auth,
+    auth::{Auth, SignIn},
     config::{LimitFlags, ServeFlags, Switch},
     domain::{Clock, Timestamp},
     hub::Hub,
@@ -22,41 +24,41 @@ use crate::{
     view::Views,
 };
 
-/// What is left after the drain window for those that are slow to leave.
+/// Time for connections, and then for tasks, to end after the drain window.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
-/// What is left after the drain window for closes to be answered.
+/// Time for clients to answer the closes of their sockets, after the drain window.
 const CLOSES_GRACE: Duration = Duration::from_secs(2);
 
-/// How often a drain looks whether the sockets have left.
-const DRAIN_LOOK: Duration = Duration::from_millis(5);
+/// How often a drain checks whether all sockets have closed.
+const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Why the server does not start. Each is one line for the operator.
+/// Why the server does not start. Each text is one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The flags contradict each other.
+    /// The flags contradict each other, or a file that they name cannot be used.
     #[error("{0}")]
     Flags(String),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The certificate cannot be served.
+    /// The certificate cannot be used.
     #[error("--tls-cert, --tls-key: {0}")]
     Tls(#[from] TlsError),
-    /// The list of documents cannot be used.
+    /// The list of persisted operations cannot be used.
     #[error("--persisted-operations: {0}")]
     Operations(#[from] BadOperations),
-    /// The address is taken or not allowed.
+    /// The address is in use or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
-        /// Which address.
+        /// The address of `--listen`.
         address: SocketAddr,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
 }
 
-/// A server that runs.
+/// A running server.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -70,7 +72,7 @@ pub struct Server {
     tasks: TaskTracker,
 }
 
-/// The time of day.
+/// The clock of the system.
 pub fn clock() -> Clock {
     Arc::new(|| {
         let since = std::time::SystemTime::now()
@@ -81,39 +83,146 @@ pub fn clock() -> Clock {
 }
 
 impl Server {
-    /// Starts everything; when this returns, clients are served.
+    /// Starts a server with the clock of the system. When this returns, it serves clients.
     pub async fn start(flags: &ServeFlags) -> Result<Self, StartError> {
         Self::start_at(flags, clock()).await
     }
 
-    /// The same, with a time of day of the caller's.
+    /// Starts a server with the given clock. When this returns, it serves clients.
     pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
         let sign_in = flags.sign_in().map_err(StartError::Flags)?;
-        let tls = flags.edge.tls().map_err(StartError::Flags)?;
-        let tls = tls
-            .map(|files| Tls::open(files, clock.clone()))
-            .transpose()?
-            .map(Arc::new);
+        let tls = open_certificate(flags, &clock)?;
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
-        let rules = rules(flags, &limits)?;
+        let rules = transport_rules(flags, &limits)?;
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite).await?;
+        let core = Core::start(flags, &limits, &store, sign_in, &clock, &tasks).await?;
+        let shared = Shared::new(
+            core.schema,
+            core.views.clone(),
+            core.auth,
+            clock,
+            rules,
+            flags.edge.site(flags.listen),
+            tasks.clone(),
+        );
+
+        let (listener, address) = bind(flags.listen).await?;
+        let stop_listening = CancellationToken::new();
+        tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
+        if let Some(tls) = &tls {
+            let interval = shared.limits.tls_check_interval;
+            tasks.spawn(tls.clone().watch(interval, stop_listening.clone()));
+        }
+        let listening = tokio::spawn(transport::serve(
+            listener,
+            tls.clone(),
+            transport::router(shared.clone()),
+            shared.clone(),
+            stop_listening.clone(),
+        ));
+        Ok(Self {
+            address,
+            shared,
+            views: core.views,
+            hub: core.hub,
+            presence: core.presence,
+            store,
+            tls,
+            stop_listening,
+            listening,
+            tasks,
+        })
+    }
+
+    /// The address at which the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the server uses TLS.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads the certificate again, if there is one. If that fails, it is logged, and the old
+    /// certificate stays in use.
+    pub async fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload().await;
+        }
+    }
+
+    /// What is in use now. Tests compare this with zero to find leaks.
+    pub fn in_use(&self) -> InUse {
+        InUse {
+            connections: self.shared.connections_open(),
+            http_connections: self.shared.http_connections_open(),
+            handshakes: self.shared.handshakes_open(),
+            slots: self.shared.places_counted(),
+            plans: self.views.plans_live(),
+            rooms: self.hub.rooms_live(),
+            lobbies: self.presence.rooms_live(Instant::now()),
+        }
+    }
+
+    /// Drains and stops the server (R2). Each accepted operation is finished, or its client is told
+    /// to come back.
+    pub async fn stop(self) {
+        let grace = self.shared.limits.drain_window + STOP_GRACE;
+        self.shared.drain();
+        self.hub.end_waits();
+        // The server still accepts connections while sockets close, so that /readyz can report the
+        // drain.
+        let drained = async {
+            while self.shared.connections_open() > 0 {
+                tokio::time::sleep(DRAIN_CHECK_INTERVAL).await;
+            }
+        };
+        let _ = tokio::time::timeout(self.shared.limits.drain_window + CLOSES_GRACE, drained).await;
+        self.stop_listening.cancel();
+        if tokio::time::timeout(grace, self.listening).await.is_err() {
+            tracing::warn!("some requests did not end in time");
+        }
+        // The writer ends with its last sender. These three are the last ones.
+        drop((self.shared, self.views, self.hub));
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
+        }
+        self.store.close().await;
+    }
+}
+
+/// The parts of a server between its store and its transport.
+struct Core {
+    auth: Arc<Auth>,
+    presence: Arc<Presence>,
+    hub: Arc<Hub>,
+    schema: Schema,
+    views: Arc<Views>,
+}
+
+impl Core {
+    async fn start(
+        flags: &ServeFlags,
+        limits: &LimitFlags,
+        store: &Sqlite,
+        sign_in: SignIn,
+        clock: &Clock,
+        tasks: &TaskTracker,
+    ) -> Result<Self, StoreError> {
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let append: Arc<dyn Append> = Arc::new(store.clone());
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
 
-        let auth = Arc::new(
-            Auth::start(
-                sign_in,
-                accounts.clone(),
-                limits.auth,
-                &tasks,
-                clock.clone(),
-            )
-            .await?,
-        );
+        let auth = Auth::start(sign_in, accounts.clone(), limits.auth, tasks, clock.clone());
+        let auth = Arc::new(auth.await?);
         let presence = Presence::new(limits.presence, limits.hub.shut_outs_kept_max);
         let hub = Hub::start(
             log.clone(),
@@ -121,7 +230,7 @@ impl Server {
             presence.clone(),
             clock.clone(),
             limits.hub,
-            &tasks,
+            tasks,
         );
         let services = Services {
             log,
@@ -143,148 +252,42 @@ impl Server {
             limits.view,
             tasks.clone(),
         ));
-        let site = flags.edge.site(flags.listen);
-        let shared = Shared::new(
-            schema,
-            views.clone(),
-            auth,
-            clock,
-            rules,
-            site,
-            tasks.clone(),
-        );
-
-        let refused = |error| StartError::Listen {
-            address: flags.listen,
-            error,
-        };
-        let stop_listening = CancellationToken::new();
-        tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
-        let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        let router = transport::router(shared.clone());
-        if let Some(tls) = &tls {
-            tasks.spawn(
-                tls.clone()
-                    .watch(shared.limits.tls_check_interval, stop_listening.clone()),
-            );
-        }
-        let serve = transport::serve(
-            listener,
-            tls.clone(),
-            router,
-            shared.clone(),
-            stop_listening.clone(),
-        );
-        let listening = tokio::spawn(serve);
         Ok(Self {
-            address,
-            shared,
-            views,
-            hub,
+            auth,
             presence,
-            store,
-            tls,
-            stop_listening,
-            listening,
-            tasks,
+            hub,
+            schema,
+            views,
         })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Whether it speaks TLS.
-    pub fn has_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
-    /// Reads the certificate anew, if there is one. A bad one is logged, and changes nothing.
-    pub async fn reload_certificate(&self) {
-        if let Some(tls) = &self.tls {
-            tls.reload().await;
-        }
-    }
-
-    /// What is in use right now. All zero when nobody is connected: tests accuse leaks with it.
-    pub fn in_use(&self) -> InUse {
-        InUse {
-            connections: self.shared.connections_open(),
-            http_connections: self.shared.http_connections_open(),
-            handshakes: self.shared.handshakes_open(),
-            places: self.shared.places_counted(),
-            plans: self.views.plans_live(),
-            rooms: self.hub.rooms_live(),
-            lobbies: self.presence.rooms_live(Instant::now()),
-        }
-    }
-
-    /// Stops in the reverse order of the start. Everything that was accepted is finished or its client told to come
-    /// back.
-    pub async fn stop(self) {
-        let grace = self.shared.limits.drain_window + STOP_GRACE;
-        self.shared.drain();
-        self.hub.end_waits();
-        // Until the sockets have left it still listens, so that whoever asks /readyz learns that it drains.
-        let left = async {
-            while self.shared.connections_open() > 0 {
-                tokio::time::sleep(DRAIN_LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(self.shared.limits.drain_window + CLOSES_GRACE, left).await;
-        self.stop_listening.cancel();
-        if tokio::time::timeout(grace, self.listening).await.is_err() {
-            tracing::warn!("some requests did not end in time");
-        }
-        // The writer ends when the last sender is gone: the schema's, the views' and this one.
-        drop((self.shared, self.views, self.hub));
-        self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
-        }
-        self.store.close().await;
     }
 }
 
 /// What a server holds for its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
-    /// Open WebSockets and streams, and reservations of one.
+    /// Open WebSockets and event streams, and reservations of an event stream.
     pub connections: usize,
-    /// Connections of HTTP.
+    /// Open HTTP connections.
     pub http_connections: usize,
-    /// Those of them that have not asked for anything yet.
+    /// Connections that have not sent a request yet.
     pub handshakes: usize,
-    /// What is counted by address or by user.
-    pub places: usize,
-    /// Documents that are executed for readers.
+    /// Slots that are held by an address or a user.
+    pub slots: usize,
+    /// Plans, which have readers by definition.
     pub plans: usize,
-    /// Rooms that somebody reads.
+    /// Live rooms.
     pub rooms: usize,
-    /// Rooms in which something happens that is not kept, or in which somebody listens to that.
+    /// Lobbies: rooms with ephemeral state, or with subscriptions to it.
     pub lobbies: usize,
 }
 
-/// Messages from before there was a search index are put into it while the server serves.
-async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match store.index_step().await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::warn!(%error, "older messages cannot be searched before the next start");
-                return;
-            }
-        }
-    }
+fn open_certificate(flags: &ServeFlags, clock: &Clock) -> Result<Option<Arc<Tls>>, StartError> {
+    let files = flags.edge.tls().map_err(StartError::Flags)?;
+    let tls = files.map(|files| Tls::open(files, clock.clone()));
+    Ok(tls.transpose()?.map(Arc::new))
 }
 
-fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
+fn transport_rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
     let operations = flags
         .persisted_operations
         .as_deref()
@@ -297,9 +300,33 @@ fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
     })
 }
 
+/// Binds the address. Returns the listener and its address, which has a real port if the given one
+/// is 0.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Indexes the messages of a database that is older than the search index, while the server serves.
+async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match store.index_step().await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "older messages are not searchable before the next start");
+                return;
+            }
+        }
+    }
+}
+
+/// Raises the limit on open files (R3).
 fn raise_file_limit() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "the limit on open files"),
-        Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
+        Err(error) => tracing::warn!(%error, "the limit on open files cannot be raised"),
     }
 }

@@ -1,55 +1,77 @@
-//! What the server says about itself, on standard error.
+//! The log that the server writes about itself, on standard error.
+//!
+//! - **A3** Libraries may log what they carry, which includes tokens. So their most detailed levels
+//!   are never logged, whatever filter the operator sets.
 
 use std::io::IsTerminal;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
 };
 
-/// The least important that a library may say: below it, some print what they carry.
+/// The most detailed level of a library. Below it, some libraries log what they carry.
 const LIBRARY_LEVEL_MAX: Level = Level::DEBUG;
 
-/// Libraries that print whole messages, and their closes, above that: what clients send, tokens among it.
-const OUTSPOKEN: [(&str, Level); 2] = [
+/// Libraries that log whole messages, and the reasons of closes, at DEBUG already.
+const VERBOSE_LIBRARIES: [(&str, Level); 2] = [
     ("tungstenite", Level::INFO),
     ("tokio_tungstenite", Level::INFO),
 ];
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
-/// Whether something may be logged at all, whatever the operator asks for: what libraries say of what they carry may not.
-fn is_discreet(metadata: &Metadata<'_>) -> bool {
+/// Why logging cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be parsed.
+    #[error(transparent)]
+    Filter(#[from] ParseError),
+    /// Logging was started already.
+    #[error(transparent)]
+    Started(#[from] TryInitError),
+}
+
+/// Whether a log line is allowed, independent of the filter that the operator sets.
+fn is_allowed(metadata: &Metadata<'_>) -> bool {
     let origin = metadata.target().split("::").next().unwrap_or_default();
     if origin == env!("CARGO_CRATE_NAME") {
         return true;
     }
-    let outspoken = OUTSPOKEN.iter().find(|(library, _)| *library == origin);
-    *metadata.level() <= outspoken.map_or(LIBRARY_LEVEL_MAX, |(_, level)| *level)
+    let verbose = VERBOSE_LIBRARIES
+        .iter()
+        .find(|(library, _)| *library == origin);
+    *metadata.level() <= verbose.map_or(LIBRARY_LEVEL_MAX, |(_, level)| *level)
 }
 
-/// Starts logging. The filter is in the words of `tracing`: `info`, `switchboard=debug,warn`. Libraries are not heard below
-/// the level at which they print what they carry, whatever it says.
-pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+/// Starts logging.
+///
+/// The filter has the syntax of `tracing`, for example `info` or `switchboard=debug,warn`. It
+/// cannot enable the levels at which libraries log what they carry.
+pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
+    let filter = EnvFilter::try_new(filter)?;
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(filter_fn(is_discreet));
+        .with(filter_fn(is_allowed));
     let colours = std::io::stderr().is_terminal();
     let layer = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false);
-    let result = match format {
-        LogFormat::Text => registry.with(layer).try_init(),
-        LogFormat::Json => registry.with(layer.json()).try_init(),
-    };
-    result.map_err(|error| error.to_string())
+    match format {
+        LogFormat::Text => registry.with(layer).try_init()?,
+        LogFormat::Json => registry.with(layer.json()).try_init()?,
+    }
+    Ok(())
 }

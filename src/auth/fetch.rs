@@ -1,5 +1,7 @@
-//! One GET of a provider's keys: bounded in bytes and in time, over TLS unless it stays on this machine, without following
-//! redirects.
+//! One GET of an identity provider's key set.
+//!
+//! It is bounded in bytes and in time, and does not follow redirects. It uses TLS, except to an
+//! address of this machine.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -19,30 +21,50 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-/// Why the keys could not be fetched. Logged, never sent to a client.
+/// Why the key set could not be fetched. It is logged, and never sent to a client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    /// Nobody answers there, or not as TLS.
+    /// The server does not accept the connection, or the TLS handshake fails.
     #[error("no connection: {0}")]
     Connection(#[from] std::io::Error),
-    /// What came is no HTTP.
+    /// The connection broke, or the answer is not HTTP.
     #[error("no answer: {0}")]
     Http(#[from] hyper::Error),
-    /// It answers something else.
+    /// The status is not 200.
     #[error("the answer is {0}")]
     Status(StatusCode),
-    /// The answer broke off or has more bytes than are read.
+    /// The answer ended early, or it has more than `jwks_bytes_max` bytes.
     #[error("the answer cannot be read: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    /// It took too long.
+    /// The answer was not complete after `jwks_timeout`.
     #[error("there was no answer in time")]
     Timeout,
-    /// It is no set of keys, or one without a key that can be used.
-    #[error("the answer holds no key that can be used")]
+    /// The answer is not a key set, or no key of the set can be used.
+    #[error("the answer contains no key that can be used")]
     NoKeys,
 }
 
-/// Where a provider publishes its keys.
+/// Why an address of a key set is refused. The text is for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwksUrlError {
+    /// The text is not a URL with a host.
+    #[error("this is not a URL")]
+    NotUrl,
+    /// The URL contains a user or a password.
+    #[error("leave out the user and the password")]
+    Credentials,
+    /// The scheme is not `https`, and not `http` on loopback.
+    #[error("write it like https://host/path; http:// only on loopback")]
+    Scheme,
+    /// The host cannot be the name in a certificate.
+    #[error("{0} is not a valid name of a server")]
+    HostName(String),
+    /// The machine has no root certificates, so no TLS server can be verified.
+    #[error("this machine trusts no certificates; install ca-certificates or set SSL_CERT_FILE")]
+    NoRootCertificates,
+}
+
+/// The address at which an identity provider publishes its key set.
 #[derive(Clone)]
 pub struct JwksUrl {
     host: String,
@@ -54,19 +76,19 @@ pub struct JwksUrl {
 
 impl fmt::Debug for JwksUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What follows the host may hold a key of the operator's.
+        // The path and the query may contain a secret of the operator (A3).
         write!(f, "{}", self.authority)
     }
 }
 
 impl JwksUrl {
-    /// Reads an address: `https://…`, or `http://…` on loopback. Loads the certificates that this machine trusts; a
-    /// refusal is a sentence for the operator.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let url: Uri = text.parse().map_err(|_| "this is no address".to_owned())?;
-        let authority = url.authority().ok_or("this is no address")?;
+    /// Parses an address: `https://…`, or `http://…` on loopback. For `https` it loads the root
+    /// certificates of this machine.
+    pub fn parse(text: &str) -> Result<Self, JwksUrlError> {
+        let url: Uri = text.parse().map_err(|_| JwksUrlError::NotUrl)?;
+        let authority = url.authority().ok_or(JwksUrlError::NotUrl)?;
         if authority.as_str().contains('@') {
-            return Err("leave out the user and the password".to_owned());
+            return Err(JwksUrlError::Credentials);
         }
         let host = authority
             .host()
@@ -76,7 +98,7 @@ impl JwksUrl {
         let (tls, port) = match url.scheme_str() {
             Some("https") => (Some(tls(&host)?), 443),
             Some("http") if is_loopback(&host) => (None, 80),
-            _ => return Err("write it like https://host/path; http:// only on loopback".to_owned()),
+            _ => return Err(JwksUrlError::Scheme),
         };
         Ok(Self {
             host,
@@ -89,7 +111,7 @@ impl JwksUrl {
         })
     }
 
-    /// The bytes that stand there now.
+    /// Fetches the body of the answer.
     pub(super) async fn fetch(
         &self,
         bytes_max: usize,
@@ -121,13 +143,13 @@ impl JwksUrl {
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
-            .expect("an address that was read makes a request");
+            .expect("the parts of a parsed URL make a request");
         let mut answer =
             std::pin::pin!(async { read(sender.send_request(request).await?, bytes_max).await });
         tokio::select! {
             biased;
             read = &mut answer => read,
-            // The connection may be over before its last bytes were taken.
+            // The connection may end before the last bytes of the answer were read.
             _ = connection => answer.await,
         }
     }
@@ -150,20 +172,17 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), String> {
+fn tls(host: &str) -> Result<(TlsConnector, ServerName<'static>), JwksUrlError> {
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| format!("{host} is no name of a server"))?;
+        .map_err(|_| JwksUrlError::HostName(host.to_owned()))?;
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(
-            "this machine trusts no certificates; install ca-certificates or set SSL_CERT_FILE"
-                .to_owned(),
-        );
+        return Err(JwksUrlError::NoRootCertificates);
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("the provider speaks what it offers")
+        .expect("ring supports the default versions of TLS")
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok((TlsConnector::from(Arc::new(config)), name))

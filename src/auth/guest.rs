@@ -1,27 +1,28 @@
-//! Guests: anybody may sign in by a name. A name is no identity: every sign-in makes a new user.
+//! Guests sign in with a name. A name is not an identity: each sign-in creates a new user.
 
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{BadToken, key::Key, signer::Signer, token::Claims};
+use super::{error::TokenError, key::Key, signer::Signer, token::Claims};
 use crate::domain::{Timestamp, UserId};
 
-/// What a guest's token says.
+/// The claims of a guest's token.
 #[derive(Serialize)]
 struct GuestClaims {
-    /// The user.
+    /// The id of the user.
     sub: String,
-    /// Seconds since 1970.
+    /// When the token was signed, in seconds since 1970.
     iat: i64,
-    /// Seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     exp: i64,
-    /// This token among all of this server's.
+    /// The id of the token, unique among the tokens of this server.
     jti: String,
 }
 
-/// Signs and checks guests' tokens with a key that was made at the first start and lies in the database.
+/// Signs and verifies guests' tokens. The key is made at the first start and stored in the
+/// database.
 pub(super) struct Guests {
     pub(super) key: Arc<Key>,
     signer: Signer,
@@ -29,6 +30,7 @@ pub(super) struct Guests {
 }
 
 impl Guests {
+    /// Guests whose tokens are signed with `key` and are valid for `lifetime`.
     pub(super) fn new(key: [u8; 32], lifetime: Duration) -> Self {
         Self {
             key: Arc::new(Key::secret(&key).expect("32 bytes are enough")),
@@ -37,7 +39,7 @@ impl Guests {
         }
     }
 
-    /// A new token for a user, and until when it is good.
+    /// Signs a new token for a user. Returns the token and when it expires.
     pub(super) fn token(&self, user: UserId, id: Uuid, now: Timestamp) -> (String, Timestamp) {
         let (iat, lifetime) = (
             now.0.div_euclid(1_000_000),
@@ -56,10 +58,11 @@ impl Guests {
         )
     }
 
-    pub(super) fn user(claims: &Claims) -> Result<UserId, BadToken> {
+    /// The user of a guest's token.
+    pub(super) fn user(claims: &Claims) -> Result<UserId, TokenError> {
         claims
             .text("sub")?
             .and_then(|sub| sub.parse().ok())
-            .ok_or(BadToken::Claim("sub"))
+            .ok_or(TokenError::Claim("sub"))
     }
 }

@@ -1,7 +1,9 @@
-//! A provider's set of keys: kept, fetched again when it is old or a token names a key that it lacks.
+//! The key set of an identity provider, cached.
 //!
-//! At most one fetch runs at a time, and one begins at most once per `jwks_refetch_interval`. The keys of the last fetch that
-//! succeeded stay good until another one does.
+//! The set is fetched at the start, again when it is old, and when a token names a key that it does
+//! not contain. At most one fetch runs at a time, and fetches start at least
+//! `jwks_refetch_interval` apart. The keys of the last successful fetch are used until another
+//! fetch succeeds.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -16,46 +18,48 @@ use serde::Deserialize;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    AuthLimits, BadToken,
+    error::TokenError,
     fetch::{FetchError, JwksUrl},
     key::{Jwk, Key, is_shared},
+    limits::AuthLimits,
     token::Head,
 };
 use crate::domain::Timestamp;
 
-/// A fetch that runs: true if it succeeds.
-type Flight = Shared<BoxFuture<'static, bool>>;
+/// A running fetch. Its result is whether it succeeded.
+type Fetch = Shared<BoxFuture<'static, bool>>;
 
-/// A provider's keys.
+/// The keys of one identity provider.
 pub(super) struct KeySet {
     url: JwksUrl,
     limits: AuthLimits,
     tasks: TaskTracker,
-    state: Mutex<State>,
+    cache: Mutex<KeyCache>,
 }
 
+/// The fetched keys, and the state of the fetches.
 #[derive(Default)]
-struct State {
+struct KeyCache {
     keys: Vec<Arc<Key>>,
-    /// When the fetch began that brought these keys.
+    /// When the fetch of these keys started.
     fetched_at: Option<Timestamp>,
-    /// When the last fetch began.
+    /// When the last fetch started.
     tried_at: Option<Timestamp>,
-    flight: Option<Flight>,
+    fetch: Option<Fetch>,
 }
 
-/// What is known of a key.
-enum Found {
-    /// It is here, or what is here says that there can be none.
-    Here(Result<Arc<Key>, BadToken>),
-    /// It may be among those that this fetch brings.
-    Flight(Flight),
-    /// Nobody knows, and it is too early to ask again.
-    Unknown,
+/// The result of looking for a key in the cache.
+enum KeyLookup {
+    /// The key is cached, or the cached keys decide that the token must be refused.
+    Decided(Result<Arc<Key>, TokenError>),
+    /// The key is not cached, but this fetch may bring it.
+    Fetching(Fetch),
+    /// The key is not cached, and it is too early for another fetch.
+    TooEarly,
 }
 
 impl KeySet {
-    /// Begins to fetch the keys.
+    /// An empty set, whose first fetch starts now.
     pub(super) fn new(
         url: JwksUrl,
         limits: AuthLimits,
@@ -66,124 +70,131 @@ impl KeySet {
             url,
             limits,
             tasks,
-            state: Mutex::default(),
+            cache: Mutex::default(),
         });
-        drop(keys.begin(&mut keys.state(), now));
+        drop(keys.start_fetch(&mut keys.cache(), now));
         keys
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic under this lock")
+    fn cache(&self) -> MutexGuard<'_, KeyCache> {
+        self.cache.lock().expect("no panic under this lock")
     }
 
-    /// The key that a token names; one that names none is for the only key of its algorithm.
+    /// The key that a token names. A token that names no key gets the only key of its algorithm.
+    ///
+    /// It waits for a fetch if the key is not cached.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`] only if a fetch that succeeded did not bring the key. Without
+    /// such a fetch, [`TokenError::Unavailable`].
     pub(super) async fn key(
         self: &Arc<Self>,
         head: &Head,
         now: Timestamp,
-    ) -> Result<Arc<Key>, BadToken> {
+    ) -> Result<Arc<Key>, TokenError> {
         if is_shared(head.algorithm) {
-            return Err(BadToken::Algorithm);
+            return Err(TokenError::Algorithm);
         }
-        let flight = match self.look(head, now) {
-            Found::Here(found) => return found,
-            Found::Flight(flight) => flight,
-            Found::Unknown => return Err(BadToken::Unavailable),
+        let fetch = match self.look_up(head, now) {
+            KeyLookup::Decided(result) => return result,
+            KeyLookup::Fetching(fetch) => fetch,
+            KeyLookup::TooEarly => return Err(TokenError::Unavailable),
         };
-        let succeeded = flight.await;
-        match find(&self.state().keys, head) {
+        let succeeded = fetch.await;
+        match find(&self.cache().keys, head) {
             Some(found) => found,
-            None if succeeded => Err(BadToken::UnknownKey),
-            None => Err(BadToken::Unavailable),
+            None if succeeded => Err(TokenError::UnknownKey),
+            None => Err(TokenError::Unavailable),
         }
     }
 
-    fn look(self: &Arc<Self>, head: &Head, now: Timestamp) -> Found {
-        let mut state = self.state();
-        let found = find(&state.keys, head);
-        let fresh = state
+    fn look_up(self: &Arc<Self>, head: &Head, now: Timestamp) -> KeyLookup {
+        let mut cache = self.cache();
+        let found = find(&cache.keys, head);
+        let fresh = cache
             .fetched_at
             .is_some_and(|at| apart(at, now) < self.limits.jwks_refresh_age);
         match found {
             Some(found) => {
                 if !fresh {
-                    // In the background: the keys that are here do for now.
-                    drop(self.begin(&mut state, now));
+                    // The fetch runs in the background; this token uses the cached keys.
+                    drop(self.start_fetch(&mut cache, now));
                 }
-                Found::Here(found)
+                KeyLookup::Decided(found)
             }
             None => self
-                .begin(&mut state, now)
-                .map_or(Found::Unknown, Found::Flight),
+                .start_fetch(&mut cache, now)
+                .map_or(KeyLookup::TooEarly, KeyLookup::Fetching),
         }
     }
 
-    /// The fetch that runs, or a new one unless the last one began only just now.
-    fn begin(self: &Arc<Self>, state: &mut State, now: Timestamp) -> Option<Flight> {
-        if let Some(flight) = state
-            .flight
-            .as_ref()
-            .filter(|flight| flight.peek().is_none())
-        {
-            return Some(flight.clone());
+    /// The running fetch, or a new one. `None` if the last one started too recently.
+    fn start_fetch(self: &Arc<Self>, cache: &mut KeyCache, now: Timestamp) -> Option<Fetch> {
+        if let Some(fetch) = cache.fetch.as_ref().filter(|fetch| fetch.peek().is_none()) {
+            return Some(fetch.clone());
         }
-        if state
+        if cache
             .tried_at
             .is_some_and(|at| apart(at, now) < self.limits.jwks_refetch_interval)
         {
             return None;
         }
-        state.tried_at = Some(now);
+        cache.tried_at = Some(now);
         let keys = self.clone();
-        // A task of its own: whoever waits for it may go away.
-        let task = self.tasks.spawn(async move { keys.renew(now).await });
-        let flight = task.map(|result| result.unwrap_or(false)).boxed().shared();
-        state.flight = Some(flight.clone());
-        Some(flight)
+        // The fetch is a task of its own, because the requests that wait for it may be cancelled.
+        let task = self.tasks.spawn(async move { keys.refresh(now).await });
+        let fetch = task.map(|result| result.unwrap_or(false)).boxed().shared();
+        cache.fetch = Some(fetch.clone());
+        Some(fetch)
     }
 
-    async fn renew(&self, began: Timestamp) -> bool {
+    /// Fetches the set and replaces the keys. Returns whether it succeeded.
+    async fn refresh(&self, started_at: Timestamp) -> bool {
         let fetched = self
             .url
             .fetch(self.limits.jwks_bytes_max, self.limits.jwks_timeout)
             .await;
         let fetched = fetched.and_then(|text| read(&text));
-        let mut state = self.state();
-        state.flight = None;
+        let mut cache = self.cache();
+        cache.fetch = None;
         match fetched {
             Ok(keys) => {
                 tracing::debug!(keys = keys.len(), "the provider's keys were fetched");
-                (state.keys, state.fetched_at) = (keys, Some(began));
+                (cache.keys, cache.fetched_at) = (keys, Some(started_at));
                 true
             }
             Err(error) => {
-                let kept = state.keys.len();
-                tracing::warn!(%error, url = ?self.url, kept, "the provider's keys were not fetched; those known stay good");
+                let kept = cache.keys.len();
+                tracing::warn!(
+                    %error, url = ?self.url, kept,
+                    "the provider's keys were not fetched; the cached keys stay in use"
+                );
                 false
             }
         }
     }
 }
 
-/// The key that a token names, or why none of these can be meant; nothing if another one may be.
-fn find(keys: &[Arc<Key>], head: &Head) -> Option<Result<Arc<Key>, BadToken>> {
+/// The key that a token names, or why the token must be refused. `None` if a fetch may bring its
+/// key.
+fn find(keys: &[Arc<Key>], head: &Head) -> Option<Result<Arc<Key>, TokenError>> {
     let fits = |key: &&Arc<Key>| key.is_for(head.algorithm);
     let Some(kid) = head.kid.as_deref() else {
         let mut fitting = keys.iter().filter(fits);
         let first = fitting.next()?;
-        // A token that names no key cannot choose between two.
+        // With two keys of this algorithm, the token does not say which one it means.
         return Some(if fitting.next().is_none() {
             Ok(first.clone())
         } else {
-            Err(BadToken::UnknownKey)
+            Err(TokenError::UnknownKey)
         });
     };
     let mut named = keys.iter().filter(|key| key.id() == Some(kid)).peekable();
     named.peek()?;
-    Some(named.find(fits).cloned().ok_or(BadToken::Algorithm))
+    Some(named.find(fits).cloned().ok_or(TokenError::Algorithm))
 }
 
-/// The keys of a set that can be used here; others are left out, as RFC 7517, 5 asks for.
+/// The usable keys of a set. Other keys are ignored, as RFC 7517, section 5 asks for.
 fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
     #[derive(Deserialize)]
     struct Set {
@@ -205,7 +216,8 @@ fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
     }
 }
 
-/// How far apart two moments are; a clock that was set back does not stop the fetches.
+/// The time between two moments, in either order. So a clock that is set back does not stop the
+/// fetches.
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
     Duration::from_micros(a.0.abs_diff(b.0))
 }

@@ -1,68 +1,47 @@
-//! Users of an identity provider: whom it names is a user here, made when they come first.
+//! Users of an identity provider. Each `(iss, sub)` is one user here, created with the first token.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use moka::future::Cache;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{
-    AuthLimits, BadToken,
-    fetch::JwksUrl,
+    error::TokenError,
     jwks::KeySet,
     key::Key,
-    token::{Claims, Head, Rules},
+    limits::AuthLimits,
+    settings::{JwtSettings, KeySource},
+    token::{Claims, Head, TokenRules},
 };
 use crate::{
     domain::{Identity, Subject, Timestamp, UserId, UserName},
     store::Accounts,
 };
 
-/// The longest `sub` and `iss`, in bytes. OpenID Connect allows a `sub` of 255.
+/// Maximum length of `sub` and of `iss`, in bytes. OpenID Connect allows a `sub` of 255.
 const CLAIM_BYTES_MAX: usize = 1024;
 
-/// What somebody is called whose provider gives nothing that can be shown.
+/// The name of a user whose token contains no usable name.
 const NAMELESS: &str = "somebody";
 
-/// Who signs the tokens, and what they must say.
-#[derive(Clone, Debug)]
-pub struct JwtSettings {
-    /// The keys that they are signed with.
-    pub keys: KeySource,
-    /// Their `iss`, if it must be this one.
-    pub issuer: Option<String>,
-    /// One of their `aud`. Without it, tokens that are for somebody are refused.
-    pub audience: Option<String>,
-    /// How far the clocks may be apart, for `exp` and `nbf`.
-    pub leeway: Duration,
-    /// The claim that makes an operator where it is `true`.
-    pub operator_claim: Option<String>,
-}
-
-/// Where keys come from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// One key, for as long as the server runs.
-    Fixed(Box<Key>),
-    /// What a provider publishes.
-    Jwks(Box<JwksUrl>),
-}
-
+/// The keys of the provider.
 enum Keys {
     Fixed(Arc<Key>),
     Set(Arc<KeySet>),
 }
 
-/// Checks a provider's tokens and knows its users.
+/// One identity provider: its keys, the rules for its tokens, and a bounded cache of its users.
 pub(super) struct Jwt {
     keys: Keys,
-    pub(super) rules: Rules,
+    pub(super) rules: TokenRules,
     operator_claim: Option<String>,
     accounts: Arc<dyn Accounts>,
     subjects: Cache<Identity, Subject>,
 }
 
 impl Jwt {
+    /// A provider with these settings. If it publishes its keys, the first fetch starts now.
     pub(super) fn new(
         settings: JwtSettings,
         accounts: Arc<dyn Accounts>,
@@ -81,7 +60,7 @@ impl Jwt {
             KeySource::Fixed(key) => Keys::Fixed(Arc::new(*key)),
             KeySource::Jwks(url) => Keys::Set(KeySet::new(*url, limits, tasks.clone(), now)),
         };
-        let rules = Rules {
+        let rules = TokenRules {
             issuer,
             audience,
             leeway,
@@ -95,70 +74,75 @@ impl Jwt {
         }
     }
 
-    pub(super) async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, BadToken> {
+    /// The key that a token must be verified with.
+    pub(super) async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, TokenError> {
         match &self.keys {
             Keys::Fixed(key) => Ok(key.clone()),
             Keys::Set(set) => set.key(head, now).await,
         }
     }
 
+    /// Whether the token makes its user an operator.
     pub(super) fn is_operator(&self, claims: &Claims) -> bool {
         self.operator_claim
             .as_ref()
             .is_some_and(|name| claims.is_true(name))
     }
 
-    /// The user for whom the token is. Known ones cost no call to the database.
-    pub(super) async fn user(&self, claims: &Claims, now: Timestamp) -> Result<UserId, BadToken> {
+    /// The user of a token. A cached user costs no call to the database (A5), unless the token
+    /// renames them.
+    pub(super) async fn user(&self, claims: &Claims, now: Timestamp) -> Result<UserId, TokenError> {
         let identity = identity(claims)?;
         let name = name(claims, &identity.subject)?;
-        // A token cannot have been made later than now, whatever it says.
+        // A token cannot have been issued later than now, whatever its `iat` is.
         let named_at = claims.moment("iat")?.unwrap_or(now).min(now);
-        let known = self
+        let subject = self
             .subjects
-            .try_get_with_by_ref(&identity, self.keep(&identity, &name, named_at, now))
+            .try_get_with_by_ref(&identity, self.store(&identity, &name, named_at, now))
             .await;
-        let known = known.map_err(|error| *error)?;
-        if known.name == name || named_at <= known.named_at {
-            return Ok(known.user);
+        let subject = subject.map_err(|error| *error)?;
+        if subject.name == name || named_at <= subject.named_at {
+            return Ok(subject.user);
         }
-        let renamed = self.keep(&identity, &name, named_at, now).await?;
+        let renamed = self.store(&identity, &name, named_at, now).await?;
         self.subjects.insert(identity, renamed).await;
-        Ok(known.user)
+        Ok(subject.user)
     }
 
-    /// Reads or makes the user, and keeps the name if it is newer than the one that is kept.
-    async fn keep(
+    /// Reads or creates the user. If the name is newer than the stored one, it replaces it.
+    async fn store(
         &self,
         identity: &Identity,
         name: &UserName,
         named_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Subject, BadToken> {
+    ) -> Result<Subject, TokenError> {
         let candidate = Subject {
             user: UserId::from_uuid(Uuid::now_v7()),
             name: name.clone(),
             named_at,
         };
-        let kept = self.accounts.subject(identity, &candidate, now).await;
-        kept.map_err(|error| BadToken::unavailable(&error))
+        let stored = self.accounts.subject(identity, &candidate, now).await;
+        stored.map_err(|error| TokenError::unavailable(&error))
     }
 }
 
-fn identity(claims: &Claims) -> Result<Identity, BadToken> {
+/// The issuer and the subject of a token, within their bounds.
+fn identity(claims: &Claims) -> Result<Identity, TokenError> {
     let bounded = |name, text: &str| match text.len() <= CLAIM_BYTES_MAX && !text.contains('\0') {
         true => Ok(text.to_owned()),
-        false => Err(BadToken::Claim(name)),
+        false => Err(TokenError::Claim(name)),
     };
-    let subject = claims.text("sub")?.ok_or(BadToken::Claim("sub"))?;
+    let subject = claims.text("sub")?.ok_or(TokenError::Claim("sub"))?;
     Ok(Identity {
         issuer: bounded("iss", claims.text("iss")?.unwrap_or_default())?,
         subject: bounded("sub", subject)?,
     })
 }
 
-/// What to call somebody: the first of these that can be shown, cut to the length of a name.
-fn name(claims: &Claims, subject: &str) -> Result<UserName, BadToken> {
+/// The name of a user: the first usable one of `name`, `preferred_username` and `sub`, cut to the
+/// maximum length of a name.
+fn name(claims: &Claims, subject: &str) -> Result<UserName, TokenError> {
     let given = [
         claims.text("name")?,
         claims.text("preferred_username")?,
@@ -174,5 +158,5 @@ fn name(claims: &Claims, subject: &str) -> Result<UserName, BadToken> {
         .into_iter()
         .flatten()
         .find_map(cut)
-        .expect("the last one is a name"))
+        .expect("the last candidate is a valid name"))
 }

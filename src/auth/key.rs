@@ -1,15 +1,18 @@
-//! Keys that check signatures. Each is good for the algorithms of its kind and for no other: a public key is never taken
-//! for a shared secret.
+//! Keys that verify signatures.
+//!
+//! A key verifies only the algorithms of its kind (A2). In particular, a public key is never used
+//! as a shared secret.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto::rust_crypto};
 use pkcs8::{Document, ObjectIdentifier, SubjectPublicKeyInfoRef};
 use serde::Deserialize;
 
-/// The shortest secret for HS256, in bytes: as long as its hash (RFC 7518, 3.2).
+/// Minimum length of a secret for HS256, in bytes: the length of its hash (RFC 7518, section 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 
-/// The shortest and the longest RSA key, in bits: what RFC 7518, 3.3 asks for, and what the library reads.
+/// Allowed lengths of an RSA key, in bits. RFC 7518, section 3.3 demands the minimum; the maximum
+/// is that of the library.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 const OF_SECRET: &[Algorithm] = &[Algorithm::HS256];
@@ -31,48 +34,51 @@ pub(super) const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 pub(super) const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 pub(super) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// Why a key cannot be used. The messages are fit for the operator and hold nothing of the key.
+/// Why a key cannot be used. The messages are for the operator and contain nothing of the key (A3).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Choose a longer one.
+    /// The secret is too short. Choose a longer one.
     #[error("the secret has {0} bytes; it needs at least {SECRET_BYTES_MIN}")]
     ShortSecret(usize),
-    /// Give the text between and with `-----BEGIN` and `-----END`, or the path of a file that holds it.
-    #[error("this is no PEM")]
+    /// The text has no PEM block. Give the text from `-----BEGIN` to `-----END`, or the path of a
+    /// file that contains it.
+    #[error("this is not PEM")]
     NotPem,
-    /// Convert it.
-    #[error("a PEM of the kind {0:?} is not read here; {1}")]
+    /// The PEM block contains something else than a supported key. The second value tells how to
+    /// get the right one.
+    #[error("PEM of the kind {0:?} is not supported; {1}")]
     Kind(String, &'static str),
-    /// Use another kind of key.
-    #[error("keys of this algorithm are not known here; use RSA, P-256, P-384 or Ed25519")]
+    /// The algorithm is not supported. Use another kind of key.
+    #[error("keys of this algorithm are not supported; use RSA, P-256, P-384 or Ed25519")]
     Algorithm,
-    /// Use another size.
+    /// The RSA key is too short or too long.
     #[error("the RSA key has {0} bits; it needs 2048 to 4096")]
     Size(usize),
-    /// It was cut or mistyped.
+    /// The key cannot be decoded. It may be cut off or mistyped.
     #[error("the key is damaged")]
     Damaged,
-    /// It is meant for something else, such as encryption.
+    /// The key is meant for another use, such as encryption.
     #[error("the key is not meant for signatures")]
     Usage,
 }
 
-/// A key that checks signatures.
+/// A key that verifies signatures.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Its `kid`, in a set of keys.
+    /// The `kid` of the key in its key set.
     id: Option<String>,
     algorithms: &'static [Algorithm],
-    /// The only one of them, if the key says so.
+    /// The one of these algorithms that the key is limited to by its `alg`.
     only: Option<Algorithm>,
     pub(super) decoding: DecodingKey,
 }
 
 impl Key {
     fn new(algorithms: &'static [Algorithm], decoding: DecodingKey) -> Result<Self, KeyError> {
-        // The library looks at a key when it is used; an empty signature is wrong for every good key.
-        let looked_at = jsonwebtoken::crypto::verify("", b"", &decoding, algorithms[0]);
-        looked_at.map_err(|_| KeyError::Damaged)?;
+        // The library checks a key only when the key is used. With a usable key, the empty
+        // signature is wrong, which is not an error here.
+        let tried = jsonwebtoken::crypto::verify("", b"", &decoding, algorithms[0]);
+        tried.map_err(|_| KeyError::Damaged)?;
         Ok(Self {
             id: None,
             algorithms,
@@ -81,7 +87,7 @@ impl Key {
         })
     }
 
-    /// A secret that is shared with whoever signs: HS256.
+    /// A secret that is shared with the signer: HS256.
     pub fn secret(secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(KeyError::ShortSecret(secret.len()));
@@ -101,16 +107,17 @@ impl Key {
             }
             "CERTIFICATE" => Err(KeyError::Kind(
                 kind.to_owned(),
-                "take the key out: openssl x509 -pubkey -noout -in FILE",
+                "extract its key: openssl x509 -pubkey -noout -in FILE",
             )),
             _ if kind.ends_with("PRIVATE KEY") => Err(KeyError::Kind(
                 kind.to_owned(),
-                "give the public half: openssl pkey -pubout -in FILE",
+                "give its public key: openssl pkey -pubout -in FILE",
             )),
             _ => Err(KeyError::Kind(kind.to_owned(), "give a PUBLIC KEY")),
         }
     }
 
+    /// A key from the contents of `PUBLIC KEY` (RFC 5280).
     fn from_info(key: &SubjectPublicKeyInfoRef<'_>) -> Result<Self, KeyError> {
         let bytes = key.subject_public_key.raw_bytes();
         match (key.algorithm.oid, key.algorithm.parameters_oid().ok()) {
@@ -146,14 +153,14 @@ impl Key {
     }
 
     fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
-        // The library takes the length for granted.
+        // The library does not check the length.
         if bytes.len() != 32 {
             return Err(KeyError::Damaged);
         }
         Self::new(OF_ED25519, DecodingKey::from_ed_der(bytes))
     }
 
-    /// A public key as JSON (RFC 7517). Shared secrets are refused: a set of keys is public.
+    /// A public key as JSON (RFC 7517). Shared secrets are refused, because a key set is public.
     pub(super) fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let for_signatures = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
             && jwk
@@ -181,23 +188,23 @@ impl Key {
         Ok(key)
     }
 
-    /// Its name in a set of keys.
+    /// The `kid` of the key in its key set.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Whether it checks signatures of this algorithm.
+    /// Whether the key verifies signatures of this algorithm (A2).
     pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm) && self.only.is_none_or(|only| only == algorithm)
     }
 }
 
-/// Whether an algorithm signs with a shared secret.
+/// Whether an algorithm uses a shared secret.
 pub(super) fn is_shared(algorithm: Algorithm) -> bool {
     algorithm.family() == AlgorithmFamily::Hmac
 }
 
-/// A key as a provider publishes it. What is not named here is not looked at.
+/// A key as a provider publishes it. Other members are ignored.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     kty: String,
@@ -214,7 +221,7 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// The point of an elliptic curve, as SEC 1 writes it without compression.
+    /// The point of an elliptic curve in the uncompressed encoding of SEC 1.
     fn point(&self, bytes_each: usize) -> Result<DecodingKey, KeyError> {
         let (x, y) = (bytes(self.x.as_ref())?, bytes(self.y.as_ref())?);
         if x.len() != bytes_each || y.len() != bytes_each {
@@ -226,6 +233,7 @@ impl Jwk {
     }
 }
 
+/// Decodes a required member.
 fn bytes(text: Option<&String>) -> Result<Vec<u8>, KeyError> {
     BASE64_URL_SAFE_NO_PAD
         .decode(text.ok_or(KeyError::Damaged)?)

@@ -1,30 +1,35 @@
-//! How long a token that was found good stays good.
+//! How long a token that was accepted stays valid.
 
 use std::time::Duration;
 
-use super::Auth;
+use super::authenticator::Auth;
 use crate::domain::{Clock, Timestamp, Viewer};
 
-/// The time to an expiry is looked at again after this long, so that a clock that is set does not go unnoticed.
-const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(60);
+/// The expiry is compared with the clock at least this often, so that a changed clock is noticed.
+const EXPIRY_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
-/// How long a token is good from this moment on, or how long not to look again; none if it has expired.
+/// How long a caller may wait before it checks the token again: until the token expires, but at
+/// most one minute. `None` if the token has expired.
 pub fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
     let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0))
         .ok()
         .filter(|left| *left > 0)?;
-    Some(Duration::from_micros(left).min(EXPIRY_LOOK_MAX))
+    Some(Duration::from_micros(left).min(EXPIRY_CHECK_INTERVAL_MAX))
 }
 
 impl Auth {
-    /// Whether a token that was found good is good still: it has not expired, and was not signed out as far as is known
-    /// without asking the database. That holds for what was signed out here, while it has room in memory.
-    pub fn is_still_good(&self, viewer: &Viewer, now: Timestamp) -> bool {
-        time_left(viewer, now).is_some() && !self.revocations.knows(viewer.token)
+    /// Whether a token that was accepted is still valid. It does not ask the database, so it does
+    /// not notice a revocation that is not in memory.
+    pub fn is_valid(&self, viewer: &Viewer, now: Timestamp) -> bool {
+        time_left(viewer, now).is_some() && !self.revocations.is_cached(viewer.token)
     }
 
-    /// Ready when the viewer's token has expired or was signed out.
-    pub fn end_of(&self, viewer: Viewer, clock: Clock) -> impl Future<Output = ()> + Send + use<> {
+    /// Waits until the viewer's token has expired or was revoked.
+    pub fn wait_until_invalid(
+        &self,
+        viewer: Viewer,
+        clock: Clock,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let watch = self.watch(&viewer);
         async move {
             while let Some(left) = time_left(&viewer, clock()) {

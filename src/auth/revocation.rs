@@ -1,7 +1,8 @@
-//! Tokens that were signed out, and who must hear of it at once.
+//! Revoked tokens, and the tasks that are woken when a token is revoked.
 //!
-//! What is signed out is a log in the database, and every process on it is a cursor: it reads on at the start, and about once
-//! a second. So a token that was signed out at one is soon good at none.
+//! Revocations are a log in the database. Each process has a cursor in it, and reads on from there
+//! at the start and about once a second. So all processes soon refuse a token that one of them
+//! revoked (A4).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,37 +22,42 @@ use crate::{
     store::{Accounts, StoreError},
 };
 
-/// Revocations that are read at once.
+/// Number of revocations in one read.
 const PAGE: u32 = 1_000;
 
-/// The tokens that were signed out, in memory as far as there is room; what has none is looked up in the database.
+/// The revoked tokens. The newest are in memory; if there are more, the others are looked up in the
+/// database.
 pub(super) struct Revocations {
     accounts: Arc<dyn Accounts>,
     cached_max: usize,
-    state: Mutex<State>,
+    cache: Mutex<RevocationCache>,
 }
 
+/// The revocations in memory, and the watches.
 #[derive(Default)]
-struct State {
-    /// How far the database's log of them was read.
+struct RevocationCache {
+    /// The number of the last revocation that was read from the database.
     read_upto: u64,
+    /// Revoked tokens, and when each expires.
     revoked: HashMap<TokenId, Timestamp>,
-    /// The same, the first to make room in front.
+    /// The tokens of `revoked`, the oldest first.
     order: VecDeque<TokenId>,
-    /// The database holds more than is held here. Stays so until the next start.
-    spilled: bool,
-    /// Who wants to hear of which token.
+    /// Whether revocations were dropped from memory. Then a token that is not in memory is looked
+    /// up in the database. This stays true until the next start.
+    is_partial: bool,
+    /// The watches of each token.
     watched: HashMap<TokenId, Vec<Arc<RevokedFlag>>>,
 }
 
+/// What a [`Watch`] and the cache share: whether the token was revoked, and the task to wake.
 #[derive(Default)]
 struct RevokedFlag {
-    rung: AtomicBool,
+    is_set: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Revocations {
-    /// What was revoked before the start, as far as there is room.
+    /// Loads the newest `cached_max` revocations.
     pub(super) async fn load(
         accounts: Arc<dyn Accounts>,
         cached_max: usize,
@@ -61,32 +67,33 @@ impl Revocations {
             .revocations_head()
             .await?
             .saturating_sub(cached_max as u64);
-        let state = State {
+        let cache = RevocationCache {
             read_upto,
-            spilled: read_upto > 0,
-            ..State::default()
+            is_partial: read_upto > 0,
+            ..RevocationCache::default()
         };
         let revocations = Arc::new(Self {
             accounts,
             cached_max,
-            state: Mutex::new(state),
+            cache: Mutex::new(cache),
         });
         revocations.read_on(now).await?;
         Ok(revocations)
     }
 
-    /// Reads on in the database's log of revocations, to its end. What has expired makes room for what is new.
+    /// Reads the log of revocations from the cursor to its end. If there are new ones, expired
+    /// tokens are forgotten to make room.
     async fn read_on(&self, now: Timestamp) -> Result<(), StoreError> {
         loop {
-            let after = self.state().read_upto;
+            let after = self.cache().read_upto;
             let page = self.accounts.revocations(after, PAGE).await?;
-            let mut state = self.state();
+            let mut cache = self.cache();
             if !page.is_empty() {
-                state.forget_expired(now);
+                cache.forget_expired(now);
             }
             for revocation in &page {
-                state.learn(revocation.token, revocation.expires_at, self.cached_max);
-                state.read_upto = revocation.number;
+                cache.record(revocation.token, revocation.expires_at, self.cached_max);
+                cache.read_upto = revocation.number;
             }
             if page.len() < PAGE as usize {
                 return Ok(());
@@ -94,7 +101,7 @@ impl Revocations {
         }
     }
 
-    /// Reads on again and again, until the end or until nobody has use for it any more.
+    /// Reads the log at each interval, until `end` is cancelled or the revocations are dropped.
     pub(super) async fn follow(
         this: Weak<Self>,
         interval: Duration,
@@ -110,16 +117,16 @@ impl Revocations {
                 return;
             };
             if let Err(error) = revocations.read_on(clock()).await {
-                tracing::error!(%error, "what was signed out elsewhere could not be read");
+                tracing::error!(%error, "the revocations of other processes could not be read");
             }
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic under this lock")
+    fn cache(&self) -> MutexGuard<'_, RevocationCache> {
+        self.cache.lock().expect("no panic under this lock")
     }
 
-    /// Makes a token invalid from this moment on, and tells whoever watches it. Durable when this returns.
+    /// Revokes a token and wakes its watches. The revocation is durable when this returns.
     pub(super) async fn revoke(
         &self,
         token: TokenId,
@@ -127,47 +134,47 @@ impl Revocations {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.accounts.revoke(token, until, now).await?;
-        self.state().learn(token, until, self.cached_max);
+        self.cache().record(token, until, self.cached_max);
         Ok(())
     }
 
-    /// Whether a token was revoked.
+    /// Whether a token was revoked. Asks the database if the answer may not be in memory.
     pub(super) async fn contains(&self, token: TokenId) -> Result<bool, StoreError> {
-        let (known, spilled) = {
-            let state = self.state();
-            (state.revoked.contains_key(&token), state.spilled)
+        let (is_cached, is_partial) = {
+            let cache = self.cache();
+            (cache.revoked.contains_key(&token), cache.is_partial)
         };
-        if known || !spilled {
-            Ok(known)
+        if is_cached || !is_partial {
+            Ok(is_cached)
         } else {
             self.accounts.is_revoked(token).await
         }
     }
 
-    /// Whether a token is known to be revoked without asking the database.
-    pub(super) fn knows(&self, token: TokenId) -> bool {
-        self.state().revoked.contains_key(&token)
+    /// Whether a token is among the revoked tokens in memory. Does not ask the database.
+    pub(super) fn is_cached(&self, token: TokenId) -> bool {
+        self.cache().revoked.contains_key(&token)
     }
 
-    /// Watches a token. What was revoked before this call is seen too, unless it has no room in memory.
+    /// Watches a token. If its revocation is in memory already, the watch is ready at once.
     pub(super) fn watch(self: &Arc<Self>, token: TokenId) -> Watch {
-        let bell = Arc::new(RevokedFlag::default());
-        let mut state = self.state();
-        bell.rung
-            .store(state.revoked.contains_key(&token), Ordering::Release);
-        state.watched.entry(token).or_default().push(bell.clone());
-        drop(state);
+        let flag = Arc::new(RevokedFlag::default());
+        let mut cache = self.cache();
+        flag.is_set
+            .store(cache.revoked.contains_key(&token), Ordering::Release);
+        cache.watched.entry(token).or_default().push(flag.clone());
+        drop(cache);
         Watch {
             token,
-            bell,
+            flag,
             revocations: self.clone(),
         }
     }
 }
 
-impl State {
-    /// Keeps a revocation in mind, which may be known already, and tells whoever watches the token.
-    fn learn(&mut self, token: TokenId, until: Timestamp, cached_max: usize) {
+impl RevocationCache {
+    /// Adds a revocation, which may be known already, and wakes the watches of its token.
+    fn record(&mut self, token: TokenId, until: Timestamp, cached_max: usize) {
         if self.revoked.insert(token, until).is_none() {
             self.order.push_back(token);
         }
@@ -176,14 +183,15 @@ impl State {
                 break;
             };
             self.revoked.remove(&oldest);
-            self.spilled = true;
+            self.is_partial = true;
         }
-        for bell in self.watched.get(&token).into_iter().flatten() {
-            bell.rung.store(true, Ordering::Release);
-            bell.waker.wake();
+        for flag in self.watched.get(&token).into_iter().flatten() {
+            flag.is_set.store(true, Ordering::Release);
+            flag.waker.wake();
         }
     }
 
+    /// Drops tokens that have expired, and are refused for that.
     fn forget_expired(&mut self, now: Timestamp) {
         let revoked = &mut self.revoked;
         revoked.retain(|_, until| *until > now);
@@ -191,21 +199,22 @@ impl State {
     }
 }
 
-/// A token that is watched. It costs an entry in a table and nothing else; dropping it takes the entry back.
+/// Watches one token for its revocation. It costs one entry in a table, which dropping it removes.
 pub struct Watch {
     token: TokenId,
-    bell: Arc<RevokedFlag>,
+    flag: Arc<RevokedFlag>,
     revocations: Arc<Revocations>,
 }
 
 impl Watch {
-    /// Ready as soon as the token was revoked, and ever after. Wakes the task that asked last.
+    /// Ready from the moment at which the token is revoked. Only the task that polled last is
+    /// woken.
     pub fn poll_revoked(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.bell.rung.load(Ordering::Acquire) {
-            self.bell.waker.register(cx.waker());
+        if !self.flag.is_set.load(Ordering::Acquire) {
+            self.flag.waker.register(cx.waker());
         }
-        // Looked at again: it may have been rung in between.
-        if self.bell.rung.load(Ordering::Acquire) {
+        // Checked again, because the token may have been revoked before the waker was registered.
+        if self.flag.is_set.load(Ordering::Acquire) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -220,11 +229,11 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut state = self.revocations.state();
-        if let Some(bells) = state.watched.get_mut(&self.token) {
-            bells.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
-            if bells.is_empty() {
-                state.watched.remove(&self.token);
+        let mut cache = self.revocations.cache();
+        if let Some(flags) = cache.watched.get_mut(&self.token) {
+            flags.retain(|flag| !Arc::ptr_eq(flag, &self.flag));
+            if flags.is_empty() {
+                cache.watched.remove(&self.token);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Keys that sign. The server itself signs only guests' tokens; `switchboard token` signs for scripts.
+//! Keys that sign tokens. The server signs only guests' tokens. `switchboard token` signs tokens
+//! for scripts.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use pkcs8::{PrivateKeyInfo, SecretDocument};
@@ -6,7 +7,7 @@ use serde::Serialize;
 
 use super::key::{EC, ED25519, KeyError, P256, P384, RSA, SECRET_BYTES_MIN};
 
-/// A key that signs tokens, with one algorithm.
+/// A key that signs tokens with one algorithm.
 #[derive(Debug)]
 pub struct Signer {
     header: Header,
@@ -15,7 +16,7 @@ pub struct Signer {
 
 impl Signer {
     fn new(algorithm: Algorithm, key: EncodingKey) -> Result<Self, KeyError> {
-        // The library looks at a key when it is used.
+        // The library checks a key only when the key is used.
         jsonwebtoken::crypto::sign(b"", &key, algorithm).map_err(|_| KeyError::Damaged)?;
         Ok(Self {
             header: Header::new(algorithm),
@@ -31,7 +32,8 @@ impl Signer {
         Self::new(Algorithm::HS256, EncodingKey::from_secret(secret))
     }
 
-    /// Signs with a private key in PEM: `PRIVATE KEY` (RSA, P-256, P-384, Ed25519) or `RSA PRIVATE KEY`.
+    /// Signs with a private key in PEM: `PRIVATE KEY` (RSA, P-256, P-384, Ed25519) or
+    /// `RSA PRIVATE KEY`.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let (kind, document) =
             SecretDocument::from_pem(text.trim()).map_err(|_| KeyError::NotPem)?;
@@ -50,6 +52,7 @@ impl Signer {
         }
     }
 
+    /// A signer from the contents of `PRIVATE KEY` (PKCS #8).
     fn from_info(der: &[u8]) -> Result<Self, KeyError> {
         let info = PrivateKeyInfo::try_from(der).map_err(|_| KeyError::Damaged)?;
         match (info.algorithm.oid, info.algorithm.parameters_oid().ok()) {
@@ -64,15 +67,16 @@ impl Signer {
         }
     }
 
-    /// The same, naming its key to those who choose from a set.
+    /// Adds a `kid` to the header of each token, so that a server finds the key in a key set.
     #[must_use]
     pub fn named(mut self, kid: Option<String>) -> Self {
         self.header.kid = kid;
         self
     }
 
-    /// A token of these claims.
+    /// Signs a token with these claims.
     pub fn sign(&self, claims: &impl Serialize) -> String {
-        jsonwebtoken::encode(&self.header, claims, &self.key).expect("this key has signed before")
+        jsonwebtoken::encode(&self.header, claims, &self.key)
+            .expect("`new` has signed with this key")
     }
 }

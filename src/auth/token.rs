@@ -1,4 +1,4 @@
-//! Reading a token: its header, its signature, its claims, and whether they hold at a moment.
+//! Reads a token: its header, its signature and its claims, and whether it is valid at a moment.
 
 use std::time::Duration;
 
@@ -8,49 +8,53 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{BadToken, key::Key};
+use super::{error::TokenError, key::Key};
 use crate::domain::{Timestamp, TokenId};
 
 /// The last second of the year 9999.
 const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
 
-/// What a token says about how it is signed. Where a key could be had (`jku`, `jwk`, `x5u`, `x5c`) is not even read: whoever
-/// forged the token wrote that too.
+/// The header of a token: how it is signed.
+///
+/// Members that offer a key (`jku`, `jwk`, `x5u`, `x5c`) are not read. In a forged token, they come
+/// from the forger (A2).
 pub(super) struct Head {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<String>,
 }
 
+/// The members of the header that are read.
 #[derive(Deserialize)]
 struct RawHead {
     alg: String,
     kid: Option<String>,
-    /// Whether it is there, whatever it is: null is no list of headers either.
-    #[serde(default, deserialize_with = "is_there")]
+    /// Whether `crit` is present, with any value. Even null refuses the token.
+    #[serde(default, deserialize_with = "is_present")]
     crit: bool,
 }
 
-fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
 impl Head {
-    pub(super) fn read(token: &str) -> Result<Self, BadToken> {
+    /// Reads the header. The signature is not verified here.
+    pub(super) fn read(token: &str) -> Result<Self, TokenError> {
         let mut parts = token.split('.');
         let (Some(head), Some(_), Some(_), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(BadToken::Malformed);
+            return Err(TokenError::Malformed);
         };
         let head = BASE64_URL_SAFE_NO_PAD
             .decode(head)
-            .map_err(|_| BadToken::Malformed)?;
-        let head: RawHead = serde_json::from_slice(&head).map_err(|_| BadToken::Malformed)?;
+            .map_err(|_| TokenError::Malformed)?;
+        let head: RawHead = serde_json::from_slice(&head).map_err(|_| TokenError::Malformed)?;
         if head.crit {
-            return Err(BadToken::Critical);
+            return Err(TokenError::Critical);
         }
-        // `none` is no algorithm here.
-        let algorithm = head.alg.parse().map_err(|_| BadToken::Algorithm)?;
+        // `none` is not an algorithm of the library, so it is refused here.
+        let algorithm = head.alg.parse().map_err(|_| TokenError::Algorithm)?;
         Ok(Self {
             algorithm,
             kid: head.kid,
@@ -58,60 +62,65 @@ impl Head {
     }
 }
 
-/// What a token says, once its signature was found good.
+/// The claims of a token whose signature was verified.
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
-    pub(super) fn verify(token: &str, head: &Head, key: &Key) -> Result<Self, BadToken> {
+    /// Verifies the signature and reads the claims. Whether they make the token valid is decided by
+    /// [`TokenRules::check`].
+    pub(super) fn verify(token: &str, head: &Head, key: &Key) -> Result<Self, TokenError> {
         if !key.is_for(head.algorithm) {
-            return Err(BadToken::Algorithm);
+            return Err(TokenError::Algorithm);
         }
         let mut validation = Validation::new(head.algorithm);
-        // The claims are looked at below: the moment is the caller's, and each refusal has a reason of its own.
+        // `TokenRules::check` does this: it has the caller's clock, and a reason for each refusal.
         (validation.validate_exp, validation.validate_aud) = (false, false);
         validation.required_spec_claims.clear();
         let decoded = jsonwebtoken::decode(token, &key.decoding, &validation);
         let decoded = decoded.map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => BadToken::Signature,
-            ErrorKind::InvalidAlgorithm => BadToken::Algorithm,
-            _ => BadToken::Malformed,
+            ErrorKind::InvalidSignature => TokenError::Signature,
+            ErrorKind::InvalidAlgorithm => TokenError::Algorithm,
+            _ => TokenError::Malformed,
         });
         Ok(Self(decoded?.claims))
     }
 
-    /// A claim that is text; none where it is missing, null or empty.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, BadToken> {
+    /// A claim that is text. `None` if it is missing, null or empty.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, TokenError> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(BadToken::Claim(name)),
+            Some(_) => Err(TokenError::Claim(name)),
         }
     }
 
-    /// A claim that is a moment, in seconds since 1970, whole or not. One that has no date is the first or the last that
-    /// has one.
-    pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, BadToken> {
+    /// A claim that is a moment, in seconds since 1970, with or without a fraction. Values out of
+    /// range are clamped to the years 1970 to 9999.
+    pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, TokenError> {
         let microseconds = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
                 (Some(seconds), _) => seconds.saturating_mul(1_000_000),
                 #[expect(clippy::cast_possible_truncation, reason = "saturates")]
                 (None, Some(seconds)) => (seconds * 1e6) as i64,
-                (None, None) => return Err(BadToken::Claim(name)),
+                (None, None) => return Err(TokenError::Claim(name)),
             },
-            Some(_) => return Err(BadToken::Claim(name)),
+            Some(_) => return Err(TokenError::Claim(name)),
         };
         Ok(Some(Timestamp(microseconds.clamp(0, MOMENT_MAX.0))))
     }
 
-    /// Whether a claim is `true`, and nothing like it.
+    /// Whether a claim is the Boolean `true`. The text `"true"` and the number 1 are not.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Value::Bool(true))
     }
 
-    /// Which token this is: by its issuer and `jti`; one without is known by what was signed. The signature is left out:
-    /// some can be rewritten without the key and stay good.
-    pub(super) fn token_id(&self, token: &str) -> Result<TokenId, BadToken> {
+    /// The id under which the token is revoked: a hash of its issuer and `jti`. Without a `jti` it
+    /// is a hash of the signed text.
+    ///
+    /// The signature is not part of the hash. Some signatures can be rewritten without the key and
+    /// stay valid, which would give the same token another id.
+    pub(super) fn token_id(&self, token: &str) -> Result<TokenId, TokenError> {
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         let mut hash = Sha256::new();
         match self.text("jti")? {
@@ -127,13 +136,13 @@ impl Claims {
         Ok(TokenId(*hash.first_chunk().expect("32 bytes hold 16")))
     }
 
-    /// Whether the token is for one of whom it names; one that names nobody is for everybody.
-    fn is_for(&self, audience: Option<&str>) -> Result<bool, BadToken> {
-        let unreadable = BadToken::Claim("aud");
+    /// Whether `aud` allows this server. A token without an audience is for every server.
+    fn is_for(&self, audience: Option<&str>) -> Result<bool, TokenError> {
+        let unreadable = TokenError::Claim("aud");
         let named: Vec<&str> = match self.0.get("aud") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(one)) => vec![one],
-            // Somebody is named by what cannot be read, too.
+            // An element that is not text also names an audience, so the token is refused.
             Some(Value::Array(many)) => many
                 .iter()
                 .map(Value::as_str)
@@ -143,58 +152,60 @@ impl Claims {
         };
         Ok(match audience {
             Some(audience) => named.contains(&audience),
-            // RFC 7519, 4.1.3: who does not find himself among those named must refuse.
+            // RFC 7519, section 4.1.3: a server that is not named in `aud` must refuse the token.
             None => named.is_empty(),
         })
     }
 }
 
-/// What the claims must say.
+/// The rules that the claims must follow.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
+pub(super) struct TokenRules {
     pub(super) issuer: Option<String>,
     pub(super) audience: Option<String>,
     pub(super) leeway: Duration,
 }
 
-impl Rules {
+impl TokenRules {
+    /// The leeway in microseconds.
     fn leeway(&self) -> i64 {
         i64::try_from(self.leeway.as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// The `exp` of a token that is good until this moment: when to have another one.
+    /// The `exp` of a token that is accepted until this moment. The client should have another
+    /// token by then.
     pub(super) fn without_leeway(&self, until: Timestamp) -> Timestamp {
         Timestamp(until.0.saturating_sub(self.leeway()))
     }
 
-    /// What a server's own tokens must say: nothing but `exp`.
+    /// The rules for tokens that this server signs: only `exp` is required.
     pub(super) const OWN: Self = Self {
         issuer: None,
         audience: None,
         leeway: Duration::ZERO,
     };
 
-    /// Until when the token is good, if it is good at this moment.
-    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, BadToken> {
+    /// When the token expires, leeway included, if it is valid now.
+    pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
         let leeway = self.leeway();
         if let Some(issuer) = &self.issuer
             && claims.text("iss")? != Some(issuer)
         {
-            return Err(BadToken::Issuer);
+            return Err(TokenError::Issuer);
         }
         if !claims.is_for(self.audience.as_deref())? {
-            return Err(BadToken::Audience);
+            return Err(TokenError::Audience);
         }
         if claims
             .moment("nbf")?
             .is_some_and(|from| from.0.saturating_sub(leeway) > now.0)
         {
-            return Err(BadToken::Early);
+            return Err(TokenError::Early);
         }
-        let Timestamp(until) = claims.moment("exp")?.ok_or(BadToken::Claim("exp"))?;
+        let Timestamp(until) = claims.moment("exp")?.ok_or(TokenError::Claim("exp"))?;
         let until = Timestamp(until.saturating_add(leeway));
         if until <= now {
-            Err(BadToken::Expired)
+            Err(TokenError::Expired)
         } else {
             Ok(until)
         }

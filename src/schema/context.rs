@@ -156,7 +156,7 @@ pub(super) fn check_token(ctx: &Context<'_>) -> Result<(), ApiError> {
     };
     let services = services(ctx);
     let is_valid = !request_context(ctx).is_signed_out()
-        && services.auth.is_still_good(&viewer, (services.clock)());
+        && services.auth.is_valid(&viewer, (services.clock)());
     if is_valid {
         Ok(())
     } else {

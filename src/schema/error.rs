@@ -1,11 +1,13 @@
-//! The one table of errors that a client can see (G3). Internal text is logged and never sent.
+//! Every error that a client can receive.
+//!
+//! - **G3** Every error has a code, and internal text never reaches a client. It is logged instead.
 
 use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 
 use crate::{
-    auth::{BadToken, SessionError},
+    auth::{SessionError, TokenError},
     domain::TextError,
     hub::{HubError, WaitError},
     quota::retry_after_seconds,
@@ -15,44 +17,45 @@ use crate::{
 /// The result type of resolvers.
 pub(super) type Resolved<T> = async_graphql::Result<T>;
 
-/// `retryAfter` when a caller has too many long polls: by then one of them has probably ended.
-const WAITS_END_WAIT: Duration = Duration::from_secs(1);
+/// `retryAfter` for a caller with too many long polls. After this time, one of them has probably
+/// ended.
+const LONG_POLL_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// `extensions.code`.
+/// The code of an error, in `extensions.code`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Sign in first, or again.
+    /// The request needs a valid token. Sign in.
     Unauthenticated,
-    /// The viewer may see it but not do this.
+    /// The caller lacks the right to do this.
     Forbidden,
-    /// There is none, or none that the viewer may see.
+    /// It does not exist, or the caller may not read it.
     NotFound,
     /// An argument or a variable is wrong.
     BadUserInput,
-    /// It exists already.
+    /// The request contradicts the present state, for example a room id that is taken.
     Conflict,
-    /// Too often: again after `retryAfter` seconds.
+    /// A rate limit is exceeded. Retry after `retryAfter` seconds.
     RateLimited,
-    /// The cursor's log is not this one: begin at `oldest`.
+    /// The cursor belongs to another log, for example of another database. Start again at `oldest`.
     CursorExpired,
-    /// The document asks for more than a limit allows.
+    /// The document or its result exceeds a limit.
     TooComplex,
-    /// Try again later.
+    /// A temporary failure. Retry later.
     Unavailable,
-    /// A failure of the server's own, logged there.
+    /// The server failed. Its log has the cause.
     Internal,
-    /// The document is no GraphQL.
+    /// The document has a syntax error.
     GraphqlParseFailed,
-    /// The document does not fit the schema.
+    /// The document is not valid for the schema.
     GraphqlValidationFailed,
-    /// The server runs the documents of a list only, and this one is not in it.
+    /// The server runs only the documents of a list, and this one is not in it.
     PersistedQueryNotInList,
-    /// No document is known by this hash: send it once with its text.
+    /// The server does not know the document of this hash. Send the hash with the text once.
     PersistedQueryNotFound,
 }
 
 impl Code {
-    /// The code as clients see it.
+    /// The text of the code that clients receive.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -72,7 +75,7 @@ impl Code {
         }
     }
 
-    /// Whether one of these errors carries this code.
+    /// Whether one of these errors has this code.
     pub fn is_of(self, errors: &[ServerError]) -> bool {
         errors
             .iter()
@@ -80,27 +83,28 @@ impl Code {
     }
 }
 
-/// An error fit for a client's eyes.
+/// An error that may be sent to a client.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     code: Code,
     message: String,
     locations: Vec<Pos>,
-    more: Vec<(&'static str, Value)>,
+    /// Further members of `extensions`.
+    extensions: Vec<(&'static str, Value)>,
 }
 
 impl ApiError {
-    /// An error with a code and a sentence.
+    /// An error with a code and a message. The message is a sentence for people.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
             locations: Vec::new(),
-            more: Vec::new(),
+            extensions: Vec::new(),
         }
     }
 
-    /// BAD_USER_INPUT with a sentence.
+    /// BAD_USER_INPUT with a message.
     pub(super) fn bad_user_input(message: impl Into<String>) -> Self {
         Self::new(Code::BadUserInput, message)
     }
@@ -132,38 +136,38 @@ impl ApiError {
         self
     }
 
-    /// Adds an extension.
+    /// Adds a member to `extensions`.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.more.push((name, value.into()));
+        self.extensions.push((name, value.into()));
         self
     }
 
-    /// Too often: try again after this long.
+    /// RATE_LIMITED with `retryAfter`, which is `wait` in whole seconds.
     pub fn rate_limited(message: impl Into<String>, wait: Duration) -> Self {
         Self::new(Code::RateLimited, message).with("retryAfter", retry_after_seconds(wait))
     }
 
-    /// A failure of our own: the cause is logged here, the client learns that there was one.
+    /// INTERNAL. Logs the cause, which the client does not receive (G3).
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         Self::new(Code::Internal, "The server failed to do this.")
     }
 
-    /// The store did not answer in time.
+    /// UNAVAILABLE, because the store did not answer in time.
     pub(super) fn busy() -> Self {
         Self::new(Code::Unavailable, "The database is busy; try again.")
     }
 
     /// Whether the same request may succeed a moment later.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         matches!(self.code, Code::Unavailable | Code::Internal)
     }
 
-    fn extensions(&self) -> ErrorExtensionValues {
+    fn extension_values(&self) -> ErrorExtensionValues {
         let mut values = ErrorExtensionValues::default();
         values.set("code", self.code.as_str());
-        for (name, value) in &self.more {
+        for (name, value) in &self.extensions {
             values.set(*name, value.clone());
         }
         values
@@ -172,7 +176,7 @@ impl ApiError {
 
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
-        let extensions = Some(error.extensions());
+        let extensions = Some(error.extension_values());
         Self {
             message: error.message,
             source: None,
@@ -183,7 +187,7 @@ impl From<ApiError> for async_graphql::Error {
 
 impl From<ApiError> for ServerError {
     fn from(error: ApiError) -> Self {
-        let extensions = Some(error.extensions());
+        let extensions = Some(error.extension_values());
         let mut server = Self::new(error.message, None);
         server.locations = error.locations;
         server.extensions = extensions;
@@ -214,7 +218,7 @@ impl From<Refusal> for ApiError {
         let (code, message) = match refusal {
             Refusal::UnknownViewer => (
                 Code::Unauthenticated,
-                "This user is not known here; sign in again.",
+                "This user is unknown to the server; sign in again.",
             ),
             Refusal::NotFound => return Self::no_such_room(),
             Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
@@ -228,18 +232,18 @@ impl From<Refusal> for ApiError {
             Refusal::RoomTaken => (Code::Conflict, "This room id is taken."),
             Refusal::NoMessage => (Code::NotFound, "There is no such message in this room."),
             Refusal::NoUser => (Code::NotFound, "There is no such user."),
-            Refusal::NoMember => (Code::NotFound, "This user is no member of this room."),
+            Refusal::NoMember => (Code::NotFound, "This user is not a member of this room."),
             Refusal::MemberAlready => (
                 Code::Conflict,
-                "This user is a member already, in another role: use setRole.",
+                "This user is already a member with another role: use setRole.",
             ),
             Refusal::LastOwner => (
                 Code::Conflict,
-                "A room needs an owner: make somebody else one first, or delete the room.",
+                "A room needs an owner: make another member an owner first, or delete the room.",
             ),
             Refusal::RoomFull => (
                 Code::Conflict,
-                "This room has as many members as it may have.",
+                "This room has the maximum number of members.",
             ),
         };
         Self::new(code, message)
@@ -251,10 +255,10 @@ impl From<HubError> for ApiError {
         match error {
             HubError::Unavailable => Self::new(
                 Code::Unavailable,
-                "The server takes no more writes right now; try again.",
+                "The server cannot accept more writes right now; try again.",
             ),
             HubError::TooOften(wait) => {
-                Self::rate_limited("You make too many changes at a time.", wait)
+                Self::rate_limited("You make too many changes in a short time.", wait)
             }
             HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
             HubError::Append(AppendError::Store(error)) => error.into(),
@@ -266,8 +270,8 @@ impl From<WaitError> for ApiError {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::TooMany => Self::rate_limited(
-                "You have too many requests that wait for messages.",
-                WAITS_END_WAIT,
+                "Too many of your requests wait for messages.",
+                LONG_POLL_RETRY_AFTER,
             ),
             WaitError::Full => Self::new(
                 Code::Unavailable,
@@ -284,9 +288,9 @@ impl From<TextError> for ApiError {
     }
 }
 
-impl From<BadToken> for ApiError {
-    fn from(error: BadToken) -> Self {
-        let code = if error.is_passing() {
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        let code = if error.is_temporary() {
             Code::Unavailable
         } else {
             Code::Unauthenticated
@@ -301,18 +305,18 @@ impl From<SessionError> for ApiError {
             SessionError::NoGuests | SessionError::OtherUser => {
                 Self::new(Code::Forbidden, error.to_string())
             }
-            SessionError::BadToken(error) => error.into(),
+            SessionError::Token(error) => error.into(),
             SessionError::Store(error) => error.into(),
         }
     }
 }
 
-/// What a subscriber is told who may not read on (V5).
+/// The error that ends the operation of a reader that is shut out (V5).
 pub fn shut_out() -> ServerError {
-    ApiError::new(Code::Forbidden, "You may not read this room any more.").into()
+    ApiError::new(Code::Forbidden, "You may no longer read this room.").into()
 }
 
-/// The code that an error carries.
+/// The code of an error.
 pub(super) fn code_of(error: &ServerError) -> Option<&str> {
     match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => Some(code),
@@ -320,14 +324,16 @@ pub(super) fn code_of(error: &ServerError) -> Option<&str> {
     }
 }
 
-/// Whether the same request may succeed a moment later: such an execution is no frame (V7), and
-/// such a subscription ends with a close after which clients come back (P5).
-pub fn is_passing(error: &ServerError) -> bool {
-    let passing = [Code::Unavailable, Code::Internal].map(Code::as_str);
-    code_of(error).is_some_and(|code| passing.contains(&code))
+/// Whether the same request may succeed a moment later.
+///
+/// A result with such an error does not become a frame (V7). A subscription that ends with such an
+/// error closes in a way that lets the client resume (P5).
+pub fn is_temporary(error: &ServerError) -> bool {
+    let temporary = [Code::Unavailable, Code::Internal].map(Code::as_str);
+    code_of(error).is_some_and(|code| temporary.contains(&code))
 }
 
-/// Gives a code to errors that have none: the library's own. So every error has one (G3).
+/// Adds a code to errors without one, which are those of the library (G3).
 pub(super) fn add_codes(errors: &mut [ServerError], code: Code) {
     for error in errors {
         if code_of(error).is_none() {

@@ -10,7 +10,7 @@ use super::{
     cost::{CostMeter, MeteredResponse, ResponseCost},
     ephemeral::EphemeralMutation,
     error::{self, ApiError, Code},
-    executor_hooks::{Execution, ExecutorHooks},
+    executor_hooks::{ExecutionState, ExecutorHooks},
     feed::Feed,
     limits::SchemaLimits,
     loader::Loader,
@@ -122,7 +122,7 @@ impl Schema {
         let (document, kind) = (prepared.document(), prepared.kind());
         let loader = Loader::new(self.log.clone(), meter.clone());
         let cost = ResponseCost::new(meter);
-        let (execution, request) = Execution::of(prepared);
+        let (execution, request) = ExecutionState::of(prepared);
         let operation_name = request.operation_name.clone();
         let request = request
             .data(caller)
@@ -158,7 +158,7 @@ impl Schema {
         resume: Option<String>,
     ) -> Result<OpenedSubscription, Vec<ServerError>> {
         let slot = Arc::new(Mutex::new(None));
-        let (_, request) = Execution::of(prepared);
+        let (_, request) = ExecutionState::of(prepared);
         let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer());
         let request = request
             .data(caller)
@@ -185,7 +185,7 @@ impl Schema {
     pub fn feed(&self, plan: &Arc<PlanDocument>, caller: Caller) -> Feed {
         let (items, receiver) = mpsc::unbounded();
         let document = plan.document.clone();
-        let (_, request) = Execution::new(document, None, plan.variables.clone(), None);
+        let (_, request) = ExecutionState::new(document, None, plan.variables.clone(), None);
         let meter = CostMeter::new(MeteredResponse::Frame, self.limits.frame());
         let loader = Loader::new(self.log.clone(), meter.clone());
         let (cost, as_of) = (ResponseCost::new(meter), Arc::<AsOf>::default());

@@ -1,4 +1,5 @@
-//! What the executor is told not to do, and what it is asked to say.
+//! Hooks into the library's executor: they replace its parser, skip repeated validation, and charge
+//! the cost of each value.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,37 +20,42 @@ use super::{
     prepare::{CachedDocument, Prepared},
 };
 
-/// One run of the executor.
-pub(super) struct Execution {
+/// State of one execution, in its request data.
+pub(super) struct ExecutionState {
+    /// The prepared document, until the executor asks for it.
     document: Mutex<Option<ExecutableDocument>>,
-    known: Option<Arc<CachedDocument>>,
-    begun: AtomicBool,
+    /// The cache entry of the document, which remembers that the document is valid.
+    cached: Option<Arc<CachedDocument>>,
+    /// Whether the request passed validation, and its execution has started.
+    has_begun: AtomicBool,
+    /// Whether a field of this execution waits, or has waited.
     waits: AtomicBool,
 }
 
-impl Execution {
+impl ExecutionState {
+    /// The state and the request of a prepared request.
     pub(super) fn of(prepared: Prepared) -> (Arc<Self>, Request) {
-        let known = prepared.known();
+        let cached = prepared.cached();
         let (document, operation_name, variables) = prepared.into_parts();
         Self::new(
             Arc::unwrap_or_clone(document),
             operation_name,
             variables,
-            known,
+            cached,
         )
     }
 
-    /// A request that carries its parsed document with it.
+    /// The state and the request of a parsed document.
     pub(super) fn new(
         document: ExecutableDocument,
         operation_name: Option<String>,
         variables: Variables,
-        known: Option<Arc<CachedDocument>>,
+        cached: Option<Arc<CachedDocument>>,
     ) -> (Arc<Self>, Request) {
         let execution = Arc::new(Self {
             document: Mutex::new(Some(document)),
-            known,
-            begun: false.into(),
+            cached,
+            has_begun: false.into(),
             waits: false.into(),
         });
         let mut request = Request::new(String::new())
@@ -59,21 +65,24 @@ impl Execution {
         (execution, request)
     }
 
-    /// Whether a field of it may wait: one may, once.
+    /// Whether a field may wait. Only the first one that asks may.
     pub(super) fn may_wait(&self) -> bool {
         !self.waits.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether the request was good enough to be executed: errors from before are errors of the
-    /// request.
+    /// Whether the execution has started. Errors from before are errors of the request.
     pub(super) fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        self.has_begun.load(Ordering::Acquire)
     }
 }
 
-/// Hands the prepared document over, past the library's own parse and its exponential check of
-/// fragments; validates each document once; notes when the execution begins; has every value draw
-/// from the answer's budget.
+/// The hooks.
+///
+/// - `parse_query` returns the prepared document, so the library neither parses the text nor runs
+///   its check of fragments, which takes exponential time.
+/// - `validation` runs once per document.
+/// - `execute` records that the execution has started.
+/// - `resolve` charges each value to the cost of the response.
 pub(super) struct ExecutorHooks;
 
 impl ExtensionFactory for ExecutorHooks {
@@ -91,13 +100,13 @@ impl Extension for ExecutorHooks {
         _variables: &Variables,
         _next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
-        let execution = ctx.data_unchecked::<Arc<Execution>>();
+        let execution = ctx.data_unchecked::<Arc<ExecutionState>>();
         let document = execution
             .document
             .lock()
             .expect("no panic under this lock")
             .take();
-        document.ok_or_else(|| ServerError::new("a run was executed twice", None))
+        document.ok_or_else(|| ServerError::new("a request was executed twice", None))
     }
 
     async fn validation(
@@ -105,8 +114,8 @@ impl Extension for ExecutorHooks {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        let known = ctx.data_unchecked::<Arc<Execution>>().known.as_ref();
-        if known.is_some_and(|known| known.is_valid()) {
+        let cached = ctx.data_unchecked::<Arc<ExecutionState>>().cached.as_ref();
+        if cached.is_some_and(|cached| cached.is_valid()) {
             return Ok(ValidationResult {
                 cache_control: CacheControl::default(),
                 complexity: 0,
@@ -114,8 +123,8 @@ impl Extension for ExecutorHooks {
             });
         }
         let result = next.run(ctx).await?;
-        if let Some(known) = known {
-            known.set_valid();
+        if let Some(cached) = cached {
+            cached.set_valid();
         }
         Ok(result)
     }
@@ -126,15 +135,17 @@ impl Extension for ExecutorHooks {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> Response {
-        ctx.data_unchecked::<Arc<Execution>>()
-            .begun
+        ctx.data_unchecked::<Arc<ExecutionState>>()
+            .has_begun
             .store(true, Ordering::Release);
         next.run(ctx, operation_name).await
     }
 
-    /// Once the budget is overdrawn nothing more is resolved and no error is raised: the field of
-    /// the root is noted, and gets its one error when all is done. A change says what became of it:
-    /// it is not begun then, and its own refusal is kept.
+    /// Resolves a field, unless the cost limit is exceeded.
+    ///
+    /// After that, nothing more is resolved, and fields become null without an error. The root
+    /// field gets one error at the end ([`ResponseCost::settle`]). A mutation that did not start
+    /// before does not start, and a mutation that was refused keeps the error of its refusal.
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -143,7 +154,7 @@ impl Extension for ExecutorHooks {
     ) -> ServerResult<Option<Value>> {
         let cost = ctx.data_unchecked::<Arc<ResponseCost>>();
         let place = info.path_node;
-        let changes = info.parent_type == "Mutation";
+        let is_mutation = info.parent_type == "Mutation";
         if cost.is_exceeded() {
             cost.refuse_field(place);
             return Ok(Some(Value::Null));
@@ -152,7 +163,7 @@ impl Extension for ExecutorHooks {
         if let Ok(Some(value)) = &resolved {
             cost.charge(value).await;
         }
-        if cost.is_exceeded() && !(changes && resolved.is_err()) {
+        if cost.is_exceeded() && !(is_mutation && resolved.is_err()) {
             cost.refuse_result(place);
             return Ok(Some(Value::Null));
         }

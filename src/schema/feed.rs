@@ -7,7 +7,7 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
 use super::{
     cost::ResponseCost,
-    error::{self, Code, is_passing},
+    error::{self, Code, is_temporary},
     loader::Loader,
     modes::{AsOf, FeedItem},
     null_propagation::propagate_nulls,
@@ -72,7 +72,7 @@ impl Feed {
         sent.map_err(|_| FeedError::Ended)?;
         let mut response = self.responses.next().await.ok_or(FeedError::Ended)?;
         error::add_codes(&mut response.errors, Code::BadUserInput);
-        if let Some(error) = response.errors.iter().find(|error| is_passing(error)) {
+        if let Some(error) = response.errors.iter().find(|error| is_temporary(error)) {
             return Err(FeedError::Failed(error.message.clone()));
         }
         self.cost.settle(&mut response, OperationType::Subscription);

@@ -12,7 +12,7 @@ use futures::{
 use super::{
     context::{caller, check_token, position, readable_room, request_context, services},
     error::{ApiError, Code},
-    executor_hooks::Execution,
+    executor_hooks::ExecutionState,
     loader::loader,
     objects::MessageObject,
     scalar::CursorScalar,
@@ -54,7 +54,7 @@ pub(super) async fn poll(
     let limit = in_range("limit", limit, 1, page_max.max(LIMIT_DEFAULT))?.min(page_max);
     let room = readable_room(ctx, room_id).await?;
     let mut position = position(&room, &after.0)?;
-    if !wait.is_zero() && !ctx.data_unchecked::<Arc<Execution>>().may_wait() {
+    if !wait.is_zero() && !ctx.data_unchecked::<Arc<ExecutionState>>().may_wait() {
         return Err(ApiError::new(
             Code::TooComplex,
             "One operation may wait once: send several, or poll with wait: 0.",
@@ -92,7 +92,10 @@ pub(super) async fn poll(
 fn token_end(ctx: &Context<'_>) -> BoxFuture<'static, ()> {
     let services = services(ctx);
     match caller(ctx) {
-        Caller::Viewer(viewer) => services.auth.end_of(viewer, services.clock.clone()).boxed(),
+        Caller::Viewer(viewer) => services
+            .auth
+            .wait_until_invalid(viewer, services.clock.clone())
+            .boxed(),
         Caller::Anonymous | Caller::Shared => pending().boxed(),
     }
 }

@@ -41,7 +41,7 @@ mod users;
 
 pub use context::{RequestContext, Services, SideEffects};
 pub use cost::{CostLimits, CostMeter};
-pub use error::{ApiError, Code, is_passing, shut_out};
+pub use error::{ApiError, Code, is_temporary, shut_out};
 pub use executor::{Answer, Schema, sdl};
 pub use feed::{Feed, FeedError, ItemResponse};
 pub use limits::SchemaLimits;

@@ -1,8 +1,8 @@
-//! Null where a field failed.
+//! Sets failed fields to null, as GraphQL demands (section 6.4.4).
 //!
-//! The library leaves a failed field out of its object. GraphQL (section 6.4.4) wants null there;
-//! and where the field may not be null, the nearest thing around it that may. This costs nothing
-//! where nothing failed.
+//! The library leaves a failed field out of its object. Here it becomes null. If its type does not
+//! allow null, the nearest nullable value around it becomes null. A response without errors costs
+//! nothing.
 
 use std::collections::HashSet;
 
@@ -49,17 +49,18 @@ pub(super) fn propagate_nulls(
         set_null(&mut response.data, &path);
         done.insert(format!("{path:?}"));
     }
-    // What was put in stands last; the fields of the root are read by people, in the order in which
-    // they asked.
+    // Inserted fields are last in their object. At the root, where people read them, they are moved
+    // to the order of the document.
     if let Value::Object(object) = &mut response.data {
         let mut order = Vec::new();
         walk.keys(selected, &mut order);
-        let place = |key: &Name| order.iter().position(|known| *known == key);
+        let place = |key: &Name| order.iter().position(|name| *name == key);
         object.sort_by(|a, _, b, _| place(a).cmp(&place(b)));
     }
 }
 
-/// Sets null at a path; objects on the way that lost all their fields are made again.
+/// Sets the value at a path to null. If an object on the way is null, because all its fields
+/// failed, it becomes an object again.
 fn set_null(value: &mut Value, path: &[PathSegment]) {
     let Some((first, rest)) = path.split_first() else {
         *value = Value::Null;
@@ -82,13 +83,15 @@ fn set_null(value: &mut Value, path: &[PathSegment]) {
     }
 }
 
+/// Finds the types along the path of an error.
 struct NullWalk<'a> {
     document: &'a ExecutableDocument,
     shapes: &'a Shapes,
 }
 
 impl<'a> NullWalk<'a> {
-    /// The longest part of an error's path at which null may stand; the empty one is `data` itself.
+    /// The longest prefix of an error's path whose type is nullable. The empty prefix is `data`
+    /// itself.
     fn null_for(
         &self,
         path: &[PathSegment],
@@ -120,7 +123,7 @@ impl<'a> NullWalk<'a> {
         path[..nullable].to_vec()
     }
 
-    /// The keys of a selection in their order, through fragments.
+    /// The response keys of a selection in the order of the document, fragments expanded.
     fn keys(&self, set: &'a SelectionSet, order: &mut Vec<&'a Name>) {
         for selection in &set.items {
             match &selection.node {
@@ -139,7 +142,7 @@ impl<'a> NullWalk<'a> {
         }
     }
 
-    /// Looks for a field by its key in a selection, through fragments.
+    /// Collects the fields of a selection with this response key, fragments expanded.
     fn find(&self, of: &str, set: &'a SelectionSet, key: &str, found: &mut SelectedField<'a>)
     where
         Self: 'a,
@@ -183,13 +186,14 @@ impl<'a> NullWalk<'a> {
     }
 }
 
-/// A field of a key: its type, and what is selected below it.
+/// The fields with one response key: their type, and their selections with the type of each.
 #[derive(Default)]
 struct SelectedField<'a> {
     ty: Option<&'a Type>,
     below: Vec<(String, &'a SelectionSet)>,
 }
 
+/// The name of a type, without its lists.
 fn name_of(ty: &Type) -> &str {
     match &ty.base {
         BaseType::Named(name) => name,
@@ -207,7 +211,7 @@ mod tests {
     const SDL: &str = "type Query { node: Node  must: Thing!  list: [Thing!]  loose: [Thing]! }
         interface Node { id: ID! } type Thing implements Node { id: ID!  may: Thing  must: Thing! }";
 
-    /// What becomes of data when fields at these paths have failed.
+    /// The data of a response after the fields at these paths have failed.
     fn completed_value(query: &str, data: Json, paths: &[Json]) -> Value {
         let shapes = Shapes::from_sdl(SDL);
         let mut response = Response::new(Value::from_json(data).unwrap());
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_field_is_null_or_makes_what_is_around_it_null() {
+    fn a_failed_field_becomes_null_or_the_nearest_nullable_value_around_it_does() {
         let path = |path: Json| [path];
         for (query, data, failed, expected) in [
             (
@@ -292,7 +296,11 @@ mod tests {
         ] {
             assert_eq!(completed(query, data, &failed), expected, "{query}");
         }
-        // As text: a JSON object read back would be sorted.
+    }
+
+    #[test]
+    fn root_fields_keep_the_order_of_the_document() {
+        // Compared as text, because a parsed JSON object would be sorted.
         let ordered = completed_value(
             "{ z: node { id } must { id } }",
             json!({ "must": { "id": "1" } }),
@@ -302,6 +310,10 @@ mod tests {
             serde_json::to_string(&ordered).unwrap(),
             r#"{"z":null,"must":{"id":"1"}}"#
         );
+    }
+
+    #[test]
+    fn two_failed_fields_may_make_the_same_value_null() {
         let both = [
             json!(["must", "may", "must"]),
             json!(["must", "may", "may"]),

@@ -12,7 +12,7 @@ use futures::{FutureExt, future::BoxFuture};
 use crate::{
     domain::{Caller, Cursor, Viewer},
     protocol::Subscribe,
-    schema::{Answer, ApiError, Prepared, Request, is_passing, shut_out},
+    schema::{Answer, ApiError, Prepared, Request, is_temporary, shut_out},
     transport::{Shared, admission::address::Address},
     view::{Frame, ReadError, Reader},
 };
@@ -177,7 +177,7 @@ impl From<Answer> for Emitted {
             Answer::Executed(response) => {
                 Self::Answer(serde_json::to_string(&response).expect("a response has a JSON form"))
             }
-            Answer::Refused(errors) if errors.iter().any(is_passing) => Self::Later,
+            Answer::Refused(errors) if errors.iter().any(is_temporary) => Self::Later,
             Answer::Refused(errors) => Self::Refused(errors),
         }
     }
@@ -203,7 +203,10 @@ fn token_end(shared: &Arc<Shared>, caller: Caller) -> TokenEnd {
     let Caller::Viewer(viewer) = caller else {
         return std::future::pending().boxed();
     };
-    shared.auth.end_of(viewer, shared.clock.clone()).boxed()
+    shared
+        .auth
+        .wait_until_invalid(viewer, shared.clock.clone())
+        .boxed()
 }
 
 impl Running {

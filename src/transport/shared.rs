@@ -12,7 +12,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{Auth, BadToken},
+    auth::{Auth, TokenError},
     domain::{Clock, Viewer},
     schema::{RequestContext, Schema},
     transport::{
@@ -142,7 +142,7 @@ impl Shared {
         RequestContext::new(address.map(IpAddr::from), self.admission.sign_ins(address))
     }
 
-    pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, BadToken> {
+    pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, TokenError> {
         self.auth.bearer(authorization, (self.clock)()).await
     }
 }

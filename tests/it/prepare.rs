@@ -375,7 +375,8 @@ async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_fo
             ..request(&query, json!({}))
         };
         let errors = core.schema.prepare(asked).expect_err(&query);
-        let expected = format!("@{name} is not supported: every result comes in one piece.");
+        let expected =
+            format!("@{name} is not supported: the server sends each result in one piece.");
         assert_eq!(
             (errors[0].message.as_str(), code(&errors).as_str()),
             (&*expected, "GRAPHQL_VALIDATION_FAILED"),
@@ -415,7 +416,7 @@ async fn what_is_not_supported_on_a_subscriptions_root_is_said() {
         ),
     ] {
         let expected = format!(
-            "@{name} is not supported on the root of a subscription: its one field is always there."
+            "@{name} is not supported on the root of a subscription, whose only field cannot be left out."
         );
         assert_eq!(
             sentence(&core, query),
@@ -516,7 +517,7 @@ async fn directives_are_known_and_stand_where_they_may() {
         ),
         (
             "query @skip(if: true) { __typename }",
-            "may stand on a field",
+            "may be used only on a field",
         ),
         ("{ __typename @deprecated }", "belongs to a schema"),
         (

@@ -66,7 +66,7 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
         ),
         (
             jwt(&["--jwt-public-key", "-----BEGIN"]),
-            "--jwt-public-key: this is no PEM",
+            "--jwt-public-key: this is not PEM",
         ),
         (
             jwt(&["--jwks-url", "http://example.test/keys"]),
@@ -81,7 +81,7 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
             "leave out the user",
         ),
         (jwt(&["--jwks-url", "keys"]), "write it like https://"),
-        (jwt(&["--jwks-url", "https://"]), "this is no address"),
+        (jwt(&["--jwks-url", "https://"]), "this is not a URL"),
         (
             jwt(&["--jwt-secret", SECRET, "--jwt-leeway", "11m"]),
             "--jwt-leeway: at most 10 minutes",
@@ -110,12 +110,12 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
     for (given, expected) in [
         (&absent, "neither PEM nor a file that can be read"),
         (&weak, "the RSA key has 1024 bits"),
-        (&odd, "keys of this algorithm are not known here"),
+        (&odd, "keys of this algorithm are not supported"),
         (
             &private,
-            "\"PRIVATE KEY\" is not read here; give the public half",
+            "\"PRIVATE KEY\" is not supported; give its public key",
         ),
-        (&certificate, "\"CERTIFICATE\" is not read here"),
+        (&certificate, "\"CERTIFICATE\" is not supported"),
         (&broken, "the key is damaged"),
     ] {
         cases.push((vec!["--auth", "jwt", "--jwt-public-key", given], expected));
@@ -335,7 +335,7 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
         ),
         (
             &["--auth", "jwt", "--jwt-private-key", "/dev/null"],
-            "--jwt-private-key: this is no PEM",
+            "--jwt-private-key: this is not PEM",
         ),
         (
             &["--auth", "jwt", "--jwt-private-key", &path("ec.pub.pem")],

@@ -1,4 +1,4 @@
-//! What a document would cost, by one walk that counts each fragment once.
+//! Bounds what a document asks for, in one walk that counts each fragment once (G4).
 
 use std::collections::HashMap;
 
@@ -11,23 +11,36 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::{PrepareLimits, Shapes, too_complex};
+use super::{limits::PrepareLimits, shapes::Shapes};
 use crate::schema::error::{ApiError, Code};
 
-/// A selection's cost. Sums saturate: thirty levels of doubling fragments are a number, not a computation.
+/// The assumed length of a list without `first`, `last` or `limit`: the default page of a
+/// connection.
+const LIST_LENGTH_DEFAULT: usize = 50;
+
+/// The cost of a selection. Sums saturate, because nested fragments can multiply it exponentially.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
-    /// Fields after expansion.
+    /// Fields, with fragments expanded.
     fields: usize,
-    /// Fields after expansion, each counted as often as the lists around it may be long.
+    /// Fields, with fragments expanded, each counted once for every entry that the lists around it
+    /// may have.
     values: usize,
-    /// The deepest nesting of selections.
+    /// Levels of nested selections.
     depth: usize,
     aliases: usize,
     directives: usize,
 }
 
 impl Cost {
+    fn directives(directives: &[Positioned<Directive>]) -> Self {
+        Self {
+            directives: directives.len(),
+            ..Self::default()
+        }
+    }
+
+    /// The cost of two selections side by side.
     fn and(self, other: Self) -> Self {
         Self {
             fields: self.fields.saturating_add(other.fields),
@@ -39,59 +52,62 @@ impl Cost {
     }
 }
 
-/// Refuses a document that asks for more than the limits allow, in any of its operations and fragments.
+/// Refuses a document if any of its operations and fragments exceeds a limit.
+///
+/// # Errors
+/// TOO_COMPLEX, or GRAPHQL_VALIDATION_FAILED if a fragment contains itself.
 pub(super) fn check(
     document: &ExecutableDocument,
     variables: &Variables,
     shapes: &Shapes,
     limits: &PrepareLimits,
 ) -> Result<(), ApiError> {
-    let mut walk = Walk {
+    let mut walk = BoundsWalk {
         document,
         variables,
         shapes,
         limits,
-        known: HashMap::new(),
+        fragments: HashMap::new(),
     };
     for (_, operation) in document.operations.iter() {
-        let own = Cost {
-            directives: operation.node.directives.len(),
-            ..Cost::default()
-        };
+        let own = Cost::directives(&operation.node.directives);
         let cost = walk.operation(&operation.node)?.and(own);
-        walk.judge(cost, operation.pos)?;
+        walk.compare(cost, operation.pos)?;
     }
-    // Fragments that no operation uses are validated too, so they are bounded too.
+    // Validation also walks fragments that no operation uses, so these are bounded too.
     for (name, fragment) in &document.fragments {
         let cost = walk.fragment(name, fragment.pos)?;
-        walk.judge(cost, fragment.pos)?;
+        walk.compare(cost, fragment.pos)?;
     }
     Ok(())
 }
 
-fn directives(directives: &[Positioned<Directive>]) -> Cost {
-    Cost {
-        directives: directives.len(),
-        ..Cost::default()
-    }
+/// The error for a document that exceeds a limit. `unit` is a plural, for example "bytes".
+pub(super) fn too_complex(unit: &str, limit: usize) -> ApiError {
+    ApiError::new(
+        Code::TooComplex,
+        format!("The document asks for too much: it may have {limit} {unit}."),
+    )
 }
 
-struct Walk<'a> {
+/// Computes costs. It remembers the cost of each fragment, so the walk is linear.
+struct BoundsWalk<'a> {
     document: &'a ExecutableDocument,
     variables: &'a Variables,
     shapes: &'a Shapes,
     limits: &'a PrepareLimits,
-    /// The cost of a fragment; none while it is being counted, so that a cycle is noticed.
-    known: HashMap<&'a Name, Option<Cost>>,
+    /// The cost of each fragment. `None` while it is being counted, so that a cycle is noticed.
+    fragments: HashMap<&'a Name, Option<Cost>>,
 }
 
-impl<'a> Walk<'a> {
-    fn judge(&self, cost: Cost, at: Pos) -> Result<(), ApiError> {
+impl<'a> BoundsWalk<'a> {
+    /// Compares a cost with the limits.
+    fn compare(&self, cost: Cost, at: Pos) -> Result<(), ApiError> {
         let limits = self.limits;
-        for (what, found, most) in [
+        for (unit, count, limit) in [
             ("fields", cost.fields, limits.document_fields_max),
             (
-                "values with its lists counted out",
+                "values, with each list counted at full length",
                 cost.values,
                 limits.document_values_max,
             ),
@@ -103,8 +119,8 @@ impl<'a> Walk<'a> {
                 limits.document_directives_max,
             ),
         ] {
-            if most != 0 && found > most {
-                return Err(too_complex(what, most).at(at));
+            if limit != 0 && count > limit {
+                return Err(too_complex(unit, limit).at(at));
             }
         }
         Ok(())
@@ -113,7 +129,8 @@ impl<'a> Walk<'a> {
     fn operation(&mut self, operation: &'a OperationDefinition) -> Result<Cost, ApiError> {
         let set = &operation.selection_set.node;
         match (operation.ty, set.items.as_slice()) {
-            // What a subscription asks for is no list, though a list elsewhere may have its name.
+            // The root field of a subscription is not a list, even if a list field elsewhere has
+            // the same name.
             (
                 OperationType::Subscription,
                 [
@@ -149,16 +166,16 @@ impl<'a> Walk<'a> {
             Selection::Field(field) => self.field(&field.node, self.list_length(&field.node)),
             Selection::InlineFragment(inline) => Ok(self
                 .selection_set(&inline.node.selection_set.node)?
-                .and(directives(&inline.node.directives))),
+                .and(Cost::directives(&inline.node.directives))),
             Selection::FragmentSpread(spread) => {
                 let cost = self.fragment(&spread.node.fragment_name.node, selection.pos)?;
-                Ok(cost.and(directives(&spread.node.directives)))
+                Ok(cost.and(Cost::directives(&spread.node.directives)))
             }
         }
     }
 
-    /// A field that holds so many of what is selected below it.
-    fn field(&mut self, field: &'a Field, times: usize) -> Result<Cost, ApiError> {
+    /// The cost of a field that yields `length` entries.
+    fn field(&mut self, field: &'a Field, length: usize) -> Result<Cost, ApiError> {
         let below = match field.selection_set.node.items.is_empty() {
             true => Cost::default(),
             false => self.selection_set(&field.selection_set.node)?,
@@ -170,18 +187,18 @@ impl<'a> Walk<'a> {
             ..Cost::default()
         };
         let below = Cost {
-            values: below.values.saturating_mul(times),
+            values: below.values.saturating_mul(length),
             ..below
         };
-        Ok(below.and(own).and(directives(&field.directives)))
+        Ok(below.and(own).and(Cost::directives(&field.directives)))
     }
 
     fn fragment(&mut self, name: &Name, at: Pos) -> Result<Cost, ApiError> {
-        // An unknown fragment costs nothing here; validation names it.
+        // An unknown fragment costs nothing here. Validation refuses it.
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
             return Ok(Cost::default());
         };
-        match self.known.get(name) {
+        match self.fragments.get(name) {
             Some(Some(cost)) => return Ok(*cost),
             Some(None) => {
                 let message = format!("Cannot spread fragment \"{name}\" within itself.");
@@ -189,20 +206,20 @@ impl<'a> Walk<'a> {
             }
             None => {}
         }
-        self.known.insert(name, None);
-        let own = Cost {
-            directives: fragment.node.directives.len(),
-            ..Cost::default()
-        };
+        self.fragments.insert(name, None);
+        let own = Cost::directives(&fragment.node.directives);
         let cost = self
             .selection_set(&fragment.node.selection_set.node)?
             .and(own);
-        self.known.insert(name, Some(cost));
+        self.fragments.insert(name, Some(cost));
         Ok(cost)
     }
 
-    /// How many entries a field may have: what `first` or `last` asks for, or the default page of a connection. A `limit`
-    /// stands above a list that is counted as such a page itself.
+    /// The number of entries that a field may yield: its `first` or `last`, else the default page
+    /// if the field is a list, else 1.
+    ///
+    /// A field with a `limit` is an object whose entries are in a list below it. That list is
+    /// counted as a default page. So here the field counts as the number of such pages.
     fn list_length(&self, field: &Field) -> usize {
         let asked = ["first", "last", "limit"].iter().find_map(|name| {
             let value = field.get_argument(name)?;
@@ -216,14 +233,14 @@ impl<'a> Walk<'a> {
             };
             let number = usize::try_from(number?).unwrap_or(usize::MAX);
             Some(if *name == "limit" {
-                number.div_ceil(super::LIST_LENGTH_DEFAULT)
+                number.div_ceil(LIST_LENGTH_DEFAULT)
             } else {
                 number
             })
         });
         match asked {
             Some(length) => length.max(1),
-            None if self.shapes.is_list(field.name.node.as_str()) => super::LIST_LENGTH_DEFAULT,
+            None if self.shapes.is_list(field.name.node.as_str()) => LIST_LENGTH_DEFAULT,
             None => 1,
         }
     }

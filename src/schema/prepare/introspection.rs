@@ -1,5 +1,6 @@
-//! Where introspection is off, a document that asks for the schema is refused by name. `__typename` is no secret: clients tell
-//! objects apart by it.
+//! Refuses introspection, if the operator has turned it off.
+//!
+//! `__typename` is always allowed, because clients need it to tell objects apart.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
@@ -14,10 +15,14 @@ pub enum Introspection {
     Refused,
 }
 
-/// The fields that tell about the schema. No type of ours has fields of these names, so they are refused wherever they stand.
+/// The fields that return the schema. No type of this schema has such a field, so they are refused
+/// at any place.
 const FIELDS: [&str; 2] = ["__schema", "__type"];
 
-/// Refuses a document that asks for the schema, anywhere in it.
+/// Refuses a document that selects one of these fields.
+///
+/// # Errors
+/// GRAPHQL_VALIDATION_FAILED at the position of the field.
 pub(super) fn refuse(document: &ExecutableDocument) -> Result<(), ApiError> {
     let operations = document
         .operations
@@ -29,25 +34,24 @@ pub(super) fn refuse(document: &ExecutableDocument) -> Result<(), ApiError> {
         .map(|fragment| &fragment.node.selection_set);
     operations
         .chain(fragments)
-        .try_for_each(|set| selections(&set.node))
+        .try_for_each(|set| check_selections(&set.node))
 }
 
-/// Fragments are looked at where they are defined, so that each is looked at once.
-fn selections(set: &SelectionSet) -> Result<(), ApiError> {
+/// Checks a selection. Fragments are checked where they are defined, so that each is checked once.
+fn check_selections(set: &SelectionSet) -> Result<(), ApiError> {
     set.items
         .iter()
         .try_for_each(|selection| match &selection.node {
             Selection::Field(field) => {
                 let name = field.node.name.node.as_str();
                 if FIELDS.contains(&name) {
-                    let message = format!(
-                        "This server does not tell its schema: {name} is not answered here."
-                    );
+                    let message =
+                        format!("Introspection is disabled: this server does not answer {name}.");
                     return Err(ApiError::new(Code::GraphqlValidationFailed, message).at(field.pos));
                 }
-                selections(&field.node.selection_set.node)
+                check_selections(&field.node.selection_set.node)
             }
-            Selection::InlineFragment(inline) => selections(&inline.node.selection_set.node),
+            Selection::InlineFragment(inline) => check_selections(&inline.node.selection_set.node),
             Selection::FragmentSpread(_) => Ok(()),
         })
 }

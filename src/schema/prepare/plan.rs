@@ -1,127 +1,135 @@
-//! A subscription without what tells its subscribers apart: the document of a Plan, and the key that it is shared by.
+//! The document of a plan: a subscription without the arguments of its root field. Requests whose
+//! documents have the same key share one plan.
 
 use std::{collections::HashSet, convert::Infallible, fmt::Write};
 
 use async_graphql::{
     Name, Positioned, Variables,
     parser::types::{
-        Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection,
-        SelectionSet, VariableDefinition,
+        Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition,
+        OperationDefinition, Selection, SelectionSet, VariableDefinition,
     },
 };
 use async_graphql_value::Value;
 
-use super::{Prepared, root};
+use super::{root, shapes::Shapes};
 
-/// What a Plan executes.
+/// Approximate memory of a parsed document, in bytes for each byte of its text.
+pub(super) const PARSED_BYTES_PER_BYTE: usize = 24;
+
+/// The document that a plan executes.
 #[derive(Clone, Debug)]
 pub struct PlanDocument {
-    /// One operation with one root field, which has its required arguments only.
+    /// One operation with one root field, which has only its required arguments.
     pub(in crate::schema) document: ExecutableDocument,
-    /// The name of that root field.
+    /// The name of the root field.
     pub(in crate::schema) field: String,
-    /// The variables used below the root.
+    /// The variables that are used below the root field.
     pub(in crate::schema) variables: Variables,
-    /// Equal for documents that give equal frames: white space, names of operations and fragments' order, the order of
-    /// variables and unused ones make no difference.
+    /// Equal for documents that give equal frames. It ignores white space, the names of operations,
+    /// the order of fragments and of variables, and unused variables.
     pub key: String,
-    /// Some field of it is named `viewer…`: each viewer's frames are their own.
+    /// Whether the name of some field begins with `viewer`. Then each viewer needs frames of their
+    /// own (V2).
     pub depends_on_viewer: bool,
 }
 
 impl PlanDocument {
-    /// About how many bytes of memory this document holds, for bounds.
+    /// Approximate memory of this document in bytes, for bounds.
     pub fn bytes(&self) -> usize {
-        self.key.len() * super::PARSED_BYTES_PER_BYTE
+        self.key.len() * PARSED_BYTES_PER_BYTE
     }
 
-    /// The plan of a prepared subscription. Root arguments are no part of it: `roomId` and `after` are the reader's.
-    pub(super) fn new(prepared: &Prepared) -> Self {
-        let operation = prepared.operation();
-        let mut field = operation
-            .selection_set
-            .node
-            .items
-            .iter()
-            .find_map(|selection| match &selection.node {
-                Selection::Field(field) => Some(field.clone()),
-                _ => None,
-            });
-        let field = field
-            .take()
-            .expect("a prepared subscription has one root field");
-        let field_name = field.node.name.node.to_string();
-        let mut fragments = HashSet::new();
-        root::reached(
-            &field.node.selection_set.node,
-            &prepared.document.fragments,
-            &mut fragments,
-        );
+    /// The plan of a prepared subscription.
+    ///
+    /// The arguments of its root field are not part of the plan: `roomId` and `after` belong to the
+    /// reader.
+    pub(super) fn new(
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        given: &Variables,
+        shapes: &Shapes,
+    ) -> Self {
+        let root = root_field(operation);
+        let field_name = root.node.name.node.to_string();
+        let fragments = used_fragments(&root.node.selection_set.node, document);
         let mut printer = Printer::default();
-        printer.selection_set(&field.node.selection_set.node);
-        let mut names: Vec<&Name> = fragments.into_iter().collect();
-        names.sort();
-        for name in &names {
-            let fragment = &prepared.document.fragments[*name].node;
-            let _ = write!(
-                printer.text,
-                "fragment {name} on {}",
-                fragment.type_condition.node.on.node
-            );
-            printer.directives(&fragment.directives);
-            printer.selection_set(&fragment.selection_set.node);
+        printer.selection_set(&root.node.selection_set.node);
+        for (name, fragment) in &fragments {
+            printer.fragment(name, &fragment.node);
         }
-        let depends_on_viewer = printer.depends_on_viewer;
-        let used = printer.variables;
+
         let mut variables = Variables::default();
-        let mut key = format!(
-            "{}:{}",
-            field.node.response_key().node,
-            field.node.name.node
-        );
-        for (name, value) in prepared
-            .variables
-            .iter()
-            .filter(|(name, _)| used.contains(*name))
-        {
-            let _ = write!(key, "${name}={value}");
-            variables.insert(name.clone(), value.clone());
+        let mut key = format!("{}:{field_name}", root.node.response_key().node);
+        for (name, value) in given.iter() {
+            if printer.variables.contains(name) {
+                let _ = write!(key, "${name}={value}");
+                variables.insert(name.clone(), value.clone());
+            }
         }
         key.push_str(&printer.text);
 
-        let fragments = names
-            .into_iter()
-            .map(|name| (name.clone(), prepared.document.fragments[name].clone()))
-            .collect();
+        let mut field = root.clone();
+        field.node.arguments = required_arguments(&root.node, given, shapes);
+        let operation = with_root_field(operation, field, &printer.variables);
         let document = ExecutableDocument {
-            operations: DocumentOperations::Single(operation_of(prepared, field, &used)),
-            fragments,
+            operations: DocumentOperations::Single(operation),
+            fragments: fragments
+                .into_iter()
+                .map(|(name, fragment)| (name.clone(), fragment.clone()))
+                .collect(),
         };
         Self {
             document,
             field: field_name,
             variables,
             key,
-            depends_on_viewer,
+            depends_on_viewer: printer.depends_on_viewer,
         }
     }
 }
 
-fn operation_of(
-    prepared: &Prepared,
-    mut field: Positioned<Field>,
+fn root_field(operation: &OperationDefinition) -> &Positioned<Field> {
+    let mut selections = operation.selection_set.node.items.iter();
+    selections
+        .find_map(|selection| match &selection.node {
+            Selection::Field(field) => Some(field),
+            _ => None,
+        })
+        .expect("a prepared subscription has one root field")
+}
+
+/// The fragments that a selection uses, sorted by name.
+fn used_fragments<'a>(
+    set: &'a SelectionSet,
+    document: &'a ExecutableDocument,
+) -> Vec<(&'a Name, &'a Positioned<FragmentDefinition>)> {
+    let mut names = HashSet::new();
+    root::reached(set, &document.fragments, &mut names);
+    let mut fragments: Vec<_> = names
+        .into_iter()
+        .map(|name| (name, &document.fragments[name]))
+        .collect();
+    fragments.sort_by_key(|(name, _)| *name);
+    fragments
+}
+
+/// An operation of the same kind whose only root field is `field`. It defines only the variables in
+/// `used`.
+fn with_root_field(
+    operation: &OperationDefinition,
+    field: Positioned<Field>,
     used: &HashSet<Name>,
 ) -> Positioned<OperationDefinition> {
-    let (operation, at) = (prepared.operation(), field.pos);
-    field.node.arguments = required_arguments(prepared, &field.node);
-    let wanted =
+    let at = field.pos;
+    let is_used =
         |definition: &&Positioned<VariableDefinition>| used.contains(&definition.node.name.node);
     let definition = OperationDefinition {
         ty: operation.ty,
         variable_definitions: operation
             .variable_definitions
             .iter()
-            .filter(wanted)
+            .filter(is_used)
             .cloned()
             .collect(),
         directives: Vec::new(),
@@ -136,15 +144,14 @@ fn operation_of(
 }
 
 /// The required arguments of the root field, with the values of the request that made the plan. The
-/// resolver needs some value to run at all; in the mode Feed it ignores it, because each event names its
-/// room.
+/// resolver needs some value to run at all; in the mode Feed it ignores it, because each event
+/// names its room.
 fn required_arguments(
-    prepared: &Prepared,
     field: &Field,
+    variables: &Variables,
+    shapes: &Shapes,
 ) -> Vec<(Positioned<Name>, Positioned<Value>)> {
-    let required = prepared
-        .shapes
-        .required_arguments("Subscription", &field.name.node);
+    let required = shapes.required_arguments("Subscription", &field.name.node);
     let is_required = |name: &Name| required.iter().any(|required| required == name.as_str());
     field
         .arguments
@@ -152,7 +159,7 @@ fn required_arguments(
         .filter(|(name, _)| is_required(&name.node))
         .map(|(name, value)| {
             let constant = value.node.clone().into_const_with(|variable| {
-                let value = prepared.variables.get(&variable).cloned();
+                let value = variables.get(&variable).cloned();
                 Ok::<_, Infallible>(value.unwrap_or_default())
             });
             let Ok(constant) = constant;
@@ -162,7 +169,7 @@ fn required_arguments(
         .collect()
 }
 
-/// Writes selections in one spelling, and notes the variables in them, and whether they ask who asks.
+/// Prints selections in a canonical form, and collects the variables in them.
 #[derive(Default)]
 struct Printer {
     text: String,
@@ -171,6 +178,13 @@ struct Printer {
 }
 
 impl Printer {
+    fn fragment(&mut self, name: &Name, fragment: &FragmentDefinition) {
+        let on = &fragment.type_condition.node.on.node;
+        let _ = write!(self.text, "fragment {name} on {on}");
+        self.directives(&fragment.directives);
+        self.selection_set(&fragment.selection_set.node);
+    }
+
     fn selection_set(&mut self, set: &SelectionSet) {
         if set.items.is_empty() {
             return;

@@ -1,7 +1,8 @@
-//! The root of a subscription: fragments folded in, equal fields made one, anything but a single plain field refused.
+//! Folds the root of a subscription into one field: fragments are expanded, and equal fields
+//! merged.
 //!
-//! The library's executor gives an empty stream for a root field inside a fragment and two streams for the same root
-//! field written twice, so neither reaches it.
+//! The executor of the library gives an empty stream for a root field inside a fragment, and two
+//! streams for a root field that is written twice. So neither reaches it.
 
 use std::collections::HashSet;
 
@@ -12,16 +13,21 @@ use async_graphql::{
     },
 };
 
+use super::operation::operation_mut;
 use crate::schema::error::{ApiError, Code};
 
 type Fragments = std::collections::HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// The one field that a subscription asks for.
+/// The only root field of a subscription.
+///
+/// # Errors
+/// GRAPHQL_VALIDATION_FAILED if there is no field or more than one, if it is an introspection
+/// field, or if the root has a directive.
 pub(super) fn single_field(
     operation: &OperationDefinition,
     fragments: &Fragments,
 ) -> Result<Positioned<Field>, ApiError> {
-    let mut root = Root {
+    let mut root = RootFold {
         fragments,
         field: None,
         spread: HashSet::new(),
@@ -29,23 +35,26 @@ pub(super) fn single_field(
     root.fold(&operation.selection_set.node)?;
     root.field.ok_or_else(|| {
         refuse(
-            "A subscription selects one field.",
+            "A subscription must select one field.",
             operation.selection_set.pos,
         )
     })
 }
 
+/// A validation error at a position.
 fn refuse(message: impl Into<String>, at: Pos) -> ApiError {
     ApiError::new(Code::GraphqlValidationFailed, message).at(at)
 }
 
-struct Root<'a> {
+/// The fold so far.
+struct RootFold<'a> {
     fragments: &'a Fragments,
     field: Option<Positioned<Field>>,
+    /// Fragments that were expanded already.
     spread: HashSet<&'a Name>,
 }
 
-impl<'a> Root<'a> {
+impl<'a> RootFold<'a> {
     fn fold(&mut self, set: &'a SelectionSet) -> Result<(), ApiError> {
         set.items
             .iter()
@@ -56,7 +65,7 @@ impl<'a> Root<'a> {
         if let Some(directive) = selection.node.directives().first() {
             let name = &directive.node.name.node;
             let message = format!(
-                "@{name} is not supported on the root of a subscription: its one field is always there."
+                "@{name} is not supported on the root of a subscription, whose only field cannot be left out."
             );
             return Err(refuse(message, directive.pos));
         }
@@ -68,7 +77,7 @@ impl<'a> Root<'a> {
                     .type_condition
                     .as_ref()
                     .map(|condition| &condition.node.on.node);
-                self.is_subscription(on, selection.pos)?;
+                self.check_type(on, selection.pos)?;
                 self.fold(&inline.node.selection_set.node)
             }
             Selection::FragmentSpread(spread) => {
@@ -79,11 +88,11 @@ impl<'a> Root<'a> {
                         name.pos,
                     ));
                 };
-                self.is_subscription(
+                self.check_type(
                     Some(&fragment.node.type_condition.node.on.node),
                     selection.pos,
                 )?;
-                // What it holds is here already if it was spread before.
+                // A fragment that is spread twice adds nothing the second time.
                 if self.spread.insert(key) {
                     self.fold(&fragment.node.selection_set.node)
                 } else {
@@ -93,7 +102,8 @@ impl<'a> Root<'a> {
         }
     }
 
-    fn is_subscription(&self, on: Option<&Name>, at: Pos) -> Result<(), ApiError> {
+    /// Refuses a fragment on another type.
+    fn check_type(&self, on: Option<&Name>, at: Pos) -> Result<(), ApiError> {
         match on {
             Some(name) if name != "Subscription" => Err(refuse(
                 format!("Fragment on \"{name}\" can never apply to \"Subscription\"."),
@@ -103,6 +113,7 @@ impl<'a> Root<'a> {
         }
     }
 
+    /// Takes the first field, and merges further ones into it.
     fn field(&mut self, field: &'a Positioned<Field>) -> Result<(), ApiError> {
         if field.node.name.node.starts_with("__") {
             return Err(refuse(
@@ -110,17 +121,17 @@ impl<'a> Root<'a> {
                 field.pos,
             ));
         }
-        let Some(known) = &mut self.field else {
+        let Some(first) = &mut self.field else {
             self.field = Some(field.clone());
             return Ok(());
         };
-        if known.node.response_key().node != field.node.response_key().node {
+        if first.node.response_key().node != field.node.response_key().node {
             return Err(refuse(
                 "A subscription must select only one top level field.",
                 field.pos,
             ));
         }
-        if known.node.name.node != field.node.name.node || !same_arguments(&known.node, &field.node)
+        if first.node.name.node != field.node.name.node || !same_arguments(&first.node, &field.node)
         {
             let key = &field.node.response_key().node;
             return Err(refuse(
@@ -128,7 +139,7 @@ impl<'a> Root<'a> {
                 field.pos,
             ));
         }
-        known
+        first
             .node
             .selection_set
             .node
@@ -146,7 +157,7 @@ fn same_arguments(a: &Field, b: &Field) -> bool {
         })
 }
 
-/// The fragments that a selection reaches.
+/// Adds the names of all fragments that a selection uses, directly or through other fragments.
 pub(super) fn reached<'a>(
     set: &'a SelectionSet,
     fragments: &'a Fragments,
@@ -172,7 +183,8 @@ pub(super) fn reached<'a>(
     }
 }
 
-/// Writes the single field into the operation, and takes out the fragments that only stood at its root.
+/// Makes `field` the only root field of the operation. Removes fragments that are unused from then
+/// on, because validation would refuse them; fragments that were unused before stay, to be refused.
 pub(super) fn write_back(
     document: &mut ExecutableDocument,
     operation_name: Option<&str>,
@@ -190,7 +202,7 @@ pub(super) fn write_back(
         found.into_iter().cloned().collect()
     };
     let before = used(document);
-    let Some(operation) = super::operation_mut(document, operation_name) else {
+    let Some(operation) = operation_mut(document, operation_name) else {
         return;
     };
     let at = field.pos;

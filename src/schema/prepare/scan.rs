@@ -1,22 +1,22 @@
-//! A look at a document's text before any parser sees it: how many tokens, how deeply nested. One linear pass.
+//! Counts the tokens and the nesting of a document's text in one linear pass, before it is parsed.
 
-/// What a document's text amounts to.
+/// The size of a document's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Names, numbers, strings and punctuators.
+    /// Number of names, numbers, strings and punctuators.
     pub(super) tokens: usize,
-    /// The deepest nesting of brackets of any kind.
+    /// Levels of nested brackets, of any kind.
     pub(super) nesting: usize,
 }
 
-/// Counts, without judging whether the text is well formed: that is the parser's.
+/// Measures a text. It accepts any text; the parser decides whether it is well formed.
 pub(super) fn scan(text: &str) -> Extent {
     let bytes = text.as_bytes();
     let (mut extent, mut open, mut at) = (Extent::default(), 0_usize, 0);
     while at < bytes.len() {
         at = match bytes[at] {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => at + 1,
-            b'#' => past(bytes, at, |byte| !matches!(byte, b'\r' | b'\n')),
+            b'#' => end_of_run(bytes, at, |byte| !matches!(byte, b'\r' | b'\n')),
             byte => {
                 extent.tokens += 1;
                 match byte {
@@ -30,7 +30,7 @@ pub(super) fn scan(text: &str) -> Extent {
                         at + 1
                     }
                     b'"' => string_end(bytes, at),
-                    byte if word(byte) => past(bytes, at, word),
+                    byte if is_word(byte) => end_of_run(bytes, at, is_word),
                     _ => at + 1,
                 }
             }
@@ -39,18 +39,21 @@ pub(super) fn scan(text: &str) -> Extent {
     extent
 }
 
-fn word(byte: u8) -> bool {
+/// Whether a byte can be part of a name or a number.
+fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'.')
 }
 
-fn past(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
+/// The position after the bytes from `start` on that satisfy `belongs`.
+fn end_of_run(bytes: &[u8], start: usize, belongs: impl Fn(u8) -> bool) -> usize {
     bytes[start..]
         .iter()
         .position(|byte| !belongs(*byte))
         .map_or(bytes.len(), |length| start + length)
 }
 
-/// Where the string that begins at `start` ends; an unclosed one ends with its line, or with the text.
+/// The position after the string that begins at `start`. An unclosed string ends with its line, an
+/// unclosed block string with the text.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let block = bytes[start..].starts_with(br#"""""#);
     let quote: &[u8] = if block { br#"""""# } else { br#"""# };
@@ -72,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_nesting() {
+    fn tokens_and_nesting_are_counted_in_any_text() {
         for (text, tokens, nesting) in [
             ("", 0, 0),
             ("{ a }", 3, 1),

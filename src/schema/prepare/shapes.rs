@@ -1,5 +1,5 @@
-//! What must be known of the schema outside the library: input types, the fields' types, and which of them hold lists.
-//! Read from the SDL once.
+//! What other code than the library must know of the schema: its input types, the types of its
+//! fields, and which fields are lists. It is read from the SDL once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,11 +11,14 @@ use async_graphql::{
     },
 };
 
-/// The input types of the schema by name, the fields of its objects, and the names of fields that hold lists.
+/// The types of the schema.
 #[derive(Debug)]
 pub(in crate::schema) struct Shapes {
+    /// Input types by name.
     inputs: HashMap<String, InputType>,
+    /// Fields by the name of their object or interface.
     outputs: HashMap<String, HashMap<String, OutputField>>,
+    /// Names of the fields that are lists in some type.
     lists: HashSet<String>,
 }
 
@@ -23,7 +26,7 @@ pub(in crate::schema) struct Shapes {
 #[derive(Debug)]
 struct OutputField {
     ty: Type,
-    /// Names of the arguments that a document must give.
+    /// Names of the required arguments.
     required_arguments: Vec<String>,
 }
 
@@ -35,15 +38,33 @@ enum InputType {
     String,
     Boolean,
     Id,
-    /// A scalar of the schema's own; its resolver judges the value.
+    /// A scalar that the schema defines. Its resolver checks the value.
     Custom,
     Enum(HashSet<String>),
-    /// Field, type, and whether it may be left out.
+    /// For each field: its name, its type, and whether it may be left out.
     Object(Vec<(String, Type, bool)>),
 }
 
+/// Why a value does not fit its type. The value itself is not part of the text: it may be long, or
+/// a secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CoercionError {
+    /// Null, but the type is not nullable.
+    #[error("Expected a value of type \"{0}\", found null.")]
+    Null(String),
+    /// A value of another type.
+    #[error("The value is not a valid {0}.")]
+    Type(String),
+    /// An input object has a field that its type does not define.
+    #[error("Field \"{field}\" is not defined by type \"{of}\".")]
+    UnknownField { field: String, of: String },
+    /// An input object lacks a required field.
+    #[error("Field \"{field}\" of required type \"{ty}\" was not provided.")]
+    MissingField { field: String, ty: String },
+}
+
 impl Shapes {
-    /// Reads them from an SDL.
+    /// Reads the types from an SDL, which must parse.
     pub(in crate::schema) fn from_sdl(sdl: &str) -> Self {
         let document = parse_schema(sdl).expect("the schema's own SDL parses");
         let mut shapes = Self {
@@ -111,7 +132,7 @@ impl Shapes {
             ..
         } in fields.iter().map(|field| &field.node)
         {
-            // What is inside a connection is as long as the connection: it was counted there.
+            // The lists inside a connection are as long as the connection, where they are counted.
             if list(&ty.node) && !matches!(name.node.as_str(), "edges" | "nodes") {
                 self.lists.insert(name.node.to_string());
             }
@@ -135,24 +156,24 @@ impl Shapes {
         Some(&self.outputs.get(of)?.get(name)?.ty)
     }
 
-    /// Names of the arguments that a document must give to a field.
+    /// Names of the required arguments of a field.
     pub(super) fn required_arguments(&self, of: &str, name: &str) -> &[String] {
         let field = self.outputs.get(of).and_then(|fields| fields.get(name));
         field.map_or(&[], |field| &field.required_arguments)
     }
 
-    /// Whether a field of this name holds a list somewhere in the schema.
+    /// Whether a field of this name is a list in some type of the schema.
     pub(super) fn is_list(&self, field: &str) -> bool {
         self.lists.contains(field)
     }
 
-    /// A variable's value as its type wants it (GraphQL, section 6.1.2), or why it does not fit.
-    pub(super) fn coerce(&self, value: &Value, ty: &Type) -> Result<Value, String> {
+    /// Coerces the value of a variable to its type (GraphQL, section 6.1.2).
+    pub(super) fn coerce(&self, value: &Value, ty: &Type) -> Result<Value, CoercionError> {
         if matches!(value, Value::Null) {
             return if ty.nullable {
                 Ok(Value::Null)
             } else {
-                Err(format!("Expected a value of type \"{ty}\", found null."))
+                Err(CoercionError::Null(ty.to_string()))
             };
         }
         match (&ty.base, value) {
@@ -162,14 +183,14 @@ impl Shapes {
                     .map(|item| self.coerce(item, inner))
                     .collect::<Result<_, _>>()?,
             )),
-            // A single value stands for a list of one.
+            // A single value counts as a list of one.
             (BaseType::List(inner), single) => Ok(Value::List(vec![self.coerce(single, inner)?])),
             (BaseType::Named(name), value) => self.coerce_named(value, name),
         }
     }
 
-    fn coerce_named(&self, value: &Value, name: &str) -> Result<Value, String> {
-        // No input type: validation says so.
+    fn coerce_named(&self, value: &Value, name: &str) -> Result<Value, CoercionError> {
+        // Validation refuses a variable whose type is not an input type.
         let Some(input) = self.inputs.get(name) else {
             return Ok(value.clone());
         };
@@ -194,8 +215,7 @@ impl Shapes {
                 Ok(Value::Enum(async_graphql::Name::new(text)))
             }
             (true, value) => Ok(value.clone()),
-            // The value itself stays out of the message: it may be long, or a secret.
-            (false, _) => Err(format!("The value is no {name}.")),
+            (false, _) => Err(CoercionError::Type(name.to_owned())),
         }
     }
 
@@ -204,17 +224,18 @@ impl Shapes {
         value: &Value,
         name: &str,
         fields: &[(String, Type, bool)],
-    ) -> Result<Value, String> {
+    ) -> Result<Value, CoercionError> {
         let Value::Object(given) = value else {
-            return Err(format!("The value is no {name}."));
+            return Err(CoercionError::Type(name.to_owned()));
         };
         if let Some(unknown) = given
             .keys()
             .find(|key| !fields.iter().any(|(field, ..)| field == key.as_str()))
         {
-            return Err(format!(
-                "Field \"{unknown}\" is not defined by type \"{name}\"."
-            ));
+            return Err(CoercionError::UnknownField {
+                field: unknown.to_string(),
+                of: name.to_owned(),
+            });
         }
         let mut object = async_graphql::indexmap::IndexMap::new();
         for (field, ty, optional) in fields {
@@ -224,9 +245,10 @@ impl Shapes {
                 }
                 None if *optional => {}
                 None => {
-                    return Err(format!(
-                        "Field \"{field}\" of required type \"{ty}\" was not provided."
-                    ));
+                    return Err(CoercionError::MissingField {
+                        field: field.clone(),
+                        ty: ty.to_string(),
+                    });
                 }
             }
         }

@@ -1,8 +1,9 @@
-//! A document made ready for these variables, where the library would misread them.
+//! Rewrites a document for given variables, where the library would misread it.
 //!
-//! An argument whose variable is absent is as if it was not written (GraphQL, section 6.4.1), so that its default holds;
-//! the library would take it for null. A variable that only a directive uses is, to the library, an unused one; so a
-//! directive gets the value itself.
+//! - An argument whose variable is absent counts as not written (GraphQL, section 6.4.1), so its
+//!   default applies. The library would take it for null, so the argument is removed.
+//! - The library takes a variable that only directives use for an unused one. So the variable is
+//!   replaced by its value there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,10 +16,12 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::{operation, root::reached};
+use super::{operation::operation, root::reached};
 
-/// The document to run instead, if this one needs it: the chosen operation and the fragments that it reaches. Other
-/// operations would miss the variables that shared fragments lose.
+/// The document to run instead, or `None` if the document can run as it is.
+///
+/// The result contains only the chosen operation and the fragments that it uses. Shared fragments
+/// lose variables, which other operations would then define without using them.
 pub(super) fn specialise(
     document: &ExecutableDocument,
     chosen: Option<&str>,
@@ -45,32 +48,33 @@ pub(super) fn specialise(
         .map(|name| (name.clone(), document.fragments[name].clone()))
         .collect();
 
-    let mut work = Work {
+    let mut rewrite = VariableRewrite {
         defined,
         variables,
-        taken: HashSet::new(),
-        left: HashSet::new(),
+        removed: HashSet::new(),
+        remaining: HashSet::new(),
     };
-    work.in_selections(&mut operation.node.selection_set.node);
+    rewrite.in_selections(&mut operation.node.selection_set.node);
     for fragment in fragments.values_mut() {
-        work.in_selections(&mut fragment.node.selection_set.node);
+        rewrite.in_selections(&mut fragment.node.selection_set.node);
     }
-    if work.taken.is_empty() {
+    if rewrite.removed.is_empty() {
         return None;
     }
-    // One that no longer stands anywhere would count as unused.
-    let gone = |name: &Name| work.taken.contains(name) && !work.left.contains(name);
+    // Validation refuses an operation that defines a variable and does not use it.
+    let is_unused =
+        |name: &Name| rewrite.removed.contains(name) && !rewrite.remaining.contains(name);
     operation
         .node
         .variable_definitions
-        .retain(|definition| !gone(&definition.node.name.node));
+        .retain(|definition| !is_unused(&definition.node.name.node));
     Some(ExecutableDocument {
-        operations: alone(chosen, operation),
+        operations: only(chosen, operation),
         fragments,
     })
 }
 
-/// Whether some directive's argument is a variable, anywhere in a document.
+/// Whether an argument of a directive is a variable, anywhere in a document.
 pub(super) fn has_directive_variables(document: &ExecutableDocument) -> bool {
     let operations = document
         .operations
@@ -80,10 +84,10 @@ pub(super) fn has_directive_variables(document: &ExecutableDocument) -> bool {
         .fragments
         .values()
         .map(|fragment| &fragment.node.selection_set.node);
-    operations.chain(fragments).any(in_set)
+    operations.chain(fragments).any(uses_directive_variables)
 }
 
-fn in_set(set: &SelectionSet) -> bool {
+fn uses_directive_variables(set: &SelectionSet) -> bool {
     set.items.iter().any(|selection| {
         let arguments = selection
             .node
@@ -91,8 +95,10 @@ fn in_set(set: &SelectionSet) -> bool {
             .iter()
             .flat_map(|directive| &directive.node.arguments);
         let below = match &selection.node {
-            Selection::Field(field) => in_set(&field.node.selection_set.node),
-            Selection::InlineFragment(inline) => in_set(&inline.node.selection_set.node),
+            Selection::Field(field) => uses_directive_variables(&field.node.selection_set.node),
+            Selection::InlineFragment(inline) => {
+                uses_directive_variables(&inline.node.selection_set.node)
+            }
             Selection::FragmentSpread(_) => false,
         };
         below
@@ -102,23 +108,26 @@ fn in_set(set: &SelectionSet) -> bool {
     })
 }
 
-fn alone(name: Option<&str>, operation: Positioned<OperationDefinition>) -> DocumentOperations {
+/// The operations of a document that contains only this one.
+fn only(name: Option<&str>, operation: Positioned<OperationDefinition>) -> DocumentOperations {
     match name {
         None => DocumentOperations::Single(operation),
         Some(name) => DocumentOperations::Multiple(HashMap::from([(Name::new(name), operation)])),
     }
 }
 
-struct Work<'a> {
+/// Rewrites the selections of a document.
+struct VariableRewrite<'a> {
+    /// The variables that the operation defines.
     defined: HashSet<Name>,
     variables: &'a Variables,
-    /// Variables that stood somewhere and no longer do.
-    taken: HashSet<Name>,
-    /// Variables that still stand somewhere.
-    left: HashSet<Name>,
+    /// Variables that were removed from some place.
+    removed: HashSet<Name>,
+    /// Variables that remain at some place.
+    remaining: HashSet<Name>,
 }
 
-impl Work<'_> {
+impl VariableRewrite<'_> {
     fn in_selections(&mut self, set: &mut SelectionSet) {
         for selection in &mut set.items {
             self.in_directives(selection.node.directives_mut());
@@ -146,26 +155,27 @@ impl Work<'_> {
             let Value::Variable(name) = &value.node else {
                 continue;
             };
-            let Some(known) = self.variables.get(name) else {
+            let Some(given) = self.variables.get(name) else {
                 continue;
             };
-            let known = known.clone().into_value();
-            self.taken.insert(name.clone());
-            value.node = known;
+            let given = given.clone().into_value();
+            self.removed.insert(name.clone());
+            value.node = given;
         }
     }
 
-    /// Whether a value is there at all; object fields inside it that are not are taken out, list items become null.
+    /// Whether a value is present, so that its argument stays. Absent fields of objects inside it
+    /// are removed, and absent list entries become null.
     fn keep(&mut self, value: &mut Value) -> bool {
         match value {
             Value::Variable(name)
                 if self.defined.contains(name) && !self.variables.contains_key(name) =>
             {
-                self.taken.insert(name.clone());
+                self.removed.insert(name.clone());
                 return false;
             }
             Value::Variable(name) => {
-                self.left.insert(name.clone());
+                self.remaining.insert(name.clone());
             }
             Value::Object(fields) => fields.retain(|_, value| self.keep(value)),
             Value::List(items) => {

@@ -1,11 +1,15 @@
-//! Variables by their definitions: defaults filled in, missing or wrong ones refused before anything runs.
+//! Coerces the variables of a request to their definitions, before anything runs.
 
 use async_graphql::{Variables, parser::types::OperationDefinition};
 
-use super::Shapes;
+use super::shapes::Shapes;
 use crate::schema::error::{ApiError, Code};
 
-/// The variables that an operation runs with. Those it does not define are left out.
+/// The variables that an operation runs with: defaults are filled in, and variables that the
+/// operation does not define are dropped.
+///
+/// # Errors
+/// BAD_USER_INPUT for each variable that is missing or does not fit its type.
 pub(super) fn coerce(
     operation: &OperationDefinition,
     given: &Variables,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     domain::Caller,
     protocol::Subscribe,
-    schema::{Answer, ApiError, Code, Prepared, is_passing},
+    schema::{Answer, ApiError, Code, Prepared, is_temporary},
     transport::{
         Shared,
         admission::{
@@ -151,7 +151,7 @@ pub(crate) struct Unwelcome {
 
 impl Unwelcome {
     pub(crate) fn reply(self, media: Media) -> Reply {
-        if self.error.is_passing() {
+        if self.error.is_temporary() {
             return Reply::later(media, &[self.error.into()]);
         }
         let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
@@ -391,7 +391,7 @@ async fn stream(shared: Arc<Shared>, call: Call, form: Form, prepared: Prepared)
         OperationType::Subscription => {
             match operation::subscribe(&shared, prepared, call.origin(&shared), resume).await {
                 Ok(source) => source,
-                Err(errors) if errors.iter().any(is_passing) => {
+                Err(errors) if errors.iter().any(is_temporary) => {
                     return Reply::later(media, &errors).into_response();
                 }
                 Err(errors) => Running::Ending(Emitted::Refused(errors)),

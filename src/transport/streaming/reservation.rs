@@ -14,7 +14,7 @@ use futures::future::AbortHandle;
 
 use crate::{
     domain::{Caller, UserId},
-    schema::{ApiError, Code, is_passing},
+    schema::{ApiError, Code, is_temporary},
     transport::{
         admission::slots::ConnectionSlot,
         operation::{self, Emitted, Running},
@@ -327,7 +327,7 @@ impl Place {
     ) -> Concluded {
         let source = match started {
             Ok(source) => source,
-            Err(errors) if errors.iter().any(is_passing) => return Concluded::Later(errors),
+            Err(errors) if errors.iter().any(is_temporary) => return Concluded::Later(errors),
             Err(errors) => return Concluded::Refused(errors),
         };
         let mut state = self.reservation.lock();

@@ -22,7 +22,7 @@ use crate::{
     domain::Caller,
     protocol::{Act, Close, Dialect, Input, Subprotocol},
     quota::Allowance,
-    schema::{Answer, is_passing, shut_out},
+    schema::{Answer, is_temporary, shut_out},
     transport::{
         Shared,
         admission::slots::ConnectionSlot,
@@ -513,7 +513,7 @@ impl Connection {
                 });
             }
             // An `error` would be final for the client (P5).
-            Answer::Refused(errors) if errors.iter().any(is_passing) => {
+            Answer::Refused(errors) if errors.iter().any(is_temporary) => {
                 self.tell(Input::Leave(Close::TryAgainLater))
             }
             Answer::Refused(errors) => self.tell(Input::Refused {

@@ -12,7 +12,7 @@ use futures::{
 };
 
 use crate::{
-    auth::{BadToken, Watch, time_left},
+    auth::{TokenError, Watch, time_left},
     domain::{Caller, Timestamp, Viewer},
     protocol::{Close, Input, Payload, authorization},
     schema::ApiError,
@@ -36,12 +36,12 @@ enum Checked {
     /// The token of `connection_init`.
     First(Result<Caller, Close>),
     /// A later one.
-    Fresh(Result<Viewer, BadToken>),
+    Fresh(Result<Viewer, TokenError>),
 }
 
 /// After which close a client may come back, and with what.
 pub(crate) fn refusal(error: impl Into<ApiError>) -> Close {
-    if error.into().is_passing() {
+    if error.into().is_temporary() {
         Close::TryAgainLater
     } else {
         Close::Forbidden
@@ -115,7 +115,7 @@ impl Credentials {
                 Checked::First(caller) => Some(self.admitted(shared, caller)),
                 Checked::Fresh(Ok(viewer)) => self.renew(shared, viewer),
                 // The token from before is as good as it was.
-                Checked::Fresh(Err(error)) if error.is_passing() => None,
+                Checked::Fresh(Err(error)) if error.is_temporary() => None,
                 Checked::Fresh(Err(_)) => Some(self.end()),
             });
         }

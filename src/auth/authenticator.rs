@@ -1,0 +1,187 @@
+//! [`Auth`] checks tokens. Its state is what the check needs: keys, known users and revocations.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use super::{
+    error::TokenError,
+    guest::Guests,
+    jwt::Jwt,
+    key::Key,
+    limits::AuthLimits,
+    revocation::{Revocations, Watch},
+    settings::SignIn,
+    token::{Claims, Head, TokenRules},
+};
+use crate::{
+    domain::{Clock, Timestamp, Viewer},
+    store::{Accounts, StoreError},
+};
+
+/// Who signs the tokens that this server accepts.
+pub(super) enum TokenIssuer {
+    /// This server.
+    Guests(Box<Guests>),
+    /// An identity provider.
+    Jwt(Box<Jwt>),
+}
+
+/// Checks tokens, signs guests in, and signs any viewer out.
+pub struct Auth {
+    pub(super) accounts: Arc<dyn Accounts>,
+    pub(super) issuer: TokenIssuer,
+    pub(super) revocations: Arc<Revocations>,
+    limits: AuthLimits,
+    /// Dropping it ends the task that reads the revocations of other processes.
+    _following: DropGuard,
+}
+
+impl Auth {
+    /// Guests with the default limits, for tools and tests. The clock is fixed at 1970, so no
+    /// revocation is forgotten because it has expired.
+    pub async fn guests(
+        accounts: Arc<dyn Accounts>,
+        lifetime: Duration,
+    ) -> Result<Self, StoreError> {
+        let limits = AuthLimits::default();
+        Self::start(
+            SignIn::Guests(lifetime),
+            accounts,
+            limits,
+            &TaskTracker::new(),
+            Arc::new(|| Timestamp(0)),
+        )
+        .await
+    }
+
+    /// Loads the revocations, and starts the task that reads further ones. Then it reads the key
+    /// that signs guests' tokens, or starts to fetch the keys of the identity provider. If the
+    /// database has no key for guests, it makes one and stores it.
+    pub async fn start(
+        sign_in: SignIn,
+        accounts: Arc<dyn Accounts>,
+        limits: AuthLimits,
+        tasks: &TaskTracker,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let now = clock();
+        let revocations =
+            Revocations::load(accounts.clone(), limits.revocations_cached_max, now).await?;
+        let end = CancellationToken::new();
+        if !limits.revocations_check_interval.is_zero() {
+            let (revocations, interval) = (
+                Arc::downgrade(&revocations),
+                limits.revocations_check_interval,
+            );
+            tasks.spawn(Revocations::follow(
+                revocations,
+                interval,
+                clock,
+                end.clone(),
+            ));
+        }
+        let issuer = match sign_in {
+            SignIn::Guests(lifetime) => TokenIssuer::Guests(Box::new(Guests::new(
+                accounts.signing_key(rand::random()).await?,
+                lifetime,
+            ))),
+            SignIn::Jwt(settings) => TokenIssuer::Jwt(Box::new(Jwt::new(
+                *settings,
+                accounts.clone(),
+                limits,
+                tasks,
+                now,
+            ))),
+        };
+        Ok(Self {
+            accounts,
+            issuer,
+            revocations,
+            limits,
+            _following: end.drop_guard(),
+        })
+    }
+
+    /// The viewer of an `Authorization` value: `Bearer TOKEN`, the scheme in any letter case.
+    ///
+    /// # Errors
+    /// As for [`Auth::viewer`], and [`TokenError::Scheme`].
+    pub async fn bearer(&self, authorization: &str, now: Timestamp) -> Result<Viewer, TokenError> {
+        let scheme_and_token = authorization.trim().split_once(' ');
+        let bearer = scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        match bearer {
+            Some((_, token)) => self.viewer(token.trim(), now).await,
+            None => Err(refused(TokenError::Scheme)),
+        }
+    }
+
+    /// The viewer of a token, if the token is valid now. A refusal is logged, without the token
+    /// (A3).
+    ///
+    /// # Errors
+    /// The reason why the token is refused, or [`TokenError::Unavailable`] if it cannot be checked.
+    pub async fn viewer(&self, token: &str, now: Timestamp) -> Result<Viewer, TokenError> {
+        self.check(token, now).await.map_err(refused)
+    }
+
+    /// Checks a token, without a log line (A1).
+    pub(super) async fn check(&self, token: &str, now: Timestamp) -> Result<Viewer, TokenError> {
+        if token.len() > self.limits.token_bytes_max {
+            return Err(TokenError::TooLong);
+        }
+        let head = Head::read(token)?;
+        let key = self.key(&head, now).await?;
+        let claims = Claims::verify(token, &head, &key)?;
+        let expires_at = self.rules().check(&claims, now)?;
+        let id = claims.token_id(token)?;
+        if self
+            .revocations
+            .contains(id)
+            .await
+            .map_err(|error| TokenError::unavailable(&error))?
+        {
+            return Err(TokenError::Revoked);
+        }
+        let (user, operator) = match &self.issuer {
+            TokenIssuer::Guests(_) => (Guests::user(&claims)?, true),
+            TokenIssuer::Jwt(jwt) => (jwt.user(&claims, now).await?, jwt.is_operator(&claims)),
+        };
+        Ok(Viewer {
+            user,
+            expires_at,
+            token: id,
+            operator,
+        })
+    }
+
+    async fn key(&self, head: &Head, now: Timestamp) -> Result<Arc<Key>, TokenError> {
+        match &self.issuer {
+            TokenIssuer::Guests(guests) => Ok(guests.key.clone()),
+            TokenIssuer::Jwt(jwt) => jwt.key(head, now).await,
+        }
+    }
+
+    fn rules(&self) -> &TokenRules {
+        match &self.issuer {
+            TokenIssuer::Guests(_) => &TokenRules::OWN,
+            TokenIssuer::Jwt(jwt) => &jwt.rules,
+        }
+    }
+
+    /// Watches the token of a viewer for its revocation. It is cheap enough for every connection.
+    pub fn watch(&self, viewer: &Viewer) -> Watch {
+        self.revocations.watch(viewer.token)
+    }
+}
+
+/// Logs why a token was refused. A temporary failure was logged where it happened.
+fn refused(reason: TokenError) -> TokenError {
+    if !reason.is_temporary() {
+        tracing::info!(%reason, "a token was refused");
+    }
+    reason
+}
