@@ -207,7 +207,7 @@ async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, Strin
 /// A token as an identity provider would sign it.
 fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, String> {
     let signer = flags.signing.signer(&flags.sign_in)?;
-    let now = clock()().0.div_euclid(1_000_000);
+    let now = clock()().seconds();
     let until = now.saturating_add(i64::try_from(flags.lifetime.0.as_secs()).unwrap_or(i64::MAX));
     let mut claims = serde_json::json!({
         "sub": name.as_str(), "name": name.as_str(), "iat": now, "exp": until, "jti": Uuid::new_v4().as_simple().to_string(),

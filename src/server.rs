@@ -76,7 +76,7 @@ pub fn clock() -> Clock {
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp::since_1970(since)
     })
 }
 

@@ -207,5 +207,5 @@ fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
 
 /// How far apart two moments are; a clock that was set back does not stop the fetches.
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
-    Duration::from_micros(a.0.abs_diff(b.0))
+    a.until(b).max(b.until(a))
 }

@@ -10,10 +10,8 @@ const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// How long a token is good from this moment on, or how long not to look again; none if it has expired.
 pub fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
-    let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0))
-        .ok()
-        .filter(|left| *left > 0)?;
-    Some(Duration::from_micros(left).min(EXPIRY_LOOK_MAX))
+    let left = now.until(viewer.expires_at);
+    (!left.is_zero()).then(|| left.min(EXPIRY_LOOK_MAX))
 }
 
 impl Auth {

@@ -12,7 +12,7 @@ use super::{BadToken, key::Key};
 use crate::domain::{Timestamp, TokenId};
 
 /// The last second of the year 9999.
-const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
+const MOMENT_MAX: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
 /// What a token says about how it is signed. Where a key could be had (`jku`, `jwk`, `x5u`, `x5c`) is not even read: whoever
 /// forged the token wrote that too.
@@ -91,17 +91,16 @@ impl Claims {
     /// A claim that is a moment, in seconds since 1970, whole or not. One that has no date is the first or the last that
     /// has one.
     pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, BadToken> {
-        let microseconds = match self.0.get(name) {
+        let moment = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-                (Some(seconds), _) => seconds.saturating_mul(1_000_000),
-                #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-                (None, Some(seconds)) => (seconds * 1e6) as i64,
+                (Some(seconds), _) => Timestamp::from_seconds(seconds),
+                (None, Some(seconds)) => Timestamp::from_fractional_seconds(seconds),
                 (None, None) => return Err(BadToken::Claim(name)),
             },
             Some(_) => return Err(BadToken::Claim(name)),
         };
-        Ok(Some(Timestamp(microseconds.clamp(0, MOMENT_MAX.0))))
+        Ok(Some(moment.clamp(Timestamp(0), MOMENT_MAX)))
     }
 
     /// Whether a claim is `true`, and nothing like it.
@@ -158,13 +157,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    fn leeway(&self) -> i64 {
-        i64::try_from(self.leeway.as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// The `exp` of a token that is good until this moment: when to have another one.
     pub(super) fn without_leeway(&self, until: Timestamp) -> Timestamp {
-        Timestamp(until.0.saturating_sub(self.leeway()))
+        until.minus(self.leeway)
     }
 
     /// What a server's own tokens must say: nothing but `exp`.
@@ -176,7 +171,6 @@ impl Rules {
 
     /// Until when the token is good, if it is good at this moment.
     pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, BadToken> {
-        let leeway = self.leeway();
         if let Some(issuer) = &self.issuer
             && claims.text("iss")? != Some(issuer)
         {
@@ -187,12 +181,12 @@ impl Rules {
         }
         if claims
             .moment("nbf")?
-            .is_some_and(|from| from.0.saturating_sub(leeway) > now.0)
+            .is_some_and(|from| from.minus(self.leeway) > now)
         {
             return Err(BadToken::Early);
         }
-        let Timestamp(until) = claims.moment("exp")?.ok_or(BadToken::Claim("exp"))?;
-        let until = Timestamp(until.saturating_add(leeway));
+        let until = claims.moment("exp")?.ok_or(BadToken::Claim("exp"))?;
+        let until = until.plus(self.leeway);
         if until <= now {
             Err(BadToken::Expired)
         } else {
