@@ -24,6 +24,14 @@ impl Seq {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// A random epoch for a new log. The highest bit is 0, because many databases have only signed
+    /// integers.
+    pub fn random() -> Self {
+        Self(rand::random::<u64>() >> 1)
+    }
+}
+
 /// A position in one room's log. A reader that holds it has seen every event up to `seq` and goes on after it.
 ///
 /// Its text form is opaque to clients: URL-safe base64 of a version byte, the epoch and the Seq (8 bytes each, big
