@@ -2,11 +2,11 @@
 
 use switchboard::{
     domain::{Role, Seq, Timestamp, UserId, Visibility},
-    store::{RoomChange, Speak},
+    store::{AppendError, RoomChange, Speak},
 };
 use uuid::Uuid;
 
-use crate::contract::{NOW, Store, add, change, commit, create, mute, remove, room, user};
+use crate::support::{NOW, Store, add, change, commit, create, mute, remove, room, user};
 
 /// What the store says, in short: the head at which it is so, or why not.
 async fn asked(
@@ -26,17 +26,17 @@ async fn asked(
             now,
         )
         .await
-        .unwrap()
     {
         Ok(speaker) => {
             assert_eq!(speaker.user.id, viewer);
             format!("at {}", speaker.checked.0)
         }
-        Err(refusal) => format!("{refusal:?}"),
+        Err(AppendError::Refused(refusal)) => format!("{refusal:?}"),
+        Err(AppendError::Store(error)) => panic!("{error}"),
     }
 }
 
-pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
+pub(crate) async fn users_signal_where_they_may_send(store: &impl Store) {
     let (ann, bob, eve) = (
         user(store, "ann").await,
         user(store, "bob").await,

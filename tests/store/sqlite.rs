@@ -6,16 +6,16 @@ use sqlx::{Connection, Row, SqliteConnection};
 use switchboard::{
     domain::{Caller, Visibility},
     store::{
-        Append, Found, RoomChange, Search,
+        Append, Maintenance, RoomChange, Search, SearchOutcome,
         sqlite::{Sqlite, SqliteLimits},
     },
 };
 
 use crate::{
     Folder,
-    contract::{NOW, as_viewer, change, commit, create, room, send, user},
     search::{asked, paged, sent_messages, settle, texts},
     sqlite_with,
+    support::{NOW, as_viewer, change, commit, create, room, send, user},
 };
 
 fn url(folder: &Folder) -> String {
@@ -80,7 +80,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
             commit(&store, &batch)
                 .await
                 .iter()
-                .all(|outcome| outcome.starts_with("redacted"))
+                .all(|outcome| outcome.starts_with("rewritten"))
         );
         settle(&store, &ann).await;
     }
@@ -110,7 +110,7 @@ fn scattered(n: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn messages_from_before_there_was_an_index_are_found() {
+async fn messages_older_than_the_index_are_found() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
     commit(
@@ -143,11 +143,11 @@ async fn messages_from_before_there_was_an_index_are_found() {
         limit: 10,
     };
     assert!(
-        matches!(store.search_now(&search).await, Found::NotYet),
+        matches!(store.search_now(&search).await, SearchOutcome::NotYet),
         "5401 messages are too many to look through"
     );
     let mut steps = 0;
-    while store.index_step().await.unwrap() {
+    while store.catch_up().await.unwrap() {
         steps += 1;
     }
     assert_eq!(steps, 5401 / 256, "each step is bounded");
@@ -162,11 +162,11 @@ async fn messages_from_before_there_was_an_index_are_found() {
 }
 
 trait SearchNow {
-    async fn search_now(&self, search: &Search) -> Found;
+    async fn search_now(&self, search: &Search) -> SearchOutcome;
 }
 
 impl SearchNow for Sqlite {
-    async fn search_now(&self, search: &Search) -> Found {
+    async fn search_now(&self, search: &Search) -> SearchOutcome {
         switchboard::store::Log::search(self, search, Caller::Anonymous)
             .await
             .unwrap()
@@ -174,7 +174,7 @@ impl SearchNow for Sqlite {
 }
 
 #[tokio::test]
-async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
+async fn an_index_of_other_rules_or_other_messages_is_rebuilt() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
     commit(&store, &[send(&ann, "room-1", "needle")]).await;
@@ -194,7 +194,7 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
             .await
             .unwrap();
         assert_eq!(upto.get::<i64, _>("upto"), 0, "{damage}");
-        while store.index_step().await.unwrap() {}
+        while store.catch_up().await.unwrap() {}
         sqlx::raw_sql("insert into search (search) values ('integrity-check')")
             .execute(&mut file)
             .await
@@ -281,7 +281,7 @@ async fn s5_only_the_newest_candidates_are_ranked() {
 }
 
 #[tokio::test]
-async fn s5_a_search_without_a_room_looks_through_so_many_rooms() {
+async fn s5_a_search_without_a_room_is_limited_to_some_rooms() {
     let limits = SqliteLimits {
         search_rooms_max: 2,
         ..SqliteLimits::default()
