@@ -12,7 +12,7 @@ use crate::{
     domain::{UserId, UserName},
     schema,
     server::{Server, clock},
-    store::sqlite::{Sqlite, SqliteLimits},
+    store::{Database, sqlite::SqliteLimits},
     telemetry,
 };
 
@@ -161,10 +161,10 @@ impl Signals {
 }
 
 async fn migrate(database: &str) -> Result<(), String> {
-    let store = Sqlite::open(database, SqliteLimits::default())
+    let opened = Database::open(database, SqliteLimits::default())
         .await
         .map_err(|error| error.to_string())?;
-    store.close().await;
+    opened.maintenance.close().await;
     println!("{database} is up to date.");
     Ok(())
 }
@@ -185,12 +185,11 @@ async fn token(flags: &TokenFlags) -> Result<(), String> {
 /// The token of a new guest, signed with the key in the database.
 async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, String> {
     flags.sign_in.choice(flags.lifetime.0)?;
-    let database = &flags.database.database;
-    let store = Sqlite::open(database, SqliteLimits::default())
+    let database = Database::open(&flags.database.database, SqliteLimits::default())
         .await
         .map_err(|error| error.to_string())?;
     let signed = async {
-        let auth = Auth::guests(std::sync::Arc::new(store.clone()), flags.lifetime.0).await?;
+        let auth = Auth::guests(database.accounts.clone(), flags.lifetime.0).await?;
         auth.sign_in(
             UserId::from_uuid(Uuid::now_v7()),
             name,
@@ -200,7 +199,7 @@ async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, Strin
         .await
     };
     let session = signed.await.map_err(|error| error.to_string())?;
-    store.close().await;
+    database.maintenance.close().await;
     Ok(session.token)
 }
 

@@ -17,7 +17,7 @@ use crate::{
     hub::Hub,
     presence::{Instant, Presence},
     schema::{PrepareLimits, Schema, Services},
-    store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
+    store::{Database, StoreError},
     transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError, TransportLimits},
     view::Views,
 };
@@ -63,7 +63,7 @@ pub struct Server {
     views: Arc<Views>,
     hub: Arc<Hub>,
     presence: Arc<Presence>,
-    store: Sqlite,
+    database: Database,
     tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
@@ -99,10 +99,8 @@ impl Server {
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = rules(flags, &limits)?;
 
-        let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
-        let log: Arc<dyn Log> = Arc::new(store.clone());
-        let append: Arc<dyn Append> = Arc::new(store.clone());
-        let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
+        let database = Database::open(&flags.database.database, limits.sqlite()).await?;
+        let (log, accounts) = (database.log.clone(), database.accounts.clone());
 
         let auth = Arc::new(
             Auth::start(
@@ -117,7 +115,7 @@ impl Server {
         let presence = Presence::new(limits.presence());
         let hub = Hub::start(
             log.clone(),
-            append,
+            database.append.clone(),
             presence.clone(),
             clock.clone(),
             limits.hub(),
@@ -159,7 +157,7 @@ impl Server {
             error,
         };
         let stop_listening = CancellationToken::new();
-        tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
+        tasks.spawn(catch_up(database.clone(), stop_listening.clone()));
         let listener = TcpListener::bind(flags.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let router = transport::router(shared.clone());
@@ -183,7 +181,7 @@ impl Server {
             views,
             hub,
             presence,
-            store,
+            database,
             tls,
             stop_listening,
             listening,
@@ -247,7 +245,7 @@ impl Server {
         {
             tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
         }
-        self.store.close().await;
+        self.database.maintenance.close().await;
     }
 }
 
@@ -270,10 +268,11 @@ pub struct InUse {
     pub lobbies: usize,
 }
 
-/// Messages from before there was a search index are put into it while the server serves.
-async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
+/// Does the work that an older version of the program left in the database, such as indexing its
+/// messages, while the server serves.
+async fn catch_up(database: Database, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match store.index_step().await {
+        match database.maintenance.catch_up().await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {

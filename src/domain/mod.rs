@@ -17,7 +17,7 @@ mod timestamp;
 mod viewer;
 mod words;
 
-pub use change::{Change, ShutsOut, What};
+pub use change::{Change, ChangeRecord, ShutsOut, What};
 pub use cursor::{Cursor, CursorError, Epoch, Seq};
 pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};

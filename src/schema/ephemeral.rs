@@ -154,7 +154,7 @@ async fn speaker(
         .log
         .speaker(Speak { room, viewer, to }, (services.clock)())
         .await?;
-    Ok(speaker?)
+    Ok(speaker)
 }
 
 /// The room's lobby, and one less of what whoever asks may say.

@@ -164,7 +164,7 @@ impl RoomMutation {
             .ok_or_else(none)?;
         let room = message.cursor.room.as_str();
         match change_room(ctx, room, RoomChange::DeleteMessage(id)).await? {
-            CommandOutcome::Redacted(_, message) => Ok(Some(message.into())),
+            CommandOutcome::Rewritten(_, message) => Ok(Some(message.into())),
             // It was deleted already.
             _ => Ok(Some(
                 log.message(&id, Caller::Viewer(viewer))

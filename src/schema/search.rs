@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, SearchError, SearchMark, SearchMarkError, SearchQuery},
-    store::{Found, Search},
+    store::{Search, SearchOutcome},
 };
 
 /// A page of the messages that answer a search.
@@ -46,10 +46,10 @@ pub(super) async fn search(
         .read(services.log.search(&search, caller(ctx)))
         .await?
     {
-        Found::Hits(hits) => hits,
-        Found::NoRoom => return Err(no_such_room()),
-        Found::NoMark => return Err(SearchMarkError.into()),
-        Found::NotYet => {
+        SearchOutcome::Hits(hits) => hits,
+        SearchOutcome::NoRoom => return Err(no_such_room()),
+        SearchOutcome::NoMark => return Err(SearchMarkError.into()),
+        SearchOutcome::NotYet => {
             let message =
                 "Older messages are still being made ready to be searched; try again in a moment.";
             return Err(ApiError::new(Code::Unavailable, message));
