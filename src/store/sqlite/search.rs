@@ -453,16 +453,82 @@ mod tests {
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
     use super::*;
+    use crate::domain::{Body, Cursor, Epoch, MessageText, Seq, Timestamp, User, UserId, UserName};
+
+    async fn database() -> SqliteConnection {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut connection = options.connect().await.unwrap();
+        super::super::migrator().run(&mut connection).await.unwrap();
+        connection
+    }
+
+    fn message(text: &str) -> Message {
+        Message {
+            id: "msg_00000000000000000000000000000001".parse().unwrap(),
+            cursor: Cursor {
+                room: "room-1".parse().unwrap(),
+                epoch: Epoch(1),
+                seq: Seq(1),
+            },
+            sender: Arc::new(User {
+                id: UserId::from_bytes([1; 16]),
+                name: UserName::new("ann").unwrap(),
+                created_at: Timestamp(0),
+            }),
+            body: Body::Text(MessageText::new(text).unwrap()),
+            created_at: Timestamp(0),
+            reply_to: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn v6_the_words_of_a_message_follow_its_text() {
+        let mut writer = database().await;
+        let (first, second) = (message("needle in hay"), message("hay and straw"));
+        let user = first.sender.id.to_string();
+        sqlx::query("insert into users (id, name, created_at) values (?1, 'ann', 0)")
+            .bind(&user)
+            .execute(&mut writer)
+            .await
+            .unwrap();
+        sqlx::query(
+            "insert into messages (id, room_id, seq, sender_id, text, created_at)
+             values (?1, 'room-1', 1, ?2, ?3, 0)",
+        )
+        .bind(first.id.to_string())
+        .bind(&user)
+        .bind(first.text())
+        .execute(&mut writer)
+        .await
+        .unwrap();
+        step(&mut writer).await.unwrap();
+        let deleted = Message {
+            body: Body::Deleted(Timestamp(1)),
+            ..second.clone()
+        };
+        for (before, after, expected) in [
+            (&first, &first, ["1_needle", "1_hay"].as_slice()),
+            (&first, &second, &["1_hay", "1_straw"]),
+            (&second, &deleted, &[]),
+        ] {
+            replace_words(&mut writer, before, after).await.unwrap();
+            let mut found = Vec::new();
+            for word in ["1_needle", "1_hay", "1_straw"] {
+                let row = sqlx::query("select rowid from search where words match ?1")
+                    .bind(word)
+                    .fetch_optional(&mut writer)
+                    .await
+                    .unwrap();
+                found.extend(row.map(|_| word));
+            }
+            assert_eq!(found, expected, "{}", after.text());
+        }
+    }
 
     /// Only small sets, such as rooms, may be sorted or scanned.
     #[tokio::test]
     async fn s5_no_statement_sorts_or_scans_messages() {
-        let mut connection = SqliteConnectOptions::new()
-            .in_memory(true)
-            .connect()
-            .await
-            .unwrap();
-        super::super::migrator().run(&mut connection).await.unwrap();
+        let mut connection = database().await;
         for sql in [
             ROOM,
             INDEXED,
