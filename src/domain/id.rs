@@ -125,7 +125,8 @@ entity_id! {
     MessageId, "msg_"
 }
 entity_id! {
-    /// The id of a membership: `mbr_` and 32 hexadecimal digits. A user who joins again gets another.
+    /// The id of a membership: `mbr_` and 32 hexadecimal digits. A user who joins again gets
+    /// another.
     MemberId, "mbr_"
 }
 

@@ -1,7 +1,7 @@
 //! The types of the domain: rooms, logs, cursors, messages, users and rights.
 //!
-//! A room is a **log**: each committed event takes the next [`Seq`] of its room. A subscription is a
-//! **[`Cursor`]** into that log.
+//! A room is a **log**: each committed event takes the next [`Seq`] of its room. A subscription is
+//! a **[`Cursor`]** into that log.
 //!
 //! Values are valid by construction: every [`RoomId`] is well formed, every [`MessageText`] has a
 //! valid length. Nothing in this module performs IO, awaits, reads a clock or knows a wire format.

@@ -41,8 +41,8 @@ pub enum SearchError {
 pub struct SearchQuery(Vec<Vec<String>>);
 
 impl SearchQuery {
-    /// Parses what a person typed. It may have at most `bytes_max` bytes and `words_max` words. In a
-    /// script without spaces, each pair of characters counts as a word.
+    /// Parses what a person typed. It may have at most `bytes_max` bytes and `words_max` words. In
+    /// a script without spaces, each pair of characters counts as a word.
     pub fn parse(text: &str, bytes_max: usize, words_max: usize) -> Result<Self, SearchError> {
         if text.len() > bytes_max {
             return Err(SearchError::TooLong {
@@ -113,8 +113,8 @@ impl SearchQuery {
 
 /// How well a message matches a query, in thousandths; more is better.
 ///
-/// The score depends only on the message and the query. So it is the same on every page, whatever is
-/// sent between two pages, and it reveals nothing about messages that the caller may not read.
+/// The score depends only on the message and the query. So it is the same on every page, whatever
+/// is sent between two pages, and it reveals nothing about messages that the caller may not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score(pub u32);
 
@@ -146,8 +146,8 @@ const VERSION: u8 = 1;
 const MARK_BYTES: usize = 61;
 
 impl SearchMark {
-    /// The text form, a cursor that is opaque to clients. It is the URL-safe base64 form of a version
-    /// byte, the fingerprint of the search, the score and the three ids.
+    /// The text form, a cursor that is opaque to clients. It is the URL-safe base64 form of a
+    /// version byte, the fingerprint of the search, the score and the three ids.
     pub fn text(&self, query: &SearchQuery, room: Option<&RoomId>) -> String {
         let mut bytes = Vec::with_capacity(MARK_BYTES);
         bytes.push(VERSION);

@@ -1,11 +1,11 @@
 //! The words of a text, as the search knows them.
 //!
-//! A word is a run of letters, digits and their marks. Words are **folded**: letters lose their case,
-//! accents and width, so that `cafe` finds `Café`.
+//! A word is a run of letters, digits and their marks. Words are **folded**: letters lose their
+//! case, accents and width, so that `cafe` finds `Café`.
 //!
 //! Some scripts put no spaces between words: Chinese, Japanese, Thai and others. Such text is cut
-//! into overlapping pairs of characters: 東京都 becomes 東京 and 京都. So every part of it with at
-//! least two characters is found. Korean is cut in the same way.
+//! into overlapping pairs of characters: 東京都 becomes 東京 and 京都. So every part of it with
+//! at least two characters is found. Korean is cut in the same way.
 //!
 //! A search index stores these words, so the same text must always give the same words. [`folding`]
 //! names the rules, and an index that was built by other rules is rebuilt.
@@ -143,26 +143,34 @@ fn fold(c: char, into: &mut String) {
 
 /// Whether a character does not change a word: accents, vowel points of Hebrew and Arabic, joiners.
 fn is_dropped(c: char) -> bool {
-    matches!(c,
-        '\u{00AD}' | '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}' | '\u{05C1}'..='\u{05C2}'
-        | '\u{05C4}'..='\u{05C5}' | '\u{05C7}' | '\u{0640}' | '\u{064B}'..='\u{065F}' | '\u{0670}'
-        | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FE00}'..='\u{FE0F}')
+    matches!(
+        c,
+        '\u{00AD}' | '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}'
+        | '\u{05C1}'..='\u{05C2}' | '\u{05C4}'..='\u{05C5}' | '\u{05C7}' | '\u{0640}'
+        | '\u{064B}'..='\u{065F}' | '\u{0670}' | '\u{200B}'..='\u{200D}' | '\u{2060}'
+        | '\u{FE00}'..='\u{FE0F}'
+    )
 }
 
-/// Whether a character is of a script without spaces between words, or of Korean. Korean has spaces,
-/// but its words include their particles.
+/// Whether a character is of a script without spaces between words, or of Korean. Korean has
+/// spaces, but its words include their particles.
 fn is_unspaced(c: char) -> bool {
     is_ideograph(c)
-        || matches!(c,
-            '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}' | '\u{1780}'..='\u{17FF}'
-            | '\u{3031}'..='\u{3035}' | '\u{3040}'..='\u{312F}' | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}'
-            | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' | '\u{1B000}'..='\u{1B16F}')
+        || matches!(
+            c,
+            '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}'
+            | '\u{1780}'..='\u{17FF}' | '\u{3031}'..='\u{3035}' | '\u{3040}'..='\u{312F}'
+            | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}' | '\u{A960}'..='\u{A97F}'
+            | '\u{AC00}'..='\u{D7FF}' | '\u{1B000}'..='\u{1B16F}'
+        )
 }
 
 fn is_ideograph(c: char) -> bool {
-    let in_range = matches!(c,
-        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
-        | '\u{20000}'..='\u{3FFFF}');
+    let in_range = matches!(
+        c,
+        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+        | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}'
+    );
     // The ranges have gaps, which a later version of Unicode may fill.
     in_range && c.is_alphanumeric()
 }

@@ -1,8 +1,8 @@
 //! The durable record. Everything that the server ever acknowledged is in the store; the rest of
 //! the server is a cache of it.
 //!
-//! Four traits divide the store by who holds what: [`Log`] reads; [`Append`] writes to the logs, and
-//! only the hub holds it; [`Accounts`] keeps users, the signing key and revoked tokens;
+//! Four traits divide the store by who holds what: [`Log`] reads; [`Append`] writes to the logs,
+//! and only the hub holds it; [`Accounts`] keeps users, the signing key and revoked tokens;
 //! [`Maintenance`] is for the server, which opens and closes the database. [`Database`] holds all
 //! four, and is the one place that chooses a backend.
 //!

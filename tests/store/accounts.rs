@@ -43,7 +43,7 @@ pub(crate) async fn an_identity_is_one_user_whose_name_is_updated(store: &impl S
             .name
             .to_string()
     };
-    // The one who is kept, whatever id the candidate has.
+    // The stored user is returned, whatever the id of the candidate.
     for (candidate, kept, named_at) in [
         (given("Ann", 99), "Ann", 10),
         (given("Older", 9), "Ann", 10),
@@ -91,7 +91,7 @@ pub(crate) async fn revocations_are_kept_until_they_expire(store: &impl Store) {
             .await
             .unwrap();
     }
-    // Twice is once.
+    // Revoking a token again changes nothing.
     let all = store.revocations(0, 9).await.unwrap();
     let kept = |all: &[Revocation]| {
         all.iter()
@@ -120,7 +120,7 @@ pub(crate) async fn revocations_are_kept_until_they_expire(store: &impl Store) {
         [(token(2), later(30)), (token(4), later(50))]
     );
     assert!(!store.is_revoked(token(3)).await.unwrap());
-    // A number that was given is never given again, so that whoever reads on after it misses nothing.
+    // A number is never used again, so a reader that continues after it misses nothing.
     let last = store.revocations_head().await.unwrap();
     store.revoke(token(5), later(100), later(60)).await.unwrap();
     assert_eq!(

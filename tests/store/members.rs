@@ -83,7 +83,7 @@ pub(crate) async fn members_do_what_their_role_allows(store: &impl Store) {
             .await
             .unwrap()
             .is_some(),
-        "its readers are still being told"
+        "views still read a deleted room"
     );
     let (seq, what, shuts_out) = changes(store, "a").await.pop().unwrap();
     assert_eq!(
@@ -105,7 +105,7 @@ pub(crate) async fn s7_nothing_of_a_user_commits_after_the_loss_of_the_right(sto
         send(&bob, "a", "now"),
         add(&bob, "a", &eve, Role::Member),
         set_role(&ann, "a", &bob, Role::Member),
-        // A moderator no longer.
+        // Bob is no longer a moderator.
         remove(&bob, "a", &eve),
         remove(&ann, "a", &bob),
         send(&bob, "a", "too late"),

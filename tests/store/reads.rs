@@ -84,7 +84,7 @@ pub(crate) async fn v6_a_deleted_message_has_no_text_anywhere(store: &impl Store
         delete(&bob, "room-1"),
         delete(&bob, "a"),
         delete(&ann, "a"),
-        // Its nonce still names it.
+        // The nonce still names the deleted message.
         again,
     ];
     assert_eq!(
@@ -110,7 +110,7 @@ pub(crate) async fn v6_a_deleted_message_has_no_text_anywhere(store: &impl Store
         limit: 9,
     };
     assert_eq!(store.messages(&room("a"), window).await.unwrap(), [gone]);
-    // Who keeps order may delete what others said.
+    // Owners and moderators delete messages of others.
     let Command::SendMessage(other) = send(&bob, "a", "spam") else {
         unreachable!()
     };

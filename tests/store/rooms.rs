@@ -107,7 +107,7 @@ pub(crate) async fn v5_a_room_made_private_shuts_out_all_but_its_members(store: 
     let mut members = vec![ann.id, bob.id];
     members.sort();
     let closed = ShutsOut::AllBut(members.into());
-    // What is announced and what is read again later are alike.
+    // The event that is announced equals the event that is read later.
     let announced = outcomes
         .iter()
         .filter_map(|outcome| outcome.as_ref().unwrap().event())

@@ -1,5 +1,5 @@
-//! What searching promises. Each promise is asked of messages that were just sent, and again after the store had time to
-//! put them where it likes.
+//! Searching. Most tests search twice: right after the messages were sent, and again after the store
+//! had time to index them.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub(crate) async fn texts(
         .collect()
 }
 
-/// So many messages that nothing sent before is new to the store.
+/// Sends enough messages, and tends the store often enough, to index everything sent before.
 pub(crate) async fn settle(store: &impl Store, viewer: &User) {
     commit(store, &[create(viewer, "elsewhere", Visibility::Public)]).await;
     for _ in 0..6 {
@@ -252,7 +252,7 @@ pub(crate) async fn better_hits_come_first_and_then_newer_ones(store: &impl Stor
     }
 }
 
-/// All pages, with something done after each.
+/// The texts of all pages. `between` runs after each page.
 pub(crate) async fn paged(
     store: &impl Store,
     mut search: Search,
@@ -271,13 +271,13 @@ pub(crate) async fn paged(
     }
 }
 
-/// Answers worse than any that stood before.
+/// A text that scores worse than all others in its test.
 const LATE: &str = "needle in a stack of hay that is so long that it comes after all of the others";
 
 pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[create(&ann, "a", Visibility::Public)]).await;
-    // Lengths differ, so that neither age nor length alone is the order.
+    // The lengths differ, so the order is neither by age nor by length alone.
     let said: Vec<_> = (0..40)
         .map(|n| format!("needle {n}{}", " more".repeat(n % 7)))
         .collect();
@@ -297,7 +297,7 @@ pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store:
             Caller::Anonymous,
             async || {
                 round += 1;
-                // Better ones and worse ones, in the readable rooms and in one that is not.
+                // Better and worse hits, in readable rooms and in an unreadable one.
                 let batch = [
                     create(&ann, "p", Visibility::Private),
                     send(&ann, "p", "needle"),
@@ -313,7 +313,7 @@ pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store:
             },
         );
         assert_eq!(all.await, stood, "{within:?}");
-        // Those that came between stand in the next search, but not in this test's next round.
+        // Delete the messages that were sent between the pages, for the next round.
         for id in ["a", "room-1"] {
             for (text, mark) in
                 hits(store, &asked("needle", Some(id), 200), Caller::Anonymous).await
@@ -328,7 +328,8 @@ pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store:
             }
         }
     }
-    // What is deleted meanwhile is missing, the ends of the window included, and nothing else.
+    // Only messages that are deleted between pages are missing, even if they are at the ends of the
+    // ranked range.
     let stood = texts(store, "needle", None, Caller::Anonymous).await;
     assert_eq!(stood.len(), 40);
     let ids = sent_messages(sent);
@@ -358,7 +359,10 @@ pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store:
         .cloned()
         .collect();
     assert_eq!(all, left);
-    assert!(all.len() < 40, "something was deleted before its page came");
+    assert!(
+        all.len() < 40,
+        "a message was deleted before its page was read"
+    );
 }
 
 pub(crate) async fn a_mark_of_an_unknown_message_is_refused(store: &impl Store) {
@@ -396,7 +400,7 @@ pub(crate) async fn a_mark_of_an_unknown_message_is_refused(store: &impl Store) 
 
 pub(crate) async fn acknowledged_messages_are_found_at_once(store: &impl Store) {
     let ann = user(store, "ann").await;
-    // Past more than one step of any index.
+    // More messages than several steps of the index.
     for round in 0..15 {
         let batch: Vec<_> = (0..64)
             .map(|n| send(&ann, "room-1", &format!("word{round}x{n}")))
@@ -448,10 +452,12 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
     );
 }
 
-/// Texts of what breaks queries and tokenizers, the same ones every time.
+/// Texts of pieces that may break queries and tokenizers. They are the same in every run.
 fn odd_texts(count: usize) -> Vec<String> {
-    let pieces: Vec<&str> = "a|B|needle|NEAR|AND|OR|NOT|1|_|\"|'|(|)|*|^|-|:|{|}|+|,|.|;|\\|%| | |\t|é|E\u{301}|ß|İ|ﬁ|Ｗ|Ω|ё|猫|東京|ガ|カ\u{3099}|\
-                            한|ไทย|हि|न्दी|\u{200D}|\u{AD}|\u{202E}|🎉|👨\u{200D}👩|\u{FFFD}|\u{10FFFF}|\u{FA6E}|𝒳|٣|ﷺ|words:|rowid"
+    let pieces: Vec<&str> = "a|B|needle|NEAR|AND|OR|NOT|1|_|\"|'|(|)|*|^|-|:|{|}|+|,|.|;|\\|%| | |\t|é|E\u{301}|ß|İ|ﬁ|Ｗ|Ω|\
+                            ё|猫|東京|ガ|カ\u{3099}|\
+                            한|ไทย|हि|न्दी|\u{200D}|\u{AD}|\u{202E}|🎉|👨\u{200D}👩|\u{FFFD}|\
+                            \u{10FFFF}|\u{FA6E}|𝒳|٣|ﷺ|words:|rowid"
         .split('|')
         .collect();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;

@@ -136,7 +136,7 @@ pub(crate) async fn s7_each_command_sees_the_commands_before_it(store: &impl Sto
 
 pub(crate) async fn a_batch_that_fails_runs_one_by_one(store: &impl Store) {
     let ann = user(store, "ann").await;
-    // Two messages of one id cannot both be stored: the multi-row statement fails as a whole.
+    // Two messages with the same id cannot both be stored, so the multi-row statement fails.
     let (first, Command::SendMessage(twin)) =
         (send(&ann, "room-1", "1"), send(&ann, "room-1", "2"))
     else {
@@ -168,7 +168,7 @@ pub(crate) async fn s7_mutes_and_slow_mode_refuse_sends(store: &impl Store) {
         join(&bob, "a"),
         mute(&ann, "a", &bob, Some(1)),
         send(&bob, "a", "no"),
-        // Leaving is no way out of it.
+        // A mute outlives the membership.
         change(&bob, "a", RoomChange::Leave),
         send(&bob, "a", "no"),
         join(&bob, "a"),
@@ -240,7 +240,7 @@ pub(crate) async fn a_reply_is_to_a_message_of_the_same_room(store: &impl Store)
         answer(&ann, "a", asked.id),
         answer(&ann, "room-1", asked.id),
         answer(&ann, "a", MessageId::from_uuid(Uuid::now_v7())),
-        // The right comes first.
+        // The right to the room is checked first.
         answer(&bob, "a", MessageId::from_uuid(Uuid::now_v7())),
     ];
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Who may say something that is not kept: the same as may send, to whoever may read.
+//! The right to signal: for users who may send, to users who may read.
 
 use switchboard::{
     domain::{Role, Seq, Timestamp, UserId, Visibility},
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::support::{NOW, Store, add, change, commit, create, mute, remove, room, user};
 
-/// What the store says, in short: the head at which it is so, or why not.
+/// The store's answer in short: the head of the log at the check, or the refusal.
 async fn asked(
     store: &impl Store,
     id: &str,
@@ -65,7 +65,7 @@ pub(crate) async fn users_signal_where_they_may_send(store: &impl Store) {
         ("open", ann.id, Some(nobody), "NoUser"),
         ("shut", ann.id, Some(bob.id), "at 1"),
         ("shut", ann.id, Some(ann.id), "at 1"),
-        // Who may not read the room is as one who is not there.
+        // A recipient who may not read the room is refused like an unknown one.
         ("shut", ann.id, Some(eve.id), "NoUser"),
         ("shut", ann.id, Some(nobody), "NoUser"),
         ("shut", eve.id, Some(nobody), "NotFound"),
@@ -81,7 +81,7 @@ pub(crate) async fn users_signal_where_they_may_send(store: &impl Store) {
     assert_eq!(
         asked(store, "open", bob.id, Some(nobody), NOW).await,
         muted,
-        "the muted learn nothing"
+        "a muted user learns nothing about others"
     );
     assert_eq!(
         asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await,

@@ -1,4 +1,4 @@
-//! What the store on SQLite promises beside the contract: of its file, of older files, and at its limits.
+//! SQLite itself: its file, files of older versions, and its limits.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ async fn reopened(folder: &Folder) -> Sqlite {
         .unwrap()
 }
 
-/// Every twelve hexadecimal digits in a row that stand anywhere in the database's files.
+/// Every sequence of twelve hexadecimal digits in the files of the database.
 fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
     let mut found = HashSet::new();
     for file in std::fs::read_dir(&folder.0).unwrap() {
@@ -46,7 +46,7 @@ fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
 async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
-    // Of each length, among others that stay: pages split, merge and are used again.
+    // Texts of several lengths, some of which stay: so pages split, merge and are used again.
     let word = |n: u32| format!("{:x}", scattered(n));
     let mut sent = Vec::new();
     for from in (0..1200).step_by(60) {
@@ -90,7 +90,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
         .await
         .unwrap();
     file.close().await.unwrap();
-    // Closing folds the write-ahead log back.
+    // Closing moves the write-ahead log into the file.
     store.close().await;
     let gone: HashSet<u32> = doomed
         .iter()
@@ -98,13 +98,13 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
         .collect();
     let left = digits(&folder);
     for n in 0..1200 {
-        // The index cuts off what a word shares with the one before it.
+        // The index stores a word without the prefix that it shares with the word before it.
         let rest: [u8; 12] = word(n).as_bytes()[4..].try_into().unwrap();
         assert_eq!(left.contains(&rest), !gone.contains(&n), "word {n}");
     }
 }
 
-/// Sixteen digits that no two numbers share a part of.
+/// A number for each `n`, of sixteen hexadecimal digits. No two of them share a long part.
 fn scattered(n: u32) -> u64 {
     (u64::from(n) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63
 }
@@ -126,10 +126,10 @@ async fn messages_older_than_the_index_are_found() {
         commit(&store, &batch).await;
     }
     store.close().await;
-    // As an older program left it.
+    // The state that an older version left.
     let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
-    let undo = "drop table search; drop table search_state; drop table search_rooms; drop index rooms_public;
-                drop index members_by_user; create index members_by_user on members (user_id);
+    let undo = "drop table search; drop table search_state; drop table search_rooms;
+                drop index rooms_public; drop index members_by_user; create index members_by_user on members (user_id);
                 delete from _sqlx_migrations where version >= 4";
     sqlx::raw_sql(undo).execute(&mut file).await.unwrap();
     file.close().await.unwrap();
@@ -228,7 +228,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let said = ["needle needle", "needle a", "needle b", "needle c c"];
     for (n, text) in said.into_iter().enumerate() {
         commit(&store, &[send(&ann, "room-1", text)]).await;
-        // One is the last that the index holds; what nobody else may read takes nobody's place.
+        // The third message is the last one in the index. Messages in an unreadable room count for
+        // nobody else.
         if n == 2 {
             settle(&store, &ann).await;
         }
@@ -250,7 +251,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
         ["needle", "needle", "needle"]
     );
 
-    // Later pages rank the same ones: what comes does not push one out, and what goes lets no older one in.
+    // Later pages rank the same messages: a new message replaces none, and a deleted message admits
+    // no older one.
     let all = paged(
         &store,
         asked("needle", Some("room-1"), 1),

@@ -139,7 +139,7 @@ pub(crate) fn as_viewer(user: &User) -> Caller {
     })
 }
 
-/// What became of each command, in short.
+/// Commits a batch; describes the outcome of each command.
 pub(crate) async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String> {
     let outcomes = store.commit(batch, NOW).await;
     outcomes

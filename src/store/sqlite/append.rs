@@ -36,7 +36,8 @@ impl Append for Sqlite {
             Ok(outcomes) => outcomes,
             Err(error) if batch.len() == 1 => vec![Err(error.into())],
             Err(error) => {
-                tracing::warn!(%error, commands = batch.len(), "a batch failed; its commands run one by one");
+                let commands = batch.len();
+                tracing::warn!(%error, commands, "a batch failed; its commands run one by one");
                 let mut outcomes = Vec::with_capacity(batch.len());
                 for command in batch {
                     outcomes.push(alone(&mut writer, command, now, &self.limits).await);

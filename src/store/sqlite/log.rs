@@ -20,9 +20,9 @@ use crate::{
     },
 };
 
-/// Whether [`reader_id`] `?1` may read the room `r`: the row `Read` of the table of rights in SQL, so
-/// that every query filters in the same way (G5). `*` reads every room, even a deleted one, because
-/// a view goes on until its readers have received the event that deletes the room.
+/// Whether [`reader_id`] `?1` may read the room `r`: the row `Read` of the table of rights in SQL,
+/// so that every query filters in the same way (G5). `*` reads every room, even a deleted one,
+/// because a view goes on until its readers have received the event that deletes the room.
 macro_rules! readable {
     () => {
         "(?1 = '*' or (r.deleted_at is null and (r.visibility = 0
@@ -32,7 +32,8 @@ macro_rules! readable {
 
 macro_rules! room_columns {
     () => {
-        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds, r.deleted_at"
+        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
+         r.deleted_at"
     };
 }
 
@@ -60,7 +61,8 @@ const ROOMS: &str = concat!(
 );
 
 const EVENTS: &str = concat!(
-    "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role, e.shuts_out, ",
+    "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role,
+     e.shuts_out, ",
     message_columns!(),
     " from events e join rooms r on r.id = e.room_id
       left join messages m on m.id = e.message_id left join users u on u.id = m.sender_id
@@ -87,7 +89,8 @@ macro_rules! messages {
 pub(super) const MESSAGE: &str = concat!(
     "select ",
     message_columns!(),
-    " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id where m.id = ?2 and ",
+    " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id
+      where m.id = ?2 and ",
     readable!()
 );
 
@@ -134,10 +137,11 @@ macro_rules! members {
     };
 }
 
-/// The users who were members right after an event. They joined with it or before it, and either are
-/// members still or left later.
+/// The users who were members right after an event. They joined with it or before it, and either
+/// are members still or left later.
 const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joined_seq <= ?2
-    union select user_id from events where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
+    union select user_id from events
+    where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
     order by user_id";
 
 /// The caller as `?1` of [`readable`]: a user's id, `*` for all readers of a view, or null.
@@ -149,7 +153,8 @@ pub(super) fn reader_id(caller: Caller) -> Option<String> {
     }
 }
 
-/// A Seq as an SQLite integer. A larger Seq becomes the largest integer, which is after every event.
+/// A Seq as an SQLite integer. A larger Seq becomes the largest integer, which is after every
+/// event.
 fn number(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }

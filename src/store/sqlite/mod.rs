@@ -3,7 +3,8 @@
 //! This module opens the database and brings its tables up to date. Each file beside it implements
 //! one part:
 //!
-//! - `append`: batches of commands; `sends` and `changes` load their facts and write their decisions
+//! - `append`: batches of commands; `sends` and `changes` load their facts and write their
+//!   decisions
 //! - `log`: reading; `search`: searching and the search index
 //! - `accounts`: users, the signing key and revoked tokens
 //! - `rows`: between rows and domain types; `file`: the permissions of the database file
@@ -48,8 +49,8 @@ pub struct SqliteLimits {
     pub busy_timeout: Duration,
     /// Members of a room; 0 is no limit.
     pub members_per_room_max: u32,
-    /// Searches that run at the same time. They have connections of their own, so that no other read
-    /// waits for a search.
+    /// Searches that run at the same time. They have connections of their own, so that no other
+    /// read waits for a search.
     pub searches_max: u32,
     /// Messages that a search ranks: the newest ones that match.
     pub search_candidates_max: u32,
@@ -84,8 +85,8 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens `sqlite://PATH` and brings its tables up to date. A missing file is created, readable by
-    /// its owner alone.
+    /// Opens `sqlite://PATH` and brings its tables up to date. A missing file is created, readable
+    /// by its owner alone.
     pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
         let refused = |error: &dyn std::fmt::Display| StoreError::Open {
             url: url.to_owned(),
@@ -116,7 +117,8 @@ impl Sqlite {
             let pool = SqlitePoolOptions::new()
                 .max_connections(most)
                 .acquire_timeout(limits.busy_timeout);
-            // A slow wait is never logged by the pool. A wait that fails is an error, which is logged.
+            // A slow wait is never logged by the pool. A wait that fails is an error, which is
+            // logged.
             pool.acquire_slow_threshold(limits.busy_timeout)
         };
         let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());

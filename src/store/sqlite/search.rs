@@ -1,8 +1,8 @@
 //! Searching, and the index that serves it.
 //!
 //! The index is a reader of the messages with a cursor, `search_state.upto`. Sends do not touch it.
-//! After every [`STEP_MESSAGES`] messages one **step** puts them into the index, in a transaction of
-//! its own, after their senders were answered.
+//! After every [`STEP_MESSAGES`] messages one **step** puts them into the index, in a transaction
+//! of its own, after their senders were answered.
 //!
 //! ```text
 //! messages:  1 ───────────────── upto ─────────────── last
@@ -48,8 +48,8 @@ const ROOM: &str = concat!(
     readable!()
 );
 
-/// The rooms of a search without a room, at most `?2`: first the viewer's own, the last joined first;
-/// then public ones, the newest first.
+/// The rooms of a search without a room, at most `?2`: first the viewer's own, the last joined
+/// first; then public ones, the newest first.
 const ROOMS: &str = "
     with own as (
         select r.id, 0 as rank, b.joined_at as since from members b join rooms r on r.id = b.room_id
@@ -72,8 +72,8 @@ const PLACE: &str = "select rowid as place from messages where id = ?1";
 const INDEXED: &str = concat!(
     "select s.rowid as place, ",
     message_columns!(),
-    " from search s cross join messages m on m.rowid = s.rowid cross join rooms r on r.id = m.room_id
-      cross join users u on u.id = m.sender_id
+    " from search s cross join messages m on m.rowid = s.rowid
+      cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
       where s.words match ?1 and s.rowid between ?2 and ?3 order by s.rowid desc limit ?4"
 );
 
@@ -82,7 +82,8 @@ const INDEXED: &str = concat!(
 const TAIL: &str = concat!(
     "select m.rowid as place, ",
     message_columns!(),
-    " from messages m cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
+    " from messages m cross join rooms r on r.id = m.room_id
+      cross join users u on u.id = m.sender_id
       where m.rowid between ?2 and ?3 and m.deleted_at is null
       and +m.room_id in (select value from json_each(?1)) order by m.rowid desc"
 );
@@ -322,8 +323,8 @@ fn page(
     Ok(SearchOutcome::Hits(hits))
 }
 
-/// The query in the language of the index, where each word carries the number of its room; `None` if
-/// no room is in the index.
+/// The query in the language of the index, where each word carries the number of its room; `None`
+/// if no room is in the index.
 fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<String> {
     let numbers: Vec<i64> = rooms.iter().filter_map(|(_, number)| *number).collect();
     let phrase = |number: i64, words: &[String]| {
@@ -344,8 +345,8 @@ fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<S
     (!all.is_empty()).then(|| all.join(" OR "))
 }
 
-/// The words of a message in the index. Each carries the number of its room, so that a search of one
-/// room never meets the words of another.
+/// The words of a message in the index. Each carries the number of its room, so that a search of
+/// one room never meets the words of another.
 fn entry(room: i64, text: &str) -> String {
     let prefix = format!("{room:x}_");
     let mut entry = String::with_capacity(2 * text.len());
@@ -377,7 +378,8 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     if let Some(last) = found.last() {
         let (place, id): (i64, &str) = (last.try_get("place")?, last.try_get("id")?);
         let insert = "
-            insert into search (rowid, words) select cast(j.key as integer), j.value from json_each(?1) j;
+            insert into search (rowid, words)
+            select cast(j.key as integer), j.value from json_each(?1) j;
             update search_state set upto = ?2, message_id = ?3;";
         let query = sqlx::query(insert)
             .bind(rows::json(&entries))
@@ -423,8 +425,8 @@ pub(super) async fn replace_words(
     Ok(())
 }
 
-/// Clears the index if it was built by other rules or from other messages. Returns how many messages
-/// it does not hold.
+/// Clears the index if it was built by other rules or from other messages. Returns how many
+/// messages it does not hold.
 pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     let sql =
         "select t.folding = ?1 and t.message_id is (select id from messages where rowid = t.upto)
