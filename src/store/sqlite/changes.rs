@@ -8,8 +8,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{
     SqliteLimits,
-    log::{MESSAGE, members_at, room_columns},
-    rows,
+    log::{MESSAGE, members_at},
+    rows::{self, room_columns},
     search::replace_words,
 };
 use crate::{

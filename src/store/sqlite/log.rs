@@ -8,7 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Sqlite, rows};
+use super::{
+    Sqlite,
+    rows::{self, message_columns, room_columns},
+};
 use crate::{
     domain::{
         Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut,
@@ -27,20 +30,6 @@ macro_rules! readable {
     () => {
         "(?1 = '*' or (r.deleted_at is null and (r.visibility = 0
             or exists (select 1 from members b where b.room_id = r.id and b.user_id = ?1))))"
-    };
-}
-
-macro_rules! room_columns {
-    () => {
-        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
-         r.deleted_at"
-    };
-}
-
-macro_rules! message_columns {
-    () => {
-        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
-         u.id as user_id, u.name as user_name, u.created_at as user_created_at"
     };
 }
 
@@ -69,9 +58,7 @@ const EVENTS: &str = concat!(
       where e.room_id = ?1 and e.seq > ?2 and e.seq <= ?3 order by e.seq limit ?4"
 );
 
-pub(super) use message_columns;
 pub(super) use readable;
-pub(super) use room_columns;
 
 macro_rules! messages {
     ($order:literal) => {

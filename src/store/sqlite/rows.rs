@@ -14,6 +14,25 @@ use crate::{
     store::rules::Rights,
 };
 
+/// The columns of [`room`], of a table `r`.
+macro_rules! room_columns {
+    () => {
+        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
+         r.deleted_at"
+    };
+}
+
+/// The columns of [`message`], of the tables `m` (messages), `r` (rooms) and `u` (users).
+macro_rules! message_columns {
+    () => {
+        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
+         u.id as user_id, u.name as user_name, u.created_at as user_created_at"
+    };
+}
+
+pub(super) use message_columns;
+pub(super) use room_columns;
+
 const SHUTS_OUT_NOBODY: i64 = 0;
 const SHUTS_OUT_USER: i64 = 1;
 const SHUTS_OUT_ALL_BUT: i64 = 2;

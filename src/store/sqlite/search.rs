@@ -23,8 +23,8 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Sqlite,
-    log::{message_columns, readable, reader_id},
-    rows,
+    log::{readable, reader_id},
+    rows::{self, message_columns},
 };
 use crate::{
     domain::{

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::rows;
+use super::rows::{self, message_columns};
 use crate::{
     domain::{Nonce, Timestamp, User, UserId},
     store::{
@@ -24,19 +24,19 @@ pub(super) struct BatchPosition {
 /// The facts of all sends of a run, one row per send. `?1` holds the sends.
 macro_rules! facts {
     () => {
-        "
-    select r.visibility, r.epoch, r.head, r.slow_mode_seconds, b.role,
-           u.id as user_id, u.name as user_name, u.created_at as user_created_at,
-           m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to,
-           x.muted_until, x.last_sent_at, t.id is not null as has_reply_target
-    from json_each(?1) j
-    left join users u on u.id = j.value ->> 0
-    left join rooms r on r.id = j.value ->> 1 and r.deleted_at is null
-    left join members b on b.room_id = r.id and b.user_id = u.id
-    left join messages m on m.sender_id = u.id and m.nonce = j.value ->> 2
-    left join restraints x on x.room_id = r.id and x.user_id = u.id
-    left join messages t on t.id = j.value ->> 3 and t.room_id = r.id
-    order by j.key"
+        concat!(
+            "select r.visibility, r.head, r.slow_mode_seconds, b.role, x.muted_until, x.last_sent_at,
+                    t.id is not null as has_reply_target, ",
+            message_columns!(),
+            " from json_each(?1) j
+             left join users u on u.id = j.value ->> 0
+             left join rooms r on r.id = j.value ->> 1 and r.deleted_at is null
+             left join members b on b.room_id = r.id and b.user_id = u.id
+             left join messages m on m.sender_id = u.id and m.nonce = j.value ->> 2
+             left join restraints x on x.room_id = r.id and x.user_id = u.id
+             left join messages t on t.id = j.value ->> 3 and t.room_id = r.id
+             order by j.key"
+        )
     };
 }
 
