@@ -57,7 +57,7 @@ pub enum What {
 /// A [`What`] as stores keep it: a number for the kind, and a nullable column for each value.
 ///
 /// The numbers are the ones in [`What::to_record`]. A number is never changed and never reused.
-/// Number 0 is a sent message ([`ChangeRecord::MESSAGE_SENT`]), which is no [`What`].
+/// Number 0 is a sent message ([`ChangeRecord::MESSAGE_SENT`]), which is not a [`What`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRecord {
     /// The kind of the event.

@@ -12,7 +12,7 @@ pub enum Visibility {
     Private,
 }
 
-/// What a member may do in a room.
+/// The role of a member in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Everything. The creator of a room is its first owner.

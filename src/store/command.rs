@@ -1,4 +1,4 @@
-//! What the writer of the logs is asked to do, and its outcomes.
+//! Commands to the writer of the logs, and their outcomes.
 
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ pub enum RoomChange {
     Delete,
 }
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Clone, Debug)]
 pub enum CommandOutcome {
     /// A new message is in the log.

@@ -6,13 +6,13 @@
 //! [`Maintenance`] is for the server, which opens and closes the database. [`Database`] holds all
 //! four, and is the one place that chooses a backend.
 //!
-//! Whether a command is allowed and what it writes is decided in `rules/`, in pure code that every
-//! backend shares. A backend only loads facts and writes decisions.
+//! The rules in `rules/` decide whether a command is allowed, and which rows it writes. They are
+//! pure code that every backend shares. A backend only loads facts and writes decisions.
 //!
 //! - **S1** Each operation is one transaction.
 //! - **S2** A room's Seqs are 1, 2, 3 without holes: each event takes the next one when it commits.
 //!   A refusal or a rollback takes none.
-//! - **S3** What was acknowledged survives `kill -9` and power loss.
+//! - **S3** Every acknowledged write survives `kill -9` and power loss.
 //! - **S4** The same sender and nonce name the same message.
 //! - **S5** Every read is bounded, by its caller or by a limit.
 //! - **S6** Every backend passes the same contract tests.

@@ -17,7 +17,7 @@ pub struct Search {
     pub limit: u32,
 }
 
-/// What a search returns.
+/// The outcome of a search.
 #[derive(Clone, Debug)]
 pub enum SearchOutcome {
     /// The hits, best first. Of two equally good hits the newer one comes first.

@@ -35,7 +35,8 @@ pub(in crate::store) enum Fact {
     MemberIds,
 }
 
-/// What a change depends on. The first three fields are always loaded, the others when a rule asks.
+/// The facts of [`change_room`]. The first three are always loaded. The others are `None` until a
+/// rule asks for them.
 #[derive(Default)]
 pub(in crate::store) struct ChangeFacts {
     /// Whether the viewer is a user.
@@ -261,7 +262,7 @@ impl Rule<'_> {
         Ok(self.append(What::RoomDeleted, ShutsOut::Everybody, Write::DeleteRoom))
     }
 
-    /// A member whom the viewer may manage.
+    /// The membership of a user, if the viewer may manage it.
     fn managed(&self, user: UserId) -> Result<Membership, Stop> {
         match self.target(user)? {
             Some(target) if self.rights.allow_to(Action::ManageMember, target.role) => Ok(target),

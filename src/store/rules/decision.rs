@@ -1,4 +1,4 @@
-//! What a backend writes when a change is allowed.
+//! Decisions on changes, as a backend writes them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(in crate::store) struct NewMember {
     pub(in crate::store) role: Role,
 }
 
-/// What to do with a change that is allowed.
+/// The decision on a change that is allowed.
 #[derive(Debug)]
 pub(in crate::store) enum Decision {
     /// Write nothing: the room is already as the command wants it.

@@ -29,7 +29,7 @@ pub(super) use speaker::{Recipient, SpeakerFacts, SpeakerRoom, speaker};
 
 use super::Refusal;
 
-/// What a user may do in a room.
+/// The rights of a user in a room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rights {
     pub(super) visibility: Visibility,

@@ -6,7 +6,7 @@ use crate::{
     store::{CreateRoom, rules::NewMember},
 };
 
-/// What the creation of a room depends on.
+/// The facts of [`create_room`].
 pub(in crate::store) struct CreateFacts {
     /// Whether the viewer is a user.
     pub(in crate::store) viewer_known: bool,

@@ -1,7 +1,7 @@
 //! The rule for sending messages.
 //!
 //! A backend decides a **run** of sends at once: it loads the facts of all of them with one read,
-//! decides them in order, and writes what was decided with one write. The facts are as of before
+//! decides them in order, and writes the decisions with one write. The facts are as of before
 //! the run, so [`SendRun`] carries what each send changes to the sends after it.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     store::{CommandOutcome, Committed, SendMessage},
 };
 
-/// What a send depends on, as of before its run.
+/// The facts of a send, as of before its run.
 pub(in crate::store) struct SendFacts {
     /// The sender; `None` if there is no such user.
     pub(in crate::store) sender: Option<Arc<User>>,
@@ -43,7 +43,7 @@ pub(in crate::store) struct SendTarget {
     pub(in crate::store) has_reply_target: bool,
 }
 
-/// What to do with a send that is allowed.
+/// The decision on a send that is allowed.
 pub(in crate::store) enum SendDecision {
     /// Store this message and the event that sends it.
     Append(Arc<Message>),
@@ -87,7 +87,7 @@ impl SendRun {
         &self.heads
     }
 
-    /// The senders whom slow mode makes wait after this run. Their time of sending is `now`.
+    /// The senders that slow mode makes wait after this run. Their time of sending is `now`.
     pub(in crate::store) fn paced(&self) -> &HashSet<(RoomId, UserId)> {
         &self.paced
     }

@@ -8,7 +8,7 @@ use crate::{
     store::Speaker,
 };
 
-/// What the right to signal depends on.
+/// The facts of [`speaker`].
 pub(in crate::store) struct SpeakerFacts {
     /// The viewer; `None` if there is no such user.
     pub(in crate::store) user: Option<Arc<User>>,
@@ -26,7 +26,7 @@ pub(in crate::store) struct SpeakerRoom {
     pub(in crate::store) recipient: Option<Recipient>,
 }
 
-/// The user whom a signal is for.
+/// The recipient of a signal.
 pub(in crate::store) struct Recipient {
     /// Whether there is such a user.
     pub(in crate::store) known: bool,

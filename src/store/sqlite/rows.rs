@@ -128,7 +128,7 @@ pub(super) fn role_code(role: Role) -> i64 {
     }
 }
 
-/// What a user may do in a room, from the columns `visibility` and `role`.
+/// The rights of a user in a room, from the columns `visibility` and `role`.
 pub(super) fn rights(row: &SqliteRow) -> Decoded<Rights> {
     Ok(Rights {
         visibility: visibility(row)?,

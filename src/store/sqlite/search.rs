@@ -297,7 +297,8 @@ fn page(
     let (Some(newest), Some(oldest)) = (newest, oldest) else {
         return Ok(SearchOutcome::Hits(Vec::new()));
     };
-    // Later pages rank what the first page ranked, even if the messages at its ends were deleted.
+    // Later pages rank the same messages as the first page, even if the messages at its ends were
+    // deleted.
     let (oldest, newest) = search
         .after
         .map_or((oldest, newest), |mark| (mark.oldest, mark.newest));

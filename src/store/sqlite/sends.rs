@@ -149,7 +149,7 @@ fn target(row: &SqliteRow, send: &SendMessage) -> Result<SendTarget, sqlx::Error
     })
 }
 
-/// Records when somebody sent in a room that is in slow mode.
+/// Records the time of sends in rooms that are in slow mode.
 async fn record_pace(
     writer: &mut SqliteConnection,
     run: &SendRun,
