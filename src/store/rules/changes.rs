@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::{
     Refusal, Rights,
-    decision::{Decision, NewMember, Settings, Write},
+    decision::{Decision, Membership, NewMember, Settings, Write},
 };
 use crate::{
     domain::{
-        Action, Body, Change, MemberId, Message, MessageId, Role, Room, Seq, ShutsOut, Timestamp,
+        Action, Body, Change, MemberId, Message, MessageId, Role, Room, ShutsOut, Timestamp,
         UserId, Visibility, What,
     },
     store::{ChangeRoom, RoomChange},
@@ -68,15 +68,6 @@ pub(in crate::store) enum Stop {
     /// The rule needs this fact: load it and decide again.
     #[error("needs {0:?}")]
     Needs(Fact),
-}
-
-/// A stored membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Membership {
-    pub(in crate::store) user: UserId,
-    pub(in crate::store) role: Role,
-    /// The Seq of the event with which it began.
-    pub(in crate::store) joined: Seq,
 }
 
 /// Decides a change of a room. `members_max` is the largest number of members; 0 is no limit.

@@ -2,11 +2,21 @@
 
 use std::sync::Arc;
 
-use super::Membership;
 use crate::{
-    domain::{Change, Event, MemberId, Message, Role, RoomName, Timestamp, UserId, Visibility},
+    domain::{
+        Change, Event, MemberId, Message, Role, RoomName, Seq, Timestamp, UserId, Visibility,
+    },
     store::{CommandOutcome, Committed},
 };
+
+/// A stored membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Membership {
+    pub(in crate::store) user: UserId,
+    pub(in crate::store) role: Role,
+    /// The Seq of the event with which it began.
+    pub(in crate::store) joined: Seq,
+}
 
 /// A membership to store. It begins with the event that it is written with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

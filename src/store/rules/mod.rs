@@ -21,8 +21,8 @@ mod speaker;
 
 use crate::domain::{Action, Role, Standing, Timestamp, Visibility, may, may_manage};
 
-pub(super) use changes::{ChangeFacts, Fact, Membership, Stop, change_room};
-pub(super) use decision::{Decision, NewMember, Settings, Write};
+pub(super) use changes::{ChangeFacts, Fact, Stop, change_room};
+pub(super) use decision::{Decision, Membership, NewMember, Settings, Write};
 pub(super) use rooms::{CreateFacts, create_room};
 pub(super) use sends::{SendDecision, SendFacts, SendRun, SendTarget};
 pub(super) use speaker::{Recipient, SpeakerFacts, SpeakerRoom, speaker};

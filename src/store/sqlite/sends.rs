@@ -25,8 +25,8 @@ pub(super) struct BatchPosition {
 macro_rules! facts {
     () => {
         concat!(
-            "select r.visibility, r.head, r.slow_mode_seconds, b.role, x.muted_until, x.last_sent_at,
-                    t.id is not null as has_reply_target, ",
+            "select r.visibility, r.head, r.slow_mode_seconds, b.role,
+                    x.muted_until, x.last_sent_at, t.id is not null as has_reply_target, ",
             message_columns!(),
             " from json_each(?1) j
              left join users u on u.id = j.value ->> 0

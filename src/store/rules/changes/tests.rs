@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Epoch, MessageText, RoomName, User, UserName};
+use crate::domain::{Epoch, MessageText, RoomName, Seq, User, UserName};
 
 const NOW: Timestamp = Timestamp(10);
 const NAMES: [&str; 5] = ["ann", "moe", "bob", "eve", "ghost"];
