@@ -1,6 +1,6 @@
 //! What each command of the binary does.
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{io::Write, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
@@ -12,10 +12,7 @@ use crate::{
     domain::{TextError, UserId, UserName},
     schema,
     server::{Server, StartError, clock},
-    store::{
-        StoreError,
-        sqlite::{Sqlite, SqliteLimits},
-    },
+    store::{Database, StoreError, sqlite::SqliteLimits},
     telemetry::{self, TelemetryError},
 };
 
@@ -195,8 +192,8 @@ impl ProcessSignals {
 
 /// `switchboard migrate`: opening a database updates its schema.
 async fn migrate(database: &str) -> Result<(), CommandError> {
-    let store = Sqlite::open(database, SqliteLimits::default()).await?;
-    store.close().await;
+    let opened = Database::open(database, SqliteLimits::default()).await?;
+    opened.maintenance.close().await;
     println!("{database} is up to date.");
     Ok(())
 }
@@ -219,12 +216,11 @@ async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, Comma
         .sign_in
         .choice(flags.lifetime)
         .map_err(CommandError::Flags)?;
-    let database = &flags.database.database;
-    let store = Sqlite::open(database, SqliteLimits::default()).await?;
-    let auth = Auth::guests(Arc::new(store.clone()), flags.lifetime).await?;
+    let database = Database::open(&flags.database.database, SqliteLimits::default()).await?;
+    let auth = Auth::guests(database.accounts.clone(), flags.lifetime).await?;
     let user = UserId::from_uuid(Uuid::now_v7());
     let session = auth.sign_in(user, name, Uuid::new_v4(), clock()()).await?;
-    store.close().await;
+    database.maintenance.close().await;
     Ok(session.token)
 }
 
@@ -234,7 +230,7 @@ fn jwt(flags: &TokenFlags, name: &UserName) -> Result<String, CommandError> {
         .signing
         .signer(&flags.sign_in)
         .map_err(CommandError::Flags)?;
-    let now = clock()().0.div_euclid(1_000_000);
+    let now = clock()().seconds();
     let until = now.saturating_add(i64::try_from(flags.lifetime.as_secs()).unwrap_or(i64::MAX));
     let mut claims = serde_json::json!({
         "sub": name.as_str(),

@@ -19,7 +19,7 @@ use crate::{
     hub::Hub,
     presence::{Instant, Presence},
     schema::{Introspection, Schema, Services},
-    store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
+    store::{Database, StoreError},
     transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError},
     view::Views,
 };
@@ -65,7 +65,7 @@ pub struct Server {
     views: Arc<Views>,
     hub: Arc<Hub>,
     presence: Arc<Presence>,
-    store: Sqlite,
+    database: Database,
     tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
@@ -78,7 +78,7 @@ pub fn clock() -> Clock {
         let since = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp::since_1970(since)
     })
 }
 
@@ -97,8 +97,8 @@ impl Server {
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let rules = transport_rules(flags, &limits)?;
 
-        let store = Sqlite::open(&flags.database.database, limits.sqlite).await?;
-        let core = Core::start(flags, &limits, &store, sign_in, &clock, &tasks).await?;
+        let database = Database::open(&flags.database.database, limits.sqlite).await?;
+        let core = Core::start(flags, &limits, &database, sign_in, &clock, &tasks).await?;
         let shared = Shared::new(
             core.schema,
             core.views.clone(),
@@ -111,7 +111,7 @@ impl Server {
 
         let (listener, address) = bind(flags.listen).await?;
         let stop_listening = CancellationToken::new();
-        tasks.spawn(index_older_messages(store.clone(), stop_listening.clone()));
+        tasks.spawn(catch_up(database.clone(), stop_listening.clone()));
         if let Some(tls) = &tls {
             let interval = shared.limits.tls_check_interval;
             tasks.spawn(tls.clone().watch(interval, stop_listening.clone()));
@@ -129,7 +129,7 @@ impl Server {
             views: core.views,
             hub: core.hub,
             presence: core.presence,
-            store,
+            database,
             tls,
             stop_listening,
             listening,
@@ -195,7 +195,7 @@ impl Server {
         {
             tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
         }
-        self.store.close().await;
+        self.database.maintenance.close().await;
     }
 }
 
@@ -212,21 +212,18 @@ impl Core {
     async fn start(
         flags: &ServeFlags,
         limits: &LimitFlags,
-        store: &Sqlite,
+        database: &Database,
         sign_in: SignIn,
         clock: &Clock,
         tasks: &TaskTracker,
     ) -> Result<Self, StoreError> {
-        let log: Arc<dyn Log> = Arc::new(store.clone());
-        let append: Arc<dyn Append> = Arc::new(store.clone());
-        let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
-
+        let (log, accounts) = (database.log.clone(), database.accounts.clone());
         let auth = Auth::start(sign_in, accounts.clone(), limits.auth, tasks, clock.clone());
         let auth = Arc::new(auth.await?);
         let presence = Presence::new(limits.presence, limits.hub.shut_outs_kept_max);
         let hub = Hub::start(
             log.clone(),
-            append,
+            database.append.clone(),
             presence.clone(),
             clock.clone(),
             limits.hub,
@@ -309,14 +306,15 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     Ok((listener, bound))
 }
 
-/// Indexes the messages of a database that is older than the search index, while the server serves.
-async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
+/// Does the work that an older version of the program left in the database, such as indexing its
+/// messages, while the server serves.
+async fn catch_up(database: Database, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match store.index_step().await {
+        match database.maintenance.catch_up().await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(%error, "older messages are not searchable before the next start");
+                tracing::warn!(%error, "older messages cannot be searched before the next start");
                 return;
             }
         }

@@ -41,10 +41,7 @@ impl Guests {
 
     /// Signs a new token for a user. Returns the token and when it expires.
     pub(super) fn token(&self, user: UserId, id: Uuid, now: Timestamp) -> (String, Timestamp) {
-        let (iat, lifetime) = (
-            now.0.div_euclid(1_000_000),
-            self.lifetime.as_secs().cast_signed(),
-        );
+        let (iat, lifetime) = (now.seconds(), self.lifetime.as_secs().cast_signed());
         let exp = iat.saturating_add(lifetime);
         let claims = GuestClaims {
             sub: user.to_string(),
@@ -52,10 +49,7 @@ impl Guests {
             exp,
             jti: id.as_simple().to_string(),
         };
-        (
-            self.signer.sign(&claims),
-            Timestamp(exp.saturating_mul(1_000_000)),
-        )
+        (self.signer.sign(&claims), Timestamp::from_seconds(exp))
     }
 
     /// The user of a guest's token.

@@ -219,5 +219,5 @@ fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
 /// The time between two moments, in either order. So a clock that is set back does not stop the
 /// fetches.
 fn apart(a: Timestamp, b: Timestamp) -> Duration {
-    Duration::from_micros(a.0.abs_diff(b.0))
+    a.until(b).max(b.until(a))
 }

@@ -11,10 +11,8 @@ const EXPIRY_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How long a caller may wait before it checks the token again: until the token expires, but at
 /// most one minute. `None` if the token has expired.
 pub fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
-    let left = u64::try_from(viewer.expires_at.0.saturating_sub(now.0))
-        .ok()
-        .filter(|left| *left > 0)?;
-    Some(Duration::from_micros(left).min(EXPIRY_CHECK_INTERVAL_MAX))
+    let left = now.until(viewer.expires_at);
+    (!left.is_zero()).then(|| left.min(EXPIRY_CHECK_INTERVAL_MAX))
 }
 
 impl Auth {

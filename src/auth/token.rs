@@ -12,7 +12,7 @@ use super::{error::TokenError, key::Key};
 use crate::domain::{Timestamp, TokenId};
 
 /// The last second of the year 9999.
-const MOMENT_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
+const MOMENT_MAX: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
 /// The header of a token: how it is signed.
 ///
@@ -97,17 +97,16 @@ impl Claims {
     /// A claim that is a moment, in seconds since 1970, with or without a fraction. Values out of
     /// range are clamped to the years 1970 to 9999.
     pub(super) fn moment(&self, name: &'static str) -> Result<Option<Timestamp>, TokenError> {
-        let microseconds = match self.0.get(name) {
+        let moment = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-                (Some(seconds), _) => seconds.saturating_mul(1_000_000),
-                #[expect(clippy::cast_possible_truncation, reason = "saturates")]
-                (None, Some(seconds)) => (seconds * 1e6) as i64,
+                (Some(seconds), _) => Timestamp::from_seconds(seconds),
+                (None, Some(seconds)) => Timestamp::from_fractional_seconds(seconds),
                 (None, None) => return Err(TokenError::Claim(name)),
             },
             Some(_) => return Err(TokenError::Claim(name)),
         };
-        Ok(Some(Timestamp(microseconds.clamp(0, MOMENT_MAX.0))))
+        Ok(Some(moment.clamp(Timestamp(0), MOMENT_MAX)))
     }
 
     /// Whether a claim is the Boolean `true`. The text `"true"` and the number 1 are not.
@@ -167,15 +166,10 @@ pub(super) struct TokenRules {
 }
 
 impl TokenRules {
-    /// The leeway in microseconds.
-    fn leeway(&self) -> i64 {
-        i64::try_from(self.leeway.as_micros()).unwrap_or(i64::MAX)
-    }
-
     /// The `exp` of a token that is accepted until this moment. The client should have another
     /// token by then.
     pub(super) fn without_leeway(&self, until: Timestamp) -> Timestamp {
-        Timestamp(until.0.saturating_sub(self.leeway()))
+        until.minus(self.leeway)
     }
 
     /// The rules for tokens that this server signs: only `exp` is required.
@@ -187,7 +181,6 @@ impl TokenRules {
 
     /// When the token expires, leeway included, if it is valid now.
     pub(super) fn check(&self, claims: &Claims, now: Timestamp) -> Result<Timestamp, TokenError> {
-        let leeway = self.leeway();
         if let Some(issuer) = &self.issuer
             && claims.text("iss")? != Some(issuer)
         {
@@ -198,12 +191,12 @@ impl TokenRules {
         }
         if claims
             .moment("nbf")?
-            .is_some_and(|from| from.0.saturating_sub(leeway) > now.0)
+            .is_some_and(|from| from.minus(self.leeway) > now)
         {
             return Err(TokenError::Early);
         }
-        let Timestamp(until) = claims.moment("exp")?.ok_or(TokenError::Claim("exp"))?;
-        let until = Timestamp(until.saturating_add(leeway));
+        let until = claims.moment("exp")?.ok_or(TokenError::Claim("exp"))?;
+        let until = until.plus(self.leeway);
         if until <= now {
             Err(TokenError::Expired)
         } else {

@@ -6,7 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::RoomId;
 
-/// The number of an event in its room's log: 1, 2, 3, without holes (S2). 0 stands before the first event.
+/// The number of an event in the log of its room: 1, 2, 3, without holes (S2). 0 is the position
+/// before the first event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seq(pub u64);
 
@@ -20,27 +21,39 @@ impl Seq {
     }
 }
 
-/// A random value made with a room. Seqs compare only within one epoch: a restored log has another.
+/// A random number that identifies a log. It is made with the room.
+///
+/// Seqs of different epochs cannot be compared: a log that was created again has another epoch, and
+/// cursors of the old log are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
-/// A position in one room's log. A reader that holds it has seen every event up to `seq` and goes on after it.
+impl Epoch {
+    /// A random epoch for a new log. The highest bit is 0, because many databases have only signed
+    /// integers.
+    pub fn random() -> Self {
+        Self(rand::random::<u64>() >> 1)
+    }
+}
+
+/// A position in the log of a room. A reader at this position has seen every event up to `seq`, and
+/// continues after it.
 ///
-/// Its text form is opaque to clients: URL-safe base64 of a version byte, the epoch and the Seq (8 bytes each, big
-/// endian) and the room's id.
+/// The text form is opaque to clients. It is the URL-safe base64 form of a version byte, the epoch
+/// and the Seq (8 bytes each, big endian), and the id of the room.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
-    /// The room whose log this is a position in.
+    /// The room.
     pub room: RoomId,
-    /// The epoch of that log.
+    /// The epoch of its log.
     pub epoch: Epoch,
-    /// The last event seen.
+    /// The last event that the reader has seen.
     pub seq: Seq,
 }
 
-/// The text is no cursor that this server ever gave out.
+/// The text is not a cursor of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no cursor")]
+#[error("This is not a cursor.")]
 pub struct CursorError;
 
 const VERSION: u8 = 1;

@@ -1,4 +1,4 @@
-//! What rooms hold.
+//! Rooms, and the contents of their logs.
 
 use std::sync::Arc;
 
@@ -7,40 +7,40 @@ use super::{
     Timestamp, UserId, UserName, Visibility,
 };
 
-/// Somebody who signed in once.
+/// A user: a guest, or a person whom an identity provider named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Who.
+    /// The id of the user.
     pub id: UserId,
-    /// What they are called.
+    /// The name that others see. It is not unique.
     pub name: UserName,
-    /// When they signed in first.
+    /// When the user first signed in.
     pub created_at: Timestamp,
 }
 
-/// A room as it stood when it was read; its head was read with it.
+/// A room, as of the time when it was read. All fields were read together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Which room.
+    /// The id of the room.
     pub id: RoomId,
-    /// What it is called.
+    /// The name of the room.
     pub name: RoomName,
-    /// Who may read it.
+    /// Who may read the room.
     pub visibility: Visibility,
-    /// When it was made.
+    /// When the room was created.
     pub created_at: Timestamp,
     /// The epoch of its log.
     pub epoch: Epoch,
-    /// The last event of its log.
+    /// The Seq of the last event of its log.
     pub head: Seq,
-    /// How long a member waits between two messages, in seconds; 0 is not at all.
+    /// How long a member waits between two messages, in seconds; 0 if there is no slow mode.
     pub slow_mode_seconds: u32,
-    /// Since when it is gone. Only its readers, who are still being told, are shown such a room.
+    /// When the room was deleted. Only views read a deleted room, to send its last events.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Room {
-    /// Whether anybody may read it.
+    /// Whether everybody may read the room.
     pub fn is_open(&self) -> bool {
         self.visibility == Visibility::Public && self.deleted_at.is_none()
     }
@@ -55,25 +55,25 @@ impl Room {
     }
 }
 
-/// A message. Its sender is loaded with it: no reader needs a second read per message.
+/// A message. Its sender is loaded with it, so no reader needs a second read per message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Which message.
+    /// The id of the message.
     pub id: MessageId,
-    /// The event that sent it.
+    /// The position of the event that sent it.
     pub cursor: Cursor,
-    /// Who sent it.
+    /// The sender.
     pub sender: Arc<User>,
-    /// What it says.
+    /// The content of the message.
     pub body: Body,
-    /// When it was committed.
+    /// When the message was committed.
     pub created_at: Timestamp,
-    /// The message of the same room that it answers.
+    /// The message of the same room that this one replies to.
     pub reply_to: Option<MessageId>,
 }
 
 impl Message {
-    /// What it says; nothing once it was deleted.
+    /// The text of the message; empty if it was deleted.
     pub fn text(&self) -> &str {
         match &self.body {
             Body::Text(text) => text.as_str(),
@@ -82,43 +82,44 @@ impl Message {
     }
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// This.
+    /// A text.
     Text(MessageText),
-    /// Nothing any more, since this moment. The text is gone from the store as well (V6).
+    /// Nothing: the text was deleted at this time, from the store too (V6).
     Deleted(Timestamp),
 }
 
-/// Somebody in a room, as they stood when it was read.
+/// A membership of a room, as of the time when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Which membership.
+    /// The id of the membership.
     pub id: MemberId,
-    /// Of which room.
+    /// The room.
     pub room: RoomId,
-    /// Who.
+    /// The member.
     pub user: Arc<User>,
-    /// What they are there.
+    /// The member's role.
     pub role: Role,
-    /// Since when.
+    /// When the membership began.
     pub joined_at: Timestamp,
-    /// Until when they may not send, if that is still to come.
+    /// When the member's mute ends, if they are muted.
     pub muted_until: Option<Timestamp>,
 }
 
-/// An entry of a room's log: stored and immutable, but for the text of a message that is deleted.
+/// An entry of the log of a room. It is immutable, with one exception: deleting a message deletes
+/// its text from the event that sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody sent a message.
+    /// A message was sent.
     MessageSent(Arc<Message>),
-    /// Something changed in the room.
+    /// The room, its members or its messages changed.
     Changed(Arc<Change>),
 }
 
 impl Event {
-    /// Where in which log this event stands.
+    /// The position of this event.
     pub fn cursor(&self) -> &Cursor {
         match self {
             Self::MessageSent(message) => &message.cursor,
@@ -126,7 +127,7 @@ impl Event {
         }
     }
 
-    /// The number of this event in its room's log.
+    /// The number of this event in the log of its room.
     pub fn seq(&self) -> Seq {
         self.cursor().seq
     }
@@ -139,7 +140,7 @@ impl Event {
         }
     }
 
-    /// Who may not read on from this event.
+    /// The users who lose the right to read the room with this event.
     pub fn shuts_out(&self) -> &ShutsOut {
         match self {
             Self::MessageSent(_) => &ShutsOut::Nobody,
@@ -147,7 +148,7 @@ impl Event {
         }
     }
 
-    /// About how many bytes of memory this event holds, for bounds.
+    /// An estimate of the memory that this event holds, in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::MessageSent(message) => size_of::<Message>() + message.text().len(),

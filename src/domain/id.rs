@@ -1,36 +1,37 @@
-//! Identifiers. Rooms are named by people; everything else carries a prefix and a time-ordered UUID.
+//! Identifiers. The creator of a room may choose its id. All other ids are a prefix and a UUID of
+//! version 7, so that they sort by age.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use uuid::Uuid;
 
-/// Why a text is no identifier.
+/// Why a text is not an identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// Show the rule to whoever typed it.
+    /// Show the message to the person who typed it.
     #[error(
-        "a room id is 1 to 64 characters of a-z, 0-9 and -, and begins with a letter or a digit"
+        "A room id is 1 to 64 characters of a-z, 0-9 and -, and begins with a letter or a digit."
     )]
     Room,
-    /// Treat the entity as unknown: no entity can have such an id.
-    #[error("this is no id of that kind")]
+    /// Treat the entity as unknown: no entity has such an id.
+    #[error("this is not an id of that kind")]
     Entity,
 }
 
-/// A room's id: `[a-z0-9][a-z0-9-]{0,63}`, chosen by its creator or generated. Cheap to clone.
+/// The id of a room: `[a-z0-9][a-z0-9-]{0,63}`, chosen by its creator or generated. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(Arc<str>);
 
 impl RoomId {
-    /// The longest room id, in bytes.
+    /// The length of the longest room id, in bytes.
     pub const BYTES_MAX: usize = 64;
 
-    /// A generated id, from a UUID that the caller made.
+    /// A generated id, from a UUID of the caller.
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid.as_simple().to_string().into())
     }
 
-    /// The id as it is written.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,17 +73,17 @@ macro_rules! entity_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// An id from a UUID that the caller made (version 7, so that ids sort by age).
+            /// An id from a UUID of the caller. Use version 7, so that ids sort by age.
             pub fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The id from its short form.
+            /// The id with this binary form.
             pub fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 
-            /// The short form, for where one stands inside something opaque.
+            /// The binary form, for ids inside opaque values.
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
@@ -92,9 +93,10 @@ macro_rules! entity_id {
             type Err = IdError;
 
             fn from_str(text: &str) -> Result<Self, IdError> {
-                let hex = text.strip_prefix($prefix).filter(|hex| hex.len() == 32).ok_or(IdError::Entity)?;
-                let uuid = Uuid::try_parse(hex).map_err(|_| IdError::Entity)?;
-                // One spelling per id: an upper-case one would be another key in every cache.
+                let hex = text.strip_prefix($prefix).filter(|hex| hex.len() == 32);
+                let uuid = Uuid::try_parse(hex.ok_or(IdError::Entity)?);
+                let uuid = uuid.map_err(|_| IdError::Entity)?;
+                // An id has one spelling. In upper case it would be another key in every cache.
                 let id = Self(uuid);
                 if id.to_string() == text { Ok(id) } else { Err(IdError::Entity) }
             }
@@ -115,15 +117,16 @@ macro_rules! entity_id {
 }
 
 entity_id! {
-    /// A user's id: `usr_` and 32 hexadecimal digits.
+    /// The id of a user: `usr_` and 32 hexadecimal digits.
     UserId, "usr_"
 }
 entity_id! {
-    /// A message's id: `msg_` and 32 hexadecimal digits.
+    /// The id of a message: `msg_` and 32 hexadecimal digits.
     MessageId, "msg_"
 }
 entity_id! {
-    /// A membership's id: `mbr_` and 32 hexadecimal digits. Joining again gives another one.
+    /// The id of a membership: `mbr_` and 32 hexadecimal digits. A user who joins again gets
+    /// another.
     MemberId, "mbr_"
 }
 
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_ids_are_checked_at_and_past_their_edges() {
+    fn room_ids_are_checked_at_their_limits() {
         for good in ["a", "0", "room-1", "a--b", &"r".repeat(64)] {
             assert_eq!(
                 good.parse::<RoomId>().map(|id| id.to_string()),

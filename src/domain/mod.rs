@@ -1,9 +1,10 @@
-//! The words of Switchboard: rooms, logs, cursors, messages and who may do what.
+//! The types of the domain: rooms, logs, cursors, messages, users and rights.
 //!
-//! Values here are valid by construction: whoever holds a [`RoomId`] holds a well-formed one. Nothing in this module
-//! performs IO, awaits, reads a clock or knows a wire format.
+//! A room is a **log**: each committed event takes the next [`Seq`] of its room. A subscription is
+//! a **[`Cursor`]** into that log.
 //!
-//! A room is a **log**: every committed event takes the room's next [`Seq`]. A subscription is a **[`Cursor`]** into it.
+//! Values are valid by construction: every [`RoomId`] is well formed, every [`MessageText`] has a
+//! valid length. Nothing in this module performs IO, awaits, reads a clock or knows a wire format.
 
 mod change;
 mod cursor;
@@ -17,7 +18,7 @@ mod timestamp;
 mod viewer;
 mod words;
 
-pub use change::{Change, ShutsOut, What};
+pub use change::{Change, ChangeRecord, ShutsOut, What};
 pub use cursor::{Cursor, CursorError, Epoch, Seq};
 pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};

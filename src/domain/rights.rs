@@ -1,89 +1,88 @@
-//! Who may do what: one table.
+//! The table of rights: who may do what in a room. `docs/RIGHTS.md` shows the same table.
+//!
+//! The table answers for one room at a time, from the room's visibility and the user's role in it.
+//! The store asks it in the transaction that commits a command (S7).
 
 /// Who may read a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Visibility {
-    /// Anybody.
+    /// Everybody, signed in or not.
     Public,
-    /// Its members.
+    /// Members of the room.
     Private,
 }
 
-/// What a member is in a room.
+/// The role of a member in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Made the room, or was given it.
+    /// Everything. The creator of a room is its first owner.
     Owner,
-    /// Keeps order.
+    /// Moderates: deletes messages, and adds, removes and mutes members.
     Moderator,
-    /// Reads and writes.
+    /// Reads and sends.
     Member,
 }
 
-/// How somebody stands to a room.
+/// How a caller relates to a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// Nobody signed in.
-    Nobody,
-    /// Signed in, no member.
+    /// Not signed in.
+    Anonymous,
+    /// Signed in, but not a member of the room.
     Outsider,
-    /// A member.
+    /// A member of the room.
     Member(Role),
 }
 
-/// What somebody may want to do in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// See the room, its members and its whole log.
+/// Defines [`Action`] and [`Action::ALL`] from one list.
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Something that a caller may want to do in a room.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// Every action, in the order of the table in `docs/RIGHTS.md`.
+            pub const ALL: [Self; [$(Self::$name),*].len()] = [$(Self::$name),*];
+        }
+    };
+}
+
+actions! {
+    /// Read the room, its members and its whole log.
     Read,
     /// Send a message, unless muted.
     Send,
-    /// Show that one is typing, and signal, unless muted.
+    /// Show that one is typing, or send a signal, unless muted.
     Signal,
     /// Delete a message of one's own.
     DeleteOwn,
-    /// Delete anybody's message.
+    /// Delete a message of any sender.
     DeleteAny,
-    /// Become a member by oneself.
+    /// Become a member without being added.
     Join,
-    /// Leave.
+    /// End one's own membership.
     Leave,
-    /// Make somebody a member; see also [`may_manage`].
+    /// Add a member, as far as [`may_manage`] allows.
     AddMember,
-    /// Remove or mute a member; see also [`may_manage`].
+    /// Remove or mute a member, as far as [`may_manage`] allows.
     ManageMember,
     /// Give a member another role.
     SetRole,
-    /// Change the room's name, visibility or pace.
+    /// Change the room's name, visibility or slow mode.
     UpdateRoom,
     /// Delete the room.
     DeleteRoom,
 }
 
-impl Action {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Read,
-        Self::Send,
-        Self::Signal,
-        Self::DeleteOwn,
-        Self::DeleteAny,
-        Self::Join,
-        Self::Leave,
-        Self::AddMember,
-        Self::ManageMember,
-        Self::SetRole,
-        Self::UpdateRoom,
-        Self::DeleteRoom,
-    ];
-}
-
-/// The table. Who may not even read a room is told that there is none.
+/// Whether the table of rights allows an action.
 pub fn may(standing: Standing, visibility: Visibility, action: Action) -> bool {
     use {Action::*, Standing::*, Visibility::*};
     match (standing, visibility) {
-        (Nobody | Outsider, Private) => false,
-        (Nobody, Public) => matches!(action, Read),
+        (Anonymous | Outsider, Private) => false,
+        (Anonymous, Public) => matches!(action, Read),
         (Outsider, Public) => matches!(action, Read | Send | Signal | DeleteOwn | Join),
         (Member(Role::Member), _) => {
             matches!(action, Read | Send | Signal | DeleteOwn | Join | Leave)
@@ -93,7 +92,8 @@ pub fn may(standing: Standing, visibility: Visibility, action: Action) -> bool {
     }
 }
 
-/// Whether somebody of one role may add, remove or mute somebody of another: a moderator only members, an owner anybody.
+/// Whether a member with the role `actor` may add, remove or mute a member with the role `target`.
+/// An owner manages everybody; a moderator manages members without a higher role.
 pub fn may_manage(actor: Role, target: Role) -> bool {
     match actor {
         Role::Owner => true,
@@ -106,14 +106,14 @@ pub fn may_manage(actor: Role, target: Role) -> bool {
 mod tests {
     use super::{Role::*, Standing::*, Visibility::*, *};
 
-    /// One row per standing, one mark per action in the order of [`Action::ALL`].
+    /// One row per visibility and standing; one mark per action, in the order of [`Action::ALL`].
     const TABLE: [(Visibility, Standing, &str); 10] = [
-        (Public, Nobody, "x..........."),
+        (Public, Anonymous, "x..........."),
         (Public, Outsider, "xxxx.x......"),
         (Public, Standing::Member(Role::Member), "xxxx.xx....."),
         (Public, Standing::Member(Moderator), "xxxxxxxxx..."),
         (Public, Standing::Member(Owner), "xxxxxxxxxxxx"),
-        (Private, Nobody, "............"),
+        (Private, Anonymous, "............"),
         (Private, Outsider, "............"),
         (Private, Standing::Member(Role::Member), "xxxx.xx....."),
         (Private, Standing::Member(Moderator), "xxxxxxxxx..."),
@@ -121,7 +121,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_cell_of_the_table() {
+    fn every_cell_of_the_table_is_as_written() {
         for (visibility, standing, expected) in TABLE {
             let mark = |action| {
                 if may(standing, visibility, action) {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn who_manages_whom() {
+    fn owners_manage_everybody_and_moderators_manage_members() {
         let managed =
             |actor| [Owner, Moderator, Role::Member].map(|target| may_manage(actor, target));
         assert_eq!(managed(Owner), [true, true, true]);

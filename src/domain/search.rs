@@ -1,4 +1,4 @@
-//! Searching: what was asked for, how well a text answers it, and where a page of the answer ends.
+//! Searching: the query, the score of a text, and the position of a hit in the answer.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -8,39 +8,41 @@ use super::{
     words::{searchable_words, words},
 };
 
-/// Why a search is refused. The message is fit for the person who typed it.
+/// Why a search is refused. The message is for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SearchError {
     /// Ask for a letter or a digit.
-    #[error("A search needs a word: letters or digits to look for.")]
+    #[error("A search needs at least one letter or digit.")]
     NoWords,
-    /// Ask for a shorter one.
-    #[error("The search is {bytes} bytes long; the most is {bytes_max}.")]
+    /// Ask for a shorter search.
+    #[error("The search is {bytes} bytes long; the limit is {bytes_max}.")]
     TooLong {
-        /// How long it was.
+        /// The length of the search, in bytes.
         bytes: usize,
-        /// How long it may be.
+        /// The limit, in bytes.
         bytes_max: usize,
     },
     /// Ask for fewer words.
-    #[error("The search has {words} words; the most is {words_max}.")]
+    #[error("The search has {words} words; the limit is {words_max}.")]
     TooManyWords {
-        /// How many it had.
+        /// The number of words in the search.
         words: usize,
-        /// How many it may have.
+        /// The limit.
         words_max: usize,
     },
 }
 
-/// What a message must hold to be found: every one of these phrases. A phrase is words that follow each other; most are one.
+/// A search query: phrases that a message must all contain. A phrase is one word, or several words
+/// that follow each other.
 ///
-/// There is no syntax but quotes around a phrase. What is glued together, as in `v1.2`, is a phrase too.
+/// The only syntax is quotes around a phrase. Words without spaces between them are a phrase, too:
+/// `v1.2` is the phrase `v1 2`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchQuery(Vec<Vec<String>>);
 
 impl SearchQuery {
-    /// Reads what a person typed, of at most so many bytes and words; a pair of characters of a script without spaces
-    /// counts as a word.
+    /// Parses what a person typed. It may have at most `bytes_max` bytes and `words_max` words. In
+    /// a script without spaces, each pair of characters counts as a word.
     pub fn parse(text: &str, bytes_max: usize, words_max: usize) -> Result<Self, SearchError> {
         if text.len() > bytes_max {
             return Err(SearchError::TooLong {
@@ -51,7 +53,7 @@ impl SearchQuery {
         let pieces: Vec<&str> = text.split(['"', '“', '”', '„']).collect();
         let mut phrases: Vec<Vec<String>> = Vec::new();
         for (index, piece) in pieces.iter().enumerate() {
-            // A quote that nobody closed opened nothing.
+            // A quote that is not closed is ignored.
             let quoted = index % 2 == 1 && index + 1 < pieces.len();
             let chunks: Vec<&str> = if quoted {
                 vec![piece]
@@ -71,12 +73,12 @@ impl SearchQuery {
         }
     }
 
-    /// The phrases, each of at least one word. Words are letters, digits and their marks and nothing else.
+    /// The phrases. Each has at least one word. Words consist of letters, digits and their marks.
     pub fn phrases(&self) -> impl Iterator<Item = &[String]> {
         self.0.iter().map(Vec::as_slice)
     }
 
-    /// How well a text answers; not at all if it lacks a phrase.
+    /// The score of a text; `None` if it does not contain every phrase.
     pub fn score(&self, text: &str) -> Option<Score> {
         let words = searchable_words(text);
         let mut sum = 0;
@@ -95,7 +97,7 @@ impl SearchQuery {
         ))
     }
 
-    /// Tells searches apart: this query in this room, or in all of them.
+    /// Identifies the search for this query in this room, or in all rooms.
     fn fingerprint(&self, room: Option<&RoomId>) -> [u8; 8] {
         let mut hash = Sha256::new();
         hash.update(room.map_or("", RoomId::as_str));
@@ -109,28 +111,34 @@ impl SearchQuery {
     }
 }
 
-/// How well a message answers a search, in thousandths. It depends on the message and the query alone, so it is the same
-/// on every page, whatever is sent meanwhile, and tells nothing of messages that the asker may not read.
+/// How well a message matches a query, in thousandths; more is better.
+///
+/// The score depends only on the message and the query. So it is the same on every page, whatever
+/// is sent between two pages, and it reveals nothing about messages that the caller may not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score(pub u32);
 
-/// Okapi BM25 with k1 = 1.2, b = 0.75 and twelve words as the usual length, in thousandths. How rare a word is plays no
-/// part: each hit holds all of them.
+/// The weight of a phrase that occurs `times` times in a text of `length` words, in thousandths.
+///
+/// This is Okapi BM25 with k1 = 1.2, b = 0.75 and an average length of 12 words. It leaves out how
+/// rare a phrase is, because every hit contains every phrase.
 fn weight(times: u64, length: u64) -> u64 {
     2_200_000 * times / (1000 * times + 300 + 75 * length)
 }
 
-/// A hit's place in the answer to one search. The answer holds messages from `oldest` to `newest` only, in the order in
-/// which they arrived: so what arrives later moves nothing.
+/// The position of a hit in the answer to a search.
+///
+/// The answer ranks only the messages from `oldest` to `newest`, in the order of their arrival. So
+/// messages that arrive between two pages change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SearchMark {
     /// The oldest message that the first page ranked.
     pub oldest: MessageId,
-    /// The newest one.
+    /// The newest message that the first page ranked.
     pub newest: MessageId,
     /// The hit.
     pub message: MessageId,
-    /// Its score.
+    /// The score of the hit.
     pub score: Score,
 }
 
@@ -138,8 +146,8 @@ const VERSION: u8 = 1;
 const MARK_BYTES: usize = 61;
 
 impl SearchMark {
-    /// The text form, opaque to clients: URL-safe base64 of a version byte, the search's fingerprint, the score and the
-    /// three ids.
+    /// The text form, a cursor that is opaque to clients. It is the URL-safe base64 form of a
+    /// version byte, the fingerprint of the search, the score and the three ids.
     pub fn text(&self, query: &SearchQuery, room: Option<&RoomId>) -> String {
         let mut bytes = Vec::with_capacity(MARK_BYTES);
         bytes.push(VERSION);
@@ -151,7 +159,7 @@ impl SearchMark {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads it back, if it was made for this search.
+    /// Parses the text form of a mark of this search.
     pub fn parse(
         text: &str,
         query: &SearchQuery,
@@ -179,9 +187,9 @@ impl SearchMark {
     }
 }
 
-/// The text is no cursor of this search.
+/// The text is not a cursor of this search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("This is no cursor of this search.")]
+#[error("This is not a cursor of this search.")]
 pub struct SearchMarkError;
 
 #[cfg(test)]
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_words_and_phrases_and_no_syntax() {
+    fn a_query_is_words_and_phrases_without_syntax() {
         for (text, expected) in [
             ("deploy API", "deploy|api"),
             ("\"deploy the API\" now", "deploy the api|now"),
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_bounded_at_and_past_their_edges() {
+    fn queries_are_checked_at_their_limits() {
         assert!(SearchQuery::parse("abcd", 4, 1).is_ok());
         let too_long = SearchError::TooLong {
             bytes: 5,
@@ -241,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_it_more_often_and_in_fewer_words_comes_first() {
+    fn more_occurrences_and_fewer_words_score_better() {
         let score = |asked: &str, text: &str| query(asked).score(text);
         assert!(score("cat", "cat cat dog") > score("cat", "cat dog dog"));
         assert!(score("cat", "a cat") > score("cat", "a cat on a mat"));

@@ -1,31 +1,34 @@
-//! Who lost the right to read a room lately.
+//! The latest events of a room that took the right to read from users.
+//!
+//! Readers check their right against this list instead of the store. The list is bounded, so it
+//! keeps only the latest of these events, and says so when it cannot answer ([`Access::Unknown`]).
 
 use std::collections::VecDeque;
 
 use super::{Seq, ShutsOut, UserId};
 
-/// Whether somebody may go on.
+/// Whether a reader may continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// They may: nothing up to this event says otherwise.
+    /// The reader may continue. No event up to this one took their right away.
     Open(Seq),
-    /// They may not.
+    /// The reader has lost the right.
     Shut,
-    /// It is not known any more: their right must be read anew.
+    /// The list does not reach back far enough: check the right in the store again.
     Unknown,
 }
 
-/// The last events that took the right to read from somebody, bounded in number.
+/// The latest events of a room that took the right to read from users.
 #[derive(Debug)]
 pub struct ShutOuts {
     events: VecDeque<(Seq, ShutsOut)>,
-    /// The last one that is not among them any more, or may have been one.
+    /// The last event that may have shut users out and is not in the list.
     forgotten: Seq,
     kept_max: usize,
 }
 
 impl ShutOuts {
-    /// None yet; at most so many are kept.
+    /// An empty list that keeps at most `kept_max` events.
     pub fn new(kept_max: usize) -> Self {
         Self {
             events: VecDeque::new(),
@@ -34,17 +37,17 @@ impl ShutOuts {
         }
     }
 
-    /// The last of them.
+    /// The Seq of the last event in the list.
     pub fn head(&self) -> Seq {
         self.events.back().map_or(self.forgotten, |(at, _)| *at)
     }
 
-    /// Of events up to this one nothing is known but what was kept.
+    /// Declares that events up to `after` may be missing from the list.
     pub fn begin(&mut self, after: Seq) {
         self.forgotten = self.forgotten.max(after);
     }
 
-    /// One more, later than all before.
+    /// Adds an event, which must be later than all others in the list.
     pub fn push(&mut self, at: Seq, shuts_out: ShutsOut) {
         self.events.push_back((at, shuts_out));
         if self.events.len() > self.kept_max
@@ -54,12 +57,13 @@ impl ShutOuts {
         }
     }
 
-    /// Whether somebody may go on whose right was good at the event `checked`.
+    /// Whether a reader may continue who had the right at the event `checked`.
     pub fn access(&self, checked: Seq, reader: Option<UserId>) -> Access {
         self.access_upto(checked, self.head(), reader)
     }
 
-    /// Whether somebody whose right was good at the event `checked` may be shown how things stood at the event `upto`.
+    /// Whether a reader who had the right at the event `checked` may see the room as of the event
+    /// `upto`.
     pub fn access_upto(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
         let between = self
             .events
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn e4_only_what_came_after_the_right_was_read_counts() {
+    fn e4_only_events_after_the_check_count() {
         let mut shut_outs = ShutOuts::new(3);
         let (ann, bob) = (Some(id(1)), Some(id(2)));
         assert_eq!(shut_outs.access(Seq(7), ann), Access::Open(Seq(7)));
@@ -98,13 +102,13 @@ mod tests {
         assert_eq!(
             shut_outs.access(Seq(8), ann),
             Access::Open(Seq(8)),
-            "let in again after that"
+            "the right was checked after the event"
         );
         assert_eq!(shut_outs.access(Seq(7), bob), Access::Open(Seq(8)));
         shut_outs.push(Seq(9), ShutsOut::AllBut([id(2)].into()));
         assert_eq!(shut_outs.access(Seq(7), bob), Access::Open(Seq(9)));
         assert_eq!(shut_outs.access(Seq(8), None), Access::Shut);
-        // How things stood before that may be shown.
+        // A reader may see the room as of an event before the one that shut them out.
         assert_eq!(
             shut_outs.access_upto(Seq(7), Seq(8), bob),
             Access::Open(Seq(8))
@@ -121,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_what_is_forgotten_is_not_taken_for_nothing() {
+    fn e3_a_forgotten_event_makes_access_unknown() {
         let mut shut_outs = ShutOuts::new(2);
         for at in 1..=3 {
             shut_outs.push(Seq(at), ShutsOut::User(id(9)));

@@ -1,30 +1,31 @@
-//! Texts that people type. Each kind has its own bound, and none holds a NUL, which databases refuse or cut at.
+//! Texts that people type. Each kind has its own limit of length. No text contains U+0000, because
+//! databases refuse it or end the text there.
 
 use std::{fmt, sync::Arc};
 
-/// Why a text is refused. The message is fit for the person who typed it.
+/// Why a text is refused. The message is for the person who typed it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// Ask for at least one visible character.
-    #[error("{what} must not be empty")]
+    #[error("The {what} must not be empty.")]
     Empty {
-        /// Which text.
+        /// The kind of text.
         what: &'static str,
     },
-    /// Ask for a shorter one.
-    #[error("{what} is {bytes} bytes long; the most is {bytes_max}")]
+    /// Ask for a shorter text.
+    #[error("The {what} is {bytes} bytes long; the limit is {bytes_max}.")]
     TooLong {
-        /// Which text.
+        /// The kind of text.
         what: &'static str,
-        /// How long it was.
+        /// The length of the text, in bytes.
         bytes: usize,
-        /// How long it may be.
+        /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// Ask for one without U+0000.
-    #[error("{what} must not hold the character U+0000")]
+    /// Ask for a text without U+0000.
+    #[error("The {what} must not contain the character U+0000.")]
     Nul {
-        /// Which text.
+        /// The kind of text.
         what: &'static str,
     },
 }
@@ -53,15 +54,15 @@ macro_rules! text {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The most bytes of UTF-8 that this text may have unless a flag says less.
+            /// The default limit of the length, in bytes of UTF-8.
             pub const BYTES_MAX: usize = $bytes_max;
 
-            /// Checks a text against this kind's own bound.
+            /// Checks a text against the default limit.
             pub fn new(text: &str) -> Result<Self, TextError> {
                 Self::within(text, Self::BYTES_MAX)
             }
 
-            /// Checks a text against a bound of the caller's, in bytes.
+            /// Checks a text against another limit, in bytes of UTF-8.
             pub fn within(text: &str, bytes_max: usize) -> Result<Self, TextError> {
                 checked($what, text, bytes_max).map(Self)
             }
@@ -81,23 +82,23 @@ macro_rules! text {
 }
 
 text! {
-    /// What a message says. The bound is the default of `--text-bytes-max`.
+    /// The text of a message. Its limit is the default of `--text-bytes-max`.
     MessageText, "text", 8192
 }
 text! {
-    /// What a user is called. Not an identity: two users may share a name.
+    /// The name of a user. It is not an identity: two users may have the same name.
     UserName, "name", 128
 }
 text! {
-    /// What a room is called.
+    /// The name of a room.
     RoomName, "name", 256
 }
 text! {
-    /// A sender's own name for one message, so that sending it again is safe (S4).
+    /// A sender's name for one message, so that it is safe to send the message again (S4).
     Nonce, "nonce", 128
 }
 text! {
-    /// What kind of thing a signal is, in the clients' own words.
+    /// The kind of a signal. Clients choose it; the server does not interpret it.
     SignalKind, "kind", 64
 }
 
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_checked_at_and_past_their_edges() {
+    fn texts_are_checked_at_their_limits() {
         assert!(MessageText::new(&"x".repeat(MessageText::BYTES_MAX)).is_ok());
         assert!(matches!(
             MessageText::new(&"x".repeat(MessageText::BYTES_MAX + 1)),

@@ -1,50 +1,51 @@
-//! Who asks.
+//! Callers: who asks, and with which token.
 
 use std::net::IpAddr;
 
 use super::{Timestamp, UserId, UserName};
 
-/// Which token, as 16 bytes of a hash: what signing out makes invalid. It says nothing about the token's text.
+/// Identifies a token for revocation. It is 16 bytes of a hash, so it does not reveal the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
-/// A token that was signed out.
+/// A revoked token: one that was signed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// Its place among all that were signed out: each has a greater one than those before.
+    /// The number of the revocation. Each revocation has a greater number than all before it.
     pub number: u64,
-    /// Which token.
+    /// The token.
     pub token: TokenId,
-    /// From when on nobody needs to remember this.
+    /// When the token expires. After that the revocation can be deleted.
     pub expires_at: Timestamp,
 }
 
-/// Somebody whose token was checked.
+/// A signed-in user whose token was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Until when the token is good.
+    /// When the token expires.
     pub expires_at: Timestamp,
     /// The token.
     pub token: TokenId,
-    /// Whether they may see how the server does. Where guests sign in, everybody may.
+    /// Whether the user is an operator, by the claim of `--operator-claim`. Guests are operators.
     pub operator: bool,
 }
 
-/// For whom something is read, and so what there is to see.
+/// On whose behalf the store is read. It decides which rooms can be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Anonymous signed in: what is public.
+    /// A caller who is not signed in: sees public rooms.
     Anonymous,
-    /// One viewer: what is public or shared with them.
+    /// A signed-in user: sees public rooms, and the rooms that they are a member of.
     Viewer(Viewer),
-    /// All readers of a view at once (V2): whoever is among them was let in to what is asked for before.
+    /// All readers of a view at once (V2): sees every room. The right of each reader was checked
+    /// when they subscribed.
     Shared,
 }
 
 impl Caller {
-    /// The user, if it is one.
+    /// The user, if the caller is signed in.
     pub fn user(self) -> Option<UserId> {
         match self {
             Self::Viewer(viewer) => Some(viewer.user),
@@ -52,7 +53,8 @@ impl Caller {
         }
     }
 
-    /// Whose share it takes what this one asks for, from this address; none where nothing is known of either.
+    /// The key that the caller's requests are charged to. `address` is used for anonymous callers;
+    /// without it they have no key.
     pub fn quota_key(self, address: Option<IpAddr>) -> Option<QuotaKey> {
         self.user()
             .map(QuotaKey::User)
@@ -60,31 +62,31 @@ impl Caller {
     }
 }
 
-/// Whose share of what is there for all somebody takes who asks for it.
+/// The key that a per-caller quota is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QuotaKey {
-    /// A user, from wherever he asks.
+    /// A user, at any address.
     User(UserId),
-    /// All at an address together who did not sign in.
+    /// All anonymous callers at an address together.
     Address(IpAddr),
 }
 
-/// Who somebody is to an identity provider. A subject is unique only within its issuer.
+/// A person, as an identity provider names them. A subject is unique within its issuer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// Who says so; empty where the provider does not name itself.
+    /// The provider (`iss`); empty if its tokens have no issuer.
     pub issuer: String,
-    /// The provider's name for the person.
+    /// The provider's identifier of the person (`sub`).
     pub subject: String,
 }
 
-/// What is known here of somebody whom a provider named.
+/// The user of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The user who stands for them here.
+    /// The user.
     pub user: UserId,
-    /// What they are called.
+    /// The name that the provider gave.
     pub name: UserName,
-    /// When the provider said so: an older token does not take a newer name back.
+    /// When the provider gave the name. A name from an older token does not replace a newer one.
     pub named_at: Timestamp,
 }

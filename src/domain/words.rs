@@ -1,23 +1,27 @@
-//! What of a text can be searched for: its words, folded, so that `Café` is found as `cafe`.
+//! The words of a text, as the search knows them.
 //!
-//! A word is a run of letters, digits and the marks that belong to them. Letters lose case, accents and width. Scripts
-//! that put no spaces between words (Chinese, Japanese, Korean, Thai and their neighbours) are cut into overlapping pairs
-//! of characters instead: 東京都 is 東京 and 京都, and so every part of it of two characters or more is found.
+//! A word is a run of letters, digits and their marks. Words are **folded**: letters lose their
+//! case, accents and width, so that `cafe` finds `Café`.
 //!
-//! The same text must give the same words for as long as an index of them stands: [`folding`] names what they depend on.
+//! Some scripts put no spaces between words: Chinese, Japanese, Thai and others. Such text is cut
+//! into overlapping pairs of characters: 東京都 becomes 東京 and 京都. So every part of it with
+//! at least two characters is found. Korean is cut in the same way.
+//!
+//! A search index stores these words, so the same text must always give the same words. [`folding`]
+//! names the rules, and an index that was built by other rules is rebuilt.
 
 use unicode_normalization::{
     UnicodeNormalization,
     char::{decompose_canonical, is_combining_mark},
 };
 
-/// A longer word is known by so many characters of it: nobody types more of what is no word.
+/// The length of a word, in characters. Only this many characters of a longer word count.
 const WORD_CHARS_MAX: usize = 64;
 
-/// Raise it with every change to what this module answers.
+/// The version of the rules of this module. Increase it with every change that affects the words.
 const FOLDING_VERSION: u32 = 1;
 
-/// By which rules and tables texts become words. An index that was made by others must be made anew.
+/// The rules and the Unicode tables that words depend on. An index with another value is rebuilt.
 pub fn folding() -> String {
     format!(
         "{FOLDING_VERSION} {:?} {:?}",
@@ -26,7 +30,7 @@ pub fn folding() -> String {
     )
 }
 
-/// The words of a text, in its order.
+/// The words of a text, in the order of the text.
 pub(super) fn words(text: &str) -> Vec<String> {
     if text.is_ascii() {
         let runs = text
@@ -44,7 +48,8 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words.done
 }
 
-/// The words by which a text is found: those in its order, then each ideograph by itself, because one may be a word.
+/// The words that find a text: its words in order, then each of its ideographs, because a single
+/// ideograph may be a word.
 pub fn searchable_words(text: &str) -> Vec<String> {
     let mut found = words(text);
     if !text.is_ascii() {
@@ -56,14 +61,15 @@ pub fn searchable_words(text: &str) -> Vec<String> {
     found
 }
 
-/// Words as they are gathered, character by character.
+/// Collects words, character by character.
 #[derive(Default)]
 struct Words {
     done: Vec<String>,
-    /// The word that has begun, and how many characters it was given.
+    /// The word that has begun.
     word: String,
+    /// The characters of that word so far, including those beyond [`WORD_CHARS_MAX`].
     chars: usize,
-    /// The run without spaces that has begun.
+    /// The characters of the run without spaces that has begun.
     run: Vec<char>,
 }
 
@@ -109,7 +115,8 @@ impl Words {
     }
 }
 
-/// A letter without case and accents. Some letters are one with a stroke rather than an accent, and people type them without.
+/// Appends a letter without case and accents. It also replaces letters such as `ø` and `ł`, whose
+/// stroke is not an accent, because people type them without the stroke.
 fn fold(c: char, into: &mut String) {
     let mut push = |c: char| match c {
         _ if is_dropped(c) => {}
@@ -124,7 +131,8 @@ fn fold(c: char, into: &mut String) {
         other => into.push(other),
     };
     for lower in c.to_lowercase() {
-        // Accented letters of Latin, Greek and Cyrillic stand below; what stands above keeps the marks that tell it apart.
+        // Accented letters of Latin, Greek and Cyrillic are below this character. Letters above it
+        // keep their marks, which distinguish them.
         if lower < '\u{2000}' {
             decompose_canonical(lower, &mut push)
         } else {
@@ -133,28 +141,37 @@ fn fold(c: char, into: &mut String) {
     }
 }
 
-/// What is typed or not without changing the word: accents, the vowel points of Hebrew and Arabic, joiners.
+/// Whether a character does not change a word: accents, vowel points of Hebrew and Arabic, joiners.
 fn is_dropped(c: char) -> bool {
-    matches!(c,
-        '\u{00AD}' | '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}' | '\u{05C1}'..='\u{05C2}'
-        | '\u{05C4}'..='\u{05C5}' | '\u{05C7}' | '\u{0640}' | '\u{064B}'..='\u{065F}' | '\u{0670}'
-        | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FE00}'..='\u{FE0F}')
+    matches!(
+        c,
+        '\u{00AD}' | '\u{0300}'..='\u{036F}' | '\u{0591}'..='\u{05BD}' | '\u{05BF}'
+        | '\u{05C1}'..='\u{05C2}' | '\u{05C4}'..='\u{05C5}' | '\u{05C7}' | '\u{0640}'
+        | '\u{064B}'..='\u{065F}' | '\u{0670}' | '\u{200B}'..='\u{200D}' | '\u{2060}'
+        | '\u{FE00}'..='\u{FE0F}'
+    )
 }
 
-/// Whether it is of a script that is written without spaces between words, or of Korean, whose words carry their particles.
+/// Whether a character is of a script without spaces between words, or of Korean. Korean has
+/// spaces, but its words include their particles.
 fn is_unspaced(c: char) -> bool {
     is_ideograph(c)
-        || matches!(c,
-            '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}' | '\u{1780}'..='\u{17FF}'
-            | '\u{3031}'..='\u{3035}' | '\u{3040}'..='\u{312F}' | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}'
-            | '\u{A960}'..='\u{A97F}' | '\u{AC00}'..='\u{D7FF}' | '\u{1B000}'..='\u{1B16F}')
+        || matches!(
+            c,
+            '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}'
+            | '\u{1780}'..='\u{17FF}' | '\u{3031}'..='\u{3035}' | '\u{3040}'..='\u{312F}'
+            | '\u{31A0}'..='\u{31BF}' | '\u{31F0}'..='\u{31FF}' | '\u{A960}'..='\u{A97F}'
+            | '\u{AC00}'..='\u{D7FF}' | '\u{1B000}'..='\u{1B16F}'
+        )
 }
 
 fn is_ideograph(c: char) -> bool {
-    let in_range = matches!(c,
-        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
-        | '\u{20000}'..='\u{3FFFF}');
-    // The ranges have gaps, which a later Unicode may fill.
+    let in_range = matches!(
+        c,
+        '\u{3005}'..='\u{3007}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+        | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}'
+    );
+    // The ranges have gaps, which a later version of Unicode may fill.
     in_range && c.is_alphanumeric()
 }
 
@@ -189,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn one_text_has_one_folding_however_it_is_written() {
+    fn composed_and_decomposed_texts_have_the_same_words() {
         for text in ["Việt Nam", "がぎぐ", "한글", "École"] {
             let (composed, decomposed): (String, String) =
                 (text.nfc().collect(), text.nfd().collect());
@@ -202,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ideograph_is_found_by_itself_too() {
+    fn a_single_ideograph_is_a_word_too() {
         assert_eq!(
             searchable_words("黒い猫だ猫").join(" "),
             "黒い い猫 猫だ だ猫 猫 黒"
@@ -211,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_known_by_so_many_characters() {
+    fn only_the_first_characters_of_a_long_word_count() {
         for (letter, folded) in [("x", "x"), ("é", "e")] {
             assert_eq!(words(&letter.repeat(5000)), [folded.repeat(WORD_CHARS_MAX)]);
         }
     }
 
     #[test]
-    fn words_hold_nothing_but_letters_digits_and_marks() {
+    fn words_consist_of_letters_digits_and_marks() {
         let all: String = (0..=0x10FFFF)
             .filter_map(char::from_u32)
             .flat_map(|c| ['a', c, ' '])

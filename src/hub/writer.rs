@@ -71,7 +71,7 @@ fn announce(
         let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
         *head = event.seq();
         if let Some(room) = room {
-            if let CommandOutcome::Redacted(_, message) = outcome {
+            if let CommandOutcome::Rewritten(_, message) = outcome {
                 room.redact(message, Seq(event.seq().0 - 1));
             }
             room.announce(event);

@@ -149,7 +149,7 @@ async fn speaker(
     let (viewer, services) = (signed_in(ctx)?.user, services(ctx));
     let speak = Speak { room, viewer, to };
     let speaker = services.log.speaker(speak, (services.clock)()).await?;
-    Ok(speaker?)
+    Ok(speaker)
 }
 
 /// Takes one signal from the viewer's allowance and enters the lobby.

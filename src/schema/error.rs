@@ -260,8 +260,16 @@ impl From<HubError> for ApiError {
             HubError::TooOften(wait) => {
                 Self::rate_limited("You make too many changes in a short time.", wait)
             }
-            HubError::Append(AppendError::Refused(refusal)) => refusal.into(),
-            HubError::Append(AppendError::Store(error)) => error.into(),
+            HubError::Append(error) => error.into(),
+        }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Refused(refusal) => refusal.into(),
+            AppendError::Store(error) => error.into(),
         }
     }
 }

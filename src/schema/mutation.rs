@@ -128,8 +128,7 @@ impl Mutation {
             owner: MemberId::from_uuid(Uuid::now_v7()),
             name: RoomName::new(&name).map_err(ApiError::from)?,
             visibility: visibility.into(),
-            // SQL numbers are signed: the highest bit stays free.
-            epoch: Epoch(rand::random::<u64>() >> 1),
+            epoch: Epoch::random(),
         };
         match append(ctx, Command::CreateRoom(command)).await? {
             CommandOutcome::Created(room) => Ok(Some(room.into())),

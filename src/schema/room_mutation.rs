@@ -140,7 +140,7 @@ impl RoomMutation {
         let message = read().await?;
         let room = message.cursor.room.as_str();
         match change_room(ctx, room, RoomChange::DeleteMessage(id)).await? {
-            CommandOutcome::Redacted(_, message) => Ok(Some(message.into())),
+            CommandOutcome::Rewritten(_, message) => Ok(Some(message.into())),
             // It was deleted before.
             _ => Ok(Some(read().await?.into())),
         }

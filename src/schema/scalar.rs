@@ -43,14 +43,13 @@ impl ScalarType for DateTime {
         };
         let moment = OffsetDateTime::parse(text, &Rfc3339)
             .map_err(|_| InputValueError::expected_type(value.clone()))?;
-        let microseconds = i64::try_from(moment.unix_timestamp_nanos() / 1_000);
-        microseconds
-            .map(|us| Self(Timestamp(us)))
-            .map_err(|_| InputValueError::expected_type(value))
+        Timestamp::from_nanoseconds(moment.unix_timestamp_nanos())
+            .map(Self)
+            .ok_or_else(|| InputValueError::expected_type(value))
     }
 
     fn to_value(&self) -> Value {
-        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0.0) * 1_000);
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(self.0.nanoseconds());
         let text = moment.ok().and_then(|moment| moment.format(&Rfc3339).ok());
         text.map_or(Value::Null, Value::String)
     }

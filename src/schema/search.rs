@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, SearchError, SearchMark, SearchMarkError, SearchQuery},
-    store::{Found, Search},
+    store::{Search, SearchOutcome},
 };
 
 connection! {
@@ -54,10 +54,10 @@ pub(super) async fn search(
     };
     let found = services.log.search(&search, caller(ctx));
     let hits = match loader(ctx).read(found).await? {
-        Found::Hits(hits) => hits,
-        Found::NoRoom => return Err(ApiError::no_such_room()),
-        Found::NoMark => return Err(SearchMarkError.into()),
-        Found::NotYet => {
+        SearchOutcome::Hits(hits) => hits,
+        SearchOutcome::NoRoom => return Err(ApiError::no_such_room()),
+        SearchOutcome::NoMark => return Err(SearchMarkError.into()),
+        SearchOutcome::NotYet => {
             let message = "Older messages are still being added to the search index; try again in \
                            a moment.";
             return Err(ApiError::new(Code::Unavailable, message));

@@ -1,4 +1,4 @@
-//! What can be asked of the log's writer, and what it answers.
+//! Commands to the writer of the logs, and their outcomes.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use crate::domain::{
     Timestamp, UserId, Visibility,
 };
 
-/// A change to the logs. It carries its viewer: the store decides the right to it (S7).
+/// A change to the logs. It carries its viewer, because the store decides the right to it (S7).
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Send a message.
     SendMessage(SendMessage),
-    /// Make a room.
+    /// Create a room.
     CreateRoom(CreateRoom),
     /// Change a room, its members or its messages.
     ChangeRoom(ChangeRoom),
 }
 
 impl Command {
-    /// Who wants it.
+    /// The user who wants the change.
     pub fn viewer(&self) -> UserId {
         match self {
             Self::SendMessage(send) => send.viewer,
@@ -28,7 +28,7 @@ impl Command {
         }
     }
 
-    /// Which room it is about.
+    /// The room that the command is for.
     pub fn room(&self) -> &RoomId {
         match self {
             Self::SendMessage(send) => &send.room,
@@ -37,7 +37,7 @@ impl Command {
         }
     }
 
-    /// The message to send, if this sends one.
+    /// The message to send, if this command sends one.
     pub(super) fn as_send(&self) -> Option<&SendMessage> {
         match self {
             Self::SendMessage(send) => Some(send),
@@ -49,117 +49,119 @@ impl Command {
 /// Send a message.
 #[derive(Clone, Debug)]
 pub struct SendMessage {
-    /// Who sends it.
+    /// The sender.
     pub viewer: UserId,
-    /// Where to.
+    /// The room to send it to.
     pub room: RoomId,
     /// The id that the message gets if it is new.
     pub id: MessageId,
-    /// What it says.
+    /// The text of the message.
     pub text: MessageText,
-    /// The sender's own name for it, if a repeat must be safe.
+    /// The sender's name for this message. Sending it again with the same nonce is safe (S4).
     pub nonce: Option<Nonce>,
-    /// The message of the same room that it answers.
+    /// The message of the same room that this one replies to.
     pub reply_to: Option<MessageId>,
 }
 
-/// Make a room, owned by its creator.
+/// Create a room. Its creator becomes its first owner.
 #[derive(Clone, Debug)]
 pub struct CreateRoom {
-    /// Who makes it.
+    /// The creator.
     pub viewer: UserId,
-    /// Its id.
+    /// The id of the room.
     pub id: RoomId,
-    /// The id of its first owner's membership.
+    /// The id of the creator's membership.
     pub owner: MemberId,
-    /// Its name.
+    /// The name of the room.
     pub name: RoomName,
-    /// Who may read it.
+    /// Who may read the room.
     pub visibility: Visibility,
-    /// The epoch of its log: random, made by the caller.
+    /// The epoch of the room's log. The caller makes a random one.
     pub epoch: Epoch,
 }
 
 /// Change a room, its members or its messages.
 #[derive(Clone, Debug)]
 pub struct ChangeRoom {
-    /// Who wants it.
+    /// The user who wants the change.
     pub viewer: UserId,
-    /// Which room.
+    /// The room to change.
     pub room: RoomId,
-    /// What is to be done.
+    /// The change.
     pub change: RoomChange,
 }
 
-/// What is to be done with a room.
+/// A change to a room, its members or its messages.
 #[derive(Clone, Debug)]
 pub enum RoomChange {
-    /// Take the text out of a message.
+    /// Delete the text of a message.
     DeleteMessage(MessageId),
-    /// Make the viewer a member, with this id.
+    /// Make the viewer a member; the membership gets this id.
     Join(MemberId),
     /// End the viewer's membership.
     Leave,
-    /// Make somebody a member.
+    /// Make a user a member.
     AddMember {
-        /// The membership's id.
+        /// The id of the new membership.
         id: MemberId,
-        /// Who.
+        /// The user to add.
         user: UserId,
-        /// As what.
+        /// The role of the new member.
         role: Role,
     },
     /// Give a member another role.
     SetRole {
-        /// Who.
+        /// The member.
         user: UserId,
-        /// What they become.
+        /// The new role.
         role: Role,
     },
-    /// End somebody's membership.
+    /// End a user's membership.
     RemoveMember(UserId),
     /// Keep a member from sending.
     MuteMember {
-        /// Who.
+        /// The member.
         user: UserId,
-        /// Until when; none ends it.
+        /// When the mute ends; `None` ends it now.
         until: Option<Timestamp>,
     },
-    /// Change what is given.
+    /// Change the settings that are given.
     Update {
-        /// The room's name.
+        /// The new name of the room.
         name: Option<RoomName>,
-        /// Who may read it.
+        /// Who may read the room from now on.
         visibility: Option<Visibility>,
-        /// How long a member waits between two messages, in seconds.
+        /// How long a member waits between two messages, in seconds; 0 ends slow mode.
         slow_mode_seconds: Option<u32>,
     },
     /// Delete the room. Its id stays taken.
     Delete,
 }
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Clone, Debug)]
 pub enum CommandOutcome {
-    /// A new message stands in the log.
+    /// A new message is in the log.
     Sent(Committed<Arc<Event>>, Arc<Message>),
-    /// The message of this nonce stood there already.
+    /// The sender had used this nonce before: here is the message that it names.
     Repeated(Arc<Message>),
-    /// A new room.
+    /// The room was created.
     Created(Room),
-    /// A message lost its text; here is what is left of it.
-    Redacted(Committed<Arc<Event>>, Arc<Message>),
-    /// The room changed.
+    /// The content of a stored message changed: here is the message as it is now. Copies of the
+    /// message from before this event are stale.
+    Rewritten(Committed<Arc<Event>>, Arc<Message>),
+    /// The room or its members changed.
     Changed(Committed<Arc<Event>>),
-    /// Done, without an event: it was so already, or it is nothing that the log tells.
+    /// The command succeeded and appended no event: either nothing changed, or the change is not
+    /// part of the log.
     Done,
 }
 
 impl CommandOutcome {
-    /// The event that now stands in the log, if there is one.
+    /// The event that the command appended to the log, if any.
     pub fn event(&self) -> Option<&Arc<Event>> {
         match self {
-            Self::Sent(event, _) | Self::Redacted(event, _) | Self::Changed(event) => {
+            Self::Sent(event, _) | Self::Rewritten(event, _) | Self::Changed(event) => {
                 Some(event.get())
             }
             Self::Repeated(_) | Self::Created(_) | Self::Done => None,
@@ -168,50 +170,40 @@ impl CommandOutcome {
 }
 
 /// Why a command was refused. Nothing was written.
+///
+/// The sentences that users see are in `schema/error.rs`. The text here is for logs and tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("refused: {self:?}")]
 pub enum Refusal {
-    /// The viewer's token is good, but the viewer is not known here: sign in again.
-    #[error("this user does not exist")]
+    /// The token is valid, but there is no such user: ask the client to sign in again.
     UnknownViewer,
-    /// There is no such room, or none that the viewer may read.
-    #[error("there is no such room")]
+    /// There is no such room, or the viewer may not read it. Callers must not tell the two apart.
     NotFound,
-    /// The viewer may read the room but not do this.
-    #[error("you may not do this in this room")]
+    /// The viewer may read the room, but has no right to this command.
     Forbidden,
-    /// The viewer may not send before this moment.
-    #[error("you are muted in this room")]
+    /// The viewer is muted until this time; retry after it.
     Muted(Timestamp),
-    /// The room is in slow mode: the viewer may send again after this many seconds.
-    #[error("this room is in slow mode")]
+    /// The room is in slow mode: retry after this many seconds.
     TooSoon(u32),
-    /// The nonce names another message of this sender.
-    #[error("this nonce was used for another message")]
+    /// The sender used this nonce for another message: use a new nonce.
     NonceTaken,
-    /// The room's id is taken.
-    #[error("this room id is taken")]
+    /// The id of the new room is taken: choose another one.
     RoomTaken,
-    /// The room has no such message.
-    #[error("there is no such message in this room")]
+    /// The room has no message with this id.
     NoMessage,
     /// There is no such user.
-    #[error("there is no such user")]
     NoUser,
-    /// The user is no member of the room.
-    #[error("this user is no member of this room")]
+    /// The user is not a member of the room: add them first.
     NoMember,
-    /// The user is a member already, in another role: that is changed by setting it.
-    #[error("this user is a member already, in another role")]
+    /// The user is already a member, with another role: set the role instead.
     MemberAlready,
-    /// A room keeps one owner at least.
-    #[error("a room needs an owner")]
+    /// The room would lose its last owner: make another member an owner first.
     LastOwner,
-    /// The room has as many members as it may have.
-    #[error("this room has as many members as it may have")]
+    /// The room has as many members as the limit allows.
     RoomFull,
 }
 
-/// Something that is durable. Only a store can make one: what is announced was committed (H1).
+/// A value that is durable. Only a store can make one, so whatever is announced was committed (H1).
 #[derive(Clone, Debug)]
 pub struct Committed<T>(T);
 
@@ -220,7 +212,7 @@ impl<T> Committed<T> {
         Self(value)
     }
 
-    /// What was committed.
+    /// The value.
     pub fn get(&self) -> &T {
         &self.0
     }

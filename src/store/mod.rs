@@ -1,20 +1,32 @@
-//! Durable truth. Everything that was ever acknowledged is here; the rest of the server is a cache of it.
+//! The durable record. Everything that the server ever acknowledged is in the store; the rest of
+//! the server is a cache of it.
 //!
-//! Three small traits split it by who may hold them: [`Log`] reads, [`Append`] writes to logs and is held by the hub
-//! alone, [`Accounts`] keeps users and keys.
+//! Four traits divide the store by who holds what: [`Log`] reads; [`Append`] writes to the logs,
+//! and only the hub holds it; [`Accounts`] keeps users, the signing key and revoked tokens;
+//! [`Maintenance`] is for the server, which opens and closes the database. [`Database`] holds all
+//! four, and is the one place that chooses a backend.
 //!
-//! - **S1** One operation is one transaction.
-//! - **S2** A room's Seq starts at 1 and each commit takes exactly the next; a rollback takes none.
-//! - **S3** What was acknowledged survives `kill -9` and power loss (WAL, `synchronous = FULL`).
-//! - **S4** The same sender and nonce yield the same message.
-//! - **S5** Every read is bounded by its caller.
-//! - **S7** The right to do something is decided in the transaction that commits it: no event of a viewer is committed
-//!   after the event that took the right away.
-//! - **V6** Deleting a message takes its text out of the store in the same transaction, so that no event shows it again.
+//! The rules in `rules/` decide whether a command is allowed, and which rows it writes. They are
+//! pure code that every backend shares. A backend only loads facts and writes decisions.
 //!
-//! Proved in `tests/store.rs`, which runs one contract over every implementation, and in `tests/crash.rs`.
+//! - **S1** Each operation is one transaction.
+//! - **S2** A room's Seqs are 1, 2, 3 without holes: each event takes the next one when it commits.
+//!   A refusal or a rollback takes none.
+//! - **S3** Every acknowledged write survives `kill -9` and power loss.
+//! - **S4** The same sender and nonce name the same message.
+//! - **S5** Every read is bounded, by its caller or by a limit.
+//! - **S6** Every backend passes the same contract tests.
+//! - **S7** The right to a command is decided in the transaction that commits it: no command of a
+//!   user commits after the event that took the right away.
+//! - **V6** Deleting a message deletes its text from the store in the same transaction, so no later
+//!   read can show it.
+//!
+//! `tests/store/` proves the contract for every backend. `tests/it/crash.rs` kills the server to
+//! prove S3.
 
 mod command;
+mod open;
+mod rules;
 mod search;
 pub mod sqlite;
 
@@ -25,85 +37,101 @@ use async_trait::async_trait;
 pub use command::{
     ChangeRoom, Command, CommandOutcome, Committed, CreateRoom, Refusal, RoomChange, SendMessage,
 };
-pub use search::{Found, Hit, Search};
+pub use open::Database;
+pub use search::{Hit, Search, SearchOutcome};
 
 use crate::domain::{
     Caller, Event, Identity, Member, MemberId, Message, MessageId, Revocation, Room, RoomId, Seq,
     Subject, Timestamp, TokenId, User, UserId,
 };
 
-/// The store could not answer. Refusals are no errors: they are answers ([`Refusal`]).
+/// The store failed. A [`Refusal`] is not a failure: it is an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It did not answer in time: the caller may try again.
+    /// The database did not answer in time: the caller may retry.
     #[error("the database is busy: {0}")]
     Busy(#[source] sqlx::Error),
-    /// It failed, or holds what it must not hold: log it and answer INTERNAL.
+    /// The database failed, or holds damaged data: log the error and answer INTERNAL.
     #[error("the database failed: {0}")]
     Failed(#[source] sqlx::Error),
-    /// The database cannot be opened: tell the operator and stop.
+    /// The database cannot be opened: show the error to the operator and stop.
     #[error("cannot open the database {url}: {reason}")]
     Open {
-        /// Which database.
+        /// The URL of the database.
         url: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
 }
 
-/// Which messages of a room to read: those strictly between two Seqs, from one end.
+/// Why a command was not carried out. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The rules do not allow the command: tell the client why.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store failed: the command may be retried.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A range of a room's messages: those strictly between two Seqs, read from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Only messages after this one.
+    /// Return only messages after this Seq.
     pub after: Seq,
-    /// Only messages before this one, if any.
+    /// Return only messages before this Seq, if it is given.
     pub before: Option<Seq>,
-    /// Take the last ones instead of the first ones; the answer is ascending all the same.
+    /// Return the last messages of the range instead of the first. The order is ascending either
+    /// way.
     pub from_end: bool,
-    /// How many at most (S5).
+    /// The largest number of messages to return (S5).
     pub limit: u32,
 }
 
-/// Which members of a room to read: those strictly between two ids, from one end.
+/// A range of a room's members: those strictly between two ids, read from one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberWindow {
-    /// Only members after this one, if any.
+    /// Return only members after this id, if it is given.
     pub after: Option<MemberId>,
-    /// Only members before this one, if any.
+    /// Return only members before this id, if it is given.
     pub before: Option<MemberId>,
-    /// Take the last ones instead of the first ones; the answer is ascending all the same.
+    /// Return the last members of the range instead of the first. The order is ascending either
+    /// way.
     pub from_end: bool,
-    /// How many at most (S5).
+    /// The largest number of members to return (S5).
     pub limit: u32,
 }
 
-/// Who wants to say something in a room that its log does not keep, and perhaps to whom alone.
+/// A user who wants to show that they are typing, or to send a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speak<'a> {
-    /// Where.
+    /// The room.
     pub room: &'a RoomId,
-    /// Who.
+    /// The user.
     pub viewer: UserId,
-    /// To whom; none is everybody.
+    /// The only recipient; `None` is everybody in the room.
     pub to: Option<UserId>,
 }
 
-/// Somebody who may say something.
+/// A user who may show that they are typing, or send a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Speaker {
-    /// Who.
+    /// The user.
     pub user: Arc<User>,
-    /// The head of the room's log at which that was so.
+    /// The head of the room's log when the store checked the right.
     pub checked: Seq,
 }
 
 /// Reading.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
-    /// A room, if there is one that may be read by whoever asks. Unknown and unreadable cannot be told apart.
+    /// A room that the caller may read. A room that is unknown and a room that the caller may not
+    /// read look alike: both are `None`.
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError>;
 
-    /// The rooms that may be read by whoever asks, by id, after one of them; `search` is a part of an id or a name.
+    /// The rooms that the caller may read, ordered by id, starting after the id `after`. `search`
+    /// keeps only rooms with this text in their id or name; it ignores the case of ASCII letters.
     async fn rooms(
         &self,
         caller: Caller,
@@ -112,7 +140,7 @@ pub trait Log: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Room>, StoreError>;
 
-    /// The events after `after` up to `upto`, ascending, at most `limit`.
+    /// The events with a Seq after `after` and not after `upto`, ascending, at most `limit`.
     async fn events(
         &self,
         id: &RoomId,
@@ -121,17 +149,18 @@ pub trait Log: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Arc<Event>>, StoreError>;
 
-    /// The messages of a window of a room, ascending. Deleted ones are among them, without their texts.
+    /// The messages of a window of a room, ascending. Deleted messages are included, without text.
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
 
-    /// A message, if there is one in a room that may be read by whoever asks.
+    /// A message, if it is in a room that the caller may read.
     async fn message(
         &self,
         id: &MessageId,
         caller: Caller,
     ) -> Result<Option<Arc<Message>>, StoreError>;
 
-    /// A user's membership of a room, if there is one. Whether the room may be read is the caller's question.
+    /// A user's membership of a room. It does not check whether anybody may read the room; the
+    /// caller does.
     async fn membership(
         &self,
         room: &RoomId,
@@ -139,15 +168,13 @@ pub trait Log: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError>;
 
-    /// Whoever wants to say something that is not kept, if they may at this moment, and if it may be read by whom it is for.
-    /// Somebody who may not read the room is as unknown as one who does not exist ([`Refusal::NoUser`]).
-    async fn speaker(
-        &self,
-        speak: Speak<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Speaker, Refusal>, StoreError>;
+    /// Checks whether a user may at this moment show that they are typing, or send a signal.
+    ///
+    /// A recipient who may not read the room is refused like one who does not exist, with
+    /// [`Refusal::NoUser`].
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Speaker, AppendError>;
 
-    /// A membership by its id, if there is one of a room that may be read by whoever asks.
+    /// A membership by its id, if it is of a room that the caller may read.
     async fn member(
         &self,
         id: &MemberId,
@@ -155,7 +182,7 @@ pub trait Log: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError>;
 
-    /// The members of a window of a room, by id, which is the order in which they joined.
+    /// The members of a window of a room, ordered by id, which is the order in which they joined.
     async fn members(
         &self,
         room: &RoomId,
@@ -163,20 +190,25 @@ pub trait Log: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<Member>, StoreError>;
 
-    /// The messages that hold every phrase of a query, in a room or in those that may be read by whoever asks, best first.
-    /// What may not be read and what was deleted plays no part in the answer, nor in its order and its ends. Everything
-    /// that was answered before is found.
+    /// The messages that contain every phrase of a query, best first, in one room or in all rooms
+    /// that the caller may read.
     ///
-    /// Bounded (S5): only the newest so many of the messages that match are ranked, and without a room only so many rooms
-    /// are looked through: those in which the viewer is a member, the last joined first, then public ones, the newest first.
-    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError>;
+    /// - A message that the caller may not read, or that was deleted, has no effect on the answer:
+    ///   not on the hits, not on their order, not on where the answer ends.
+    /// - A message is found as soon as it was acknowledged.
+    /// - The search is bounded (S5). Of the messages that match, only the newest ones are ranked.
+    ///   Without a room it searches a limited number of rooms: first those that the viewer is a
+    ///   member of, the last joined first; then public rooms, the newest first.
+    async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError>;
 }
 
-/// Writing to logs. Only the hub holds it.
+/// Writing to the logs. Only the hub holds it.
 #[async_trait]
 pub trait Append: Send + Sync + 'static {
-    /// Commits commands in their order, in one transaction; each succeeds or is refused by itself. If the transaction
-    /// fails it is taken back whole and the commands run one by one. The answers are durable when this returns.
+    /// Commits commands in order, in one transaction. Each command succeeds or is refused on its
+    /// own. If the transaction fails, it is rolled back and the commands run again one by one.
+    ///
+    /// Returns one result per command. The results are durable when this returns.
     ///
     /// Must not be cancelled: a dropped future leaves a transaction open.
     async fn commit(
@@ -185,39 +217,32 @@ pub trait Append: Send + Sync + 'static {
         now: Timestamp,
     ) -> Vec<Result<CommandOutcome, AppendError>>;
 
-    /// Does a bounded piece of what nobody waits for, if some is due. Called when a batch was answered; must not be
-    /// cancelled.
+    /// Does one bounded piece of background work, if any is due. The hub calls it after it has
+    /// answered a batch, so no client waits for it. Must not be cancelled.
     async fn tend(&self);
 }
 
-/// Why a command was not committed.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// It may not or cannot be done; nothing was written.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Users, keys, and tokens that were signed out.
+/// Users, the key that signs guest tokens, and revoked tokens.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
-    /// Makes a user known.
+    /// Adds a user.
     async fn create_user(&self, user: &User) -> Result<(), StoreError>;
 
-    /// A user, if there is one.
+    /// A user, if there is one with this id.
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError>;
 
-    /// Those of these users that there are, in any order. The caller bounds how many it asks for (S5).
+    /// The users with these ids, in any order; ids without a user are left out. The caller bounds
+    /// the number of ids (S5).
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError>;
 
-    /// The key that signs guest tokens: the one kept, or `candidate`, which is kept from now on.
+    /// The key that signs guest tokens. The first call stores `candidate` as the key; later calls
+    /// return the stored key.
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError>;
 
-    /// The user who stands for somebody whom a provider named: the one kept, or a new one with the candidate's id. A name
-    /// that the provider gave later than the one kept takes its place.
+    /// The user of an identity at an identity provider. The first call for an identity stores
+    /// `candidate`; later calls return the stored user.
+    ///
+    /// If the provider gave the candidate's name later than the stored name, the name is updated.
     async fn subject(
         &self,
         identity: &Identity,
@@ -225,7 +250,8 @@ pub trait Accounts: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Subject, StoreError>;
 
-    /// Keeps in mind that a token is no longer good, until it would have expired; forgets those that have.
+    /// Revokes a token. The revocation is kept until the token would have expired; expired ones are
+    /// deleted.
     async fn revoke(
         &self,
         token: TokenId,
@@ -236,9 +262,20 @@ pub trait Accounts: Send + Sync + 'static {
     /// Whether a token was revoked.
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError>;
 
-    /// The number of the last revocation that is kept; 0 if none is.
+    /// The number of the last stored revocation; 0 if there is none.
     async fn revocations_head(&self) -> Result<u64, StoreError>;
 
-    /// The revocations after this number that are kept, in their order, at most `limit` (S5).
+    /// The stored revocations after this number, ascending, at most `limit` (S5).
     async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError>;
+}
+
+/// Work on the database as a whole.
+#[async_trait]
+pub trait Maintenance: Send + Sync + 'static {
+    /// Does one bounded step of the work that an older version of the program left undone, such as
+    /// indexing its messages. Returns whether more is left. Must not be cancelled.
+    async fn catch_up(&self) -> Result<bool, StoreError>;
+
+    /// Waits for running statements and closes the database.
+    async fn close(&self);
 }

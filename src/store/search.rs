@@ -1,40 +1,40 @@
-//! What can be searched for, and what comes back.
+//! A search for messages, and its outcomes.
 
 use std::sync::Arc;
 
 use crate::domain::{Message, RoomId, SearchMark, SearchQuery};
 
-/// Which search, and how much of its answer.
+/// A search, and the page of its answer that is wanted.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// What was asked for.
+    /// The words and phrases that a message must contain.
     pub query: SearchQuery,
-    /// In which room; none is in all that may be read.
+    /// The room to search; `None` searches all rooms that the caller may read.
     pub room: Option<RoomId>,
-    /// Behind which hit of an earlier page.
+    /// The last hit of the page before this one; `None` for the first page.
     pub after: Option<SearchMark>,
-    /// How many hits at most.
+    /// The largest number of hits to return.
     pub limit: u32,
 }
 
-/// What a search comes to.
+/// The outcome of a search.
 #[derive(Clone, Debug)]
-pub enum Found {
-    /// The hits, best first, the newer ones first where they are equally good.
+pub enum SearchOutcome {
+    /// The hits, best first. Of two equally good hits the newer one comes first.
     Hits(Vec<Hit>),
-    /// There is no such room, or none that may be read by whoever asks.
+    /// There is no such room, or the caller may not read it.
     NoRoom,
-    /// The mark is of no answer to this search.
+    /// `Search::after` names a message that does not exist.
     NoMark,
-    /// Messages from before there was an index are still being put into it: ask again later.
+    /// The index does not yet hold the messages that are older than the index itself: retry later.
     NotYet,
 }
 
-/// A message that answers a search.
+/// A message that a search found.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// The message.
     pub message: Arc<Message>,
-    /// Where it stands in the answer.
+    /// The position of the hit in the answer.
     pub mark: SearchMark,
 }

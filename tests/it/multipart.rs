@@ -94,7 +94,7 @@ async fn what_is_refused_is_a_fatal_part_and_the_end() {
         ),
         (
             "subscription { newMessage(roomId: \"room-1\", after: \"x\") { id } }",
-            "this is no cursor",
+            "This is not a cursor.",
             "BAD_USER_INPUT",
         ),
     ] {

@@ -88,7 +88,7 @@ impl Actor {
 }
 
 const STANDINGS: [(&str, Standing); 5] = [
-    ("nobody", Standing::Nobody),
+    ("nobody", Standing::Anonymous),
     ("signed in", Standing::Outsider),
     ("member", Standing::Member(Role::Member)),
     ("moderator", Standing::Member(Role::Moderator)),
@@ -194,7 +194,7 @@ impl Scene {
     ) -> Self {
         let mut owner = app.client(Some(&app.sign_in("owner").await)).await;
         let token = app.sign_in("actor").await;
-        let token = (standing != Standing::Nobody).then_some(token);
+        let token = (standing != Standing::Anonymous).then_some(token);
         let actor = Actor {
             way,
             address: app.address(),
@@ -220,7 +220,7 @@ impl Scene {
             .unwrap()
             .to_owned();
         let mut actors_id = None;
-        if standing != Standing::Nobody {
+        if standing != Standing::Anonymous {
             let viewer = actor.ask("{ viewer { id } }", json!({})).await;
             let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
             if let Standing::Member(role) = standing {
@@ -397,8 +397,8 @@ fn outcome(result: &Value) -> Result<(), String> {
 fn expected(standing: Standing, visibility: Visibility, action: Action) -> Result<(), String> {
     let refused = match (may(standing, visibility, action), standing, action) {
         (true, ..) => return Ok(()),
-        (false, Standing::Nobody, Action::Read) => "NOT_FOUND",
-        (false, Standing::Nobody, _) => "UNAUTHENTICATED",
+        (false, Standing::Anonymous, Action::Read) => "NOT_FOUND",
+        (false, Standing::Anonymous, _) => "UNAUTHENTICATED",
         // It is so already.
         (false, Standing::Outsider, Action::Leave) if visibility == Visibility::Public => {
             return Ok(());

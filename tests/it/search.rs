@@ -352,7 +352,7 @@ async fn searches_are_bounded_at_and_past_their_edges() {
             let message = result["errors"][0]["message"].as_str().unwrap();
             assert!(
                 message.ends_with('.') && message.contains("must be")
-                    || message.contains("the most is"),
+                    || message.contains("the limit is"),
                 "{message}"
             );
         }

@@ -1,15 +1,15 @@
-//! What searching promises. Each promise is asked of messages that were just sent, and again after the store had time to
-//! put them where it likes.
+//! Searching. Most tests search twice: right after the messages were sent, and again after the store
+//! had time to index them.
 
 use std::sync::Arc;
 
 use switchboard::{
     domain::{Caller, Message, MessageId, Role, Score, SearchMark, SearchQuery, User, Visibility},
-    store::{AppendError, CommandOutcome, Found, RoomChange, Search},
+    store::{AppendError, CommandOutcome, RoomChange, Search, SearchOutcome},
 };
 use uuid::Uuid;
 
-use crate::contract::{
+use crate::support::{
     NOW, Store, add, as_viewer, change, commit, create, remove, room, send, show, user,
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn asked(query: &str, within: Option<&str>, limit: u32) -> Search {
 
 async fn hits(store: &impl Store, search: &Search, caller: Caller) -> Vec<(String, SearchMark)> {
     match store.search(search, caller).await.unwrap() {
-        Found::Hits(hits) => hits
+        SearchOutcome::Hits(hits) => hits
             .into_iter()
             .map(|hit| (hit.message.text().to_owned(), hit.mark))
             .collect(),
@@ -58,7 +58,7 @@ pub(crate) async fn texts(
         .collect()
 }
 
-/// So many messages that nothing sent before is new to the store.
+/// Sends enough messages, and tends the store often enough, to index everything sent before.
 pub(crate) async fn settle(store: &impl Store, viewer: &User) {
     commit(store, &[create(viewer, "elsewhere", Visibility::Public)]).await;
     for _ in 0..6 {
@@ -126,9 +126,7 @@ pub(crate) async fn words_and_phrases_are_found(store: &impl Store) {
     }
 }
 
-pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_one(
-    store: &impl Store,
-) {
+pub(crate) async fn g5_an_unreadable_room_is_searched_like_an_unknown_one(store: &impl Store) {
     let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
     let batch = [
         create(&ann, "hidden", Visibility::Private),
@@ -144,7 +142,7 @@ pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_o
                 .search(&asked("secret", Some(id), 10), caller)
                 .await
                 .unwrap();
-            assert!(matches!(found, Found::NoRoom), "{id}: {found:?}");
+            assert!(matches!(found, SearchOutcome::NoRoom), "{id}: {found:?}");
         }
     }
     assert!(matches!(
@@ -152,7 +150,7 @@ pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_o
             .search(&asked("secret", Some("gone"), 10), as_viewer(&ann))
             .await
             .unwrap(),
-        Found::NoRoom
+        SearchOutcome::NoRoom
     ));
     assert_eq!(
         texts(store, "secret", Some("hidden"), as_viewer(&ann)).await,
@@ -165,7 +163,7 @@ pub(crate) async fn g5_searching_an_unreadable_room_is_as_searching_an_unknown_o
     );
 }
 
-pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
+pub(crate) async fn only_readable_messages_are_found(store: &impl Store) {
     let (ann, bob, eve) = (
         user(store, "ann").await,
         user(store, "bob").await,
@@ -223,7 +221,7 @@ pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
         store
             .search(&asked("needle", Some("private"), 1), as_viewer(&bob))
             .await,
-        Ok(Found::NoRoom)
+        Ok(SearchOutcome::NoRoom)
     ));
     commit(store, &[show(&ann, "closing", Visibility::Public)]).await;
     assert_eq!(
@@ -232,7 +230,7 @@ pub(crate) async fn only_what_may_be_read_is_found(store: &impl Store) {
     );
 }
 
-pub(crate) async fn the_best_come_first_and_of_equals_the_newest(store: &impl Store) {
+pub(crate) async fn better_hits_come_first_and_then_newer_ones(store: &impl Store) {
     let ann = user(store, "ann").await;
     let said = [
         "cat one",
@@ -254,7 +252,7 @@ pub(crate) async fn the_best_come_first_and_of_equals_the_newest(store: &impl St
     }
 }
 
-/// All pages, with something done after each.
+/// The texts of all pages. `between` runs after each page.
 pub(crate) async fn paged(
     store: &impl Store,
     mut search: Search,
@@ -273,13 +271,13 @@ pub(crate) async fn paged(
     }
 }
 
-/// Answers worse than any that stood before.
+/// A text that scores worse than all others in its test.
 const LATE: &str = "needle in a stack of hay that is so long that it comes after all of the others";
 
-pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl Store) {
+pub(crate) async fn s5_pages_of_a_search_are_stable_while_messages_arrive(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[create(&ann, "a", Visibility::Public)]).await;
-    // Lengths differ, so that neither age nor length alone is the order.
+    // The lengths differ, so the order is neither by age nor by length alone.
     let said: Vec<_> = (0..40)
         .map(|n| format!("needle {n}{}", " more".repeat(n % 7)))
         .collect();
@@ -299,7 +297,7 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
             Caller::Anonymous,
             async || {
                 round += 1;
-                // Better ones and worse ones, in the readable rooms and in one that is not.
+                // Better and worse hits, in readable rooms and in an unreadable one.
                 let batch = [
                     create(&ann, "p", Visibility::Private),
                     send(&ann, "p", "needle"),
@@ -315,7 +313,7 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
             },
         );
         assert_eq!(all.await, stood, "{within:?}");
-        // Those that came between stand in the next search, but not in this test's next round.
+        // Delete the messages that were sent between the pages, for the next round.
         for id in ["a", "room-1"] {
             for (text, mark) in
                 hits(store, &asked("needle", Some(id), 200), Caller::Anonymous).await
@@ -330,7 +328,8 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
             }
         }
     }
-    // What is deleted meanwhile is missing, the ends of the window included, and nothing else.
+    // Only messages that are deleted between pages are missing, even if they are at the ends of the
+    // ranked range.
     let stood = texts(store, "needle", None, Caller::Anonymous).await;
     assert_eq!(stood.len(), 40);
     let ids = sent_messages(sent);
@@ -360,10 +359,13 @@ pub(crate) async fn s5_pages_of_a_search_stay_while_messages_arrive(store: &impl
         .cloned()
         .collect();
     assert_eq!(all, left);
-    assert!(all.len() < 40, "something was deleted before its page came");
+    assert!(
+        all.len() < 40,
+        "a message was deleted before its page was read"
+    );
 }
 
-pub(crate) async fn a_mark_of_no_message_is_refused(store: &impl Store) {
+pub(crate) async fn a_mark_of_an_unknown_message_is_refused(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[send(&ann, "room-1", "needle")]).await;
     let (_, mark) = hits(store, &asked("needle", None, 1), Caller::Anonymous)
@@ -391,14 +393,14 @@ pub(crate) async fn a_mark_of_no_message_is_refused(store: &impl Store) {
         };
         assert!(matches!(
             store.search(&search, Caller::Anonymous).await.unwrap(),
-            Found::NoMark
+            SearchOutcome::NoMark
         ));
     }
 }
 
-pub(crate) async fn what_was_answered_is_found_at_once(store: &impl Store) {
+pub(crate) async fn acknowledged_messages_are_found_at_once(store: &impl Store) {
     let ann = user(store, "ann").await;
-    // Past more than one step of any index.
+    // More messages than several steps of the index.
     for round in 0..15 {
         let batch: Vec<_> = (0..64)
             .map(|n| send(&ann, "room-1", &format!("word{round}x{n}")))
@@ -430,7 +432,7 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
             ["needle in hay"]
         );
         let delete = change(&ann, "room-1", RoomChange::DeleteMessage(message.id));
-        assert!(commit(store, std::slice::from_ref(&delete)).await[0].starts_with("redacted"));
+        assert!(commit(store, std::slice::from_ref(&delete)).await[0].starts_with("rewritten"));
         assert_eq!(commit(store, &[delete]).await, ["done"]);
         assert!(
             texts(store, "hay", Some("room-1"), as_viewer(&ann))
@@ -450,10 +452,12 @@ pub(crate) async fn v6_a_deleted_message_is_not_found(store: &impl Store) {
     );
 }
 
-/// Texts of what breaks queries and tokenizers, the same ones every time.
+/// Texts of pieces that may break queries and tokenizers. They are the same in every run.
 fn odd_texts(count: usize) -> Vec<String> {
-    let pieces: Vec<&str> = "a|B|needle|NEAR|AND|OR|NOT|1|_|\"|'|(|)|*|^|-|:|{|}|+|,|.|;|\\|%| | |\t|é|E\u{301}|ß|İ|ﬁ|Ｗ|Ω|ё|猫|東京|ガ|カ\u{3099}|\
-                            한|ไทย|हि|न्दी|\u{200D}|\u{AD}|\u{202E}|🎉|👨\u{200D}👩|\u{FFFD}|\u{10FFFF}|\u{FA6E}|𝒳|٣|ﷺ|words:|rowid"
+    let pieces: Vec<&str> = "a|B|needle|NEAR|AND|OR|NOT|1|_|\"|'|(|)|*|^|-|:|{|}|+|,|.|;|\\|%| | |\t|é|E\u{301}|ß|İ|ﬁ|Ｗ|Ω|\
+                            ё|猫|東京|ガ|カ\u{3099}|\
+                            한|ไทย|हि|न्दी|\u{200D}|\u{AD}|\u{202E}|🎉|👨\u{200D}👩|\u{FFFD}|\
+                            \u{10FFFF}|\u{FA6E}|𝒳|٣|ﷺ|words:|rowid"
         .split('|')
         .collect();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
@@ -468,7 +472,7 @@ fn odd_texts(count: usize) -> Vec<String> {
         .collect()
 }
 
-pub(crate) async fn every_text_is_found_by_itself_and_no_text_is_syntax(store: &impl Store) {
+pub(crate) async fn every_text_finds_itself_and_no_text_is_syntax(store: &impl Store) {
     let ann = user(store, "ann").await;
     commit(store, &[create(&ann, "odd", Visibility::Public)]).await;
     let odd: Vec<_> = odd_texts(240)

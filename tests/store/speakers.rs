@@ -1,14 +1,14 @@
-//! Who may say something that is not kept: the same as may send, to whoever may read.
+//! The right to signal: for users who may send, to users who may read.
 
 use switchboard::{
     domain::{Role, Seq, Timestamp, UserId, Visibility},
-    store::{RoomChange, Speak},
+    store::{AppendError, RoomChange, Speak},
 };
 use uuid::Uuid;
 
-use crate::contract::{NOW, Store, add, change, commit, create, mute, remove, room, user};
+use crate::support::{NOW, Store, add, change, commit, create, mute, remove, room, user};
 
-/// What the store says, in short: the head at which it is so, or why not.
+/// The store's answer in short: the head of the log at the check, or the refusal.
 async fn asked(
     store: &impl Store,
     id: &str,
@@ -26,17 +26,17 @@ async fn asked(
             now,
         )
         .await
-        .unwrap()
     {
         Ok(speaker) => {
             assert_eq!(speaker.user.id, viewer);
             format!("at {}", speaker.checked.0)
         }
-        Err(refusal) => format!("{refusal:?}"),
+        Err(AppendError::Refused(refusal)) => format!("{refusal:?}"),
+        Err(AppendError::Store(error)) => panic!("{error}"),
     }
 }
 
-pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
+pub(crate) async fn users_signal_where_they_may_send(store: &impl Store) {
     let (ann, bob, eve) = (
         user(store, "ann").await,
         user(store, "bob").await,
@@ -65,7 +65,7 @@ pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
         ("open", ann.id, Some(nobody), "NoUser"),
         ("shut", ann.id, Some(bob.id), "at 1"),
         ("shut", ann.id, Some(ann.id), "at 1"),
-        // Who may not read the room is as one who is not there.
+        // A recipient who may not read the room is refused like an unknown one.
         ("shut", ann.id, Some(eve.id), "NoUser"),
         ("shut", ann.id, Some(nobody), "NoUser"),
         ("shut", eve.id, Some(nobody), "NotFound"),
@@ -81,7 +81,7 @@ pub(crate) async fn who_may_speak_and_to_whom(store: &impl Store) {
     assert_eq!(
         asked(store, "open", bob.id, Some(nobody), NOW).await,
         muted,
-        "the muted learn nothing"
+        "a muted user learns nothing about others"
     );
     assert_eq!(
         asked(store, "open", bob.id, None, Timestamp(NOW.0 + 5)).await,

@@ -1,4 +1,4 @@
-//! What the store on SQLite promises beside the contract: of its file, of older files, and at its limits.
+//! SQLite itself: its file, files of older versions, and its limits.
 
 use std::collections::HashSet;
 
@@ -6,16 +6,16 @@ use sqlx::{Connection, Row, SqliteConnection};
 use switchboard::{
     domain::{Caller, Visibility},
     store::{
-        Append, Found, RoomChange, Search,
+        Append, Maintenance, RoomChange, Search, SearchOutcome,
         sqlite::{Sqlite, SqliteLimits},
     },
 };
 
 use crate::{
     Folder,
-    contract::{NOW, as_viewer, change, commit, create, room, send, user},
     search::{asked, paged, sent_messages, settle, texts},
     sqlite_with,
+    support::{NOW, as_viewer, change, commit, create, room, send, user},
 };
 
 fn url(folder: &Folder) -> String {
@@ -28,7 +28,7 @@ async fn reopened(folder: &Folder) -> Sqlite {
         .unwrap()
 }
 
-/// Every twelve hexadecimal digits in a row that stand anywhere in the database's files.
+/// Every sequence of twelve hexadecimal digits in the files of the database.
 fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
     let mut found = HashSet::new();
     for file in std::fs::read_dir(&folder.0).unwrap() {
@@ -46,7 +46,7 @@ fn digits(folder: &Folder) -> HashSet<[u8; 12]> {
 async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
-    // Of each length, among others that stay: pages split, merge and are used again.
+    // Texts of several lengths, some of which stay: so pages split, merge and are used again.
     let word = |n: u32| format!("{:x}", scattered(n));
     let mut sent = Vec::new();
     for from in (0..1200).step_by(60) {
@@ -80,7 +80,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
             commit(&store, &batch)
                 .await
                 .iter()
-                .all(|outcome| outcome.starts_with("redacted"))
+                .all(|outcome| outcome.starts_with("rewritten"))
         );
         settle(&store, &ann).await;
     }
@@ -90,7 +90,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
         .await
         .unwrap();
     file.close().await.unwrap();
-    // Closing folds the write-ahead log back.
+    // Closing moves the write-ahead log into the file.
     store.close().await;
     let gone: HashSet<u32> = doomed
         .iter()
@@ -98,19 +98,19 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
         .collect();
     let left = digits(&folder);
     for n in 0..1200 {
-        // The index cuts off what a word shares with the one before it.
+        // The index stores a word without the prefix that it shares with the word before it.
         let rest: [u8; 12] = word(n).as_bytes()[4..].try_into().unwrap();
         assert_eq!(left.contains(&rest), !gone.contains(&n), "word {n}");
     }
 }
 
-/// Sixteen digits that no two numbers share a part of.
+/// A number for each `n`, of sixteen hexadecimal digits. No two of them share a long part.
 fn scattered(n: u32) -> u64 {
     (u64::from(n) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63
 }
 
 #[tokio::test]
-async fn messages_from_before_there_was_an_index_are_found() {
+async fn messages_older_than_the_index_are_found() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
     commit(
@@ -126,10 +126,10 @@ async fn messages_from_before_there_was_an_index_are_found() {
         commit(&store, &batch).await;
     }
     store.close().await;
-    // As an older program left it.
+    // The state that an older version left.
     let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
-    let undo = "drop table search; drop table search_state; drop table search_rooms; drop index rooms_public;
-                drop index members_by_user; create index members_by_user on members (user_id);
+    let undo = "drop table search; drop table search_state; drop table search_rooms;
+                drop index rooms_public; drop index members_by_user; create index members_by_user on members (user_id);
                 delete from _sqlx_migrations where version >= 4";
     sqlx::raw_sql(undo).execute(&mut file).await.unwrap();
     file.close().await.unwrap();
@@ -143,11 +143,11 @@ async fn messages_from_before_there_was_an_index_are_found() {
         limit: 10,
     };
     assert!(
-        matches!(store.search_now(&search).await, Found::NotYet),
+        matches!(store.search_now(&search).await, SearchOutcome::NotYet),
         "5401 messages are too many to look through"
     );
     let mut steps = 0;
-    while store.index_step().await.unwrap() {
+    while store.catch_up().await.unwrap() {
         steps += 1;
     }
     assert_eq!(steps, 5401 / 256, "each step is bounded");
@@ -162,11 +162,11 @@ async fn messages_from_before_there_was_an_index_are_found() {
 }
 
 trait SearchNow {
-    async fn search_now(&self, search: &Search) -> Found;
+    async fn search_now(&self, search: &Search) -> SearchOutcome;
 }
 
 impl SearchNow for Sqlite {
-    async fn search_now(&self, search: &Search) -> Found {
+    async fn search_now(&self, search: &Search) -> SearchOutcome {
         switchboard::store::Log::search(self, search, Caller::Anonymous)
             .await
             .unwrap()
@@ -174,7 +174,7 @@ impl SearchNow for Sqlite {
 }
 
 #[tokio::test]
-async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
+async fn an_index_of_other_rules_or_other_messages_is_rebuilt() {
     let (store, folder) = sqlite_with(SqliteLimits::default()).await;
     let ann = user(&store, "ann").await;
     commit(&store, &[send(&ann, "room-1", "needle")]).await;
@@ -194,7 +194,7 @@ async fn an_index_of_other_rules_or_other_messages_is_made_anew() {
             .await
             .unwrap();
         assert_eq!(upto.get::<i64, _>("upto"), 0, "{damage}");
-        while store.index_step().await.unwrap() {}
+        while store.catch_up().await.unwrap() {}
         sqlx::raw_sql("insert into search (search) values ('integrity-check')")
             .execute(&mut file)
             .await
@@ -228,7 +228,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let said = ["needle needle", "needle a", "needle b", "needle c c"];
     for (n, text) in said.into_iter().enumerate() {
         commit(&store, &[send(&ann, "room-1", text)]).await;
-        // One is the last that the index holds; what nobody else may read takes nobody's place.
+        // The third message is the last one in the index. Messages in an unreadable room count for
+        // nobody else.
         if n == 2 {
             settle(&store, &ann).await;
         }
@@ -250,7 +251,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
         ["needle", "needle", "needle"]
     );
 
-    // Later pages rank the same ones: what comes does not push one out, and what goes lets no older one in.
+    // Later pages rank the same messages: a new message replaces none, and a deleted message admits
+    // no older one.
     let all = paged(
         &store,
         asked("needle", Some("room-1"), 1),
@@ -281,7 +283,7 @@ async fn s5_only_the_newest_candidates_are_ranked() {
 }
 
 #[tokio::test]
-async fn s5_a_search_without_a_room_looks_through_so_many_rooms() {
+async fn s5_a_search_without_a_room_is_limited_to_some_rooms() {
     let limits = SqliteLimits {
         search_rooms_max: 2,
         ..SqliteLimits::default()

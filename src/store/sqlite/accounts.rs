@@ -1,4 +1,4 @@
-//! Users, keys, and tokens that were signed out.
+//! Users, the key that signs guest tokens, and revoked tokens.
 
 use async_trait::async_trait;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
@@ -10,7 +10,7 @@ use crate::{
     store::{Accounts, StoreError},
 };
 
-/// The one connection that writes.
+/// The connection that writes, locked.
 type Writer = OwnedMutexGuard<SqliteConnection>;
 
 #[async_trait]
@@ -24,7 +24,8 @@ impl Accounts for Sqlite {
     }
 
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
-        let sql = "select id as user_id, name as user_name, created_at as user_created_at from users where id = ?1";
+        let sql = "select id as user_id, name as user_name, created_at as user_created_at
+                   from users where id = ?1";
         let row = sqlx::query(sql)
             .bind(id.to_string())
             .fetch_optional(&self.readers)
@@ -36,8 +37,10 @@ impl Accounts for Sqlite {
         let sql = "select u.id as user_id, u.name as user_name, u.created_at as user_created_at
                    from users u where u.id in (select value from json_each(?1))";
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        let ids = serde_json::to_string(&ids).expect("strings have a JSON form");
-        let found = sqlx::query(sql).bind(ids).fetch_all(&self.readers).await?;
+        let found = sqlx::query(sql)
+            .bind(rows::json(&ids))
+            .fetch_all(&self.readers)
+            .await?;
         Ok(found.iter().map(rows::user).collect::<Result<_, _>>()?)
     }
 
@@ -88,7 +91,9 @@ impl Accounts for Sqlite {
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query("insert into revocations (token, expires_at) values (?1, ?2) on conflict do nothing")
+            let insert = "insert into revocations (token, expires_at) values (?1, ?2)
+                          on conflict do nothing";
+            sqlx::query(insert)
                 .bind(token.0.as_slice())
                 .bind(expires_at.0)
                 .execute(&mut *transaction)
@@ -110,9 +115,10 @@ impl Accounts for Sqlite {
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
-        // No number is greater than what the column can hold.
+        // A larger number is after every row, because the column cannot hold it.
         let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let sql = "select number, token, expires_at from revocations where number > ?1 order by number limit ?2";
+        let sql = "select number, token, expires_at from revocations where number > ?1
+                   order by number limit ?2";
         let found = sqlx::query(sql)
             .bind(after)
             .bind(limit)
@@ -123,7 +129,8 @@ impl Accounts for Sqlite {
 }
 
 impl Sqlite {
-    /// Writes in a task of its own: a caller that goes away must not leave the shared connection in mid-statement.
+    /// Writes in a task of its own. If the caller's future is dropped, the write still finishes,
+    /// and does not leave the shared connection in the middle of a statement.
     async fn write<T, W>(
         &self,
         write: impl FnOnce(Writer) -> W + Send + 'static,
@@ -153,6 +160,8 @@ async fn insert_user(
     Ok(())
 }
 
+/// The stored user of an identity, renamed if the candidate's name is newer; if there is none,
+/// stores the candidate.
 async fn keep_subject(
     writer: &mut SqliteConnection,
     identity: &Identity,
@@ -197,8 +206,10 @@ async fn find_subject(
     writer: &mut SqliteConnection,
     identity: &Identity,
 ) -> Result<Option<Subject>, sqlx::Error> {
-    let sql = "select s.named_at, u.id as user_id, u.name as user_name, u.created_at as user_created_at
-               from subjects s join users u on u.id = s.user_id where s.issuer = ?1 and s.subject = ?2";
+    let sql = "select s.named_at, u.id as user_id, u.name as user_name,
+               u.created_at as user_created_at
+               from subjects s join users u on u.id = s.user_id
+               where s.issuer = ?1 and s.subject = ?2";
     let row = sqlx::query(sql)
         .bind(&identity.issuer)
         .bind(&identity.subject)
@@ -215,9 +226,9 @@ async fn find_subject(
 
 fn revocation(row: &SqliteRow) -> Result<Revocation, sqlx::Error> {
     let id: &[u8] = row.try_get("token")?;
-    let id = id
-        .try_into()
-        .map_err(|_| sqlx::Error::Decode("a revoked token's id is not 16 bytes long".into()))?;
+    let id = id.try_into().map_err(|_| {
+        sqlx::Error::Decode("the id of a revoked token is not 16 bytes long".into())
+    })?;
     let (number, expires_at) = (rows::number(row)?, rows::timestamp(row, "expires_at")?);
     Ok(Revocation {
         number,

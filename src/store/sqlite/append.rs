@@ -1,4 +1,13 @@
-//! Writing: a batch is one transaction, and sends in a row are one multi-row statement.
+//! Committing batches of commands.
+//!
+//! - **S1** A batch is one transaction. If it fails, it is rolled back and its commands run one by
+//!   one, so that a command can only fail on its own account.
+//! - **S2** An event's Seq is the room's counter plus one, and the counter is written in the same
+//!   transaction.
+//!
+//! Sends that follow each other in a batch are one **run**: one call reads the facts of all of them
+//! and one call writes them. Any other command is a run by itself. So each command sees what the
+//! commands before it wrote.
 
 use std::sync::atomic::Ordering;
 
@@ -8,14 +17,12 @@ use sqlx::SqliteConnection;
 use super::{
     Sqlite, SqliteLimits,
     changes::{change_room, create_room},
-    sends::send_messages,
+    sends::{BatchPosition, send_messages},
 };
 use crate::{
     domain::Timestamp,
-    store::{Append, AppendError, Command, CommandOutcome, Refusal, SendMessage, StoreError},
+    store::{Append, AppendError, Command, CommandOutcome, SendMessage, StoreError},
 };
-
-pub(super) type Answer = Result<CommandOutcome, Refusal>;
 
 #[async_trait]
 impl Append for Sqlite {
@@ -25,117 +32,112 @@ impl Append for Sqlite {
         now: Timestamp,
     ) -> Vec<Result<CommandOutcome, AppendError>> {
         let mut writer = self.writer.lock().await;
-        match transaction(&mut writer, batch, now, &self.limits).await {
-            Ok(answers) => {
-                self.note_sent(answers.iter().flatten());
-                answers
-                    .into_iter()
-                    .map(|answer| answer.map_err(AppendError::Refused))
-                    .collect()
-            }
-            Err(error) if batch.len() == 1 => vec![Err(AppendError::Store(error))],
+        let outcomes = match transaction(&mut writer, batch, now, &self.limits).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if batch.len() == 1 => vec![Err(error.into())],
             Err(error) => {
-                tracing::warn!(%error, commands = batch.len(), "a batch failed; its commands run one by one");
-                let mut answers = Vec::with_capacity(batch.len());
+                let commands = batch.len();
+                tracing::warn!(%error, commands, "a batch failed; its commands run one by one");
+                let mut outcomes = Vec::with_capacity(batch.len());
                 for command in batch {
-                    answers.push(alone(&mut writer, command, now, &self.limits).await);
+                    outcomes.push(alone(&mut writer, command, now, &self.limits).await);
                 }
-                self.note_sent(answers.iter().flatten());
-                answers
+                outcomes
             }
-        }
+        };
+        self.count_unindexed(&outcomes);
+        outcomes
     }
 
     async fn tend(&self) {
-        // A step that fails is tried again after as many messages; meanwhile searches look through what it left.
+        // After a failed step, wait for another step's worth of messages before the next attempt.
+        // Meanwhile, searches read the messages that the step left out.
         if self.step_is_due()
             && let Err(error) = self.index_step().await
         {
             self.unindexed.store(0, Ordering::Relaxed);
-            tracing::warn!(%error, "the search index did not take the next messages");
+            tracing::warn!(%error, "a step of the search index failed");
         }
     }
 }
 
 impl Sqlite {
-    /// Counts the messages that the search index does not hold yet.
-    fn note_sent<'a>(&self, outcomes: impl Iterator<Item = &'a CommandOutcome>) {
+    /// Counts the new messages that the search index does not hold yet.
+    fn count_unindexed(&self, outcomes: &[Result<CommandOutcome, AppendError>]) {
         let sent = outcomes
-            .filter(|outcome| matches!(outcome, CommandOutcome::Sent(..)))
+            .iter()
+            .filter(|outcome| matches!(outcome, Ok(CommandOutcome::Sent(..))))
             .count();
         self.unindexed.fetch_add(sent as u64, Ordering::Relaxed);
     }
 }
 
+/// Runs one command in a transaction of its own.
 async fn alone(
     writer: &mut SqliteConnection,
     command: &Command,
     now: Timestamp,
     limits: &SqliteLimits,
 ) -> Result<CommandOutcome, AppendError> {
-    let mut answers = transaction(writer, std::slice::from_ref(command), now, limits).await?;
-    Ok(answers.pop().expect("one answer per command")?)
+    let mut outcomes = transaction(writer, std::slice::from_ref(command), now, limits).await?;
+    outcomes.pop().expect("one outcome per command")
 }
 
-/// Runs the batch between `begin` and `commit`; a failure anywhere takes all of it back.
+/// Runs a batch between `begin` and `commit`. If the database fails anywhere, everything is rolled
+/// back. A refusal is no failure: its command has written nothing.
 async fn transaction(
     writer: &mut SqliteConnection,
     batch: &[Command],
     now: Timestamp,
     limits: &SqliteLimits,
-) -> Result<Vec<Answer>, StoreError> {
+) -> Result<Vec<Result<CommandOutcome, AppendError>>, StoreError> {
     let result = runs(writer, batch, now, limits).await;
     if result.is_err() {
-        // SQLite may have rolled back by itself already; then this says so, and nothing is open either way.
+        // SQLite rolls back by itself after some errors. Then this fails, and no transaction is
+        // open either way.
         if let Err(error) = sqlx::raw_sql("rollback").execute(&mut *writer).await {
-            tracing::debug!(%error, "nothing was left to roll back");
+            tracing::debug!(%error, "there was no transaction to roll back");
         }
     }
     result
 }
 
-/// Where a run stands in its transaction. Each call to the connection's thread and back costs as much as a row, so a run of
-/// sends begins and commits in the same calls that read and write.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) first: bool,
-    pub(super) last: bool,
-}
-
-/// Sends in a row are one run; any other command is one by itself, so that each sees what stands before it.
+/// Runs the commands of a batch; begins and commits its transaction.
 async fn runs(
     writer: &mut SqliteConnection,
     batch: &[Command],
     now: Timestamp,
     limits: &SqliteLimits,
-) -> Result<Vec<Answer>, StoreError> {
-    let mut answers = Vec::with_capacity(batch.len());
-    let together = |a: &Command, b: &Command| {
-        matches!((a, b), (Command::SendMessage(_), Command::SendMessage(_)))
-    };
-    for run in batch.chunk_by(together) {
-        let place = Place {
-            first: answers.is_empty(),
-            last: answers.len() + run.len() == batch.len(),
+) -> Result<Vec<Result<CommandOutcome, AppendError>>, StoreError> {
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let both_send = |a: &Command, b: &Command| a.as_send().is_some() && b.as_send().is_some();
+    for run in batch.chunk_by(both_send) {
+        let position = BatchPosition {
+            first: outcomes.is_empty(),
+            last: outcomes.len() + run.len() == batch.len(),
         };
-        if let Command::SendMessage(_) = &run[0] {
+        if run[0].as_send().is_some() {
             let sends: Vec<&SendMessage> = run.iter().filter_map(Command::as_send).collect();
-            answers.extend(send_messages(writer, &sends, now, place).await?);
+            outcomes.extend(send_messages(writer, &sends, now, position).await?);
             continue;
         }
-        if place.first {
+        if position.first {
             sqlx::raw_sql("begin immediate")
                 .execute(&mut *writer)
                 .await?;
         }
-        answers.push(match &run[0] {
-            Command::CreateRoom(room) => create_room(writer, room, now).await?,
-            Command::ChangeRoom(change) => change_room(writer, change, now, limits).await?,
-            Command::SendMessage(_) => unreachable!("sends were taken above"),
-        });
-        if place.last {
+        let outcome = match &run[0] {
+            Command::CreateRoom(room) => create_room(writer, room, now).await,
+            Command::ChangeRoom(change) => change_room(writer, change, now, limits).await,
+            Command::SendMessage(_) => unreachable!("sends run together"),
+        };
+        match outcome {
+            Err(AppendError::Store(error)) => return Err(error),
+            outcome => outcomes.push(outcome),
+        }
+        if position.last {
             sqlx::raw_sql("commit").execute(&mut *writer).await?;
         }
     }
-    Ok(answers)
+    Ok(outcomes)
 }

@@ -1,6 +1,7 @@
-//! Who may read the file: it holds the key that signs guests' tokens, and every message.
+//! The permissions of the database file. It holds every message, and the key that signs guest
+//! tokens.
 //!
-//! SQLite gives the files beside it, `-wal` and `-shm`, the mode of the file itself.
+//! SQLite gives the files beside it, `-wal` and `-shm`, the mode of the database file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,17 +12,18 @@ use std::{
 
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
-/// Its owner reads and writes it, nobody else does either.
+/// Only the owner may read and write.
 const PRIVATE: u32 = 0o600;
 
-/// What lets the group and all others read.
+/// The bits of a mode that let the group and others read.
 const READABLE_BY_OTHERS: u32 = 0o044;
 
-/// Makes the file, if there is none, for its owner alone: SQLite would make it as the process makes any file. One that is
-/// there keeps its mode, whoever chose it; the operator is told if others can read it.
+/// Creates a missing database file with the mode [`PRIVATE`], because SQLite would create it with
+/// the default mode of the process. An existing file keeps its mode; if others can read it, the log
+/// warns.
 pub(super) fn keep_private(options: &SqliteConnectOptions) -> io::Result<()> {
     let path = options.get_filename();
-    // One in memory has no file, and one that is only read is not made.
+    // A database in memory has no file, and a read-only one must exist already.
     if !options
         .to_url_lossy()
         .query_pairs()
@@ -31,7 +33,8 @@ pub(super) fn keep_private(options: &SqliteConnectOptions) -> io::Result<()> {
     }
     match fs::metadata(path) {
         Ok(found) => warn_of_readers(path, found.permissions().mode()),
-        // Never one that is there: to close it would give up the locks that this process has on it.
+        // An existing file is never opened here: closing it would release every lock that this
+        // process has on it.
         Err(error) if error.kind() == ErrorKind::NotFound => {
             OpenOptions::new()
                 .write(true)
@@ -40,7 +43,7 @@ pub(super) fn keep_private(options: &SqliteConnectOptions) -> io::Result<()> {
                 .mode(PRIVATE)
                 .open(path)?;
         }
-        // Whoever opens it says what is wrong with it.
+        // Opening the database reports this error.
         Err(_) => {}
     }
     Ok(())
@@ -49,6 +52,9 @@ pub(super) fn keep_private(options: &SqliteConnectOptions) -> io::Result<()> {
 fn warn_of_readers(path: &Path, mode: u32) {
     if mode & READABLE_BY_OTHERS != 0 {
         let (path, mode) = (path.display(), format!("{:o}", mode & 0o777));
-        tracing::warn!(%path, mode, "others can read the database, and sign in as anybody with the key in it; chmod 600");
+        tracing::warn!(
+            %path, mode,
+            "others can read the database, and its key lets them sign in as any user; use chmod 600"
+        );
     }
 }

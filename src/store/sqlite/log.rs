@@ -1,39 +1,35 @@
-//! Reading, on connections that cannot write. Each operation is one statement, but for events that name the members of their
-//! moment: those never change.
+//! Reading, on connections that cannot write.
+//!
+//! Each operation is one statement, so it needs no transaction (S1). The one exception is an event
+//! that names the members of its time: a second statement reads them, and they never change.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
-use super::{Sqlite, rows};
+use super::{
+    Sqlite,
+    rows::{self, message_columns, room_columns},
+};
 use crate::{
     domain::{
-        Action, Caller, Cursor, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq,
-        ShutsOut, Standing, Timestamp, UserId, may,
+        Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut,
+        Timestamp, UserId,
     },
-    store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
+    store::{
+        AppendError, Log, MemberWindow, Search, SearchOutcome, Speak, Speaker, StoreError, Window,
+        rules::{self, Recipient, SpeakerFacts, SpeakerRoom},
+    },
 };
 
-/// Whether the room `r` may be read by [`asker`] `?1`. The table of rights as SQL: there, and public or with the asker in it.
-/// A view goes on until its readers have been told that the room is gone.
+/// Whether [`reader_id`] `?1` may read the room `r`: the row `Read` of the table of rights in SQL,
+/// so that every query filters in the same way (G5). `*` reads every room, even a deleted one,
+/// because a view goes on until its readers have received the event that deletes the room.
 macro_rules! readable {
     () => {
         "(?1 = '*' or (r.deleted_at is null and (r.visibility = 0
             or exists (select 1 from members b where b.room_id = r.id and b.user_id = ?1))))"
-    };
-}
-
-macro_rules! room_columns {
-    () => {
-        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds, r.deleted_at"
-    };
-}
-
-macro_rules! message_columns {
-    () => {
-        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
-         u.id as user_id, u.name as user_name, u.created_at as user_created_at"
     };
 }
 
@@ -54,14 +50,14 @@ const ROOMS: &str = concat!(
 );
 
 const EVENTS: &str = concat!(
-    "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role, e.shuts_out, ",
+    "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role,
+     e.shuts_out, ",
     message_columns!(),
     " from events e join rooms r on r.id = e.room_id
       left join messages m on m.id = e.message_id left join users u on u.id = m.sender_id
       where e.room_id = ?1 and e.seq > ?2 and e.seq <= ?3 order by e.seq limit ?4"
 );
 
-pub(super) use message_columns;
 pub(super) use readable;
 
 macro_rules! messages {
@@ -80,7 +76,8 @@ macro_rules! messages {
 pub(super) const MESSAGE: &str = concat!(
     "select ",
     message_columns!(),
-    " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id where m.id = ?2 and ",
+    " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id
+      where m.id = ?2 and ",
     readable!()
 );
 
@@ -93,9 +90,12 @@ macro_rules! member {
     };
 }
 
-/// Everything that the right to say something that is not kept depends on, in one row, if the viewer is known.
-const SPEAKER: &str = "select u.id as user_id, u.name as user_name, u.created_at as user_created_at,
-     r.visibility, r.head, b.role, x.muted_until, t.id is not null and (r.visibility = 0 or c.user_id is not null) as heard
+/// The facts of [`rules::speaker`]. No row if the viewer is unknown. `?1` is the viewer, `?2` the
+/// room, `?3` the recipient.
+const SPEAKER: &str =
+    "select u.id as user_id, u.name as user_name, u.created_at as user_created_at,
+     r.visibility, r.head, b.role, x.muted_until,
+     t.id is not null as recipient_known, c.role as recipient_role
      from users u
      left join rooms r on r.id = ?2 and r.deleted_at is null
      left join members b on b.room_id = r.id and b.user_id = u.id
@@ -116,19 +116,23 @@ macro_rules! members {
     ($order:literal) => {
         concat!(
             member!(),
-            "where b.room_id = ?1 and (?2 is null or b.id > ?2) and (?3 is null or b.id < ?3) order by b.id ",
+            "where b.room_id = ?1 and (?2 is null or b.id > ?2) and (?3 is null or b.id < ?3)
+             order by b.id ",
             $order,
             " limit ?4"
         )
     };
 }
 
-/// Who was a member at a Seq: who is one since then or before, and who was and left later.
+/// The users who were members right after an event. They joined with it or before it, and either
+/// are members still or left later.
 const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joined_seq <= ?2
-    union select user_id from events where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
+    union select user_id from events
+    where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
     order by user_id";
 
-pub(super) fn asker(caller: Caller) -> Option<String> {
+/// The caller as `?1` of [`readable`]: a user's id, `*` for all readers of a view, or null.
+pub(super) fn reader_id(caller: Caller) -> Option<String> {
     match caller {
         Caller::Anonymous => None,
         Caller::Viewer(viewer) => Some(viewer.user.to_string()),
@@ -136,7 +140,8 @@ pub(super) fn asker(caller: Caller) -> Option<String> {
     }
 }
 
-/// A Seq as SQLite holds numbers; one beyond its range stands after every event.
+/// A Seq as an SQLite integer. A larger Seq becomes the largest integer, which is after every
+/// event.
 fn number(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
@@ -152,7 +157,7 @@ fn each<T>(
 impl Log for Sqlite {
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError> {
         let row = sqlx::query(ROOM)
-            .bind(asker(caller))
+            .bind(reader_id(caller))
             .bind(id.as_str())
             .fetch_optional(&self.readers)
             .await?;
@@ -167,7 +172,7 @@ impl Log for Sqlite {
         limit: u32,
     ) -> Result<Vec<Room>, StoreError> {
         let found = sqlx::query(ROOMS)
-            .bind(asker(caller))
+            .bind(reader_id(caller))
             .bind(after.unwrap_or_default())
             .bind(search)
             .bind(limit)
@@ -222,7 +227,7 @@ impl Log for Sqlite {
         caller: Caller,
     ) -> Result<Option<Arc<Message>>, StoreError> {
         let row = sqlx::query(MESSAGE)
-            .bind(asker(caller))
+            .bind(reader_id(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
@@ -243,22 +248,21 @@ impl Log for Sqlite {
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
-    async fn speaker(
-        &self,
-        speak: Speak<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Speaker, Refusal>, StoreError> {
-        let query = sqlx::query(SPEAKER)
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Speaker, AppendError> {
+        let row = sqlx::query(SPEAKER)
             .bind(speak.viewer.to_string())
-            .bind(speak.room.as_str());
-        let row = query
+            .bind(speak.room.as_str())
             .bind(speak.to.map(|to| to.to_string()))
             .fetch_optional(&self.readers)
             .await?;
-        let Some(row) = row else {
-            return Ok(Err(Refusal::UnknownViewer));
+        let facts = match &row {
+            Some(row) => speaker_facts(row, speak)?,
+            None => SpeakerFacts {
+                user: None,
+                room: None,
+            },
         };
-        Ok(speaker(&row, speak, now)?)
+        Ok(rules::speaker(facts, now)?)
     }
 
     async fn member(
@@ -268,7 +272,7 @@ impl Log for Sqlite {
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
         let row = sqlx::query(MEMBER)
-            .bind(asker(caller))
+            .bind(reader_id(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await?;
@@ -299,66 +303,62 @@ impl Log for Sqlite {
         each(&found, |row| rows::member(row, now))
     }
 
-    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
+    async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError> {
         self.find(search, caller).await
     }
 }
 
-/// Who may not read the room learns nothing else about it.
-fn speaker(
-    row: &SqliteRow,
-    speak: Speak<'_>,
-    now: Timestamp,
-) -> Result<Result<Speaker, Refusal>, sqlx::Error> {
+fn speaker_facts(row: &SqliteRow, speak: Speak<'_>) -> Result<SpeakerFacts, sqlx::Error> {
+    let user = Some(Arc::new(rows::user(row)?));
     if row.try_get::<Option<i64>, _>("head")?.is_none() {
-        return Ok(Err(Refusal::NotFound));
+        return Ok(SpeakerFacts { user, room: None });
     }
-    let visibility = rows::visibility(row)?;
-    let standing = rows::role(row, "role")?.map_or(Standing::Outsider, Standing::Member);
-    if !may(standing, visibility, Action::Read) {
-        return Ok(Err(Refusal::NotFound));
-    }
-    if !may(standing, visibility, Action::Signal) {
-        return Ok(Err(Refusal::Forbidden));
-    }
-    let muted_until = row.try_get::<Option<i64>, _>("muted_until")?.map(Timestamp);
-    if let Some(until) = muted_until.filter(|until| *until > now) {
-        return Ok(Err(Refusal::Muted(until)));
-    }
-    if speak.to.is_some() && !row.try_get::<bool, _>("heard")? {
-        return Ok(Err(Refusal::NoUser));
-    }
-    Ok(Ok(Speaker {
-        user: Arc::new(rows::user(row)?),
-        checked: rows::seq(row, "head")?,
-    }))
+    let recipient = match speak.to {
+        Some(_) => Some(Recipient {
+            known: row.try_get("recipient_known")?,
+            role: rows::role(row, "recipient_role")?,
+        }),
+        None => None,
+    };
+    let room = SpeakerRoom {
+        rights: rows::rights(row)?,
+        muted_until: rows::optional_timestamp(row, "muted_until")?,
+        head: rows::seq(row, "head")?,
+        recipient,
+    };
+    Ok(SpeakerFacts {
+        user,
+        room: Some(room),
+    })
 }
 
 impl Sqlite {
-    /// Puts the members of that moment into an event that shuts out all others.
+    /// Adds the members to an event that shuts out all others.
     async fn name_members(&self, event: &mut Event) -> Result<(), StoreError> {
         let Event::Changed(change) = event else {
             return Ok(());
         };
         if matches!(change.shuts_out, ShutsOut::AllBut(_)) {
-            let members = members_at(&self.readers, &change.cursor).await?;
+            let members = members_at(&self.readers, &change.cursor.room, change.cursor.seq).await?;
             Arc::make_mut(change).shuts_out = ShutsOut::AllBut(members);
         }
         Ok(())
     }
 }
 
-/// Who was a member of a room when an event was committed, in ascending order.
+/// The members of a room at an event, in ascending order.
 pub(super) async fn members_at<'c>(
     reader: impl SqliteExecutor<'c>,
-    cursor: &Cursor,
-) -> Result<Arc<[UserId]>, StoreError> {
+    room: &RoomId,
+    seq: Seq,
+) -> Result<Arc<[UserId]>, sqlx::Error> {
     let found = sqlx::query(MEMBERS_AT)
-        .bind(cursor.room.as_str())
-        .bind(number(cursor.seq))
+        .bind(room.as_str())
+        .bind(number(seq))
         .fetch_all(reader)
         .await?;
-    let mut members = each(&found, |row| rows::parsed::<UserId>(row, "user_id"))?;
+    let members = found.iter().map(|row| rows::parsed(row, "user_id"));
+    let mut members: Vec<UserId> = members.collect::<Result<_, _>>()?;
     members.sort_unstable();
     Ok(members.into())
 }

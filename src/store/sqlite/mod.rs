@@ -1,4 +1,15 @@
-//! The store on SQLite: one file, one writer connection, a small pool of readers.
+//! The store on SQLite: one file, one connection that writes, and a small pool that reads.
+//!
+//! This module opens the database and brings its tables up to date. Each file beside it implements
+//! one part:
+//!
+//! - `append`: batches of commands; `sends` and `changes` load their facts and write their
+//!   decisions
+//! - `log`: reading; `search`: searching and the search index
+//! - `accounts`: users, the signing key and revoked tokens
+//! - `rows`: between rows and domain types; `file`: the permissions of the database file
+//!
+//! **S3** The journal is a write-ahead log, and `synchronous = FULL` syncs it in each commit.
 
 mod accounts;
 mod append;
@@ -15,6 +26,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use async_trait::async_trait;
 use sqlx::{
     ConnectOptions, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
@@ -24,25 +36,28 @@ use tokio::sync::Mutex;
 
 pub use limits::SqliteLimits;
 
-use super::StoreError;
+use super::{AppendError, Maintenance, StoreError};
 
-/// Rows that a connection's thread reads ahead. With fewer than one read gives, threads take turns row by row.
+/// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
+/// threads take turns for each further row, which is slow.
 const ROWS_AT_ONCE: usize = 512;
 
-/// A database file, migrated and ready.
+/// An open database file.
 #[derive(Clone)]
 pub struct Sqlite {
     readers: SqlitePool,
     searchers: SqlitePool,
-    /// SQLite has one writer at a time. Whoever holds this runs in a task that nobody cancels.
+    /// The only connection that writes, because SQLite allows one writer at a time. Only tasks that
+    /// are never cancelled lock it: cancelling one would leave a statement or a transaction open.
     writer: Arc<Mutex<SqliteConnection>>,
     limits: SqliteLimits,
-    /// Messages that the search index does not hold yet.
+    /// About how many messages the search index does not hold yet.
     unindexed: Arc<AtomicU64>,
 }
 
 impl Sqlite {
-    /// Opens `sqlite://PATH`, making the file for its owner alone if it is missing, and brings its tables up to date.
+    /// Opens `sqlite://PATH` and brings its tables up to date. A missing file is created, readable
+    /// by its owner alone.
     pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
         let refused = |error: &dyn std::fmt::Display| StoreError::Open {
             url: url.to_owned(),
@@ -56,11 +71,11 @@ impl Sqlite {
             .foreign_keys(true)
             .busy_timeout(limits.database_busy_timeout)
             .row_buffer_size(ROWS_AT_ONCE)
-            // A warning for each statement that had to wait would bury the log when many do.
+            // Under load many statements wait, and a warning for each would bury the log.
             .disable_statement_logging();
         refuse_foreign(url).await?;
         file::keep_private(&options).map_err(|error| refused(&error))?;
-        // What is deleted is overwritten with zeros, in the tables and in the search index.
+        // V6: deleted content is overwritten with zeros, in the tables and in the search index.
         let writing = options.clone().pragma("secure_delete", "on");
         let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
         migrator()
@@ -73,7 +88,8 @@ impl Sqlite {
             let pool = SqlitePoolOptions::new()
                 .max_connections(most)
                 .acquire_timeout(limits.database_busy_timeout);
-            // As long as waiting takes at most, so that it is never logged: whoever waited in vain is told, and logged, anyway.
+            // A slow wait is never logged by the pool. A wait that fails is an error, which is
+            // logged.
             pool.acquire_slow_threshold(limits.database_busy_timeout)
         };
         let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());
@@ -93,36 +109,43 @@ impl Sqlite {
             unindexed,
         })
     }
+}
 
-    /// Waits for running statements and closes the file.
-    pub async fn close(&self) {
+#[async_trait]
+impl Maintenance for Sqlite {
+    async fn catch_up(&self) -> Result<bool, StoreError> {
+        self.index_step().await
+    }
+
+    async fn close(&self) {
         self.readers.close().await;
         self.searchers.close().await;
-        // The last connection to go folds the write-ahead log back into the file.
+        // Move the content of the write-ahead log into the file, and truncate the log.
         let mut writer = self.writer.lock().await;
         if let Err(error) = sqlx::raw_sql("pragma wal_checkpoint(truncate)")
             .execute(&mut *writer)
             .await
         {
-            tracing::warn!(%error, "the write-ahead log was not folded back");
+            tracing::warn!(%error, "the write-ahead log was not moved into the database file");
         }
     }
 }
 
-/// A database that holds something else is left alone: somebody may want it back.
+/// Refuses a database that holds the tables of another program, and leaves it unchanged.
 async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
     let Ok(options) = SqliteConnectOptions::from_str(url) else {
         return Ok(());
     };
-    // What cannot even be read is told by whoever opens it for writing.
+    // If the file cannot be read, opening it for writing reports the error.
     let Ok(mut reader) = options.read_only(true).connect().await else {
         return Ok(());
     };
-    let sql = "select count(*) > 0 and sum(name = '_sqlx_migrations') = 0 as foreign_tables from sqlite_master";
+    let sql = "select count(*) > 0 and sum(name = '_sqlx_migrations') = 0 as foreign_tables
+               from sqlite_master";
     let row = sqlx::query(sql).fetch_one(&mut reader).await;
     match row.and_then(|row| sqlx::Row::try_get(&row, "foreign_tables")) {
         Ok(true) => {
-            let reason = "it holds other tables and is no database of this program".to_owned();
+            let reason = "it holds the tables of another program".to_owned();
             Err(StoreError::Open {
                 url: url.to_owned(),
                 reason,
@@ -132,33 +155,20 @@ async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
     }
 }
 
+/// A migration: its version, its name and its SQL.
+macro_rules! migrations {
+    ($($version:literal $name:literal),* $(,)?) => {
+        [$((
+            $version,
+            $name,
+            include_str!(concat!("../../../migrations/sqlite/000", $version, "_", $name, ".sql")),
+        )),*]
+    };
+}
+
 fn migrator() -> Migrator {
-    let files = [
-        (
-            1,
-            "rooms",
-            include_str!("../../../migrations/sqlite/0001_rooms.sql"),
-        ),
-        (
-            2,
-            "changes",
-            include_str!("../../../migrations/sqlite/0002_changes.sql"),
-        ),
-        (
-            3,
-            "subjects",
-            include_str!("../../../migrations/sqlite/0003_subjects.sql"),
-        ),
-        (
-            4,
-            "search",
-            include_str!("../../../migrations/sqlite/0004_search.sql"),
-        ),
-        (
-            5,
-            "revocations",
-            include_str!("../../../migrations/sqlite/0005_revocations.sql"),
-        ),
+    let files = migrations![
+        1 "rooms", 2 "changes", 3 "subjects", 4 "search", 5 "revocations",
     ];
     let migrations = files.map(|(version, name, sql)| {
         let no_transaction = false;
@@ -178,7 +188,7 @@ fn migrator() -> Migrator {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // 5 is SQLITE_BUSY; its extended codes keep it in the low byte.
+        // 5 is SQLITE_BUSY. Its extended codes have 5 in the low byte.
         let busy = error
             .as_database_error()
             .and_then(|database| database.code()?.parse::<u32>().ok())
@@ -188,5 +198,11 @@ impl From<sqlx::Error> for StoreError {
         } else {
             Self::Failed(error)
         }
+    }
+}
+
+impl From<sqlx::Error> for AppendError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
     }
 }

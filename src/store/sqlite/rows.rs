@@ -1,21 +1,37 @@
-//! From rows to the domain's words. A row that holds what the domain refuses is damage, and an error.
+//! Between rows and domain types.
+//!
+//! A row that holds a value that the domain refuses is damaged, and reading it is an error.
 
 use std::{str::FromStr, sync::Arc};
 
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use crate::domain::{
-    Body, Change, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room, RoomId, RoomName,
-    Seq, ShutsOut, Timestamp, User, UserName, Visibility, What,
+use crate::{
+    domain::{
+        Body, Change, ChangeRecord, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room,
+        RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName, Visibility, What,
+    },
+    store::rules::Rights,
 };
 
-const MESSAGE_SENT: i64 = 0;
-const MESSAGE_DELETED: i64 = 1;
-const MEMBER_JOINED: i64 = 2;
-const MEMBER_LEFT: i64 = 3;
-const MEMBER_ROLE_CHANGED: i64 = 4;
-const ROOM_UPDATED: i64 = 5;
-const ROOM_DELETED: i64 = 6;
+/// The columns of [`room`], of a table `r`.
+macro_rules! room_columns {
+    () => {
+        "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
+         r.deleted_at"
+    };
+}
+
+/// The columns of [`message`], of the tables `m` (messages), `r` (rooms) and `u` (users).
+macro_rules! message_columns {
+    () => {
+        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
+         u.id as user_id, u.name as user_name, u.created_at as user_created_at"
+    };
+}
+
+pub(super) use message_columns;
+pub(super) use room_columns;
 
 const SHUTS_OUT_NOBODY: i64 = 0;
 const SHUTS_OUT_USER: i64 = 1;
@@ -56,11 +72,15 @@ pub(super) fn timestamp(row: &SqliteRow, column: &str) -> Decoded<Timestamp> {
     row.try_get(column).map(Timestamp)
 }
 
+pub(super) fn optional_timestamp(row: &SqliteRow, column: &str) -> Decoded<Option<Timestamp>> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+}
+
 fn body(row: &SqliteRow) -> Decoded<Body> {
-    if let Some(deleted) = row.try_get("deleted_at")? {
-        return Ok(Body::Deleted(Timestamp(deleted)));
+    if let Some(deleted_at) = optional_timestamp(row, "deleted_at")? {
+        return Ok(Body::Deleted(deleted_at));
     }
-    // The bound was checked when the message came in; a lower one today does not unsay old messages.
+    // The limit was checked when the message was sent. A lower limit today keeps old messages.
     let text = MessageText::within(row.try_get("text")?, usize::MAX)
         .map_err(|error| damaged("text", error))?;
     Ok(Body::Text(text))
@@ -108,6 +128,14 @@ pub(super) fn role_code(role: Role) -> i64 {
     }
 }
 
+/// The rights of a user in a room, from the columns `visibility` and `role`.
+pub(super) fn rights(row: &SqliteRow) -> Decoded<Rights> {
+    Ok(Rights {
+        visibility: visibility(row)?,
+        role: role(row, "role")?,
+    })
+}
+
 pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
     Ok(User {
         id: parsed(row, "user_id")?,
@@ -127,11 +155,11 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
         epoch: epoch(row)?,
         head: seq(row, "head")?,
         slow_mode_seconds: row.try_get("slow_mode_seconds")?,
-        deleted_at: row.try_get::<Option<i64>, _>("deleted_at")?.map(Timestamp),
+        deleted_at: optional_timestamp(row, "deleted_at")?,
     })
 }
 
-/// A message with its sender; the caller knows the room, so that its id is shared and not read again.
+/// A message and its sender. The caller passes the id of the room, so that messages share it.
 pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
     Ok(Arc::new(Message {
         id: parsed(row, "id")?,
@@ -147,9 +175,27 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
     }))
 }
 
-/// A member; a mute that is over is none.
+/// Replaces the content of a stored message.
+pub(super) async fn update_message(
+    writer: &mut SqliteConnection,
+    message: &Message,
+) -> Decoded<()> {
+    let deleted_at = match message.body {
+        Body::Text(_) => None,
+        Body::Deleted(at) => Some(at.0),
+    };
+    sqlx::query("update messages set text = ?2, deleted_at = ?3 where id = ?1")
+        .bind(message.id.to_string())
+        .bind(message.text())
+        .bind(deleted_at)
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+/// A member. A mute that has ended is left out.
 pub(super) fn member(row: &SqliteRow, now: Timestamp) -> Decoded<Member> {
-    let muted_until = row.try_get::<Option<i64>, _>("muted_until")?.map(Timestamp);
+    let muted_until = optional_timestamp(row, "muted_until")?;
     Ok(Member {
         id: parsed(row, "id")?,
         room: parsed(row, "room_id")?,
@@ -160,40 +206,30 @@ pub(super) fn member(row: &SqliteRow, now: Timestamp) -> Decoded<Member> {
     })
 }
 
-/// A value that a row must have.
+/// A value that must not be null.
 pub(super) fn required<T>(column: &str, value: Option<T>) -> Decoded<T> {
     value.ok_or_else(|| damaged(column, "null"))
 }
 
-/// An event. Whom a change shuts out is known when only the user's id is needed for it; else the caller puts it in.
+/// An event. [`ShutsOut::AllBut`] comes without its members: the caller adds them.
 pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
-    let kind = row.try_get::<i64, _>("kind")?;
-    if kind == MESSAGE_SENT {
+    let kind = row.try_get("kind")?;
+    if kind == ChangeRecord::MESSAGE_SENT {
         return Ok(Event::MessageSent(message(row, room)?));
     }
-    let user = || parsed(row, "subject_id");
-    let role = || required("role", role(row, "role")?);
-    let what = match kind {
-        MESSAGE_DELETED => What::MessageDeleted {
-            message: parsed(row, "id")?,
-            sent: seq(row, "seq")?,
-        },
-        MEMBER_JOINED => What::MemberJoined {
-            user: user()?,
-            role: role()?,
-        },
-        MEMBER_LEFT => What::MemberLeft { user: user()? },
-        MEMBER_ROLE_CHANGED => What::MemberRoleChanged {
-            user: user()?,
-            role: role()?,
-        },
-        ROOM_UPDATED => What::RoomUpdated,
-        ROOM_DELETED => What::RoomDeleted,
-        other => return Err(damaged("kind", format_args!("{other}"))),
+    let sent = row.try_get::<Option<i64>, _>("seq")?;
+    let record = ChangeRecord {
+        kind,
+        message: optional(row, "id")?,
+        sent: sent.map(|seq| Seq(seq.cast_unsigned())),
+        user: optional(row, "subject_id")?,
+        role: role(row, "role")?,
     };
+    let what =
+        What::from_record(&record).ok_or_else(|| damaged("kind", format_args!("{record:?}")))?;
     let shuts_out = match row.try_get::<i64, _>("shuts_out")? {
         SHUTS_OUT_NOBODY => ShutsOut::Nobody,
-        SHUTS_OUT_USER => ShutsOut::User(user()?),
+        SHUTS_OUT_USER => ShutsOut::User(parsed(row, "subject_id")?),
         SHUTS_OUT_ALL_BUT => ShutsOut::AllBut(Arc::default()),
         SHUTS_OUT_EVERYBODY => ShutsOut::Everybody,
         other => return Err(damaged("shuts_out", format_args!("{other}"))),
@@ -213,17 +249,6 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
     })))
 }
 
-pub(super) fn kind_code(what: &What) -> i64 {
-    match what {
-        What::MessageDeleted { .. } => MESSAGE_DELETED,
-        What::MemberJoined { .. } => MEMBER_JOINED,
-        What::MemberLeft { .. } => MEMBER_LEFT,
-        What::MemberRoleChanged { .. } => MEMBER_ROLE_CHANGED,
-        What::RoomUpdated => ROOM_UPDATED,
-        What::RoomDeleted => ROOM_DELETED,
-    }
-}
-
 pub(super) fn shuts_out_code(shuts_out: &ShutsOut) -> i64 {
     match shuts_out {
         ShutsOut::Nobody => SHUTS_OUT_NOBODY,
@@ -233,7 +258,7 @@ pub(super) fn shuts_out_code(shuts_out: &ShutsOut) -> i64 {
     }
 }
 
-/// A table as one argument of a statement.
+/// A table as one argument of a statement, for `json_each`.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers have a JSON form")
 }

@@ -1,7 +1,17 @@
-//! Searching, and the index behind it: a reader of the messages with a cursor.
+//! Searching, and the index that serves it.
 //!
-//! Sends do not touch the index. Every so many messages, after they were answered, the next step of it is one transaction
-//! of its own. A search looks through what the index does not reach yet by itself, so that what was answered is found.
+//! The index is a reader of the messages with a cursor, `search_state.upto`. Sends do not touch it.
+//! After every [`STEP_MESSAGES`] messages one **step** puts them into the index, in a transaction
+//! of its own, after their senders were answered.
+//!
+//! ```text
+//! messages:  1 ───────────────── upto ─────────────── last
+//!            found by the index       read by the search itself (the tail)
+//! ```
+//!
+//! - A message is found as soon as it was acknowledged, because a search also reads the tail.
+//! - **S5** A search ranks a limited number of messages and reads a limited tail.
+//! - **V6** Deleting a message deletes its words from the index in the same transaction.
 
 use std::{
     cmp::Reverse,
@@ -13,30 +23,33 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
     Sqlite,
-    log::{asker, message_columns, readable},
-    rows,
+    log::{readable, reader_id},
+    rows::{self, message_columns},
 };
 use crate::{
     domain::{
         Caller, Message, MessageId, RoomId, Score, SearchMark, SearchQuery, folding,
         searchable_words,
     },
-    store::{Found, Hit, Search, StoreError},
+    store::{Hit, Search, SearchOutcome, StoreError},
 };
 
-/// Messages that one step puts into the index: so many wait for it at most, beside those of one batch.
+/// Messages that one step puts into the index. A step is due when this many messages are not in it.
 const STEP_MESSAGES: u32 = 256;
 
-/// Messages that a search looks through by itself. Past it the index is still being made, of a database older than it.
+/// The longest tail that a search reads. A longer tail means that the database is older than the
+/// index, and the index is still being built.
 const TAIL_MESSAGES_MAX: i64 = 4096;
 
-/// The one room that was asked for, if it may be read. Asked in the same words whether there is one or not.
+/// The room of a search of one room, if the caller may read it.
 const ROOM: &str = concat!(
-    "select r.id, n.number from rooms r left join search_rooms n on n.room_id = r.id where r.id = ?2 and ",
+    "select r.id, n.number from rooms r left join search_rooms n on n.room_id = r.id
+     where r.id = ?2 and ",
     readable!()
 );
 
-/// The rooms of a search of all of them, at most `?2`: the viewer's own, the last joined first, then public ones, the newest first.
+/// The rooms of a search without a room, at most `?2`: first the viewer's own, the last joined
+/// first; then public ones, the newest first.
 const ROOMS: &str = "
     with own as (
         select r.id, 0 as rank, b.joined_at as since from members b join rooms r on r.id = b.room_id
@@ -55,35 +68,38 @@ const STATE: &str =
 
 const PLACE: &str = "select rowid as place from messages where id = ?1";
 
-/// What the index finds, newest first.
+/// The messages that the index finds, newest first. `?1` is the query of the index.
 const INDEXED: &str = concat!(
     "select s.rowid as place, ",
     message_columns!(),
-    " from search s cross join messages m on m.rowid = s.rowid cross join rooms r on r.id = m.room_id
-      cross join users u on u.id = m.sender_id
+    " from search s cross join messages m on m.rowid = s.rowid
+      cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
       where s.words match ?1 and s.rowid between ?2 and ?3 order by s.rowid desc limit ?4"
 );
 
-/// What it does not reach yet, newest first, of the rooms of `?1`. The plus keeps the planner from reading whole rooms.
+/// The messages of the tail, newest first, in the rooms of `?1`. The plus keeps the planner from
+/// reading whole rooms.
 const TAIL: &str = concat!(
     "select m.rowid as place, ",
     message_columns!(),
-    " from messages m cross join rooms r on r.id = m.room_id cross join users u on u.id = m.sender_id
+    " from messages m cross join rooms r on r.id = m.room_id
+      cross join users u on u.id = m.sender_id
       where m.rowid between ?2 and ?3 and m.deleted_at is null
       and +m.room_id in (select value from json_each(?1)) order by m.rowid desc"
 );
 
-/// Gives a number to each room of the next messages that has none. `?1` is how many messages.
+/// Gives a number to each room of the next `?1` messages that has none.
 macro_rules! number_rooms {
     () => {
         "insert into search_rooms (room_id)
          select distinct room_id from (
-             select room_id from messages where rowid > (select upto from search_state) order by rowid limit ?1
+             select room_id from messages where rowid > (select upto from search_state)
+             order by rowid limit ?1
          ) where true on conflict do nothing"
     };
 }
 
-/// The next messages. `?1` is how many.
+/// The next `?1` messages that are not in the index.
 macro_rules! next_messages {
     () => {
         "select m.rowid as place, m.id, m.text, n.number
@@ -92,36 +108,40 @@ macro_rules! next_messages {
     };
 }
 
-/// A message that may be on the page.
+/// A message that matches, and may be on the page.
 struct Candidate {
     score: Score,
-    /// Messages are numbered as they arrive.
+    /// The row id of the message. Row ids are 1, 2, 3 in the order of arrival.
     place: i64,
     row: SqliteRow,
 }
 
-/// Which messages may be in the answer, by their numbers, and behind which hit the page begins.
-struct Range {
+/// The messages that the answer ranks, by their row ids, and the hit that the page begins after.
+struct RankedRange {
     oldest: i64,
     newest: i64,
     after: Option<(Score, i64)>,
 }
 
 impl Sqlite {
-    /// Rights and hits are read in one transaction.
-    pub(super) async fn find(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
+    /// Searches. The rights and the hits are read in one transaction.
+    pub(super) async fn find(
+        &self,
+        search: &Search,
+        caller: Caller,
+    ) -> Result<SearchOutcome, StoreError> {
         let mut reader = self.searchers.begin().await?;
         let rooms = self.rooms_of(&mut reader, search, caller).await?;
         if search.room.is_some() && rooms.is_empty() {
-            return Ok(Found::NoRoom);
+            return Ok(SearchOutcome::NoRoom);
         }
         let Some(range) = range(&mut reader, search.after).await? else {
-            return Ok(Found::NoMark);
+            return Ok(SearchOutcome::NoMark);
         };
         let state = sqlx::query(STATE).fetch_one(&mut *reader).await?;
         let (upto, last): (i64, i64) = (state.try_get("upto")?, state.try_get("last")?);
         if last - upto > TAIL_MESSAGES_MAX {
-            return Ok(Found::NotYet);
+            return Ok(SearchOutcome::NotYet);
         }
         let mut found = tail(
             &mut reader,
@@ -149,7 +169,7 @@ impl Sqlite {
         page(search, &range, found)
     }
 
-    /// The rooms to look through, with their numbers in the index if they have one.
+    /// The rooms to search, each with its number in the index, if it has one.
     async fn rooms_of(
         &self,
         reader: &mut SqliteConnection,
@@ -159,14 +179,14 @@ impl Sqlite {
         let found = match &search.room {
             Some(room) => {
                 sqlx::query(ROOM)
-                    .bind(asker(caller))
+                    .bind(reader_id(caller))
                     .bind(room.as_str())
                     .fetch_all(reader)
                     .await?
             }
             None => {
                 let query = sqlx::query(ROOMS)
-                    .bind(asker(caller))
+                    .bind(reader_id(caller))
                     .bind(self.limits.search_rooms_max);
                 query.fetch_all(reader).await?
             }
@@ -175,12 +195,12 @@ impl Sqlite {
         Ok(found.iter().map(room).collect::<Result<_, sqlx::Error>>()?)
     }
 
-    /// Puts the next messages into the index; whether there are more. Must not be cancelled.
-    pub async fn index_step(&self) -> Result<bool, StoreError> {
+    /// Puts the next messages into the index. Returns whether more are left. Must not be cancelled.
+    pub(super) async fn index_step(&self) -> Result<bool, StoreError> {
         let mut writer = self.writer.lock().await;
         let result = step(&mut writer).await;
         if result.is_err() {
-            // It may have been rolled back already; nothing is open either way.
+            // SQLite may have rolled back by itself; no transaction is open either way.
             let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;
         }
         let left = result?;
@@ -188,19 +208,19 @@ impl Sqlite {
         Ok(left > 0)
     }
 
-    /// Whether so many messages were sent since the last step that the next one is due.
+    /// Whether enough messages were sent since the last step for the next one.
     pub(super) fn step_is_due(&self) -> bool {
         self.unindexed.load(Ordering::Relaxed) >= u64::from(STEP_MESSAGES)
     }
 }
 
-/// Reads where the answer begins and ends; none if the mark names messages that are not there.
+/// The range that the answer ranks; `None` if the mark names a message that does not exist.
 async fn range(
     reader: &mut SqliteConnection,
     after: Option<SearchMark>,
-) -> Result<Option<Range>, StoreError> {
+) -> Result<Option<RankedRange>, StoreError> {
     let Some(mark) = after else {
-        return Ok(Some(Range {
+        return Ok(Some(RankedRange {
             oldest: 1,
             newest: i64::MAX,
             after: None,
@@ -217,14 +237,14 @@ async fn range(
         };
         places.push(row.try_get("place")?);
     }
-    Ok(Some(Range {
+    Ok(Some(RankedRange {
         oldest: places[0],
         newest: places[1],
         after: Some((mark.score, places[2])),
     }))
 }
 
-/// The hits that the index does not reach yet.
+/// The candidates of the tail.
 async fn tail(
     reader: &mut SqliteConnection,
     search: &Search,
@@ -243,7 +263,7 @@ async fn tail(
     Ok(found)
 }
 
-/// Keeps the rows that hold all of the query.
+/// Adds the rows that match the query.
 fn candidates(
     query: &SearchQuery,
     rows: Vec<SqliteRow>,
@@ -261,8 +281,12 @@ fn candidates(
     Ok(())
 }
 
-/// The best hits behind the mark; the newer ones first where they are equally good. Candidates come newest first.
-fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Found, StoreError> {
+/// The best hits after the mark, of equally good ones the newer first. `found` comes newest first.
+fn page(
+    search: &Search,
+    range: &RankedRange,
+    mut found: Vec<Candidate>,
+) -> Result<SearchOutcome, StoreError> {
     let id = |candidate: Option<&Candidate>| {
         candidate
             .map(|found| rows::parsed(&found.row, "id"))
@@ -271,9 +295,10 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
     let newest: Option<MessageId> = id(found.first())?;
     let oldest: Option<MessageId> = id(found.last())?;
     let (Some(newest), Some(oldest)) = (newest, oldest) else {
-        return Ok(Found::Hits(Vec::new()));
+        return Ok(SearchOutcome::Hits(Vec::new()));
     };
-    // Later pages stay within what the first one ranked, also when its ends were deleted since.
+    // Later pages rank the same messages as the first page, even if the messages at its ends were
+    // deleted.
     let (oldest, newest) = search
         .after
         .map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
@@ -296,10 +321,11 @@ fn page(search: &Search, range: &Range, mut found: Vec<Candidate>) -> Result<Fou
         };
         hits.push(Hit { message, mark });
     }
-    Ok(Found::Hits(hits))
+    Ok(SearchOutcome::Hits(hits))
 }
 
-/// The query in the index's own language: each room's words carry its number. None if no room stands in the index.
+/// The query in the language of the index, where each word carries the number of its room; `None`
+/// if no room is in the index.
 fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<String> {
     let numbers: Vec<i64> = rooms.iter().filter_map(|(_, number)| *number).collect();
     let phrase = |number: i64, words: &[String]| {
@@ -320,7 +346,8 @@ fn index_query(query: &SearchQuery, rooms: &[(RoomId, Option<i64>)]) -> Option<S
     (!all.is_empty()).then(|| all.join(" OR "))
 }
 
-/// What the index holds of a message of this text: its words, each with the number of its room.
+/// The words of a message in the index. Each carries the number of its room, so that a search of
+/// one room never meets the words of another.
 fn entry(room: i64, text: &str) -> String {
     let prefix = format!("{room:x}_");
     let mut entry = String::with_capacity(2 * text.len());
@@ -332,7 +359,7 @@ fn entry(room: i64, text: &str) -> String {
     entry
 }
 
-/// The next messages into the index, in one transaction; how many are left.
+/// Puts the next messages into the index, in one transaction. Returns how many are left.
 async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     let found = sqlx::query(concat!(
         "begin immediate;",
@@ -343,7 +370,7 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     let found = found.bind(STEP_MESSAGES).fetch_all(&mut *writer).await?;
     let mut entries: BTreeMap<i64, String> = BTreeMap::new();
     for row in &found {
-        // A deleted message has no words, and neither have some others.
+        // Deleted messages have no words; neither has a message of emoji only.
         let words = entry(row.try_get("number")?, row.try_get("text")?);
         if !words.is_empty() {
             entries.insert(row.try_get("place")?, words);
@@ -352,7 +379,8 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     if let Some(last) = found.last() {
         let (place, id): (i64, &str) = (last.try_get("place")?, last.try_get("id")?);
         let insert = "
-            insert into search (rowid, words) select cast(j.key as integer), j.value from json_each(?1) j;
+            insert into search (rowid, words)
+            select cast(j.key as integer), j.value from json_each(?1) j;
             update search_state set upto = ?2, message_id = ?3;";
         let query = sqlx::query(insert)
             .bind(rows::json(&entries))
@@ -366,46 +394,54 @@ async fn step(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
     Ok(u64::try_from(left).unwrap_or_default())
 }
 
-/// Takes the words of a message that is being deleted out of the index, in the transaction that deletes it.
-pub(super) async fn forget(
+/// Replaces the words of a message whose text changes, in the transaction that changes it (V6).
+pub(super) async fn replace_words(
     writer: &mut SqliteConnection,
-    message: &Message,
-) -> Result<(), StoreError> {
+    before: &Message,
+    after: &Message,
+) -> Result<(), sqlx::Error> {
     let sql = "select m.rowid as place, n.number from messages m, search_state t
                join search_rooms n on n.room_id = m.room_id where m.id = ?1 and m.rowid <= t.upto";
     let Some(row) = sqlx::query(sql)
-        .bind(message.id.to_string())
+        .bind(before.id.to_string())
         .fetch_optional(&mut *writer)
         .await?
     else {
+        // The index does not hold the message yet. A later step reads its new text.
         return Ok(());
     };
-    let words = entry(row.try_get("number")?, message.text());
-    if !words.is_empty() {
-        let sql = "insert into search (search, rowid, words) values ('delete', ?1, ?2)";
-        sqlx::query(sql)
-            .bind(row.try_get::<i64, _>("place")?)
-            .bind(words)
-            .execute(&mut *writer)
-            .await?;
+    let (place, room): (i64, i64) = (row.try_get("place")?, row.try_get("number")?);
+    let delete = "insert into search (search, rowid, words) values ('delete', ?1, ?2)";
+    let insert = "insert into search (rowid, words) values (?1, ?2)";
+    for (sql, message) in [(delete, before), (insert, after)] {
+        let words = entry(room, message.text());
+        if !words.is_empty() {
+            sqlx::query(sql)
+                .bind(place)
+                .bind(words)
+                .execute(&mut *writer)
+                .await?;
+        }
     }
     Ok(())
 }
 
-/// Empties an index that was made by other rules or of other messages; how many messages it does not hold.
+/// Clears the index if it was built by other rules or from other messages. Returns how many
+/// messages it does not hold.
 pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let sql = "select t.folding = ?1 and t.message_id is (select id from messages where rowid = t.upto) as good
-               from search_state t";
+    let sql =
+        "select t.folding = ?1 and t.message_id is (select id from messages where rowid = t.upto)
+               as is_current from search_state t";
     let row = sqlx::query(sql)
         .bind(folding())
         .fetch_one(&mut *writer)
         .await?;
-    if !row.try_get::<bool, _>("good")? {
-        let anew = "begin immediate;
+    if !row.try_get::<bool, _>("is_current")? {
+        let clear = "begin immediate;
                     insert into search (search) values ('delete-all');
                     update search_state set upto = 0, message_id = null, folding = ?1;
                     commit;";
-        sqlx::query(anew)
+        sqlx::query(clear)
             .bind(folding())
             .execute(&mut *writer)
             .await?;
@@ -420,16 +456,82 @@ mod tests {
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
     use super::*;
+    use crate::domain::{Body, Cursor, Epoch, MessageText, Seq, Timestamp, User, UserId, UserName};
 
-    /// What is sorted must be few by itself: rooms, not messages.
+    async fn database() -> SqliteConnection {
+        let options = SqliteConnectOptions::new().in_memory(true);
+        let mut connection = options.connect().await.unwrap();
+        super::super::migrator().run(&mut connection).await.unwrap();
+        connection
+    }
+
+    fn message(text: &str) -> Message {
+        Message {
+            id: "msg_00000000000000000000000000000001".parse().unwrap(),
+            cursor: Cursor {
+                room: "room-1".parse().unwrap(),
+                epoch: Epoch(1),
+                seq: Seq(1),
+            },
+            sender: Arc::new(User {
+                id: UserId::from_bytes([1; 16]),
+                name: UserName::new("ann").unwrap(),
+                created_at: Timestamp(0),
+            }),
+            body: Body::Text(MessageText::new(text).unwrap()),
+            created_at: Timestamp(0),
+            reply_to: None,
+        }
+    }
+
     #[tokio::test]
-    async fn s5_no_statement_sorts_or_scans_messages() {
-        let mut connection = SqliteConnectOptions::new()
-            .in_memory(true)
-            .connect()
+    async fn v6_the_words_of_a_message_follow_its_text() {
+        let mut writer = database().await;
+        let (first, second) = (message("needle in hay"), message("hay and straw"));
+        let user = first.sender.id.to_string();
+        sqlx::query("insert into users (id, name, created_at) values (?1, 'ann', 0)")
+            .bind(&user)
+            .execute(&mut writer)
             .await
             .unwrap();
-        super::super::migrator().run(&mut connection).await.unwrap();
+        sqlx::query(
+            "insert into messages (id, room_id, seq, sender_id, text, created_at)
+             values (?1, 'room-1', 1, ?2, ?3, 0)",
+        )
+        .bind(first.id.to_string())
+        .bind(&user)
+        .bind(first.text())
+        .execute(&mut writer)
+        .await
+        .unwrap();
+        step(&mut writer).await.unwrap();
+        let deleted = Message {
+            body: Body::Deleted(Timestamp(1)),
+            ..second.clone()
+        };
+        for (before, after, expected) in [
+            (&first, &first, ["1_needle", "1_hay"].as_slice()),
+            (&first, &second, &["1_hay", "1_straw"]),
+            (&second, &deleted, &[]),
+        ] {
+            replace_words(&mut writer, before, after).await.unwrap();
+            let mut found = Vec::new();
+            for word in ["1_needle", "1_hay", "1_straw"] {
+                let row = sqlx::query("select rowid from search where words match ?1")
+                    .bind(word)
+                    .fetch_optional(&mut writer)
+                    .await
+                    .unwrap();
+                found.extend(row.map(|_| word));
+            }
+            assert_eq!(found, expected, "{}", after.text());
+        }
+    }
+
+    /// Only small sets, such as rooms, may be sorted or scanned.
+    #[tokio::test]
+    async fn s5_no_statement_sorts_or_scans_messages() {
+        let mut connection = database().await;
         for sql in [
             ROOM,
             INDEXED,

@@ -1,49 +1,53 @@
-//! Sending messages: a run of sends is one multi-row statement.
+//! Sending messages: the facts and the writes of a run of sends.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{
-    append::{Answer, Place},
-    rows,
-};
+use super::rows::{self, message_columns};
 use crate::{
-    domain::{
-        Action, Body, Cursor, Event, Message, Nonce, Role, RoomId, Seq, Standing, Timestamp, User,
-        UserId, may,
+    domain::{Nonce, Timestamp, User, UserId},
+    store::{
+        AppendError, CommandOutcome, SendMessage, StoreError,
+        rules::{SendDecision, SendFacts, SendRun, SendTarget},
     },
-    store::{CommandOutcome, Committed, Refusal, SendMessage, StoreError},
 };
 
-/// Everything that the conditions of a send depend on, for all sends of the run at once.
-macro_rules! conditions {
+/// The position of a run in its batch. Each call to the thread of the connection costs as much as
+/// inserting a row, so the first call of a batch also begins and the last one also commits.
+#[derive(Clone, Copy)]
+pub(super) struct BatchPosition {
+    pub(super) first: bool,
+    pub(super) last: bool,
+}
+
+/// The facts of all sends of a run, one row per send. `?1` holds the sends.
+macro_rules! facts {
     () => {
-        "
-    select r.visibility, r.epoch, r.head, r.deleted_at as room_deleted_at, r.slow_mode_seconds, b.role,
-           u.id as user_id, u.name as user_name, u.created_at as user_created_at,
-           m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to,
-           x.muted_until, x.last_sent_at, t.id as reply_target
-    from json_each(?1) j
-    left join users u on u.id = j.value ->> 0
-    left join rooms r on r.id = j.value ->> 1
-    left join members b on b.room_id = r.id and b.user_id = u.id
-    left join messages m on m.sender_id = u.id and m.nonce = j.value ->> 2
-    left join restraints x on x.room_id = r.id and x.user_id = u.id
-    left join messages t on t.id = j.value ->> 3 and t.room_id = r.id
-    order by j.key"
+        concat!(
+            "select r.visibility, r.head, r.slow_mode_seconds, b.role,
+                    x.muted_until, x.last_sent_at, t.id is not null as has_reply_target, ",
+            message_columns!(),
+            " from json_each(?1) j
+             left join users u on u.id = j.value ->> 0
+             left join rooms r on r.id = j.value ->> 1 and r.deleted_at is null
+             left join members b on b.room_id = r.id and b.user_id = u.id
+             left join messages m on m.sender_id = u.id and m.nonce = j.value ->> 2
+             left join restraints x on x.room_id = r.id and x.user_id = u.id
+             left join messages t on t.id = j.value ->> 3 and t.room_id = r.id
+             order by j.key"
+        )
     };
 }
 
-/// The three tables in one call. `?1` holds the messages, `?2` the moment, `?3` the rooms' new heads.
+/// Inserts into three tables in one call. `?1` holds the messages, `?2` the time, `?3` the new head
+/// of each room.
 macro_rules! insert {
     () => {
         "
     insert into messages (id, room_id, seq, sender_id, text, nonce, reply_to, created_at)
-    select j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4, j.value ->> 5, j.value ->> 6, ?2
+    select j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, j.value ->> 4,
+           j.value ->> 5, j.value ->> 6, ?2
     from json_each(?1) j;
     insert into events (room_id, seq, kind, at, message_id)
     select j.value ->> 1, j.value ->> 2, 0, ?2, j.value ->> 0 from json_each(?1) j;
@@ -51,99 +55,117 @@ macro_rules! insert {
     };
 }
 
-/// Sends a run of messages: their conditions in one call, what passed in another.
+/// Sends a run of messages, with one call that reads and one that writes.
 pub(super) async fn send_messages(
     writer: &mut SqliteConnection,
     sends: &[&SendMessage],
     now: Timestamp,
-    place: Place,
-) -> Result<Vec<Answer>, StoreError> {
+    position: BatchPosition,
+) -> Result<Vec<Result<CommandOutcome, AppendError>>, StoreError> {
+    let rows = load(writer, sends, position.first).await?;
+    let (mut run, mut senders) = (SendRun::new(now), HashMap::new());
+    let mut decisions = Vec::with_capacity(sends.len());
+    for (send, row) in sends.iter().zip(&rows) {
+        decisions.push(run.decide(send, facts(row, send, &mut senders)?));
+    }
+    if run.heads().is_empty() {
+        if position.last {
+            sqlx::raw_sql("commit").execute(&mut *writer).await?;
+        }
+    } else {
+        record_pace(writer, &run, now).await?;
+        insert(writer, sends, &decisions, &run, now, position.last).await?;
+    }
+    let outcomes = decisions.into_iter().map(|decision| match decision {
+        Ok(decision) => Ok(decision.outcome()),
+        Err(refusal) => Err(refusal.into()),
+    });
+    Ok(outcomes.collect())
+}
+
+/// Reads the facts of a run.
+async fn load(
+    writer: &mut SqliteConnection,
+    sends: &[&SendMessage],
+    begin: bool,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
     let asked: Vec<_> = sends
         .iter()
         .map(|send| {
-            let reply_to = send.reply_to.map(|id| id.to_string());
             (
                 send.viewer.to_string(),
                 send.room.as_str(),
                 send.nonce.as_ref().map(Nonce::as_str),
-                reply_to,
+                send.reply_to.map(|id| id.to_string()),
             )
         })
         .collect();
-    let read = if place.first {
-        concat!("begin immediate;", conditions!())
-    } else {
-        conditions!()
+    let sql = match begin {
+        true => concat!("begin immediate;", facts!()),
+        false => facts!(),
     };
-    let conditions = sqlx::query(read)
+    sqlx::query(sql)
         .bind(rows::json(&asked))
         .fetch_all(&mut *writer)
-        .await?;
-
-    let mut run = Run::new(now);
-    let mut answers = Vec::with_capacity(sends.len());
-    for (send, row) in sends.iter().zip(&conditions) {
-        answers.push(run.decide(send, row)?);
-    }
-    if run.fresh.is_empty() {
-        if place.last {
-            sqlx::raw_sql("commit").execute(&mut *writer).await?;
-        }
-        return Ok(answers);
-    }
-    let messages: Vec<_> = run
-        .fresh
-        .iter()
-        .map(|(message, nonce)| {
-            let (id, sender) = (message.id.to_string(), message.sender.id.to_string());
-            let nonce = nonce.as_ref().map(|nonce| nonce.as_str());
-            let reply_to = message.reply_to.map(|id| id.to_string());
-            (
-                id,
-                message.cursor.room.as_str(),
-                message.cursor.seq.0,
-                sender,
-                message.text(),
-                nonce,
-                reply_to,
-            )
-        })
-        .collect();
-    if !run.paced.is_empty() {
-        note_pace(writer, &run.paced, now).await?;
-    }
-    let heads: HashMap<&str, u64> = run
-        .heads
-        .iter()
-        .map(|(room, head)| (room.as_str(), head.0))
-        .collect();
-    let write = if place.last {
-        concat!(insert!(), "commit;")
-    } else {
-        insert!()
-    };
-    sqlx::query(write)
-        .bind(rows::json(&messages))
-        .bind(now.0)
-        .bind(rows::json(&heads))
-        .execute(&mut *writer)
-        .await?;
-    Ok(answers)
+        .await
 }
 
-/// Remembers when somebody sent in a room that is in slow mode.
-async fn note_pace(
+/// The facts of one send. `senders` holds the users that were decoded from earlier rows.
+fn facts(
+    row: &SqliteRow,
+    send: &SendMessage,
+    senders: &mut HashMap<UserId, Arc<User>>,
+) -> Result<SendFacts, sqlx::Error> {
+    let sender = match senders.get(&send.viewer) {
+        Some(sender) => Some(sender.clone()),
+        None if row.try_get::<Option<&str>, _>("user_id")?.is_none() => None,
+        None => {
+            let sender = Arc::new(rows::user(row)?);
+            senders.insert(send.viewer, sender.clone());
+            Some(sender)
+        }
+    };
+    let has_room = row.try_get::<Option<i64>, _>("epoch")?.is_some();
+    let room = has_room.then(|| target(row, send)).transpose()?;
+    Ok(SendFacts { sender, room })
+}
+
+fn target(row: &SqliteRow, send: &SendMessage) -> Result<SendTarget, sqlx::Error> {
+    let has_prior = send.nonce.is_some() && row.try_get::<Option<&str>, _>("id")?.is_some();
+    // If the prior message is in another room, its epoch is wrong here. The rule only compares the
+    // room, and refuses the send.
+    let prior = has_prior
+        .then(|| rows::message(row, &rows::parsed(row, "room_id")?))
+        .transpose()?;
+    Ok(SendTarget {
+        rights: rows::rights(row)?,
+        epoch: rows::epoch(row)?,
+        head: rows::seq(row, "head")?,
+        slow_mode_seconds: row.try_get("slow_mode_seconds")?,
+        muted_until: rows::optional_timestamp(row, "muted_until")?,
+        last_sent_at: rows::optional_timestamp(row, "last_sent_at")?,
+        prior,
+        has_reply_target: row.try_get("has_reply_target")?,
+    })
+}
+
+/// Records the time of sends in rooms that are in slow mode.
+async fn record_pace(
     writer: &mut SqliteConnection,
-    paced: &HashSet<(RoomId, UserId)>,
+    run: &SendRun,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let sql = "insert into restraints (room_id, user_id, last_sent_at)
-               select j.value ->> 0, j.value ->> 1, ?2 from json_each(?1) j where true
-               on conflict do update set last_sent_at = excluded.last_sent_at";
-    let paced: Vec<_> = paced
+) -> Result<(), sqlx::Error> {
+    if run.paced().is_empty() {
+        return Ok(());
+    }
+    let paced: Vec<_> = run
+        .paced()
         .iter()
         .map(|(room, user)| (room.as_str(), user.to_string()))
         .collect();
+    let sql = "insert into restraints (room_id, user_id, last_sent_at)
+               select j.value ->> 0, j.value ->> 1, ?2 from json_each(?1) j where true
+               on conflict do update set last_sent_at = excluded.last_sent_at";
     sqlx::query(sql)
         .bind(rows::json(&paced))
         .bind(now.0)
@@ -152,148 +174,45 @@ async fn note_pace(
     Ok(())
 }
 
-/// What a run of sends has decided so far. Later sends see what stands before them.
-struct Run {
+/// Writes the messages that the run appends.
+async fn insert<E>(
+    writer: &mut SqliteConnection,
+    sends: &[&SendMessage],
+    decisions: &[Result<SendDecision, E>],
+    run: &SendRun,
     now: Timestamp,
-    heads: HashMap<RoomId, Seq>,
-    senders: HashMap<UserId, Arc<User>>,
-    nonces: HashMap<(UserId, Nonce), Arc<Message>>,
-    /// Who has sent in a room that is in slow mode.
-    paced: HashSet<(RoomId, UserId)>,
-    fresh: Vec<(Arc<Message>, Option<Nonce>)>,
-}
-
-impl Run {
-    fn new(now: Timestamp) -> Self {
-        Self {
-            now,
-            heads: HashMap::new(),
-            senders: HashMap::new(),
-            nonces: HashMap::new(),
-            paced: HashSet::new(),
-            fresh: Vec::new(),
-        }
-    }
-
-    /// The right comes before the nonce: who may not read a room learns nothing about it.
-    fn decide(&mut self, send: &SendMessage, row: &SqliteRow) -> Result<Answer, sqlx::Error> {
-        if row.try_get::<Option<&str>, _>("user_id")?.is_none() {
-            return Ok(Err(Refusal::UnknownViewer));
-        }
-        let gone = row.try_get::<Option<i64>, _>("room_deleted_at")?.is_some();
-        if gone || row.try_get::<Option<i64>, _>("epoch")?.is_none() {
-            return Ok(Err(Refusal::NotFound));
-        }
-        let visibility = rows::visibility(row)?;
-        let standing = rows::role(row, "role")?.map_or(Standing::Outsider, Standing::Member);
-        if !may(standing, visibility, Action::Read) {
-            return Ok(Err(Refusal::NotFound));
-        }
-        if !may(standing, visibility, Action::Send) {
-            return Ok(Err(Refusal::Forbidden));
-        }
-        if let Some(prior) = self.prior(send, row)? {
-            // What a deleted message said is not known any more.
-            let same_text =
-                matches!(prior.body, Body::Deleted(_)) || prior.text() == send.text.as_str();
-            let same =
-                prior.cursor.room == send.room && same_text && prior.reply_to == send.reply_to;
-            return Ok(if same {
-                Ok(CommandOutcome::Repeated(prior))
-            } else {
-                Err(Refusal::NonceTaken)
-            });
-        }
-        if send.reply_to.is_some() && row.try_get::<Option<&str>, _>("reply_target")?.is_none() {
-            return Ok(Err(Refusal::NoMessage));
-        }
-        if let Some(refusal) = self.restrained(send, row, standing)? {
-            return Ok(Err(refusal));
-        }
-        self.append(send, row).map(Ok)
-    }
-
-    /// What holds this sender back, if anything does: a mute, or the room's slow mode, which does not bind those who keep
-    /// order.
-    fn restrained(
-        &mut self,
-        send: &SendMessage,
-        row: &SqliteRow,
-        standing: Standing,
-    ) -> Result<Option<Refusal>, sqlx::Error> {
-        let muted_until = row.try_get::<Option<i64>, _>("muted_until")?.map(Timestamp);
-        if let Some(until) = muted_until.filter(|until| *until > self.now) {
-            return Ok(Some(Refusal::Muted(until)));
-        }
-        let seconds: u32 = row.try_get("slow_mode_seconds")?;
-        if seconds == 0 || matches!(standing, Standing::Member(Role::Owner | Role::Moderator)) {
-            return Ok(None);
-        }
-        let key = (send.room.clone(), send.viewer);
-        let last = if self.paced.contains(&key) {
-            Some(self.now.0)
-        } else {
-            row.try_get("last_sent_at")?
-        };
-        let left = last.map_or(0, |last| last + i64::from(seconds) * 1_000_000 - self.now.0);
-        if left > 0 {
-            let left = u32::try_from(left.cast_unsigned().div_ceil(1_000_000)).unwrap_or(seconds);
-            return Ok(Some(Refusal::TooSoon(left.min(seconds))));
-        }
-        self.paced.insert(key);
-        Ok(None)
-    }
-
-    /// The message that this sender's nonce names, in the tables or earlier in this run.
-    fn prior(
-        &self,
-        send: &SendMessage,
-        row: &SqliteRow,
-    ) -> Result<Option<Arc<Message>>, sqlx::Error> {
-        let Some(nonce) = &send.nonce else {
-            return Ok(None);
-        };
-        if row.try_get::<Option<&str>, _>("id")?.is_some() {
-            // The epoch in this row is that of the room asked for; another room's is a conflict in any case.
-            return rows::message(row, &rows::parsed(row, "room_id")?).map(Some);
-        }
-        Ok(self.nonces.get(&(send.viewer, nonce.clone())).cloned())
-    }
-
-    fn append(
-        &mut self,
-        send: &SendMessage,
-        row: &SqliteRow,
-    ) -> Result<CommandOutcome, sqlx::Error> {
-        let stored = rows::seq(row, "head")?;
-        let head = self.heads.entry(send.room.clone()).or_insert(stored);
-        *head = head.next();
-        let sender = match self.senders.get(&send.viewer) {
-            Some(sender) => sender.clone(),
-            None => self
-                .senders
-                .entry(send.viewer)
-                .or_insert(Arc::new(rows::user(row)?))
-                .clone(),
-        };
-        let message = Arc::new(Message {
-            id: send.id,
-            cursor: Cursor {
-                room: send.room.clone(),
-                epoch: rows::epoch(row)?,
-                seq: *head,
-            },
-            sender,
-            body: Body::Text(send.text.clone()),
-            created_at: self.now,
-            reply_to: send.reply_to,
-        });
-        if let Some(nonce) = &send.nonce {
-            self.nonces
-                .insert((send.viewer, nonce.clone()), message.clone());
-        }
-        self.fresh.push((message.clone(), send.nonce.clone()));
-        let event = Arc::new(Event::MessageSent(message.clone()));
-        Ok(CommandOutcome::Sent(Committed::new(event), message))
-    }
+    commit: bool,
+) -> Result<(), sqlx::Error> {
+    let messages: Vec<_> = sends
+        .iter()
+        .zip(decisions)
+        .filter_map(|(send, decision)| match decision {
+            Ok(SendDecision::Append(message)) => Some((
+                message.id.to_string(),
+                message.cursor.room.as_str(),
+                message.cursor.seq.0,
+                message.sender.id.to_string(),
+                message.text(),
+                send.nonce.as_ref().map(Nonce::as_str),
+                message.reply_to.map(|id| id.to_string()),
+            )),
+            _ => None,
+        })
+        .collect();
+    let heads: HashMap<&str, u64> = run
+        .heads()
+        .iter()
+        .map(|(room, head)| (room.as_str(), head.0))
+        .collect();
+    let sql = match commit {
+        true => concat!(insert!(), "commit;"),
+        false => insert!(),
+    };
+    sqlx::query(sql)
+        .bind(rows::json(&messages))
+        .bind(now.0)
+        .bind(rows::json(&heads))
+        .execute(&mut *writer)
+        .await?;
+    Ok(())
 }

@@ -7,7 +7,6 @@
 use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
 use crate::{
-    domain::Timestamp,
     schema::RequestContext,
     transport::{
         Shared,
@@ -78,7 +77,7 @@ fn changed(shared: &Shared, parts: &Parts, notes: &RequestContext) -> Option<Hea
     };
     set(
         &token,
-        seconds_between((shared.clock)(), expires_at),
+        (shared.clock)().until(expires_at).as_secs(),
         page.is_https(),
     )
 }
@@ -88,14 +87,10 @@ pub(crate) fn clear() -> HeaderValue {
     set("", 0, false).expect("plain text")
 }
 
-fn set(token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
+fn set(token: &str, seconds: u64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!(
         "{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );
     HeaderValue::from_str(&text).ok()
-}
-
-fn seconds_between(now: Timestamp, then: Timestamp) -> i64 {
-    (then.0.saturating_sub(now.0) / 1_000_000).max(0)
 }

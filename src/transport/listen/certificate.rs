@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 /// How long before its end it is worth a warning: certificates are renewed weeks before, so that something is broken by then.
 pub(crate) const EXPIRY_WARNING_DAYS: i64 = 14;
 
-const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// When a certificate is good, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Validity {
     }
 
     pub(crate) fn standing(self, now: Timestamp) -> CertificateStatus {
-        let days = (self.until.0 - now.0) / DAY_MICROS;
+        let days = (now.until(self.until).as_secs() / DAY_SECONDS).cast_signed();
         if now < self.from {
             CertificateStatus::Early
         } else if now > self.until {
@@ -75,8 +75,8 @@ impl Validity {
     }
 }
 
-fn date(Timestamp(micros): Timestamp) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
+fn date(timestamp: Timestamp) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(timestamp.nanoseconds());
     moment
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
@@ -120,9 +120,7 @@ fn time(reader: &mut SliceReader<'_>) -> Result<Timestamp, Error> {
         Tag::UtcTime => reader.decode::<UtcTime>()?.to_unix_duration(),
         _ => reader.decode::<GeneralizedTime>()?.to_unix_duration(),
     };
-    Ok(Timestamp(
-        i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX),
-    ))
+    Ok(Timestamp::since_1970(since_1970))
 }
 
 #[cfg(test)]
@@ -130,6 +128,8 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
+
+    const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
     fn certificate(from: (i32, u8, u8), until: (i32, u8, u8)) -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn day((year, month, day): (i32, u8, u8)) -> Timestamp {
-        Timestamp(date_time_ymd(year, month, day).unix_timestamp() * 1_000_000)
+        Timestamp::from_seconds(date_time_ymd(year, month, day).unix_timestamp())
     }
 
     #[test]

@@ -10,7 +10,9 @@ use switchboard::{
     domain::{
         Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId,
     },
-    store::{Found, Log, MemberWindow, Refusal, Search, Speak, Speaker, StoreError, Window},
+    store::{
+        AppendError, Log, MemberWindow, Search, SearchOutcome, Speak, Speaker, StoreError, Window,
+    },
 };
 
 /// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
@@ -133,11 +135,7 @@ impl Log for FlakyLog {
         self.inner.membership(room, user, now).await
     }
 
-    async fn speaker(
-        &self,
-        speak: Speak<'_>,
-        now: Timestamp,
-    ) -> Result<Result<Speaker, Refusal>, StoreError> {
+    async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Speaker, AppendError> {
         self.attempt()?;
         self.inner.speaker(speak, now).await
     }
@@ -162,7 +160,7 @@ impl Log for FlakyLog {
         self.inner.members(room, window, now).await
     }
 
-    async fn search(&self, search: &Search, caller: Caller) -> Result<Found, StoreError> {
+    async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError> {
         self.attempt()?;
         self.inner.search(search, caller).await
     }
