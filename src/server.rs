@@ -18,7 +18,10 @@ use crate::{
     presence::{Instant, Presence},
     schema::{PrepareLimits, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
-    transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError, TransportLimits},
+    transport::{
+        self, ClientPolicy, OperationList, OperationListError, Shared, Tls, TlsError,
+        TransportLimits,
+    },
     view::Views,
 };
 
@@ -45,7 +48,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// The list of documents cannot be used.
     #[error("--persisted-operations: {0}")]
-    Operations(#[from] BadOperations),
+    Operations(#[from] OperationListError),
     /// The address is taken or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -97,7 +100,7 @@ impl Server {
             .map(Arc::new);
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
-        let rules = rules(flags, &limits)?;
+        let policy = client_policy(flags, &limits)?;
 
         let store = Sqlite::open(&flags.database.database, limits.sqlite()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
@@ -149,7 +152,7 @@ impl Server {
             views.clone(),
             auth,
             clock,
-            rules,
+            policy,
             site,
             tasks.clone(),
         );
@@ -214,7 +217,7 @@ impl Server {
             connections: self.shared.connections_open(),
             http_connections: self.shared.http_connections_open(),
             handshakes: self.shared.handshakes_open(),
-            places: self.shared.places_counted(),
+            places: self.shared.slots_charged(),
             plans: self.views.plans_live(),
             rooms: self.hub.rooms_live(),
             lobbies: self.presence.rooms_live(Instant::now()),
@@ -284,13 +287,13 @@ async fn index_older_messages(store: Sqlite, stop: CancellationToken) {
     }
 }
 
-fn rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
+fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy, StartError> {
     let operations = flags
         .persisted_operations
         .as_deref()
-        .map(Operations::read)
+        .map(OperationList::read)
         .transpose()?;
-    Ok(Rules {
+    Ok(ClientPolicy {
         limits: TransportLimits {
             proxies_trusted: flags.trust_proxy,
             ..limits.transport()

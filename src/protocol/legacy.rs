@@ -8,15 +8,15 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Act, Close, Input, MachineLimits, Payload, Subscribe,
-    machine::Phase,
+    Act, Close, Input, MachineLimits, MessagePayload, Subscribe,
+    machine::SessionPhase,
     message::{complete, connection_ack, error, object, problem, string},
 };
 
 /// What a client may say.
 #[derive(Debug)]
-enum ClientMessage {
-    ConnectionInit { payload: Payload },
+enum LegacyMessage {
+    ConnectionInit { payload: MessagePayload },
     Start { id: String, request: Subscribe },
     Stop { id: String },
     ConnectionTerminate,
@@ -35,7 +35,7 @@ impl From<String> for Malformed {
     }
 }
 
-impl ClientMessage {
+impl LegacyMessage {
     fn decode(text: &str, limits: &MachineLimits) -> Result<Self, Malformed> {
         let message = serde_json::from_str::<Map<String, Value>>(text);
         let mut message = message.map_err(|_| "The message is no JSON object.".to_owned())?;
@@ -77,7 +77,7 @@ impl ClientMessage {
 #[derive(Debug)]
 pub struct LegacyMachine {
     limits: MachineLimits,
-    phase: Phase,
+    phase: SessionPhase,
     running: HashSet<String>,
     /// `start` messages that wait for the acknowledgement, oldest first: their ids and their texts, which are bounded,
     /// while what is read from them may be many times as large.
@@ -89,7 +89,7 @@ impl LegacyMachine {
     pub fn new(limits: MachineLimits) -> Self {
         Self {
             limits,
-            phase: Phase::Open,
+            phase: SessionPhase::Open,
             running: HashSet::new(),
             held: Vec::new(),
         }
@@ -97,18 +97,18 @@ impl LegacyMachine {
 
     /// Whether `connection_init` was received.
     pub fn is_initialised(&self) -> bool {
-        self.phase != Phase::Open
+        self.phase != SessionPhase::Open
     }
 
     /// Takes what happened and adds what to do about it, in this order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
-        if self.phase == Phase::Closed {
+        if self.phase == SessionPhase::Closed {
             return;
         }
         match input {
             Input::Text(text) => self.text(text, acts),
             Input::Binary => complain("The message is binary; send text.", acts),
-            Input::InitialisationTimeout if self.phase == Phase::Open => {
+            Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
             }
             Input::InitialisationTimeout => {}
@@ -133,7 +133,7 @@ impl LegacyMachine {
             }
             // The protocol has no message for it that old clients would not stumble over.
             Input::Live { .. } => {}
-            Input::Heartbeat if self.phase == Phase::Ready => {
+            Input::Heartbeat if self.phase == SessionPhase::Ready => {
                 acts.push(Act::Send(r#"{"type":"ka"}"#.to_owned()))
             }
             Input::Heartbeat => {}
@@ -142,10 +142,10 @@ impl LegacyMachine {
     }
 
     fn text(&mut self, text: &str, acts: &mut Vec<Act>) {
-        match ClientMessage::decode(text, &self.limits) {
-            Ok(ClientMessage::ConnectionInit { payload }) => match self.phase {
-                Phase::Open => {
-                    self.phase = Phase::Initialising;
+        match LegacyMessage::decode(text, &self.limits) {
+            Ok(LegacyMessage::ConnectionInit { payload }) => match self.phase {
+                SessionPhase::Open => {
+                    self.phase = SessionPhase::Initialising;
                     acts.push(Act::Admit(payload));
                 }
                 _ => complain(
@@ -153,19 +153,19 @@ impl LegacyMachine {
                     acts,
                 ),
             },
-            Ok(ClientMessage::ConnectionTerminate) => self.close(Close::Normal, acts),
-            Ok(ClientMessage::Stop { id }) => {
+            Ok(LegacyMessage::ConnectionTerminate) => self.close(Close::Normal, acts),
+            Ok(LegacyMessage::Stop { id }) => {
                 // An unknown id is one that ended meanwhile. Otherwise some clients wait for this answer.
                 if self.end(&id, acts) {
                     acts.push(Act::Send(complete(&id)));
                 }
             }
-            Ok(ClientMessage::Start { id, request }) => {
+            Ok(LegacyMessage::Start { id, request }) => {
                 // As the reference has it: the old operation goes without a word.
                 self.end(&id, acts);
                 match self.refusal(text) {
                     Some(refusal) => acts.push(Act::Send(error(&id, &refusal.to_string()))),
-                    None if self.phase == Phase::Ready => self.start(id, request, acts),
+                    None if self.phase == SessionPhase::Ready => self.start(id, request, acts),
                     None => self.held.push((id, text.to_owned())),
                 }
             }
@@ -187,7 +187,7 @@ impl LegacyMachine {
     fn refusal(&self, text: &str) -> Option<Value> {
         let most = self.limits.held_bytes_max;
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
-        if self.phase != Phase::Ready && most != 0 && held + text.len() > most {
+        if self.phase != SessionPhase::Ready && most != 0 && held + text.len() > most {
             let message =
                 format!("Before the acknowledgement at most {most} bytes of operations may wait.");
             return Some(problem(&message, "TOO_COMPLEX"));
@@ -196,12 +196,12 @@ impl LegacyMachine {
     }
 
     fn admitted(&mut self, acts: &mut Vec<Act>) {
-        self.phase = Phase::Ready;
+        self.phase = SessionPhase::Ready;
         acts.push(Act::Send(connection_ack()));
         for (_, text) in std::mem::take(&mut self.held) {
             // It was read before, so it can be read again.
-            if let Ok(ClientMessage::Start { id, request }) =
-                ClientMessage::decode(&text, &self.limits)
+            if let Ok(LegacyMessage::Start { id, request }) =
+                LegacyMessage::decode(&text, &self.limits)
             {
                 self.start(id, request, acts);
             }
@@ -225,7 +225,7 @@ impl LegacyMachine {
     }
 
     fn close(&mut self, close: Close, acts: &mut Vec<Act>) {
-        self.phase = Phase::Closed;
+        self.phase = SessionPhase::Closed;
         (self.running, self.held) = (HashSet::new(), Vec::new());
         acts.push(Act::Close(close));
     }

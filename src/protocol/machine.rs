@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::{
-    Close, Payload, Subscribe,
+    Close, MessagePayload, Subscribe,
     message::{
         ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem,
     },
@@ -92,10 +92,10 @@ pub enum Act {
     /// Send this text.
     Send(String),
     /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
-    Admit(Payload),
+    Admit(MessagePayload),
     /// Check the fresh credentials of a connection that is served already. Nothing is answered; if they are not good, or
     /// somebody else's, say [`Input::Leave`].
-    Refresh(Payload),
+    Refresh(MessagePayload),
     /// Run this operation. Until it ends, results may be sent for its id.
     Start {
         /// Which operation.
@@ -114,7 +114,7 @@ pub enum Act {
 
 /// How far a connection has come, in either dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum SessionPhase {
     /// No `connection_init` yet.
     Open,
     /// The credentials are being checked.
@@ -129,7 +129,7 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub struct Machine {
     limits: MachineLimits,
-    phase: Phase,
+    phase: SessionPhase,
     running: HashSet<String>,
 }
 
@@ -138,19 +138,19 @@ impl Machine {
     pub fn new(limits: MachineLimits) -> Self {
         Self {
             limits,
-            phase: Phase::Open,
+            phase: SessionPhase::Open,
             running: HashSet::new(),
         }
     }
 
     /// Whether `connection_init` was received.
     pub fn is_initialised(&self) -> bool {
-        self.phase != Phase::Open
+        self.phase != SessionPhase::Open
     }
 
     /// Takes what happened and adds what to do about it, in this order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
-        if self.phase == Phase::Closed {
+        if self.phase == SessionPhase::Closed {
             return;
         }
         match input {
@@ -160,13 +160,13 @@ impl Machine {
             },
             Input::Binary => self.close(Close::InvalidMessage, acts),
             // Only a client that said nothing is too late; a slow check of its credentials is ours.
-            Input::InitialisationTimeout if self.phase == Phase::Open => {
+            Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
             }
             Input::InitialisationTimeout => {}
             Input::Admitted => {
                 // Acknowledged before the message is sent: the client may answer faster than that is noticed here.
-                self.phase = Phase::Ready;
+                self.phase = SessionPhase::Ready;
                 acts.push(Act::Send(connection_ack()));
             }
             Input::Rejected => self.close(Close::Forbidden, acts),
@@ -195,14 +195,14 @@ impl Machine {
     fn message(&mut self, message: ClientMessage, acts: &mut Vec<Act>) {
         match message {
             ClientMessage::ConnectionInit { payload } => match self.phase {
-                Phase::Open => {
-                    self.phase = Phase::Initialising;
+                SessionPhase::Open => {
+                    self.phase = SessionPhase::Initialising;
                     acts.push(Act::Admit(payload));
                 }
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
             ClientMessage::Ping { payload } => {
-                let fresh = self.phase == Phase::Ready && authorization(&payload).is_some();
+                let fresh = self.phase == SessionPhase::Ready && authorization(&payload).is_some();
                 let credentials = fresh.then(|| payload.clone());
                 // At once: the pong says that the ping came, not what is thought of the credentials.
                 acts.push(Act::Send(pong(payload)));
@@ -226,7 +226,7 @@ impl Machine {
         if !self.limits.allow_id(&id) {
             return self.close(Close::InvalidMessage, acts);
         }
-        if self.phase != Phase::Ready {
+        if self.phase != SessionPhase::Ready {
             return self.close(Close::Unauthorized, acts);
         }
         if self.running.contains(&id) {
@@ -240,7 +240,7 @@ impl Machine {
     }
 
     fn close(&mut self, close: Close, acts: &mut Vec<Act>) {
-        self.phase = Phase::Closed;
+        self.phase = SessionPhase::Closed;
         self.running = HashSet::new();
         acts.push(Act::Close(close));
     }

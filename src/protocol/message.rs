@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 /// A `payload` that may be left out: an object, or null, which is the same.
-pub type Payload = Option<Map<String, Value>>;
+pub type MessagePayload = Option<Map<String, Value>>;
 
 /// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be. It is empty, which is no
 /// good credential, where it is no text or is given in two spellings: nobody could say which one counts.
-pub fn authorization(payload: &Payload) -> Option<&str> {
+pub fn authorization(payload: &MessagePayload) -> Option<&str> {
     let named = payload
         .iter()
         .flatten()
@@ -26,8 +26,8 @@ pub fn authorization(payload: &Payload) -> Option<&str> {
 /// What a client may say.
 #[derive(Debug)]
 pub(super) enum ClientMessage {
-    ConnectionInit { payload: Payload },
-    Ping { payload: Payload },
+    ConnectionInit { payload: MessagePayload },
+    Ping { payload: MessagePayload },
     Pong,
     Subscribe { id: String, payload: Subscribe },
     Complete { id: String },
@@ -43,9 +43,9 @@ pub struct Subscribe {
     /// Which of its operations to run.
     pub operation_name: Option<String>,
     /// Values for its variables.
-    pub variables: Payload,
+    pub variables: MessagePayload,
     /// Whatever else the client says.
-    pub extensions: Payload,
+    pub extensions: MessagePayload,
 }
 
 impl ClientMessage {
@@ -131,7 +131,10 @@ pub(super) fn string(
     }
 }
 
-pub(super) fn object(object: &mut Map<String, Value>, name: &str) -> Result<Payload, String> {
+pub(super) fn object(
+    object: &mut Map<String, Value>,
+    name: &str,
+) -> Result<MessagePayload, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => Ok(Some(map)),
@@ -143,7 +146,7 @@ pub(super) fn connection_ack() -> String {
     r#"{"type":"connection_ack"}"#.to_owned()
 }
 
-pub(super) fn pong(payload: Payload) -> String {
+pub(super) fn pong(payload: MessagePayload) -> String {
     match payload {
         Some(payload) => json!({ "type": "pong", "payload": payload }).to_string(),
         None => r#"{"type":"pong"}"#.to_owned(),

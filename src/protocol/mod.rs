@@ -22,4 +22,4 @@ pub use close::Close;
 pub use dialect::{Dialect, Subprotocol};
 pub use legacy::LegacyMachine;
 pub use machine::{Act, Input, Machine, MachineLimits};
-pub use message::{Payload, Subscribe, authorization};
+pub use message::{MessagePayload, Subscribe, authorization};

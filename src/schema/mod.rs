@@ -107,42 +107,23 @@ impl Schema {
             .map_err(|errors| errors.into_iter().map(ServerError::from).collect())
     }
 
-    /// Runs a query or a mutation.
-    pub async fn execute(&self, prepared: Prepared, caller: Caller) -> Answer {
-        self.execute_noting(prepared, caller, &RequestContext::default())
-            .await
-    }
-
-    /// The same; what a transport has to act on is left in `notes`.
-    pub async fn execute_noting(
-        &self,
-        prepared: Prepared,
-        caller: Caller,
-        notes: &RequestContext,
-    ) -> Answer {
-        self.execute_within(
-            prepared,
-            caller,
-            notes,
-            Budget::new(Purpose::Answer, self.limits.answer),
-        )
-        .await
-    }
-
     /// What the requests of a batch may cost together.
     pub fn batch_budget(&self) -> Arc<Budget> {
         Budget::new(Purpose::Batch, self.limits.answer)
     }
 
-    /// The same, where others draw from the budget too.
-    pub async fn execute_within(
+    /// Executes a query or a mutation. What a transport has to act on is left in `context`.
+    ///
+    /// `budget` is what the requests of a batch share; without it the request has its own.
+    pub async fn execute(
         &self,
         prepared: Prepared,
         caller: Caller,
-        notes: &RequestContext,
-        budget: Arc<Budget>,
+        context: &RequestContext,
+        budget: Option<Arc<Budget>>,
     ) -> Answer {
-        if notes.is_signed_out() {
+        let budget = budget.unwrap_or_else(|| Budget::new(Purpose::Answer, self.limits.answer));
+        if context.is_signed_out() {
             // Another one of the same batch does that; this one comes after it.
             return Answer::Refused(vec![context::signed_out().into()]);
         }
@@ -152,7 +133,7 @@ impl Schema {
         let name = request.operation_name.clone();
         let request = request
             .data(caller)
-            .data(notes.clone())
+            .data(context.clone())
             .data(spending.clone());
         let mut response = self.executor.execute(request).await;
         let code = if run.was_reached() {

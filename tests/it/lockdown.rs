@@ -217,7 +217,7 @@ async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
         (Some("{}"), "holds no documents"),
         (
             Some(r#"{"a":"{ viewer { id } }","b":"query {\n  viewer {"}"#),
-            "the document \"b\" is no GraphQL: line 2",
+            "the document \"b\" is not valid GraphQL: line 2",
         ),
     ] {
         if let Some(content) = content {

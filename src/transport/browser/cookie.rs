@@ -52,7 +52,7 @@ fn find(headers: &HeaderMap) -> Option<&str> {
 
 /// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and
 /// take it away when it was signed out.
-pub(crate) fn change(
+pub(crate) fn update(
     reply: Reply,
     shared: &Shared,
     parts: &Parts,

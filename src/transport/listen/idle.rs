@@ -32,7 +32,7 @@ struct Uses {
 }
 
 /// One use of a connection: a request until its answer has left, or a WebSocket on it.
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct ActivityGuard(Arc<Activity>);
 
 impl Activity {
     /// Nothing was asked for yet.
@@ -47,10 +47,10 @@ impl Activity {
     }
 
     /// Something is asked for; whether it is the first time.
-    pub(crate) fn ask(self: &Arc<Self>) -> (Arc<Busy>, bool) {
+    pub(crate) fn ask(self: &Arc<Self>) -> (Arc<ActivityGuard>, bool) {
         self.lock().count += 1;
         (
-            Arc::new(Busy(self.clone())),
+            Arc::new(ActivityGuard(self.clone())),
             !self.asked.swap(true, Ordering::AcqRel),
         )
     }
@@ -75,7 +75,7 @@ impl Activity {
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
         let mut uses = self.0.lock();
         uses.count -= 1;
@@ -84,12 +84,12 @@ impl Drop for Busy {
 }
 
 /// The same answer; the connection is in use until it has left.
-pub(crate) fn until_sent(response: Response, busy: Arc<Busy>) -> Response {
+pub(crate) fn until_sent(response: Response, busy: Arc<ActivityGuard>) -> Response {
     response.map(|body| Body::new(Sending { body, _busy: busy }))
 }
 
 /// The same on a stream of HTTP/2, which is reset when the client does not take it.
-pub(crate) fn until_taken(response: Response, busy: Arc<Busy>) -> Response {
+pub(crate) fn until_taken(response: Response, busy: Arc<ActivityGuard>) -> Response {
     let taking = |body| Taking {
         body: Sending { body, _busy: busy },
         rest: Bytes::new(),
@@ -100,7 +100,7 @@ pub(crate) fn until_taken(response: Response, busy: Arc<Busy>) -> Response {
 
 struct Sending {
     body: Body,
-    _busy: Arc<Busy>,
+    _busy: Arc<ActivityGuard>,
 }
 
 impl HttpBody for Sending {

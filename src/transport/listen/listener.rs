@@ -27,7 +27,7 @@ use crate::{
         Shared, TransportLimits,
         admission::{
             address::{Address, Peer},
-            slots::{Inbound, TooFast, TurnedAway},
+            slots::{ConnectRateExceeded, Inbound, RequestRateExceeded},
         },
         listen::{http2_stall::Streams, idle, idle::Activity, tls::Tls, write_timeout::Timed},
     },
@@ -64,7 +64,7 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) => {
                 // One that is not let in is closed by this, which is all that it costs.
-                let Some(guest) = shared.admission.greet(peer.ip(), Instant::now()) else {
+                let Some(guest) = shared.admission.admit(peer.ip(), Instant::now()) else {
                     continue;
                 };
                 if let Err(error) = stream.set_nodelay(true) {
@@ -127,7 +127,7 @@ pub(crate) async fn serve_connection<S>(
 {
     let activity = Activity::new();
     let desk = Desk::new(app, guest, &limits, activity.clone());
-    let turned_away = desk.turned_away;
+    let is_refused = desk.is_refused;
     let service = hyper::service::service_fn(move |request| desk.answer(request));
     let builder = builder(&limits);
     let mut connection =
@@ -151,7 +151,7 @@ pub(crate) async fn serve_connection<S>(
             () = first_due.as_mut(), if watched => {
                 watched = false;
                 // Who came too often has heard so by now, and is not kept.
-                if turned_away || !activity.was_asked() {
+                if is_refused || !activity.was_asked() {
                     return;
                 }
             }
@@ -176,7 +176,7 @@ pub(crate) async fn serve_connection<S>(
 struct Desk {
     app: TowerToHyperService<Router>,
     peer: Peer,
-    turned_away: bool,
+    is_refused: bool,
     /// Given back when something is asked for.
     handshake: Mutex<Option<quota::Slot<Address>>>,
     _http: quota::Slot<Address>,
@@ -190,7 +190,7 @@ impl Desk {
     fn new(app: Router, guest: Inbound, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
         let Inbound {
             peer,
-            turned_away,
+            is_refused,
             handshake,
             http,
         } = guest;
@@ -203,7 +203,7 @@ impl Desk {
         Self {
             app: TowerToHyperService::new(app),
             peer: Peer(peer),
-            turned_away,
+            is_refused,
             handshake: Mutex::new(Some(handshake)),
             _http: http,
             activity,
@@ -226,8 +226,8 @@ impl Desk {
         let extensions = request.extensions_mut();
         extensions.insert(self.peer);
         extensions.insert(busy.clone());
-        if self.turned_away {
-            extensions.insert(TurnedAway);
+        if self.is_refused {
+            extensions.insert(ConnectRateExceeded);
         }
         if let Err(wait) = self
             .pace
@@ -235,7 +235,7 @@ impl Desk {
             .expect("no panic under this lock")
             .take(self.requests, Instant::now())
         {
-            extensions.insert(TooFast(wait));
+            extensions.insert(RequestRateExceeded(wait));
         }
         let is_stream = request.version() == Version::HTTP_2;
         let answer = self.app.call(request);
