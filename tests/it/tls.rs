@@ -496,7 +496,7 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
     let app = TestApp::at(clock, &flags).await;
     let mut heard = logs.take();
     assert!(
-        heard.contains("the certificate is not good yet: clients refuse it"),
+        heard.contains("the certificate is not valid yet: clients refuse it"),
         "{heard}"
     );
     for (at, told) in [
@@ -612,7 +612,7 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
         ),
         (
             vec!["--tls-cert", &pem, "--tls-key", &foreign],
-            "is not that of the certificate",
+            "does not belong to the certificate",
         ),
     ] {
         let output = run(

@@ -1,4 +1,4 @@
-//! What web pages may do: hosts, origins, CORS, cookies, security headers, and the built-in pages.
+//! Protection of browsers, and the built-in pages: hosts, origins, CORS, cookies, security headers.
 
 pub(super) mod cookie;
 pub(super) mod cors;
