@@ -7,18 +7,20 @@ use serde_json::{Value, json};
 use super::{
     Close, MessagePayload, Subscribe,
     message::{
-        ClientMessage, authorization, complete, connection_ack, error, live, next, pong, problem,
+        ClientMessage, authorization, complete, connection_ack, error, graphql_error, live, next,
+        pong,
     },
 };
 
-/// What a connection may do.
+/// The limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct MachineLimits {
     /// Operations that run at the same time. 0 is no limit.
     pub operations_max: usize,
     /// Bytes of an operation's id. 0 is no limit.
     pub id_bytes_max: usize,
-    /// Bytes of messages that wait for the acknowledgement, in the dialect that lets them wait. 0 is no limit.
+    /// Bytes of operations that wait for the acknowledgement, in the legacy protocol. 0 is no
+    /// limit.
     pub held_bytes_max: usize,
 }
 
@@ -38,94 +40,94 @@ impl MachineLimits {
         !id.is_empty() && (self.id_bytes_max == 0 || id.len() <= self.id_bytes_max)
     }
 
-    /// The error for one operation more than so many, if that is one too many.
+    /// The error for another operation, if this many are running already and that is the maximum.
     pub(super) fn too_many(&self, running: usize) -> Option<Value> {
         let most = self.operations_max;
-        let message = format!("This connection runs {most} operations already, which is the most.");
-        (most != 0 && running >= most).then(|| problem(&message, "TOO_COMPLEX"))
+        let message = format!("This connection runs {most} operations already, the maximum.");
+        (most != 0 && running >= most).then(|| graphql_error(&message, "TOO_COMPLEX"))
     }
 }
 
-/// What happened.
+/// Something that happened on a connection.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The client sent text.
+    /// The client sent a text message.
     Text(&'a str),
-    /// The client sent bytes, which the protocol does not know.
+    /// The client sent a binary message, which the protocol does not have.
     Binary,
-    /// The time for `connection_init` is over.
+    /// The time for `connection_init` has passed.
     InitialisationTimeout,
-    /// The credentials of `connection_init` are good.
+    /// The credentials in `connection_init` are valid.
     Admitted,
-    /// They are not.
+    /// The credentials in `connection_init` are not valid.
     Rejected,
-    /// A query or a mutation has its result, as JSON.
+    /// A query or a mutation was executed.
     Answered {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// The result.
+        /// The result, as JSON.
         payload: &'a str,
     },
-    /// An operation was refused before it ran: at least one error, as a JSON array.
+    /// An operation was refused, or may not go on.
     Refused {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// The errors.
+        /// At least one error, as a JSON array.
         errors: &'a str,
     },
-    /// A subscription has delivered everything that there was when it began, and stands at the head.
+    /// A subscription has delivered every event that existed when it was opened.
     Live {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// Where it stands.
+        /// The cursor of the last event before the live ones.
         cursor: &'a str,
     },
-    /// It is time to say that the server lives, in the dialect that does so.
+    /// A heartbeat is due, in the protocol that has heartbeats.
     Heartbeat,
-    /// The server has its own reason to close.
+    /// The server closes the connection for a reason of its own.
     Leave(Close),
 }
 
-/// What to do about it.
+/// Something that the connection has to do.
 #[derive(Debug)]
 pub enum Act {
     /// Send this text.
     Send(String),
-    /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
+    /// Check the credentials, then pass in [`Input::Admitted`] or [`Input::Rejected`].
     Admit(MessagePayload),
-    /// Check the fresh credentials of a connection that is served already. Nothing is answered; if they are not good, or
-    /// somebody else's, say [`Input::Leave`].
+    /// Check the new credentials of a connection that was acknowledged. The client gets no answer.
+    /// If they are not valid, or belong to another user, pass in [`Input::Leave`].
     Refresh(MessagePayload),
-    /// Run this operation. Until it ends, results may be sent for its id.
+    /// Start this operation. Results may be sent for its id until it ends.
     Start {
-        /// Which operation.
+        /// The operation's id.
         id: String,
-        /// What it asks for.
+        /// The request.
         request: Subscribe,
     },
-    /// Stop this operation and send nothing more for it.
+    /// Stop this operation, and send nothing more for its id.
     Stop {
-        /// Which operation.
+        /// The operation's id.
         id: String,
     },
-    /// Send the close frame, stop everything.
+    /// Send the close frame and stop all operations.
     Close(Close),
 }
 
-/// How far a connection has come, in either dialect.
+/// The phase of a connection, in either protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SessionPhase {
-    /// No `connection_init` yet.
+    /// `connection_init` has not come yet.
     Open,
     /// The credentials are being checked.
     Initialising,
-    /// Acknowledged.
+    /// The connection was acknowledged.
     Ready,
     /// A close was sent.
     Closed,
 }
 
-/// One connection's side of the protocol.
+/// The server's side of one connection.
 #[derive(Debug)]
 pub struct Machine {
     limits: MachineLimits,
@@ -134,7 +136,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A connection that was just opened.
+    /// The machine of a connection that was just opened.
     pub fn new(limits: MachineLimits) -> Self {
         Self {
             limits,
@@ -148,7 +150,7 @@ impl Machine {
         self.phase != SessionPhase::Open
     }
 
-    /// Takes what happened and adds what to do about it, in this order.
+    /// Handles an input. Appends the acts that follow from it, in order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
         if self.phase == SessionPhase::Closed {
             return;
@@ -159,13 +161,13 @@ impl Machine {
                 None => self.close(Close::InvalidMessage, acts),
             },
             Input::Binary => self.close(Close::InvalidMessage, acts),
-            // Only a client that said nothing is too late; a slow check of its credentials is ours.
+            // The timeout is for the client. A slow check of its credentials is not its fault.
             Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
             }
             Input::InitialisationTimeout => {}
             Input::Admitted => {
-                // Acknowledged before the message is sent: the client may answer faster than that is noticed here.
+                // Before the message is sent, because the client may answer it at once.
                 self.phase = SessionPhase::Ready;
                 acts.push(Act::Send(connection_ack()));
             }
@@ -186,7 +188,7 @@ impl Machine {
                     acts.push(Act::Send(live(id, cursor)));
                 }
             }
-            // Here the WebSocket's own pings do that.
+            // This protocol uses WebSocket pings instead.
             Input::Heartbeat => {}
             Input::Leave(close) => self.close(close, acts),
         }
@@ -202,9 +204,10 @@ impl Machine {
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
             ClientMessage::Ping { payload } => {
-                let fresh = self.phase == SessionPhase::Ready && authorization(&payload).is_some();
-                let credentials = fresh.then(|| payload.clone());
-                // At once: the pong says that the ping came, not what is thought of the credentials.
+                let has_credentials =
+                    self.phase == SessionPhase::Ready && authorization(&payload).is_some();
+                let credentials = has_credentials.then(|| payload.clone());
+                // Sent at once: the pong acknowledges the ping, not the credentials.
                 acts.push(Act::Send(pong(payload)));
                 acts.extend(credentials.map(Act::Refresh));
             }
@@ -214,7 +217,7 @@ impl Machine {
                 self.close(Close::InvalidMessage, acts)
             }
             ClientMessage::Complete { id } => {
-                // An unknown id is one that ended meanwhile.
+                // An operation with an unknown id has ended already.
                 if self.running.remove(&id) {
                     acts.push(Act::Stop { id });
                 }

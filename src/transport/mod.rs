@@ -4,12 +4,12 @@
 //! - **T1** Each WebSocket is one task. It reads on while a write waits, until the bound on unsent
 //!   bytes is reached. Then it stops reading, and the write timeout ends a connection that takes
 //!   nothing.
-//! - **T2** All results that are ready leave in one flush: up to `flush_bytes_max` per operation and
-//!   turn. The operations of a connection take turns.
+//! - **T2** All results that are ready leave in one flush: up to `flush_bytes_max` per operation
+//!   and turn. The operations of a connection take turns.
 //! - **T3** Every limit is set explicitly.
 //! - **T4** A quiet client is pinged, and a client that does not answer is disconnected.
-//! - **T5** A WebSocket is refused after the upgrade, by a close code, and never by a failed upgrade:
-//!   clients treat a failed upgrade as final.
+//! - **T5** A WebSocket is refused after the upgrade, by a close code, and never by a failed
+//!   upgrade: clients treat a failed upgrade as final.
 //!
 //! Proved in `tests/it/`.
 

@@ -1,8 +1,8 @@
 //! A running operation and its results, in a form that every transport can encode.
 //!
 //! WebSockets, event streams, multipart responses and shared event streams all poll a [`Running`]
-//! and encode what it emits in their own format. Nothing is read before the transport polls. A slow
-//! client therefore lags in the log, and no results pile up in memory for it.
+//! and encode the emitted values in their own format. Nothing is read before the transport polls. A
+//! slow client therefore lags in the log, and no results pile up in memory for it.
 
 use std::task::{Context, Poll, ready};
 
@@ -83,7 +83,7 @@ impl OperationEnd {
 /// Ready when the token of a subscription's caller has expired or was revoked.
 pub(super) type TokenEnd = BoxFuture<'static, ()>;
 
-/// An operation that is polled for what it emits.
+/// An operation. A transport polls it for the values that it emits.
 pub(super) enum Running {
     /// The operation is being started, or is a query or a mutation that has not answered yet.
     Starting(BoxFuture<'static, Running>),
@@ -95,7 +95,7 @@ pub(super) enum Running {
     Ended,
 }
 
-/// A subscription that reads, and what ends it apart from its reader.
+/// A subscription that reads, and the token that it depends on.
 pub(super) struct Subscription {
     reader: Reader,
     /// None if the caller is anonymous, or if the connection watches the token itself.
@@ -143,8 +143,9 @@ impl Running {
         }
     }
 
-    /// Passes the next values to `take`: at least one, and more results of a subscription while they
-    /// fit into `bytes_max`. Pending while there is nothing to emit, and for ever after the end.
+    /// Passes the next values to `take`: at least one, and more results of a subscription while
+    /// they fit into `bytes_max`. Pending while there is nothing to emit, and for ever after the
+    /// end.
     pub(super) fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
@@ -179,7 +180,8 @@ impl Subscription {
     ) -> Poll<Result<(), OperationEnd>> {
         let token_end = self.token_end.as_mut().map(|end| end.poll_unpin(cx));
         if token_end.is_some_and(|end| end.is_ready()) {
-            // No end is reported: the client reconnects with a new token and resumes, or is refused.
+            // No end is reported: the client reconnects with a new token and resumes, or is
+            // refused.
             return Poll::Ready(Err(OperationEnd::Later));
         }
         let mut frames: Vec<Frame> = Vec::new();

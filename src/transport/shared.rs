@@ -24,7 +24,7 @@ use crate::{
     view::Views,
 };
 
-/// What clients may do on this server.
+/// The limits of clients, and the documents that they may execute.
 pub struct ClientPolicy {
     /// The limits of the transports.
     pub limits: TransportLimits,
@@ -100,8 +100,8 @@ impl Shared {
     }
 
     /// When a connection closes, as the time since the drain began. `share`, from 0 to 1, is its
-    /// position in the window. The window is shorter where few connections are open: one millisecond
-    /// for each is enough.
+    /// position in the window. The window is shorter where few connections are open: one
+    /// millisecond for each is enough.
     pub(super) fn drain_delay(&self, share: f64) -> Duration {
         let window = Duration::from_millis(self.connections_open() as u64);
         self.limits.drain_window.min(window).mul_f64(share)

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Who sends a request, and from where.
+/// The origin of a request: its caller and its address.
 #[derive(Clone, Copy)]
 pub(super) struct CallOrigin {
     /// The viewer, or an anonymous caller.
@@ -25,7 +25,7 @@ pub(super) struct CallOrigin {
     pub(super) address: Option<Address>,
 }
 
-/// What ends a subscription when its caller's token expires or is revoked.
+/// The part that ends a subscription when its caller's token expires or is revoked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TokenWatch {
     /// The operation itself.

@@ -8,8 +8,8 @@ use axum::http::{Extensions, HeaderMap};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// The address that a client is counted by. For IPv6 it is the /64 network: providers assign one such
-/// network to a customer, who can use any address in it.
+/// The address that a client is counted by. For IPv6 it is the /64 network: providers assign one
+/// such network to a customer, who can use any address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address(IpAddr);
 

@@ -35,6 +35,7 @@ pub(crate) async fn enforce(
             let media = Accepts::read(request.headers()).media();
             return Reply::too_many_requests(media, wait).into_response();
         }
+        // Refused by a close code, when the WebSocket asks for a slot (T5).
         request.extensions_mut().insert(ConnectRateExceeded);
     }
     match refuse(&request, &shared.limits) {

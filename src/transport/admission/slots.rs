@@ -1,8 +1,8 @@
 //! How many connections and requests are admitted: in all, by address and by user.
 //!
 //! A client is counted twice. First when it connects: only its address is known then, and a refusal
-//! must cost next to nothing. Again when it opens a WebSocket or a stream, or reserves one: a refusal
-//! then carries a code that says when to retry.
+//! must cost next to nothing. Again when it opens a WebSocket or a stream, or reserves one: a
+//! refusal then carries a code that says when to retry.
 
 use std::{
     net::IpAddr,
@@ -60,7 +60,8 @@ pub(crate) struct Inbound {
     pub(crate) http: quota::Slot<Address>,
 }
 
-/// A request extension: the address exceeded its connection rate ([`Inbound::is_refused`]).
+/// A request extension: the client is refused a slot because its address exceeded its connection
+/// rate ([`Inbound::is_refused`]), or because a WebSocket request exceeded a request rate.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectRateExceeded;
 

@@ -1,5 +1,5 @@
-//! The session cookie, for requests that cannot set a header: event streams of pages, and queries by
-//! GET.
+//! The session cookie, for requests that cannot set a header: event streams of pages, and queries
+//! by GET.
 //!
 //! The server reads it only for GET, which changes nothing, and never if the browser says that
 //! another site caused the request. No other page can therefore act with it. It is

@@ -53,8 +53,8 @@ pub(super) fn preflight(sender: &Sender) -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-/// Adds the headers that let a page of an allowed origin read the response. `Vary` keeps a cache from
-/// serving it to another page.
+/// Adds the headers that let a page of an allowed origin read the response. `Vary` keeps a cache
+/// from serving it to another page.
 pub(super) fn add_headers(sender: &Sender, headers: &mut HeaderMap) {
     headers.append(header::VARY, header::ORIGIN.into());
     let Sender::Allowed(page) = sender else {

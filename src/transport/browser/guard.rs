@@ -49,8 +49,8 @@ pub(crate) async fn guard(
 fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> {
     let (method, headers, uri) = (request.method(), request.headers(), request.uri());
     // DNS rebinding: the page's name was bound to this server's address, so the browser treats its
-    // requests as same-origin. Only the host name gives it away. A WebSocket is refused too, without
-    // the upgrade that T5 gives others.
+    // requests as same-origin. Only the host name gives it away. A WebSocket is refused too,
+    // without the upgrade that T5 gives others.
     if !site.serves_host(headers, uri) {
         return Some((StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response());
     }
@@ -67,8 +67,8 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
     None
 }
 
-/// Whether a method may change something. GET changes nothing. CONNECT opens a WebSocket over HTTP/2,
-/// which is refused by a close code instead.
+/// Whether a method may change something. GET changes nothing. CONNECT opens a WebSocket over
+/// HTTP/2, which is refused by a close code instead.
 fn may_change(method: &Method) -> bool {
     !matches!(
         *method,

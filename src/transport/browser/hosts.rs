@@ -90,8 +90,8 @@ impl Site {
                 .all(|host| host.is_some_and(|host| host.is_loopback() || hosts.contains(&host)))
     }
 
-    /// Whether the response tells browsers to use only TLS for this host (HSTS). Browsers apply that to
-    /// all ports, so it is not sent for the local machine, where other programs serve too.
+    /// Whether the response tells browsers to use only TLS for this host (HSTS). Browsers apply
+    /// that to all ports, so it is not sent for the local machine, where other programs serve too.
     pub(super) fn sends_hsts(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         self.tls
             && hosts_named(headers, uri).all(|host| host.is_some_and(|host| !host.is_loopback()))

@@ -62,7 +62,7 @@ impl fmt::Display for Origin {
 
 impl Origin {
     /// Whether the page was loaded over TLS.
-    pub(crate) fn is_https(&self) -> bool {
+    pub(super) fn is_https(&self) -> bool {
         self.scheme == "https"
     }
 }
@@ -81,8 +81,8 @@ pub(crate) enum Sender {
 }
 
 impl Sender {
-    /// Whether the request comes from a page that may not use this server. `headers` are those of the
-    /// request.
+    /// Whether the request comes from a page that may not use this server. `headers` are those of
+    /// the request.
     pub(crate) fn is_foreign(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::Foreign => true,
@@ -123,7 +123,7 @@ pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
 }
 
 /// Whether the browser says that another site caused this request (`Sec-Fetch-Site`).
-pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     headers
         .get(SEC_FETCH_SITE)

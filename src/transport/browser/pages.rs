@@ -11,8 +11,8 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "web/dist"]
 struct Dist;
 
-/// The content security policy of the playground: its editor needs this much. No other origin and no
-/// inline script is allowed.
+/// The content security policy of the playground: its editor needs this much. No other origin and
+/// no inline script is allowed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
                       img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";

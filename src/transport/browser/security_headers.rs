@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// The default content security policy: a response may load, run and be framed by nothing. A page that
-/// needs more has its own policy (`pages.rs`).
+/// The default content security policy: a response may load, run and be framed by nothing. A page
+/// that needs more has its own policy (`pages.rs`).
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );

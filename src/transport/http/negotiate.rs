@@ -69,8 +69,8 @@ impl Accepts {
         }
     }
 
-    /// The form of the response to a query or a mutation. It is multipart only if the client accepts
-    /// nothing else: Apollo's clients list multipart beside JSON in every request.
+    /// The form of the response to a query or a mutation. It is multipart only if the client
+    /// accepts nothing else: Apollo's clients list multipart beside JSON in every request.
     pub(crate) fn for_answer(&self) -> Option<Form> {
         self.best(|form| form != Form::Multipart)
             .or_else(|| self.best(|_| true))
@@ -169,7 +169,7 @@ fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
 }
 
 /// Whether the client accepts HTML, as a browser does that navigates.
-pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
     ranges(headers)
         .iter()
         .any(|range| range.media == "text/html")

@@ -1,7 +1,8 @@
 //! Persisted queries: documents that clients name instead of sending their text.
 //!
 //! By default the server learns documents from clients, by the protocol of Apollo's automatic
-//! persisted queries. With a list of operations it executes the documents of that list and no others.
+//! persisted queries. With a list of operations it executes the documents of that list and no
+//! others.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -211,8 +212,8 @@ fn one_line(error: &async_graphql::parser::Error) -> String {
     })
 }
 
-/// A name in the form that names are compared in. Some clients put the algorithm in front of a hash,
-/// and a hash may be written in any letter case.
+/// A name in the form that names are compared in. Some clients put the algorithm in front of a
+/// hash, and a hash may be written in any letter case.
 fn normalised(name: &str) -> String {
     let hash = name.strip_prefix("sha256:").unwrap_or(name);
     if unhex(hash).is_some() {

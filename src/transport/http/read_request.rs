@@ -12,7 +12,7 @@ use crate::{
     transport::streaming::sse::{LAST_EVENT_ID, Resumption},
 };
 
-/// What the handlers read from a request before they execute it.
+/// The parts of a request that the handlers read before they execute it.
 #[derive(Debug)]
 pub struct ReadRequest {
     /// The client accepts at least one media type of the server.

@@ -139,7 +139,7 @@ impl IntoResponse for Reply {
     }
 }
 
-/// An error in what the client sent.
+/// An error in the client's request.
 pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
     ApiError::new(Code::BadUserInput, message)
 }

@@ -73,7 +73,7 @@ impl HttpCall {
     }
 
     /// Takes a slot for a stream.
-    pub(crate) fn take_slot(&self, shared: &Shared) -> Result<ConnectionSlot, AdmissionError> {
+    pub(super) fn take_slot(&self, shared: &Shared) -> Result<ConnectionSlot, AdmissionError> {
         let request = SlotRequest::of(&self.parts, &shared.limits);
         ConnectionSlot::take(&shared.admission, request)?.assigned_to(self.caller)
     }
@@ -92,7 +92,7 @@ impl HttpCall {
     }
 
     /// Reads the body as JSON.
-    pub(crate) async fn read_json(&self, shared: &Shared, body: Body) -> Result<Value, Reply> {
+    pub(super) async fn read_json(&self, shared: &Shared, body: Body) -> Result<Value, Reply> {
         let media = self.accepts.media();
         if !is_json(&self.parts.headers) {
             let error =

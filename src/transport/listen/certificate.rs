@@ -9,8 +9,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::domain::Timestamp;
 
-/// Days before the expiry at which warnings begin. Certificates are renewed weeks before they expire,
-/// so by then the renewal has failed.
+/// Days before the expiry at which warnings begin. Certificates are renewed weeks before they
+/// expire, so by then the renewal has failed.
 pub(super) const EXPIRY_WARNING_DAYS: i64 = 14;
 
 const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;

@@ -16,8 +16,8 @@ use std::{
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep};
 
-/// Bytes of a response that are passed to a stream at a time. Bytes that were passed on stay in memory
-/// until the client takes them or the stream is reset.
+/// Bytes of a response that are passed to a stream at a time. Bytes that were passed on stay in
+/// memory until the client takes them or the stream is reset.
 pub(super) const PORTION_BYTES_MAX: usize = 16 * 1024;
 
 tokio::task_local! {

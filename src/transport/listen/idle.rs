@@ -61,8 +61,8 @@ impl Activity {
         self.was_used.load(Ordering::Acquire)
     }
 
-    /// The moment at which the connection will have been idle for `timeout`, if no other use begins.
-    /// While it is in use, that is `timeout` from now.
+    /// The moment at which the connection will have been idle for `timeout`, if no other use
+    /// begins. While it is in use, that is `timeout` from now.
     pub(super) fn idle_at(&self, timeout: Duration) -> Instant {
         let uses = self.lock();
         if uses.count == 0 {
@@ -95,8 +95,8 @@ pub(super) fn hold_until_sent(response: Response, activity: Arc<ActivityGuard>) 
     })
 }
 
-/// Keeps the connection in use until the response was sent on its HTTP/2 stream. The stream is reset
-/// if the client does not take the response.
+/// Keeps the connection in use until the response was sent on its HTTP/2 stream. The stream is
+/// reset if the client does not take the response.
 pub(super) fn hold_until_taken(response: Response, activity: Arc<ActivityGuard>) -> Response {
     let portioned = |body| PortionedBody {
         body: TrackedBody {

@@ -45,7 +45,8 @@ const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes that a client may send on one HTTP/2 stream before the server reads them.
 const STREAM_UNREAD_BYTES_MAX: u32 = 128 * 1024;
-/// Bytes that a client may send on all streams of one HTTP/2 connection before the server reads them.
+/// Bytes that a client may send on all streams of one HTTP/2 connection before the server reads
+/// them.
 const CONNECTION_UNREAD_BYTES_MAX: u32 = 512 * 1024;
 
 /// HTTP/2 streams of one connection that the client may have reset before the server accepted them.
@@ -123,8 +124,8 @@ async fn serve_over_tls(
     }
 }
 
-/// Serves one connection, with or without TLS. It returns when the connection has become a WebSocket,
-/// which runs in a task of its own.
+/// Serves one connection, with or without TLS. It returns when the connection has become a
+/// WebSocket, which runs in a task of its own.
 async fn serve_connection<S>(
     stream: S,
     app: Router,
@@ -170,7 +171,8 @@ async fn serve_connection<S>(
                 if idle_at > now {
                     idle.as_mut().reset(idle_at);
                 } else if leaving {
-                    // The graceful shutdown did not finish: over HTTP/2 it needs the client's answer.
+                    // The graceful shutdown did not finish: over HTTP/2 it needs the client's
+                    // answer.
                     return;
                 } else {
                     leaving = true;
@@ -209,7 +211,8 @@ impl ConnectionService {
             handshake,
             http,
         } = inbound;
-        // Many clients share the connection of a proxy. They are limited by their addresses instead.
+        // Many clients share the connection of a proxy. They are limited by their addresses
+        // instead.
         let request_rate = if limits.proxies_trusted > 0 {
             Rate::UNLIMITED
         } else {

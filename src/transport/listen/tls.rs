@@ -44,8 +44,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// Why a certificate cannot be served. Each message is one line for the operator, who has to correct
-/// the files.
+/// Why a certificate cannot be served. Each message is one line for the operator, who has to
+/// correct the files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing or may not be read.
@@ -160,9 +160,9 @@ struct Serving {
 }
 
 impl Tls {
-    /// Reads the files, which must be valid. A certificate that is expired, about to expire or not yet
-    /// valid is served all the same, with a warning in the log: the operator may have no other, and
-    /// some clients accept it.
+    /// Reads the files, which must be valid. A certificate that is expired, about to expire or not
+    /// yet valid is served all the same, with a warning in the log: the operator may have no other,
+    /// and some clients accept it.
     pub fn open(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let pem = files.read()?;
         let loaded = files.load(&pem)?;
@@ -227,8 +227,8 @@ impl Tls {
         }
     }
 
-    /// Reads the files, and replaces the certificate if `is_wanted` says so, given whether the files
-    /// have changed.
+    /// Reads the files, and replaces the certificate if `is_wanted` says so, given whether the
+    /// files have changed.
     async fn check_files(self: &Arc<Self>, is_wanted: fn(bool) -> bool) {
         let tls = self.clone();
         // Blocking, because the files may be on a slow disk.

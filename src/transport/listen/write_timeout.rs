@@ -13,8 +13,8 @@ use tokio::{
     time::Sleep,
 };
 
-/// A stream whose writes fail when nothing could be written for a while. A stream that has nothing to
-/// write has no timeout.
+/// A stream whose writes fail when nothing could be written for a while. A stream that has nothing
+/// to write has no timeout.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     timeout: Duration,

@@ -114,7 +114,8 @@ async fn drained(shared: Arc<Shared>) {
     tokio::time::sleep(shared.drain_delay(rand::random())).await;
 }
 
-/// How a transport encodes what one operation emits. Each method appends to the next portion.
+/// The encoding of one operation's emitted values in a transport's format. Each method appends to
+/// the next portion.
 pub(super) trait Framing: Send + Unpin + 'static {
     /// Appends the bytes that are sent at once, before any result.
     fn begin(&self, out: &mut Vec<u8>);

@@ -179,7 +179,7 @@ pub(super) enum TakeIdError {
     Ended,
 }
 
-/// What starting an operation came to.
+/// The outcome of starting an operation.
 pub(super) enum StartOutcome {
     /// The results are sent on the stream.
     Accepted,
@@ -262,9 +262,9 @@ impl Reservation {
         drop(stopped);
     }
 
-    /// Passes what the operations emit to `take`, with the operation's id, until about `bytes_max`
-    /// bytes were written. `take` returns how many bytes it wrote. Operations take turns. If nothing
-    /// was written, the task is woken when there is something to write.
+    /// Passes the emitted values to `take`, with the operation's id, until about `bytes_max`
+    /// bytes were written. `take` returns how many bytes it wrote. Operations take turns. If
+    /// nothing was written, the task is woken when there is something to write.
     pub(super) fn poll_take(
         &self,
         cx: &mut Context<'_>,

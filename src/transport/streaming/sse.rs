@@ -1,9 +1,9 @@
 //! graphql-sse in the mode of distinct connections: one operation per event stream.
 //!
 //! Beyond the protocol, each result of a subscription carries its cursor as `id:`. An `EventSource`
-//! that reconnects sends it back as `Last-Event-ID`, and the server resumes after it. The last result
-//! of an operation carries [`END_ID`] instead. A client that reconnects with that id learns that
-//! nothing follows.
+//! that reconnects sends it back as `Last-Event-ID`, and the server resumes after it. The last
+//! result of an operation carries [`END_ID`] instead. A client that reconnects with that id learns
+//! that nothing follows.
 
 use std::{io::Write, sync::Arc};
 

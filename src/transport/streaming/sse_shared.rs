@@ -1,8 +1,8 @@
 //! graphql-sse in the single connection mode, for clients that may have few connections.
 //!
-//! The client reserves an event stream (`PUT`), opens it, and starts any number of operations on it.
-//! Requests name the stream by its token, in a header or in the parameter `token`. The router sends
-//! every request with a token here.
+//! The client reserves an event stream (`PUT`), opens it, and starts any number of operations on
+//! it. Requests name the stream by its token, in a header or in the parameter `token`. The router
+//! sends every request with a token here.
 
 use std::{sync::Arc, task::Context};
 
@@ -338,7 +338,7 @@ impl Drop for AllOperations {
     }
 }
 
-/// Appends what an operation emits. There are no `id:` lines: a stream of many operations has no
+/// Appends an emitted value. There are no `id:` lines: a stream of many operations has no
 /// single position to resume from.
 fn write(out: &mut Vec<u8>, id: &str, emitted: Emitted<'_>) {
     let id = Value::from(id);

@@ -23,10 +23,11 @@ use crate::{
 };
 
 /// Accepts every well-formed upgrade. A connection that is refused is closed with a code instead:
-/// clients treat a failed upgrade as final, while a close code tells them whether to reconnect (T5).
+/// clients treat a failed upgrade as final, while a close code tells them whether to reconnect
+/// (T5).
 ///
-/// This includes sockets that pages of foreign origins open, which browsers allow without asking the
-/// server. The close tells such a page no more than a failed upgrade would, and nothing that it
+/// This includes sockets that pages of foreign origins open, which browsers allow without asking
+/// the server. The close tells such a page no more than a failed upgrade would, and nothing that it
 /// sends is read.
 pub(crate) fn accept(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) -> Response {
     let response = upgrade.response();

@@ -45,13 +45,13 @@ const DISCARD_BYTES: usize = 4 * 1024;
 /// An operation that a client runs under an id.
 struct SocketOperation {
     id: String,
-    /// The text in front of each result. Made for the first result: most operations that are queries
-    /// or mutations never need it.
+    /// The text in front of each result. Made for the first result: queries and
+    /// mutations never need it.
     prefix: Option<Box<str>>,
     running: Running,
 }
 
-/// What a connection still does.
+/// The phase of a connection: it decides which messages are read and sent.
 enum SocketPhase {
     /// It reads messages and runs operations.
     Serving,
@@ -170,7 +170,7 @@ impl Connection {
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
         match self.phase {
             SocketPhase::Answering if self.outbox.is_flushed() => Err(ConnectionClosed),
-            // The library drops what it has not written when it is asked to read now.
+            // Reading now would make the library drop the answer that it has not written.
             SocketPhase::Answering => Ok(false),
             SocketPhase::Discarding { .. } => self.poll_discard(cx),
             SocketPhase::Serving | SocketPhase::Closing => {
@@ -262,8 +262,8 @@ impl Connection {
         };
     }
 
-    /// Discards what the client still sends, until it ends its side or sends too much. The close
-    /// has its own deadline.
+    /// Discards all further bytes of the client, until it ends its side or sends too much. The
+    /// close has its own deadline.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
         let SocketPhase::Discarding {
             bytes,
@@ -299,7 +299,7 @@ impl Connection {
 
     // --- the protocol ---
 
-    /// Passes an input to the protocol's state machine and does what it demands.
+    /// Passes an input to the protocol's state machine and carries out its acts.
     fn handle(&mut self, input: Input<'_>) {
         // Nothing can be sent after the answer to the client's close.
         if matches!(self.phase, SocketPhase::Answering) {

@@ -72,8 +72,8 @@ impl Credentials {
         }
     }
 
-    /// Checks the credentials in `connection_init`. Without any, those of the upgrade request count.
-    /// An invalid token is refused; its sender is never treated as anonymous.
+    /// Checks the credentials in `connection_init`. Without any, those of the upgrade request
+    /// count. An invalid token is refused; its sender is never treated as anonymous.
     pub(super) fn admit(&mut self, shared: &Arc<Shared>, payload: &MessagePayload) {
         let Some(given) = authorization(payload) else {
             let offered = std::mem::replace(&mut self.auth, ConnectionAuth::Anonymous);

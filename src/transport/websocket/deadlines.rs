@@ -22,7 +22,7 @@ pub(super) struct Deadlines {
     received_at: Instant,
     /// When the client was pinged, if nothing was received since.
     pinged_at: Option<Instant>,
-    /// Since when the client has taken nothing of what waits to be sent.
+    /// Since when the client has taken none of the bytes that wait to be sent.
     blocked_since: Option<Instant>,
     /// When the close was sent.
     closed_at: Option<Instant>,
@@ -56,8 +56,8 @@ impl Deadlines {
         self.pinged_at = Some(now);
     }
 
-    /// The client does not take what waits to be sent. `moved` says that it took something just
-    /// before, which gives it the whole write timeout again.
+    /// The client does not take the bytes that wait to be sent. `moved` says that it took something
+    /// just before, which gives it the whole write timeout again.
     pub(super) fn write_blocked(&mut self, moved: bool) {
         if moved || self.blocked_since.is_none() {
             self.blocked_since = Some(Instant::now());
@@ -97,8 +97,8 @@ impl Deadlines {
     }
 
     /// Whether the client has missed a deadline: to answer a close, to answer a ping, or to take
-    /// what waits to be sent. In the last case no close frame would get through. The client sees
-    /// the connection break, and reconnects.
+    /// the bytes that wait to be sent. In the last case no close frame would get through. The
+    /// client sees the connection break, and reconnects.
     pub(super) fn client_is_dead(&self, now: Instant, limits: &TransportLimits) -> bool {
         let missed =
             |since: Option<Instant>, timeout| since.is_some_and(|since| now >= since + timeout);

@@ -1,8 +1,8 @@
 //! The messages that a WebSocket has yet to send.
 //!
 //! All messages that are ready are written before one flush, so that many results leave in one
-//! system call (T2). The counted bytes bound what a client that does not read can make the server
-//! hold: the connection reads no further message while they exceed `unsent_bytes_max` (T1).
+//! system call (T2). The counted bytes bound the memory of a client that does not read: the
+//! connection reads no further message while they exceed `unsent_bytes_max` (T1).
 
 use std::{
     collections::VecDeque,
@@ -34,11 +34,11 @@ pub(super) struct Outbox {
     pong_bytes: usize,
 }
 
-/// What one attempt to write came to.
+/// The progress of one attempt to write.
 pub(super) struct WriteProgress {
     /// At least one message was passed to the socket.
     pub(super) moved: bool,
-    /// The client does not take what is left.
+    /// The client does not take the rest.
     pub(super) blocked: bool,
 }
 
@@ -75,7 +75,7 @@ impl Outbox {
         self.unflushed = true;
     }
 
-    /// Drops every message. What is left to flush is the library's answer to the client's close.
+    /// Drops every message. Only the library's answer to the client's close is left to flush.
     pub(super) fn keep_only_close_reply(&mut self) {
         (self.messages, self.message_bytes) = (VecDeque::new(), 0);
         self.unflushed = true;
