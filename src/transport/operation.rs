@@ -88,7 +88,7 @@ pub(super) enum Running {
     /// The operation is being started, or is a query or a mutation that has not answered yet.
     Starting(BoxFuture<'static, Running>),
     /// A subscription that reads.
-    Reading(Box<Subscription>),
+    Reading(Box<ActiveSubscription>),
     /// The end is known and has not been taken yet.
     Ending(Box<OperationEnd>),
     /// The end was taken.
@@ -96,13 +96,16 @@ pub(super) enum Running {
 }
 
 /// A subscription that reads, and the token that it depends on.
-pub(super) struct Subscription {
+pub(super) struct ActiveSubscription {
     reader: Reader,
     /// None if the caller is anonymous, or if the connection watches the token itself.
     token_end: Option<TokenEnd>,
     /// [`Emitted::Live`] was emitted.
     is_announced: bool,
 }
+
+// A connection can have many idle subscriptions, so each of them must stay small.
+const _: () = assert!(size_of::<Running>() <= 24);
 
 impl Running {
     /// An operation that `starting` starts when it is polled.
@@ -120,7 +123,7 @@ impl Running {
 
     /// A subscription that reads until its reader ends or `token_end` is ready.
     pub(super) fn reading(reader: Reader, token_end: Option<TokenEnd>) -> Self {
-        Self::Reading(Box::new(Subscription {
+        Self::Reading(Box::new(ActiveSubscription {
             reader,
             token_end,
             is_announced: false,
@@ -171,7 +174,7 @@ impl Running {
     }
 }
 
-impl Subscription {
+impl ActiveSubscription {
     fn poll_take(
         &mut self,
         cx: &mut Context<'_>,

@@ -389,7 +389,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     let [pem, _] = files(&folder);
     for (content, complaint) in [
         ("broken", "holds no certificate"),
-        (second.pem.as_str(), "is not that of"),
+        (second.pem.as_str(), "does not belong to"),
     ] {
         std::fs::write(&pem, content).unwrap();
         process.signal("-HUP").await;
@@ -608,7 +608,7 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
         ),
         (
             vec!["--tls-cert", &pem, "--tls-key", &encrypted],
-            "that is not encrypted",
+            "encrypted keys are not supported",
         ),
         (
             vec!["--tls-cert", &pem, "--tls-key", &foreign],

@@ -254,7 +254,7 @@ impl Tls {
         match loaded {
             Ok(loaded) => {
                 serving.loaded = loaded;
-                tracing::info!("the certificate was replaced; new connections use it");
+                tracing::info!("new connections get the certificate that the files now hold");
             }
             Err(error) => tracing::error!(%error, "the certificate stays as it was"),
         }
