@@ -20,7 +20,7 @@ use crate::{
     presence::{Instant, Presence},
     schema::{Introspection, Schema, Services},
     store::{Database, StoreError},
-    transport::{self, BadOperations, Operations, Rules, Shared, Tls, TlsError},
+    transport::{self, ClientPolicy, OperationList, OperationListError, Shared, Tls, TlsError},
     view::Views,
 };
 
@@ -47,7 +47,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// The list of persisted operations cannot be used.
     #[error("--persisted-operations: {0}")]
-    Operations(#[from] BadOperations),
+    Operations(#[from] OperationListError),
     /// The address is in use or not allowed.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -95,7 +95,7 @@ impl Server {
         let tls = open_certificate(flags, &clock)?;
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
-        let rules = transport_rules(flags, &limits)?;
+        let policy = client_policy(flags, &limits)?;
 
         let database = Database::open(&flags.database.database, limits.sqlite).await?;
         let core = Core::start(flags, &limits, &database, sign_in, &clock, &tasks).await?;
@@ -104,7 +104,7 @@ impl Server {
             core.views.clone(),
             core.auth,
             clock,
-            rules,
+            policy,
             flags.edge.site(flags.listen),
             tasks.clone(),
         );
@@ -161,7 +161,7 @@ impl Server {
             connections: self.shared.connections_open(),
             http_connections: self.shared.http_connections_open(),
             handshakes: self.shared.handshakes_open(),
-            slots: self.shared.places_counted(),
+            slots: self.shared.slots_charged(),
             plans: self.views.plans_live(),
             rooms: self.hub.rooms_live(),
             lobbies: self.presence.rooms_live(Instant::now()),
@@ -284,13 +284,13 @@ fn open_certificate(flags: &ServeFlags, clock: &Clock) -> Result<Option<Arc<Tls>
     Ok(tls.transpose()?.map(Arc::new))
 }
 
-fn transport_rules(flags: &ServeFlags, limits: &LimitFlags) -> Result<Rules, StartError> {
+fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy, StartError> {
     let operations = flags
         .persisted_operations
         .as_deref()
-        .map(Operations::read)
+        .map(OperationList::read)
         .transpose()?;
-    Ok(Rules {
+    Ok(ClientPolicy {
         limits: limits.transport,
         proxies_trusted: flags.trust_proxy,
         operations,

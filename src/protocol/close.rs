@@ -1,42 +1,46 @@
-//! Why a socket is closed. Clients come back after some codes and never after others.
+//! Close codes. After some codes clients reconnect; after others they never do.
 
-/// As much of an id as a reason of 123 bytes has room for, beside its 30 bytes of words.
+/// The bytes of an id that fit into a reason of 123 bytes, beside its 30 bytes of text.
 const ID_BYTES_SHOWN: usize = 93;
 
-/// A close code with its reason; a reason has at most 123 bytes.
+/// A close code and its reason. A reason has at most 123 bytes.
+///
+/// "Final" means that clients do not reconnect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// The client said that it is done.
+    /// The client ended the connection.
     Normal,
-    /// The server leaves for good. Clients come back.
+    /// The server shuts down. Clients reconnect.
     GoingAway,
-    /// The client's frames break RFC 6455. Final.
+    /// The client's frames violate RFC 6455. Final.
     ProtocolError,
-    /// A text that is no UTF-8. Final.
+    /// A text message is not UTF-8. Final.
     InvalidText,
-    /// A message is longer than the server reads. Sending it again would not help: final.
+    /// A message exceeds the size limit. Final: it would exceed it again.
     MessageTooBig,
-    /// The server restarts, here or elsewhere. Clients come back.
+    /// The server restarts, here or elsewhere. Clients reconnect.
     ServiceRestart,
-    /// The server has too much to do, or a room cannot be read for now. Clients come back.
+    /// The server is overloaded, or a room cannot be read for now. Clients reconnect.
     TryAgainLater,
-    /// The address or the user has as many connections as it may, or made them too fast. Clients come back.
+    /// The address or the user has too many connections, or opened them too fast. Clients
+    /// reconnect.
     TooManyConnections,
-    /// The client says more than it may in a second. Clients come back.
+    /// The client exceeds its message rate. Clients reconnect.
     TooManyMessages,
-    /// The text is no message of the protocol, or none that a client may send. Final.
+    /// The text is not a message that a client may send. Final.
     InvalidMessage,
-    /// `subscribe` before the acknowledgement. Final.
+    /// `subscribe` came before the acknowledgement. Final.
     Unauthorized,
-    /// The credentials are not good. Clients come back, with new ones if they have any.
+    /// The credentials are invalid, expired or revoked. Clients reconnect, with new ones if they
+    /// have any.
     Forbidden,
-    /// The socket was opened for another subprotocol. Final.
+    /// The client offered no subprotocol that the server speaks. Final.
     SubprotocolNotAcceptable,
-    /// No `connection_init` in time. Clients come back.
+    /// `connection_init` did not come in time. Clients reconnect.
     InitialisationTimeout,
-    /// The id is taken. Final.
+    /// Another operation has the id. Final.
     SubscriberExists(String),
-    /// A second `connection_init`. Final.
+    /// A second `connection_init` came. Final.
     TooManyInitialisationRequests,
 }
 
@@ -61,7 +65,7 @@ impl Close {
         }
     }
 
-    /// The reason on the wire, in the words of the protocol's reference implementation.
+    /// The reason on the wire, as in the protocol's reference implementation.
     pub fn reason(&self) -> String {
         let text = match self {
             Self::Normal => "Normal closure",

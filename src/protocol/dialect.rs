@@ -1,4 +1,4 @@
-//! The dialects behind one face, so that a connection need not know which one it speaks.
+//! One interface to both protocols, so that a connection does not depend on which one it speaks.
 
 use super::{
     Act, Input, LegacyMachine, Machine, MachineLimits, legacy::data_prefix, message::next_prefix,
@@ -7,14 +7,15 @@ use super::{
 /// A subprotocol, as a client names it in `Sec-WebSocket-Protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subprotocol {
-    /// `graphql-transport-ws`, which today's clients speak.
+    /// `graphql-transport-ws`: the protocol of current clients.
     TransportWs,
-    /// `graphql-ws`: the older protocol of subscriptions-transport-ws. (The library graphql-ws speaks the other one.)
+    /// `graphql-ws`: the older protocol of the library subscriptions-transport-ws. (The library
+    /// graphql-ws, despite its name, speaks the other one.)
     Legacy,
 }
 
 impl Subprotocol {
-    /// All that are spoken.
+    /// All subprotocols that the server speaks.
     pub const ALL: [Self; 2] = [Self::TransportWs, Self::Legacy];
 
     /// The name on the wire.
@@ -25,7 +26,7 @@ impl Subprotocol {
         }
     }
 
-    /// The first that is spoken, in the order of the client's offers.
+    /// The first of the client's offers that the server speaks.
     pub fn choose<'a>(offers: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         offers
             .into_iter()
@@ -33,17 +34,17 @@ impl Subprotocol {
     }
 }
 
-/// One connection's side of whichever protocol was chosen.
+/// The server's side of one connection, in the protocol that was chosen.
 #[derive(Debug)]
 pub enum Dialect {
-    /// It speaks graphql-transport-ws.
+    /// The connection speaks graphql-transport-ws.
     TransportWs(Machine),
-    /// It speaks the legacy protocol.
+    /// The connection speaks the legacy protocol.
     Legacy(LegacyMachine),
 }
 
 impl Dialect {
-    /// A connection that was just opened.
+    /// The machine of a connection that was just opened.
     pub fn new(subprotocol: Subprotocol, limits: MachineLimits) -> Self {
         match subprotocol {
             Subprotocol::TransportWs => Self::TransportWs(Machine::new(limits)),
@@ -51,7 +52,7 @@ impl Dialect {
         }
     }
 
-    /// Takes what happened and adds what to do about it, in this order.
+    /// Handles an input. Appends the acts that follow from it, in order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
         match self {
             Self::TransportWs(machine) => machine.handle(input, acts),
@@ -67,12 +68,12 @@ impl Dialect {
         }
     }
 
-    /// Whether the client wants to be told now and then that the server lives ([`Input::Heartbeat`]).
+    /// Whether the protocol has heartbeats ([`Input::Heartbeat`]).
     pub fn has_heartbeat(&self) -> bool {
         matches!(self, Self::Legacy(_))
     }
 
-    /// What stands in front of a result that is sent for an operation; `}` stands behind it.
+    /// The text in front of each result of an operation. The text behind it is `}`.
     pub fn result_prefix(&self, id: &str) -> String {
         match self {
             Self::TransportWs(_) => next_prefix(id),

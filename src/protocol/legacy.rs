@@ -1,28 +1,31 @@
-//! The state machine of the legacy subprotocol, which old clients of Apollo's speak under the name `graphql-ws`.
+//! The state machine of the legacy subprotocol, which old Apollo clients speak under the name
+//! `graphql-ws`.
 //!
-//! Errors are messages here. `error` belongs to an operation and ends it; `connection_error` belongs to none and ends
-//! nothing, unless the credentials were bad: then a close follows.
+//! Errors are messages here. `error` belongs to an operation and ends it. `connection_error`
+//! belongs to no operation and ends nothing, except that a close follows it if the credentials are
+//! invalid.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    Act, Close, Input, MachineLimits, Payload, Subscribe,
-    machine::Phase,
-    message::{complete, connection_ack, error, object, problem, string},
+    Act, Close, Input, MachineLimits, MessagePayload, Subscribe,
+    machine::SessionPhase,
+    message::{complete, connection_ack, error, graphql_error, object, string},
 };
 
-/// What a client may say.
+/// A message of a client.
 #[derive(Debug)]
-enum ClientMessage {
-    ConnectionInit { payload: Payload },
+enum LegacyMessage {
+    ConnectionInit { payload: MessagePayload },
     Start { id: String, request: Subscribe },
     Stop { id: String },
     ConnectionTerminate,
 }
 
-/// Why a text is no message: a sentence, and the operation that it would have started, if that can be read.
+/// Why a text is not a message: a sentence, and the id of the operation that it would have started,
+/// if it has one.
 #[derive(Debug)]
 struct Malformed {
     id: Option<String>,
@@ -35,10 +38,10 @@ impl From<String> for Malformed {
     }
 }
 
-impl ClientMessage {
+impl LegacyMessage {
     fn decode(text: &str, limits: &MachineLimits) -> Result<Self, Malformed> {
         let message = serde_json::from_str::<Map<String, Value>>(text);
-        let mut message = message.map_err(|_| "The message is no JSON object.".to_owned())?;
+        let mut message = message.map_err(|_| "The message is not a JSON object.".to_owned())?;
         let sentence = |reason: String| format!("{reason}.");
         let ty = string(&mut message, "type")
             .map_err(sentence)?
@@ -68,28 +71,33 @@ impl ClientMessage {
             "stop" => Self::Stop {
                 id: id(&mut message)?,
             },
-            _ => return Err("`type` is none that a client may send.".to_owned().into()),
+            _ => {
+                return Err("`type` is not one that a client may send."
+                    .to_owned()
+                    .into());
+            }
         })
     }
 }
 
-/// One connection's side of the legacy protocol.
+/// The server's side of one connection.
 #[derive(Debug)]
 pub struct LegacyMachine {
     limits: MachineLimits,
-    phase: Phase,
+    phase: SessionPhase,
     running: HashSet<String>,
-    /// `start` messages that wait for the acknowledgement, oldest first: their ids and their texts, which are bounded,
-    /// while what is read from them may be many times as large.
+    /// `start` messages that wait for the acknowledgement, oldest first: their ids and their texts.
+    /// The texts are kept because their size is bounded; the parsed messages may be many times as
+    /// large.
     held: Vec<(String, String)>,
 }
 
 impl LegacyMachine {
-    /// A connection that was just opened.
+    /// The machine of a connection that was just opened.
     pub fn new(limits: MachineLimits) -> Self {
         Self {
             limits,
-            phase: Phase::Open,
+            phase: SessionPhase::Open,
             running: HashSet::new(),
             held: Vec::new(),
         }
@@ -97,25 +105,25 @@ impl LegacyMachine {
 
     /// Whether `connection_init` was received.
     pub fn is_initialised(&self) -> bool {
-        self.phase != Phase::Open
+        self.phase != SessionPhase::Open
     }
 
-    /// Takes what happened and adds what to do about it, in this order.
+    /// Handles an input. Appends the acts that follow from it, in order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
-        if self.phase == Phase::Closed {
+        if self.phase == SessionPhase::Closed {
             return;
         }
         match input {
             Input::Text(text) => self.text(text, acts),
-            Input::Binary => complain("The message is binary; send text.", acts),
-            Input::InitialisationTimeout if self.phase == Phase::Open => {
+            Input::Binary => push_connection_error("The message is binary; send text.", acts),
+            Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
             }
             Input::InitialisationTimeout => {}
             Input::Admitted => self.admitted(acts),
             Input::Rejected => {
-                acts.push(Act::Send(connection_error(&problem(
-                    "The token is not good.",
+                acts.push(Act::Send(connection_error(&graphql_error(
+                    "The token is not valid.",
                     "UNAUTHENTICATED",
                 ))));
                 self.close(Close::Forbidden, acts);
@@ -131,9 +139,9 @@ impl LegacyMachine {
                     acts.push(Act::Send(error(id, &error_payload(errors))));
                 }
             }
-            // The protocol has no message for it that old clients would not stumble over.
+            // The protocol has no message for it that old clients would accept.
             Input::Live { .. } => {}
-            Input::Heartbeat if self.phase == Phase::Ready => {
+            Input::Heartbeat if self.phase == SessionPhase::Ready => {
                 acts.push(Act::Send(r#"{"type":"ka"}"#.to_owned()))
             }
             Input::Heartbeat => {}
@@ -142,34 +150,35 @@ impl LegacyMachine {
     }
 
     fn text(&mut self, text: &str, acts: &mut Vec<Act>) {
-        match ClientMessage::decode(text, &self.limits) {
-            Ok(ClientMessage::ConnectionInit { payload }) => match self.phase {
-                Phase::Open => {
-                    self.phase = Phase::Initialising;
+        match LegacyMessage::decode(text, &self.limits) {
+            Ok(LegacyMessage::ConnectionInit { payload }) => match self.phase {
+                SessionPhase::Open => {
+                    self.phase = SessionPhase::Initialising;
                     acts.push(Act::Admit(payload));
                 }
-                _ => complain(
-                    "`connection_init` was sent before; open another connection.",
+                _ => push_connection_error(
+                    "`connection_init` was sent already; open another connection.",
                     acts,
                 ),
             },
-            Ok(ClientMessage::ConnectionTerminate) => self.close(Close::Normal, acts),
-            Ok(ClientMessage::Stop { id }) => {
-                // An unknown id is one that ended meanwhile. Otherwise some clients wait for this answer.
+            Ok(LegacyMessage::ConnectionTerminate) => self.close(Close::Normal, acts),
+            Ok(LegacyMessage::Stop { id }) => {
+                // An operation with an unknown id has ended already. For the others, some clients
+                // wait for this answer.
                 if self.end(&id, acts) {
                     acts.push(Act::Send(complete(&id)));
                 }
             }
-            Ok(ClientMessage::Start { id, request }) => {
-                // As the reference has it: the old operation goes without a word.
+            Ok(LegacyMessage::Start { id, request }) => {
+                // As in the reference implementation, the old operation ends without a message.
                 self.end(&id, acts);
                 match self.refusal(text) {
                     Some(refusal) => acts.push(Act::Send(error(&id, &refusal.to_string()))),
-                    None if self.phase == Phase::Ready => self.start(id, request, acts),
+                    None if self.phase == SessionPhase::Ready => self.start(id, request, acts),
                     None => self.held.push((id, text.to_owned())),
                 }
             }
-            Err(Malformed { id: None, reason }) => complain(&reason, acts),
+            Err(Malformed { id: None, reason }) => push_connection_error(&reason, acts),
             Err(Malformed {
                 id: Some(id),
                 reason,
@@ -177,31 +186,31 @@ impl LegacyMachine {
                 self.end(&id, acts);
                 acts.push(Act::Send(error(
                     &id,
-                    &problem(&reason, "BAD_USER_INPUT").to_string(),
+                    &graphql_error(&reason, "BAD_USER_INPUT").to_string(),
                 )));
             }
         }
     }
 
-    /// The error for an operation more, if that is one too many, or too long to wait.
+    /// The error if one more operation exceeds a limit.
     fn refusal(&self, text: &str) -> Option<Value> {
         let most = self.limits.held_bytes_max;
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
-        if self.phase != Phase::Ready && most != 0 && held + text.len() > most {
+        if self.phase != SessionPhase::Ready && most != 0 && held + text.len() > most {
             let message =
-                format!("Before the acknowledgement at most {most} bytes of operations may wait.");
-            return Some(problem(&message, "TOO_COMPLEX"));
+                format!("At most {most} bytes of operations may wait for the acknowledgement.");
+            return Some(graphql_error(&message, "TOO_COMPLEX"));
         }
         self.limits.too_many(self.running.len() + self.held.len())
     }
 
     fn admitted(&mut self, acts: &mut Vec<Act>) {
-        self.phase = Phase::Ready;
+        self.phase = SessionPhase::Ready;
         acts.push(Act::Send(connection_ack()));
         for (_, text) in std::mem::take(&mut self.held) {
-            // It was read before, so it can be read again.
-            if let Ok(ClientMessage::Start { id, request }) =
-                ClientMessage::decode(&text, &self.limits)
+            // Decoding succeeds: it did when the message was received.
+            if let Ok(LegacyMessage::Start { id, request }) =
+                LegacyMessage::decode(&text, &self.limits)
             {
                 self.start(id, request, acts);
             }
@@ -213,7 +222,7 @@ impl LegacyMachine {
         acts.push(Act::Start { id, request });
     }
 
-    /// Ends what runs or waits under this id, if anything does.
+    /// Ends the operation that runs or waits under this id. False if there is none.
     fn end(&mut self, id: &str, acts: &mut Vec<Act>) -> bool {
         let waiting = self.held.len();
         self.held.retain(|(held, _)| held != id);
@@ -225,15 +234,15 @@ impl LegacyMachine {
     }
 
     fn close(&mut self, close: Close, acts: &mut Vec<Act>) {
-        self.phase = Phase::Closed;
+        self.phase = SessionPhase::Closed;
         (self.running, self.held) = (HashSet::new(), Vec::new());
         acts.push(Act::Close(close));
     }
 }
 
-/// Says what was wrong with a message that belongs to no operation.
-fn complain(reason: &str, acts: &mut Vec<Act>) {
-    acts.push(Act::Send(connection_error(&problem(
+/// Reports an error in a message that belongs to no operation.
+fn push_connection_error(reason: &str, acts: &mut Vec<Act>) {
+    acts.push(Act::Send(connection_error(&graphql_error(
         reason,
         "BAD_USER_INPUT",
     ))));
@@ -243,7 +252,7 @@ fn connection_error(payload: &Value) -> String {
     json!({ "type": "connection_error", "payload": payload }).to_string()
 }
 
-/// Errors as one object: the first one, and all of them in `errors` if there are several.
+/// Errors as one object: the first error, with all of them in `errors` if there are several.
 fn error_payload(errors: &str) -> String {
     let mut all: Vec<Value> = serde_json::from_str(errors).unwrap_or_default();
     let several = (all.len() > 1).then(|| Value::from(all.clone()));
@@ -258,7 +267,7 @@ fn error_payload(errors: &str) -> String {
     payload.to_string()
 }
 
-/// What stands in front of a result that is sent for an operation; `}` stands behind it.
+/// The text in front of each result of an operation. The text behind it is `}`.
 pub(super) fn data_prefix(id: &str) -> String {
     format!(r#"{{"id":{},"type":"data","payload":"#, Value::from(id))
 }

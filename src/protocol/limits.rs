@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::message::problem;
+use super::message::graphql_error;
 use crate::limit::defaults;
 
 /// What one connection may ask of its state machine.
@@ -36,7 +36,7 @@ impl MachineLimits {
     /// The error that refuses one more operation, if `running` is already the maximum.
     pub(super) fn too_many(&self, running: usize) -> Option<Value> {
         let most = self.operations_max;
-        let message = format!("This connection runs {most} operations already, which is the most.");
-        (most != 0 && running >= most).then(|| problem(&message, "TOO_COMPLEX"))
+        let message = format!("This connection runs {most} operations already, the maximum.");
+        (most != 0 && running >= most).then(|| graphql_error(&message, "TOO_COMPLEX"))
     }
 }

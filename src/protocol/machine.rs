@@ -5,115 +5,116 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::{
-    Close, MachineLimits, Payload, Subscribe,
+    Close, MessagePayload, Subscribe,
+    limits::MachineLimits,
     message::{ClientMessage, authorization, complete, connection_ack, error, live, next, pong},
 };
 
-/// What happened.
+/// Something that happened on a connection.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The client sent text.
+    /// The client sent a text message.
     Text(&'a str),
-    /// The client sent bytes, which the protocol does not know.
+    /// The client sent a binary message, which the protocol does not have.
     Binary,
-    /// The time for `connection_init` is over.
+    /// The time for `connection_init` has passed.
     InitialisationTimeout,
-    /// The credentials of `connection_init` are good.
+    /// The credentials in `connection_init` are valid.
     Admitted,
-    /// They are not.
+    /// The credentials in `connection_init` are not valid.
     Rejected,
-    /// A query or a mutation has its result, as JSON.
+    /// A query or a mutation was executed.
     Answered {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// The result.
+        /// The result, as JSON.
         payload: &'a str,
     },
-    /// An operation was refused before it ran: at least one error, as a JSON array.
+    /// An operation was refused, or may not go on.
     Refused {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// The errors.
+        /// At least one error, as a JSON array.
         errors: &'a str,
     },
-    /// A subscription has delivered everything that there was when it began, and stands at the head.
+    /// A subscription has delivered every event that existed when it was opened.
     Live {
-        /// Which operation.
+        /// The operation's id.
         id: &'a str,
-        /// Where it stands.
+        /// The cursor of the last event before the live ones.
         cursor: &'a str,
     },
-    /// It is time to say that the server lives, in the dialect that does so.
+    /// A heartbeat is due, in the protocol that has heartbeats.
     Heartbeat,
-    /// The server has its own reason to close.
+    /// The server closes the connection for a reason of its own.
     Leave(Close),
 }
 
-/// What to do about it.
+/// Something that the connection has to do.
 #[derive(Debug)]
 pub enum Act {
     /// Send this text.
     Send(String),
-    /// Check the credentials, then say [`Input::Admitted`] or [`Input::Rejected`].
-    Admit(Payload),
-    /// Check the fresh credentials of a connection that is served already. Nothing is answered; if they are not good, or
-    /// somebody else's, say [`Input::Leave`].
-    Refresh(Payload),
-    /// Run this operation. Until it ends, results may be sent for its id.
+    /// Check the credentials, then pass in [`Input::Admitted`] or [`Input::Rejected`].
+    Admit(MessagePayload),
+    /// Check the new credentials of a connection that was acknowledged. The client gets no answer.
+    /// If they are not valid, or belong to another user, pass in [`Input::Leave`].
+    Refresh(MessagePayload),
+    /// Start this operation. Results may be sent for its id until it ends.
     Start {
-        /// Which operation.
+        /// The operation's id.
         id: String,
-        /// What it asks for.
+        /// The request.
         request: Subscribe,
     },
-    /// Stop this operation and send nothing more for it.
+    /// Stop this operation, and send nothing more for its id.
     Stop {
-        /// Which operation.
+        /// The operation's id.
         id: String,
     },
-    /// Send the close frame, stop everything.
+    /// Send the close frame and stop all operations.
     Close(Close),
 }
 
-/// How far a connection has come, in either dialect.
+/// The phase of a connection, in either protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// No `connection_init` yet.
+pub(super) enum SessionPhase {
+    /// `connection_init` has not come yet.
     Open,
     /// The credentials are being checked.
     Initialising,
-    /// Acknowledged.
+    /// The connection was acknowledged.
     Ready,
     /// A close was sent.
     Closed,
 }
 
-/// One connection's side of the protocol.
+/// The server's side of one connection.
 #[derive(Debug)]
 pub struct Machine {
     limits: MachineLimits,
-    phase: Phase,
+    phase: SessionPhase,
     running: HashSet<String>,
 }
 
 impl Machine {
-    /// A connection that was just opened.
+    /// The machine of a connection that was just opened.
     pub fn new(limits: MachineLimits) -> Self {
         Self {
             limits,
-            phase: Phase::Open,
+            phase: SessionPhase::Open,
             running: HashSet::new(),
         }
     }
 
     /// Whether `connection_init` was received.
     pub fn is_initialised(&self) -> bool {
-        self.phase != Phase::Open
+        self.phase != SessionPhase::Open
     }
 
-    /// Takes what happened and adds what to do about it, in this order.
+    /// Handles an input. Appends the acts that follow from it, in order.
     pub fn handle(&mut self, input: Input<'_>, acts: &mut Vec<Act>) {
-        if self.phase == Phase::Closed {
+        if self.phase == SessionPhase::Closed {
             return;
         }
         match input {
@@ -122,14 +123,14 @@ impl Machine {
                 None => self.close(Close::InvalidMessage, acts),
             },
             Input::Binary => self.close(Close::InvalidMessage, acts),
-            // Only a client that said nothing is too late; a slow check of its credentials is ours.
-            Input::InitialisationTimeout if self.phase == Phase::Open => {
+            // The timeout is for the client. A slow check of its credentials is not its fault.
+            Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
             }
             Input::InitialisationTimeout => {}
             Input::Admitted => {
-                // Acknowledged before the message is sent: the client may answer faster than that is noticed here.
-                self.phase = Phase::Ready;
+                // Before the message is sent, because the client may answer it at once.
+                self.phase = SessionPhase::Ready;
                 acts.push(Act::Send(connection_ack()));
             }
             Input::Rejected => self.close(Close::Forbidden, acts),
@@ -149,7 +150,7 @@ impl Machine {
                     acts.push(Act::Send(live(id, cursor)));
                 }
             }
-            // Here the WebSocket's own pings do that.
+            // This protocol uses WebSocket pings instead.
             Input::Heartbeat => {}
             Input::Leave(close) => self.close(close, acts),
         }
@@ -158,16 +159,17 @@ impl Machine {
     fn message(&mut self, message: ClientMessage, acts: &mut Vec<Act>) {
         match message {
             ClientMessage::ConnectionInit { payload } => match self.phase {
-                Phase::Open => {
-                    self.phase = Phase::Initialising;
+                SessionPhase::Open => {
+                    self.phase = SessionPhase::Initialising;
                     acts.push(Act::Admit(payload));
                 }
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
             ClientMessage::Ping { payload } => {
-                let fresh = self.phase == Phase::Ready && authorization(&payload).is_some();
-                let credentials = fresh.then(|| payload.clone());
-                // At once: the pong says that the ping came, not what is thought of the credentials.
+                let has_credentials =
+                    self.phase == SessionPhase::Ready && authorization(&payload).is_some();
+                let credentials = has_credentials.then(|| payload.clone());
+                // Sent at once: the pong acknowledges the ping, not the credentials.
                 acts.push(Act::Send(pong(payload)));
                 acts.extend(credentials.map(Act::Refresh));
             }
@@ -177,7 +179,7 @@ impl Machine {
                 self.close(Close::InvalidMessage, acts)
             }
             ClientMessage::Complete { id } => {
-                // An unknown id is one that ended meanwhile.
+                // An operation with an unknown id has ended already.
                 if self.running.remove(&id) {
                     acts.push(Act::Stop { id });
                 }
@@ -189,7 +191,7 @@ impl Machine {
         if !self.limits.allow_id(&id) {
             return self.close(Close::InvalidMessage, acts);
         }
-        if self.phase != Phase::Ready {
+        if self.phase != SessionPhase::Ready {
             return self.close(Close::Unauthorized, acts);
         }
         if self.running.contains(&id) {
@@ -203,7 +205,7 @@ impl Machine {
     }
 
     fn close(&mut self, close: Close, acts: &mut Vec<Act>) {
-        self.phase = Phase::Closed;
+        self.phase = SessionPhase::Closed;
         self.running = HashSet::new();
         acts.push(Act::Close(close));
     }

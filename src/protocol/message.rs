@@ -1,13 +1,14 @@
-//! The messages of graphql-transport-ws as JSON text, and what both dialects share.
+//! The messages of graphql-transport-ws as JSON text, and the parts that both protocols share.
 
 use serde_json::{Map, Value, json};
 
-/// A `payload` that may be left out: an object, or null, which is the same.
-pub type Payload = Option<Map<String, Value>>;
+/// An optional `payload`: an object. Null counts as absent.
+pub type MessagePayload = Option<Map<String, Value>>;
 
-/// The credentials in a payload: `authorization`, its name in any letter case, as a header's would be. It is empty, which is no
-/// good credential, where it is no text or is given in two spellings: nobody could say which one counts.
-pub fn authorization(payload: &Payload) -> Option<&str> {
+/// The credentials in a payload: the value of `authorization`, in any letter case, like a header's
+/// name. An empty string, which no check accepts, stands for a value that is not text, and for a
+/// name that is given in two spellings: it is unknown which of them counts.
+pub fn authorization(payload: &MessagePayload) -> Option<&str> {
     let named = payload
         .iter()
         .flatten()
@@ -23,33 +24,35 @@ pub fn authorization(payload: &Payload) -> Option<&str> {
     })
 }
 
-/// What a client may say.
+/// A message of a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage {
-    ConnectionInit { payload: Payload },
-    Ping { payload: Payload },
+    ConnectionInit { payload: MessagePayload },
+    Ping { payload: MessagePayload },
     Pong,
     Subscribe { id: String, payload: Subscribe },
     Complete { id: String },
 }
 
-/// The payload of `subscribe`, which is also the body of a request over HTTP.
+/// A GraphQL request: the payload of `subscribe`, or the body of a request over HTTP.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subscribe {
-    /// The document. It may be empty if `extensions.persistedQuery` or `document_id` names one.
+    /// The document. Empty if `extensions.persistedQuery` or `document_id` names one.
     pub query: String,
-    /// What the document is called in a list that client and server share.
+    /// The name of the document in a list that client and server share.
     pub document_id: Option<String>,
-    /// Which of its operations to run.
+    /// The operation to execute, if the document has several.
     pub operation_name: Option<String>,
-    /// Values for its variables.
-    pub variables: Payload,
-    /// Whatever else the client says.
-    pub extensions: Payload,
+    /// The values of its variables.
+    pub variables: MessagePayload,
+    /// Extensions of the client.
+    pub extensions: MessagePayload,
 }
 
 impl ClientMessage {
-    /// Read by hand: a derived reader would also take an array for an object.
+    /// Decodes a message. None if it is malformed.
+    ///
+    /// Not derived: a derived decoder would also accept an array in place of an object.
     pub(super) fn decode(text: &str) -> Option<Self> {
         let mut message: Map<String, Value> = serde_json::from_str(text).ok()?;
         let ty = string(&mut message, "type").ok()??;
@@ -81,7 +84,8 @@ impl ClientMessage {
 }
 
 impl Subscribe {
-    /// Reads a request, or says in a sentence what is wrong with it. Unknown names are ignored, null is absent.
+    /// Reads a request. The error is a sentence without a full stop. Unknown names are ignored, and
+    /// null counts as absent.
     pub fn from_object(mut object_given: Map<String, Value>) -> Result<Self, String> {
         let given = &mut object_given;
         let given_query = given.get("query").is_some_and(Value::is_string);
@@ -100,7 +104,8 @@ impl Subscribe {
         }
     }
 
-    /// Whether it says which document it means: by its text, by the hash of a persisted query, or by its name.
+    /// Whether the request names a document: by its text, by the hash of a persisted query, or by
+    /// its name in a list.
     pub fn names_document(&self) -> bool {
         let by_hash = |extensions: &Map<String, Value>| extensions.contains_key("persistedQuery");
         !self.query.is_empty()
@@ -109,7 +114,8 @@ impl Subscribe {
     }
 }
 
-/// Some clients say `id`. Whatever is no name is ignored, as unknown parts of a request are.
+/// The name of the document, which some clients send as `id`. A value that is not a name is
+/// ignored, like unknown parts of a request.
 fn document_id(given: &Map<String, Value>) -> Option<String> {
     let name = |key| {
         given
@@ -131,7 +137,10 @@ pub(super) fn string(
     }
 }
 
-pub(super) fn object(object: &mut Map<String, Value>, name: &str) -> Result<Payload, String> {
+pub(super) fn object(
+    object: &mut Map<String, Value>,
+    name: &str,
+) -> Result<MessagePayload, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(map)) => Ok(Some(map)),
@@ -143,26 +152,26 @@ pub(super) fn connection_ack() -> String {
     r#"{"type":"connection_ack"}"#.to_owned()
 }
 
-pub(super) fn pong(payload: Payload) -> String {
+pub(super) fn pong(payload: MessagePayload) -> String {
     match payload {
         Some(payload) => json!({ "type": "pong", "payload": payload }).to_string(),
         None => r#"{"type":"pong"}"#.to_owned(),
     }
 }
 
-/// Tells that a subscription is live: a `ping`, because that is the one message with a payload of its own that every
-/// client takes, and answers by itself.
+/// Announces that a subscription is live. It is a `ping`, because that is the only message with a
+/// free payload that every client accepts. Clients answer it by themselves.
 pub(super) fn live(id: &str, cursor: &str) -> String {
     let (id, cursor) = (Value::from(id), Value::from(cursor));
     format!(r#"{{"type":"ping","payload":{{"subscribed":{id},"cursor":{cursor}}}}}"#)
 }
 
-/// An error as GraphQL has it.
-pub(super) fn problem(message: &str, code: &str) -> Value {
+/// A GraphQL error.
+pub(super) fn graphql_error(message: &str, code: &str) -> Value {
     json!({ "message": message, "extensions": { "code": code } })
 }
 
-/// What stands in front of a result that is sent for an operation; `}` stands behind it.
+/// The text in front of each result of an operation. The text behind it is `}`.
 pub(super) fn next_prefix(id: &str) -> String {
     format!(r#"{{"id":{},"type":"next","payload":"#, Value::from(id))
 }

@@ -1,16 +1,19 @@
-//! The protocols of subscriptions over WebSocket as pure state machines: messages in, messages or a close out. No IO, no
-//! clock, no task. graphql-transport-ws and its legacy predecessor share one vocabulary, [`Input`] and [`Act`].
+//! The subscription protocols over WebSocket, as pure state machines: inputs in, acts out. No IO,
+//! no clock, no task.
 //!
-//! - **P1** Total: any text in any state gives an answer, and no panic.
-//! - **P2** Nothing follows a close; nothing follows for an id once either side ended it; a client's `complete` is not
-//!   answered. (The legacy protocol answers `stop` with one `complete`, after which nothing follows.)
+//! graphql-transport-ws and its legacy predecessor share one vocabulary, [`Input`] and [`Act`].
+//!
+//! - **P1** Total: every text has a defined effect in every state, and none panics.
+//! - **P2** Nothing follows a close. Nothing follows for an id once either side has ended it. A
+//!   client's `complete` is not answered. (The legacy protocol answers `stop` with one `complete`,
+//!   and nothing follows that.)
 //! - **P3** An id is taken when `subscribe` is read, before anything is awaited.
-//! - **P4** Operations, the length of an id, and what waits for the acknowledgement are bounded here, messages by the
-//!   transport.
-//! - **P5** What should be resumed ends by closing the socket, never by `error` or `complete`: those are final for
-//!   every client.
+//! - **P4** The machines bound the number of operations, the length of ids, and the messages that
+//!   wait for the acknowledgement. The transport bounds the size of messages.
+//! - **P5** An operation that the client should resume ends with a close of the connection, never
+//!   with `error` or `complete`: those are final for every client.
 //!
-//! Proved in `tests/conformance/`, over these machines and over the server.
+//! Proved in `tests/conformance/`, on these machines and on the server.
 
 mod close;
 mod dialect;
@@ -24,4 +27,4 @@ pub use dialect::{Dialect, Subprotocol};
 pub use legacy::LegacyMachine;
 pub use limits::MachineLimits;
 pub use machine::{Act, Input, Machine};
-pub use message::{Payload, Subscribe, authorization};
+pub use message::{MessagePayload, Subscribe, authorization};

@@ -85,40 +85,26 @@ impl Schema {
         self.prepare.prepare(request).map_err(invalid)
     }
 
-    /// Runs a query or a mutation. Effects that the transport must carry out are left in `context`.
-    pub async fn execute_noting(
-        &self,
-        prepared: Prepared,
-        caller: Caller,
-        context: &RequestContext,
-    ) -> Answer {
-        let meter = CostMeter::new(MeteredResponse::Answer, self.limits.answer());
-        self.execute_within(prepared, caller, context, meter).await
-    }
-
-    /// Runs a query or a mutation.
-    pub async fn execute(&self, prepared: Prepared, caller: Caller) -> Answer {
-        self.execute_noting(prepared, caller, &RequestContext::default())
-            .await
-    }
-
     /// The meter that all requests of one batch share.
     pub fn batch_meter(&self) -> Arc<CostMeter> {
         CostMeter::new(MeteredResponse::Batch, self.limits.answer())
     }
 
-    /// Runs a query or a mutation whose cost is charged to `meter`.
-    pub async fn execute_within(
+    /// Runs a query or a mutation. Effects that the transport must carry out are left in `context`.
+    /// The cost is charged to `batch`, or to a meter of this request alone.
+    pub async fn execute(
         &self,
         prepared: Prepared,
         caller: Caller,
         context: &RequestContext,
-        meter: Arc<CostMeter>,
+        batch: Option<Arc<CostMeter>>,
     ) -> Answer {
         if context.is_signed_out() {
             // An earlier request of the same batch signed out.
             return Answer::Refused(vec![ApiError::token_not_valid().into()]);
         }
+        let own_meter = || CostMeter::new(MeteredResponse::Answer, self.limits.answer());
+        let meter = batch.unwrap_or_else(own_meter);
         let (document, kind) = (prepared.document(), prepared.kind());
         let loader = Loader::new(self.log.clone(), meter.clone());
         let cost = ResponseCost::new(meter);

@@ -1,276 +1,240 @@
-//! From what a client sent to what is run, and what that yields: the part that all transports share.
+//! A running operation and its results, in a form that every transport can encode.
+//!
+//! WebSockets, event streams, multipart responses and shared event streams all poll a [`Running`]
+//! and encode the emitted values in their own format. Nothing is read before the transport polls. A
+//! slow client therefore lags in the log, and no results pile up in memory for it.
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
-use async_graphql::{ServerError, Variables, parser::types::OperationType};
+use async_graphql::{Response as GraphqlResponse, ServerError};
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
-    domain::{Caller, Cursor, Viewer},
-    protocol::Subscribe,
-    schema::{Answer, ApiError, Prepared, Request, is_temporary, shut_out},
-    transport::{Shared, admission::address::Address},
+    domain::{Cursor, Viewer},
+    schema::{ApiError, is_temporary, shut_out},
     view::{Frame, ReadError, Reader},
 };
 
-/// Who asks, and from where.
-#[derive(Clone, Copy)]
-pub(crate) struct CallOrigin {
-    pub(crate) caller: Caller,
-    pub(crate) address: Option<Address>,
+/// One value that an operation emits.
+pub(super) enum Emitted<'a> {
+    /// The result of a subscription for one event. More may follow.
+    Event(EventResult<'a>),
+    /// The client has every event that existed when its subscription was opened, up to this cursor.
+    /// Emitted at most once, and only by subscriptions to a room's log. More may follow.
+    Live(Cursor),
+    /// The operation has ended. Nothing follows.
+    End(OperationEnd),
 }
 
-impl CallOrigin {
-    fn ip(self) -> Option<IpAddr> {
-        self.address.map(IpAddr::from)
+impl Emitted<'_> {
+    /// Whether the operation has ended.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::End(_))
     }
 }
 
-/// What a started operation became.
-pub(crate) enum Started {
-    /// A query or a mutation that was run.
-    Answer(Box<Answer>),
-    /// The same, and the connection goes on as this viewer: the same user with another token.
-    Renewed(Viewer, Box<Answer>),
+/// The result of a subscription for one event.
+pub(super) struct EventResult<'a> {
+    reader: &'a Reader,
+    frame: &'a Frame,
+}
+
+impl EventResult<'_> {
+    /// The result as JSON.
+    pub(super) fn payload(&self) -> &str {
+        &self.frame.payload
+    }
+
+    /// The cursor to resume after. Ephemeral state has none.
+    ///
+    /// Computed on demand: a WebSocket does not use it, and sends many results at once.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        self.reader.cursor_of(self.frame)
+    }
+}
+
+/// How an operation ended.
+pub(super) enum OperationEnd {
+    /// A query or a mutation was executed.
+    Answer {
+        /// The result as JSON.
+        payload: String,
+        /// The viewer that a WebSocket continues as: the same user with a new token.
+        renewed: Option<Viewer>,
+    },
+    /// The request is wrong, or the caller may not read on. Holds at least one error.
+    Refused(Vec<ServerError>),
+    /// The operation cannot continue for now. The transport must not report an end: the client
+    /// reconnects and resumes.
+    Later,
+}
+
+impl OperationEnd {
+    /// The end of an operation that was refused with these errors.
+    pub(super) fn refused(errors: Vec<ServerError>) -> Self {
+        if errors.iter().any(is_temporary) {
+            Self::Later
+        } else {
+            Self::Refused(errors)
+        }
+    }
+}
+
+/// Ready when the token of a subscription's caller has expired or was revoked.
+pub(super) type TokenEnd = BoxFuture<'static, ()>;
+
+/// An operation. A transport polls it for the values that it emits.
+pub(super) enum Running {
+    /// The operation is being started, or is a query or a mutation that has not answered yet.
+    Starting(BoxFuture<'static, Running>),
     /// A subscription that reads.
-    Reader(Box<Reader>),
+    Reading(Box<ActiveSubscription>),
+    /// The end is known and has not been taken yet.
+    Ending(Box<OperationEnd>),
+    /// The end was taken.
+    Ended,
 }
 
-/// Makes what a client sent fit to be run. A document that is named by its hash alone is looked up.
-pub(crate) fn prepare(shared: &Shared, mut body: Subscribe) -> Result<Prepared, Vec<ServerError>> {
-    shared
-        .persisted
-        .resolve(&mut body)
-        .map_err(|error| vec![error.into()])?;
-    shared.schema.prepare(request(body))
+/// A subscription that reads, and the token that it depends on.
+pub(super) struct ActiveSubscription {
+    reader: Reader,
+    /// None if the caller is anonymous, or if the connection watches the token itself.
+    token_end: Option<TokenEnd>,
+    /// [`Emitted::Live`] was emitted.
+    is_announced: bool,
 }
 
-fn request(body: Subscribe) -> Request {
-    let variables = body
-        .variables
-        .map(|map| Variables::from_json(serde_json::Value::Object(map)))
-        .unwrap_or_default();
-    Request {
-        query: body.query,
-        operation_name: body.operation_name,
-        variables,
+// A connection can have many idle subscriptions, so each of them must stay small.
+const _: () = assert!(size_of::<Running>() <= 24);
+
+impl Running {
+    /// An operation that `starting` starts when it is polled.
+    pub(super) fn starting<F>(starting: F) -> Self
+    where
+        F: Future<Output = Result<Self, Vec<ServerError>>> + Send + 'static,
+    {
+        let refused = |errors| Self::ending(OperationEnd::refused(errors));
+        Self::Starting(
+            starting
+                .map(move |started| started.unwrap_or_else(refused))
+                .boxed(),
+        )
     }
-}
 
-/// Starts whatever is asked for on a connection that has operations of its own.
-pub(crate) async fn start(shared: Arc<Shared>, body: Subscribe, origin: CallOrigin) -> Started {
-    let refused = |errors| Started::Answer(Box::new(Answer::Refused(errors)));
-    let prepared = match prepare(&shared, body) {
-        Ok(prepared) => prepared,
-        Err(errors) => return refused(errors),
-    };
-    match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => {
-            match execute(shared, prepared, origin).await {
-                (answer, Some(viewer)) => Started::Renewed(viewer, Box::new(answer)),
-                (answer, None) => Started::Answer(Box::new(answer)),
-            }
+    /// A subscription that reads until its reader ends or `token_end` is ready.
+    pub(super) fn reading(reader: Reader, token_end: Option<TokenEnd>) -> Self {
+        Self::Reading(Box::new(ActiveSubscription {
+            reader,
+            token_end,
+            is_announced: false,
+        }))
+    }
+
+    /// An operation of which only the end is left to emit.
+    pub(super) fn ending(end: OperationEnd) -> Self {
+        Self::Ending(Box::new(end))
+    }
+
+    /// Bytes of the answer that waits to be taken; 0 if there is none.
+    pub(super) fn answer_bytes(&self) -> usize {
+        match self {
+            Self::Ending(end) => match &**end {
+                OperationEnd::Answer { payload, .. } => payload.len(),
+                OperationEnd::Refused(_) | OperationEnd::Later => 0,
+            },
+            Self::Starting(_) | Self::Reading(_) | Self::Ended => 0,
         }
-        OperationType::Subscription => match shared
-            .views
-            .resume(prepared, origin.caller, origin.ip(), None)
-            .await
-        {
-            Ok(reader) => Started::Reader(Box::new(reader)),
-            Err(errors) => refused(errors),
-        },
     }
-}
 
-/// Starts whatever is asked for; the errors if it is refused.
-pub(crate) async fn source(
-    shared: Arc<Shared>,
-    prepared: Prepared,
-    origin: CallOrigin,
-) -> Result<Running, Vec<ServerError>> {
-    match prepared.kind() {
-        OperationType::Query | OperationType::Mutation => {
-            match execute(shared, prepared, origin).await.0 {
-                Answer::Refused(errors) => Err(errors),
-                executed => Ok(Running::Ending(executed.into())),
-            }
+    /// Passes the next values to `take`: at least one, and more results of a subscription while
+    /// they fit into `bytes_max`. Pending while there is nothing to emit, and for ever after the
+    /// end.
+    pub(super) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+        mut take: impl FnMut(Emitted<'_>),
+    ) -> Poll<()> {
+        if let Self::Starting(starting) = self {
+            *self = ready!(starting.poll_unpin(cx));
         }
-        OperationType::Subscription => subscribe(&shared, prepared, origin, None).await,
+        let end = match self {
+            Self::Reading(subscription) => {
+                match ready!(subscription.poll_take(cx, bytes_max, &mut take)) {
+                    Ok(()) => return Poll::Ready(()),
+                    Err(end) => end,
+                }
+            }
+            Self::Ending(end) => std::mem::replace(&mut **end, OperationEnd::Later),
+            Self::Starting(_) | Self::Ended => return Poll::Pending,
+        };
+        *self = Self::Ended;
+        take(Emitted::End(end));
+        Poll::Ready(())
     }
 }
 
-/// Runs a query or a mutation; also as whom the connection goes on, if it is to.
-pub(crate) async fn execute(
-    shared: Arc<Shared>,
-    prepared: Prepared,
-    origin: CallOrigin,
-) -> (Answer, Option<Viewer>) {
-    let notes = shared.notes(origin.address);
-    let answer = shared
-        .schema
-        .execute_noting(prepared, origin.caller, &notes)
-        .await;
-    (answer, notes.take_effects().renewed)
+impl ActiveSubscription {
+    fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes_max: usize,
+        take: &mut impl FnMut(Emitted<'_>),
+    ) -> Poll<Result<(), OperationEnd>> {
+        let token_end = self.token_end.as_mut().map(|end| end.poll_unpin(cx));
+        if token_end.is_some_and(|end| end.is_ready()) {
+            // No end is reported: the client reconnects with a new token and resumes, or is
+            // refused.
+            return Poll::Ready(Err(OperationEnd::Later));
+        }
+        let mut frames: Vec<Frame> = Vec::new();
+        Poll::Ready(match self.reader.poll_take(cx, bytes_max, &mut frames) {
+            Poll::Pending => return self.announce(take),
+            Poll::Ready(Ok(())) => {
+                let reader = &self.reader;
+                for frame in &frames {
+                    take(Emitted::Event(EventResult { reader, frame }));
+                }
+                Ok(())
+            }
+            Poll::Ready(Err(ReadError::Unavailable)) => Err(OperationEnd::Later),
+            Poll::Ready(Err(ReadError::ShutOut)) => Err(OperationEnd::Refused(vec![shut_out()])),
+        })
+    }
+
+    /// Emits [`Emitted::Live`] when the reader has caught up for the first time.
+    fn announce(&mut self, take: &mut impl FnMut(Emitted<'_>)) -> Poll<Result<(), OperationEnd>> {
+        if self.is_announced {
+            return Poll::Pending;
+        }
+        let Some(cursor) = self.reader.live_at() else {
+            return Poll::Pending;
+        };
+        self.is_announced = true;
+        take(Emitted::Live(cursor));
+        Poll::Ready(Ok(()))
+    }
 }
 
-/// Begins to read for a subscription, after the cursor in `resume` if the transport knows of one.
-pub(crate) async fn subscribe(
-    shared: &Arc<Shared>,
-    prepared: Prepared,
-    origin: CallOrigin,
-    resume: Option<String>,
-) -> Result<Running, Vec<ServerError>> {
-    let reader = shared
-        .views
-        .resume(prepared, origin.caller, origin.ip(), resume)
-        .await?;
-    Ok(Running::Reading(
-        Box::new(reader),
-        token_end(shared, origin.caller),
-    ))
+/// A GraphQL response as JSON.
+pub(super) fn response_json(response: &GraphqlResponse) -> String {
+    serde_json::to_string(response).expect("a response has a JSON form")
 }
 
-/// Errors as JSON, at least one of them.
-pub(crate) fn errors_json(errors: &[ServerError]) -> String {
+/// Errors as a JSON array.
+pub(super) fn errors_json(errors: &[ServerError]) -> String {
     serde_json::to_string(errors).expect("errors have a JSON form")
 }
 
-/// An answer that holds this error and nothing else, as JSON.
-pub(crate) fn failed_json(error: ApiError) -> String {
+/// The response to a request that was not executed, as JSON: errors without `data`.
+pub(super) fn refused_json(errors: &[ServerError]) -> String {
+    format!(r#"{{"errors":{}}}"#, errors_json(errors))
+}
+
+/// The response to a request whose result is lost, as JSON: one error and `data: null`.
+pub(super) fn failed_json(error: ApiError) -> String {
     format!(
         r#"{{"data":null,"errors":{}}}"#,
         errors_json(&[error.into()])
     )
-}
-
-/// One of the things that an operation yields. A transport puts it into its own frame.
-#[derive(Debug)]
-pub(crate) enum Emitted {
-    /// A result of a subscription, and where its event stands. More may follow.
-    Event {
-        /// The result as JSON.
-        payload: Arc<str>,
-        /// Who has it resumes after this; none where nothing is kept to resume.
-        cursor: Option<Cursor>,
-    },
-    /// The result of a query or a mutation, as JSON. Nothing follows.
-    Answer(String),
-    /// The request itself is wrong: at least one error. Nothing follows.
-    Refused(Vec<ServerError>),
-    /// It cannot go on for now. Nothing follows, and no end is said either: the client comes back and resumes.
-    Later,
-}
-
-impl Emitted {
-    pub(crate) fn is_last(&self) -> bool {
-        !matches!(self, Self::Event { .. })
-    }
-}
-
-impl From<Answer> for Emitted {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Executed(response) => {
-                Self::Answer(serde_json::to_string(&response).expect("a response has a JSON form"))
-            }
-            Answer::Refused(errors) if errors.iter().any(is_temporary) => Self::Later,
-            Answer::Refused(errors) => Self::Refused(errors),
-        }
-    }
-}
-
-/// Where the outcomes of one operation come from. Nothing is taken before somebody polls.
-pub(crate) enum Running {
-    /// A query or a mutation that was not started, or has not answered yet.
-    Starting(BoxFuture<'static, Emitted>),
-    /// A subscription that reads, for as long as its token is good.
-    Reading(Box<Reader>, TokenEnd),
-    /// The last outcome is known and waits to be taken.
-    Ending(Emitted),
-    /// The last outcome was taken.
-    Over,
-}
-
-/// Ready when the token of an operation is no longer good; for nobody never.
-type TokenEnd = BoxFuture<'static, ()>;
-
-/// Waits until a token expires or is signed out.
-fn token_end(shared: &Arc<Shared>, caller: Caller) -> TokenEnd {
-    let Caller::Viewer(viewer) = caller else {
-        return std::future::pending().boxed();
-    };
-    shared
-        .auth
-        .wait_until_invalid(viewer, shared.clock.clone())
-        .boxed()
-}
-
-impl Running {
-    /// How many bytes of an answer wait here to be taken.
-    pub(crate) fn bytes(&self) -> usize {
-        match self {
-            Self::Ending(Emitted::Answer(payload)) => payload.len(),
-            _ => 0,
-        }
-    }
-
-    /// Takes the next outcomes into `out`: at least one, of a subscription more while they fit into `bytes_max`. Pending
-    /// while there is none, and for ever after the last one.
-    pub(crate) fn poll_take(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-        out: &mut Vec<Emitted>,
-    ) -> Poll<()> {
-        if let Self::Starting(starting) = self {
-            *self = Self::Ending(ready!(starting.poll_unpin(cx)));
-        }
-        match std::mem::replace(self, Self::Over) {
-            Self::Ending(outcome) => {
-                out.push(outcome);
-                Poll::Ready(())
-            }
-            Self::Reading(mut reader, mut end) => {
-                let before = out.len();
-                let taken = poll_events(&mut reader, &mut end, cx, bytes_max, out);
-                if !out[before..].iter().any(Emitted::is_last) {
-                    *self = Self::Reading(reader, end);
-                }
-                taken
-            }
-            Self::Starting(_) | Self::Over => Poll::Pending,
-        }
-    }
-}
-
-/// Takes the next results of a subscription, or what ends it.
-fn poll_events(
-    reader: &mut Reader,
-    end: &mut TokenEnd,
-    cx: &mut Context<'_>,
-    bytes_max: usize,
-    out: &mut Vec<Emitted>,
-) -> Poll<()> {
-    if end.poll_unpin(cx).is_ready() {
-        // Not an end that is told: the client comes back with a fresh token and resumes, or is refused.
-        out.push(Emitted::Later);
-        return Poll::Ready(());
-    }
-    let mut frames: Vec<Frame> = Vec::new();
-    match ready!(reader.poll_take(cx, bytes_max, &mut frames)) {
-        Ok(()) => {
-            let event = |frame: Frame| Emitted::Event {
-                cursor: reader.cursor_of(&frame),
-                payload: frame.payload,
-            };
-            out.extend(frames.into_iter().map(event));
-        }
-        Err(ReadError::Unavailable) => out.push(Emitted::Later),
-        Err(ReadError::ShutOut) => out.push(Emitted::Refused(vec![shut_out()])),
-    }
-    Poll::Ready(())
 }

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -16,75 +16,74 @@ use crate::{
     domain::{Clock, Viewer},
     schema::{RequestContext, Schema},
     transport::{
-        Operations, Site, TransportLimits,
+        OperationList, Site, TransportLimits,
         admission::{address::Address, slots::Admission},
-        http::persisted::Persisted,
+        http::persisted::PersistedQueries,
         streaming::reservation::Reservations,
     },
     view::Views,
 };
 
-/// What clients may do here.
-pub struct Rules {
-    /// How much of it.
+/// The limits of clients, and the documents that they may execute.
+pub struct ClientPolicy {
+    /// The limits of the transports.
     pub limits: TransportLimits,
     /// The number of trusted proxies in front of this server. Each of them appends the address of
     /// its peer to `X-Forwarded-For`.
     pub proxies_trusted: usize,
-    /// The only documents that are run; none if any is.
-    pub operations: Option<Operations>,
+    /// The only documents that are executed. None if every document is.
+    pub operations: Option<OperationList>,
 }
 
-/// What the transports share.
+/// The state that all transports share.
 pub struct Shared {
     /// The schema.
     pub schema: Schema,
-    /// What subscriptions read.
+    /// The views that subscriptions read.
     pub views: Arc<Views>,
-    /// Tokens.
+    /// Checks tokens.
     pub auth: Arc<Auth>,
-    /// The time.
+    /// The current time.
     pub clock: Clock,
-    /// Bounds.
+    /// The limits of the transports.
     pub limits: TransportLimits,
     /// The number of trusted proxies in front of this server.
-    pub(crate) proxies_trusted: usize,
-    /// Every socket is a task here.
+    pub(super) proxies_trusted: usize,
+    /// Every WebSocket runs as a task in here.
     pub tasks: TaskTracker,
-    /// Its names, and whose pages may use it.
-    pub(crate) site: Site,
-    /// Documents by their hash.
-    pub(crate) persisted: Persisted,
-    /// Event streams that operations share.
-    pub(crate) reservations: Reservations,
-    /// Who is here.
-    pub(crate) admission: Admission,
-    /// Open WebSockets and streams.
-    pub(crate) connections: AtomicUsize,
-    pub(crate) ready: AtomicBool,
+    /// The hosts of this server, and the origins whose pages may use it.
+    pub(super) site: Site,
+    /// Documents that clients name by a hash.
+    pub(super) persisted: PersistedQueries,
+    /// Reserved event streams.
+    pub(super) reservations: Reservations,
+    /// Counts connections and requests.
+    pub(super) admission: Arc<Admission>,
+    /// The server takes new work. False while it drains.
+    pub(super) ready: AtomicBool,
     /// Cancelled when the drain begins.
-    pub(crate) drain: CancellationToken,
+    pub(super) drain: CancellationToken,
 }
 
 impl Shared {
-    /// Ready to serve.
+    /// The state of a server that is ready to serve.
     pub fn new(
         schema: Schema,
         views: Arc<Views>,
         auth: Arc<Auth>,
         clock: Clock,
-        rules: Rules,
+        policy: ClientPolicy,
         site: Site,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        let Rules {
+        let ClientPolicy {
             limits,
             proxies_trusted,
             operations,
-        } = rules;
+        } = policy;
         let persisted = operations.map_or_else(
-            || Persisted::learning(limits.persisted_bytes_max),
-            Persisted::listed,
+            || PersistedQueries::learning(limits.persisted_bytes_max),
+            PersistedQueries::listed,
         );
         Arc::new(Self {
             schema,
@@ -93,56 +92,58 @@ impl Shared {
             clock,
             limits,
             proxies_trusted,
+            tasks,
             site,
             persisted,
             reservations: Reservations::default(),
-            tasks,
-            admission: Admission::new(&limits, proxies_trusted),
-            connections: AtomicUsize::new(0),
+            admission: Arc::new(Admission::new(&limits, proxies_trusted)),
             ready: AtomicBool::new(true),
             drain: CancellationToken::new(),
         })
     }
 
-    /// Readiness turns false; every socket closes with 1012 at a moment of its own within the window (R2).
+    /// Begins the drain: readiness turns false, and every WebSocket closes with 1012 at its own
+    /// moment within the window (R2).
     pub fn drain(&self) {
         self.ready.store(false, Ordering::Release);
         self.drain.cancel();
     }
 
-    /// How long after the drain began one stream leaves: this share, from 0 to 1, of the window. A few need no window: a
-    /// millisecond for each is spread enough.
-    pub(crate) fn drain_delay(&self, share: f64) -> Duration {
-        let admission = Duration::from_millis(self.connections_open() as u64);
-        self.limits.drain_window.min(admission).mul_f64(share)
+    /// When a connection closes, as the time since the drain began. `share`, from 0 to 1, is its
+    /// position in the window. The window is shorter where few connections are open: one
+    /// millisecond for each is enough.
+    pub(super) fn drain_delay(&self, share: f64) -> Duration {
+        let window = Duration::from_millis(self.connections_open() as u64);
+        self.limits.drain_window.min(window).mul_f64(share)
     }
 
-    /// How many WebSockets and streams are open.
+    /// The number of open WebSockets, streams and reservations.
     pub fn connections_open(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
+        self.admission.connections()
     }
 
-    /// How many connections of HTTP there are.
+    /// The number of open HTTP connections.
     pub fn http_connections_open(&self) -> usize {
-        self.admission.https()
+        self.admission.http_connections()
     }
 
-    /// How many connections have not asked for anything yet.
+    /// The number of connections that have not sent a request yet.
     pub fn handshakes_open(&self) -> usize {
         self.admission.handshakes()
     }
 
-    /// How many places are counted by an address or a user.
-    pub fn places_counted(&self) -> usize {
-        self.admission.counted()
+    /// The number of slots that are charged to addresses and users.
+    pub fn slots_charged(&self) -> usize {
+        self.admission.slots_charged()
     }
 
-    /// What a request from there leaves behind, and may do.
-    pub(crate) fn notes(&self, address: Option<Address>) -> RequestContext {
+    /// The context of a request from this address.
+    pub(super) fn request_context(&self, address: Option<Address>) -> RequestContext {
         RequestContext::new(address.map(IpAddr::from), self.admission.sign_ins(address))
     }
 
-    pub(crate) async fn bearer(&self, authorization: &str) -> Result<Viewer, TokenError> {
+    /// Checks the value of an `Authorization` header.
+    pub(super) async fn bearer(&self, authorization: &str) -> Result<Viewer, TokenError> {
         self.auth.bearer(authorization, (self.clock)()).await
     }
 }

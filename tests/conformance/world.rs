@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 use switchboard::protocol::{
-    Act, Close, Dialect, Input, MachineLimits, Payload, Subprotocol, Subscribe, authorization,
+    Act, Close, Dialect, Input, MachineLimits, MessagePayload, Subprotocol, Subscribe,
+    authorization,
 };
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 
 /// What a slow world was asked for.
 enum Held {
-    Admit(Payload),
+    Admit(MessagePayload),
     Start(String, Subscribe),
 }
 
@@ -88,7 +89,7 @@ impl World {
         self.heard.push_back(Heard::Message(message));
     }
 
-    fn admit(&mut self, payload: &Payload) {
+    fn admit(&mut self, payload: &MessagePayload) {
         let given = authorization(payload);
         self.signed_in = given.is_some_and(is_good);
         let admitted = given.is_none() || self.signed_in;

@@ -79,7 +79,7 @@ async fn a_batch_is_bounded_and_whole_or_refused() {
         (vec![], "the array is empty"),
         (
             vec![send("a"), send("b"), send("c")],
-            "an array may have 2 requests",
+            "an array may have at most 2 requests",
         ),
         (vec![send("a"), json!(7)], "entry 1 must be a JSON object"),
         (vec![send("a"), json!({})], "entry 1: `query` is missing"),

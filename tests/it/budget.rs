@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use switchboard::{
     domain::Caller,
     hub::HubLimits,
-    schema::{Answer, Code, Request},
+    schema::{Answer, Code, Request, RequestContext},
     server::InUse,
     view::ViewLimits,
 };
@@ -450,7 +450,16 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
                 ..Request::default()
             })
             .unwrap();
-        match core.schema.execute(prepared, Caller::Anonymous).await {
+        match core
+            .schema
+            .execute(
+                prepared,
+                Caller::Anonymous,
+                &RequestContext::default(),
+                None,
+            )
+            .await
+        {
             Answer::Executed(response) => response,
             Answer::Refused(errors) => panic!("{errors:?}"),
         }

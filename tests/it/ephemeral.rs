@@ -15,7 +15,7 @@ use switchboard::{
     domain::{Caller, Seq, Timestamp, User, UserId, UserName, Viewer, Visibility},
     hub::HubLimits,
     presence::{Instant, Lobby, PresenceLimits},
-    schema::{Answer, Request},
+    schema::{Answer, Request, RequestContext},
     store::RoomChange,
     view::{Frame, ReadError, Reader, ViewLimits},
 };
@@ -50,6 +50,8 @@ async fn ask(core: &Core, viewer: Viewer, field: &str) -> Result<Value, String> 
         .execute(
             core.schema.prepare(request).unwrap(),
             Caller::Viewer(viewer),
+            &RequestContext::default(),
+            None,
         )
         .await
     else {

@@ -211,13 +211,13 @@ async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
     let path = folder.path().join("operations.json");
     for (content, expected) in [
         (None, "cannot be read"),
-        (Some("{"), "is no JSON object"),
-        (Some("[]"), "is no JSON object"),
-        (Some(r#"{"a":{}}"#), "is no JSON object"),
+        (Some("{"), "is not a JSON object"),
+        (Some("[]"), "is not a JSON object"),
+        (Some(r#"{"a":{}}"#), "is not a JSON object"),
         (Some("{}"), "holds no documents"),
         (
             Some(r#"{"a":"{ viewer { id } }","b":"query {\n  viewer {"}"#),
-            "the document \"b\" is no GraphQL: line 2",
+            "the document \"b\" is not valid GraphQL: line 2",
         ),
     ] {
         if let Some(content) = content {

@@ -9,7 +9,7 @@ use switchboard::{
     domain::{Caller, Seq, Timestamp, Viewer, Visibility},
     hub::HubLimits,
     presence::{Attendance, Instant, Lobby, Person, PresenceLimits},
-    schema::{Answer, Request},
+    schema::{Answer, Request, RequestContext},
     store::RoomChange,
     view::{Frame, ReadError, Reader, ViewLimits},
 };
@@ -260,7 +260,12 @@ async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
     };
     let Answer::Executed(answer) = core
         .schema
-        .execute(core.schema.prepare(request).unwrap(), Caller::Anonymous)
+        .execute(
+            core.schema.prepare(request).unwrap(),
+            Caller::Anonymous,
+            &RequestContext::default(),
+            None,
+        )
         .await
     else {
         panic!("refused")

@@ -4,7 +4,7 @@ use async_graphql::{ServerError, Variables};
 use serde_json::{Value, json};
 use switchboard::{
     domain::Caller,
-    schema::{Answer, Prepared, Request},
+    schema::{Answer, Prepared, Request, RequestContext},
 };
 
 use crate::support::core::{Core, take};
@@ -40,7 +40,16 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
         Ok(prepared) => prepared,
         Err(errors) => return code(&errors),
     };
-    match core.schema.execute(prepared, Caller::Anonymous).await {
+    match core
+        .schema
+        .execute(
+            prepared,
+            Caller::Anonymous,
+            &RequestContext::default(),
+            None,
+        )
+        .await
+    {
         Answer::Refused(errors) => code(&errors),
         Answer::Executed(response) => panic!("{query} was executed: {response:?}"),
     }
@@ -50,7 +59,12 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
 async fn run(core: &Core, query: &str, variables: Value) -> Value {
     match core
         .schema
-        .execute(prepared(core, query, variables), Caller::Anonymous)
+        .execute(
+            prepared(core, query, variables),
+            Caller::Anonymous,
+            &RequestContext::default(),
+            None,
+        )
         .await
     {
         Answer::Executed(response) => {

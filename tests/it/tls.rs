@@ -389,7 +389,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     let [pem, _] = files(&folder);
     for (content, complaint) in [
         ("broken", "holds no certificate"),
-        (second.pem.as_str(), "is not that of"),
+        (second.pem.as_str(), "does not belong to"),
     ] {
         std::fs::write(&pem, content).unwrap();
         process.signal("-HUP").await;
@@ -496,7 +496,7 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
     let app = TestApp::at(clock, &flags).await;
     let mut heard = logs.take();
     assert!(
-        heard.contains("the certificate is not good yet: clients refuse it"),
+        heard.contains("the certificate is not valid yet: clients refuse it"),
         "{heard}"
     );
     for (at, told) in [
@@ -608,11 +608,11 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
         ),
         (
             vec!["--tls-cert", &pem, "--tls-key", &encrypted],
-            "that is not encrypted",
+            "encrypted keys are not supported",
         ),
         (
             vec!["--tls-cert", &pem, "--tls-key", &foreign],
-            "is not that of the certificate",
+            "does not belong to the certificate",
         ),
     ] {
         let output = run(

@@ -1,15 +1,15 @@
-//! Who a client is to limits that count by address.
+//! The address that a client is counted by.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::{Extensions, HeaderMap};
 
-/// Who stands at the other end of a connection, in the extensions of each of its requests.
+/// A request extension: the IP address at the other end of the connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
-/// An address as it is counted. Of IPv6 it is the network of 64 bits: that is what one customer is given, and who has it has
-/// as many addresses in it as he likes.
+/// The address that a client is counted by. For IPv6 it is the /64 network: providers assign one
+/// such network to a customer, who can use any address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Address(IpAddr);
 
@@ -26,15 +26,17 @@ impl From<IpAddr> for Address {
 }
 
 impl From<Address> for IpAddr {
-    fn from(Address(counted): Address) -> Self {
-        counted
+    fn from(Address(address): Address) -> Self {
+        address
     }
 }
 
 impl Address {
-    /// Where a request comes from. Behind so many trusted proxies it is what the first of them heard; each adds whom it hears
-    /// to the end of X-Forwarded-For, and what stands before that anybody can have written. A request without that many entries
-    /// is the last proxy's own. None for a connection that is not of the network.
+    /// The address that a request comes from. None if the connection is not a network connection.
+    ///
+    /// Behind N trusted proxies it is the Nth entry from the end of `X-Forwarded-For`: each proxy
+    /// appends the address of its own peer. The client can have written any entry before that. A
+    /// request with fewer entries comes from the last proxy itself.
     pub(crate) fn of(
         extensions: &Extensions,
         headers: &HeaderMap,
@@ -45,14 +47,19 @@ impl Address {
     }
 }
 
+/// The client's address by `X-Forwarded-For`, if the trusted proxies wrote one.
 fn forwarded(headers: &HeaderMap, proxies_trusted: usize) -> Option<IpAddr> {
-    let back = proxies_trusted.checked_sub(1)?;
+    let index_from_end = proxies_trusted.checked_sub(1)?;
     let values = headers.get_all("x-forwarded-for").iter().rev();
     let mut entries = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
-    read(std::str::from_utf8(entries.nth(back)?).ok()?.trim())
+    read(
+        std::str::from_utf8(entries.nth(index_from_end)?)
+            .ok()?
+            .trim(),
+    )
 }
 
-/// An address, with a port or without one.
+/// Reads an address with or without a port.
 fn read(entry: &str) -> Option<IpAddr> {
     let bare = entry
         .strip_prefix('[')
@@ -88,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn only_entries_of_trusted_proxies_count() {
         let client: IpAddr = "192.0.2.7".parse().unwrap();
         let forged_first: &[u8] = b"203.0.113.9, 192.0.2.7";
         assert_eq!(address(&[forged_first], 0), PROXY);
@@ -99,18 +106,18 @@ mod tests {
             client
         );
         assert_eq!(address(&[b"192.0.2.7:4711"], 1), client);
-        // What is not there or cannot be read is the proxy's own.
+        // A missing or malformed entry stands for the proxy itself.
         assert_eq!(address(&[], 1), PROXY);
         for value in [&b""[..], b"unknown", b"192.0.2.7, \xff"] {
             assert_eq!(address(&[value], 1), PROXY, "{value:?}");
         }
         assert_eq!(address(&[b"192.0.2.7"], 2), PROXY);
-        // What a client wrote cannot shift what the proxy wrote behind it.
+        // Entries that the client wrote do not shift the proxy's entry.
         assert_eq!(address(&[b"\xff,, x", b"192.0.2.7"], 1), client);
     }
 
     #[test]
-    fn ipv6_counts_by_network_and_what_is_mapped_is_ipv4() {
+    fn ipv6_counts_by_network_and_mapped_addresses_are_ipv4() {
         let seen = |text: &str| address(&[text.as_bytes()], 1).to_string();
         assert_eq!(seen("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(seen("[2001:db8:1:2::ffff]:443"), "2001:db8:1:2::");
@@ -119,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_network_has_no_address() {
+    fn a_connection_without_a_peer_has_no_address() {
         assert_eq!(Address::of(&Extensions::new(), &HeaderMap::new(), 1), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is refused for the head of a request, whatever it asks for.
+//! Limits that are checked on the head of every request, before it is routed.
 
 use std::{
     sync::Arc,
@@ -12,29 +12,31 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::{
+    address::Address,
+    slots::{AdmissionError, ConnectRateExceeded, RequestRateExceeded, SLOT_RETRY_AFTER},
+};
 use crate::transport::{
     Shared, TransportLimits,
-    admission::{
-        address::Address,
-        slots::{Full, LEAVING_WAIT, TooFast, TurnedAway},
-    },
     http::{
         negotiate::Accepts,
         reply::{Reply, bad_request},
     },
 };
 
-/// Answers a request, or has the routes answer it.
-pub(crate) async fn keep(
+/// Refuses a request that exceeds a limit, or passes it on.
+pub(crate) async fn enforce(
     State(shared): State<Arc<Shared>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Err(wait) = pace(&request, &shared) {
-        if !wants_websocket(&request) {
-            return Reply::too_fast(Accepts::read(request.headers()).media(), wait).into_response();
+    if let Err(wait) = take_request(&request, &shared) {
+        if !may_become_websocket(&request) {
+            let media = Accepts::read(request.headers()).media();
+            return Reply::too_many_requests(media, wait).into_response();
         }
-        request.extensions_mut().insert(TurnedAway);
+        // Refused by a close code, when the WebSocket asks for a slot (T5).
+        request.extensions_mut().insert(ConnectRateExceeded);
     }
     match refuse(&request, &shared.limits) {
         Some(refusal) => refusal,
@@ -42,10 +44,10 @@ pub(crate) async fn keep(
     }
 }
 
-/// Whether the connection and the address may ask now, or how long they have to wait. A connection that is too fast costs its
-/// address nothing.
-fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
-    if let Some(TooFast(wait)) = request.extensions().get() {
+/// Charges the request to its connection and its address. The error is the time to wait. A request
+/// beyond the connection's own rate is not charged to the address.
+fn take_request(request: &Request, shared: &Shared) -> Result<(), Duration> {
+    if let Some(RequestRateExceeded(wait)) = request.extensions().get() {
         return Err(*wait);
     }
     let address = Address::of(
@@ -53,7 +55,7 @@ fn pace(request: &Request, shared: &Shared) -> Result<(), Duration> {
         request.headers(),
         shared.proxies_trusted,
     );
-    shared.admission.ask(address, Instant::now())
+    shared.admission.take_request(address, Instant::now())
 }
 
 fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
@@ -63,31 +65,32 @@ fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
         .uri()
         .path_and_query()
         .map_or(0, |path| path.as_str().len());
-    let past = |found: usize, most: usize| most != 0 && found > most;
-    let reply = if past(uri_bytes, limits.uri_bytes_max) {
+    let exceeds = |found: usize, most: usize| most != 0 && found > most;
+    let is_refused = request.extensions().get::<ConnectRateExceeded>().is_some();
+    let reply = if exceeds(uri_bytes, limits.uri_bytes_max) {
         let message = format!(
-            "The address may have {} bytes: send a long query by POST.",
+            "The path and query may have at most {} bytes: send a long query by POST.",
             limits.uri_bytes_max
         );
         error(StatusCode::URI_TOO_LONG, message)
-    } else if past(request.headers().len(), limits.headers_max) {
-        let message = format!("A request may have {} headers.", limits.headers_max);
+    } else if exceeds(request.headers().len(), limits.headers_max) {
+        let message = format!("A request may have at most {} headers.", limits.headers_max);
         error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
-    } else if request.extensions().get::<TurnedAway>().is_some() && !wants_websocket(request) {
-        Reply::full(media(), Full::TooOften(LEAVING_WAIT))
+    } else if is_refused && !may_become_websocket(request) {
+        Reply::not_admitted(media(), AdmissionError::ConnectRate(SLOT_RETRY_AFTER))
     } else {
         return None;
     };
-    Some(last(reply, request.version()))
+    Some(close_after(reply, request.version()))
 }
 
-/// A WebSocket is told by its close code (T5).
-fn wants_websocket(request: &Request) -> bool {
+/// Whether a refusal must be a close code instead (T5).
+fn may_become_websocket(request: &Request) -> bool {
     request.method() == Method::CONNECT || request.headers().contains_key(header::UPGRADE)
 }
 
-/// Nothing more is read from a connection of HTTP/1 whose request was refused like this.
-fn last(reply: Reply, version: Version) -> Response {
+/// Closes the connection after the reply. An HTTP/2 connection has other streams and stays open.
+fn close_after(reply: Reply, version: Version) -> Response {
     match version {
         Version::HTTP_2 => reply.into_response(),
         _ => reply

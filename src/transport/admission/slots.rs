@@ -1,237 +1,263 @@
-//! Who may come in: how many and how often, in all, by address and by user.
+//! How many connections and requests are admitted: in all, by address and by user.
 //!
-//! Twice a client can be one too many. When it connects: then nothing is known but its address, and it must cost next to
-//! nothing. And when it opens a WebSocket or a stream, or reserves one: then it hears a code that tells it when to come back.
+//! A client is counted twice. First when it connects: only its address is known then, and a refusal
+//! must cost next to nothing. Again when it opens a WebSocket or a stream, or reserves one: a
+//! refusal then carries a code that says when to retry.
 
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use axum::http::{Version, request::Parts};
 
+use super::address::Address;
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
     quota::{self, AddressAllowance, Rates, Slots},
-    transport::{Shared, TransportLimits, admission::address::Address, listen::idle::Busy},
+    transport::{TransportLimits, listen::idle::ActivityGuard},
 };
 
-/// After how long one may come back who has to wait for others to leave.
-pub(crate) const LEAVING_WAIT: Duration = Duration::from_secs(1);
+/// When to retry after a refusal that lasts until another client disconnects.
+pub(crate) const SLOT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What is counted of everybody who is here.
+/// The counts and rates of all clients.
 pub(crate) struct Admission {
-    /// Connections of HTTP, whatever they do.
-    https: Arc<Slots<Address>>,
-    /// Those of them that have not asked for anything yet.
+    /// HTTP connections, whether or not they are in use.
+    http_connections: Arc<Slots<Address>>,
+    /// HTTP connections that have not sent a request yet.
     handshakes: Arc<Slots<Address>>,
+    /// New connections.
     connects: Rates<Address>,
-    /// How often one who connects too often is told so; past it the connection is closed without a word.
-    words: Rates<Address>,
+    /// Connections beyond `connects` that are still answered with an error. Further ones are closed
+    /// without an answer.
+    refusals: Rates<Address>,
+    /// Requests, and messages on WebSockets.
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
-    by_address: Arc<Slots<Address>>,
-    by_user: Arc<Slots<UserId>>,
-    /// Peers are proxies: they are not counted, their clients are.
-    peers_trusted: bool,
+    /// WebSockets, streams and reservations.
+    connections: AtomicUsize,
+    connections_max: usize,
+    connections_by_address: Arc<Slots<Address>>,
+    connections_by_user: Arc<Slots<UserId>>,
+    /// Peers are trusted proxies. The proxies are not counted; their clients are.
+    peers_are_proxies: bool,
 }
 
-/// A connection that was let in, until it asks for something.
+/// A connection that was admitted.
 pub(crate) struct Inbound {
     pub(crate) peer: IpAddr,
-    /// It came too often: it is served nothing but a word.
-    pub(crate) turned_away: bool,
+    /// The address exceeded its connection rate: every request is answered with an error.
+    pub(crate) is_refused: bool,
     /// The peer is a trusted proxy, and the connection may carry requests of several clients.
     pub(crate) is_proxy: bool,
+    /// Held until the first request.
     pub(crate) handshake: quota::Slot<Address>,
-    /// Until the connection ends or becomes a WebSocket.
+    /// Held until the connection ends or becomes a WebSocket.
     pub(crate) http: quota::Slot<Address>,
 }
 
-/// In the extensions of the requests of one that is served nothing but a word.
+/// A request extension: the client is refused a slot because its address exceeded its connection
+/// rate ([`Inbound::is_refused`]), or because a WebSocket request exceeded a request rate.
 #[derive(Clone, Copy)]
-pub(crate) struct TurnedAway;
+pub(crate) struct ConnectRateExceeded;
 
-/// In the extensions of a request that came too soon after others of its connection: how long to wait.
+/// A request extension: the connection exceeded its request rate. Holds the time to wait.
 #[derive(Clone, Copy)]
-pub(crate) struct TooFast(pub(crate) Duration);
+pub(crate) struct RequestRateExceeded(pub(crate) Duration);
 
-/// Why there is no place.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// `connections_max` is reached.
-    Server,
-    /// `connections_per_address_max` is reached.
-    Address,
-    /// `connections_per_user_max` is reached.
-    User,
-    /// `connects_per_second_per_address_max` is exceeded; how long to wait.
-    TooOften(Duration),
+pub(crate) enum AdmissionError {
+    /// `connections_max` is reached. Retry later.
+    ServerFull,
+    /// `connections_per_address_max` is reached. Close another connection, then retry.
+    AddressFull,
+    /// `connections_per_user_max` is reached. Close another connection, then retry.
+    UserFull,
+    /// `connects_per_second_per_address_max` is exceeded. Retry after this time.
+    ConnectRate(Duration),
 }
 
-impl Full {
+impl AdmissionError {
+    /// The close of a WebSocket that is refused.
     pub(crate) fn close(self) -> Close {
         match self {
-            Self::Server => Close::TryAgainLater,
-            Self::Address | Self::User | Self::TooOften(_) => Close::TooManyConnections,
+            Self::ServerFull => Close::TryAgainLater,
+            Self::AddressFull | Self::UserFull | Self::ConnectRate(_) => Close::TooManyConnections,
         }
     }
 }
 
 impl Admission {
     pub(crate) fn new(limits: &TransportLimits, proxies_trusted: usize) -> Self {
-        let peers_trusted = proxies_trusted > 0;
-        let of_each = |most: usize| if peers_trusted { 0 } else { most };
+        let peers_are_proxies = proxies_trusted > 0;
+        let per_peer = |most: usize| if peers_are_proxies { 0 } else { most };
         Self {
-            https: Slots::new(
-                of_each(limits.http_connections_per_address_max),
+            http_connections: Slots::new(
+                per_peer(limits.http_connections_per_address_max),
                 limits.http_connections_max,
             ),
             handshakes: Slots::new(
-                of_each(limits.handshakes_per_address_max),
+                per_peer(limits.handshakes_per_address_max),
                 limits.handshakes_max,
             ),
             connects: Rates::new(limits.connects_per_address()),
-            words: Rates::new(limits.connects_per_address()),
+            refusals: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
-            by_address: Slots::new(limits.connections_per_address_max, 0),
-            by_user: Slots::new(limits.connections_per_user_max, 0),
-            peers_trusted,
+            connections: AtomicUsize::new(0),
+            connections_max: limits.connections_max,
+            connections_by_address: Slots::new(limits.connections_per_address_max, 0),
+            connections_by_user: Slots::new(limits.connections_per_user_max, 0),
+            peers_are_proxies,
         }
     }
 
-    /// Lets a connection in, or does not: then it is to be closed at once.
-    pub(crate) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Inbound> {
+    /// Admits a new connection. None if it must be closed at once.
+    pub(crate) fn admit(&self, peer: IpAddr, now: Instant) -> Option<Inbound> {
         let address = Address::from(peer);
-        let http = self.https.take(address)?;
+        let http = self.http_connections.take(address)?;
         let handshake = self.handshakes.take(address)?;
-        let turned_away = !self.peers_trusted && self.connects.take(address, now).is_err();
-        if turned_away {
-            self.words.take(address, now).ok()?;
+        let is_refused = !self.peers_are_proxies && self.connects.take(address, now).is_err();
+        if is_refused {
+            self.refusals.take(address, now).ok()?;
         }
         Some(Inbound {
             peer,
-            turned_away,
-            is_proxy: self.peers_trusted,
+            is_refused,
+            is_proxy: self.peers_are_proxies,
             handshake,
             http,
         })
     }
 
-    /// Takes one request of this address's, or one message on one of its WebSockets; or tells how long to wait for it.
-    pub(crate) fn ask(&self, address: Option<Address>, now: Instant) -> Result<(), Duration> {
+    /// Charges one request, or one WebSocket message, to an address. The error is the time to wait.
+    pub(crate) fn take_request(
+        &self,
+        address: Option<Address>,
+        now: Instant,
+    ) -> Result<(), Duration> {
         address.map_or(Ok(()), |address| self.requests.take(address, now))
     }
 
-    /// The guests that may be signed in from there.
+    /// The guest sign-ins that an address has left.
     pub(crate) fn sign_ins(&self, address: Option<Address>) -> AddressAllowance {
         address.map_or_else(AddressAllowance::default, |address| {
             AddressAllowance::of(&self.sign_ins, address.into())
         })
     }
 
-    /// How many connections of HTTP there are.
-    pub(crate) fn https(&self) -> usize {
-        self.https.taken()
+    /// The number of open HTTP connections.
+    pub(crate) fn http_connections(&self) -> usize {
+        self.http_connections.taken()
     }
 
-    /// How many connections have not asked for anything yet.
+    /// The number of connections that have not sent a request yet.
     pub(crate) fn handshakes(&self) -> usize {
         self.handshakes.taken()
     }
 
-    /// How many places are counted by somebody's address or user.
-    pub(crate) fn counted(&self) -> usize {
-        self.by_address.taken() + self.by_user.taken()
+    /// The number of open WebSockets, streams and reservations.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// The number of slots that are charged to addresses and users.
+    pub(crate) fn slots_charged(&self) -> usize {
+        self.connections_by_address.taken() + self.connections_by_user.taken()
     }
 }
 
-/// What must be known of a request to give its client a place.
-pub(crate) struct Client {
+/// The facts about a request that decide whether its client gets a slot.
+pub(crate) struct SlotRequest {
     address: Option<Address>,
-    /// It was counted when it connected already.
-    connected: bool,
-    turned_away: bool,
+    /// The connection rate was charged already, when the client connected.
+    connect_is_charged: bool,
+    is_refused: bool,
 }
 
-impl Client {
+impl SlotRequest {
     pub(crate) fn of(parts: &Parts, proxies_trusted: usize) -> Self {
         Self {
             address: Address::of(&parts.extensions, &parts.headers, proxies_trusted),
-            // One connection of HTTP/2, and one of a proxy's, stands for many.
-            connected: proxies_trusted == 0 && parts.version != Version::HTTP_2,
-            turned_away: parts.extensions.get::<TurnedAway>().is_some(),
+            // Many clients share the connection of a proxy, and many streams one HTTP/2 connection.
+            connect_is_charged: proxies_trusted == 0 && parts.version != Version::HTTP_2,
+            is_refused: parts.extensions.get::<ConnectRateExceeded>().is_some(),
         }
     }
 }
 
-/// One of `connections_max`: the place of a WebSocket, of a stream, or of a reservation of one.
+/// One of `connections_max`: held by a WebSocket, a stream, or a reserved stream.
 pub(crate) struct ConnectionSlot {
-    shared: Arc<Shared>,
+    admission: Arc<Admission>,
     address: Option<Address>,
     _of_address: Option<quota::Slot<Address>>,
     of_user: Option<quota::Slot<UserId>>,
-    _busy: Option<Arc<Busy>>,
+    _activity: Option<Arc<ActivityGuard>>,
 }
 
 impl ConnectionSlot {
-    pub(crate) fn take(shared: &Arc<Shared>, client: Client) -> Result<Self, Full> {
-        if client.turned_away {
-            return Err(Full::TooOften(LEAVING_WAIT));
+    /// Takes a slot, charged to the client's address.
+    pub(crate) fn take(
+        admission: &Arc<Admission>,
+        request: SlotRequest,
+    ) -> Result<Self, AdmissionError> {
+        if request.is_refused {
+            return Err(AdmissionError::ConnectRate(SLOT_RETRY_AFTER));
         }
-        let admission = &shared.admission;
-        if let Some(address) = client.address.filter(|_| !client.connected) {
-            admission
-                .connects
-                .take(address, Instant::now())
-                .map_err(Full::TooOften)?;
+        let address = request.address;
+        if let Some(address) = address.filter(|_| !request.connect_is_charged) {
+            let charged = admission.connects.take(address, Instant::now());
+            charged.map_err(AdmissionError::ConnectRate)?;
         }
-        let of_address = client
-            .address
-            .map(|address| admission.by_address.take(address).ok_or(Full::Address))
+        let of_address = address
+            .map(|address| admission.connections_by_address.take(address))
+            .map(|slot| slot.ok_or(AdmissionError::AddressFull))
             .transpose()?;
-        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let address = client.address;
-        let seat = Self {
-            shared: shared.clone(),
+        let taken = admission.connections.fetch_add(1, Ordering::AcqRel);
+        let slot = Self {
+            admission: admission.clone(),
             address,
             _of_address: of_address,
             of_user: None,
-            _busy: None,
+            _activity: None,
         };
-        let most = shared.limits.connections_max;
-        if most == 0 || taken < most {
-            Ok(seat)
+        if admission.connections_max == 0 || taken < admission.connections_max {
+            Ok(slot)
         } else {
-            Err(Full::Server)
+            Err(AdmissionError::ServerFull)
         }
     }
 
-    /// Whose place it is.
+    /// The address that the slot is charged to.
     pub(crate) fn address(&self) -> Option<Address> {
         self.address
     }
 
-    /// The same as one of this user's, now that it is known who it is.
-    pub(crate) fn taken_by(mut self, caller: Caller) -> Result<Self, Full> {
-        self.belongs_to(caller).map(|()| self)
+    /// Returns the slot, charged to the caller as well.
+    pub(crate) fn assigned_to(mut self, caller: Caller) -> Result<Self, AdmissionError> {
+        self.assign(caller).map(|()| self)
     }
 
-    /// The same; its connection is in use while this is.
-    pub(crate) fn on(mut self, busy: Option<Arc<Busy>>) -> Self {
-        self._busy = busy;
+    /// Returns the slot. Its HTTP connection counts as in use until the slot is dropped.
+    pub(crate) fn holding(mut self, activity: Option<Arc<ActivityGuard>>) -> Self {
+        self._activity = activity;
         self
     }
 
-    /// It is one of this user's from now on, if he may have one more.
-    pub(crate) fn belongs_to(&mut self, caller: Caller) -> Result<(), Full> {
+    /// Charges the slot to the caller as well, if the caller is a user.
+    pub(crate) fn assign(&mut self, caller: Caller) -> Result<(), AdmissionError> {
         if let Some(user) = caller.user() {
-            // Given back first: it may be the same user again.
+            // The slot of the previous user is returned first: it may be the same user again.
             self.of_user = None;
-            self.of_user = Some(self.shared.admission.by_user.take(user).ok_or(Full::User)?);
+            let of_user = self.admission.connections_by_user.take(user);
+            self.of_user = Some(of_user.ok_or(AdmissionError::UserFull)?);
         }
         Ok(())
     }
@@ -239,6 +265,6 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
+        self.admission.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }

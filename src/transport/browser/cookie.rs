@@ -1,12 +1,14 @@
-//! The session cookie, for what cannot set a header: pages' event streams and queries by GET.
+//! The session cookie, for requests that cannot set a header: event streams of pages, and queries
+//! by GET.
 //!
-//! It is read for GET alone, which changes nothing, and never when a browser says that another site is behind the
-//! request. So no other page can do anything with it. `SameSite=Strict`: nobody follows a link into the endpoint, so
-//! nothing is lost by the stricter of the two.
+//! The server reads it only for GET, which changes nothing, and never if the browser says that
+//! another site caused the request. No other page can therefore act with it. It is
+//! `SameSite=Strict`: nobody follows a link to the endpoint, so the stricter mode costs nothing.
 
 use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
 use crate::{
+    domain::Timestamp,
     schema::RequestContext,
     transport::{
         Shared,
@@ -20,16 +22,17 @@ use crate::{
 
 const NAME: &str = "switchboard_token";
 
-/// The token in the cookie, where it may be used.
+/// The token in the cookie. None if the cookie may not be used for this request.
 pub(crate) fn token<'a>(parts: &'a Parts, site: &Site) -> Option<&'a str> {
-    let harmless = parts.method == Method::GET
+    let may_use = parts.method == Method::GET
         && !parts.headers.contains_key(header::AUTHORIZATION)
         && !origin::is_cross_site(&parts.headers)
         && site.sender(&parts.headers, &parts.uri) != Sender::Foreign;
-    if harmless { find(&parts.headers) } else { None }
+    if may_use { find(&parts.headers) } else { None }
 }
 
-/// Empty, which is no token, where there are several that differ: nobody could say which one counts.
+/// The token in the cookie header. If there are several different ones, it is empty, which no check
+/// accepts: it is unknown which of them counts.
 fn find(headers: &HeaderMap) -> Option<&str> {
     let values = headers
         .get_all(header::COOKIE)
@@ -49,26 +52,26 @@ fn find(headers: &HeaderMap) -> Option<&str> {
     })
 }
 
-/// Lets an answer keep a new session in the browser of a page of this server's own, where anybody else keeps it himself; and
-/// take it away when it was signed out.
-pub(crate) fn change(
+/// Makes the reply set the cookie after a sign-in on a page of this server, and delete it after a
+/// sign-out. Other clients store their tokens themselves.
+pub(crate) fn update(
     reply: Reply,
     shared: &Shared,
     parts: &Parts,
-    notes: &RequestContext,
+    context: &RequestContext,
 ) -> Reply {
-    match changed(shared, parts, notes) {
+    match new_cookie(shared, parts, context) {
         Some(cookie) => reply.with(header::SET_COOKIE, cookie),
         None => reply,
     }
 }
 
-fn changed(shared: &Shared, parts: &Parts, notes: &RequestContext) -> Option<HeaderValue> {
-    let noted = notes.take_effects();
-    if noted.signed_out {
+fn new_cookie(shared: &Shared, parts: &Parts, context: &RequestContext) -> Option<HeaderValue> {
+    let side_effects = context.take_effects();
+    if side_effects.signed_out {
         return Some(clear());
     }
-    let (token, expires_at) = noted.session?;
+    let (token, expires_at) = side_effects.session?;
     if origin::is_cross_site(&parts.headers) {
         return None;
     }
@@ -77,20 +80,24 @@ fn changed(shared: &Shared, parts: &Parts, notes: &RequestContext) -> Option<Hea
     };
     set(
         &token,
-        (shared.clock)().until(expires_at).as_secs(),
+        seconds_between((shared.clock)(), expires_at),
         page.is_https(),
     )
 }
 
-/// Takes away a cookie that is no longer good, so that it does not stand in the way of asking as nobody.
+/// Deletes the cookie. An invalid one would keep the browser from sending anonymous requests.
 pub(crate) fn clear() -> HeaderValue {
     set("", 0, false).expect("plain text")
 }
 
-fn set(token: &str, seconds: u64, secure: bool) -> Option<HeaderValue> {
+fn set(token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
     let text = format!(
         "{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );
     HeaderValue::from_str(&text).ok()
+}
+
+fn seconds_between(now: Timestamp, then: Timestamp) -> i64 {
+    (then.0.saturating_sub(now.0) / 1_000_000).max(0)
 }

@@ -1,5 +1,7 @@
-//! What stands between every request and the routes, because browsers send requests that nobody meant: for a name that
-//! is not this server's, or for a page that has no business here.
+//! Checks that every request passes before it is routed.
+//!
+//! A browser also sends requests that its user did not intend: for a host name that an attacker has
+//! bound to this server's address, or on behalf of a page of a foreign origin.
 
 use std::sync::Arc;
 
@@ -19,36 +21,37 @@ use crate::{
     },
 };
 
-/// Says the same to whoever gave the server a name.
-const MISDIRECTED: &str = "This server does not go by the host that the request names; whoever runs it can add the host \
+/// The error for a host that is not the server's. It tells the operator how to allow the host.
+const MISDIRECTED: &str = "This server does not serve the host that the request names; its operator can add the host \
                            with --allow-host.\n";
 
-/// Answers a request, or has the routes answer it.
+/// Refuses a request, or passes it on. Adds CORS and security headers to the response.
 pub(crate) async fn guard(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
     let sender = shared.site.sender(request.headers(), request.uri());
-    let pinned = shared.site.is_pinned(request.headers(), request.uri());
+    let sends_hsts = shared.site.sends_hsts(request.headers(), request.uri());
     let mut response = match refusal(&shared.site, &request, &sender) {
         Some(response) => response,
         None => next.run(request).await,
     };
-    // What becomes a WebSocket is no answer that anybody keeps or shows.
+    // A browser neither stores nor shows the response that opens a WebSocket.
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        cors::share(&sender, response.headers_mut());
-        security_headers::put_on(response.headers_mut(), pinned);
+        cors::add_headers(&sender, response.headers_mut());
+        security_headers::add(response.headers_mut(), sends_hsts);
     }
     response
 }
 
-/// The answer to what does not reach the routes.
+/// The response to a request that is not routed.
 fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> {
     let (method, headers, uri) = (request.method(), request.headers(), request.uri());
-    // A page whose name was bound to this machine's address is of the same origin as whatever it asks here, so that only
-    // its name gives it away. It gets no socket to be closed either.
-    if !site.is_meant(headers, uri) {
+    // DNS rebinding: the page's name was bound to this server's address, so the browser treats its
+    // requests as same-origin. Only the host name gives it away. A WebSocket is refused too,
+    // without the upgrade that T5 gives others.
+    if !site.serves_host(headers, uri) {
         return Some((StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response());
     }
     if cors::is_preflight(method, headers) {
@@ -64,7 +67,8 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
     None
 }
 
-/// GET changes nothing. What becomes a WebSocket (which over HTTP/2 is CONNECT) is told by a close instead.
+/// Whether a method may change something. GET changes nothing. CONNECT opens a WebSocket over
+/// HTTP/2, which is refused by a close code instead.
 fn may_change(method: &Method) -> bool {
     !matches!(
         *method,

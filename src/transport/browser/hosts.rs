@@ -1,4 +1,4 @@
-//! By which names this server goes, and whose pages may use it.
+//! The host names of this server, and the origins whose pages may use it.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -6,17 +6,18 @@ use axum::http::{HeaderMap, Uri, header, uri::Authority};
 
 use crate::transport::browser::origin::{self, Origin, Sender};
 
-/// The names of the machine that asks itself. No web page can have one of them.
+/// The names of the local machine. No page on the web can have one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// A host that is written wrongly.
+/// A malformed host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write a host as it stands in an address, like chat.example or 192.168.0.7, without a scheme, a port or *"
+    "write a host as in a URL, like chat.example or 192.168.0.7, without a scheme, a port or *"
 )]
 pub struct HostError;
 
-/// The host of an address, as browsers write it: a name in small letters, or an IP address, in brackets if it is IPv6.
+/// The host of a URL as browsers write it: a name in lower case, or an IP address, which is in
+/// brackets if it is IPv6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host(String);
 
@@ -50,8 +51,8 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// The host in what a request names, with or without a port.
-    fn asked_for(authority: &str) -> Option<Self> {
+    /// The host in an authority, with or without a port.
+    fn of_authority(authority: &str) -> Option<Self> {
         let parsed: Authority = authority.parse().ok()?;
         if authority.contains('@') {
             None
@@ -65,40 +66,41 @@ impl Host {
     }
 }
 
-/// What this server knows of itself and of its pages' neighbours.
+/// The identity of this server towards browsers: its hosts, and the origins that it allows.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
-    /// Pages of other origins that may do what this server's own may.
+    /// Other origins whose pages may do everything that this server's own pages may.
     pub origins: Vec<Origin>,
-    /// The hosts that requests may name, beside loopback's own; none if they may name any.
+    /// The hosts that requests may name, beside those of the local machine. None if any is allowed.
     pub hosts: Option<Vec<Host>>,
-    /// Whether the server itself speaks TLS.
+    /// Whether the server itself serves TLS.
     pub tls: bool,
 }
 
 impl Site {
-    /// Whether a request is meant for this server: it names a host, and none but this server's. A page whose name was
-    /// bound to this machine's address names its own.
-    pub(crate) fn is_meant(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+    /// Whether a request names a host of this server, and no other host. A page that attacks by DNS
+    /// rebinding names its own host.
+    pub(super) fn serves_host(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         let Some(hosts) = &self.hosts else {
             return true;
         };
-        let mut asked = asked_for(headers, uri).peekable();
-        asked.peek().is_some()
-            && asked
+        let mut named = hosts_named(headers, uri).peekable();
+        named.peek().is_some()
+            && named
                 .all(|host| host.is_some_and(|host| host.is_loopback() || hosts.contains(&host)))
     }
 
-    /// Whether browsers may remember that they reach the host of this request over TLS only. They would believe it of all
-    /// ports, so it is not said of loopback, where other programs serve too.
-    pub(crate) fn is_pinned(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        self.tls && asked_for(headers, uri).all(|host| host.is_some_and(|host| !host.is_loopback()))
+    /// Whether the response tells browsers to use only TLS for this host (HSTS). Browsers apply
+    /// that to all ports, so it is not sent for the local machine, where other programs serve too.
+    pub(super) fn sends_hsts(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        self.tls
+            && hosts_named(headers, uri).all(|host| host.is_some_and(|host| !host.is_loopback()))
     }
 
-    /// Whose page sent a request.
+    /// The page that sent a request, by its `Origin` header.
     pub(crate) fn sender(&self, headers: &HeaderMap, uri: &Uri) -> Sender {
         match origin::sender(headers, uri, &self.origins) {
-            // A server that speaks TLS has no page without it; whoever sits in between may have made one.
+            // A server with TLS has no page without TLS. An attacker in between may have made one.
             Sender::Own(page) if self.tls && !page.is_https() => match self.origins.contains(&page)
             {
                 true => Sender::Allowed(page),
@@ -109,16 +111,16 @@ impl Site {
     }
 }
 
-/// The hosts that a request names: in its address, which HTTP/2 always gives, and in its header. None for one that
-/// cannot be read.
-fn asked_for(headers: &HeaderMap, uri: &Uri) -> impl Iterator<Item = Option<Host>> {
-    let address = uri
+/// The hosts that a request names: in its URI, which HTTP/2 always includes, and in the `Host`
+/// header. None stands for a host that cannot be read.
+fn hosts_named(headers: &HeaderMap, uri: &Uri) -> impl Iterator<Item = Option<Host>> {
+    let in_uri = uri
         .authority()
-        .map(|authority| Host::asked_for(authority.as_str()));
-    let named = headers.get_all(header::HOST).into_iter();
-    address
+        .map(|authority| Host::of_authority(authority.as_str()));
+    let in_headers = headers.get_all(header::HOST).into_iter();
+    in_uri
         .into_iter()
-        .chain(named.map(|host| Host::asked_for(host.to_str().unwrap_or_default())))
+        .chain(in_headers.map(|host| Host::of_authority(host.to_str().unwrap_or_default())))
 }
 
 #[cfg(test)]
@@ -161,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_name_loopback_and_the_hosts_that_are_known() {
+    fn a_request_may_name_the_local_machine_and_configured_hosts() {
         let site = Site {
             hosts: Some(vec!["chat.example".parse().unwrap()]),
             ..Site::default()
         };
-        let meant = |hosts: &[&str], uri: &str| {
+        let is_served = |hosts: &[&str], uri: &str| {
             let given: Vec<_> = hosts.iter().map(|host| (header::HOST, *host)).collect();
-            site.is_meant(&headers(&given), &uri.parse().unwrap())
+            site.serves_host(&headers(&given), &uri.parse().unwrap())
         };
         for host in [
             "localhost",
@@ -179,7 +181,7 @@ mod tests {
             "chat.example",
             "Chat.Example:443",
         ] {
-            assert!(meant(&[host], "/graphql"), "{host}");
+            assert!(is_served(&[host], "/graphql"), "{host}");
         }
         for host in [
             "evil.example",
@@ -193,24 +195,24 @@ mod tests {
             "a b",
             "",
         ] {
-            assert!(!meant(&[host], "/graphql"), "{host}");
+            assert!(!is_served(&[host], "/graphql"), "{host}");
         }
-        assert!(!meant(&[], "/graphql"), "a request that names no host");
+        assert!(!is_served(&[], "/graphql"), "a request that names no host");
         assert!(
-            meant(&[], "https://localhost:4000/graphql"),
-            "HTTP/2 names it in the address"
+            is_served(&[], "https://localhost:4000/graphql"),
+            "HTTP/2 names it in the URI"
         );
-        assert!(!meant(&["localhost"], "https://evil.example/graphql"));
-        assert!(!meant(&["localhost", "evil.example"], "/graphql"));
-        assert!(Site::default().is_meant(
+        assert!(!is_served(&["localhost"], "https://evil.example/graphql"));
+        assert!(!is_served(&["localhost", "evil.example"], "/graphql"));
+        assert!(Site::default().serves_host(
             &headers(&[(header::HOST, "evil.example")]),
             &Uri::from_static("/")
         ));
     }
 
     #[test]
-    fn a_page_without_tls_is_not_that_of_a_server_with_it() {
-        let asked = |origin: &str, site: &Site| {
+    fn a_page_without_tls_does_not_belong_to_a_server_with_tls() {
+        let sender = |origin: &str, site: &Site| {
             site.sender(
                 &headers(&[(header::ORIGIN, origin), (header::HOST, "chat.example")]),
                 &Uri::from_static("/"),
@@ -224,21 +226,21 @@ mod tests {
             },
         );
         assert!(matches!(
-            asked("http://chat.example", &plain),
+            sender("http://chat.example", &plain),
             Sender::Own(_)
         ));
         assert!(matches!(
-            asked("https://chat.example", &secure),
+            sender("https://chat.example", &secure),
             Sender::Own(_)
         ));
-        assert_eq!(asked("http://chat.example", &secure), Sender::Foreign);
+        assert_eq!(sender("http://chat.example", &secure), Sender::Foreign);
         let named = Site {
             tls: true,
             origins: vec!["http://chat.example".parse().unwrap()],
             hosts: None,
         };
         assert!(matches!(
-            asked("http://chat.example", &named),
+            sender("http://chat.example", &named),
             Sender::Allowed(_)
         ));
     }

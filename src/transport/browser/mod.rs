@@ -1,9 +1,9 @@
-//! What web pages may do: hosts, origins, CORS, cookies, security headers, and the built-in pages.
+//! Protection of browsers, and the built-in pages: hosts, origins, CORS, cookies, security headers.
 
-pub(crate) mod cookie;
-pub(crate) mod cors;
-pub(crate) mod guard;
-pub(crate) mod hosts;
-pub(crate) mod origin;
-pub(crate) mod pages;
-pub(crate) mod security_headers;
+pub(super) mod cookie;
+pub(super) mod cors;
+pub(super) mod guard;
+pub(super) mod hosts;
+pub(super) mod origin;
+pub(super) mod pages;
+pub(super) mod security_headers;

@@ -1,23 +1,23 @@
-//! Which page sent a request, as far as its browser says.
+//! The page that sent a request, as the browser reports it.
 
 use std::{fmt, str::FromStr};
 
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
-/// An origin that is written wrongly.
+/// A malformed origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// All origins at once. Name each.
-    #[error("name each origin: with * every page of the web could act here for whoever visits it")]
+    /// A wildcard. Name each origin instead.
+    #[error("name each origin: with * every page on the web could act here for its visitors")]
     Any,
-    /// Anything else that is none. Correct it.
+    /// Not an origin. Correct it.
     #[error(
         "write an origin as browsers do, like https://chat.example or http://localhost:3000, without a path"
     )]
     Malformed,
 }
 
-/// A browser's origin: scheme, host, and the port unless it is the scheme's own.
+/// A browser's origin: scheme, host, and the port unless it is the scheme's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -61,27 +61,28 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// A page that came over TLS.
-    pub(crate) fn is_https(&self) -> bool {
+    /// Whether the page was loaded over TLS.
+    pub(super) fn is_https(&self) -> bool {
         self.scheme == "https"
     }
 }
 
-/// Whose page sent a request.
+/// The page that sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
-    /// No page, or one whose browser does not say.
+    /// No page, or a page that the browser does not name.
     Unknown,
-    /// A page of this server's own.
+    /// A page of this server.
     Own(Origin),
-    /// A page that the operator allows.
+    /// A page of an origin that the operator allows.
     Allowed(Origin),
-    /// Any other.
+    /// A page of any other origin.
     Foreign,
 }
 
 impl Sender {
-    /// Whether the browser marks the request with these headers as that of a page which may not use this server.
+    /// Whether the request comes from a page that may not use this server. `headers` are those of
+    /// the request.
     pub(crate) fn is_foreign(&self, headers: &HeaderMap) -> bool {
         match self {
             Self::Foreign => true,
@@ -91,9 +92,10 @@ impl Sender {
     }
 }
 
-/// Tells whose page sent a request: its `Origin` is that of the server, or on the list, or neither.
+/// The page that sent a request: its `Origin` is the server's own, or on the list, or foreign.
 ///
-/// The server is compared by host and port alone: behind a proxy that ends TLS it does not know its own scheme.
+/// Only host and port decide whether it is the server's own: behind a proxy that terminates TLS the
+/// server does not know its scheme.
 pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Sender {
     let Some(value) = headers.get(header::ORIGIN) else {
         return Sender::Unknown;
@@ -120,8 +122,8 @@ pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
     }
 }
 
-/// Whether the browser itself says that another site is behind this request.
-pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+/// Whether the browser says that another site caused this request (`Sec-Fetch-Site`).
+pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     headers
         .get(SEC_FETCH_SITE)
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_known_by_its_origin() {
+    fn a_page_is_identified_by_its_origin() {
         let own = |text: &str| Sender::Own(text.parse().unwrap());
         for (origin, host, expected) in [
             (
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn http_2_names_the_host_in_the_address() {
+    fn http_2_names_the_host_in_the_uri() {
         let headers = [(header::ORIGIN, "https://chat.example".parse().unwrap())]
             .into_iter()
             .collect();
@@ -234,8 +236,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_browser_says_of_the_site_counts() {
-        let said = |site: &str| {
+    fn sec_fetch_site_marks_requests_of_other_sites() {
+        let is_marked = |site: &str| {
             is_cross_site(
                 &[(
                     HeaderName::from_static("sec-fetch-site"),
@@ -245,7 +247,9 @@ mod tests {
                 .collect(),
             )
         };
-        assert!(!is_cross_site(&HeaderMap::new()) && !said("same-origin") && !said("none"));
-        assert!(said("cross-site") && said("same-site") && said("anything else"));
+        assert!(
+            !is_cross_site(&HeaderMap::new()) && !is_marked("same-origin") && !is_marked("none")
+        );
+        assert!(is_marked("cross-site") && is_marked("same-site") && is_marked("anything else"));
     }
 }

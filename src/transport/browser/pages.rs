@@ -1,4 +1,4 @@
-//! The built pages, from inside the binary.
+//! The built-in pages, which are embedded in the binary.
 
 use axum::{
     extract::Path,
@@ -11,17 +11,18 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "web/dist"]
 struct Dist;
 
-/// What the playground's editor needs, and nothing else: no other origin, no inline script.
+/// The content security policy of the playground: its editor needs this much. No other origin and
+/// no inline script is allowed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; \
                       img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// `/`: the playground, for as long as there is nothing better to show.
+/// `/`: redirects to the playground.
 pub(crate) async fn home() -> Redirect {
     Redirect::temporary("/graphiql")
 }
 
-/// `/graphiql`.
+/// `/graphiql`: the playground.
 pub(crate) async fn playground(headers: HeaderMap) -> Response {
     let mut response = file("graphiql.html", "no-cache", &headers);
     response.headers_mut().insert(
@@ -31,10 +32,10 @@ pub(crate) async fn playground(headers: HeaderMap) -> Response {
     response
 }
 
-/// `/assets/…`. A name with a hash in it never changes what it means.
+/// `/assets/…`. A file with a hash in its name never changes, so browsers may cache it for ever.
 pub(crate) async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let hashed = !path.ends_with(".md") && !path.ends_with(".txt");
-    let caching = if hashed {
+    let is_hashed = !path.ends_with(".md") && !path.ends_with(".txt");
+    let caching = if is_hashed {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
@@ -46,9 +47,9 @@ fn file(path: &str, caching: &'static str, headers: &HeaderMap) -> Response {
     let Some(EmbeddedFile { data, metadata }) = Dist::get(path) else {
         return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
     };
-    // Weak: the same file may go out compressed.
+    // Weak, because the same file may also be sent compressed.
     let tag = format!("W/\"{}\"", hex(&metadata.sha256_hash()[..16]));
-    let own = [
+    let headers_sent = [
         (header::ETAG, tag.clone()),
         (header::CACHE_CONTROL, caching.to_owned()),
         (header::CONTENT_TYPE, content_type(path).to_owned()),
@@ -57,9 +58,9 @@ fn file(path: &str, caching: &'static str, headers: &HeaderMap) -> Response {
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == tag.as_bytes())
     {
-        return (StatusCode::NOT_MODIFIED, own).into_response();
+        return (StatusCode::NOT_MODIFIED, headers_sent).into_response();
     }
-    (own, axum::body::Bytes::from(data.into_owned())).into_response()
+    (headers_sent, axum::body::Bytes::from(data.into_owned())).into_response()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,17 +1,19 @@
-//! Headers that tell browsers to be careful with what they got, on every answer.
+//! Security headers, which every response carries.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// What an answer may load, run and be framed by: nothing. A page that needs more says so itself (`pages.rs`).
+/// The default content security policy: a response may load, run and be framed by nothing. A page
+/// that needs more has its own policy (`pages.rs`).
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// For a year, browsers ask this server over TLS or not at all.
+/// Browsers use only TLS for this host, for one year (HSTS).
 const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// The same for everybody. Pages of allowed origins are not kept from anything by these: what they may read is said by
-/// CORS, and the resource policy is about what is loaded without asking, as images and scripts are.
+/// Headers that are the same on every response. They do not restrict pages of allowed origins: CORS
+/// controls what those may read, and the resource policy concerns only resources that are embedded
+/// without CORS, like images and scripts.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (
         header::X_CONTENT_TYPE_OPTIONS,
@@ -32,15 +34,16 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-/// Puts them on an answer. `pinned` says that browsers may remember to ask over TLS only.
-pub(crate) fn put_on(headers: &mut HeaderMap, pinned: bool) {
+/// Adds the headers to a response. With `sends_hsts`, browsers use only TLS for this host from then
+/// on.
+pub(super) fn add(headers: &mut HeaderMap, sends_hsts: bool) {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(POLICY);
-    if pinned {
+    if sends_hsts {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
     }
 }

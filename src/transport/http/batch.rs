@@ -1,8 +1,8 @@
-//! Several requests in one: a JSON array of them, answered by an array in the same order.
+//! Batches: a JSON array of requests, answered by an array of responses in the same order.
 
 use std::sync::Arc;
 
-use async_graphql::{ServerError, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -10,6 +10,11 @@ use axum::{
 use futures::future::join_all;
 use serde_json::Value;
 
+use super::{
+    negotiate::{Form, Media},
+    reply::{Reply, bad_request},
+    request::{HttpCall, not_a_request, not_acceptable},
+};
 use crate::{
     domain::Caller,
     protocol::Subscribe,
@@ -17,44 +22,37 @@ use crate::{
     transport::{
         Shared,
         browser::cookie,
-        http::{
-            endpoint::{Call, no_request},
-            negotiate::{Form, Media},
-            reply::{Reply, bad_request},
-        },
-        operation,
+        operation::{refused_json, response_json},
+        start,
     },
 };
 
-/// Runs all of them, started in their order. One that fails changes nothing for the others; one that is no request at all
-/// refuses them all, before any is started.
-pub(crate) async fn run(shared: Arc<Shared>, call: Call, entries: Vec<Value>) -> Response {
+/// Executes all requests of a batch, started in their order. A request that fails does not affect
+/// the others. An entry that is not a request refuses the whole batch before any of it is executed.
+pub(super) async fn run(shared: Arc<Shared>, call: HttpCall, entries: Vec<Value>) -> Response {
     if !matches!(call.accepts.for_answer(), Some(Form::Single(_))) {
-        let error =
-            bad_request("Several requests at once are answered as JSON: accept application/json.");
-        return Reply::error(StatusCode::NOT_ACCEPTABLE, Media::Json, error).into_response();
+        let message = "A batch is answered as JSON: accept application/json.";
+        return not_acceptable(Media::Json, message).into_response();
     }
     let bodies = match requests(entries, shared.limits.batch_max) {
         Ok(bodies) => bodies,
-        Err(reason) => return no_request(&reason).into_response(),
+        Err(reason) => return not_a_request(&reason).into_response(),
     };
-    let (notes, meter) = (
-        shared.notes(call.origin(&shared).address),
-        shared.schema.batch_meter(),
-    );
+    let context = shared.request_context(call.origin(&shared).address);
+    let meter = shared.schema.batch_meter();
     let answers = join_all(
         bodies
             .into_iter()
-            .map(|body| answer(&shared, body, call.caller, &notes, &meter)),
+            .map(|body| answer(&shared, body, call.caller, &context, &meter)),
     )
     .await;
-    // An array is no GraphQL response, so it is plain JSON.
+    // Plain JSON: an array is not a GraphQL response.
     let reply = Reply::new(
         StatusCode::OK,
         Media::Json,
         format!("[{}]", answers.join(",")),
     );
-    cookie::change(reply, &shared, &call.parts, &notes).into_response()
+    cookie::update(reply, &shared, &call.parts, &context).into_response()
 }
 
 fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> {
@@ -62,7 +60,7 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
         return Err("the array is empty".to_owned());
     }
     if most != 0 && entries.len() > most {
-        return Err(format!("an array may have {most} requests"));
+        return Err(format!("an array may have at most {most} requests"));
     }
     let read = |(at, entry): (usize, Value)| match entry {
         Value::Object(object) => {
@@ -73,30 +71,27 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
     entries.into_iter().enumerate().map(read).collect()
 }
 
+/// The response to one request of a batch, as JSON.
 async fn answer(
     shared: &Shared,
     body: Subscribe,
     caller: Caller,
-    notes: &RequestContext,
+    context: &RequestContext,
     meter: &Arc<CostMeter>,
 ) -> String {
-    let refused =
-        |errors: &[ServerError]| format!(r#"{{"errors":{}}}"#, operation::errors_json(errors));
-    let prepared = match operation::prepare(shared, body) {
+    let prepared = match start::prepare(shared, body) {
         Ok(prepared) => prepared,
-        Err(errors) => return refused(&errors),
+        Err(errors) => return refused_json(&errors),
     };
     if prepared.kind() == OperationType::Subscription {
-        return refused(&[bad_request("A subscription cannot be one of several requests.").into()]);
+        return refused_json(&[bad_request("A batch cannot contain a subscription.").into()]);
     }
     match shared
         .schema
-        .execute_within(prepared, caller, notes, meter.clone())
+        .execute(prepared, caller, context, Some(meter.clone()))
         .await
     {
-        Answer::Executed(response) => {
-            serde_json::to_string(&response).expect("a response has a JSON form")
-        }
-        Answer::Refused(errors) => refused(&errors),
+        Answer::Executed(response) => response_json(&response),
+        Answer::Refused(errors) => refused_json(&errors),
     }
 }

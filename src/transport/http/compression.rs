@@ -1,20 +1,21 @@
-//! Answers that are worth it are compressed, streams never: what compresses gathers, and a result must leave at once.
+//! Compression of responses. Streams are never compressed: a compressor buffers, and a result must
+//! leave at once.
 
 use tower_http::compression::{
     CompressionLayer,
     predicate::{NotForContentType, Predicate, SizeAbove},
 };
 
-/// Bytes of an answer below which compressing gains nothing: it fits into one packet as it is.
+/// Responses smaller than this are not compressed: they fit into one packet as they are.
 const BYTES_MIN: u64 = 1024;
 
-/// Compresses with gzip where the client takes it.
+/// Compresses with gzip where the client accepts it.
 pub(crate) fn layer() -> CompressionLayer<impl Predicate> {
-    let worth = SizeAbove::new(BYTES_MIN)
+    let predicate = SizeAbove::new(BYTES_MIN)
         .and(NotForContentType::SSE)
         .and(NotForContentType::const_new("multipart/"))
-        // Compressed already.
+        // These are compressed already.
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("font/woff"));
-    CompressionLayer::new().compress_when(worth)
+    CompressionLayer::new().compress_when(predicate)
 }

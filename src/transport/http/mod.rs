@@ -1,8 +1,10 @@
-//! GraphQL over HTTP: the endpoint, content negotiation, batches, persisted documents, replies.
+//! GraphQL over HTTP: requests, batches, persisted queries, content negotiation, and replies.
 
-pub(crate) mod batch;
-pub(crate) mod compression;
-pub(crate) mod endpoint;
-pub(crate) mod negotiate;
-pub(crate) mod persisted;
-pub(crate) mod reply;
+mod batch;
+pub(super) mod compression;
+pub(super) mod endpoint;
+pub(super) mod negotiate;
+pub(super) mod persisted;
+pub(super) mod read_request;
+pub(super) mod reply;
+pub(super) mod request;

@@ -1,13 +1,13 @@
-//! In which form a client wants its answer.
+//! Content negotiation: the forms in which a client accepts its response.
 
 use axum::http::{HeaderMap, header};
 
-/// The two media types of GraphQL over HTTP.
+/// The two JSON media types of GraphQL over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Media {
-    /// `application/json`: a request error is still 200, so that old clients read it.
+    /// `application/json`: a request error still has status 200, so that old clients read it.
     Json,
-    /// `application/graphql-response+json`: the status tells.
+    /// `application/graphql-response+json`: the status says whether the request was executed.
     GraphqlResponse,
 }
 
@@ -20,7 +20,7 @@ impl Media {
     }
 }
 
-/// Everything that can be sent back.
+/// The form of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// One JSON text.
@@ -31,36 +31,37 @@ pub(crate) enum Form {
     Multipart,
 }
 
-/// What a client takes, by its `Accept`.
+/// The forms that a client accepts, in the order of its `Accept` header, with their qualities in
+/// thousandths.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepts(Vec<(Form, u32)>);
 
 impl Accepts {
-    /// Without the header, JSON.
+    /// Reads the `Accept` header. Without one, the client accepts JSON.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         if !headers.contains_key(header::ACCEPT) {
             return Self(vec![(Form::Single(Media::Json), 1000)]);
         }
-        let taken = ranges(headers)
+        let accepted = ranges(headers)
             .into_iter()
             .filter(|range| range.quality > 0);
         Self(
-            taken
+            accepted
                 .filter_map(|range| Some((range.form()?, range.quality)))
                 .collect(),
         )
     }
 
-    /// Nothing that is known here.
+    /// Whether the client accepts no form that the server has.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn takes(&self, form: Form) -> bool {
-        self.0.iter().any(|(taken, _)| *taken == form)
+    pub(super) fn takes(&self, form: Form) -> bool {
+        self.0.iter().any(|(accepted, _)| *accepted == form)
     }
 
-    /// In which JSON to say what goes wrong before there is anything else to say.
+    /// The JSON media type for an error that occurs before anything else was sent.
     pub(crate) fn media(&self) -> Media {
         match self.best(|form| matches!(form, Form::Single(_))) {
             Some(Form::Single(media)) => media,
@@ -68,19 +69,19 @@ impl Accepts {
         }
     }
 
-    /// How to answer a query or a mutation. In parts only where nothing else is taken: Apollo's clients name that form
-    /// beside JSON.
+    /// The form of the response to a query or a mutation. It is multipart only if the client
+    /// accepts nothing else: Apollo's clients list multipart beside JSON in every request.
     pub(crate) fn for_answer(&self) -> Option<Form> {
         self.best(|form| form != Form::Multipart)
             .or_else(|| self.best(|_| true))
     }
 
-    /// How to answer a subscription.
-    pub(crate) fn for_stream(&self) -> Option<Form> {
+    /// The form of the response to a subscription.
+    pub(super) fn for_stream(&self) -> Option<Form> {
         self.best(|form| !matches!(form, Form::Single(_)))
     }
 
-    /// The first of the best: a client lists what it likes more before what it likes less.
+    /// The form with the highest quality. Among equals the first one, which clients prefer.
     fn best(&self, fits: impl Fn(Form) -> bool) -> Option<Form> {
         let offered = self.0.iter().filter(|(form, _)| fits(*form));
         offered
@@ -90,16 +91,16 @@ impl Accepts {
 }
 
 /// One entry of `Accept`.
-struct Range {
+struct MediaRange {
     /// In lower case.
     media: String,
     /// Names in lower case; values without their quotes.
     parameters: Vec<(String, String)>,
-    /// In thousandths, so that qualities are compared as whole numbers.
+    /// In thousandths, so that qualities compare as whole numbers.
     quality: u32,
 }
 
-impl Range {
+impl MediaRange {
     fn read(entry: &str) -> Self {
         let mut parts = split_outside_quotes(entry, ';').into_iter();
         let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -134,7 +135,7 @@ impl Range {
             "application/graphql-response+json" => Some(Form::Single(Media::GraphqlResponse)),
             "application/json" | "application/*" | "*/*" => Some(Form::Single(Media::Json)),
             "text/event-stream" => Some(Form::EventStream),
-            // Without this parameter it is another protocol's.
+            // Without this parameter it belongs to another protocol.
             "multipart/mixed" => {
                 let spec = self
                     .parameters
@@ -147,14 +148,14 @@ impl Range {
     }
 }
 
-fn ranges(headers: &HeaderMap) -> Vec<Range> {
+fn ranges(headers: &HeaderMap) -> Vec<MediaRange> {
     let values = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok());
     values
         .flat_map(|value| split_outside_quotes(value, ','))
-        .map(Range::read)
+        .map(MediaRange::read)
         .collect()
 }
 
@@ -167,19 +168,19 @@ fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
     text.split(is_separator).collect()
 }
 
-/// Whether a browser asks for a page.
-pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+/// Whether the client accepts HTML, as a browser does that navigates.
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
     ranges(headers)
         .iter()
         .any(|range| range.media == "text/html")
 }
 
-/// Whether the token of a reservation can be told.
-pub(crate) fn takes_plain_text(headers: &HeaderMap) -> bool {
-    let takes = |range: &Range| {
+/// Whether the client accepts plain text, which is the form of a stream's token.
+pub(crate) fn accepts_plain_text(headers: &HeaderMap) -> bool {
+    let accepts = |range: &MediaRange| {
         range.quality > 0 && matches!(range.media.as_str(), "*/*" | "text/*" | "text/plain")
     };
-    !headers.contains_key(header::ACCEPT) || ranges(headers).iter().any(takes)
+    !headers.contains_key(header::ACCEPT) || ranges(headers).iter().any(accepts)
 }
 
 #[cfg(test)]
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_the_best_wins() {
+    fn the_first_form_with_the_highest_quality_wins() {
         for (accept, answer, stream) in [
             ("*/*", JSON, None),
             ("application/json", JSON, None),
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_in_the_json_that_is_taken() {
+    fn errors_use_the_json_type_that_is_accepted() {
         assert_eq!(accepts("text/event-stream").media(), Media::Json);
         assert_eq!(
             accepts("text/event-stream, application/graphql-response+json").media(),

@@ -1,5 +1,8 @@
-//! Documents that clients name instead of sending them. Either the server learns them as it goes: automatic persisted queries,
-//! as Apollo's clients speak them. Or it runs those of a list and no others.
+//! Persisted queries: documents that clients name instead of sending their text.
+//!
+//! By default the server learns documents from clients, by the protocol of Apollo's automatic
+//! persisted queries. With a list of operations it executes the documents of that list and no
+//! others.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,21 +21,22 @@ use crate::{
     schema::{ApiError, Code},
 };
 
-/// About what an entry holds beside its text.
+/// About how many bytes an entry takes beside its text.
 const ENTRY_BYTES: usize = 128;
 
 type Hash = [u8; 32];
 
 /// The documents that clients may name.
-pub(crate) enum Persisted {
-    /// Any: one is sent with its text once, and named by its hash from then on. What was forgotten is sent again.
+pub(crate) enum PersistedQueries {
+    /// Documents learned from clients. A client sends the text and the hash once, and only the hash
+    /// after that. If the server has evicted the document, the client sends the text again.
     Learning(Cache<Hash, Arc<str>>),
-    /// These alone.
-    Listed(Operations),
+    /// The documents of a list. No others are executed.
+    Listed(OperationList),
 }
 
-impl Persisted {
-    /// None yet. 0 is no limit.
+impl PersistedQueries {
+    /// Learns documents, in at most this many bytes of memory. 0 is no limit.
     pub(crate) fn learning(bytes_max: u64) -> Self {
         let weigh =
             |_: &Hash, text: &Arc<str>| u32::try_from(text.len() + ENTRY_BYTES).unwrap_or(u32::MAX);
@@ -45,12 +49,12 @@ impl Persisted {
         Self::Learning(cache.build())
     }
 
-    /// These and no others.
-    pub(crate) fn listed(operations: Operations) -> Self {
+    /// Executes the documents of this list and no others.
+    pub(crate) fn listed(operations: OperationList) -> Self {
         Self::Listed(operations)
     }
 
-    /// Gives a request that names its document the text, or says why it cannot be run.
+    /// Replaces a document's name with its text. The error says why the request cannot be executed.
     pub(crate) fn resolve(&self, body: &mut Subscribe) -> Result<(), ApiError> {
         match self {
             Self::Learning(texts) => learn(texts, body),
@@ -59,94 +63,95 @@ impl Persisted {
     }
 }
 
-/// Looks up a document that is named by a hash alone; keeps the text of one that brings both.
+/// Looks up a document that is named by its hash. Stores a document that comes with its text.
 fn learn(texts: &Cache<Hash, Arc<str>>, body: &mut Subscribe) -> Result<(), ApiError> {
-    let Some(wanted) = wanted(body) else {
+    let Some(extension) = persisted_query(body) else {
         let named_only = body.query.is_empty() && body.document_id.is_some();
         return if named_only {
-            Err(bad("This server keeps no list of documents: send `query`."))
+            Err(bad("This server has no list of documents: send `query`."))
         } else {
             Ok(())
         };
     };
-    let hash = named(wanted)?;
+    let hash = hash_in(extension)?;
     if body.query.is_empty() {
-        // Clients know this message by heart and answer it with the whole document.
+        // Clients compare this message, and answer it with the whole document.
         let unknown = || ApiError::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound");
         body.query = texts.get(&hash).ok_or_else(unknown)?.as_ref().to_owned();
     } else if hash == Hash::from(Sha256::digest(&body.query)) {
-        // One that is known already is not copied again.
+        // A document that is stored already is not copied again.
         texts
             .entry(hash)
             .or_insert_with(|| body.query.as_str().into());
     } else {
         return Err(bad(
-            "The hash of the persisted query is not that of its text.",
+            "The hash of the persisted query does not match its text.",
         ));
     }
     Ok(())
 }
 
-fn wanted(body: &Subscribe) -> Option<&Value> {
+fn persisted_query(body: &Subscribe) -> Option<&Value> {
     body.extensions
         .as_ref()
         .and_then(|extensions| extensions.get("persistedQuery"))
 }
 
-/// A list of documents by the names that clients give them, which are hashes as a rule.
+/// A list of documents. Each has the name that clients use for it, which is usually a hash.
 #[derive(Debug)]
-pub struct Operations {
+pub struct OperationList {
     by_name: HashMap<String, Arc<str>>,
     texts: HashSet<Arc<str>>,
 }
 
-/// Why a list of documents cannot be used. Each is one line for the operator.
+/// Why a list of documents cannot be used. Each message is one line for the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum BadOperations {
-    /// Look at the path.
+pub enum OperationListError {
+    /// The file cannot be read. Correct the path.
     #[error("{} cannot be read: {error}", path.display())]
     Unreadable {
-        /// Where it should be.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// Have the tool write it again.
-    #[error("{} is no JSON object of hashes and documents: {error}", path.display())]
+    /// The file has another format. Generate it again.
+    #[error("{} is not a JSON object of hashes and documents: {error}", path.display())]
     Malformed {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// The position and the cause.
         error: serde_json::Error,
     },
-    /// With it nothing at all could be run.
+    /// The list is empty, so that no request could be executed.
     #[error("{} holds no documents", .0.display())]
     Empty(PathBuf),
-    /// Correct this one.
-    #[error("the document {name:?} is no GraphQL: {reason}")]
+    /// A document cannot be parsed. Correct it.
+    #[error("the document {name:?} is not valid GraphQL: {reason}")]
     Document {
-        /// What it is called.
+        /// The document's name.
         name: String,
-        /// Where and why.
+        /// The position and the cause.
         reason: String,
     },
 }
 
-impl Operations {
+impl OperationList {
     /// Reads a file of the form `{"<sha256>": "<document>", …}`.
-    pub fn read(path: &Path) -> Result<Self, BadOperations> {
+    pub fn read(path: &Path) -> Result<Self, OperationListError> {
         let path_buf = || path.to_owned();
-        let text = std::fs::read_to_string(path).map_err(|error| BadOperations::Unreadable {
-            path: path_buf(),
-            error,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| OperationListError::Unreadable {
+                path: path_buf(),
+                error,
+            })?;
         let listed: BTreeMap<String, String> =
-            serde_json::from_str(&text).map_err(|error| BadOperations::Malformed {
+            serde_json::from_str(&text).map_err(|error| OperationListError::Malformed {
                 path: path_buf(),
                 error,
             })?;
         if listed.is_empty() {
-            return Err(BadOperations::Empty(path_buf()));
+            return Err(OperationListError::Empty(path_buf()));
         }
         let mut operations = Self {
             by_name: HashMap::new(),
@@ -154,23 +159,23 @@ impl Operations {
         };
         for (name, text) in listed {
             if let Err(error) = parse_query(&text) {
-                return Err(BadOperations::Document {
+                return Err(OperationListError::Document {
                     name,
-                    reason: in_one_line(&error),
+                    reason: one_line(&error),
                 });
             }
             let text: Arc<str> = text.into();
             operations.texts.insert(text.clone());
-            operations.by_name.insert(plain(&name), text);
+            operations.by_name.insert(normalised(&name), text);
         }
         Ok(operations)
     }
 
-    /// A listed document may be sent in full too; whatever stands beside it then does not count.
+    /// A client may also send a listed document's text. A name beside the text is ignored.
     fn resolve(&self, body: &mut Subscribe) -> Result<(), ApiError> {
         let refusal = || {
             let message =
-                "This server runs the documents of its list only, and this one is not in it.";
+                "This server executes only the documents of its list, and this one is not in it.";
             ApiError::new(Code::PersistedQueryNotInList, message)
         };
         if !body.query.is_empty() {
@@ -180,10 +185,10 @@ impl Operations {
                 .then_some(())
                 .ok_or_else(refusal);
         }
-        let hash = wanted(body)
-            .and_then(|wanted| wanted.get("sha256Hash"))
+        let hash = persisted_query(body)
+            .and_then(|extension| extension.get("sha256Hash"))
             .and_then(Value::as_str);
-        let name = hash.or(body.document_id.as_deref()).map(plain);
+        let name = hash.or(body.document_id.as_deref()).map(normalised);
         let text = name
             .and_then(|name| self.by_name.get(&name))
             .ok_or_else(refusal)?;
@@ -192,8 +197,8 @@ impl Operations {
     }
 }
 
-/// The library draws a picture of several lines; what it found wrong is the last one.
-fn in_one_line(error: &async_graphql::parser::Error) -> String {
+/// A parser's error as one line. The library draws several lines; the last one says what is wrong.
+fn one_line(error: &async_graphql::parser::Error) -> String {
     let text = error.to_string();
     let what = text
         .lines()
@@ -207,8 +212,9 @@ fn in_one_line(error: &async_graphql::parser::Error) -> String {
     })
 }
 
-/// A name as it is compared: some clients put the algorithm in front of a hash, and hashes are written in any letter case.
-fn plain(name: &str) -> String {
+/// A name in the form that names are compared in. Some clients put the algorithm in front of a
+/// hash, and a hash may be written in any letter case.
+fn normalised(name: &str) -> String {
     let hash = name.strip_prefix("sha256:").unwrap_or(name);
     if unhex(hash).is_some() {
         hash.to_ascii_lowercase()
@@ -218,13 +224,13 @@ fn plain(name: &str) -> String {
 }
 
 /// The hash in `{"version": 1, "sha256Hash": "…"}`.
-fn named(wanted: &Value) -> Result<Hash, ApiError> {
+fn hash_in(extension: &Value) -> Result<Hash, ApiError> {
     let absent = Map::new();
-    let wanted = wanted.as_object().unwrap_or(&absent);
-    if wanted.get("version") != Some(&Value::from(1)) {
-        return Err(bad("Persisted queries are spoken in version 1."));
+    let extension = extension.as_object().unwrap_or(&absent);
+    if extension.get("version") != Some(&Value::from(1)) {
+        return Err(bad("persistedQuery.version must be 1."));
     }
-    let hash = wanted
+    let hash = extension
         .get("sha256Hash")
         .and_then(Value::as_str)
         .and_then(unhex);
@@ -280,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_kept_under_its_own_hash_only() {
-        let persisted = Persisted::learning(0);
+    fn a_text_is_stored_only_under_its_own_hash() {
+        let persisted = PersistedQueries::learning(0);
         assert!(persisted.resolve(&mut hash_only("{ a }")).is_err());
         let both = |hash: &str| request("{ a }", json!({ "version": 1, "sha256Hash": hash }));
         persisted.resolve(&mut both(&hex("{ b }"))).unwrap_err();
@@ -295,8 +301,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_is_refused() {
-        let persisted = Persisted::learning(0);
+    fn a_malformed_hash_is_refused() {
+        let persisted = PersistedQueries::learning(0);
         for wanted in [
             json!(null),
             json!("x"),
@@ -318,8 +324,8 @@ mod tests {
     }
 
     #[test]
-    fn what_it_keeps_is_bounded_in_bytes() {
-        let persisted = Persisted::learning(10_000);
+    fn stored_documents_are_bounded_in_bytes() {
+        let persisted = PersistedQueries::learning(10_000);
         let texts: Vec<_> = (0..100)
             .map(|number| format!("{{ a }} #{number}{}", "x".repeat(900)))
             .collect();
@@ -331,7 +337,7 @@ mod tests {
                 ))
                 .unwrap();
         }
-        let Persisted::Learning(kept) = &persisted else {
+        let PersistedQueries::Learning(kept) = &persisted else {
             unreachable!()
         };
         kept.run_pending_tasks();
@@ -344,24 +350,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_with_its_algorithm_and_in_any_letter_case() {
+    fn hashes_match_with_their_algorithm_and_in_any_letter_case() {
         let hash = hex("{ a }");
-        assert_eq!(plain(&format!("sha256:{}", hash.to_uppercase())), hash);
-        // Names that are no hashes are taken as they are.
+        assert_eq!(normalised(&format!("sha256:{}", hash.to_uppercase())), hash);
+        // A name that is not a hash is compared as it is.
         assert_eq!(
-            (plain("Viewer"), plain("sha256:x")),
+            (normalised("Viewer"), normalised("sha256:x")),
             ("Viewer".to_owned(), "sha256:x".to_owned())
         );
     }
 
     #[test]
-    fn a_name_alone_means_nothing_without_a_list() {
+    fn a_name_without_a_list_is_refused() {
         let mut body = Subscribe {
             document_id: Some(hex("{ a }")),
             ..Subscribe::default()
         };
-        assert!(Persisted::learning(0).resolve(&mut body).is_err());
+        assert!(PersistedQueries::learning(0).resolve(&mut body).is_err());
         body.query = "{ a }".to_owned();
-        assert!(Persisted::learning(0).resolve(&mut body).is_ok());
+        assert!(PersistedQueries::learning(0).resolve(&mut body).is_ok());
     }
 }

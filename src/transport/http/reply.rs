@@ -1,4 +1,4 @@
-//! Answers that are one JSON text.
+//! Responses that are one JSON text.
 
 use std::time::Duration;
 
@@ -12,55 +12,52 @@ use crate::{
     quota::retry_after_seconds,
     schema::{ApiError, Code},
     transport::{
-        admission::slots::{Full, LEAVING_WAIT},
+        admission::slots::{AdmissionError, SLOT_RETRY_AFTER},
         http::negotiate::Media,
-        operation,
+        operation::{refused_json, response_json},
     },
 };
 
-/// After how many seconds one who was turned away may come back.
+/// Seconds after which a client may retry when the server is unavailable.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// A request that did not get as far as GraphQL, or an answer of GraphQL's.
+/// A response that is one JSON text: a GraphQL response, or an error before GraphQL was reached.
 pub(crate) struct Reply {
     status: StatusCode,
     media: Media,
     body: String,
-    more: Vec<(HeaderName, HeaderValue)>,
+    extra_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
-    /// A body that is ready.
-    pub(crate) fn new(status: StatusCode, media: Media, body: String) -> Self {
+    /// A reply with this body.
+    pub(super) fn new(status: StatusCode, media: Media, body: String) -> Self {
         Self {
             status,
             media,
             body,
-            more: Vec::new(),
+            extra_headers: Vec::new(),
         }
     }
 
+    /// A reply with one error.
     pub(crate) fn error(status: StatusCode, media: Media, error: ApiError) -> Self {
         Self::errors(status, media, &[error.into()])
     }
 
-    /// Errors of the request: no `data` at all.
+    /// A reply with errors and no `data`: the request was not executed.
     pub(crate) fn errors(status: StatusCode, media: Media, errors: &[ServerError]) -> Self {
-        Self::new(
-            status,
-            media,
-            format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
-        )
+        Self::new(status, media, refused_json(errors))
     }
 
-    /// It ran.
-    pub(crate) fn executed(response: &GraphqlResponse, media: Media) -> Self {
-        let body = serde_json::to_string(response).expect("a response has a JSON form");
-        Self::new(StatusCode::OK, media, body)
+    /// The reply to a request that was executed.
+    pub(super) fn executed(response: &GraphqlResponse, media: Media) -> Self {
+        Self::new(StatusCode::OK, media, response_json(response))
     }
 
-    /// A document that cannot be run. Clients of `application/json` read the errors only from a 200.
-    pub(crate) fn refused(errors: &[ServerError], media: Media) -> Self {
+    /// The reply to a document that cannot be executed. Clients that accept only `application/json`
+    /// read errors only from a response with status 200.
+    pub(super) fn refused(errors: &[ServerError], media: Media) -> Self {
         let status = match media {
             Media::Json => StatusCode::OK,
             Media::GraphqlResponse => StatusCode::BAD_REQUEST,
@@ -68,45 +65,47 @@ impl Reply {
         Self::errors(status, media, errors)
     }
 
-    /// Not by this method.
+    /// The method is not allowed. `allow` lists the methods that are.
     pub(crate) fn method(media: Media, message: &str, allow: &'static str) -> Self {
         let reply = Self::error(StatusCode::METHOD_NOT_ALLOWED, media, bad_request(message));
         reply.with(header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// The same request may succeed a moment later.
+    /// The same request may succeed a moment later (503).
     pub(crate) fn later(media: Media, errors: &[ServerError]) -> Self {
         Self::errors(StatusCode::SERVICE_UNAVAILABLE, media, errors)
             .with(header::RETRY_AFTER, RETRY_AFTER)
     }
 
-    /// There is no place for one more connection.
-    pub(crate) fn full(media: Media, full: Full) -> Self {
-        match full {
-            Full::Server => {
-                let message = "The server has as many connections as it takes; try again.";
+    /// The reply to a connection that is not admitted.
+    pub(crate) fn not_admitted(media: Media, error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::ServerFull => {
+                let message = "The server has too many open connections; try again.";
                 Self::later(media, &[ApiError::new(Code::Unavailable, message).into()])
             }
-            Full::Address => Self::too_many(
+            AdmissionError::AddressFull => Self::rate_limited(
                 media,
-                "Your address has as many connections as it may have.",
-                LEAVING_WAIT,
+                "Your address has too many open connections.",
+                SLOT_RETRY_AFTER,
             ),
-            Full::User => Self::too_many(
+            AdmissionError::UserFull => Self::rate_limited(
                 media,
-                "You have as many connections as you may have.",
-                LEAVING_WAIT,
+                "You have too many open connections.",
+                SLOT_RETRY_AFTER,
             ),
-            Full::TooOften(wait) => Self::too_many(media, "Your address connects too often.", wait),
+            AdmissionError::ConnectRate(wait) => {
+                Self::rate_limited(media, "Your address connects too often.", wait)
+            }
         }
     }
 
-    /// There were as many requests as there may be for now.
-    pub(crate) fn too_fast(media: Media, wait: Duration) -> Self {
-        Self::too_many(media, "You send too many requests.", wait)
+    /// The reply to a request that exceeds a request rate.
+    pub(crate) fn too_many_requests(media: Media, wait: Duration) -> Self {
+        Self::rate_limited(media, "You send too many requests.", wait)
     }
 
-    fn too_many(media: Media, message: &str, wait: Duration) -> Self {
+    fn rate_limited(media: Media, message: &str, wait: Duration) -> Self {
         let error = ApiError::rate_limited(message, wait);
         let reply = Self::error(StatusCode::TOO_MANY_REQUESTS, media, error);
         reply.with(
@@ -115,9 +114,10 @@ impl Reply {
         )
     }
 
+    /// Adds a header.
     #[must_use]
     pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.more.push((name, value));
+        self.extra_headers.push((name, value));
         self
     }
 }
@@ -134,11 +134,12 @@ impl IntoResponse for Reply {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        headers.extend(self.more);
+        headers.extend(self.extra_headers);
         response
     }
 }
 
+/// An error in the client's request.
 pub(crate) fn bad_request(message: impl Into<String>) -> ApiError {
     ApiError::new(Code::BadUserInput, message)
 }

@@ -1,4 +1,4 @@
-//! From when to when a certificate is good, and what an operator has to know of that.
+//! The validity period of the TLS certificate, and when to warn the operator about it.
 
 use pkcs8::der::{
     Error, Header, Reader, SliceReader, Tag, TagNumber,
@@ -9,81 +9,83 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::domain::Timestamp;
 
-/// How long before its end it is worth a warning: certificates are renewed weeks before, so that something is broken by then.
-pub(crate) const EXPIRY_WARNING_DAYS: i64 = 14;
+/// Days before the expiry at which warnings begin. Certificates are renewed weeks before they
+/// expire, so by then the renewal has failed.
+pub(super) const EXPIRY_WARNING_DAYS: i64 = 14;
 
-const DAY_SECONDS: u64 = 24 * 60 * 60;
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// When a certificate is good, both ends included.
+/// The period in which a certificate is valid, including both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Validity {
+pub(super) struct Validity {
     from: Timestamp,
     until: Timestamp,
 }
 
-/// What to think of a certificate at some time.
+/// The status of a certificate at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CertificateStatus {
-    Good,
-    /// Clients refuse it still.
-    Early,
-    /// It expires after so many whole days.
+pub(super) enum CertificateStatus {
+    Valid,
+    /// The period has not begun. Clients refuse the certificate.
+    NotYetValid,
+    /// The certificate is valid and expires after this many whole days.
     Expiring {
         days: i64,
     },
-    /// Clients refuse it.
+    /// The period has ended. Clients refuse the certificate.
     Expired,
 }
 
 impl CertificateStatus {
-    /// Whether both are worth the same line: it is not told anew each day.
-    pub(crate) fn is_like(self, other: Self) -> bool {
+    /// Whether both call for the same warning. The warning is not repeated when only the number of
+    /// days has changed.
+    pub(super) fn is_like(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 }
 
 impl Validity {
-    /// Reads it from a certificate in DER; none if it is no X.509.
+    /// Reads the period from a certificate in DER. None if it is not an X.509 certificate.
     ///
-    /// Only as much is read as stands before it, with the reader of DER that keys are read with: nothing is decided by it
-    /// but what is logged.
-    pub(crate) fn read(certificate: &[u8]) -> Option<Self> {
+    /// Only the fields up to the period are read. Nothing but log lines depends on the result.
+    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
         read(certificate).ok()
     }
 
-    /// As a date for people.
-    pub(crate) fn from(self) -> String {
+    /// The beginning of the period, as text (RFC 3339).
+    pub(super) fn from(self) -> String {
         date(self.from)
     }
 
-    /// The same.
-    pub(crate) fn until(self) -> String {
+    /// The end of the period, as text (RFC 3339).
+    pub(super) fn until(self) -> String {
         date(self.until)
     }
 
-    pub(crate) fn standing(self, now: Timestamp) -> CertificateStatus {
-        let days = (now.until(self.until).as_secs() / DAY_SECONDS).cast_signed();
+    pub(super) fn status(self, now: Timestamp) -> CertificateStatus {
+        let days = (self.until.0 - now.0) / DAY_MICROS;
         if now < self.from {
-            CertificateStatus::Early
+            CertificateStatus::NotYetValid
         } else if now > self.until {
             CertificateStatus::Expired
         } else if days < EXPIRY_WARNING_DAYS {
             CertificateStatus::Expiring { days }
         } else {
-            CertificateStatus::Good
+            CertificateStatus::Valid
         }
     }
 }
 
-fn date(timestamp: Timestamp) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(timestamp.nanoseconds());
+fn date(Timestamp(micros): Timestamp) -> String {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
     moment
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
-/// Certificate, TBSCertificate: version, serial number, signature, issuer, validity (RFC 5280, 4.1).
+/// Reads down to `TBSCertificate`: version, serial number, signature, issuer, validity (RFC 5280,
+/// section 4.1).
 fn read(certificate: &[u8]) -> Result<Validity, Error> {
     let mut reader = SliceReader::new(certificate)?;
     enter(&mut reader)?;
@@ -106,7 +108,7 @@ fn read(certificate: &[u8]) -> Result<Validity, Error> {
     })
 }
 
-/// Goes on inside a sequence; what stands behind it is not read.
+/// Reads on inside a sequence. What follows the sequence is not read.
 fn enter(reader: &mut SliceReader<'_>) -> Result<(), Error> {
     reader
         .decode::<Header>()?
@@ -120,7 +122,9 @@ fn time(reader: &mut SliceReader<'_>) -> Result<Timestamp, Error> {
         Tag::UtcTime => reader.decode::<UtcTime>()?.to_unix_duration(),
         _ => reader.decode::<GeneralizedTime>()?.to_unix_duration(),
     };
-    Ok(Timestamp::since_1970(since_1970))
+    Ok(Timestamp(
+        i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX),
+    ))
 }
 
 #[cfg(test)]
@@ -128,8 +132,6 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;
-
-    const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
     fn certificate(from: (i32, u8, u8), until: (i32, u8, u8)) -> Vec<u8> {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
@@ -143,12 +145,12 @@ mod tests {
     }
 
     fn day((year, month, day): (i32, u8, u8)) -> Timestamp {
-        Timestamp::from_seconds(date_time_ymd(year, month, day).unix_timestamp())
+        Timestamp(date_time_ymd(year, month, day).unix_timestamp() * 1_000_000)
     }
 
     #[test]
-    fn both_ends_are_read_in_either_way_of_writing_them() {
-        // Since 2050 years have four digits.
+    fn both_ends_are_read_in_both_formats() {
+        // From 2050 on, years have four digits.
         for (from, until) in [
             ((2026, 1, 2), (2026, 3, 4)),
             ((2049, 12, 31), (2050, 1, 1)),
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_told_a_date() {
+    fn the_ends_are_shown_as_dates() {
         let validity = Validity {
             from: day((2026, 1, 2)),
             until: day((4096, 1, 1)),
@@ -176,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_none_and_harms_nobody() {
+    fn bytes_that_are_not_a_certificate_are_refused() {
         let whole = certificate((2026, 1, 2), (2026, 3, 4));
         let read = Validity::read(&whole);
-        // What stands behind it is not looked at.
+        // Nothing after the period is read.
         let first = (0..whole.len())
             .find(|cut| Validity::read(&whole[..*cut]).is_some())
             .unwrap();
@@ -192,21 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_changes_at_the_moments_that_it_names() {
+    fn the_status_changes_at_the_ends_of_the_period() {
         let validity = Validity {
             from: Timestamp(0),
             until: Timestamp(100 * DAY_MICROS),
         };
         let warned_from = (100 - EXPIRY_WARNING_DAYS) * DAY_MICROS;
-        for (now, standing) in [
-            (-1, CertificateStatus::Early),
-            (0, CertificateStatus::Good),
-            (warned_from, CertificateStatus::Good),
+        for (now, status) in [
+            (-1, CertificateStatus::NotYetValid),
+            (0, CertificateStatus::Valid),
+            (warned_from, CertificateStatus::Valid),
             (warned_from + 1, CertificateStatus::Expiring { days: 13 }),
             (100 * DAY_MICROS, CertificateStatus::Expiring { days: 0 }),
             (100 * DAY_MICROS + 1, CertificateStatus::Expired),
         ] {
-            assert_eq!(validity.standing(Timestamp(now)), standing, "{now}");
+            assert_eq!(validity.status(Timestamp(now)), status, "{now}");
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The streams of a connection of HTTP/2: one whose client takes nothing of what it asked for is reset.
+//! The write timeout of HTTP/2 streams (T1): a stream is reset if its client does not take the
+//! response.
 //!
-//! The write timeout of the connection below does not see them: a client that leaves the window of a stream shut still takes
-//! what is sent on others, and answers pings. Each response that it does not take would be held for as long as it likes.
+//! The write timeout of the connection does not cover this. A client that keeps the flow control
+//! window of one stream closed still takes what is sent on others, and answers pings. Without this
+//! timeout it could make the server hold responses for as long as it likes.
 
 use std::{
     future::poll_fn,
@@ -14,32 +16,33 @@ use std::{
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep};
 
-/// Bytes of a response that are given to a stream at once. What is given can no longer be taken back when the client does
-/// not take it.
-pub(crate) const PORTION_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a response that are passed to a stream at a time. Bytes that were passed on stay in
+/// memory until the client takes them or the stream is reset.
+pub(super) const PORTION_BYTES_MAX: usize = 16 * 1024;
 
 tokio::task_local! {
-    /// Of the stream that the task runs.
-    static OWED: Owed;
+    /// The state of the stream that the task runs.
+    static UNTAKEN: Untaken;
 }
 
-/// Since when the client could take something and does not; none while there is nothing for it.
+/// Since when a stream has data that the client has not taken. None while it has no such data.
 #[derive(Clone, Default)]
-pub(crate) struct Owed(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Untaken(Arc<Mutex<Option<Instant>>>);
 
-impl Owed {
-    /// What the stream of this task owes; for a task that runs none it is noted and never looked at.
-    pub(crate) fn of_this_stream() -> Self {
-        OWED.try_with(Self::clone).unwrap_or_default()
+impl Untaken {
+    /// The state of the stream that the current task runs. A task that runs no stream gets a state
+    /// that nothing reads.
+    pub(super) fn of_this_stream() -> Self {
+        UNTAKEN.try_with(Self::clone).unwrap_or_default()
     }
 
-    /// There is something that the client has to take before more is asked for.
-    pub(crate) fn begin(&self) {
+    /// Data was passed to the stream.
+    pub(super) fn begin(&self) {
         *self.lock() = Some(Instant::now());
     }
 
-    /// It has taken everything.
-    pub(crate) fn end(&self) {
+    /// The client has taken everything.
+    pub(super) fn end(&self) {
         *self.lock() = None;
     }
 
@@ -52,42 +55,43 @@ impl Owed {
     }
 }
 
-/// Runs each stream as a task.
+/// Runs each HTTP/2 stream as a task.
 #[derive(Clone)]
-pub(crate) struct Streams {
-    /// How long a client may refuse to take what is there. Zero is no limit.
-    pub(crate) write_timeout: Duration,
+pub(super) struct StreamExecutor {
+    /// How long a client may leave data untaken. Zero is no limit.
+    pub(super) write_timeout: Duration,
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(unless_stuck(stream, self.write_timeout));
+        tokio::spawn(run_unless_stalled(stream, self.write_timeout));
     }
 }
 
-/// Runs a stream to its end, or drops it, which resets it. It holds a timer only while its client takes nothing.
-async fn unless_stuck<F: Future>(stream: F, write_timeout: Duration) {
-    let owed = Owed::default();
-    let mut stream = pin!(OWED.scope(owed.clone(), stream));
-    let mut stuck: Option<Pin<Box<Sleep>>> = None;
+/// Runs a stream to its end, or drops it when its client has stalled, which resets it. It holds a
+/// timer only while data is untaken.
+async fn run_unless_stalled<F: Future>(stream: F, write_timeout: Duration) {
+    let untaken = Untaken::default();
+    let mut stream = pin!(UNTAKEN.scope(untaken.clone(), stream));
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let since = owed.since().filter(|_| !write_timeout.is_zero());
+        let since = untaken.since().filter(|_| !write_timeout.is_zero());
         let Some(due) = since.map(|since| since + write_timeout) else {
-            stuck = None;
+            timer = None;
             return Poll::Pending;
         };
-        let stuck = stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if stuck.deadline() != due {
-            stuck.as_mut().reset(due);
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
         }
-        stuck.as_mut().poll(cx)
+        timer.as_mut().poll(cx)
     })
     .await;
 }
@@ -103,27 +107,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn t1_a_stream_is_dropped_only_while_its_client_takes_nothing() {
         let start = Instant::now();
-        unless_stuck(ready(()), TIMEOUT).await;
+        run_unless_stalled(ready(()), TIMEOUT).await;
         assert_eq!(start.elapsed(), Duration::ZERO);
 
-        let stuck = async {
-            Owed::of_this_stream().begin();
+        let stalled = async {
+            Untaken::of_this_stream().begin();
             pending::<()>().await;
         };
-        unless_stuck(stuck, TIMEOUT).await;
+        run_unless_stalled(stalled, TIMEOUT).await;
         assert_eq!(start.elapsed(), TIMEOUT);
 
-        // One that is taken now and then, and one that has nothing to be taken, go on.
+        // A stream that is taken now and then goes on, and so does one without data.
         let start = Instant::now();
         let taken = async {
             for _ in 0..10 {
-                Owed::of_this_stream().begin();
+                Untaken::of_this_stream().begin();
                 tokio::time::sleep(TIMEOUT / 2).await;
             }
-            Owed::of_this_stream().end();
+            Untaken::of_this_stream().end();
             tokio::time::sleep(TIMEOUT * 100).await;
         };
-        unless_stuck(taken, TIMEOUT).await;
+        run_unless_stalled(taken, TIMEOUT).await;
         assert_eq!(start.elapsed(), TIMEOUT * 105);
     }
 }

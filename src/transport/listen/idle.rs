@@ -1,4 +1,4 @@
-//! Whether a connection is in use.
+//! Whether an HTTP connection is in use. A connection that is not used for a while is closed.
 
 use std::{
     pin::Pin,
@@ -17,54 +17,56 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::transport::listen::http2_stall::{Owed, PORTION_BYTES_MAX};
+use crate::transport::listen::http2_stall::{PORTION_BYTES_MAX, Untaken};
 
-/// What a connection is asked for.
-pub(crate) struct Activity {
-    asked: AtomicBool,
+/// The uses of one connection.
+pub(super) struct Activity {
+    was_used: AtomicBool,
     uses: Mutex<Uses>,
 }
 
 struct Uses {
     count: usize,
-    /// When the last one ended, or the connection began.
-    ended: Instant,
+    /// When the last use ended, or when the connection was opened.
+    ended_at: Instant,
 }
 
-/// One use of a connection: a request until its answer has left, or a WebSocket on it.
-pub(crate) struct Busy(Arc<Activity>);
+/// One use of a connection, until it is dropped: a request until its response was sent, or a
+/// WebSocket.
+pub(crate) struct ActivityGuard(Arc<Activity>);
 
 impl Activity {
-    /// Nothing was asked for yet.
-    pub(crate) fn new() -> Arc<Self> {
+    /// The activity of a new connection.
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
-            asked: AtomicBool::new(false),
+            was_used: AtomicBool::new(false),
             uses: Mutex::new(Uses {
                 count: 0,
-                ended: Instant::now(),
+                ended_at: Instant::now(),
             }),
         })
     }
 
-    /// Something is asked for; whether it is the first time.
-    pub(crate) fn ask(self: &Arc<Self>) -> (Arc<Busy>, bool) {
+    /// Begins a use. Also returns whether it is the first one.
+    pub(super) fn begin(self: &Arc<Self>) -> (Arc<ActivityGuard>, bool) {
         self.lock().count += 1;
         (
-            Arc::new(Busy(self.clone())),
-            !self.asked.swap(true, Ordering::AcqRel),
+            Arc::new(ActivityGuard(self.clone())),
+            !self.was_used.swap(true, Ordering::AcqRel),
         )
     }
 
-    /// Whether anything was ever asked for.
-    pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+    /// Whether the connection was ever used.
+    pub(super) fn was_used(&self) -> bool {
+        self.was_used.load(Ordering::Acquire)
     }
 
-    /// When nothing will have been asked for so long, if that goes on; at the earliest a whole time from now while it is in use.
-    pub(crate) fn idle_at(&self, timeout: Duration) -> Instant {
+    /// The moment at which the connection will have been idle for `timeout`, if no other use
+    /// begins. While it is in use, that is `timeout` from now.
+    pub(super) fn idle_at(&self, timeout: Duration) -> Instant {
         let uses = self.lock();
         if uses.count == 0 {
-            uses.ended + timeout
+            uses.ended_at + timeout
         } else {
             Instant::now() + timeout
         }
@@ -75,35 +77,45 @@ impl Activity {
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
         let mut uses = self.0.lock();
         uses.count -= 1;
-        uses.ended = Instant::now();
+        uses.ended_at = Instant::now();
     }
 }
 
-/// The same answer; the connection is in use until it has left.
-pub(crate) fn until_sent(response: Response, busy: Arc<Busy>) -> Response {
-    response.map(|body| Body::new(Sending { body, _busy: busy }))
+/// Keeps the connection in use until the response was sent.
+pub(super) fn hold_until_sent(response: Response, activity: Arc<ActivityGuard>) -> Response {
+    response.map(|body| {
+        Body::new(TrackedBody {
+            body,
+            _activity: activity,
+        })
+    })
 }
 
-/// The same on a stream of HTTP/2, which is reset when the client does not take it.
-pub(crate) fn until_taken(response: Response, busy: Arc<Busy>) -> Response {
-    let taking = |body| Taking {
-        body: Sending { body, _busy: busy },
+/// Keeps the connection in use until the response was sent on its HTTP/2 stream. The stream is
+/// reset if the client does not take the response.
+pub(super) fn hold_until_taken(response: Response, activity: Arc<ActivityGuard>) -> Response {
+    let portioned = |body| PortionedBody {
+        body: TrackedBody {
+            body,
+            _activity: activity,
+        },
         rest: Bytes::new(),
-        owed: Owed::of_this_stream(),
+        untaken: Untaken::of_this_stream(),
     };
-    response.map(|body| Body::new(taking(body)))
+    response.map(|body| Body::new(portioned(body)))
 }
 
-struct Sending {
+/// A body that keeps its connection in use.
+struct TrackedBody {
     body: Body,
-    _busy: Arc<Busy>,
+    _activity: Arc<ActivityGuard>,
 }
 
-impl HttpBody for Sending {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -123,22 +135,23 @@ impl HttpBody for Sending {
     }
 }
 
-/// In portions: a stream asks for the next when the client's window is open again.
-struct Taking {
-    body: Sending,
-    /// What is left of a frame.
+/// A body in portions. The stream asks for the next portion when the client's window is open again,
+/// which shows whether the client takes its response.
+struct PortionedBody {
+    body: TrackedBody,
+    /// The rest of the current frame.
     rest: Bytes,
-    owed: Owed,
+    untaken: Untaken,
 }
 
-impl Taking {
+impl PortionedBody {
     fn portion(&mut self) -> Frame<Bytes> {
-        self.owed.begin();
+        self.untaken.begin();
         Frame::data(self.rest.split_to(self.rest.len().min(PORTION_BYTES_MAX)))
     }
 }
 
-impl HttpBody for Taking {
+impl HttpBody for PortionedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -146,8 +159,8 @@ impl HttpBody for Taking {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // Whoever asks for more has room for it.
-        self.owed.end();
+        // The stream asks for more only when the client has taken the last portion.
+        self.untaken.end();
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.portion())));
         }
@@ -177,8 +190,8 @@ impl HttpBody for Taking {
     }
 }
 
-impl Drop for Taking {
+impl Drop for PortionedBody {
     fn drop(&mut self) {
-        self.owed.end();
+        self.untaken.end();
     }
 }

@@ -1,4 +1,4 @@
-//! Accepts connections and speaks HTTP on them, both versions on one port.
+//! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, on one port.
 
 use std::{
     convert::Infallible,
@@ -27,30 +27,38 @@ use crate::{
         Shared, TransportLimits,
         admission::{
             address::{Address, Peer},
-            slots::{Inbound, TooFast, TurnedAway},
+            slots::{ConnectRateExceeded, Inbound, RequestRateExceeded},
         },
-        listen::{http2_stall::Streams, idle, idle::Activity, tls::Tls, write_timeout::Timed},
+        listen::{
+            http2_stall::StreamExecutor, idle, idle::Activity, tls::Tls,
+            write_timeout::WriteTimeout,
+        },
     },
 };
 
-/// How long to wait when no connection can be accepted, which is when there are no more file descriptors.
+/// The pause after a failure to accept. The usual cause is that the process has no file descriptor
+/// left.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Bytes that wait to be sent on one stream of HTTP/2 before its sender has to wait.
+/// Bytes that wait to be sent on one HTTP/2 stream. Beyond that the writer waits.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes that a client may send on one stream of HTTP/2 before they are read; and on all of a connection.
+/// Bytes that a client may send on one HTTP/2 stream before the server reads them.
 const STREAM_UNREAD_BYTES_MAX: u32 = 128 * 1024;
+/// Bytes that a client may send on all streams of one HTTP/2 connection before the server reads
+/// them.
 const CONNECTION_UNREAD_BYTES_MAX: u32 = 512 * 1024;
 
-/// Streams of one connection of HTTP/2 that a client has reset before they were looked at; one more, and the connection ends.
+/// HTTP/2 streams of one connection that the client may have reset before the server accepted them.
+/// One more ends the connection.
 const RESETS_PENDING_MAX: usize = 20;
 
-/// Streams of one connection of HTTP/2 that had to be reset for what the client did, in its whole life; one more, and the
-/// connection ends.
+/// HTTP/2 streams that the server may reset for errors of the client, in the life of a connection.
+/// One more ends the connection.
 const RESETS_FOR_ERRORS_MAX: usize = 1024;
 
-/// Serves connections until told to stop; then it closes the port and waits for the requests that run (R1).
+/// Serves connections until `stop` is cancelled. Then it closes the port and waits for the requests
+/// in progress (R1).
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
@@ -63,30 +71,30 @@ pub async fn serve(
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                // One that is not let in is closed by this, which is all that it costs.
-                let Some(guest) = shared.admission.greet(peer.ip(), Instant::now()) else {
+                // A connection that is not admitted is closed here, at almost no cost.
+                let Some(inbound) = shared.admission.admit(peer.ip(), Instant::now()) else {
                     continue;
                 };
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection without TCP_NODELAY");
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                let stream = Timed::new(stream, limits.write_timeout);
+                let stream = WriteTimeout::new(stream, limits.write_timeout);
                 let (app, stop) = (app.clone(), stop.clone());
                 match &tls {
-                    None => connections.spawn(serve_connection(stream, app, limits, guest, stop)),
+                    None => connections.spawn(serve_connection(stream, app, limits, inbound, stop)),
                     Some(tls) => connections.spawn(serve_over_tls(
                         tls.clone(),
                         stream,
                         app,
                         limits,
-                        guest,
+                        inbound,
                         stop,
                     )),
                 };
             }
             Err(error) if concerns_one_client(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "no connection can be accepted for now");
+                tracing::error!(%error, "a connection could not be accepted; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -96,43 +104,46 @@ pub async fn serve(
     connections.wait().await;
 }
 
-/// Serves one connection once the handshake is done. One that does not speak TLS is closed without a word in the log.
+/// Serves one connection after the TLS handshake. A failed handshake is logged at level debug only:
+/// scanners cause many.
 async fn serve_over_tls(
     tls: Arc<Tls>,
-    stream: Timed<TcpStream>,
+    stream: WriteTimeout<TcpStream>,
     app: Router,
     limits: TransportLimits,
-    guest: Inbound,
+    inbound: Inbound,
     stop: CancellationToken,
 ) {
     match stop
         .run_until_cancelled(tls.accept(stream, limits.header_timeout))
         .await
     {
-        Some(Ok(stream)) => serve_connection(stream, app, limits, guest, stop).await,
-        Some(Err(error)) => tracing::debug!(%error, "a client did not get through the handshake"),
+        Some(Ok(stream)) => serve_connection(stream, app, limits, inbound, stop).await,
+        Some(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         None => {}
     }
 }
 
-/// Serves one connection, whatever it runs over. It ends when it became a WebSocket; that is a task of its own.
-pub(crate) async fn serve_connection<S>(
+/// Serves one connection, with or without TLS. It returns when the connection has become a
+/// WebSocket, which runs in a task of its own.
+async fn serve_connection<S>(
     stream: S,
     app: Router,
     limits: TransportLimits,
-    guest: Inbound,
+    inbound: Inbound,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
-    let desk = Desk::new(app, guest, &limits, activity.clone());
-    let turned_away = desk.turned_away;
-    let service = hyper::service::service_fn(move |request| desk.answer(request));
+    let service = ConnectionService::new(app, inbound, &limits, activity.clone());
+    let is_refused = service.is_refused;
+    let service = hyper::service::service_fn(move |request| service.answer(request));
     let builder = builder(&limits);
     let mut connection =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    // The library times the heads of HTTP/1 only once it knows that it is HTTP/1; a client may never let it know.
+    // The library limits the time for a head only after it has detected HTTP/1. A client may never
+    // send enough for that.
     let mut first_due = pin!(tokio::time::sleep(limits.header_timeout));
     let mut idle = pin!(tokio::time::sleep(limits.idle_timeout));
     let (mut watched, mut stopping, mut leaving) = (!limits.header_timeout.is_zero(), false, false);
@@ -140,7 +151,7 @@ pub(crate) async fn serve_connection<S>(
         tokio::select! {
             result = connection.as_mut() => {
                 if let Err(error) = result {
-                    tracing::debug!(error, "a connection ended early");
+                    tracing::debug!(error, "a connection ended with an error");
                 }
                 return;
             }
@@ -150,8 +161,8 @@ pub(crate) async fn serve_connection<S>(
             }
             () = first_due.as_mut(), if watched => {
                 watched = false;
-                // Who came too often has heard so by now, and is not kept.
-                if turned_away || !activity.was_asked() {
+                // A client beyond its connection rate has had its answer by now.
+                if is_refused || !activity.was_used() {
                     return;
                 }
             }
@@ -160,7 +171,8 @@ pub(crate) async fn serve_connection<S>(
                 if idle_at > now {
                     idle.as_mut().reset(idle_at);
                 } else if leaving {
-                    // It was asked to end and does not: over HTTP/2 that needs the client's answer.
+                    // The graceful shutdown did not finish: over HTTP/2 it needs the client's
+                    // answer.
                     return;
                 } else {
                     leaving = true;
@@ -172,31 +184,37 @@ pub(crate) async fn serve_connection<S>(
     }
 }
 
-/// Where the requests of one connection are taken in.
-struct Desk {
+/// Adds the facts about one connection to its requests, and passes them to the router.
+struct ConnectionService {
     app: TowerToHyperService<Router>,
     peer: Peer,
-    turned_away: bool,
-    /// Given back when something is asked for.
+    is_refused: bool,
+    /// Released by the first request.
     handshake: Mutex<Option<quota::Slot<Address>>>,
     _http: quota::Slot<Address>,
     activity: Arc<Activity>,
-    /// How often this connection may ask.
-    requests: Rate,
-    pace: Mutex<Allowance>,
+    /// The rate limit of this connection's requests.
+    request_rate: Rate,
+    request_allowance: Mutex<Allowance>,
 }
 
-impl Desk {
-    fn new(app: Router, guest: Inbound, limits: &TransportLimits, activity: Arc<Activity>) -> Self {
+impl ConnectionService {
+    fn new(
+        app: Router,
+        inbound: Inbound,
+        limits: &TransportLimits,
+        activity: Arc<Activity>,
+    ) -> Self {
         let Inbound {
             peer,
-            turned_away,
+            is_refused,
             is_proxy,
             handshake,
             http,
-        } = guest;
-        // A connection of a proxy's is not one client's: its clients are counted by their addresses.
-        let requests = if is_proxy {
+        } = inbound;
+        // Many clients share the connection of a proxy. They are limited by their addresses
+        // instead.
+        let request_rate = if is_proxy {
             Rate::UNLIMITED
         } else {
             limits.requests()
@@ -204,12 +222,12 @@ impl Desk {
         Self {
             app: TowerToHyperService::new(app),
             peer: Peer(peer),
-            turned_away,
+            is_refused,
             handshake: Mutex::new(Some(handshake)),
             _http: http,
             activity,
-            requests,
-            pace: Mutex::default(),
+            request_rate,
+            request_allowance: Mutex::default(),
         }
     }
 
@@ -217,8 +235,8 @@ impl Desk {
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
-        let (busy, first) = self.activity.ask();
-        if first {
+        let (activity, is_first) = self.activity.begin();
+        if is_first {
             self.handshake
                 .lock()
                 .expect("no panic under this lock")
@@ -226,35 +244,35 @@ impl Desk {
         }
         let extensions = request.extensions_mut();
         extensions.insert(self.peer);
-        extensions.insert(busy.clone());
-        if self.turned_away {
-            extensions.insert(TurnedAway);
+        extensions.insert(activity.clone());
+        if self.is_refused {
+            extensions.insert(ConnectRateExceeded);
         }
         if let Err(wait) = self
-            .pace
+            .request_allowance
             .lock()
             .expect("no panic under this lock")
-            .take(self.requests, Instant::now())
+            .take(self.request_rate, Instant::now())
         {
-            extensions.insert(TooFast(wait));
+            extensions.insert(RequestRateExceeded(wait));
         }
-        let is_stream = request.version() == Version::HTTP_2;
+        let is_http2 = request.version() == Version::HTTP_2;
         let answer = self.app.call(request);
         async move {
             let answer = answer.await?;
-            Ok(if is_stream {
-                idle::until_taken(answer, busy)
+            Ok(if is_http2 {
+                idle::hold_until_taken(answer, activity)
             } else {
-                idle::until_sent(answer, busy)
+                idle::hold_until_sent(answer, activity)
             })
         }
     }
 }
 
-/// Every limit is set here (T3).
-fn builder(limits: &TransportLimits) -> Builder<Streams> {
+/// The HTTP library, with every limit set (T3).
+fn builder(limits: &TransportLimits) -> Builder<StreamExecutor> {
     let some = |time: Duration| (!time.is_zero()).then_some(time);
-    let mut builder = Builder::new(Streams {
+    let mut builder = Builder::new(StreamExecutor {
         write_timeout: limits.write_timeout,
     });
     builder
@@ -279,7 +297,8 @@ fn builder(limits: &TransportLimits) -> Builder<Streams> {
     builder
 }
 
-/// How many headers are looked for; a header takes four bytes at least.
+/// The number of headers that are parsed. Without a limit, the size of the head bounds it: a header
+/// takes at least four bytes.
 fn headers_max(limits: &TransportLimits) -> usize {
     if limits.headers_max == 0 {
         limits.header_bytes_max / 4
@@ -288,6 +307,7 @@ fn headers_max(limits: &TransportLimits) -> usize {
     }
 }
 
+/// Whether an accept error concerns only the one client that was to be accepted.
 fn concerns_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(

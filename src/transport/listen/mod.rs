@@ -1,8 +1,8 @@
 //! Accepting connections: TCP and TLS listeners, certificates, idle and stalled peers.
 
-pub(crate) mod certificate;
-pub(crate) mod http2_stall;
-pub(crate) mod idle;
-pub(crate) mod listener;
-pub(crate) mod tls;
-pub(crate) mod write_timeout;
+pub(super) mod certificate;
+pub(super) mod http2_stall;
+pub(super) mod idle;
+pub(super) mod listener;
+pub(super) mod tls;
+pub(super) mod write_timeout;

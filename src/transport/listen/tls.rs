@@ -1,4 +1,5 @@
-//! TLS on the port itself: the certificate, how it is replaced while the server runs, and the handshake.
+//! TLS on the server's own port: the certificate, its replacement while the server runs, and the
+//! handshake.
 
 use std::{
     io,
@@ -28,52 +29,53 @@ use crate::{
     transport::listen::certificate::{CertificateStatus, EXPIRY_WARNING_DAYS, Validity},
 };
 
-/// What is spoken inside, in the order in which the server likes it.
+/// The protocols inside TLS (ALPN), in the server's order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Bytes that wait to be encrypted, per connection; then whoever writes waits.
+/// Bytes per connection that wait to be encrypted. Beyond that the writer waits.
 const UNENCRYPTED_BYTES_MAX: usize = 64 * 1024;
 
-/// Where the certificate stands.
+/// The paths of the certificate and its key.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The certificate and those that vouch for it, in that order, as PEM.
+    /// The certificate and then its chain of issuers, as PEM.
     pub certificate: PathBuf,
-    /// Its private key as PEM, not encrypted.
+    /// The private key as PEM, not encrypted.
     pub key: PathBuf,
 }
 
-/// Why a certificate cannot be served. Each is one line for the operator, who puts better files there.
+/// Why a certificate cannot be served. Each message is one line for the operator, who has to
+/// correct the files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing or may not be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// A file is something else.
+    /// The certificate's file has another format.
     #[error("{} holds no certificate in PEM", .0.display())]
     NoCertificate(PathBuf),
-    /// A file is something else.
-    #[error("{} holds no private key in PEM that is not encrypted", .0.display())]
+    /// The key's file has another format, or the key is encrypted.
+    #[error("{} holds no private key in PEM (encrypted keys are not supported)", .0.display())]
     NoKey(PathBuf),
-    /// The files are not a pair.
-    #[error("the key in {} is not that of the certificate in {}", .0.key.display(), .0.certificate.display())]
+    /// The key belongs to another certificate.
+    #[error("the key in {} does not belong to the certificate in {}", .0.key.display(), .0.certificate.display())]
     Mismatch(TlsFiles),
-    /// They are, and still of no use.
+    /// The TLS library refuses the certificate or its key.
     #[error("the certificate in {} and its key in {} cannot be used: {error}", files.certificate.display(), files.key.display())]
     Unusable {
-        /// Which.
+        /// The paths of both files.
         files: TlsFiles,
-        /// Why not.
+        /// The cause.
         error: rustls::Error,
     },
 }
 
-/// Both files, read.
+/// The content of both files.
 struct Pem {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -128,20 +130,20 @@ impl TlsFiles {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        // Many sockets that come back at the same time need not be known by a cache of this process.
+        // Tickets, so that clients that reconnect all at once resume without a cache of sessions.
         config.ticketer = ring::Ticketer::new()?;
         Ok(config)
     }
 }
 
-/// A pair that can be served.
+/// A certificate that can be served.
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// None if it cannot be read here.
+    /// None if the period cannot be read.
     validity: Option<Validity>,
 }
 
-/// What a server that speaks TLS serves with.
+/// The certificate that a server serves, and the files it comes from.
 pub struct Tls {
     files: TlsFiles,
     clock: Clock,
@@ -150,48 +152,51 @@ pub struct Tls {
 
 struct Serving {
     loaded: Loaded,
-    /// What the operator was told of it last.
-    told: CertificateStatus,
-    /// What the files were when they were last looked at, good or bad, so that each state is told of once.
-    seen: [u8; 32],
+    /// The status that was logged last.
+    logged: CertificateStatus,
+    /// The fingerprint of the files when they were last read, valid or not. Each state of the files
+    /// is logged once.
+    fingerprint: [u8; 32],
 }
 
 impl Tls {
-    /// Reads the files, which must be good. A certificate that clients refuse for its time, or soon will, is served all the
-    /// same, and a warning in the log: the operator may have no other, and clients may have their reasons.
+    /// Reads the files, which must be valid. A certificate that is expired, about to expire or not
+    /// yet valid is served all the same, with a warning in the log: the operator may have no other,
+    /// and some clients accept it.
     pub fn open(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let pem = files.read()?;
         let loaded = files.load(&pem)?;
         let serving = Mutex::new(Serving {
             loaded,
-            told: CertificateStatus::Good,
-            seen: fingerprint(&Ok(pem)),
+            logged: CertificateStatus::Valid,
+            fingerprint: fingerprint(&Ok(pem)),
         });
         let tls = Self {
             files,
             clock,
             serving,
         };
-        tls.tell(true);
+        tls.log_status(true);
         Ok(tls)
     }
 
-    /// Warns of a certificate that expires: `anew` says it again, else only what has changed since is told.
-    fn tell(&self, anew: bool) {
+    /// Logs a warning if the certificate is expired, expires soon, or is not yet valid. With
+    /// `is_repeated`, logs it again even if the status has not changed.
+    fn log_status(&self, is_repeated: bool) {
         let mut serving = self.serving();
         let Some(validity) = serving.loaded.validity else {
             return;
         };
-        let standing = validity.standing((self.clock)());
-        if !anew && standing.is_like(serving.told) {
+        let status = validity.status((self.clock)());
+        if !is_repeated && status.is_like(serving.logged) {
             return;
         }
-        serving.told = standing;
+        serving.logged = status;
         let (file, until) = (self.files.certificate.display(), validity.until());
-        match standing {
-            CertificateStatus::Good => {}
-            CertificateStatus::Early => {
-                tracing::warn!(%file, from = validity.from(), "the certificate is not good yet: clients refuse it");
+        match status {
+            CertificateStatus::Valid => {}
+            CertificateStatus::NotYetValid => {
+                tracing::warn!(%file, from = validity.from(), "the certificate is not valid yet: clients refuse it");
             }
             CertificateStatus::Expiring { days } => {
                 tracing::warn!(%file, until, days, "the certificate expires in less than {EXPIRY_WARNING_DAYS} days");
@@ -202,13 +207,15 @@ impl Tls {
         }
     }
 
-    /// Serves what the files hold now; if that is no good, what it serves already.
+    /// Reads the files again and serves their certificate. If they are not valid, the current
+    /// certificate stays.
     pub async fn reload(self: &Arc<Self>) {
-        self.look(|_| true).await;
+        self.check_files(|_| true).await;
     }
 
-    /// Looks again and again whether the files have changed, until told to stop. By what is in them: whoever renews
-    /// certificates may as well swap links. Zero is never.
+    /// Checks at this interval whether the files have changed, until `stop` is cancelled. With an
+    /// interval of zero it never checks. It compares contents, not times: tools that renew
+    /// certificates may replace symbolic links.
     pub async fn watch(self: Arc<Self>, check_interval: Duration, stop: CancellationToken) {
         if check_interval.is_zero() {
             return;
@@ -216,43 +223,45 @@ impl Tls {
         let mut ticks = tokio::time::interval(check_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.look(|changed| changed).await;
+            self.check_files(|has_changed| has_changed).await;
         }
     }
 
-    async fn look(self: &Arc<Self>, wanted: fn(bool) -> bool) {
+    /// Reads the files, and replaces the certificate if `is_wanted` says so, given whether the
+    /// files have changed.
+    async fn check_files(self: &Arc<Self>, is_wanted: fn(bool) -> bool) {
         let tls = self.clone();
-        // The files may be on a slow disk.
-        let looking = tokio::task::spawn_blocking(move || {
+        // Blocking, because the files may be on a slow disk.
+        let checking = tokio::task::spawn_blocking(move || {
             let pem = tls.files.read();
-            let seen = fingerprint(&pem);
-            let wanted = wanted(tls.serving().seen != seen);
-            if wanted {
-                tls.replace(pem, seen);
+            let fingerprint = fingerprint(&pem);
+            let is_wanted = is_wanted(tls.serving().fingerprint != fingerprint);
+            if is_wanted {
+                tls.replace(pem, fingerprint);
             }
-            wanted
+            is_wanted
         });
-        match looking.await {
-            Ok(read) => self.tell(read),
-            Err(error) => tracing::error!(%error, "the certificate's files could not be looked at"),
+        match checking.await {
+            Ok(was_read) => self.log_status(was_read),
+            Err(error) => tracing::error!(%error, "the certificate's files could not be checked"),
         }
     }
 
-    fn replace(&self, pem: Result<Pem, TlsError>, seen: [u8; 32]) {
+    fn replace(&self, pem: Result<Pem, TlsError>, fingerprint: [u8; 32]) {
         let loaded = pem.and_then(|pem| self.files.load(&pem));
         let mut serving = self.serving();
-        serving.seen = seen;
+        serving.fingerprint = fingerprint;
         match loaded {
             Ok(loaded) => {
                 serving.loaded = loaded;
-                tracing::info!("new connections get the certificate that the files hold now");
+                tracing::info!("new connections get the certificate that the files now hold");
             }
             Err(error) => tracing::error!(%error, "the certificate stays as it was"),
         }
     }
 
-    /// The handshake, within this time. Zero is no limit.
-    pub(crate) async fn accept<S>(
+    /// Performs the handshake within this time. Zero is no limit.
+    pub(super) async fn accept<S>(
         &self,
         stream: S,
         handshake_timeout: Duration,
@@ -277,11 +286,12 @@ impl Tls {
     }
 }
 
-/// Tells one state of the files from another.
+/// Identifies a state of the files.
 fn fingerprint(pem: &Result<Pem, TlsError>) -> [u8; 32] {
     let digest = Sha256::new();
     let digest = match pem {
-        // Each by itself first: nothing may move from one file to the other unseen.
+        // Each file is hashed by itself first, so that bytes that move from one file to the other
+        // change the result.
         Ok(pem) => digest
             .chain_update(Sha256::digest(&pem.certificate))
             .chain_update(Sha256::digest(&pem.key)),

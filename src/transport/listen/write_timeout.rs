@@ -1,4 +1,5 @@
-//! A client that takes nothing of what is sent to it is cut off, whatever it was told over.
+//! The write timeout (T1): a client that takes nothing of what is sent to it is disconnected, over
+//! every protocol.
 
 use std::{
     io::{self, IoSlice},
@@ -12,45 +13,46 @@ use tokio::{
     time::Sleep,
 };
 
-/// A stream whose writer fails once nothing could be written for a while. One that has nothing to write is left alone.
-pub(crate) struct Timed<S> {
+/// A stream whose writes fail when nothing could be written for a while. A stream that has nothing
+/// to write has no timeout.
+pub(super) struct WriteTimeout<S> {
     stream: S,
-    write_timeout: Duration,
-    /// When a write that waits will have waited too long. Few connections ever wait, so idle ones hold no timer.
-    stuck: Option<Pin<Box<Sleep>>>,
+    timeout: Duration,
+    /// Runs while a write waits. Few writes ever wait, so an idle connection holds no timer.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Timed<S> {
-    /// The client may refuse to take what is sent for this long. Zero is no limit.
-    pub(crate) fn new(stream: S, write_timeout: Duration) -> Self {
+impl<S> WriteTimeout<S> {
+    /// Limits how long a write may wait for the client. Zero is no limit.
+    pub(super) fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
-            write_timeout,
-            stuck: None,
+            timeout,
+            timer: None,
         }
     }
 
-    fn judge<T>(
+    fn check<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if written.is_ready() || self.write_timeout.is_zero() {
-            self.stuck = None;
+        if written.is_ready() || self.timeout.is_zero() {
+            self.timer = None;
             return written;
         }
-        let timeout = self.write_timeout;
-        let stuck = self
-            .stuck
+        let timeout = self.timeout;
+        let timer = self
+            .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        match stuck.as_mut().poll(cx) {
+        match timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,14 +62,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(cx, written)
+        self.check(cx, written)
     }
 
     fn poll_write_vectored(
@@ -76,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.judge(cx, written)
+        self.check(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -100,16 +102,16 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    fn timed() -> (Timed<DuplexStream>, DuplexStream) {
+    fn limited() -> (WriteTimeout<DuplexStream>, DuplexStream) {
         let (stream, client) = duplex(8);
-        (Timed::new(stream, TIMEOUT), client)
+        (WriteTimeout::new(stream, TIMEOUT), client)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_waits_too_long_fails() {
-        let (mut timed, _client) = timed();
+    async fn t1_a_write_that_waits_too_long_fails() {
+        let (mut stream, _client) = limited();
         let start = tokio::time::Instant::now();
-        let error = timed.write_all(b"more than eight").await.unwrap_err();
+        let error = stream.write_all(b"more than eight").await.unwrap_err();
         assert_eq!(
             (error.kind(), start.elapsed().as_secs()),
             (io::ErrorKind::TimedOut, TIMEOUT.as_secs())
@@ -117,20 +119,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_a_little_each_time_and_one_that_is_idle_are_left_alone() {
-        let (mut timed, mut client) = timed();
+    async fn t1_a_slow_client_and_an_idle_client_stay_connected() {
+        let (mut stream, mut client) = limited();
         let writing = tokio::spawn(async move {
-            timed.write_all(&[7; 64]).await.unwrap();
-            timed
+            stream.write_all(&[7; 64]).await.unwrap();
+            stream
         });
         let mut buffer = [0; 8];
         for _ in 0..8 {
             tokio::time::sleep(TIMEOUT - Duration::from_secs(1)).await;
             client.read_exact(&mut buffer).await.unwrap();
         }
-        let mut timed = writing.await.unwrap();
+        let mut stream = writing.await.unwrap();
         tokio::time::sleep(TIMEOUT * 10).await;
-        timed.write_all(b"still").await.unwrap();
+        stream.write_all(b"still").await.unwrap();
         client.read_exact(&mut buffer[..5]).await.unwrap();
         assert_eq!(&buffer[..5], b"still");
     }

@@ -1,7 +1,8 @@
-//! Answers that go on: what one operation yields, framed byte by byte as a transport wants it.
+//! Streamed response bodies.
 //!
-//! The server polls a body only when the connection takes more, and a connection buffers a bounded number of portions. So
-//! a slow reader lags in the log.
+//! A [`StreamingBody`] is polled only when the connection takes more, and a connection buffers a
+//! bounded number of portions. A slow reader therefore lags in the log instead of filling memory.
+//! When the server drains, the body ends without a word, so that the client reconnects and resumes.
 
 use std::{
     convert::Infallible,
@@ -18,88 +19,88 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::transport::{
     Shared,
     admission::slots::ConnectionSlot,
-    operation::{Emitted, Running},
+    operation::{Emitted, EventResult, OperationEnd, Running},
 };
 
-/// Signs of life at fixed times.
-struct Beats(Option<Interval>);
+/// Heartbeats at a fixed interval. None if there are no heartbeats.
+struct Heartbeats(Option<Interval>);
 
-impl Beats {
-    /// The first after one interval. Zero is none at all.
+impl Heartbeats {
+    /// The first heartbeat is due after one interval. With an interval of zero there are none.
     fn every(interval: Duration) -> Self {
-        let beats = || {
-            let mut beats =
-                tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-            // A client that took nothing for a while needs one, not all that it missed.
-            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            beats
+        let heartbeats = || {
+            let first = tokio::time::Instant::now() + interval;
+            let mut heartbeats = tokio::time::interval_at(first, interval);
+            // A client that took nothing for a while gets one heartbeat, not all that it missed.
+            heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            heartbeats
         };
-        Self((!interval.is_zero()).then(beats))
+        Self((!interval.is_zero()).then(heartbeats))
     }
 
-    /// Whether one is due.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         self.0
             .as_mut()
-            .is_some_and(|beats| beats.poll_tick(cx).is_ready())
+            .is_some_and(|heartbeats| heartbeats.poll_tick(cx).is_ready())
     }
 }
 
-/// What goes out on a stream, in the bytes of its transport.
-pub(crate) trait Content: Send + Unpin + 'static {
-    /// What stands first, at once.
+/// The content of a streamed response, as bytes in the format of its transport.
+pub(super) trait Content: Send + Unpin + 'static {
+    /// Appends the bytes that are sent at once, before any result.
     fn begin(&self, out: &mut Vec<u8>);
-    /// A sign of life.
-    fn beat(&self, out: &mut Vec<u8>);
-    /// Adds what is ready, up to about this many bytes. True if nothing follows.
+    /// Appends a heartbeat.
+    fn heartbeat(&self, out: &mut Vec<u8>);
+    /// Appends everything that is ready, up to about `bytes_max` bytes. Returns true if nothing
+    /// follows.
     fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool;
 }
 
-/// A response's body.
-pub(crate) struct Streaming<C> {
+/// The body of a streamed response.
+pub(super) struct StreamingBody<C> {
     content: C,
     flush_bytes_max: usize,
-    beats: Beats,
-    /// When to end without a word because the server drains.
-    leaving: BoxFuture<'static, ()>,
-    begun: bool,
-    over: bool,
+    heartbeats: Heartbeats,
+    /// Ready when the body must end because the server drains.
+    drained: BoxFuture<'static, ()>,
+    has_begun: bool,
+    has_ended: bool,
 }
 
-impl<C: Content> Streaming<C> {
-    pub(crate) fn body(shared: &Arc<Shared>, content: C, beat_interval: Duration) -> Body {
+impl<C: Content> StreamingBody<C> {
+    pub(super) fn start(shared: &Arc<Shared>, content: C, heartbeat_interval: Duration) -> Body {
         Body::from_stream(Self {
             content,
             flush_bytes_max: shared.limits.flush_bytes_max,
-            beats: Beats::every(beat_interval),
-            leaving: leaving(shared.clone()).boxed(),
-            begun: false,
-            over: false,
+            heartbeats: Heartbeats::every(heartbeat_interval),
+            drained: drained(shared.clone()).boxed(),
+            has_begun: false,
+            has_ended: false,
         })
     }
 
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.has_begun, true) {
             self.content.begin(out);
         }
-        if self.beats.poll_due(cx) {
-            self.content.beat(out);
+        if self.heartbeats.poll_due(cx) {
+            self.content.heartbeat(out);
         }
-        self.over = self.content.poll_fill(cx, self.flush_bytes_max, out)
-            | self.leaving.poll_unpin(cx).is_ready();
+        self.has_ended = self.content.poll_fill(cx, self.flush_bytes_max, out)
+            | self.drained.poll_unpin(cx).is_ready();
     }
 }
 
-impl<C: Content> Stream for Streaming<C> {
+impl<C: Content> Stream for StreamingBody<C> {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.over {
+        if self.has_ended {
             return Poll::Ready(None);
         }
         let mut out = Vec::new();
         self.fill(cx, &mut out);
-        match (out.is_empty(), self.over) {
+        match (out.is_empty(), self.has_ended) {
             (false, _) => Poll::Ready(Some(Ok(out.into()))),
             (true, true) => Poll::Ready(None),
             (true, false) => Poll::Pending,
@@ -107,44 +108,55 @@ impl<C: Content> Stream for Streaming<C> {
     }
 }
 
-/// Ready when the server drains, at a moment of each stream's own within the window (R2).
-async fn leaving(shared: Arc<Shared>) {
+/// Ready when the server drains, for each stream at its own moment within the window (R2).
+async fn drained(shared: Arc<Shared>) {
     shared.drain.cancelled().await;
     tokio::time::sleep(shared.drain_delay(rand::random())).await;
 }
 
-/// How a transport frames what one operation yields. Each adds to what goes out next.
-pub(crate) trait Framing: Send + Unpin + 'static {
-    /// What stands first, at once.
+/// The encoding of one operation's emitted values in a transport's format. Each method appends to
+/// the next portion.
+pub(super) trait Framing: Send + Unpin + 'static {
+    /// Appends the bytes that are sent at once, before any result.
     fn begin(&self, out: &mut Vec<u8>);
-    /// A sign of life.
-    fn beat(&self, out: &mut Vec<u8>);
-    /// One outcome; after the last one also the end, unless the client is to come back.
-    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>);
+    /// Appends a heartbeat.
+    fn heartbeat(&self, out: &mut Vec<u8>);
+    /// Appends the result of a subscription for one event.
+    fn event(&self, result: &EventResult<'_>, out: &mut Vec<u8>);
+    /// Appends the last result and the end of the stream. [`OperationEnd::Later`] appends nothing:
+    /// the client must see that the stream broke off, and resume.
+    fn end(&self, end: OperationEnd, out: &mut Vec<u8>);
 }
 
-/// One operation as the content of a stream.
-pub(crate) struct One<F> {
-    pub(crate) framing: F,
-    pub(crate) source: Running,
-    pub(crate) _seat: ConnectionSlot,
+/// The content of a stream that carries one operation.
+pub(super) struct OneOperation<F> {
+    pub(super) framing: F,
+    pub(super) running: Running,
+    pub(super) _slot: ConnectionSlot,
 }
 
-impl<F: Framing> Content for One<F> {
+impl<F: Framing> Content for OneOperation<F> {
     fn begin(&self, out: &mut Vec<u8>) {
         self.framing.begin(out);
     }
 
-    fn beat(&self, out: &mut Vec<u8>) {
-        self.framing.beat(out);
+    fn heartbeat(&self, out: &mut Vec<u8>) {
+        self.framing.heartbeat(out);
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
-        let mut outcomes = Vec::new();
-        let _ = self.source.poll_take(cx, bytes_max, &mut outcomes);
-        outcomes
-            .iter()
-            .for_each(|outcome| self.framing.outcome(outcome, out));
-        outcomes.last().is_some_and(Emitted::is_last)
+        let (framing, mut has_ended) = (&self.framing, false);
+        // `Live` appends nothing: these protocols have no message for it.
+        let _ = self
+            .running
+            .poll_take(cx, bytes_max, |emitted| match emitted {
+                Emitted::Event(result) => framing.event(&result, out),
+                Emitted::Live(_) => {}
+                Emitted::End(end) => {
+                    framing.end(end, out);
+                    has_ended = true;
+                }
+            });
+        has_ended
     }
 }

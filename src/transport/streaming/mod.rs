@@ -1,7 +1,7 @@
-//! Subscriptions as streamed HTTP responses: server-sent events and multipart.
+//! Operations as streamed HTTP responses: server-sent events and multipart.
 
-pub(crate) mod body;
-pub(crate) mod multipart;
-pub(crate) mod reservation;
-pub(crate) mod sse;
-pub(crate) mod sse_shared;
+mod body;
+pub(super) mod multipart;
+pub(super) mod reservation;
+pub(super) mod sse;
+pub(super) mod sse_shared;

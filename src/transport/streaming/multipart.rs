@@ -1,5 +1,7 @@
-//! Apollo's multipart subscriptions: each result is a part, and the delimiter follows every part, so that a client need
-//! not wait for the next one to know where it ended.
+//! Apollo's multipart subscriptions: each result is one part of a multipart response.
+//!
+//! The delimiter follows every part at once. A client therefore knows where a part ends without
+//! waiting for the next one.
 
 use std::sync::Arc;
 
@@ -9,62 +11,63 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::{
+    body::{Framing, OneOperation, StreamingBody},
+    sse::disable_proxy_buffering,
+};
 use crate::transport::{
     Shared,
     admission::slots::ConnectionSlot,
-    operation,
-    operation::{Emitted, Running},
-    streaming::{
-        body::{Framing, One, Streaming},
-        sse::do_not_buffer,
-    },
+    operation::{EventResult, OperationEnd, Running, errors_json},
 };
 
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static(r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#);
 
-/// Streams one operation.
-pub(crate) fn stream(shared: &Arc<Shared>, source: Running, seat: ConnectionSlot) -> Response {
-    let interval = shared.limits.multipart_heartbeat_interval;
-    let content = One {
+/// A response that streams one operation.
+pub(crate) fn response(shared: &Arc<Shared>, running: Running, slot: ConnectionSlot) -> Response {
+    let content = OneOperation {
         framing: Parts,
-        source,
-        _seat: seat,
+        running,
+        _slot: slot,
     };
-    let mut response = (StatusCode::OK, Streaming::body(shared, content, interval)).into_response();
+    let interval = shared.limits.multipart_heartbeat_interval;
+    let body = StreamingBody::start(shared, content, interval);
+    let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    do_not_buffer(headers);
+    disable_proxy_buffering(headers);
     response
 }
 
+/// The format of multipart subscriptions.
 struct Parts;
 
 impl Framing for Parts {
     fn begin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\r\n--graphql");
-        self.beat(out);
+        self.heartbeat(out);
     }
 
-    fn beat(&self, out: &mut Vec<u8>) {
+    fn heartbeat(&self, out: &mut Vec<u8>) {
         part(out, &["{}"]);
     }
 
-    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>) {
-        match outcome {
-            Emitted::Event { payload, .. } => part(out, &[r#"{"payload":"#, payload, "}"]),
-            Emitted::Answer(payload) => {
-                part(out, &[r#"{"payload":"#, payload, "}"]);
-                end(out);
+    fn event(&self, result: &EventResult<'_>, out: &mut Vec<u8>) {
+        part(out, &[r#"{"payload":"#, result.payload(), "}"]);
+    }
+
+    fn end(&self, end: OperationEnd, out: &mut Vec<u8>) {
+        match end {
+            OperationEnd::Answer { payload, .. } => part(out, &[r#"{"payload":"#, &payload, "}"]),
+            OperationEnd::Refused(errors) => {
+                let errors = transport_errors(&errors);
+                part(out, &[r#"{"payload":null,"errors":"#, &errors, "}"]);
             }
-            Emitted::Refused(errors) => {
-                part(out, &[r#"{"payload":null,"errors":"#, &fatal(errors), "}"]);
-                end(out);
-            }
-            // Without the end, so that the client knows that it was broken off.
-            Emitted::Later => {}
+            OperationEnd::Later => return,
         }
+        out.extend_from_slice(b"--\r\n");
     }
 }
 
@@ -75,16 +78,13 @@ fn part(out: &mut Vec<u8>, json: &[&str]) {
     out.extend_from_slice(b"\r\n--graphql");
 }
 
-fn end(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"--\r\n");
-}
-
-/// Errors beside the payload are the transport's: they point at no place in the document and in the data.
-fn fatal(errors: &[ServerError]) -> String {
+/// Errors beside the payload, as JSON. They are errors of the transport: they have no location in
+/// the document and no path in the data.
+fn transport_errors(errors: &[ServerError]) -> String {
     let bare = errors.iter().cloned().map(|mut error| {
         error.locations.clear();
         error.path.clear();
         error
     });
-    operation::errors_json(&bare.collect::<Vec<_>>())
+    errors_json(&bare.collect::<Vec<_>>())
 }

@@ -1,12 +1,13 @@
-//! What the mode of a single connection holds: a place for an event stream, and the operations that report on it.
+//! Reserved event streams, and the operations that send their results on them.
 //!
-//! Operations may be started before the stream is opened. Queries and mutations run at once and keep their result, within a
-//! bound of bytes; subscriptions are not read before somebody takes what they yield, so nothing piles up.
+//! Operations may start before the stream is opened. Queries and mutations are executed at once and
+//! keep their result, within a bound on bytes. Subscriptions read only when the stream takes their
+//! results, so nothing piles up.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use async_graphql::ServerError;
@@ -17,7 +18,7 @@ use crate::{
     schema::{ApiError, Code, is_temporary},
     transport::{
         admission::slots::ConnectionSlot,
-        operation::{self, Emitted, Running},
+        operation::{Emitted, OperationEnd, Running, failed_json},
     },
 };
 
@@ -26,49 +27,46 @@ use crate::{
 pub(crate) struct Reservations(Mutex<HashMap<String, Arc<Reservation>>>);
 
 impl Reservations {
-    /// A new one. Whoever reserves it may open its stream and run operations on it, and nobody else.
-    pub(crate) fn reserve(
+    /// Adds a reservation. Only its caller may open the stream and start operations on it.
+    pub(super) fn reserve(
         &self,
         token: String,
         caller: Caller,
-        seat: ConnectionSlot,
+        slot: ConnectionSlot,
     ) -> Arc<Reservation> {
-        let (own_token, owner) = (token.clone(), caller.user());
         let reservation = Arc::new(Reservation {
-            token: own_token,
-            owner,
+            token: token.clone(),
+            owner: caller.user(),
             state: Mutex::default(),
-            _seat: seat,
+            _slot: slot,
         });
         self.lock().insert(token, reservation.clone());
         reservation
     }
 
-    /// The one of this token, for whoever reserved it; to all others it is not there.
-    pub(crate) fn find(&self, token: &str, caller: Caller) -> Option<Arc<Reservation>> {
+    /// The reservation with this token. None if there is none, or if another caller reserved it.
+    pub(super) fn find(&self, token: &str, caller: Caller) -> Option<Arc<Reservation>> {
         self.lock()
             .get(token)
             .filter(|reservation| reservation.owner == caller.user())
             .cloned()
     }
 
-    /// Ends one and everything that it runs.
-    pub(crate) fn end(&self, reservation: &Reservation) {
+    /// Ends a reservation and all of its operations.
+    pub(super) fn end(&self, reservation: &Reservation) {
         self.lock().remove(&reservation.token);
-        let state = std::mem::replace(
-            &mut *reservation.lock(),
-            State {
-                phase: Phase::Over,
-                ..State::default()
-            },
-        );
-        // Not under the lock: what it ran lets go of views and rooms.
+        let ended = ReservationState {
+            phase: ReservationPhase::Ended,
+            ..ReservationState::default()
+        };
+        let state = std::mem::replace(&mut *reservation.lock(), ended);
+        // Not under the lock: dropping operations releases views and rooms.
         drop(state);
     }
 
-    /// Ends one whose stream was not opened in time.
-    pub(crate) fn expire(&self, reservation: &Reservation) {
-        if reservation.lock().phase == Phase::Reserved {
+    /// Ends a reservation whose stream was not opened in time.
+    pub(super) fn expire(&self, reservation: &Reservation) {
+        if reservation.lock().phase == ReservationPhase::Reserved {
             self.end(reservation);
         }
     }
@@ -78,179 +76,182 @@ impl Reservations {
     }
 }
 
-/// A place for one event stream.
-pub(crate) struct Reservation {
+/// A reserved event stream.
+pub(super) struct Reservation {
     token: String,
-    /// Who reserved it; none if it was nobody.
+    /// The user that reserved it. None if the caller was anonymous.
     owner: Option<UserId>,
-    state: Mutex<State>,
-    _seat: ConnectionSlot,
+    state: Mutex<ReservationState>,
+    _slot: ConnectionSlot,
 }
 
 #[derive(Default)]
-struct State {
-    phase: Phase,
-    operations: Vec<Operation>,
-    /// So that an operation that was started again under an id is told from the one before.
+struct ReservationState {
+    phase: ReservationPhase,
+    operations: Vec<SharedOperation>,
+    /// The next run number. A run number tells apart two operations with the same id.
     run_next: u64,
-    /// Which operation has the first turn.
+    /// The index of the operation that is polled first.
     turn: usize,
-    /// The stream waits.
+    /// Wakes the stream when an operation has something to send.
     waker: Option<Waker>,
-    /// Ends the reservation while its stream is not open.
-    expiry: Option<Task>,
+    /// Ends the reservation if its stream is not opened in time.
+    expiry: Option<AbortOnDrop>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum ReservationPhase {
     #[default]
     Reserved,
     Open,
-    Over,
+    Ended,
 }
 
-struct Operation {
+/// An operation that sends its results on a reserved stream.
+struct SharedOperation {
     id: String,
     run: u64,
-    work: Work,
+    progress: OperationProgress,
 }
 
-impl State {
-    /// The same, or in its place an error that is short. Whoever has the stream open and nothing waiting on it takes an answer
-    /// of any size.
-    fn fit(&self, source: Running, bytes_max: usize) -> Running {
-        let kept: usize = self.operations.iter().map(Operation::bytes).sum();
-        let fits = bytes_max == 0 || kept + source.bytes() <= bytes_max;
-        if fits || source.bytes() == 0 || self.phase == Phase::Open && kept == 0 {
-            return source;
+enum OperationProgress {
+    /// The operation has no result and does not read yet.
+    Starting { _task: Option<AbortOnDrop> },
+    /// The operation emits when the stream polls it.
+    Running(Running),
+}
+
+impl ReservationState {
+    /// Replaces an answer that exceeds the bound with a short error. An open stream takes an answer
+    /// of any size if no other answer waits.
+    fn bound_answer(&self, running: Running, bytes_max: usize) -> Running {
+        let waiting = self.operations.iter().map(SharedOperation::answer_bytes);
+        let (kept, added) = (waiting.sum::<usize>(), running.answer_bytes());
+        let fits = bytes_max == 0 || kept + added <= bytes_max;
+        if fits || added == 0 || self.phase == ReservationPhase::Open && kept == 0 {
+            return running;
         }
         let message = format!(
-            "The operation was run, but its answer is lost: with what waits for this stream it is more than the {bytes_max} \
-             bytes that are kept. Open the stream first, or ask for less."
+            "The operation was executed, but its answer is lost: the answers that wait for this stream may have at most \
+             {bytes_max} bytes together. Open the stream first, or ask for less."
         );
-        Running::Ending(Emitted::Answer(operation::failed_json(ApiError::new(
-            Code::TooComplex,
-            message,
-        ))))
+        let error = ApiError::new(Code::TooComplex, message);
+        Running::ending(OperationEnd::Answer {
+            payload: failed_json(error),
+            renewed: None,
+        })
     }
 }
 
-impl Operation {
-    /// How many bytes of an answer it keeps.
-    fn bytes(&self) -> usize {
-        match &self.work {
-            Work::Starting { .. } => 0,
-            Work::Yielding(source) => source.bytes(),
+impl SharedOperation {
+    /// Bytes of the answer that waits for the stream.
+    fn answer_bytes(&self) -> usize {
+        match &self.progress {
+            OperationProgress::Starting { .. } => 0,
+            OperationProgress::Running(running) => running.answer_bytes(),
         }
     }
 }
 
-enum Work {
-    /// It was not started yet, or has no result and does not read yet.
-    Starting { _task: Option<Task> },
-    /// It yields when somebody takes.
-    Yielding(Running),
-}
+/// A task that is aborted when this is dropped.
+pub(super) struct AbortOnDrop(AbortHandle);
 
-/// A task that ends when this is dropped.
-pub(crate) struct Task(AbortHandle);
-
-impl Task {
-    pub(crate) fn new(handle: AbortHandle) -> Self {
+impl AbortOnDrop {
+    pub(super) fn new(handle: AbortHandle) -> Self {
         Self(handle)
     }
 }
 
-impl Drop for Task {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Why an operation cannot have its id.
+/// Why an operation cannot take its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
-    /// The id is taken.
+pub(super) enum TakeIdError {
+    /// Another operation has the id.
     Taken,
-    /// As many operations as may be run already.
-    Full,
+    /// The stream runs as many operations as it may.
+    TooMany,
     /// The reservation has ended.
-    Over,
+    Ended,
 }
 
-/// What became of an operation that was started.
-pub(crate) enum Concluded {
-    /// Its results go out on the stream.
+/// The outcome of starting an operation.
+pub(super) enum StartOutcome {
+    /// The results are sent on the stream.
     Accepted,
-    /// It was refused; the errors.
+    /// The operation was refused with these errors.
     Refused(Vec<ServerError>),
-    /// It may succeed a moment later; the errors.
+    /// The operation failed with these errors and may succeed a moment later.
     Later(Vec<ServerError>),
-    /// It was stopped meanwhile.
+    /// The operation was stopped before it had started.
     Stopped,
 }
 
-/// The place of an operation that has not been started yet. Dropping it gives the id back.
-pub(crate) struct Place {
+/// An operation that has taken its id and has not started yet. Dropping it frees the id.
+pub(super) struct PendingOperation {
     reservation: Arc<Reservation>,
     run: u64,
 }
 
 impl Reservation {
-    pub(crate) fn token(&self) -> &str {
+    pub(super) fn token(&self) -> &str {
         &self.token
     }
 
-    /// Ends with this task while the stream is not open.
-    pub(crate) fn expires_with(&self, expiry: Task) {
+    /// Keeps the task that expires the reservation, until the stream is opened.
+    pub(super) fn expires_with(&self, expiry: AbortOnDrop) {
         let mut state = self.lock();
-        if state.phase == Phase::Reserved {
+        if state.phase == ReservationPhase::Reserved {
             state.expiry = Some(expiry);
         }
     }
 
-    /// Whether the stream may be opened now; there is one at a time.
-    pub(crate) fn open(&self) -> bool {
+    /// Opens the stream. False if it is open already or has ended.
+    pub(super) fn open(&self) -> bool {
         let mut state = self.lock();
-        let may = state.phase == Phase::Reserved;
-        if may {
-            state.phase = Phase::Open;
+        let may_open = state.phase == ReservationPhase::Reserved;
+        if may_open {
+            state.phase = ReservationPhase::Open;
             state.expiry = None;
         }
-        may
+        may_open
     }
 
-    /// Takes an id, before anything is awaited (P3).
-    pub(crate) fn take(
+    /// Takes an id for an operation, before anything is awaited (P3).
+    pub(super) fn take_id(
         self: &Arc<Self>,
         id: &str,
         operations_max: usize,
-    ) -> Result<Place, NoPlace> {
+    ) -> Result<PendingOperation, TakeIdError> {
         let mut state = self.lock();
-        if state.phase == Phase::Over {
-            return Err(NoPlace::Over);
+        if state.phase == ReservationPhase::Ended {
+            return Err(TakeIdError::Ended);
         }
         if state.operations.iter().any(|operation| operation.id == id) {
-            return Err(NoPlace::Taken);
+            return Err(TakeIdError::Taken);
         }
         if operations_max != 0 && state.operations.len() >= operations_max {
-            return Err(NoPlace::Full);
+            return Err(TakeIdError::TooMany);
         }
         let run = state.run_next;
         state.run_next += 1;
-        state.operations.push(Operation {
+        state.operations.push(SharedOperation {
             id: id.to_owned(),
             run,
-            work: Work::Starting { _task: None },
+            progress: OperationProgress::Starting { _task: None },
         });
-        Ok(Place {
+        Ok(PendingOperation {
             reservation: self.clone(),
             run,
         })
     }
 
-    /// Ends an operation: nothing more goes out for its id.
-    pub(crate) fn stop(&self, id: &str) {
+    /// Stops an operation. Nothing more is sent for its id.
+    pub(super) fn stop(&self, id: &str) {
         let mut state = self.lock();
         let at = state
             .operations
@@ -261,32 +262,28 @@ impl Reservation {
         drop(stopped);
     }
 
-    /// Takes the next outcomes with the ids of their operations, until about this many bytes are gathered; operations
-    /// take turns. Pending while there is none.
-    pub(crate) fn poll_take(
+    /// Passes the emitted values to `take`, with the operation's id, until about `bytes_max`
+    /// bytes were written. `take` returns how many bytes it wrote. Operations take turns. If
+    /// nothing was written, the task is woken when there is something to write.
+    pub(super) fn poll_take(
         &self,
         cx: &mut Context<'_>,
         bytes_max: usize,
-        mut take: impl FnMut(&str, Emitted) -> usize,
-    ) -> Poll<()> {
+        mut take: impl FnMut(&str, Emitted<'_>) -> usize,
+    ) {
         let mut state = self.lock();
-        let (mut taken, mut bytes, mut ended) = (false, 0, Vec::new());
+        let (mut bytes, mut ended) = (0, Vec::new());
         let count = state.operations.len();
         let first = state.turn;
         for at in (0..count).map(|step| (first + step) % count) {
-            let Operation { id, work, .. } = &mut state.operations[at];
-            let Work::Yielding(source) = work else {
+            let SharedOperation { id, progress, .. } = &mut state.operations[at];
+            let OperationProgress::Running(running) = progress else {
                 continue;
             };
-            let mut outcomes = Vec::new();
-            if source.poll_take(cx, bytes_max, &mut outcomes).is_ready() {
-                taken = true;
-                ended.extend(outcomes.iter().any(Emitted::is_last).then_some(at));
-                bytes += outcomes
-                    .into_iter()
-                    .map(|outcome| take(id, outcome))
-                    .sum::<usize>();
-            }
+            let _ = running.poll_take(cx, bytes_max, |emitted| {
+                ended.extend(emitted.is_end().then_some(at));
+                bytes += take(id, emitted);
+            });
             state.turn = (at + 1) % count;
             if bytes >= bytes_max {
                 break;
@@ -297,53 +294,52 @@ impl Reservation {
             .into_iter()
             .rev()
             .for_each(|at| drop(state.operations.remove(at)));
-        if taken {
-            return Poll::Ready(());
+        if bytes == 0 {
+            state.waker = Some(cx.waker().clone());
         }
-        state.waker = Some(cx.waker().clone());
-        Poll::Pending
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ReservationState> {
         self.state.lock().expect("no panic under this lock")
     }
 }
 
-impl Place {
-    /// Runs as this task from now on: to stop the operation is to end the task.
-    pub(crate) fn runs_as(&self, task: Task) {
+impl PendingOperation {
+    /// Sets the task that starts the operation. Stopping the operation aborts the task.
+    pub(super) fn starts_in(&self, task: AbortOnDrop) {
         let mut state = self.reservation.lock();
         if let Some(operation) = self.find(&mut state) {
-            operation.work = Work::Starting { _task: Some(task) };
+            operation.progress = OperationProgress::Starting { _task: Some(task) };
         }
     }
 
-    /// Puts what was started where the stream takes it, or says why there is nothing to take. An answer that does not fit
-    /// into what is kept until the stream takes it is told as an error.
-    pub(crate) fn conclude(
+    /// Passes a started operation to the stream, or says why there is none. An answer that exceeds
+    /// `bytes_max`, together with those that wait already, is replaced by an error.
+    pub(super) fn conclude(
         self,
         started: Result<Running, Vec<ServerError>>,
         bytes_max: usize,
-    ) -> Concluded {
-        let source = match started {
-            Ok(source) => source,
-            Err(errors) if errors.iter().any(is_temporary) => return Concluded::Later(errors),
-            Err(errors) => return Concluded::Refused(errors),
+    ) -> StartOutcome {
+        let running = match started {
+            Ok(running) => running,
+            Err(errors) if errors.iter().any(is_temporary) => return StartOutcome::Later(errors),
+            Err(errors) => return StartOutcome::Refused(errors),
         };
         let mut state = self.reservation.lock();
-        let source = state.fit(source, bytes_max);
+        let running = state.bound_answer(running, bytes_max);
         let Some(operation) = self.find(&mut state) else {
-            drop((state, source));
-            return Concluded::Stopped;
+            drop((state, running));
+            return StartOutcome::Stopped;
         };
-        let starting = std::mem::replace(&mut operation.work, Work::Yielding(source));
+        let running = OperationProgress::Running(running);
+        let starting = std::mem::replace(&mut operation.progress, running);
         let waker = state.waker.take();
         drop((state, starting));
         waker.iter().for_each(Waker::wake_by_ref);
-        Concluded::Accepted
+        StartOutcome::Accepted
     }
 
-    fn find<'a>(&self, state: &'a mut State) -> Option<&'a mut Operation> {
+    fn find<'a>(&self, state: &'a mut ReservationState) -> Option<&'a mut SharedOperation> {
         state
             .operations
             .iter_mut()
@@ -351,13 +347,14 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingOperation {
     fn drop(&mut self) {
         let mut state = self.reservation.lock();
-        let given_back = |operation: &Operation| {
-            operation.run == self.run && matches!(operation.work, Work::Starting { .. })
+        let never_started = |operation: &SharedOperation| {
+            operation.run == self.run
+                && matches!(operation.progress, OperationProgress::Starting { .. })
         };
-        let at = state.operations.iter().position(given_back);
+        let at = state.operations.iter().position(never_started);
         let operation = at.map(|at| state.operations.remove(at));
         drop(state);
         drop(operation);

@@ -1,8 +1,9 @@
-//! graphql-sse: one operation's results as an event stream, in the mode of distinct connections.
+//! graphql-sse in the mode of distinct connections: one operation per event stream.
 //!
-//! Beyond the protocol, what a subscription yields carries `id: CURSOR`: `EventSource` comes back with it by itself, in
-//! `Last-Event-ID`, and the server goes on after it. A result that is the last one carries [`END`], which is no cursor:
-//! who comes back with that learns that there is nothing more.
+//! Beyond the protocol, each result of a subscription carries its cursor as `id:`. An `EventSource`
+//! that reconnects sends it back as `Last-Event-ID`, and the server resumes after it. The last
+//! result of an operation carries [`END_ID`] instead. A client that reconnects with that id learns
+//! that nothing follows.
 
 use std::{io::Write, sync::Arc};
 
@@ -12,73 +13,67 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::body::{Framing, OneOperation, StreamingBody};
 use crate::transport::{
     Shared,
     admission::slots::ConnectionSlot,
-    operation,
-    operation::{Emitted, Running},
-    streaming::body::{Framing, One, Streaming},
+    operation::{EventResult, OperationEnd, Running, refused_json},
 };
 
-/// The id of a result that nothing follows. A cursor is longer.
-const END: &str = "end";
+/// The id of an operation's last result. No cursor is that short.
+const END_ID: &str = "end";
 
 /// A comment, which every client ignores.
-pub(crate) const COMMENT: &[u8] = b":\n\n";
+pub(super) const COMMENT: &[u8] = b":\n\n";
 
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a client that comes back has seen.
+/// Where a client that reconnects wants to resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// It does not come back, or does not say.
-    Nothing,
-    /// Everything up to this cursor, as text that was not looked at.
-    UpTo(String),
-    /// The last result of its operation.
-    Everything,
+pub(crate) enum Resumption {
+    /// The client does not resume.
+    None,
+    /// After this cursor, which has not been parsed yet.
+    After(String),
+    /// Nowhere: it has seen the operation's last result.
+    Ended,
 }
 
-impl Seen {
+impl Resumption {
+    /// Reads the `Last-Event-ID` header.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
-        // What is no text is no cursor either, and is refused as one.
+        // A value that is not UTF-8 is refused later, as a malformed cursor.
         match headers
             .get(LAST_EVENT_ID)
             .map(|value| String::from_utf8_lossy(value.as_bytes()))
         {
-            None => Self::Nothing,
-            Some(id) if id.is_empty() => Self::Nothing,
-            Some(id) if id == END => Self::Everything,
-            Some(id) => Self::UpTo(id.into_owned()),
+            None => Self::None,
+            Some(id) if id.is_empty() => Self::None,
+            Some(id) if id == END_ID => Self::Ended,
+            Some(id) => Self::After(id.into_owned()),
         }
     }
 }
 
-/// Streams one operation.
-pub(crate) fn stream(
+/// A response that streams one operation.
+pub(crate) fn response(
     shared: &Arc<Shared>,
-    source: Running,
-    seat: ConnectionSlot,
+    running: Running,
+    slot: ConnectionSlot,
     version: Version,
 ) -> Response {
-    let interval = shared.limits.heartbeat_interval;
-    respond(
-        Streaming::body(
-            shared,
-            One {
-                framing: Events,
-                source,
-                _seat: seat,
-            },
-            interval,
-        ),
-        version,
-    )
+    let content = OneOperation {
+        framing: Events,
+        running,
+        _slot: slot,
+    };
+    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval);
+    with_headers(body, version)
 }
 
 /// An event stream with its headers.
-pub(crate) fn respond(body: Body, version: Version) -> Response {
+pub(super) fn with_headers(body: Body, version: Version) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -86,21 +81,21 @@ pub(crate) fn respond(body: Body, version: Version) -> Response {
         HeaderValue::from_static("text/event-stream; charset=utf-8"),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Keeps what compresses between here and the client from gathering events.
+    // Keeps a compressing proxy from buffering events.
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("none"));
-    do_not_buffer(headers);
+    disable_proxy_buffering(headers);
     if version <= Version::HTTP_11 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive"));
     }
     response
 }
 
-/// Proxies in the manner of nginx pass on what comes at once.
-pub(crate) fn do_not_buffer(headers: &mut HeaderMap) {
+/// Makes nginx, and proxies that follow it, pass on each portion at once.
+pub(super) fn disable_proxy_buffering(headers: &mut HeaderMap) {
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
-/// Results of one operation.
+/// The format of an event stream that carries one operation.
 struct Events;
 
 impl Framing for Events {
@@ -108,35 +103,40 @@ impl Framing for Events {
         out.extend_from_slice(COMMENT);
     }
 
-    fn beat(&self, out: &mut Vec<u8>) {
+    fn heartbeat(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(COMMENT);
     }
 
-    fn outcome(&self, outcome: &Emitted, out: &mut Vec<u8>) {
-        let last = |payload: &str, out: &mut Vec<u8>| {
-            write_event(
-                out,
-                format_args!("id: {END}\nevent: next\ndata: {payload}\n\n"),
-            );
-            write_event(out, format_args!("event: complete\ndata:\n\n"));
-        };
-        match outcome {
-            Emitted::Event { payload, cursor } => {
-                if let Some(cursor) = cursor {
-                    write_event(out, format_args!("id: {cursor}\n"));
-                }
-                write_event(out, format_args!("event: next\ndata: {payload}\n\n"));
-            }
-            Emitted::Answer(payload) => last(payload, out),
-            Emitted::Refused(errors) => last(
-                &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
-                out,
-            ),
-            Emitted::Later => {}
+    fn event(&self, result: &EventResult<'_>, out: &mut Vec<u8>) {
+        if let Some(cursor) = result.cursor() {
+            write_event(out, format_args!("id: {cursor}\n"));
         }
+        let payload = result.payload();
+        write_event(out, format_args!("event: next\ndata: {payload}\n\n"));
+    }
+
+    fn end(&self, end: OperationEnd, out: &mut Vec<u8>) {
+        let Some(payload) = last_payload(end) else {
+            return;
+        };
+        write_event(
+            out,
+            format_args!("id: {END_ID}\nevent: next\ndata: {payload}\n\n"),
+        );
+        write_event(out, format_args!("event: complete\ndata:\n\n"));
     }
 }
 
-pub(crate) fn write_event(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("memory takes what is written");
+/// The payload of an operation's last `next` event. None if the client must not see an end.
+pub(super) fn last_payload(end: OperationEnd) -> Option<String> {
+    match end {
+        OperationEnd::Answer { payload, .. } => Some(payload),
+        OperationEnd::Refused(errors) => Some(refused_json(&errors)),
+        OperationEnd::Later => None,
+    }
+}
+
+/// Appends text to an event stream.
+pub(super) fn write_event(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to memory succeeds");
 }

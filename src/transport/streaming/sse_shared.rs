@@ -1,379 +1,364 @@
-//! graphql-sse in the mode of a single connection: one event stream is reserved, opened, and shared by many operations,
-//! for clients that may have few connections at the same time.
+//! graphql-sse in the single connection mode, for clients that may have few connections.
+//!
+//! The client reserves an event stream (`PUT`), opens it, and starts any number of operations on
+//! it. Requests name the stream by its token, in a header or in the parameter `token`. The router
+//! sends every request with a token here.
 
 use std::{sync::Arc, task::Context};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
-    extract::State,
-    http::{HeaderName, Method, StatusCode, header, request::Parts},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::{AbortHandle, Abortable};
 use serde_json::Value;
 
+use super::{
+    body::{Content, StreamingBody},
+    reservation::{AbortOnDrop, PendingOperation, Reservation, StartOutcome, TakeIdError},
+    sse,
+};
 use crate::{
     protocol::Subscribe,
     schema::{ApiError, Code, Prepared},
     transport::{
         Shared,
-        admission::slots::{Client, ConnectionSlot, Full},
+        admission::slots::{AdmissionError, ConnectionSlot, SlotRequest},
         http::{
-            endpoint::{self, Call},
             negotiate::{self, Accepts, Form, Media},
             reply::{Reply, bad_request},
+            request::{HttpCall, credentials},
         },
-        operation::{self, CallOrigin, Emitted},
-        streaming::{
-            body::{Content, Streaming},
-            reservation::{Concluded, NoPlace, Place, Reservation, Task},
-            sse,
-        },
+        operation::{Emitted, OperationEnd},
+        start::{self, CallOrigin},
     },
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
 
-/// Bytes of a token before they are written as text: nobody guesses it.
+/// Random bytes in a token: too many to guess.
 const TOKEN_BYTES: usize = 24;
 
-/// Where a request goes by its token.
-pub(crate) enum Way {
-    /// It is answered by itself.
-    Distinct,
-    /// It opens the reserved stream.
-    Open(Arc<Reservation>),
-    /// It starts an operation on the stream.
-    Operate(Arc<Reservation>),
-    /// It names a stream that there is not.
-    Nowhere,
-}
-
-pub(crate) fn way(shared: &Shared, call: &Call) -> Way {
-    let Some(token) = token(&call.parts) else {
-        return Way::Distinct;
-    };
-    let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
-    match (shared.reservations.find(&token, call.caller), wants_stream) {
-        (Some(reservation), true) => Way::Open(reservation),
-        (Some(reservation), false) => Way::Operate(reservation),
-        (None, true) => Way::Distinct,
-        (None, false) => Way::Nowhere,
-    }
-}
-
-/// The token, in its header or in the address.
-fn token(parts: &Parts) -> Option<String> {
-    let header = parts
-        .headers
+/// The token of a reserved stream that a request names, in the header or in the query string.
+pub(crate) fn stream_token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let header = headers
         .get(TOKEN)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
     header
-        .or_else(|| parameter(parts, "token"))
+        .or_else(|| parameter(uri, "token"))
         .filter(|token| !token.is_empty())
 }
 
-fn parameter(parts: &Parts, name: &str) -> Option<String> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(parts.uri.query()?).ok()?;
+fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(uri.query()?).ok()?;
     pairs
         .into_iter()
         .find(|(key, _)| key == name)
         .map(|(_, value)| value)
 }
 
-/// `PUT /graphql`: reserves a stream and tells its token.
+/// `GET` or `POST` with a token: opens the stream, or starts an operation on it. If the token is
+/// unknown, a request for an event stream passes on to `next`, and gets a stream of its own.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    token: &str,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let call = match HttpCall::admit(&shared, parts).await {
+        Ok(call) => call,
+        Err(response) => return response,
+    };
+    let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
+    let result = match (shared.reservations.find(token, call.caller), wants_stream) {
+        (Some(reservation), true) => open(&shared, &call, reservation),
+        (Some(reservation), false) => match call.read_request(&shared, body).await {
+            Ok(body) => operate(&shared, &call, &reservation, body)
+                .await
+                .map(IntoResponse::into_response),
+            Err(reply) => Err(reply),
+        },
+        (None, true) => return next.run(Request::from_parts(call.parts, body)).await,
+        (None, false) => Err(no_such_stream(call.accepts.media())),
+    };
+    result.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// `PUT /graphql`: reserves a stream and returns its token.
 pub(crate) async fn reserve(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
+    match try_reserve(&shared, &parts).await {
+        Ok(response) => response,
+        Err(reply) => reply.into_response(),
+    }
+}
+
+async fn try_reserve(shared: &Arc<Shared>, parts: &Parts) -> Result<Response, Reply> {
     let media = Accepts::read(&parts.headers).media();
-    let caller = match endpoint::credentials(&shared, &parts).await {
-        Ok(caller) => caller,
-        Err(unwelcome) => return unwelcome.reply(media).into_response(),
-    };
-    if !negotiate::takes_plain_text(&parts.headers) {
+    let caller = credentials(shared, parts)
+        .await
+        .map_err(|error| error.reply(media))?;
+    if !negotiate::accepts_plain_text(&parts.headers) {
         let error = bad_request("The token of a stream is text/plain.");
-        return Reply::error(StatusCode::NOT_ACCEPTABLE, media, error).into_response();
+        return Err(Reply::error(StatusCode::NOT_ACCEPTABLE, media, error));
     }
-    if token(&parts).is_some_and(|token| shared.reservations.find(&token, caller).is_some()) {
-        return conflict(media, "Stream already registered").into_response();
+    let is_registered = |token: String| shared.reservations.find(&token, caller).is_some();
+    if stream_token(&parts.headers, &parts.uri).is_some_and(is_registered) {
+        return Err(conflict(media, "Stream already registered"));
     }
-    let seat = match shared.drain.is_cancelled() {
-        true => Err(Full::Server),
-        false => ConnectionSlot::take(&shared, Client::of(&parts, shared.proxies_trusted))
-            .and_then(|seat| seat.taken_by(caller)),
+    let slot = if shared.drain.is_cancelled() {
+        Err(AdmissionError::ServerFull)
+    } else {
+        let request = SlotRequest::of(parts, shared.proxies_trusted);
+        ConnectionSlot::take(&shared.admission, request).and_then(|slot| slot.assigned_to(caller))
     };
-    let seat = match seat {
-        Ok(seat) => seat,
-        Err(full) => return Reply::full(media, full).into_response(),
-    };
+    let slot = slot.map_err(|error| Reply::not_admitted(media, error))?;
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
-    let reservation = shared.reservations.reserve(token, caller, seat);
-    expire_later(&shared, &reservation);
+    let reservation = shared.reservations.reserve(token, caller, slot);
+    expire_later(shared, &reservation);
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (StatusCode::CREATED, headers, reservation.token().to_owned()).into_response()
+    let token = reservation.token().to_owned();
+    Ok((StatusCode::CREATED, headers, token).into_response())
 }
 
-/// A reservation that nobody opens holds its place for a while only.
+/// Ends the reservation if its stream is not opened in time, or when the server drains.
 fn expire_later(shared: &Arc<Shared>, reservation: &Arc<Reservation>) {
     let timeout = shared.limits.reservation_timeout;
     let (task, registration) = AbortHandle::new_pair();
     let expiry = {
         let (shared, reservation) = (shared.clone(), reservation.clone());
         async move {
-            let in_time = async {
+            let timed_out = async {
                 match timeout.is_zero() {
                     true => std::future::pending().await,
                     false => tokio::time::sleep(timeout).await,
                 }
             };
             tokio::select! {
-                () = in_time => {}
+                () = timed_out => {}
                 () = shared.drain.cancelled() => {}
             }
             shared.reservations.expire(&reservation);
         }
     };
     shared.tasks.spawn(Abortable::new(expiry, registration));
-    reservation.expires_with(Task::new(task));
+    reservation.expires_with(AbortOnDrop::new(task));
 }
 
 /// `DELETE /graphql?operationId=…`: stops an operation.
 pub(crate) async fn stop(State(shared): State<Arc<Shared>>, parts: Parts) -> Response {
-    let media = Accepts::read(&parts.headers).media();
-    let caller = match endpoint::credentials(&shared, &parts).await {
-        Ok(caller) => caller,
-        Err(unwelcome) => return unwelcome.reply(media).into_response(),
-    };
-    let Some(reservation) =
-        token(&parts).and_then(|token| shared.reservations.find(&token, caller))
-    else {
-        return nowhere(media);
-    };
-    match parameter(&parts, "operationId").filter(|id| !id.is_empty()) {
-        Some(id) => {
-            // One that is not known has ended by itself.
-            reservation.stop(&id);
-            StatusCode::OK.into_response()
-        }
-        None => missing_id(media).into_response(),
-    }
-}
-
-pub(crate) fn nowhere(media: Media) -> Response {
-    let error = ApiError::new(
-        Code::NotFound,
-        "There is no such event stream: reserve one with PUT.",
-    );
-    Reply::error(StatusCode::NOT_FOUND, media, error).into_response()
-}
-
-fn missing_id(media: Media) -> Reply {
-    Reply::error(
-        StatusCode::BAD_REQUEST,
-        media,
-        bad_request("Operation ID is missing"),
-    )
-}
-
-fn conflict(media: Media, message: &str) -> Reply {
-    Reply::error(
-        StatusCode::CONFLICT,
-        media,
-        ApiError::new(Code::Conflict, message),
-    )
-}
-
-/// Opens the stream. What was queued goes out at once.
-pub(crate) fn open(shared: &Arc<Shared>, call: &Call, reservation: Arc<Reservation>) -> Response {
-    if !reservation.open() {
-        return conflict(call.accepts.media(), "Stream already open").into_response();
-    }
-    let content = Many {
-        shared: shared.clone(),
-        reservation,
-    };
-    sse::respond(
-        Streaming::body(shared, content, shared.limits.heartbeat_interval),
-        call.parts.version,
-    )
-}
-
-/// Starts an operation whose results go out on the stream.
-pub(crate) async fn operate(
-    shared: Arc<Shared>,
-    call: Call,
-    reservation: Arc<Reservation>,
-    body: Subscribe,
-) -> Response {
-    match try_operate(&shared, call, reservation, body).await {
+    match try_stop(&shared, &parts).await {
         Ok(status) => status.into_response(),
         Err(reply) => reply.into_response(),
     }
 }
 
-async fn try_operate(
+async fn try_stop(shared: &Shared, parts: &Parts) -> Result<StatusCode, Reply> {
+    let media = Accepts::read(&parts.headers).media();
+    let caller = credentials(shared, parts)
+        .await
+        .map_err(|error| error.reply(media))?;
+    let reservation = stream_token(&parts.headers, &parts.uri)
+        .and_then(|token| shared.reservations.find(&token, caller))
+        .ok_or_else(|| no_such_stream(media))?;
+    let id = parameter(&parts.uri, "operationId")
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| missing_id(media))?;
+    // An operation with an unknown id has ended already.
+    reservation.stop(&id);
+    Ok(StatusCode::OK)
+}
+
+fn no_such_stream(media: Media) -> Reply {
+    let message = "There is no such event stream: reserve one with PUT.";
+    not_found(media, message)
+}
+
+fn not_found(media: Media, message: &str) -> Reply {
+    let error = ApiError::new(Code::NotFound, message);
+    Reply::error(StatusCode::NOT_FOUND, media, error)
+}
+
+fn missing_id(media: Media) -> Reply {
+    let error = bad_request("Operation ID is missing");
+    Reply::error(StatusCode::BAD_REQUEST, media, error)
+}
+
+fn conflict(media: Media, message: &str) -> Reply {
+    let error = ApiError::new(Code::Conflict, message);
+    Reply::error(StatusCode::CONFLICT, media, error)
+}
+
+/// Opens the stream. Results that wait for it are sent at once.
+fn open(
     shared: &Arc<Shared>,
-    call: Call,
+    call: &HttpCall,
     reservation: Arc<Reservation>,
+) -> Result<Response, Reply> {
+    if !reservation.open() {
+        return Err(conflict(call.accepts.media(), "Stream already open"));
+    }
+    let content = AllOperations {
+        shared: shared.clone(),
+        reservation,
+    };
+    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval);
+    Ok(sse::with_headers(body, call.parts.version))
+}
+
+/// Starts an operation that sends its results on the stream.
+async fn operate(
+    shared: &Arc<Shared>,
+    call: &HttpCall,
+    reservation: &Arc<Reservation>,
     body: Subscribe,
 ) -> Result<StatusCode, Reply> {
     let media = call.accepts.media();
     if !matches!(call.accepts.for_answer(), Some(Form::Single(_))) {
         let error = bad_request(
-            "Results go out on the stream; what is wrong with a request is told as application/json.",
+            "Results are sent on the stream. Errors in a request are returned as application/json: accept that.",
         );
         return Err(Reply::error(StatusCode::NOT_ACCEPTABLE, media, error));
     }
-    let place = place(shared, &reservation, &body, media)?;
-    let wrong = |errors: &[_]| Reply::errors(StatusCode::BAD_REQUEST, media, errors);
-    let prepared = operation::prepare(shared, body).map_err(|errors| wrong(&errors))?;
+    let pending = take_id(shared, reservation, &body, media)?;
+    let refused = |errors: &[_]| Reply::errors(StatusCode::BAD_REQUEST, media, errors);
+    let prepared = start::prepare(shared, body).map_err(|errors| refused(&errors))?;
     if prepared.kind() == OperationType::Mutation && call.parts.method != Method::POST {
-        return Err(Reply::method(
-            media,
-            "A mutation must be sent by POST.",
-            "POST",
-        ));
+        let message = "A mutation must be sent by POST.";
+        return Err(Reply::method(media, message, "POST"));
     }
-    match start(shared, prepared, call.origin(shared), place).await {
-        Concluded::Accepted => Ok(StatusCode::ACCEPTED),
-        Concluded::Stopped => Ok(StatusCode::NO_CONTENT),
-        Concluded::Refused(errors) => Err(wrong(&errors)),
-        Concluded::Later(errors) => Err(Reply::later(media, &errors)),
+    match start_pending(shared, prepared, call.origin(shared), pending).await {
+        StartOutcome::Accepted => Ok(StatusCode::ACCEPTED),
+        StartOutcome::Stopped => Ok(StatusCode::NO_CONTENT),
+        StartOutcome::Refused(errors) => Err(refused(&errors)),
+        StartOutcome::Later(errors) => Err(Reply::later(media, &errors)),
     }
 }
 
-/// The place of an operation by its id, `extensions.operationId`.
-fn place(
+/// Takes the id of an operation, which is `extensions.operationId`.
+fn take_id(
     shared: &Shared,
     reservation: &Arc<Reservation>,
     body: &Subscribe,
     media: Media,
-) -> Result<Place, Reply> {
+) -> Result<PendingOperation, Reply> {
     let limits = shared.limits.machine;
-    let id = match body
-        .extensions
-        .as_ref()
-        .and_then(|extensions| extensions.get("operationId"))
-    {
+    let extensions = body.extensions.as_ref();
+    let id = match extensions.and_then(|extensions| extensions.get("operationId")) {
         Some(Value::String(id)) if !id.is_empty() => id.clone(),
-        // Some clients count.
+        // Some clients number their operations.
         Some(Value::Number(number)) => number.to_string(),
         _ => return Err(missing_id(media)),
     };
     if limits.operation_id_bytes_max != 0 && id.len() > limits.operation_id_bytes_max {
         let error = bad_request(format!(
-            "The operation's id may have {} bytes.",
+            "The operation's id may have at most {} bytes.",
             limits.operation_id_bytes_max
         ));
         return Err(Reply::error(StatusCode::BAD_REQUEST, media, error));
     }
     reservation
-        .take(&id, limits.operations_max)
-        .map_err(|reason| match reason {
-            NoPlace::Taken => conflict(media, "Operation with ID already exists"),
-            NoPlace::Over => Reply::error(
-                StatusCode::NOT_FOUND,
-                media,
-                ApiError::new(Code::NotFound, "The stream has ended."),
-            ),
-            NoPlace::Full => {
+        .take_id(&id, limits.operations_max)
+        .map_err(|error| match error {
+            TakeIdError::Taken => conflict(media, "Operation with ID already exists"),
+            TakeIdError::Ended => not_found(media, "The stream has ended."),
+            TakeIdError::TooMany => {
                 let most = limits.operations_max;
-                let message =
-                    format!("This stream runs {most} operations already, which is the most.");
-                Reply::error(
-                    StatusCode::BAD_REQUEST,
-                    media,
-                    ApiError::new(Code::TooComplex, message),
-                )
+                let message = format!("This stream runs {most} operations already, the maximum.");
+                let error = ApiError::new(Code::TooComplex, message);
+                Reply::error(StatusCode::BAD_REQUEST, media, error)
             }
         })
 }
 
-/// Runs in a task of its own: a client that does not wait for the answer has started it all the same.
-async fn start(
+/// Starts an operation in a task of its own: it runs even if the client does not wait for the
+/// response.
+async fn start_pending(
     shared: &Arc<Shared>,
     prepared: Prepared,
     origin: CallOrigin,
-    place: Place,
-) -> Concluded {
+    pending: PendingOperation,
+) -> StartOutcome {
     let (task, registration) = AbortHandle::new_pair();
-    place.runs_as(Task::new(task));
-    let run = operation::source(shared.clone(), prepared, origin);
+    pending.starts_in(AbortOnDrop::new(task));
+    let starting = start::start(shared.clone(), prepared, origin, None);
     let bytes_max = shared.limits.reservation_bytes_max;
     let running = shared.tasks.spawn(Abortable::new(
-        async move { place.conclude(run.await, bytes_max) },
+        async move { pending.conclude(starting.await, bytes_max) },
         registration,
     ));
     match running.await {
-        Ok(Ok(concluded)) => concluded,
-        // Aborted, because it was stopped or the stream has ended.
-        Ok(Err(_)) => Concluded::Stopped,
-        Err(error) => Concluded::Later(vec![ApiError::internal(&error).into()]),
+        Ok(Ok(outcome)) => outcome,
+        // Aborted: the operation was stopped, or the stream has ended.
+        Ok(Err(_)) => StartOutcome::Stopped,
+        Err(error) => StartOutcome::Later(vec![ApiError::internal(&error).into()]),
     }
 }
 
-/// All operations of a reservation as the content of its stream.
-struct Many {
+/// The content of a reserved stream: all of its operations.
+struct AllOperations {
     shared: Arc<Shared>,
     reservation: Arc<Reservation>,
 }
 
-impl Content for Many {
+impl Content for AllOperations {
     fn begin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(sse::COMMENT);
     }
 
-    fn beat(&self, out: &mut Vec<u8>) {
+    fn heartbeat(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(sse::COMMENT);
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, bytes_max: usize, out: &mut Vec<u8>) -> bool {
-        let mut over = false;
-        let _ = self.reservation.poll_take(cx, bytes_max, |id, outcome| {
+        let mut has_ended = false;
+        self.reservation.poll_take(cx, bytes_max, |id, emitted| {
             let before = out.len();
-            // What cannot go on must not look finished: the whole stream ends, and the client starts again.
-            over |= matches!(outcome, Emitted::Later);
-            write(out, id, &outcome);
+            // An operation that cannot continue must not look complete (P5). The whole stream ends,
+            // and the client starts its operations again.
+            has_ended |= matches!(emitted, Emitted::End(OperationEnd::Later));
+            write(out, id, emitted);
             out.len() - before
         });
-        over
+        has_ended
     }
 }
 
-impl Drop for Many {
+impl Drop for AllOperations {
     fn drop(&mut self) {
         self.shared.reservations.end(&self.reservation);
     }
 }
 
-/// Without `id:` lines: a stream of many operations has no one position to come back to.
-fn write(out: &mut Vec<u8>, id: &str, outcome: &Emitted) {
+/// Appends an emitted value. There are no `id:` lines: a stream of many operations has no
+/// single position to resume from.
+fn write(out: &mut Vec<u8>, id: &str, emitted: Emitted<'_>) {
     let id = Value::from(id);
-    let last = |payload: &str, out: &mut Vec<u8>| {
+    let next = |payload: &str, out: &mut Vec<u8>| {
         sse::write_event(
             out,
             format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"),
         );
-        sse::write_event(
-            out,
-            format_args!("event: complete\ndata: {{\"id\":{id}}}\n\n"),
-        );
     };
-    match outcome {
-        Emitted::Event { payload, .. } => {
-            sse::write_event(
-                out,
-                format_args!("event: next\ndata: {{\"id\":{id},\"payload\":{payload}}}\n\n"),
-            );
+    match emitted {
+        Emitted::Event(result) => next(result.payload(), out),
+        Emitted::Live(_) => {}
+        Emitted::End(end) => {
+            if let Some(payload) = sse::last_payload(end) {
+                next(&payload, out);
+                sse::write_event(
+                    out,
+                    format_args!("event: complete\ndata: {{\"id\":{id}}}\n\n"),
+                );
+            }
         }
-        Emitted::Answer(payload) => last(payload, out),
-        Emitted::Refused(errors) => last(
-            &format!(r#"{{"errors":{}}}"#, operation::errors_json(errors)),
-            out,
-        ),
-        Emitted::Later => {}
     }
 }

@@ -1,139 +1,130 @@
-//! One WebSocket: the task that reads it, writes it, runs its operations and watches its clock.
+//! One WebSocket: the task that reads it, writes it, runs its operations and watches its deadlines.
 //!
-//! The task is one loop around four things that may make progress: what waits to be sent, what the client says, the
-//! operations, and the next deadline. It sleeps when none of them does.
+//! The task is one loop over five things that can make progress: the outbox, incoming messages, the
+//! credentials, the operations and the deadlines. It sleeps when none of them can.
 
 use std::{
-    collections::VecDeque,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt, future::BoxFuture};
+use futures::{FutureExt, Stream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
-use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError, protocol::CloseFrame};
+use tokio_tungstenite::tungstenite::{self, Message, error::ProtocolError};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::{
+    credentials::Credentials,
+    deadlines::Deadlines,
+    outbox::{Outbox, close_message},
+    upgrade::Socket,
+};
 use crate::{
     domain::Caller,
     protocol::{Act, Close, Dialect, Input, Subprotocol},
     quota::Allowance,
-    schema::{Answer, is_temporary, shut_out},
     transport::{
         Shared,
         admission::slots::ConnectionSlot,
-        operation::{self, CallOrigin, Started},
-        websocket::{
-            credentials::Credentials,
-            deadlines::{CLOSE_TIMEOUT, Deadlines},
-            upgrade::Socket,
-        },
+        operation::{Emitted, OperationEnd, Running, errors_json},
+        start::{self, CallOrigin},
     },
-    view::{Frame, ReadError, Reader},
 };
 
-/// So often a connection moves before the others have their turn. In each it reads one message at most.
+/// Turns that a connection takes before it lets other tasks run. It reads at most one message in
+/// each.
 const TURNS_MAX: usize = 16;
 
-/// What is left of the room of an outbox after a burst, in messages.
-const OUTBOX_KEPT: usize = 4;
-
-/// Bytes that are thrown away at once.
+/// Bytes that are read and discarded at a time.
 const DISCARD_BYTES: usize = 4 * 1024;
 
-/// About what a pong takes beside its payload.
-const PONG_HEAD_BYTES: usize = 16;
-
 /// An operation that a client runs under an id.
-struct Operation {
+struct SocketOperation {
     id: String,
-    stage: Stage,
+    /// The text in front of each result. Made for the first result: queries and
+    /// mutations never need it.
+    prefix: Option<Box<str>>,
+    running: Running,
 }
 
-enum Stage {
-    /// A query or a mutation until its result, a subscription until it reads.
-    Starting(BoxFuture<'static, Started>),
-    /// A subscription; with what stands in front of each of its frames, and whether its client knows that it is live.
-    Reading {
-        prefix: Box<str>,
-        reader: Box<Reader>,
-        announced: bool,
+/// The phase of a connection: it decides which messages are read and sent.
+enum SocketPhase {
+    /// It reads messages and runs operations.
+    Serving,
+    /// The server sent a close, or has queued it, and reads on until the client answers it.
+    Closing,
+    /// The server sent a close, or has queued it, and discards everything that the client still
+    /// sends: its frames cannot be read, or it sends too many.
+    ///
+    /// The bytes are read because a connection that ends with unread bytes is reset, and then the
+    /// client would not see the close.
+    Discarding {
+        /// Bytes discarded so far.
+        bytes: usize,
+        /// The write side of the connection was shut down.
+        is_shut_down: bool,
     },
+    /// The client sent a close. The connection ends when the answer to it was flushed.
+    Answering,
 }
 
-/// What the client still sends although its frames cannot be read any more. A connection that ends with unread bytes is
-/// reset, and the client would not see the close.
-struct Discard {
-    bytes: usize,
-    /// The end of what is sent here was told to the client.
-    finished: bool,
+impl SocketPhase {
+    fn is_serving(&self) -> bool {
+        matches!(self, Self::Serving)
+    }
 }
 
-/// The connection is over; there is nothing more to say.
-struct Over;
+/// The connection has ended, and nothing more can be sent.
+struct ConnectionClosed;
 
 /// One WebSocket.
-pub(crate) struct Connection {
+pub(super) struct Connection {
     socket: Socket,
     shared: Arc<Shared>,
     machine: Dialect,
-    operations: Vec<Operation>,
-    /// Replies and frames that the socket has not taken yet.
-    outbox: VecDeque<Message>,
-    outbox_bytes: usize,
-    /// The socket holds bytes that were not flushed.
-    unflushed: bool,
-    /// Bytes of pongs that the library has made and that were not flushed.
-    pong_bytes: usize,
-    /// A close was put into the outbox, or came from the client.
-    leaving: bool,
-    /// The answer to the client's close is the last that is written.
-    answering: bool,
-    /// The client's frames cannot be read any more.
-    discard: Option<Discard>,
+    phase: SocketPhase,
+    operations: Vec<SocketOperation>,
+    outbox: Outbox,
     credentials: Credentials,
-    clock: Deadlines,
-    /// How much the client may still say.
-    pace: Allowance,
-    seat: ConnectionSlot,
+    deadlines: Deadlines,
+    /// How many messages the client may still send.
+    message_allowance: Allowance,
+    slot: ConnectionSlot,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connection {
-    pub(crate) fn new(
+    /// A connection that was just upgraded. `offered` is the caller by the upgrade request's own
+    /// credentials, or the close that refuses them.
+    pub(super) fn new(
         socket: Socket,
         subprotocol: Subprotocol,
         shared: Arc<Shared>,
-        caller: Result<Caller, Close>,
-        seat: ConnectionSlot,
+        offered: Result<Caller, Close>,
+        slot: ConnectionSlot,
     ) -> Self {
         Self {
             socket,
             machine: Dialect::new(subprotocol, shared.limits.machine),
+            phase: SocketPhase::Serving,
             operations: Vec::new(),
-            outbox: VecDeque::new(),
-            outbox_bytes: 0,
-            unflushed: false,
-            pong_bytes: 0,
-            leaving: false,
-            answering: false,
-            discard: None,
-            credentials: Credentials::new(caller),
-            clock: Deadlines::new(),
-            pace: Allowance::default(),
-            seat,
+            outbox: Outbox::default(),
+            credentials: Credentials::new(offered),
+            deadlines: Deadlines::new(),
+            message_allowance: Allowance::default(),
+            slot,
             drain: Box::pin(shared.drain.clone().cancelled_owned()),
             shared,
         }
     }
 
     /// Serves the socket until it is closed.
-    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
-        // Not an async function: that would hold the connection twice, once to be moved and once moved.
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        // Not an async function: its future would reserve memory for the connection twice.
         std::future::poll_fn(move |cx| self.poll(cx))
     }
 
@@ -142,196 +133,163 @@ impl Connection {
             match self.turn(cx) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
-                Err(Over) => return Poll::Ready(()),
+                Err(ConnectionClosed) => return Poll::Ready(()),
             }
         }
-        // The others first.
+        // Other tasks run first.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Lets everything move that can; false when nothing could.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+    /// Lets every part make progress once. False if none could.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
         let mut moved = self.poll_write(cx)?;
-        if self.answering {
-            // Asked to read now, the library would forget what it has not written.
-            if !self.unflushed {
-                return Err(Over);
-            }
-        } else if self.discard.is_some() {
-            moved |= self.poll_discard(cx)?;
-        } else if self.outbox_bytes + self.pong_bytes <= self.shared.limits.unsent_bytes_max {
-            moved |= self.poll_read(cx)?;
-        }
+        moved |= self.poll_incoming(cx)?;
         moved |= self.poll_credentials(cx);
-        if self.outbox.is_empty() && !self.leaving {
+        if self.outbox.is_empty() && self.phase.is_serving() {
             moved |= self.poll_operations(cx);
         }
         self.poll_drain(cx);
-        moved |= self.poll_clock(cx)?;
+        moved |= self.poll_deadlines(cx)?;
         Ok(moved)
     }
 
-    // --- what waits to be sent ---
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
+        let written = self.outbox.poll_write(&mut self.socket, cx);
+        let progress = written.map_err(|_| ConnectionClosed)?;
+        if progress.blocked {
+            self.deadlines.write_blocked(progress.moved);
+        } else {
+            self.deadlines.write_unblocked();
+        }
+        Ok(progress.moved)
+    }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
-        let mut moved = false;
-        while !self.outbox.is_empty() {
-            match self.poll_room(cx) {
-                Poll::Pending => {
-                    self.clock.get_stuck(moved);
-                    return Ok(moved);
+    // --- incoming messages ---
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
+        match self.phase {
+            SocketPhase::Answering if self.outbox.is_flushed() => Err(ConnectionClosed),
+            // Reading now would make the library drop the answer that it has not written.
+            SocketPhase::Answering => Ok(false),
+            SocketPhase::Discarding { .. } => self.poll_discard(cx),
+            SocketPhase::Serving | SocketPhase::Closing => {
+                if self.outbox.unsent_bytes() <= self.shared.limits.unsent_bytes_max {
+                    self.poll_read(cx)
+                } else {
+                    Ok(false)
                 }
-                Poll::Ready(result) => result.map_err(|_| Over)?,
             }
-            let message = self.outbox.pop_front().expect("not empty");
-            self.outbox_bytes -= length(&message);
-            Pin::new(&mut self.socket)
-                .start_send(message)
-                .map_err(|_| Over)?;
-            (self.unflushed, moved) = (true, true);
-        }
-        if self.outbox.capacity() > OUTBOX_KEPT {
-            self.outbox.shrink_to(OUTBOX_KEPT);
-        }
-        if self.unflushed {
-            match Pin::new(&mut self.socket).poll_flush(cx) {
-                Poll::Pending => {
-                    self.clock.get_stuck(moved);
-                    return Ok(moved);
-                }
-                Poll::Ready(result) => result.map_err(|_| Over)?,
-            }
-            (self.unflushed, self.pong_bytes) = (false, 0);
-        }
-        self.clock.get_loose();
-        Ok(moved)
-    }
-
-    /// Until there is room for the next message. The library puts a pong that it has ready behind what it is given, and nothing
-    /// may stand behind a close (P2): that one waits until all else has left.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), tungstenite::Error>> {
-        let mut socket = Pin::new(&mut self.socket);
-        match socket.as_mut().poll_ready(cx) {
-            Poll::Ready(Ok(())) if self.outbox.front().is_some_and(Message::is_close) => {
-                socket.poll_flush(cx)
-            }
-            polled => polled,
         }
     }
 
-    fn push(&mut self, message: Message) {
-        self.outbox_bytes += length(&message);
-        self.outbox.push_back(message);
-    }
-
-    // --- what the client says ---
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
         let polled = Pin::new(&mut self.socket).poll_next(cx);
         let fragments = self.socket.get_mut().take_fragments();
-        let closes = matches!(&polled, Poll::Ready(Some(Ok(Message::Close(_)))));
-        if !closes && !self.leaving && !self.may_say(fragments, Instant::now()) {
-            self.leave_unread(Close::TooManyMessages);
+        let is_close = matches!(&polled, Poll::Ready(Some(Ok(Message::Close(_)))));
+        let is_limited = !is_close && self.phase.is_serving();
+        if is_limited && !self.take_messages(fragments, Instant::now()) {
+            self.close_unread(Close::TooManyMessages);
             return Ok(true);
         }
         let message = match polled {
             Poll::Pending => return Ok(false),
-            Poll::Ready(None) => return Err(Over),
+            Poll::Ready(None) => return Err(ConnectionClosed),
             Poll::Ready(Some(Ok(message))) => message,
             Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
         };
         let now = Instant::now();
-        self.clock.hear(now);
-        if !self.may_say(1, now) && !self.leaving && !message.is_close() {
-            self.leave_unread(Close::TooManyMessages);
+        self.deadlines.message_received(now);
+        if !self.take_messages(1, now) && is_limited {
+            self.close_unread(Close::TooManyMessages);
             return Ok(true);
         }
         match message {
-            Message::Text(text) => self.tell(Input::Text(&text)),
-            Message::Binary(_) => self.tell(Input::Binary),
-            // The library answers by itself, but it has no bound on answers that nobody reads.
-            Message::Ping(payload) => {
-                self.pong_bytes += payload.len() + PONG_HEAD_BYTES;
-                self.unflushed = true;
-            }
-            Message::Close(_) => self.left(),
+            Message::Text(text) => self.handle(Input::Text(&text)),
+            Message::Binary(_) => self.handle(Input::Binary),
+            // The library answers it.
+            Message::Ping(payload) => self.outbox.count_pong(payload.len()),
+            Message::Close(_) => self.client_closed(),
             Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(true)
     }
 
-    /// Takes so many frames of what the client may say.
-    fn may_say(&mut self, frames: usize, now: Instant) -> bool {
+    /// Whether the rate limits allow the client this many more frames.
+    fn take_messages(&mut self, frames: usize, now: Instant) -> bool {
         let (rate, now) = (self.shared.limits.messages(), now.into_std());
-        // What one connection may say would be multiplied by how many an address has.
-        let address = self.seat.address();
+        // Charged to the address too: a client can open many connections.
+        let address = self.slot.address();
         (0..frames).all(|_| {
-            self.pace.take(rate, now).is_ok() && self.shared.admission.ask(address, now).is_ok()
+            self.message_allowance.take(rate, now).is_ok()
+                && self.shared.admission.take_request(address, now).is_ok()
         })
     }
 
-    /// The client closes. The library has its answer ready and takes nothing else any more: what waits is thrown away,
-    /// nothing new is made, and the connection ends when the answer has left.
-    fn left(&mut self) {
-        (self.operations, self.discard) = (Vec::new(), None);
-        (self.outbox, self.outbox_bytes) = (VecDeque::new(), 0);
-        (self.leaving, self.answering, self.unflushed) = (true, true, true);
-        self.clock.leave();
+    /// The client sent a close. The library has its answer ready and accepts no other message, so
+    /// everything that waits is dropped. The connection ends when the answer was flushed.
+    fn client_closed(&mut self) {
+        self.operations = Vec::new();
+        self.outbox.keep_only_close_reply();
+        self.phase = SocketPhase::Answering;
+        self.deadlines.close_sent();
     }
 
-    /// Frames that break the rules or a bound are told so by a close; anything else is a broken connection.
-    fn unreadable(&mut self, error: &tungstenite::Error) -> Result<bool, Over> {
+    /// Closes a connection whose frames break the protocol or a limit. After any other error the
+    /// connection is broken, and no close can be sent.
+    fn unreadable(&mut self, error: &tungstenite::Error) -> Result<bool, ConnectionClosed> {
         let close = match error {
             tungstenite::Error::Capacity(_) => Close::MessageTooBig,
             tungstenite::Error::Utf8(_) => Close::InvalidText,
             tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                return Err(Over);
+                return Err(ConnectionClosed);
             }
             tungstenite::Error::Protocol(_) => Close::ProtocolError,
-            _ => return Err(Over),
+            _ => return Err(ConnectionClosed),
         };
-        self.leave_unread(close);
+        self.close_unread(close);
         Ok(true)
     }
 
-    /// Closes, and looks at nothing that the client still sends.
-    fn leave_unread(&mut self, close: Close) {
-        if !self.leaving {
-            self.tell(Input::Leave(close));
+    /// Closes, and discards everything that the client still sends.
+    fn close_unread(&mut self, close: Close) {
+        if self.phase.is_serving() {
+            self.handle(Input::Leave(close));
         }
-        self.discard = Some(Discard {
+        self.phase = SocketPhase::Discarding {
             bytes: 0,
-            finished: false,
-        });
+            is_shut_down: false,
+        };
     }
 
-    /// Throws away what the client still sends, until it has ended its side or sent too much. The close has its time.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
-        let all_sent = self.outbox.is_empty() && !self.unflushed;
-        let Some(discard) = &mut self.discard else {
+    /// Discards all further bytes of the client, until it ends its side or sends too much. The
+    /// close has its own deadline.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
+        let SocketPhase::Discarding {
+            bytes,
+            is_shut_down,
+        } = &mut self.phase
+        else {
             return Ok(false);
         };
         let stream = self.socket.get_mut();
-        if all_sent && !discard.finished {
-            match Pin::new(&mut *stream).poll_shutdown(cx) {
-                Poll::Pending => {}
-                Poll::Ready(result) => {
-                    result.map_err(|_| Over)?;
-                    discard.finished = true;
-                }
-            }
+        if self.outbox.is_flushed()
+            && !*is_shut_down
+            && let Poll::Ready(result) = Pin::new(&mut *stream).poll_shutdown(cx)
+        {
+            result.map_err(|_| ConnectionClosed)?;
+            *is_shut_down = true;
         }
-        let mut bytes = [0; DISCARD_BYTES];
-        let mut bytes = ReadBuf::new(&mut bytes);
-        match Pin::new(stream).poll_read(cx, &mut bytes) {
+        let mut buffer = [0; DISCARD_BYTES];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        match Pin::new(stream).poll_read(cx, &mut buffer) {
             Poll::Pending => Ok(false),
-            Poll::Ready(Err(_)) => Err(Over),
+            Poll::Ready(Err(_)) => Err(ConnectionClosed),
             Poll::Ready(Ok(())) => {
-                discard.bytes += bytes.filled().len();
-                let most = self.shared.limits.linger_bytes_max;
-                if bytes.filled().is_empty() || (most != 0 && discard.bytes > most) {
-                    Err(Over)
+                *bytes += buffer.filled().len();
+                let bytes_max = self.shared.limits.linger_bytes_max;
+                if buffer.filled().is_empty() || (bytes_max != 0 && *bytes > bytes_max) {
+                    Err(ConnectionClosed)
                 } else {
                     Ok(true)
                 }
@@ -339,7 +297,14 @@ impl Connection {
         }
     }
 
-    fn tell(&mut self, input: Input<'_>) {
+    // --- the protocol ---
+
+    /// Passes an input to the protocol's state machine and carries out its acts.
+    fn handle(&mut self, input: Input<'_>) {
+        // Nothing can be sent after the answer to the client's close.
+        if matches!(self.phase, SocketPhase::Answering) {
+            return;
+        }
         let mut acts = Vec::new();
         self.machine.handle(input, &mut acts);
         acts.into_iter().for_each(|act| self.act(act));
@@ -347,26 +312,26 @@ impl Connection {
 
     fn act(&mut self, act: Act) {
         match act {
-            Act::Send(text) => self.push(Message::Text(text.into())),
+            Act::Send(text) => self.outbox.push(Message::Text(text.into())),
             Act::Admit(payload) => self.credentials.admit(&self.shared, &payload),
             Act::Refresh(payload) => self.credentials.refresh(&self.shared, &payload),
             Act::Start { id, request } => {
                 let origin = CallOrigin {
                     caller: self.credentials.caller(),
-                    address: self.seat.address(),
+                    address: self.slot.address(),
                 };
-                let starting = operation::start(self.shared.clone(), request, origin).boxed();
-                self.operations.push(Operation {
+                self.operations.push(SocketOperation {
                     id,
-                    stage: Stage::Starting(starting),
+                    prefix: None,
+                    running: start::on_socket(self.shared.clone(), request, origin),
                 });
             }
             Act::Stop { id } => self.operations.retain(|operation| operation.id != id),
             Act::Close(close) => {
                 self.operations = Vec::new();
-                self.leaving = true;
-                self.clock.leave();
-                self.push(close_message(&close));
+                self.phase = SocketPhase::Closing;
+                self.deadlines.close_sent();
+                self.outbox.push(close_message(&close));
             }
         }
     }
@@ -376,222 +341,163 @@ impl Connection {
             return false;
         };
         if let Some(input) = input {
-            let admitted = matches!(input, Input::Admitted);
-            if admitted && let Err(full) = self.seat.belongs_to(self.credentials.caller()) {
-                self.tell(Input::Leave(full.close()));
+            let is_admitted = matches!(input, Input::Admitted);
+            if is_admitted && let Err(error) = self.slot.assign(self.credentials.caller()) {
+                self.handle(Input::Leave(error.close()));
                 return true;
             }
-            self.tell(input);
-            if admitted && self.machine.has_heartbeat() {
-                self.beat(Instant::now());
+            self.handle(input);
+            if is_admitted && self.machine.has_heartbeat() {
+                self.send_heartbeat(Instant::now());
             }
         }
         self.watch_expiry();
         true
     }
 
-    /// Looks at the clock when the token expires, or a while before.
+    /// Wakes the connection when the token expires, or earlier to check the clock again.
     fn watch_expiry(&mut self) {
         if let Some(left) = self.credentials.time_left((self.shared.clock)()) {
-            self.clock.wake_at(Instant::now() + left);
+            self.deadlines.wake_at(Instant::now() + left);
         }
     }
 
-    /// Tells the client that the server lives, and sets the time to tell it again.
-    fn beat(&mut self, now: Instant) {
+    /// Sends a heartbeat, and schedules the next one.
+    fn send_heartbeat(&mut self, now: Instant) {
         let interval = self.shared.limits.heartbeat_interval;
         if interval.is_zero() {
             return;
         }
-        self.tell(Input::Heartbeat);
+        self.handle(Input::Heartbeat);
         let next = now + interval;
-        self.clock.heartbeat = Some(next);
-        self.clock.wake_at(next);
+        self.deadlines.heartbeat = Some(next);
+        self.deadlines.wake_at(next);
     }
 
     // --- the operations ---
 
-    /// Each operation has its turn (T2).
+    /// Polls each operation once (T2).
     fn poll_operations(&mut self, cx: &mut Context<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
         while at < self.operations.len() {
             let before = self.operations.len();
             moved |= self.poll_operation(at, cx);
-            // One that ended has left its place to another.
+            // If the operation has ended, the next one has moved to its index.
             at += usize::from(self.operations.len() == before);
         }
         moved
     }
 
+    /// Queues the results of an operation, and passes anything else that it emits to the machine.
     fn poll_operation(&mut self, at: usize, cx: &mut Context<'_>) -> bool {
-        let flush_bytes_max = self.shared.limits.flush_bytes_max;
-        match &mut self.operations[at].stage {
-            Stage::Starting(starting) => match starting.poll_unpin(cx) {
-                Poll::Pending => false,
-                Poll::Ready(started) => {
-                    self.started(at, started);
-                    true
-                }
-            },
-            Stage::Reading {
-                prefix,
-                reader,
-                announced,
-            } => {
-                let mut frames: Vec<Frame> = Vec::new();
-                match reader.poll_take(cx, flush_bytes_max, &mut frames) {
-                    Poll::Pending if *announced => false,
-                    Poll::Pending => match reader.live_at() {
-                        None => false,
-                        Some(cursor) => {
-                            *announced = true;
-                            self.live(at, &cursor.to_string())
-                        }
-                    },
-                    Poll::Ready(Ok(())) => {
-                        for frame in frames {
-                            let message =
-                                Message::Text([prefix, &*frame.payload, "}"].concat().into());
-                            self.outbox_bytes += length(&message);
-                            self.outbox.push_back(message);
-                        }
-                        true
+        let SocketOperation {
+            id,
+            prefix,
+            running,
+        } = &mut self.operations[at];
+        let (machine, outbox) = (&self.machine, &mut self.outbox);
+        let (mut live_at, mut ended) = (None, None);
+        let polled =
+            running.poll_take(
+                cx,
+                self.shared.limits.flush_bytes_max,
+                |emitted| match emitted {
+                    Emitted::Event(result) => {
+                        let prefix = prefix.get_or_insert_with(|| machine.result_prefix(id).into());
+                        outbox.push_result(prefix, result.payload());
                     }
-                    Poll::Ready(Err(ReadError::Unavailable)) => {
-                        self.tell(Input::Leave(Close::TryAgainLater));
-                        true
-                    }
-                    Poll::Ready(Err(ReadError::ShutOut)) => {
-                        let Operation { id, .. } = self.operations.remove(at);
-                        let errors = operation::errors_json(&[shut_out()]);
-                        self.tell(Input::Refused {
-                            id: &id,
-                            errors: &errors,
-                        });
-                        true
-                    }
-                }
-            }
+                    Emitted::Live(cursor) => live_at = Some(cursor),
+                    Emitted::End(end) => ended = Some(end),
+                },
+            );
+        if let Some(cursor) = live_at {
+            let (id, cursor) = (std::mem::take(id), cursor.to_string());
+            self.handle(Input::Live {
+                id: &id,
+                cursor: &cursor,
+            });
+            self.operations[at].id = id;
         }
+        if let Some(end) = ended {
+            self.end_operation(at, end);
+        }
+        polled.is_ready()
     }
 
-    /// Says that a subscription is live: the client has all that there was, and hears what comes as it comes.
-    fn live(&mut self, at: usize, cursor: &str) -> bool {
-        let id = std::mem::take(&mut self.operations[at].id);
-        self.tell(Input::Live { id: &id, cursor });
-        self.operations[at].id = id;
-        !self.outbox.is_empty()
-    }
-
-    fn started(&mut self, at: usize, started: Started) {
-        let answer = match started {
-            Started::Answer(answer) => answer,
-            Started::Renewed(viewer, answer) => {
-                if let Some(input) = self.credentials.renew(&self.shared, viewer) {
-                    return self.tell(input);
+    fn end_operation(&mut self, at: usize, end: OperationEnd) {
+        match end {
+            OperationEnd::Answer { payload, renewed } => {
+                if let Some(viewer) = renewed {
+                    if let Some(input) = self.credentials.renew(&self.shared, viewer) {
+                        return self.handle(input);
+                    }
+                    self.watch_expiry();
                 }
-                self.watch_expiry();
-                answer
-            }
-            Started::Reader(reader) => {
-                let prefix = self.machine.result_prefix(&self.operations[at].id).into();
-                self.operations[at].stage = Stage::Reading {
-                    prefix,
-                    reader,
-                    announced: false,
-                };
-                return;
-            }
-        };
-        let Operation { id, .. } = self.operations.remove(at);
-        match *answer {
-            Answer::Executed(response) => {
-                let payload = serde_json::to_string(&response).expect("a response has a JSON form");
-                self.tell(Input::Answered {
+                let SocketOperation { id, .. } = self.operations.remove(at);
+                self.handle(Input::Answered {
                     id: &id,
                     payload: &payload,
                 });
             }
-            // An `error` would be final for the client (P5).
-            Answer::Refused(errors) if errors.iter().any(is_temporary) => {
-                self.tell(Input::Leave(Close::TryAgainLater))
+            OperationEnd::Refused(errors) => {
+                let SocketOperation { id, .. } = self.operations.remove(at);
+                self.handle(Input::Refused {
+                    id: &id,
+                    errors: &errors_json(&errors),
+                });
             }
-            Answer::Refused(errors) => self.tell(Input::Refused {
-                id: &id,
-                errors: &operation::errors_json(&errors),
-            }),
+            // To the client, an `error` would be final (P5).
+            OperationEnd::Later => self.handle(Input::Leave(Close::TryAgainLater)),
         }
     }
 
-    // --- the clock ---
+    // --- the deadlines ---
 
-    /// When the server drains, each connection leaves at a moment of its own within the window (R2).
+    /// When the server drains, each connection closes at its own moment within the window (R2).
     fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if self.clock.drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
+        if self.deadlines.drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
             return;
         }
         let at = Instant::now() + self.shared.drain_delay(rand::random());
-        self.clock.drain = Some(at);
-        self.clock.wake_at(at);
+        self.deadlines.drain = Some(at);
+        self.deadlines.wake_at(at);
     }
 
-    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
-        if self.clock.poll_due(&self.shared.limits, cx).is_pending() {
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
+        if self
+            .deadlines
+            .poll_due(&self.shared.limits, cx)
+            .is_pending()
+        {
             return Ok(false);
         }
         let (now, limits) = (Instant::now(), self.shared.limits);
-        if self.clock.are_missed(now, &limits) {
-            return Err(Over);
+        if self.deadlines.client_is_dead(now, &limits) {
+            return Err(ConnectionClosed);
         }
-        if !self.machine.is_initialised() && self.clock.is_late(now, &limits) {
-            self.tell(Input::InitialisationTimeout);
+        if !self.machine.is_initialised() && self.deadlines.init_is_late(now, &limits) {
+            self.handle(Input::InitialisationTimeout);
         }
         let time_left = self.credentials.time_left((self.shared.clock)());
         if time_left.is_some_and(|left| left.is_zero()) {
             let input = self.credentials.end();
-            self.tell(input);
+            self.handle(input);
         }
-        if self.clock.drain.is_some_and(|at| now >= at) {
-            self.tell(Input::Leave(Close::ServiceRestart));
+        if self.deadlines.drain.is_some_and(|at| now >= at) {
+            self.handle(Input::Leave(Close::ServiceRestart));
         }
-        if !self.leaving && !self.clock.is_stuck() {
-            if self.clock.is_quiet(now, &limits) {
-                self.clock.ping(now);
-                self.push(Message::Ping(Default::default()));
+        if self.phase.is_serving() && !self.deadlines.is_write_blocked() {
+            if self.deadlines.ping_is_due(now, &limits) {
+                self.deadlines.ping_sent(now);
+                self.outbox.push(Message::Ping(Default::default()));
             }
-            if self.clock.heartbeat.is_some_and(|at| now >= at) {
-                self.beat(now);
+            if self.deadlines.heartbeat.is_some_and(|at| now >= at) {
+                self.send_heartbeat(now);
             }
         }
         let time_left = time_left.filter(|left| !left.is_zero());
-        self.clock
-            .plan(now, &limits, self.machine.is_initialised(), time_left);
+        self.deadlines
+            .schedule(now, &limits, self.machine.is_initialised(), time_left);
         Ok(true)
     }
-}
-
-fn length(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) | Message::Frame(_) => 0,
-    }
-}
-
-fn close_message(close: &Close) -> Message {
-    Message::Close(Some(CloseFrame {
-        code: close.code().into(),
-        reason: close.reason().into(),
-    }))
-}
-
-/// Closes a socket that is not served at all.
-pub(crate) async fn leave(mut socket: Socket, close: &Close) {
-    let farewell = async {
-        socket.send(close_message(close)).await?;
-        // Until the client has answered, so that the close is not lost with the connection.
-        while let Some(Ok(_)) = socket.next().await {}
-        Ok::<_, tungstenite::Error>(())
-    };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
 }

@@ -1,4 +1,6 @@
-//! As whom a WebSocket is served, and for how long.
+//! The caller that a WebSocket is served as, and how long their token is valid.
+//!
+//! One watch serves the whole connection: its operations do not watch the token themselves.
 
 use std::{
     sync::Arc,
@@ -14,33 +16,36 @@ use futures::{
 use crate::{
     auth::{TokenError, Watch, time_left},
     domain::{Caller, Timestamp, Viewer},
-    protocol::{Close, Input, Payload, authorization},
+    protocol::{Close, Input, MessagePayload, authorization},
     schema::ApiError,
     transport::Shared,
 };
 
-/// As whom a connection is served.
-pub(crate) struct Credentials {
-    standing: ConnectionAuth,
-    checking: Option<BoxFuture<'static, Checked>>,
+/// The credentials of a connection, and the check of new ones.
+pub(super) struct Credentials {
+    auth: ConnectionAuth,
+    checking: Option<BoxFuture<'static, TokenCheck>>,
 }
 
 enum ConnectionAuth {
-    /// Not acknowledged yet: who asks, by the upgrade's token, or how to refuse them.
+    /// Not acknowledged yet. Holds the caller by the upgrade request's token, or the close that
+    /// refuses it.
     Offered(Result<Caller, Close>),
     Anonymous,
     Viewer(Viewer, Watch),
 }
 
-enum Checked {
-    /// The token of `connection_init`.
-    First(Result<Caller, Close>),
-    /// A later one.
-    Fresh(Result<Viewer, TokenError>),
+/// The result of checking a token.
+enum TokenCheck {
+    /// The credentials of `connection_init`.
+    Initial(Result<Caller, Close>),
+    /// A token that the client sent later.
+    Renewal(Result<Viewer, TokenError>),
 }
 
-/// After which close a client may come back, and with what.
-pub(crate) fn refusal(error: impl Into<ApiError>) -> Close {
+/// The close for a caller who is refused: with a code that says whether to retry, or to sign in
+/// again.
+pub(super) fn refusal(error: impl Into<ApiError>) -> Close {
     if error.into().is_temporary() {
         Close::TryAgainLater
     } else {
@@ -49,34 +54,35 @@ pub(crate) fn refusal(error: impl Into<ApiError>) -> Close {
 }
 
 impl Credentials {
-    pub(crate) fn new(offered: Result<Caller, Close>) -> Self {
+    pub(super) fn new(offered: Result<Caller, Close>) -> Self {
         Self {
-            standing: ConnectionAuth::Offered(offered),
+            auth: ConnectionAuth::Offered(offered),
             checking: None,
         }
     }
 
-    /// Who asks, once they were admitted.
-    pub(crate) fn caller(&self) -> Caller {
-        match &self.standing {
+    /// The caller. Panics before the connection was acknowledged.
+    pub(super) fn caller(&self) -> Caller {
+        match &self.auth {
             ConnectionAuth::Viewer(viewer, _) => Caller::Viewer(*viewer),
             ConnectionAuth::Anonymous => Caller::Anonymous,
             ConnectionAuth::Offered(_) => {
-                panic!("nothing starts before the credentials were found good")
+                panic!("no operation starts before the acknowledgement")
             }
         }
     }
 
-    /// Checks what `connection_init` brings. A bad token is never nobody.
-    pub(crate) fn admit(&mut self, shared: &Arc<Shared>, payload: &Payload) {
+    /// Checks the credentials in `connection_init`. Without any, those of the upgrade request
+    /// count. An invalid token is refused; its sender is never treated as anonymous.
+    pub(super) fn admit(&mut self, shared: &Arc<Shared>, payload: &MessagePayload) {
         let Some(given) = authorization(payload) else {
-            let offered = std::mem::replace(&mut self.standing, ConnectionAuth::Anonymous);
+            let offered = std::mem::replace(&mut self.auth, ConnectionAuth::Anonymous);
             let caller = if let ConnectionAuth::Offered(caller) = offered {
                 caller
             } else {
                 Ok(Caller::Anonymous)
             };
-            self.checking = Some(ready(Checked::First(caller)).boxed());
+            self.checking = Some(ready(TokenCheck::Initial(caller)).boxed());
             return;
         };
         let (shared, bearer) = (shared.clone(), given.to_owned());
@@ -87,20 +93,22 @@ impl Credentials {
                 .map(Caller::Viewer)
                 .map_err(refusal)
         };
-        self.checking = Some(checking.map(Checked::First).boxed());
+        self.checking = Some(checking.map(TokenCheck::Initial).boxed());
     }
 
-    /// Checks a token that a client sends while it is served. Only the last one counts.
-    pub(crate) fn refresh(&mut self, shared: &Arc<Shared>, payload: &Payload) {
+    /// Checks a token that a client sends while it is served. A newer one replaces it.
+    pub(super) fn refresh(&mut self, shared: &Arc<Shared>, payload: &MessagePayload) {
         let Some(given) = authorization(payload) else {
             return;
         };
         let (shared, bearer) = (shared.clone(), given.to_owned());
-        self.checking = Some(async move { Checked::Fresh(shared.bearer(&bearer).await) }.boxed());
+        let checking = async move { TokenCheck::Renewal(shared.bearer(&bearer).await) };
+        self.checking = Some(checking.boxed());
     }
 
-    /// Ready when something has changed, with what the machine must be told about it, if anything.
-    pub(crate) fn poll(
+    /// Ready when something has changed. Returns the input for the protocol's machine, if the
+    /// change matters to it.
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         shared: &Shared,
@@ -112,14 +120,14 @@ impl Credentials {
         if let Some(Poll::Ready(checked)) = checked {
             self.checking = None;
             return Poll::Ready(match checked {
-                Checked::First(caller) => Some(self.admitted(shared, caller)),
-                Checked::Fresh(Ok(viewer)) => self.renew(shared, viewer),
-                // The token from before is as good as it was.
-                Checked::Fresh(Err(error)) if error.is_temporary() => None,
-                Checked::Fresh(Err(_)) => Some(self.end()),
+                TokenCheck::Initial(caller) => Some(self.admitted(shared, caller)),
+                TokenCheck::Renewal(Ok(viewer)) => self.renew(shared, viewer),
+                // The new token cannot be checked for now. The current one stays valid.
+                TokenCheck::Renewal(Err(error)) if error.is_temporary() => None,
+                TokenCheck::Renewal(Err(_)) => Some(self.end()),
             });
         }
-        match &self.standing {
+        match &self.auth {
             ConnectionAuth::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
                 Poll::Ready(Some(self.end()))
             }
@@ -130,11 +138,11 @@ impl Credentials {
     fn admitted(&mut self, shared: &Shared, caller: Result<Caller, Close>) -> Input<'static> {
         match caller {
             Ok(Caller::Viewer(viewer)) => {
-                self.standing = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
+                self.auth = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
                 Input::Admitted
             }
             Ok(_) => {
-                self.standing = ConnectionAuth::Anonymous;
+                self.auth = ConnectionAuth::Anonymous;
                 Input::Admitted
             }
             Err(Close::Forbidden) => Input::Rejected,
@@ -142,26 +150,28 @@ impl Credentials {
         }
     }
 
-    /// Goes on as the same user with another token; as anybody else it does not go on.
-    pub(crate) fn renew(&mut self, shared: &Shared, viewer: Viewer) -> Option<Input<'static>> {
-        match &self.standing {
+    /// Continues as the same user with another token. A token of another user ends the connection.
+    pub(super) fn renew(&mut self, shared: &Shared, viewer: Viewer) -> Option<Input<'static>> {
+        match &self.auth {
             ConnectionAuth::Viewer(before, _) if before.user == viewer.user => {
-                self.standing = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
+                self.auth = ConnectionAuth::Viewer(viewer, shared.auth.watch(&viewer));
                 None
             }
             _ => Some(self.end()),
         }
     }
 
-    /// Says that the token is no longer good, once.
-    pub(crate) fn end(&mut self) -> Input<'static> {
-        (self.standing, self.checking) = (ConnectionAuth::Anonymous, None);
+    /// Forgets the token, which is no longer valid, and returns the input that closes the
+    /// connection.
+    pub(super) fn end(&mut self) -> Input<'static> {
+        (self.auth, self.checking) = (ConnectionAuth::Anonymous, None);
         Input::Leave(Close::Forbidden)
     }
 
-    /// How long the token is good from this moment on, or how long not to look again.
-    pub(crate) fn time_left(&self, now: Timestamp) -> Option<Duration> {
-        let ConnectionAuth::Viewer(viewer, _) = &self.standing else {
+    /// The time until the token expires, or until the clock is checked again. Zero if the token has
+    /// expired; none if there is no token.
+    pub(super) fn time_left(&self, now: Timestamp) -> Option<Duration> {
+        let ConnectionAuth::Viewer(viewer, _) = &self.auth else {
             return None;
         };
         Some(time_left(viewer, now).unwrap_or(Duration::ZERO))

@@ -1,4 +1,4 @@
-//! The moments that a WebSocket's task watches. One sleep serves all.
+//! The deadlines that a WebSocket's task watches. One timer serves all of them.
 
 use std::{
     pin::Pin,
@@ -11,133 +11,133 @@ use tokio::time::{Instant, Sleep};
 use crate::transport::TransportLimits;
 
 /// How long a client may take to answer a close.
-pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What happened when, and what is due for it.
-pub(crate) struct Deadlines {
-    sleep: Pin<Box<Sleep>>,
+/// When things happened on a connection, and which deadlines follow from that.
+pub(super) struct Deadlines {
+    timer: Pin<Box<Sleep>>,
     /// When the connection was opened.
-    opened: Instant,
-    /// When the client said something last.
-    heard: Instant,
-    /// When it was pinged, if it has said nothing since.
-    pinged: Option<Instant>,
-    /// Since when it takes nothing of what waits.
-    stuck: Option<Instant>,
-    /// When it is told next that the server lives.
-    pub(crate) heartbeat: Option<Instant>,
-    /// When to leave because the server drains.
-    pub(crate) drain: Option<Instant>,
+    opened_at: Instant,
+    /// When the last message was received.
+    received_at: Instant,
+    /// When the client was pinged, if nothing was received since.
+    pinged_at: Option<Instant>,
+    /// Since when the client has taken none of the bytes that wait to be sent.
+    blocked_since: Option<Instant>,
     /// When the close was sent.
-    left: Option<Instant>,
+    closed_at: Option<Instant>,
+    /// When the next heartbeat is due, in the dialect that has heartbeats.
+    pub(super) heartbeat: Option<Instant>,
+    /// When to close because the server drains.
+    pub(super) drain: Option<Instant>,
 }
 
 impl Deadlines {
-    /// Those of a connection that is opened now.
-    pub(crate) fn new() -> Self {
+    /// The deadlines of a connection that is opened now.
+    pub(super) fn new() -> Self {
         let now = Instant::now();
         Self {
-            sleep: Box::pin(tokio::time::sleep_until(now)),
-            opened: now,
-            heard: now,
-            pinged: None,
-            stuck: None,
+            timer: Box::pin(tokio::time::sleep_until(now)),
+            opened_at: now,
+            received_at: now,
+            pinged_at: None,
+            blocked_since: None,
+            closed_at: None,
             heartbeat: None,
             drain: None,
-            left: None,
         }
     }
 
-    /// The client said something.
-    pub(crate) fn hear(&mut self, now: Instant) {
-        (self.heard, self.pinged) = (now, None);
+    pub(super) fn message_received(&mut self, now: Instant) {
+        (self.received_at, self.pinged_at) = (now, None);
     }
 
-    /// A ping was sent.
-    pub(crate) fn ping(&mut self, now: Instant) {
-        self.pinged = Some(now);
+    pub(super) fn ping_sent(&mut self, now: Instant) {
+        self.pinged_at = Some(now);
     }
 
-    /// The client does not take what waits; `moved` if it took something just before.
-    pub(crate) fn get_stuck(&mut self, moved: bool) {
-        if moved || self.stuck.is_none() {
-            self.stuck = Some(Instant::now());
+    /// The client does not take the bytes that wait to be sent. `moved` says that it took something
+    /// just before, which gives it the whole write timeout again.
+    pub(super) fn write_blocked(&mut self, moved: bool) {
+        if moved || self.blocked_since.is_none() {
+            self.blocked_since = Some(Instant::now());
         }
     }
 
-    /// The client has taken all there was.
-    pub(crate) fn get_loose(&mut self) {
-        self.stuck = None;
+    /// The client has taken everything.
+    pub(super) fn write_unblocked(&mut self) {
+        self.blocked_since = None;
     }
 
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.stuck.is_some()
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.blocked_since.is_some()
     }
 
-    /// A close was sent, or answered; the first counts.
-    pub(crate) fn leave(&mut self) {
+    /// A close was sent or answered. The first one counts.
+    pub(super) fn close_sent(&mut self) {
         let now = Instant::now();
-        self.left.get_or_insert(now);
+        self.closed_at.get_or_insert(now);
         self.wake_at(now);
     }
 
-    /// Looks at everything at this moment at the latest.
-    pub(crate) fn wake_at(&mut self, at: Instant) {
-        if at < self.sleep.deadline() {
-            self.sleep.as_mut().reset(at);
+    /// Wakes the task at this moment, unless an earlier one is scheduled.
+    pub(super) fn wake_at(&mut self, at: Instant) {
+        if at < self.timer.deadline() {
+            self.timer.as_mut().reset(at);
         }
     }
 
-    /// Ready when something may be due. Whoever is told so plans anew.
-    pub(crate) fn poll_due(&mut self, limits: &TransportLimits, cx: &mut Context<'_>) -> Poll<()> {
-        // A client that just got stuck may be due before the next moment that was planned.
-        if let Some(since) = self.stuck {
+    /// Ready when a deadline may have passed. The caller must call [`Self::schedule`] afterwards.
+    pub(super) fn poll_due(&mut self, limits: &TransportLimits, cx: &mut Context<'_>) -> Poll<()> {
+        // Writing may have been blocked since the timer was set, with an earlier deadline.
+        if let Some(since) = self.blocked_since {
             self.wake_at(since + limits.write_timeout);
         }
-        self.sleep.as_mut().poll(cx)
+        self.timer.as_mut().poll(cx)
     }
 
-    /// Whether the client has had all its time: for its answer to a close or to a ping, or to take what waits. In the last
-    /// case no close frame would get through; the client sees the connection break and comes back.
-    pub(crate) fn are_missed(&self, now: Instant, limits: &TransportLimits) -> bool {
+    /// Whether the client has missed a deadline: to answer a close, to answer a ping, or to take
+    /// the bytes that wait to be sent. In the last case no close frame would get through. The
+    /// client sees the connection break, and reconnects.
+    pub(super) fn client_is_dead(&self, now: Instant, limits: &TransportLimits) -> bool {
         let missed =
             |since: Option<Instant>, timeout| since.is_some_and(|since| now >= since + timeout);
-        missed(self.left, CLOSE_TIMEOUT)
-            || missed(self.stuck, limits.write_timeout)
-            || missed(self.pinged, limits.pong_timeout)
+        missed(self.closed_at, CLOSE_TIMEOUT)
+            || missed(self.blocked_since, limits.write_timeout)
+            || missed(self.pinged_at, limits.pong_timeout)
     }
 
-    /// Whether the time for `connection_init` is over.
-    pub(crate) fn is_late(&self, now: Instant, limits: &TransportLimits) -> bool {
-        now >= self.opened + limits.init_timeout
+    /// Whether the time for `connection_init` has passed.
+    pub(super) fn init_is_late(&self, now: Instant, limits: &TransportLimits) -> bool {
+        now >= self.opened_at + limits.init_timeout
     }
 
-    /// Whether the client has been silent for so long that it should be pinged.
-    pub(crate) fn is_quiet(&self, now: Instant, limits: &TransportLimits) -> bool {
-        self.pinged.is_none() && now >= self.heard + limits.ping_interval
+    /// Whether the client has been silent for long enough to be pinged.
+    pub(super) fn ping_is_due(&self, now: Instant, limits: &TransportLimits) -> bool {
+        self.pinged_at.is_none() && now >= self.received_at + limits.ping_interval
     }
 
-    /// Sets the sleep to the next moment at which something is due, all that was due by now having been done; `time_left`
-    /// is that of the token.
-    pub(crate) fn plan(
+    /// Sets the timer to the next deadline. Everything that was due by `now` must have been done.
+    /// `token_left` is the time until the token expires, or until the clock is checked again.
+    pub(super) fn schedule(
         &mut self,
         now: Instant,
         limits: &TransportLimits,
         is_initialised: bool,
-        time_left: Option<Duration>,
+        token_left: Option<Duration>,
     ) {
-        let init = (!is_initialised).then(|| self.opened + limits.init_timeout);
-        let ping = match self.pinged {
-            Some(pinged) => pinged + limits.pong_timeout,
-            None => self.heard + limits.ping_interval,
+        let init = (!is_initialised).then(|| self.opened_at + limits.init_timeout);
+        let ping = match self.pinged_at {
+            Some(pinged_at) => pinged_at + limits.pong_timeout,
+            None => self.received_at + limits.ping_interval,
         };
-        // A ping that is held back because the client is stuck is not looked for again before a while.
+        // A ping that is due but held back, because writing is blocked, is tried an interval later.
         let ping = if ping <= now {
             now + limits.ping_interval
         } else {
             ping
         };
-        // The same for a heartbeat: one that is held back comes with the next.
+        // A heartbeat that is held back is sent with the next one.
         let heartbeat = self.heartbeat.map(|at| {
             if at <= now {
                 now + limits.heartbeat_interval
@@ -145,14 +145,14 @@ impl Deadlines {
                 at
             }
         });
-        let stuck = self.stuck.map(|since| since + limits.write_timeout);
-        let left = self.left.map(|left| left + CLOSE_TIMEOUT);
+        let write = self.blocked_since.map(|since| since + limits.write_timeout);
+        let close = self.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT);
         let drain = self.drain.filter(|at| *at > now);
-        let expiry = time_left.map(|left| now + left);
-        let next = [init, heartbeat, stuck, left, drain, expiry]
+        let expiry = token_left.map(|left| now + left);
+        let next = [init, heartbeat, write, close, drain, expiry]
             .into_iter()
             .flatten()
             .fold(ping, Instant::min);
-        self.sleep.as_mut().reset(next);
+        self.timer.as_mut().reset(next);
     }
 }

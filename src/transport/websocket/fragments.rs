@@ -1,5 +1,8 @@
-//! How many fragments a client sends. The library puts messages together and tells of whole ones only, so those that go on a
-//! message (RFC 6455, 5.4) are counted below it, as the bytes pass.
+//! Counts the fragments that a client sends.
+//!
+//! The WebSocket library assembles messages and reports only whole ones. A client could therefore
+//! send any number of continuation frames (RFC 6455, section 5.4) at the price of one message. They
+//! are counted below the library, as the bytes pass.
 
 use std::{
     io,
@@ -9,17 +12,18 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The longest head of a frame: two bytes, a length of eight, a mask of four.
-const HEAD_BYTES_MAX: usize = 14;
+/// The longest header of a frame: 2 bytes, a length of 8, a mask of 4.
+const HEADER_BYTES_MAX: usize = 14;
 
-/// Where in its frames a client is.
+/// The position in a client's stream of frames.
 #[derive(Debug, Default)]
 struct Scanner {
-    /// The head of the frame that has begun, as far as it is here.
-    head: [u8; HEAD_BYTES_MAX],
-    head_bytes: usize,
-    /// What is still to come of the payload.
+    /// The header of the current frame, as far as it was received.
+    header: [u8; HEADER_BYTES_MAX],
+    header_bytes: usize,
+    /// Bytes of the current frame's payload that are still to come.
     payload_bytes: u64,
+    /// Continuation frames since the count was last taken.
     fragments: usize,
 }
 
@@ -33,20 +37,20 @@ impl Scanner {
                 bytes = &bytes[passed..];
                 continue;
             }
-            self.head[self.head_bytes] = *first;
-            self.head_bytes += 1;
+            self.header[self.header_bytes] = *first;
+            self.header_bytes += 1;
             bytes = rest;
-            if let Some(payload_bytes) = payload_bytes(&self.head[..self.head_bytes]) {
-                self.fragments += usize::from(self.head[0] & 0x0f == 0);
-                (self.head_bytes, self.payload_bytes) = (0, payload_bytes);
+            if let Some(payload_bytes) = payload_bytes(&self.header[..self.header_bytes]) {
+                self.fragments += usize::from(self.header[0] & 0x0f == 0);
+                (self.header_bytes, self.payload_bytes) = (0, payload_bytes);
             }
         }
     }
 }
 
-/// How long the payload is, once the head of its frame is whole.
-fn payload_bytes(head: &[u8]) -> Option<u64> {
-    let [_, short, rest @ ..] = head else {
+/// The length of a frame's payload, or none while the frame's header is incomplete.
+fn payload_bytes(header: &[u8]) -> Option<u64> {
+    let [_, short, rest @ ..] = header else {
         return None;
     };
     let length_bytes = match short & 0x7f {
@@ -68,28 +72,28 @@ fn payload_bytes(head: &[u8]) -> Option<u64> {
     })
 }
 
-/// A stream whose fragments are counted.
-pub(crate) struct Counted<S> {
+/// A stream of frames that counts continuation frames as they are read.
+pub(super) struct FragmentCounter<S> {
     stream: S,
     scanner: Scanner,
 }
 
-impl<S> Counted<S> {
-    /// From the first byte behind the handshake on.
-    pub(crate) fn new(stream: S) -> Self {
+impl<S> FragmentCounter<S> {
+    /// Counts from the first byte after the handshake.
+    pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
             scanner: Scanner::default(),
         }
     }
 
-    /// How many fragments went on a message since this was asked last.
-    pub(crate) fn take_fragments(&mut self) -> usize {
+    /// Returns the number of continuation frames since the last call.
+    pub(super) fn take_fragments(&mut self) -> usize {
         std::mem::take(&mut self.scanner.fragments)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for FragmentCounter<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,7 +106,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for FragmentCounter<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -124,7 +128,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 mod tests {
     use super::*;
 
-    /// A frame as a client sends it: with a mask, its length in the shortest form.
+    /// A frame as a client sends it: masked, with its length in the shortest form.
     fn frame(first: u8, payload_bytes: usize) -> Vec<u8> {
         let length = match payload_bytes {
             0..126 => vec![0x80 | u8::try_from(payload_bytes).unwrap()],
@@ -135,12 +139,12 @@ mod tests {
             .concat(),
             _ => [&[0x80 | 127][..], &(payload_bytes as u64).to_be_bytes()].concat(),
         };
-        // What is inside looks like the head of a fragment.
+        // The payload looks like the header of a continuation frame.
         [&[first][..], &length, &[0; 4], &vec![0; payload_bytes]].concat()
     }
 
     #[test]
-    fn only_frames_that_go_on_a_message_count_however_the_bytes_are_cut() {
+    fn continuation_frames_are_counted_wherever_the_bytes_are_split() {
         let sizes = [0, 1, 125, 126, 300, 65_535, 65_536, 70_000];
         let frames = sizes.map(|size| {
             [
@@ -162,7 +166,11 @@ mod tests {
             let mut scanner = Scanner::default();
             bytes.chunks(cut).for_each(|part| scanner.feed(part));
             assert_eq!(
-                (scanner.fragments, scanner.head_bytes, scanner.payload_bytes),
+                (
+                    scanner.fragments,
+                    scanner.header_bytes,
+                    scanner.payload_bytes
+                ),
                 (2 * sizes.len(), 0, 0),
                 "{cut}"
             );
@@ -170,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_past_all_bounds_is_waited_for_and_nothing_breaks() {
+    fn the_largest_possible_length_does_not_overflow() {
         let mut scanner = Scanner::default();
         scanner.feed(&[
             0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 0, 0, 0,

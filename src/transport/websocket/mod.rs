@@ -1,8 +1,9 @@
-//! Subscriptions over WebSocket: the upgrade and the task that serves one connection.
+//! Subscriptions over WebSocket: the upgrade, and the task that serves one connection.
 
-pub(crate) mod connection;
-pub(crate) mod credentials;
-pub(crate) mod deadlines;
-pub(crate) mod fragments;
-pub(crate) mod handshake;
-pub(crate) mod upgrade;
+pub(super) mod accept;
+mod connection;
+mod credentials;
+mod deadlines;
+mod fragments;
+mod outbox;
+pub(super) mod upgrade;

@@ -1,11 +1,12 @@
 //! The handshake of a WebSocket, over HTTP/1.1 (RFC 6455) and over HTTP/2 (RFC 8441).
 //!
-//! By hand, because the connection needs two things that axum's keeps to itself: the client's order of subprotocols, and
-//! the stream below the frames, to hear a client out whose frames cannot be read.
+//! This does not use axum's WebSocket support, because a connection needs two things that axum does
+//! not expose: the client's order of subprotocols, and the stream below the frames. The stream is
+//! needed to read on from a client whose frames cannot be read.
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -21,32 +22,32 @@ use tokio_tungstenite::{
 
 use crate::{
     protocol::Subprotocol,
-    transport::{TransportLimits, websocket::fragments::Counted},
+    transport::{TransportLimits, websocket::fragments::FragmentCounter},
 };
 
-/// The only version there is.
+/// The only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// Bytes of a client's key, decoded.
 const KEY_BYTES: usize = 16;
 
-/// One end of a WebSocket.
-pub(crate) type Socket = WebSocketStream<Counted<TokioIo<Upgraded>>>;
+/// The server's end of a WebSocket.
+pub(super) type Socket = WebSocketStream<FragmentCounter<TokioIo<Upgraded>>>;
 
-/// A client's wish to speak WebSocket, well-formed.
+/// A well-formed request for a WebSocket.
 pub(crate) struct Upgrade {
-    /// What will be spoken: the first that we speak, in the client's order.
-    pub(crate) subprotocol: Option<Subprotocol>,
-    /// What the answer is made from. HTTP/2 needs none.
+    /// The first of the client's subprotocols that the server speaks.
+    pub(super) subprotocol: Option<Subprotocol>,
+    /// The key that the response is derived from. HTTP/2 has none.
     key: Option<HeaderValue>,
     upgrading: OnUpgrade,
 }
 
-/// Why it is refused: a sentence for whoever wrote the client.
+/// Why an upgrade request is malformed: a status, and a sentence for the client's author.
 #[derive(Debug)]
-pub(crate) struct Refusal(StatusCode, &'static str);
+pub(crate) struct UpgradeError(StatusCode, &'static str);
 
-impl IntoResponse for Refusal {
+impl IntoResponse for UpgradeError {
     fn into_response(self) -> Response {
         let mut response = (self.0, format!("{}\n", self.1)).into_response();
         if self.0 == StatusCode::UPGRADE_REQUIRED {
@@ -59,23 +60,23 @@ impl IntoResponse for Refusal {
 }
 
 impl Upgrade {
-    /// The wish of this request, if it has one.
-    pub(crate) fn asked_for(parts: &mut Parts) -> Option<Result<Self, Refusal>> {
-        let asks = match parts.method {
-            Method::CONNECT => parts
-                .extensions
+    /// Whether a request asks for a WebSocket.
+    pub(crate) fn is_requested<B>(request: &Request<B>) -> bool {
+        match *request.method() {
+            Method::CONNECT => request
+                .extensions()
                 .get::<hyper::ext::Protocol>()
                 .is_some_and(|name| name.as_str() == "websocket"),
-            _ => has_word(&parts.headers, header::UPGRADE, "websocket"),
-        };
-        asks.then(|| Self::read(parts))
+            _ => has_item(request.headers(), header::UPGRADE, "websocket"),
+        }
     }
 
-    fn read(parts: &mut Parts) -> Result<Self, Refusal> {
-        let bad = |what| Refusal(StatusCode::BAD_REQUEST, what);
+    /// Reads a request for a WebSocket, over either version of HTTP.
+    pub(crate) fn read(parts: &mut Parts) -> Result<Self, UpgradeError> {
+        let bad = |message| UpgradeError(StatusCode::BAD_REQUEST, message);
         let headers = &parts.headers;
         if headers.get(header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
-            return Err(Refusal(
+            return Err(UpgradeError(
                 StatusCode::UPGRADE_REQUIRED,
                 "A WebSocket needs `Sec-WebSocket-Version: 13`.",
             ));
@@ -83,7 +84,7 @@ impl Upgrade {
         let key = match parts.version {
             Version::HTTP_2 => None,
             _ if parts.method != Method::GET => return Err(bad("A WebSocket is opened by GET.")),
-            _ if !has_word(headers, header::CONNECTION, "upgrade") => {
+            _ if !has_item(headers, header::CONNECTION, "upgrade") => {
                 return Err(bad("A WebSocket needs `Connection: Upgrade`."));
             }
             _ => {
@@ -98,7 +99,7 @@ impl Upgrade {
                 )
             }
         };
-        let subprotocol = Subprotocol::choose(words(headers, header::SEC_WEBSOCKET_PROTOCOL));
+        let subprotocol = Subprotocol::choose(list_items(headers, header::SEC_WEBSOCKET_PROTOCOL));
         let upgrading = parts
             .extensions
             .remove()
@@ -110,8 +111,8 @@ impl Upgrade {
         })
     }
 
-    /// The answer that makes it a WebSocket. It names what is spoken, and nothing else.
-    pub(crate) fn answer(&self) -> Response {
+    /// The response that completes the handshake. It names the subprotocol, and nothing else.
+    pub(super) fn response(&self) -> Response {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         if let Some(subprotocol) = self.subprotocol {
@@ -133,19 +134,19 @@ impl Upgrade {
         response
     }
 
-    /// The socket, once the answer has left; none if the client went away before.
-    pub(crate) async fn open(self, limits: &TransportLimits) -> Option<Socket> {
+    /// The socket, when the response was sent. None if the client disconnected before that.
+    pub(super) async fn open(self, limits: &TransportLimits) -> Option<Socket> {
         let config = WebSocketConfig::default()
             .max_message_size(Some(limits.message_bytes_max))
             .max_frame_size(Some(limits.message_bytes_max))
             .read_buffer_size(limits.read_buffer_bytes)
             .write_buffer_size(limits.write_buffer_bytes)
-            // Room for one message beyond the buffer: the connection sends none before the last one has left.
+            // No bound here: the connection passes no message on before the last one was written.
             .max_write_buffer_size(usize::MAX);
         let upgraded = self.upgrading.await.ok()?;
         Some(
             WebSocketStream::from_raw_socket(
-                Counted::new(TokioIo::new(upgraded)),
+                FragmentCounter::new(TokioIo::new(upgraded)),
                 Role::Server,
                 Some(config),
             )
@@ -154,8 +155,8 @@ impl Upgrade {
     }
 }
 
-/// The words of a header that is a list of them, however it was split.
-fn words(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+/// The items of a comma-separated header, which may be given several times.
+fn list_items(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let values = headers
         .get_all(name)
         .into_iter()
@@ -163,8 +164,8 @@ fn words(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = 
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
-    words(headers, name).any(|found| found.eq_ignore_ascii_case(word))
+fn has_item(headers: &HeaderMap, name: header::HeaderName, item: &str) -> bool {
+    list_items(headers, name).any(|found| found.eq_ignore_ascii_case(item))
 }
 
 fn is_key(value: &HeaderValue) -> bool {

@@ -1,0 +1,257 @@
+//! Reads an HTTP request: the credentials, the media types, and the GraphQL request in the query
+//! string or in the body.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use super::{
+    negotiate::{Accepts, Media},
+    reply::{Reply, bad_request},
+};
+use crate::{
+    domain::Caller,
+    protocol::Subscribe,
+    schema::{ApiError, Code},
+    transport::{
+        Shared,
+        admission::{
+            address::Address,
+            slots::{AdmissionError, ConnectionSlot, SlotRequest},
+        },
+        browser::cookie,
+        start::CallOrigin,
+    },
+};
+
+/// The reply to a request that accepts no media type of this server.
+const ACCEPTABLE: &str = "Accept application/json or application/graphql-response+json; for streams text/event-stream or \
+                          multipart/mixed;subscriptionSpec=1.0.";
+
+/// A request whose credentials were checked.
+pub(crate) struct HttpCall {
+    pub(crate) parts: Parts,
+    pub(crate) accepts: Accepts,
+    pub(crate) caller: Caller,
+}
+
+impl HttpCall {
+    /// Reads the media types that the client accepts and checks its credentials. The error is the
+    /// response to a request that is refused.
+    pub(crate) async fn admit(shared: &Shared, parts: Parts) -> Result<Self, Response> {
+        let accepts = Accepts::read(&parts.headers);
+        if accepts.is_empty() {
+            return Err(not_acceptable(Media::Json, ACCEPTABLE).into_response());
+        }
+        match credentials(shared, &parts).await {
+            Ok(caller) => Ok(Self {
+                parts,
+                accepts,
+                caller,
+            }),
+            Err(error) => Err(error.reply(accepts.media()).into_response()),
+        }
+    }
+
+    /// The caller, and the address that its requests are counted by.
+    pub(crate) fn origin(&self, shared: &Shared) -> CallOrigin {
+        let Parts {
+            extensions,
+            headers,
+            ..
+        } = &self.parts;
+        CallOrigin {
+            caller: self.caller,
+            address: Address::of(extensions, headers, shared.proxies_trusted),
+        }
+    }
+
+    /// Takes a slot for a stream.
+    pub(super) fn take_slot(&self, shared: &Shared) -> Result<ConnectionSlot, AdmissionError> {
+        let request = SlotRequest::of(&self.parts, shared.proxies_trusted);
+        ConnectionSlot::take(&shared.admission, request)?.assigned_to(self.caller)
+    }
+
+    /// Reads the GraphQL request: of a POST in the body, else in the query string.
+    pub(crate) async fn read_request(
+        &self,
+        shared: &Shared,
+        body: Body,
+    ) -> Result<Subscribe, Reply> {
+        if self.parts.method == Method::POST {
+            return request_in(self.read_json(shared, body).await?);
+        }
+        let query = self.parts.uri.query().unwrap_or_default();
+        parameters(query).map_err(|error| Reply::error(StatusCode::BAD_REQUEST, Media::Json, error))
+    }
+
+    /// Reads the body as JSON.
+    pub(super) async fn read_json(&self, shared: &Shared, body: Body) -> Result<Value, Reply> {
+        let media = self.accepts.media();
+        if !is_json(&self.parts.headers) {
+            let error =
+                bad_request("The body must be JSON: send `Content-Type: application/json`.");
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Reply::error(status, media, error));
+        }
+        // The extractor finds the bound on the body in the request's extensions.
+        let request = Request::from_parts(self.parts.clone(), body);
+        let reading = Bytes::from_request(request, &());
+        let body = within(reading, shared.limits.body_timeout)
+            .await
+            .ok_or_else(|| body_timed_out(media))?
+            .map_err(|rejection| unreadable(&rejection, media, shared.limits.body_bytes_max))?;
+        serde_json::from_slice(&body).map_err(|error| not_a_request(&error.to_string()))
+    }
+}
+
+/// Why the credentials of a request are refused.
+pub(crate) struct CredentialsError {
+    error: ApiError,
+    /// The token was in the cookie, which the response must delete.
+    by_cookie: bool,
+}
+
+impl CredentialsError {
+    pub(crate) fn reply(self, media: Media) -> Reply {
+        if self.error.is_temporary() {
+            return Reply::later(media, &[self.error.into()]);
+        }
+        let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
+        if self.by_cookie {
+            reply.with(header::SET_COOKIE, cookie::clear())
+        } else {
+            reply
+        }
+    }
+}
+
+/// The caller by the `Authorization` header, or by the cookie where that may be used. An invalid
+/// token is an error; its sender is never treated as anonymous.
+pub(crate) async fn credentials(
+    shared: &Shared,
+    parts: &Parts,
+) -> Result<Caller, CredentialsError> {
+    if let Some(token) = cookie::token(parts, &shared.site) {
+        let viewer = shared.bearer(&format!("Bearer {token}")).await;
+        return viewer
+            .map(Caller::Viewer)
+            .map_err(|error| CredentialsError {
+                error: error.into(),
+                by_cookie: true,
+            });
+    }
+    bearer(shared, &parts.headers)
+        .await
+        .map_err(|error| CredentialsError {
+            error,
+            by_cookie: false,
+        })
+}
+
+/// The caller by the `Authorization` header. Without the header the caller is anonymous.
+pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let refused = |reason| ApiError::new(Code::Unauthenticated, reason);
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(Caller::Anonymous);
+    };
+    if values.next().is_some() {
+        // A proxy in front of this server may have checked the other one.
+        return Err(refused("the request has more than one authorization"));
+    }
+    let value = value
+        .to_str()
+        .map_err(|_| refused("the authorization is not text"))?;
+    Ok(Caller::Viewer(shared.bearer(value).await?))
+}
+
+/// Waits for at most this long. Zero is no limit.
+async fn within<F: Future>(future: F, timeout: Duration) -> Option<F::Output> {
+    if timeout.is_zero() {
+        Some(future.await)
+    } else {
+        tokio::time::timeout(timeout, future).await.ok()
+    }
+}
+
+/// Closes the connection: the rest of the body may still arrive, so no other request can follow.
+fn body_timed_out(media: Media) -> Reply {
+    let error = bad_request("The body was not received in time.");
+    let reply = Reply::error(StatusCode::REQUEST_TIMEOUT, media, error);
+    reply.with(header::CONNECTION, HeaderValue::from_static("close"))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn unreadable(rejection: &BytesRejection, media: Media, bytes_max: usize) -> Reply {
+    let status = rejection.status();
+    let error = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            bad_request(format!("The body may have at most {bytes_max} bytes."))
+        }
+        _ => bad_request("The body could not be read."),
+    };
+    Reply::error(status, media, error)
+}
+
+/// The reply to a body that holds no GraphQL request. It is plain JSON, because there is no request
+/// that a GraphQL response could answer.
+pub(super) fn not_a_request(reason: &str) -> Reply {
+    let error = bad_request(format!("The body is not a GraphQL request: {reason}."));
+    Reply::error(StatusCode::BAD_REQUEST, Media::Json, error)
+}
+
+pub(super) fn not_acceptable(media: Media, message: &str) -> Reply {
+    Reply::error(StatusCode::NOT_ACCEPTABLE, media, bad_request(message))
+}
+
+/// The GraphQL request in a JSON body.
+pub(super) fn request_in(body: Value) -> Result<Subscribe, Reply> {
+    let Value::Object(object) = body else {
+        return Err(not_a_request("it must be a JSON object"));
+    };
+    Subscribe::from_object(object).map_err(|reason| not_a_request(&reason))
+}
+
+/// The GraphQL request in a query string. An empty parameter counts as absent.
+pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
+        .map_err(|_| bad_request("The query string cannot be read."))?;
+    let mut body = Subscribe::default();
+    for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let object = |name: &str| {
+            let refuse = |_| bad_request(format!("{name} must be a JSON object."));
+            serde_json::from_str(&value).map_err(refuse)
+        };
+        match name.as_str() {
+            "variables" => body.variables = object("variables")?,
+            "extensions" => body.extensions = object("extensions")?,
+            "operationName" => body.operation_name = Some(value),
+            "query" => body.query = value,
+            "documentId" => body.document_id = Some(value),
+            "id" if body.document_id.is_none() => body.document_id = Some(value),
+            _ => {}
+        }
+    }
+    if body.names_document() {
+        Ok(body)
+    } else {
+        Err(bad_request("The parameter query is missing."))
+    }
+}
