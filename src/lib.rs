@@ -5,6 +5,8 @@
 //!
 //! The modules in reading order; each may use those named in `docs/ARCHITECTURE.md` and no others, and a test says so.
 
+pub mod sync;
+
 pub mod domain;
 
 pub mod quota;
