@@ -260,7 +260,7 @@ pub struct InUse {
     pub http_connections: usize,
     /// Those of them that have not asked for anything yet.
     pub handshakes: usize,
-    /// What is counted by address or by user.
+    /// Those of the open WebSockets and streams that count towards a user.
     pub places: usize,
     /// Documents that are executed for readers.
     pub plans: usize,

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "schema",
         &["hub", "presence", "store", "auth", "quota", "domain"],
     ),
-    ("view", &["schema", "hub", "presence", "domain"]),
+    ("view", &["schema", "hub", "presence", "quota", "domain"]),
     ("protocol", &[]),
     (
         "transport",

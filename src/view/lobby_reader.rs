@@ -5,10 +5,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Frame, ReadError, budget::Seat, frame::Gate, lobby_view::LobbyView};
+use super::{Frame, ReadError, frame::Gate, lobby_view::LobbyView};
 use crate::{
-    domain::{Access, Seq},
+    domain::{Access, Seq, UserId},
     hub::Listener,
+    quota::Slot,
 };
 
 /// It holds no frames that others do not hold too, and falls behind without anybody noticing: what it finds then is what
@@ -21,18 +22,23 @@ pub(super) struct LobbyReader {
     /// What was before this reader came is not for it.
     begin: Seq,
     gate: Gate,
-    _seat: Option<Seat>,
+    _slot: Option<Slot<UserId>>,
 }
 
 impl LobbyReader {
-    pub(super) fn new(view: Arc<LobbyView>, begin: Seq, gate: Gate, seat: Option<Seat>) -> Self {
+    pub(super) fn new(
+        view: Arc<LobbyView>,
+        begin: Seq,
+        gate: Gate,
+        slot: Option<Slot<UserId>>,
+    ) -> Self {
         Self {
             listener: view.listen(),
             view,
             cursor: Seq::START,
             begin,
             gate,
-            _seat: seat,
+            _slot: slot,
         }
     }
 

@@ -26,7 +26,6 @@
 //!
 //! Proved by the tests in `tests/it/delivery.rs`, `readers.rs` and `ephemeral.rs`.
 
-mod budget;
 mod charge;
 mod frame;
 mod lane;
@@ -58,8 +57,7 @@ pub use reader::ReadError;
 pub use subscription::Reader;
 
 use self::{
-    budget::{Budget, Seat, Seats},
-    charge::{NoRoom, PlanBytes},
+    charge::{PlanBytes, PlanRefused},
     frame::Gate,
     lobby_reader::LobbyReader,
     page::Pages,
@@ -67,9 +65,10 @@ use self::{
     reader::LogReader,
 };
 use crate::{
-    domain::{Caller, RoomId, Seq, ShutsOut},
+    domain::{Caller, RoomId, Seq, ShutsOut, UserId},
     hub::{Hub, ShutOutObserver},
     presence::{Attendance, Instant, Lobby, Person, Presence},
+    quota::{Bytes, Slot, Slots},
     schema::{ApiError, Code, OpenedSubscription, PlanDocument, Prepared, ReadTarget, Schema},
 };
 
@@ -157,9 +156,9 @@ pub struct Views {
     limits: ViewLimits,
     plans: Arc<Mutex<HashMap<String, Weak<Plan>>>>,
     pages: Arc<Pages>,
-    frames: Arc<Budget>,
+    frames: Arc<Bytes>,
     plan_bytes: PlanBytes,
-    seats: Arc<Seats>,
+    subscriptions: Arc<Slots<UserId>>,
     tasks: TaskTracker,
     plan_id_next: AtomicU64,
 }
@@ -174,9 +173,9 @@ impl Views {
             limits,
             plans: Arc::default(),
             pages,
-            frames: Budget::new(limits.frames_bytes_max),
+            frames: Bytes::new(0, limits.frames_bytes_max),
             plan_bytes: PlanBytes::new(&limits),
-            seats: Arc::default(),
+            subscriptions: Slots::new(limits.subscriptions_per_viewer_max, 0),
             tasks,
             plan_id_next: AtomicU64::new(0),
         }
@@ -261,7 +260,7 @@ impl Views {
         }
     }
 
-    fn seat(&self, caller: Caller) -> Result<Option<Seat>, ApiError> {
+    fn seat(&self, caller: Caller) -> Result<Option<Slot<UserId>>, ApiError> {
         let Caller::Viewer(viewer) = caller else {
             return Ok(None);
         };
@@ -272,10 +271,10 @@ impl Views {
                 format!("You have {most} subscriptions already, which is the most."),
             )
         };
-        self.seats
-            .take(viewer.user, most)
+        self.subscriptions
+            .take(viewer.user)
             .map(Some)
-            .ok_or_else(full)
+            .map_err(|_| full())
     }
 
     fn plan(
@@ -317,14 +316,14 @@ impl Views {
     }
 }
 
-impl From<NoRoom> for ApiError {
-    fn from(reason: NoRoom) -> Self {
+impl From<PlanRefused> for ApiError {
+    fn from(reason: PlanRefused) -> Self {
         match reason {
-            NoRoom::Own => Self::new(
+            PlanRefused::Own => Self::new(
                 Code::TooComplex,
                 "You subscribe with too many different documents: end some, or put what differs into variables.",
             ),
-            NoRoom::All => Self::new(
+            PlanRefused::All => Self::new(
                 Code::Unavailable,
                 "The server runs too many different documents; try again.",
             ),

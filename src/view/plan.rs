@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::{
-    ViewLimits, Views, budget::Budget, charge::Charge, lane::Lane, lobby_view::LobbyView,
-    page::Pages, room_view::RoomView,
+    ViewLimits, Views, charge::PlanShare, lane::Lane, lobby_view::LobbyView, page::Pages,
+    room_view::RoomView,
 };
 use crate::{
     domain::{Caller, RoomId},
     hub::LiveRoom,
     presence::{Lobby, Stream},
+    quota::Bytes,
     schema::{PlanDocument, Schema},
 };
 
@@ -26,9 +27,9 @@ pub(super) struct Plan {
     pub(super) catch_up: Lane,
     pub(super) pages: Arc<Pages>,
     /// What all rings together may hold.
-    pub(super) frames: Arc<Budget>,
+    pub(super) frames: Arc<Bytes>,
     /// What this plan takes of what all plans may hold.
-    _charge: Charge,
+    _charge: PlanShare,
     pub(super) limits: ViewLimits,
     pub(super) rooms: Shelf<RoomView>,
     pub(super) lobbies: Shelf<LobbyView>,
@@ -42,7 +43,7 @@ impl Plan {
         key: String,
         schema: &Schema,
         (document, caller): (Arc<PlanDocument>, Caller),
-        charge: Charge,
+        charge: PlanShare,
         views: &Views,
         siblings: Weak<Mutex<HashMap<String, Weak<Plan>>>>,
     ) -> Arc<Self> {

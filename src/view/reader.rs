@@ -9,14 +9,14 @@ use futures::{FutureExt, future::BoxFuture};
 
 use super::{
     Frame,
-    budget::Seat,
     frame::{Gate, Taken, take_within},
     page::{Page, page},
     room_view::RoomView,
 };
 use crate::{
-    domain::{Cursor, Seq},
+    domain::{Cursor, Seq, UserId},
     hub::Listener,
+    quota::Slot,
     schema::FeedError,
 };
 
@@ -39,7 +39,7 @@ pub(super) struct LogReader {
     cursor: Seq,
     gate: Gate,
     behind: Behind,
-    _seat: Option<Seat>,
+    _slot: Option<Slot<UserId>>,
 }
 
 /// What a reader does while the ring does not reach back to its cursor.
@@ -55,14 +55,19 @@ enum Behind {
 }
 
 impl LogReader {
-    pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
+    pub(super) fn new(
+        view: Arc<RoomView>,
+        after: Seq,
+        gate: Gate,
+        slot: Option<Slot<UserId>>,
+    ) -> Self {
         Self {
             listener: view.listen(),
             view,
             cursor: after,
             gate,
             behind: Behind::No,
-            _seat: seat,
+            _slot: slot,
         }
     }
 

@@ -4,23 +4,25 @@ use std::collections::VecDeque;
 
 use super::{
     Frame,
-    budget::Share,
     frame::{Entry, Gate, Taken, take_within},
 };
-use crate::domain::{Access, Seq};
+use crate::{
+    domain::{Access, Seq},
+    quota::ByteShare,
+};
 
 /// All entries after `floor` up to `head`, bounded in number and bytes, and by what all rings hold together (V3).
 #[derive(Debug)]
 pub(super) struct Ring {
     entries: VecDeque<Entry>,
-    share: Share,
+    share: ByteShare,
     floor: Seq,
     head: Seq,
 }
 
 impl Ring {
     /// An empty ring of a view that begins after an event.
-    pub(super) fn new(after: Seq, share: Share) -> Self {
+    pub(super) fn new(after: Seq, share: ByteShare) -> Self {
         Self {
             entries: VecDeque::new(),
             share,
@@ -48,20 +50,20 @@ impl Ring {
         entries_max: usize,
         bytes_max: usize,
     ) {
-        self.share.take(entries.iter().map(Entry::bytes).sum());
+        self.share.grow(entries.iter().map(Entry::bytes).sum());
         self.entries.extend(entries);
         self.head = head;
         loop {
             let beyond = self.entries.len() > entries_max
-                || self.share.bytes() > bytes_max
-                || self.share.is_overdrawn();
+                || self.share.held() > bytes_max
+                || self.share.is_over();
             let Some(oldest) = self
                 .entries
                 .pop_front_if(|oldest| beyond || oldest.seq <= stale_upto)
             else {
                 break;
             };
-            self.share.give_back(oldest.bytes());
+            self.share.shrink(oldest.bytes());
             self.floor = oldest.seq;
         }
         if self.entries.capacity() > 2 * entries_max.max(8) {
@@ -86,7 +88,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::budget::Budget;
+    use crate::quota::Bytes;
 
     const OPEN: Gate = Gate {
         checked: Seq(u64::MAX),
@@ -94,7 +96,7 @@ mod tests {
     };
 
     fn ring(after: u64) -> Ring {
-        Ring::new(Seq(after), Budget::new(0).share())
+        Ring::new(Seq(after), Bytes::new(0, 0).share())
     }
 
     fn entries(seqs: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn v3_rings_share_one_budget() {
-        let budget = Budget::new(entries(1..=1)[0].bytes() * 3);
+        let budget = Bytes::new(0, entries(1..=1)[0].bytes() * 3);
         let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), budget.share()));
         first.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
         second.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);

@@ -2,8 +2,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Frame, budget::Share};
-use crate::domain::{Seq, UserId};
+use super::Frame;
+use crate::{
+    domain::{Seq, UserId},
+    quota::ByteShare,
+};
 
 /// Something that follows the opening.
 #[derive(Clone, Debug)]
@@ -41,12 +44,12 @@ pub(super) struct Series {
     notes: VecDeque<Note>,
     floor: Seq,
     head: Seq,
-    share: Share,
+    share: ByteShare,
 }
 
 impl Series {
     /// Nothing is told yet, and nothing will be told of what is up to `after`.
-    pub(super) fn new(after: Seq, share: Share) -> Self {
+    pub(super) fn new(after: Seq, share: ByteShare) -> Self {
         Self {
             opening: None,
             notes: VecDeque::new(),
@@ -95,7 +98,7 @@ impl Series {
     /// Adds notes, and gives up the oldest beyond the bounds, but never all, and none that the opening leads to: who fills it
     /// opens it anew before those are too many.
     pub(super) fn push(&mut self, notes: Vec<Note>, head: Seq, notes_max: usize, bytes_max: usize) {
-        self.share.take(notes.iter().map(Note::bytes).sum());
+        self.share.grow(notes.iter().map(Note::bytes).sum());
         self.notes.extend(notes);
         self.head = head;
         let needed = self.opening_at();
@@ -105,8 +108,8 @@ impl Series {
             .is_some_and(|oldest| oldest.number <= needed)
             && self.notes.len() > 1
             && (self.notes.len() > notes_max
-                || self.share.bytes() > bytes_max
-                || self.share.is_overdrawn())
+                || self.share.held() > bytes_max
+                || self.share.is_over())
         {
             self.give_up_oldest();
         }
@@ -122,15 +125,15 @@ impl Series {
 
     fn give_up_oldest(&mut self) {
         if let Some(oldest) = self.notes.pop_front() {
-            self.share.give_back(oldest.bytes());
+            self.share.shrink(oldest.bytes());
             self.floor = oldest.number;
         }
     }
 
     fn set_opening(&mut self, payload: Arc<str>, opens: Opens) {
-        self.share.take(payload.len());
+        self.share.grow(payload.len());
         if let Some((before, _)) = self.opening.replace((payload, opens)) {
-            self.share.give_back(before.len());
+            self.share.shrink(before.len());
         }
     }
 
@@ -182,10 +185,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::view::budget::Budget;
+    use crate::quota::Bytes;
 
     fn series() -> Series {
-        Series::new(Seq(1), Budget::new(0).share())
+        Series::new(Seq(1), Bytes::new(0, 0).share())
     }
 
     fn user(number: u128) -> UserId {
@@ -325,7 +328,7 @@ mod tests {
 
     #[test]
     fn v3_what_is_held_is_given_back() {
-        let budget = Budget::new(10_000);
+        let budget = Bytes::new(0, 10_000);
         let mut series = Series::new(Seq(1), budget.share());
         series.open("open".into());
         push(&mut series, 2..=50, 10);
@@ -334,6 +337,6 @@ mod tests {
         assert_eq!(series.notes.len(), 1, "the newest one stays");
         series.lose(Seq(52));
         series.replace("x".into(), Seq(53));
-        assert_eq!(series.share.bytes(), 1);
+        assert_eq!(series.share.held(), 1);
     }
 }

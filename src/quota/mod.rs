@@ -1,0 +1,34 @@
+//! The arithmetic of limits, for any kind of key: an address, a user, a connection.
+//!
+//! | kit | limits | example |
+//! |---|---|---|
+//! | [`Rates`], [`Allowance`] | how often: N per second, and M at once | requests of an address |
+//! | [`Slots`] | how many at the same time | connections of a user |
+//! | [`Bytes`] | how much memory at the same time | frames of all views |
+//!
+//! `Slots` and `Bytes` have two bounds each, one per key and one in all, where 0 is no limit. They
+//! hand out guards ([`Slot`], [`ByteShare`]), which give back what they hold when they are dropped.
+//!
+//! There is no IO and no clock here: each moment is an argument.
+
+mod bytes;
+mod rate;
+mod slots;
+
+pub use bytes::{ByteShare, Bytes};
+pub use rate::{AddressAllowance, Allowance, Rate, Rates, retry_after_seconds};
+pub use slots::{Slot, Slots};
+
+/// The bound at which [`Slots`] or [`Bytes`] refuse to give more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// This key has as much as it may have. Other keys may still get more.
+    Key,
+    /// All keys together have as much as they may have.
+    All,
+}
+
+/// A bound as a number, from a setting in which 0 is no limit.
+fn bound(max: usize) -> usize {
+    if max == 0 { usize::MAX } else { max }
+}
