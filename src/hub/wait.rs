@@ -5,9 +5,9 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{Hub, Listener, LiveRoom};
+use super::{Listener, LiveRoom};
 use crate::{
-    domain::{QuotaKey, RoomId, Seq},
+    domain::{QuotaKey, Seq},
     quota::{Exhausted, Slot, Slots},
     store::StoreError,
 };
@@ -50,6 +50,33 @@ impl Waits {
             end: CancellationToken::new(),
         }
     }
+
+    /// A slot for a request that is about to wait. Without a key it counts only towards the bound in
+    /// all.
+    pub(super) fn slot(&self, key: Option<QuotaKey>) -> Result<Slot<QuotaKey>, WaitError> {
+        Ok(self.slots.take(key)?)
+    }
+
+    /// Begins to wait, for at most this long in all.
+    pub(super) fn begin(
+        &self,
+        room: Arc<LiveRoom>,
+        at_most: Duration,
+        slot: Slot<QuotaKey>,
+    ) -> Wait {
+        Wait {
+            listener: room.listen(),
+            room,
+            time: Box::pin(tokio::time::sleep(at_most)),
+            end: Box::pin(self.end.clone().cancelled_owned()),
+            _slot: slot,
+        }
+    }
+
+    /// Ends all waits, now and from now on.
+    pub(super) fn end(&self) {
+        self.end.cancel();
+    }
 }
 
 /// A request that waits for a room. It keeps the room live; dropping it frees everything.
@@ -77,34 +104,5 @@ impl Wait {
             () = self.time.as_mut() => None,
             () = self.end.as_mut() => None,
         }
-    }
-}
-
-impl Hub {
-    /// Begins to wait for a room, for at most this long in all. Returns `None` if there is no such
-    /// room. The wait counts towards the caller's quota, if the caller has a key.
-    pub async fn wait(
-        &self,
-        id: &RoomId,
-        quota_key: Option<QuotaKey>,
-        at_most: Duration,
-    ) -> Result<Option<Wait>, WaitError> {
-        let slot = self.waits.slots.take(quota_key)?;
-        let Some(room) = self.enter(id).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Wait {
-            listener: room.listen(),
-            room,
-            time: Box::pin(tokio::time::sleep(at_most)),
-            end: Box::pin(self.waits.end.clone().cancelled_owned()),
-            _slot: slot,
-        }))
-    }
-
-    /// Ends all waits, now and from now on. The server shuts down, and the waiting clients come back
-    /// to another one.
-    pub fn end_waits(&self) {
-        self.waits.end.cancel();
     }
 }
