@@ -13,8 +13,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::Auth,
     config::{LimitFlags, ServeFlags, Switch},
-    domain::{Clock, Timestamp},
-    hub::Hub,
+    domain::{Clock, RoomId, Seq, ShutsOut, Timestamp},
+    hub::{Hub, ShutOutObserver},
     presence::{Instant, Presence},
     schema::{PrepareLimits, Schema, Services},
     store::{Accounts, Append, Log, StoreError, sqlite::Sqlite},
@@ -248,6 +248,13 @@ impl Server {
             tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
         }
         self.store.close().await;
+    }
+}
+
+/// Lobbies learn from the hub who loses the right to read (E4).
+impl ShutOutObserver for Presence {
+    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut) {
+        Presence::shut_out(self, room, at, shuts_out);
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, SignalKind, UserId},
-    presence::{Instant, Lobby, Signal, Stale, Stream, TypingState},
+    presence::{Instant, Lobby, Signal, StaleRight, Stream, TypingState},
     store::{Speak, Speaker},
 };
 
@@ -243,7 +243,7 @@ async fn signal_to(
     data: Arc<str>,
 ) -> Result<(), ApiError> {
     let _turn = lobby.turn().await;
-    let mut signaled = Err(Stale);
+    let mut signaled = Err(StaleRight);
     while signaled.is_err() {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), to).await?;
         let sent_at = (services(ctx).clock)();

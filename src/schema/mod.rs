@@ -249,9 +249,22 @@ pub struct ItemResponse {
     pub as_of: Option<Seq>,
 }
 
-/// Why a feed gave no response that can be shown.
-#[derive(Clone, Debug)]
-pub struct FeedError(pub String);
+/// Why an item has no response yet. The cause is temporary: the same item may succeed later (V7).
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The execution has ended. Start a new feed.
+    #[error("the execution has ended")]
+    Ended,
+    /// The execution panicked. Start a new feed.
+    #[error("a resolver panicked")]
+    Panicked,
+    /// The execution took too long. Start a new feed.
+    #[error("the execution took too long")]
+    TimedOut,
+    /// A resolver failed with this message.
+    #[error("{0}")]
+    Failed(String),
+}
 
 impl Feed {
     /// Whether an item gives a response at all: each subscription is about events of some kinds.
@@ -268,19 +281,15 @@ impl Feed {
         self.spending.renew();
         self.items
             .unbounded_send(item)
-            .map_err(|_| FeedError("the execution has ended".to_owned()))?;
-        let mut response = self
-            .responses
-            .next()
-            .await
-            .ok_or_else(|| FeedError("the execution has ended".to_owned()))?;
+            .map_err(|_| FeedError::Ended)?;
+        let mut response = self.responses.next().await.ok_or(FeedError::Ended)?;
         let errors = response
             .errors
             .drain(..)
             .map(|error| error::with_code(error, Code::BadUserInput));
         response.errors = errors.collect();
         match response.errors.iter().find(|error| is_passing(error)) {
-            Some(error) => Err(FeedError(error.message.clone())),
+            Some(error) => Err(FeedError::Failed(error.message.clone())),
             None => {
                 self.spending
                     .settle(&mut response, OperationType::Subscription);

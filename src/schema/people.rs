@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, User, UserId},
-    presence::{Instant, Occupancy, Person},
+    presence::{Instant, Occupancy, Person, Position},
 };
 
 type Resolved<T> = async_graphql::Result<T>;
@@ -104,7 +104,7 @@ pub(super) async fn present(
     room: &RoomId,
 ) -> Result<Vec<PresenceObject>, ApiError> {
     let lobby = services(ctx).presence.find(room);
-    let occupancy = lobby.map(|lobby| lobby.occupancy(u64::MAX, Instant::now()));
+    let occupancy = lobby.map(|lobby| lobby.occupancy(Position(u64::MAX), Instant::now()));
     named(
         ctx,
         occupancy

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{self, Event, RoomId, Seq, Timestamp},
-    presence::{Instant, Lobby, Occupancy, Signal, Stream, TypingState},
+    presence::{Instant, Lobby, Occupancy, Position, Signal, Stream, TypingState},
 };
 
 /// What a subscription wants to read.
@@ -54,7 +54,7 @@ pub enum ReadTarget {
         /// Which part of it.
         stream: Stream,
         /// Where that stood then.
-        begin: u64,
+        begin: Position,
     },
 }
 
