@@ -110,7 +110,8 @@ impl<K: Hash + Eq + Clone, V> Registry<K, V> {
         }
     }
 
-    /// The value of a key, or a new one if `admit` allows it. What `admit` returns is passed to `make`.
+    /// The value of a key, or a new one if `admit` allows it. What `admit` returns is passed to
+    /// `make`.
     pub fn try_enter<T, E>(
         &self,
         key: K,

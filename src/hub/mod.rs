@@ -1,10 +1,10 @@
 //! The live rooms of this node, and the one writer of all logs.
 //!
-//! The hub alone holds the store's [`Append`]. Commands wait in a bounded queue, in which users take
-//! turns. One task, the **writer**, takes a batch of them, commits it as one transaction, announces
-//! its events and answers the callers. The next batch gathers meanwhile.
+//! The hub alone holds the store's [`Append`]. Commands wait in a bounded queue, in which users
+//! take turns. One task, the **writer**, takes a batch of them, commits it as one transaction,
+//! announces its events and answers the callers. The next batch gathers meanwhile.
 //!
-//! A room is **live** while somebody holds its [`LiveRoom`]: a reader, or a request that waits. A
+//! A room is **live** while its [`LiveRoom`] is held: by a reader, or by a request that waits. A
 //! live room has a **head**, the Seq of its last event, and a **tail**, its newest events. The
 //! **[`Bell`]** of the room wakes the tasks that wait for the head to move.
 //!
@@ -169,8 +169,8 @@ impl Hub {
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)
     }
 
-    /// The live room with this id, or `None` if there is no such room. It stays live while somebody
-    /// holds it.
+    /// The live room with this id, or `None` if there is no such room. It stays live while it is
+    /// held.
     pub async fn enter(&self, id: &RoomId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
         let room = self.entry(id);
         // The entry exists before the head is read (H5). An append in between finds it and moves
@@ -205,8 +205,8 @@ impl Hub {
         Ok(room.map(|room| self.waits.begin(room, at_most, slot)))
     }
 
-    /// Ends all waits, now and from now on. The server shuts down, and the waiting clients come back
-    /// to another one.
+    /// Ends all waits, now and from now on. The server shuts down, and the waiting clients come
+    /// back to another one.
     pub fn end_waits(&self) {
         self.waits.end();
     }

@@ -96,8 +96,8 @@ impl Queue {
 
     /// Yields to other tasks for as long as they add commands.
     ///
-    /// The next batch gathers while the last one is delivered. Larger batches mean fewer commits and
-    /// fewer flushes per message. If nothing else runs this yields once.
+    /// The next batch gathers while the last one is delivered. Larger batches mean fewer commits
+    /// and fewer flushes per message. If nothing else runs this yields once.
     async fn gather(&self) {
         let mut before = 0;
         loop {

@@ -7,7 +7,11 @@ use std::sync::{
 
 use tokio::sync::OnceCell;
 
-use super::{Bell, HubLimits, Listener, tail::Tail};
+use super::{
+    HubLimits,
+    bell::{Bell, Listener},
+    tail::Tail,
+};
 use crate::{
     domain::{
         Access, Caller, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId,
@@ -19,7 +23,7 @@ use crate::{
 /// The live rooms of a node. A room leaves when its last holder drops it (H3).
 pub(super) type LiveRooms = Registry<RoomId, LiveRoom>;
 
-/// A room in memory: its head and its tail. It is live for as long as somebody holds it.
+/// A room in memory: its head and its tail. It is live for as long as it is held.
 pub struct LiveRoom {
     registration: Registration<RoomId, Self>,
     log: Arc<dyn Log>,
@@ -100,12 +104,12 @@ impl LiveRoom {
         Ok(self.facts.get_or_try_init(read).await?.is_some())
     }
 
-    /// The epoch and the head of a log that every caller may read, if this is known without a read of
-    /// the store.
+    /// The epoch and the head of a log that every caller may read, if this is known without a read
+    /// of the store.
     pub(super) fn open(&self) -> Option<(Epoch, Seq)> {
         let facts = self.facts.get().copied().flatten()?;
-        // The head is read first. An event that closes the room after this comes after that head, and
-        // shuts the readers out (V5).
+        // The head is read first. An event that closes the room after this comes after that head,
+        // and shuts the readers out (V5).
         let head = self.head();
         (facts.open && !self.changed.load(Ordering::SeqCst)).then_some((facts.epoch, head))
     }
@@ -135,8 +139,8 @@ impl LiveRoom {
         self.bell.listen()
     }
 
-    /// At most `limit` events after `after` and up to `upto`, ascending and without a hole. They come
-    /// from memory if the tail reaches back that far, else from the store.
+    /// At most `limit` events after `after` and up to `upto`, ascending and without a hole. They
+    /// come from memory if the tail reaches back that far, else from the store.
     pub async fn read(
         &self,
         after: Seq,
@@ -150,8 +154,9 @@ impl LiveRoom {
         }
     }
 
-    /// Like [`Self::read`] for events that the log is known to have: fails if there are none, or if
-    /// they do not follow `after` without a hole (H4).
+    /// At most `limit` events after `after` and up to `upto`, for a caller that knows from the head
+    /// that there are some. Fails if there are none, or if they do not follow `after` without a hole
+    /// (H4).
     pub async fn read_next(
         &self,
         after: Seq,
@@ -168,8 +173,8 @@ impl LiveRoom {
         }
     }
 
-    /// Whether a reader whose right was valid at the event `checked` may see the room as of the event
-    /// `upto` (V5). The log must reach `upto` here; see [`Self::reached`].
+    /// Whether a reader whose right was valid at the event `checked` may see the room as of the
+    /// event `upto` (V5). The log must reach `upto` here; see [`Self::reached`].
     pub fn access(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
         if self.shut_outs_head.load(Ordering::SeqCst) <= checked.0 {
             return Access::Open(checked);
@@ -185,8 +190,8 @@ impl LiveRoom {
         }
     }
 
-    /// A number that changes with each deletion, and that no two live entries share. Frames that were
-    /// made under another revision may show deleted text (V6).
+    /// A number that changes with each deletion, and that no two live entries share. Frames that
+    /// were made under another revision may show deleted text (V6).
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }

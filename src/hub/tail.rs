@@ -23,7 +23,8 @@ impl Tail {
         }
     }
 
-    /// Adds the next event. An event that leaves a hole begins a new run, and a known one is ignored.
+    /// Adds the next event. An event that leaves a hole begins a new run, and a known one is
+    /// ignored.
     pub(super) fn push(&mut self, event: Arc<Event>) {
         if let Some(last) = self.events.back() {
             if event.seq() <= last.seq() {
@@ -55,8 +56,8 @@ impl Tail {
         }
     }
 
-    /// At most `limit` events after `after` and up to `upto`. `None` if the tail does not reach back
-    /// that far.
+    /// At most `limit` events after `after` and up to `upto`. `None` if the tail does not reach
+    /// back that far.
     pub(super) fn read(&self, after: Seq, upto: Seq, limit: usize) -> Option<Vec<Arc<Event>>> {
         let first = self.events.front()?.seq();
         if first > after.next() {

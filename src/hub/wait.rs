@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{Listener, LiveRoom};
+use super::{bell::Listener, room::LiveRoom};
 use crate::{
     domain::{QuotaKey, Seq},
     quota::{Exhausted, Slot, Slots},
@@ -15,8 +15,8 @@ use crate::{
 /// Why a caller cannot wait for a room.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// The caller has as many waiting requests as it may have. It may try again when one of them has
-    /// ended.
+    /// The caller has as many waiting requests as it may have. It may try again when one of them
+    /// has ended.
     #[error("the caller has too many waiting requests already")]
     TooMany,
     /// As many requests wait as may wait in all. The caller may try again later.
@@ -51,8 +51,8 @@ impl Waits {
         }
     }
 
-    /// A slot for a request that is about to wait. Without a key it counts only towards the bound in
-    /// all.
+    /// A slot for a request that is about to wait. Without a key it counts only towards the bound
+    /// in all.
     pub(super) fn slot(&self, key: Option<QuotaKey>) -> Result<Slot<QuotaKey>, WaitError> {
         Ok(self.slots.take(key)?)
     }

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{LiveRoom, queue::Queue, room::LiveRooms};
+use super::{
+    queue::Queue,
+    room::{LiveRoom, LiveRooms},
+};
 use crate::{
     domain::{Clock, RoomId, Seq, ShutsOut},
     store::{Append, AppendError, CommandOutcome},
@@ -15,8 +18,8 @@ pub trait ShutOutObserver: Send + Sync + 'static {
     fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut);
 }
 
-/// Takes a batch of commands, commits it, announces its events and answers the callers. This repeats
-/// until the queue is closed and empty; it is never cancelled.
+/// Takes a batch of commands, commits it, announces its events and answers the callers. This
+/// repeats until the queue is closed and empty; it is never cancelled.
 pub(super) async fn run(
     append: Arc<dyn Append>,
     rooms: Arc<LiveRooms>,
@@ -42,8 +45,8 @@ pub(super) async fn run(
     }
 }
 
-/// Puts the committed events into the tails of the live rooms, and then moves each head once. Deleted
-/// text leaves a tail before the head moves (V6).
+/// Puts the committed events into the tails of the live rooms, and then moves each head once.
+/// Deleted text leaves a tail before the head moves (V6).
 fn announce(
     rooms: &LiveRooms,
     observer: &dyn ShutOutObserver,

@@ -8,8 +8,9 @@ use std::sync::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Position, PresenceLimits,
+    PresenceLimits,
     occupants::{Occupancy, Occupants, Person},
+    position::Position,
     signals::{Signal, SignalBatch, SignalRing},
     typing::{Typing, TypingState},
 };
@@ -36,7 +37,7 @@ pub enum Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaleRight;
 
-/// The ephemeral state of a room. It exists for as long as somebody holds it.
+/// The ephemeral state of a room. It exists for as long as it is held.
 pub struct Lobby {
     registration: Registration<RoomId, Self>,
     limits: PresenceLimits,
@@ -96,8 +97,8 @@ impl Lobby {
         self.turns.lock().await
     }
 
-    /// Sets whether a user is typing. Their right was valid at the event `checked`. Returns false if
-    /// the bound on the users who are shown is reached.
+    /// Sets whether a user is typing. Their right was valid at the event `checked`. Returns false
+    /// if the bound on the users who are shown is reached.
     pub fn set_typing(
         &self,
         user: Arc<User>,
@@ -141,8 +142,8 @@ impl Lobby {
         self.lock().signals.after(position, most)
     }
 
-    /// A user is present until the returned attendance is dropped. Their right was valid at the event
-    /// `checked`.
+    /// A user is present until the returned attendance is dropped. Their right was valid at the
+    /// event `checked`.
     pub fn attend(
         self: &Arc<Self>,
         person: Person,
@@ -195,7 +196,7 @@ impl Lobby {
     pub(super) fn shut_out(&self, at: Seq, shuts_out: &ShutsOut) {
         let mut state = self.lock();
         state.shut_outs.push(at, shuts_out.clone());
-        // Listeners are told first, so that no user who is shut out sees the changes below.
+        // Listeners are notified first, so that no user who is shut out sees the changes below.
         self.shut_outs_head.store(at.0, Ordering::SeqCst);
         self.shut_outs.send_replace(at);
         state.typing.shut_out(shuts_out);

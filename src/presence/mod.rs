@@ -7,7 +7,7 @@
 //! | stream | state | position |
 //! |---|---|---|
 //! | typing | the users who are typing | the version of the whole list |
-//! | presence | the users with a subscription to the room | the number of the last arrival or departure |
+//! | presence | the users with a subscription to the room | the number of the last change |
 //! | signals | a ring of the newest signals | the number of the last signal |
 //!
 //! Nothing is pushed to a listener. It waits for the position to move, and then reads what is new
@@ -20,9 +20,11 @@
 //! ```
 //!
 //! - **Typing** is a **snapshot** each time: the list is short. A slow listener skips versions.
-//! - **Presence** is a snapshot, and **deltas** of who joined and left since a position. A user stays
-//!   present for a short grace after their last subscription ends, so a reconnect is no departure.
-//! - **Signals** are read in order. A listener that falls out of the ring learns that some were lost.
+//! - **Presence** is a snapshot, and **deltas** of who joined and left since a position. A user
+//!   stays present for a short grace after their last subscription ends, so a reconnect is no
+//!   departure.
+//! - **Signals** are read in order. A listener that falls out of the ring learns that some were
+//!   lost.
 //!
 //! Nothing here is a background task: typing that lapsed and graces that ended are removed at the
 //! next access. All of it is on one node. State of other nodes would arrive through the same calls:
@@ -30,12 +32,13 @@
 //!
 //! - **E1** State is delivered whole. A listener that skips versions, or reconnects, misses nothing
 //!   that still holds.
-//! - **E2** A listener receives each signal for it once and in order, or learns that some were lost.
-//! - **E3** Ephemeral state is bounded. A room without listeners holds only the users who are typing,
-//!   until that lapses.
+//! - **E2** A listener receives each signal for it once and in order, or learns that some were
+//!   lost.
+//! - **E3** Ephemeral state is bounded. A room without listeners holds only the users who are
+//!   typing, until that lapses.
 //! - **E4** A user who loses the right to read a room leaves its state at once and stops listening.
 //!   Nothing is accepted on a right that was read before its loss.
-//! - **E5** However often a state changes, listeners are told at most once in an interval.
+//! - **E5** However often a state changes, listeners receive at most one update in an interval.
 //!
 //! Proved by the tests beside the code and by `tests/it/ephemeral.rs`.
 
@@ -155,13 +158,13 @@ impl Presence {
         &self.limits
     }
 
-    /// Takes one from the allowance of a user for signals and changes of typing, or returns how long
-    /// to wait for it.
+    /// Takes one from the allowance of a user for signals and changes of typing, or returns how
+    /// long to wait for it.
     pub fn take_allowance(&self, user: UserId, now: Instant) -> Result<(), Duration> {
         self.rates.take(user, now.into_std())
     }
 
-    /// The lobby of a room, which is kept while somebody holds it. The caller checks whether the room
+    /// The lobby of a room, which is kept while it is held. The caller checks whether the room
     /// exists.
     ///
     /// Enter a lobby before you read a right (E4): the lobby then learns of every later loss.

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Position;
+use super::position::Position;
 use crate::domain::{ShutsOut, Timestamp, UserId};
 
 /// A user who is present in a room.
@@ -47,7 +47,7 @@ enum Move {
 #[derive(Debug)]
 struct Stay {
     person: Person,
-    /// The order of arrival. It also tells this stay from others of the same user.
+    /// The order of arrival. It also distinguishes this stay from others of the same user.
     number: u64,
     /// How many attendances the user has at the same time.
     times: usize,

@@ -2,8 +2,8 @@
 
 /// A position in an ephemeral stream: the version of a state, or the number of a signal.
 ///
-/// Positions compare only within one stream of one lobby. They begin again when the lobby is dropped,
-/// so clients never see them. A position in a log is a [`Seq`](crate::domain::Seq).
+/// Positions compare only within one stream of one lobby. They begin again when the lobby is
+/// dropped, so clients never see them. A position in a log is a [`Seq`](crate::domain::Seq).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position(pub u64);
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::Position;
+use super::position::Position;
 use crate::domain::{SignalKind, Timestamp, User, UserId};
 
 /// A short message from one user to another, or to all listeners of a room. It is never stored.

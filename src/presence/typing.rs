@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Position;
+use super::position::Position;
 use crate::domain::{ShutsOut, User, UserId};
 
 /// A snapshot of the users who are typing.

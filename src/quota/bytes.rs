@@ -10,14 +10,14 @@ use std::{
     },
 };
 
-use super::{Exhausted, bound};
+use super::bound::{Exhausted, bound};
 use crate::sync::Mutex;
 
 /// Counts bytes, per key and in all.
 ///
-/// The count in all is one atomic number, cheap enough to change with each frame. The count of a key
-/// takes a lock. `Bytes` without a parameter has no keys, so its shares grow and shrink without a
-/// lock.
+/// The count in all is one atomic number, cheap enough to change with each frame. The count of a
+/// key takes a lock. `Bytes` without a parameter has no keys, so its shares grow and shrink without
+/// a lock.
 #[derive(Debug)]
 pub struct Bytes<K = Infallible> {
     each_max: usize,

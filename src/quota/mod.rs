@@ -11,24 +11,12 @@
 //!
 //! There is no IO and no clock here: each moment is an argument.
 
+mod bound;
 mod bytes;
 mod rate;
 mod slots;
 
+pub use bound::Exhausted;
 pub use bytes::{ByteShare, Bytes};
 pub use rate::{AddressAllowance, Allowance, Rate, Rates, retry_after_seconds};
 pub use slots::{Slot, Slots};
-
-/// The bound at which [`Slots`] or [`Bytes`] refuse to give more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exhausted {
-    /// This key has as much as it may have. Other keys may still get more.
-    Key,
-    /// All keys together have as much as they may have.
-    All,
-}
-
-/// A bound as a number, from a setting in which 0 is no limit.
-fn bound(max: usize) -> usize {
-    if max == 0 { usize::MAX } else { max }
-}

@@ -16,8 +16,8 @@ use std::{
 
 use crate::sync::Mutex;
 
-/// The keys that one [`Rates`] remembers at the same time. Keys beyond it are not limited until others
-/// are forgotten; the bound on all connections together still holds.
+/// The keys that one [`Rates`] remembers at the same time. Keys beyond it are not limited until
+/// others are forgotten; the bound on all connections together still holds.
 const KEYS_MAX: usize = 100_000;
 
 /// N per second on average, and a burst after a pause.
@@ -132,8 +132,8 @@ impl<K: Hash + Eq> Rates<K> {
     }
 }
 
-/// The allowance of one address in a [`Rates`], for code that need not know the address. The default
-/// has no limit.
+/// The allowance of one address in a [`Rates`], for code that need not know the address. The
+/// default has no limit.
 #[derive(Clone, Debug, Default)]
 pub struct AddressAllowance(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
 
@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn retry_after_is_rounded_up_to_whole_seconds() {
-        let told = [0, 1, 999, 1000, 1001]
+        let seconds = [0, 1, 999, 1000, 1001]
             .map(|millis| retry_after_seconds(Duration::from_millis(millis)));
-        assert_eq!(told, [1, 1, 1, 1, 2]);
+        assert_eq!(seconds, [1, 1, 1, 1, 2]);
     }
 }

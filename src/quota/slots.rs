@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Exhausted, bound};
+use super::bound::{Exhausted, bound};
 use crate::sync::Mutex;
 
 /// Counts slots, per key and in all. A key without slots takes no memory.

@@ -83,8 +83,8 @@ impl Encoded {
     }
 }
 
-/// An event as a view keeps it: its frame, and the users whom it shuts out. An event that has neither
-/// is not kept.
+/// An event as a view keeps it: its frame, and the users whom it shuts out. An event without a
+/// frame that shuts out no user is not kept.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
@@ -127,7 +127,8 @@ impl Entry {
 /// What is known of the right of a reader (V5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
-    /// The event up to which the right is known to be valid: at first, the head at which it was read.
+    /// The event up to which the right is known to be valid: at first, the head at which it was
+    /// read.
     pub(super) checked: Seq,
     /// The user who reads. `None` is anonymous.
     pub(super) reader: Option<UserId>,
@@ -159,9 +160,11 @@ pub(super) enum TakeEnd {
     All,
     /// The next frame would not have fitted. The reader has taken everything up to this event.
     Upto(Seq),
-    /// The next entry shuts the reader out, or shows the room as of a later moment than one that did.
+    /// The next entry shuts the reader out, or shows the room as of a later moment than such an
+    /// entry.
     ShutOut,
-    /// Whether the reader may see the next frame is not known any more. Its right must be read again.
+    /// Whether the reader may see the next frame is not known any more. Its right must be read
+    /// again.
     Unknown,
 }
 

@@ -83,8 +83,8 @@ async fn run(
             Err(_) => Err(FeedError::TimedOut),
         };
         if result.is_err() {
-            // The execution may still hold an item whose response nobody took. The next job must
-            // not receive that response.
+            // The execution may still hold a response that was not taken. The next job must not
+            // receive it.
             feed = None;
         }
         let _ = job.results.send(result);

@@ -1,7 +1,8 @@
 //! The parts that views of logs and of ephemeral streams have in common.
 //!
-//! A view makes frames once for all its readers. It consists of a **buffer** with the newest frames,
-//! a **bell** that announces how far the buffer reaches, and a **pump**, the task that fills it:
+//! A view makes frames once for all its readers. It consists of a **buffer** with the newest
+//! frames, a **bell** that announces how far the buffer reaches, and a **pump**, the task that
+//! fills it:
 //!
 //! ```text
 //! source ──► pump ──► lane of the plan ──► buffer ──► readers
@@ -45,12 +46,12 @@ const PAUSE_MAX: Duration = Duration::from_millis(20);
 /// Why a reader has nothing more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Frames cannot be made for now. The cursor stays valid: disconnect the client so that it comes
-    /// back and resumes.
+    /// Frames cannot be made for now. The cursor stays valid: disconnect the client so that it
+    /// comes back and resumes.
     #[error("this room cannot be read for now")]
     Unavailable,
-    /// The user may not read the room any more, from the next event on (V5). Tell the client that the
-    /// subscription is over.
+    /// The user may not read the room any more, from the next event on (V5). Tell the client that
+    /// the subscription is over.
     #[error("you may not read this room any more")]
     ShutOut,
 }

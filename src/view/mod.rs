@@ -4,48 +4,49 @@
 //! So the server runs the document once per event, and every client gets the same bytes:
 //!
 //! ```text
-//!           new events          frames (JSON)           one cursor each
-//! room log ───────────► pump ──────────────► ring ───────────────────────► readers
-//!     │                  │ ▲
-//!     │              lane of the plan
-//!     │                  │ ▲
-//!     └──────────────► pages, on demand ─────────────────────────────────► readers that are behind
-//!           old events
+//!            new events           frames            cursors
+//! room log ──────────────► pump ──────────► ring ─────────► readers
+//!     │      old events      │ both through a lane of the plan
+//!     └──────────────────► pages ─────────────────────────► readers that are behind
 //! ```
 //!
-//! | concept | meaning | where |
-//! |---|---|---|
-//! | **plan** | a subscription document without the arguments of its root field; shared by all its subscribers, in any room | `plan.rs` |
-//! | **lane** | a task with one long-lived execution of a plan; events go in, frames come out | `lane.rs` |
-//! | **view** | one source (a room's log, or a stream of its lobby) seen through one plan | `live.rs` |
-//! | **pump** | the task of a view that makes its new frames | `log/pump.rs`, `ephemeral/pump.rs` |
-//! | **frame** | the encoded result of a plan for one event | `frame.rs` |
-//! | **ring** | the newest frames of a log's view | `log/ring.rs` |
-//! | **page** | the frames of up to 64 old events, made on demand and cached | `log/page.rs`, `log/catch_up.rs` |
-//! | **snapshot**, **delta** | what the view of an ephemeral stream holds: a whole state, then changes | `ephemeral/snapshots.rs` |
-//! | **reader** | the cursor of one subscriber over a view | `reader.rs` |
-//! | **gate** | what is known of a reader's right to read | `frame.rs` |
+//! - A **plan** is a subscription document without the arguments of its root field. All its
+//!   subscribers share it, in any room (`plan.rs`).
+//! - A **lane** is a task with one long-lived execution of a plan. Events go in, frames come out
+//!   (`lane.rs`).
+//! - A **view** is one source seen through one plan. A source is the log of a room, or a stream of
+//!   its lobby (`live.rs`).
+//! - The **pump** of a view is the task that makes its new frames (`log/pump.rs`,
+//!   `ephemeral/pump.rs`).
+//! - A **frame** is the encoded result of a plan for one event (`frame.rs`).
+//! - The **ring** of a view holds the newest frames of a log (`log/ring.rs`).
+//! - A **page** holds the frames of up to 64 old events. It is made on demand and cached
+//!   (`log/page.rs`, `log/catch_up.rs`).
+//! - A **snapshot** and its **deltas** are what the view of an ephemeral stream holds: a whole
+//!   state, then changes (`ephemeral/snapshots.rs`).
+//! - A **reader** is the cursor of one subscriber over a view (`reader.rs`).
+//! - Its **gate** is what is known of its right to read (`frame.rs`).
 //!
 //! Nothing is pushed to a reader. It is woken when its view has more, and takes references to the
-//! frames after its cursor. So a slow reader holds no memory and delays nobody. It falls out of the
-//! ring, and then takes pages.
+//! frames after its cursor. So a slow reader holds no memory and delays no other reader. When its
+//! cursor is older than the ring, it takes pages.
 //!
 //! - **V1** N readers of one document cost one execution and one encoding per event.
 //! - **V2** A shared execution has no viewer. A document with a field named `viewer…` has a plan of
 //!   its viewer's own.
-//! - **V3** Memory is bounded: per view, for all views, for plans and pages, and per viewer. Dropped
-//!   frames are made again from the log.
-//! - **V4** Any number of readers at one old position cost one execution per event, because each page
-//!   is made once for all readers that wait for it.
+//! - **V3** Memory is bounded: per view, for all views, for plans and pages, and per viewer.
+//!   Dropped frames are made again from the log.
+//! - **V4** Any number of readers at one old position cost one execution per event, because each
+//!   page is made once for all readers that wait for it.
 //! - **V5** The last frame of a reader that is shut out is the one before the event that does so.
-//!   - Each entry holds the users whom its event shuts out. A reader compares them with its user for
-//!     every entry after the head at which its right was read. That takes no read of the store.
-//!   - A frame may be made long after its event. If it shows more than its event, it carries the head
-//!     as of which it shows the room. A reader that was shut out by then does not receive it.
-//! - **V6** No frame that is sent at or after a deletion holds the deleted text. Frames that were made
-//!   before are known to be stale by the room's revision, and are made again.
-//! - **V7** A temporary failure is never a frame. It is retried with backoff. After the last retry the
-//!   readers end with a [`ReadError`], and their sockets close with code 1013.
+//!   - Each entry holds the users whom its event shuts out. A reader compares them with its user,
+//!     for every entry after the head at which its right was read. That takes no read of the store.
+//!   - A frame may be made long after its event. If it shows more than its event, it carries the
+//!     head as of which it shows the room. A reader that was shut out by then does not receive it.
+//! - **V6** No frame that is sent at or after a deletion holds the deleted text. Frames that were
+//!   made before are known to be stale by the room's revision, and are made again.
+//! - **V7** A temporary failure is never a frame. It is retried with backoff. After the last retry
+//!   the readers end with a [`ReadError`], and their sockets close with code 1013.
 //! - **V8** A reader that goes away at any await changes no other reader's frames: lanes and pages
 //!   belong to tasks, and an item that was fed is finished.
 //!
@@ -278,7 +279,8 @@ impl From<PlanRefused> for ApiError {
         match reason {
             PlanRefused::Own => Self::new(
                 Code::TooComplex,
-                "You subscribe with too many different documents. End some, or put their differences into variables.",
+                "You subscribe with too many different documents. \
+                 End some, or put their differences into variables.",
             ),
             PlanRefused::All => Self::new(
                 Code::Unavailable,

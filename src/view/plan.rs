@@ -4,8 +4,8 @@
 //! positions share it. It has two lanes, and lives for as long as one of its views has readers.
 //!
 //! Plans count towards bounds on memory: of the caller that made the plan, of the caller's address,
-//! and of all plans. The maker pays for as long as the plan lives, also while others use it. A caller
-//! that joins an existing plan makes nothing and pays nothing.
+//! and of all plans. The maker pays for as long as the plan lives, also while others use it. A
+//! caller that joins an existing plan makes nothing and pays nothing.
 
 use std::{
     net::IpAddr,

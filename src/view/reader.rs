@@ -2,11 +2,11 @@
 
 use std::task::{Context, Poll};
 
-use super::{Frame, ephemeral::EphemeralReader, live::ReadError, log::LogReader};
+use super::{ephemeral::EphemeralReader, frame::Frame, live::ReadError, log::LogReader};
 use crate::{domain::Cursor, presence::Attendance};
 
-/// The position of one subscriber in a view. While it exists, a subscriber who is signed in counts as
-/// present in the room.
+/// The position of one subscriber in a view. While it exists, a subscriber who is signed in counts
+/// as present in the room.
 pub struct Reader {
     kind: ReaderKind,
     _attendance: Option<Attendance>,
@@ -52,8 +52,8 @@ impl Reader {
         }
     }
 
-    /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending
-    /// while there is no new frame.
+    /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`.
+    /// Pending while there is no new frame.
     pub fn poll_take(
         &mut self,
         cx: &mut Context<'_>,

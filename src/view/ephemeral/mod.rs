@@ -9,8 +9,8 @@
 //! | presence | the users who are present | who joined and left |
 //! | signals | the signal `_open`: the stream is live | the signals |
 //!
-//! A reader that falls too far behind receives the current snapshot again, and skips what it missed.
-//! Ephemeral streams have no cursor that clients could resume from.
+//! A reader that falls too far behind receives the current snapshot again, and skips what it
+//! missed. Ephemeral streams have no cursor that clients could resume from.
 
 mod pump;
 mod reader;

@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// A reader that begins receives at most about this many deltas of presence after the snapshot. Then
-/// a new snapshot is made.
+/// A reader that begins receives at most about this many deltas of presence after the snapshot.
+/// Then a new snapshot is made.
 const DELTAS_AFTER_SNAPSHOT_MAX: usize = 16;
 
 /// Signals that are read and encoded in one step.

@@ -10,11 +10,14 @@ use crate::{
     domain::{Access, UserId},
     presence::Position,
     quota::Slot,
-    view::{Frame, ReadError, frame::Gate, live::Follower},
+    view::{
+        frame::{Frame, Gate},
+        live::{Follower, ReadError},
+    },
 };
 
-/// The position of one subscription in an ephemeral stream. It holds no frames that other readers do
-/// not hold too.
+/// The position of one subscription in an ephemeral stream. It holds no frames that other readers
+/// do not hold too.
 pub(in crate::view) struct EphemeralReader {
     at: Follower<LobbyStream>,
     /// The position of the stream when the subscription was opened. Earlier signals are not for it.

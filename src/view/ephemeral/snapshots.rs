@@ -6,7 +6,7 @@ use crate::{
     domain::{Seq, UserId},
     presence::Position,
     quota::ByteShare,
-    view::Frame,
+    view::frame::Frame,
 };
 
 /// A change that follows the snapshot.
@@ -37,8 +37,8 @@ enum FollowedBy {
     After(Position),
 }
 
-/// The snapshot, and all deltas after `floor` and up to `head`. They are bounded in number and bytes
-/// (V3). A reader before the floor receives the snapshot.
+/// The snapshot, and all deltas after `floor` and up to `head`. They are bounded in number and
+/// bytes (V3). A reader before the floor receives the snapshot.
 #[derive(Debug)]
 pub(in crate::view) struct Snapshots {
     snapshot: Option<(Arc<str>, FollowedBy)>,

@@ -18,8 +18,8 @@ use crate::{
 /// readers.
 const EVENTS_AT_ONCE: usize = 4;
 
-/// The page that holds the events after a cursor. It is made once for any number of readers that ask
-/// for it at the same time (V4).
+/// The page that holds the events after a cursor. It is made once for any number of readers that
+/// ask for it at the same time (V4).
 pub(super) async fn page(view: Arc<LogView>, cursor: Seq) -> Result<Arc<Page>, FrameError> {
     let revision = view.source.room.revision();
     let mut start = Seq(cursor.0 / PAGE_EVENTS * PAGE_EVENTS);
@@ -48,8 +48,8 @@ async fn cached_or_made(
     if let Some(page) = cached.filter(|page| !page.is_stale(cursor)) {
         return Ok(page);
     }
-    // Made in a task of its own. Other readers wait for the same page, so it must not depend on this
-    // reader, which may go away or not be polled for a while (V8).
+    // Made in a task of its own. Other readers wait for the same page, so it must not depend on
+    // this reader, which may go away or not be polled for a while (V8).
     let making = fetch(pages, Arc::downgrade(view), key, cursor);
     let made = view.plan.tasks.spawn(making).await;
     made.unwrap_or(Err(FrameError::Abandoned))

@@ -1,7 +1,7 @@
 //! Views of logs.
 //!
-//! The **ring** holds the newest frames of a view, and the **pump** adds to it. A reader whose cursor
-//! is older than the ring takes **pages**: the frames of up to 64 old events, between fixed
+//! The **ring** holds the newest frames of a view, and the **pump** adds to it. A reader whose
+//! cursor is older than the ring takes **pages**: the frames of up to 64 old events, between fixed
 //! boundaries, made on demand and cached. Readers at nearby positions share pages.
 //!
 //! ```text

@@ -25,8 +25,8 @@ pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     pub(super) upto: Seq,
     pub(super) is_cut: bool,
-    /// The room's revision before the events were read. Under another one this page may show deleted
-    /// text (V6).
+    /// The room's revision before the events were read. Under another one this page may show
+    /// deleted text (V6).
     pub(super) revision: u64,
 }
 

@@ -12,7 +12,8 @@ use crate::{
 /// Events that are read and encoded in one step.
 const EVENTS_AT_ONCE: u32 = 64;
 
-/// Adds the frames of new events to the ring. A failed step is retried, and no event is skipped (V7).
+/// Adds the frames of new events to the ring. A failed step is retried, and no event is skipped
+/// (V7).
 pub(super) async fn run(pump: Pump<RoomLog>) -> PumpEnd {
     let (room, limits) = (&pump.source.room, &pump.plan.limits);
     let mut listener = room.listen();
@@ -28,7 +29,8 @@ pub(super) async fn run(pump: Pump<RoomLog>) -> PumpEnd {
                     ring.push(entries, upto, stale_upto, frames_max, bytes_max);
                 });
                 (cursor, backoff) = (upto, Backoff::default());
-                // A pump that is behind does not rest: it would fall further behind with each pause.
+                // A pump that is behind does not rest: it would fall further behind with each
+                // pause.
                 if upto >= room.head() {
                     pump.live.rest(limits.round_wait).await;
                 }

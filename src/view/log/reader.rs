@@ -16,13 +16,13 @@ use crate::{
     domain::{Cursor, Seq, UserId},
     quota::Slot,
     view::{
-        Frame, ReadError,
-        frame::{FrameError, Gate, TakeEnd, take_within},
-        live::Follower,
+        frame::{Frame, FrameError, Gate, TakeEnd, take_within},
+        live::{Follower, ReadError},
     },
 };
 
-/// The cursor of one subscription over a view. It holds no frames that other readers do not hold too.
+/// The cursor of one subscription over a view. It holds no frames that other readers do not hold
+/// too.
 pub(in crate::view) struct LogReader {
     at: Follower<RoomLog>,
     behind: Behind,

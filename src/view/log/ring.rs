@@ -5,10 +5,7 @@ use std::collections::VecDeque;
 use crate::{
     domain::{Access, Seq},
     quota::ByteShare,
-    view::{
-        Frame,
-        frame::{Entry, Gate, TakeEnd, take_within},
-    },
+    view::frame::{Entry, Frame, Gate, TakeEnd, take_within},
 };
 
 /// All entries after `floor` and up to `head`. It is bounded in number and bytes, and all rings are
@@ -42,8 +39,8 @@ impl Ring {
         self.head
     }
 
-    /// Adds the entries of the events up to `head`. Drops the oldest entries beyond the bounds, and the
-    /// stale ones.
+    /// Adds the entries of the events up to `head`. Drops the oldest entries beyond the bounds, and
+    /// the stale ones.
     pub(super) fn push(
         &mut self,
         entries: Vec<Entry>,

@@ -7,8 +7,7 @@ use crate::{
     domain::{Access, RoomId, Seq},
     hub::LiveRoom,
     view::{
-        Frame,
-        frame::{Entry, Gate, TakeEnd},
+        frame::{Entry, Frame, Gate, TakeEnd},
         live::{Source, View},
     },
 };
@@ -62,8 +61,8 @@ impl LogView {
     }
 }
 
-/// Waits until the hub has announced every event that these entries may show. Then it is known whom
-/// those events shut out.
+/// Waits until the hub has announced every event that these entries may show. Then the room knows
+/// the users whom those events shut out.
 pub(super) async fn settle(room: &LiveRoom, entries: &[Entry]) {
     if let Some(as_of) = entries.iter().filter_map(|entry| entry.as_of).max() {
         room.reached(as_of).await;
