@@ -21,7 +21,7 @@ pub struct Signal {
 }
 
 impl Signal {
-    /// About how many bytes of memory this holds, for bounds.
+    /// The estimated bytes of memory that this signal holds.
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.kind.as_str().len() + self.data.len()
     }
