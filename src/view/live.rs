@@ -58,8 +58,8 @@ pub enum ReadError {
 
 /// What a view shows: the log of a room, or a stream of its lobby. Cheap to clone.
 pub(super) trait Source: Clone + Send + Sync + 'static {
-    /// A position in the source.
-    type Position: BellNumber;
+    /// The type of positions in the source: `Seq` or `Position`.
+    type Number: BellNumber;
     /// The newest frames, in memory.
     type Buffer: Send + Sync + 'static;
 
@@ -69,14 +69,14 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
 
 /// The state that a pump writes and its readers read.
 pub(super) struct Live<S: Source> {
-    bell: Arc<Bell<S::Position>>,
+    bell: Arc<Bell<S::Number>>,
     buffer: RwLock<S::Buffer>,
     failed: AtomicBool,
 }
 
 impl<S: Source> Live<S> {
     /// A buffer that reaches `head`.
-    pub(super) fn new(buffer: S::Buffer, head: S::Position) -> Self {
+    pub(super) fn new(buffer: S::Buffer, head: S::Number) -> Self {
         let bell = Bell::default();
         bell.ring(head);
         Self {
@@ -92,7 +92,7 @@ impl<S: Source> Live<S> {
     }
 
     /// Changes the buffer, and then announces that it reaches `upto`.
-    pub(super) fn update(&self, upto: S::Position, change: impl FnOnce(&mut S::Buffer)) {
+    pub(super) fn update(&self, upto: S::Number, change: impl FnOnce(&mut S::Buffer)) {
         change(&mut self.buffer.write());
         self.bell.ring(upto);
     }
@@ -215,9 +215,9 @@ impl<S: Source> Drop for View<S> {
 /// A place among the readers of a view: the view, a cursor, and the right to read.
 pub(super) struct Follower<S: Source> {
     pub(super) view: Arc<View<S>>,
-    listener: Listener<S::Position>,
+    listener: Listener<S::Number>,
     /// Everything up to here was taken.
-    pub(super) cursor: S::Position,
+    pub(super) cursor: S::Number,
     pub(super) gate: Gate,
     _slot: Slot<UserId>,
 }
@@ -225,7 +225,7 @@ pub(super) struct Follower<S: Source> {
 impl<S: Source> Follower<S> {
     pub(super) fn new(
         view: Arc<View<S>>,
-        cursor: S::Position,
+        cursor: S::Number,
         gate: Gate,
         slot: Slot<UserId>,
     ) -> Self {

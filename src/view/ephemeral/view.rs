@@ -28,7 +28,7 @@ impl BellNumber for Position {
 }
 
 impl Source for LobbyStream {
-    type Position = Position;
+    type Number = Position;
     type Buffer = Snapshots;
 
     fn room(&self) -> &RoomId {

@@ -20,7 +20,7 @@ pub(in crate::view) struct RoomLog {
 }
 
 impl Source for RoomLog {
-    type Position = Seq;
+    type Number = Seq;
     type Buffer = Ring;
 
     fn room(&self) -> &RoomId {
