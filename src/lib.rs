@@ -30,6 +30,8 @@
 //! A module may use only the modules that the table in `docs/ARCHITECTURE.md` allows. A test checks
 //! this.
 
+pub mod sync;
+
 pub mod domain;
 
 pub mod quota;

@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -59,8 +59,6 @@ pub struct Shared {
     pub(crate) reservations: Reservations,
     /// Who is here.
     pub(crate) admission: Admission,
-    /// Open WebSockets and streams.
-    pub(crate) connections: AtomicUsize,
     pub(crate) ready: AtomicBool,
     /// Cancelled when the drain begins.
     pub(crate) drain: CancellationToken,
@@ -98,7 +96,6 @@ impl Shared {
             reservations: Reservations::default(),
             tasks,
             admission: Admission::new(&limits, proxies_trusted),
-            connections: AtomicUsize::new(0),
             ready: AtomicBool::new(true),
             drain: CancellationToken::new(),
         })
@@ -119,7 +116,7 @@ impl Shared {
 
     /// How many WebSockets and streams are open.
     pub fn connections_open(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
+        self.admission.connections()
     }
 
     /// How many connections of HTTP there are.
@@ -132,7 +129,7 @@ impl Shared {
         self.admission.handshakes()
     }
 
-    /// How many places are counted by an address or a user.
+    /// How many slots of users are taken.
     pub fn places_counted(&self) -> usize {
         self.admission.counted()
     }

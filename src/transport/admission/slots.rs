@@ -5,7 +5,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use axum::http::{Version, request::Parts};
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
-    quota::{self, AddressAllowance, Rates, Slots},
+    quota::{self, AddressAllowance, Exhausted, Rates, Slots},
     transport::{Shared, TransportLimits, admission::address::Address, listen::idle::Busy},
 };
 
@@ -32,7 +32,8 @@ pub(crate) struct Admission {
     words: Rates<Address>,
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
-    by_address: Arc<Slots<Address>>,
+    /// Open WebSockets and streams, and reservations of one.
+    connections: Arc<Slots<Address>>,
     by_user: Arc<Slots<UserId>>,
     /// Peers are proxies: they are not counted, their clients are.
     peers_trusted: bool,
@@ -97,7 +98,7 @@ impl Admission {
             words: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
-            by_address: Slots::new(limits.connections_per_address_max, 0),
+            connections: Slots::new(limits.connections_per_address_max, limits.connections_max),
             by_user: Slots::new(limits.connections_per_user_max, 0),
             peers_trusted,
         }
@@ -106,8 +107,8 @@ impl Admission {
     /// Lets a connection in, or does not: then it is to be closed at once.
     pub(crate) fn greet(&self, peer: IpAddr, now: Instant) -> Option<Inbound> {
         let address = Address::from(peer);
-        let http = self.https.take(address)?;
-        let handshake = self.handshakes.take(address)?;
+        let http = self.https.take(address).ok()?;
+        let handshake = self.handshakes.take(address).ok()?;
         let turned_away = !self.peers_trusted && self.connects.take(address, now).is_err();
         if turned_away {
             self.words.take(address, now).ok()?;
@@ -143,9 +144,14 @@ impl Admission {
         self.handshakes.taken()
     }
 
-    /// How many places are counted by somebody's address or user.
+    /// How many WebSockets and streams are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.taken()
+    }
+
+    /// How many slots of users are taken.
     pub(crate) fn counted(&self) -> usize {
-        self.by_address.taken() + self.by_user.taken()
+        self.by_user.taken()
     }
 }
 
@@ -172,7 +178,7 @@ impl Client {
 pub(crate) struct ConnectionSlot {
     shared: Arc<Shared>,
     address: Option<Address>,
-    _of_address: Option<quota::Slot<Address>>,
+    _slot: quota::Slot<Address>,
     of_user: Option<quota::Slot<UserId>>,
     _busy: Option<Arc<Busy>>,
 }
@@ -189,25 +195,17 @@ impl ConnectionSlot {
                 .take(address, Instant::now())
                 .map_err(Full::TooOften)?;
         }
-        let of_address = client
-            .address
-            .map(|address| admission.by_address.take(address).ok_or(Full::Address))
-            .transpose()?;
-        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        let address = client.address;
-        let seat = Self {
+        let slot = admission.connections.take(client.address);
+        Ok(Self {
             shared: shared.clone(),
-            address,
-            _of_address: of_address,
+            address: client.address,
+            _slot: slot.map_err(|bound| match bound {
+                Exhausted::Key => Full::Address,
+                Exhausted::All => Full::Server,
+            })?,
             of_user: None,
             _busy: None,
-        };
-        let most = shared.limits.connections_max;
-        if most == 0 || taken < most {
-            Ok(seat)
-        } else {
-            Err(Full::Server)
-        }
+        })
     }
 
     /// Whose place it is.
@@ -231,14 +229,9 @@ impl ConnectionSlot {
         if let Some(user) = caller.user() {
             // Given back first: it may be the same user again.
             self.of_user = None;
-            self.of_user = Some(self.shared.admission.by_user.take(user).ok_or(Full::User)?);
+            let slot = self.shared.admission.by_user.take(user);
+            self.of_user = Some(slot.map_err(|_| Full::User)?);
         }
         Ok(())
-    }
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.shared.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }
