@@ -15,8 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::{Auth, SignIn},
     config::{LimitFlags, ServeFlags, Switch},
-    domain::{Clock, Timestamp},
-    hub::Hub,
+    domain::{Clock, RoomId, Seq, ShutsOut, Timestamp},
+    hub::{Hub, ShutOutObserver},
     presence::{Instant, Presence},
     schema::{Introspection, Schema, Services},
     store::{Database, StoreError},
@@ -206,6 +206,13 @@ struct Core {
     hub: Arc<Hub>,
     schema: Schema,
     views: Arc<Views>,
+}
+
+/// Lobbies learn from the hub which users lose the right to read (E4).
+impl ShutOutObserver for Presence {
+    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut) {
+        Presence::shut_out(self, room, at, shuts_out);
+    }
 }
 
 impl Core {

@@ -25,7 +25,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "hub", "presence", "store", "auth", "quota", "domain", "limit",
         ],
     ),
-    ("view", &["schema", "hub", "presence", "domain", "limit"]),
+    (
+        "view",
+        &["schema", "hub", "presence", "quota", "domain", "limit"],
+    ),
     ("protocol", &["limit"]),
     (
         "transport",

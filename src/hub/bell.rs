@@ -1,84 +1,116 @@
 //! A number that only grows, and the tasks that wait for it to grow.
 //!
-//! Like a watch channel, but made for thousands of listeners that are polled by hand. A listener leaves its task's waker
-//! once and keeps its place, so waiting again takes no lock. And whoever rings can wait until those that were woken have
-//! looked: what comes meanwhile is then one more ring for each of them instead of many.
+//! A bell announces how far a log, a view or a stream reaches. It is like a watch channel, but made
+//! for thousands of listeners that are polled by hand:
+//!
+//! - A listener registers the waker of its task once and stays registered. To wait again takes no
+//!   lock, only a flag (`armed`).
+//! - The task that rings can wait until nearly all listeners that it woke have looked. Everything
+//!   that comes meanwhile is then one more wake-up for each of them, instead of many.
 
 #[cfg(not(test))]
 use std::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 use std::{
+    fmt,
+    marker::PhantomData,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-// In the tests below a scheduler of their own decides at each of these who goes on.
+// In the tests below, a scheduler of shuttle decides at each of these which thread continues.
 #[cfg(test)]
 use shuttle::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use crate::domain::Seq;
 
-/// So many of those that were woken may still have to look when a round counts as over: the slow must not hold up the rest.
+/// One in this many woken listeners may be late: a round is over without them.
 const LATE_PART: usize = 16;
 
-/// Tells listeners how far a log reaches.
-#[derive(Debug, Default)]
-pub struct Bell {
-    head: AtomicU64,
-    places: Mutex<Places>,
-    /// How many were woken and have not looked yet.
-    unserved: AtomicUsize,
-    /// When no more than this are unserved, the ringer is woken.
-    late_max: AtomicUsize,
-    ringer: Mutex<Option<Waker>>,
+/// The type of the number that a bell announces: [`Seq`] for logs.
+pub trait BellNumber: Copy + Ord + fmt::Debug {
+    /// From the bare number.
+    fn from_u64(number: u64) -> Self;
+    /// To the bare number.
+    fn to_u64(self) -> u64;
 }
 
-/// The row of listeners; free places are used again.
+impl BellNumber for Seq {
+    fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    fn to_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// Announces a number to listeners.
+#[derive(Debug)]
+pub struct Bell<N = Seq> {
+    head: AtomicU64,
+    waiters: Mutex<Waiters>,
+    /// How many listeners were woken and have not looked yet.
+    unserved: AtomicUsize,
+    /// The ringer is woken when at most this many listeners are unserved.
+    late_max: AtomicUsize,
+    ringer: Mutex<Option<Waker>>,
+    number: PhantomData<fn() -> N>,
+}
+
+/// The registered listeners. Free places in the row are used again.
 #[derive(Debug, Default)]
-struct Places {
-    row: Vec<Option<Arc<Place>>>,
-    free: Vec<usize>,
+struct Waiters {
+    row: Vec<Option<Arc<Waiter>>>,
+    free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Waiter {
     waker: Waker,
-    /// The listener waits. Taken by the ring that wakes it.
+    /// The listener waits. The ring that wakes it clears this.
     armed: AtomicBool,
 }
 
-impl Bell {
-    /// How far the log reaches.
-    pub fn head(&self) -> Seq {
-        Seq(self.head.load(Ordering::SeqCst))
-    }
+/// The locks of [`crate::sync`] have no counterpart in shuttle.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("no thread panics while it holds this lock")
+}
 
-    /// Moves the head, never back (H5), and wakes who waits.
-    pub fn ring(&self, head: Seq) {
-        // The head first, then who waits; a listener does it the other way round. So one of the two sees the other.
-        if self.head.fetch_max(head.0, Ordering::SeqCst) < head.0 {
-            self.rouse();
+impl<N> Default for Bell<N> {
+    fn default() -> Self {
+        Self {
+            head: AtomicU64::new(0),
+            waiters: Mutex::default(),
+            unserved: AtomicUsize::new(0),
+            late_max: AtomicUsize::new(0),
+            ringer: Mutex::default(),
+            number: PhantomData,
         }
     }
+}
 
-    /// Wakes who waits although the head did not move.
+impl<N> Bell<N> {
+    /// Wakes all listeners that wait, although the head did not move.
     pub fn rouse(&self) {
-        let places = self.places.lock().expect("no panic under this lock");
+        let waiters = lock(&self.waiters);
         let mut woken = 0;
-        for place in places.row.iter().flatten() {
-            // Counted before it can look, and back if it was not waiting after all.
-            if !place.armed.load(Ordering::SeqCst) {
+        for waiter in waiters.row.iter().flatten() {
+            if !waiter.armed.load(Ordering::SeqCst) {
                 continue;
             }
+            // Counted before the listener can look, and taken back if it did not wait after all.
             self.unserved.fetch_add(1, Ordering::SeqCst);
-            if place.armed.swap(false, Ordering::SeqCst) {
+            if waiter.armed.swap(false, Ordering::SeqCst) {
                 woken += 1;
-                place.waker.wake_by_ref();
+                waiter.waker.wake_by_ref();
             } else {
                 self.serve();
             }
@@ -86,12 +118,12 @@ impl Bell {
         self.late_max.store(woken / LATE_PART, Ordering::SeqCst);
     }
 
-    /// Ready when nearly all that were woken have looked.
+    /// Ready when nearly all listeners that were woken have looked.
     pub fn poll_served(&self, cx: &Context<'_>) -> Poll<()> {
         if self.is_served() {
             return Poll::Ready(());
         }
-        *self.ringer.lock().expect("no panic under this lock") = Some(cx.waker().clone());
+        *lock(&self.ringer) = Some(cx.waker().clone());
         if self.is_served() {
             Poll::Ready(())
         } else {
@@ -103,109 +135,125 @@ impl Bell {
         self.unserved.load(Ordering::SeqCst) <= self.late_max.load(Ordering::SeqCst)
     }
 
-    /// One of those that were woken has looked, or is gone.
+    /// A listener that was woken has looked or is gone.
     fn serve(&self) {
         let left = self.unserved.fetch_sub(1, Ordering::SeqCst) - 1;
         if left == self.late_max.load(Ordering::SeqCst) || left == 0 {
-            let ringer = self.ringer.lock().expect("no panic under this lock").take();
+            let ringer = lock(&self.ringer).take();
             ringer.iter().for_each(Waker::wake_by_ref);
         }
     }
 
-    /// A place in the row of listeners; dropping it leaves the row.
-    pub fn listen(self: &Arc<Self>) -> Listener {
+    /// A new listener. Dropping it ends its registration.
+    pub fn listen(self: &Arc<Self>) -> Listener<N> {
         Listener {
             bell: self.clone(),
-            place: None,
+            waiter: None,
+            index: 0,
             waits: false,
         }
     }
 }
 
-/// One who waits for a bell.
+impl<N: BellNumber> Bell<N> {
+    /// The number that was announced last.
+    pub fn head(&self) -> N {
+        N::from_u64(self.head.load(Ordering::SeqCst))
+    }
+
+    /// Moves the head, never back (H5), and wakes the listeners that wait.
+    pub fn ring(&self, head: N) {
+        // The ringer moves the head and then looks for listeners. A listener registers and then
+        // looks at the head. So at least one of the two sees the other.
+        let head = head.to_u64();
+        if self.head.fetch_max(head, Ordering::SeqCst) < head {
+            self.rouse();
+        }
+    }
+}
+
+/// A task that waits for a bell.
 #[derive(Debug)]
-pub struct Listener {
-    bell: Arc<Bell>,
-    /// Where it stands in the row.
-    place: Option<(usize, Arc<Place>)>,
-    /// It has said that it waits, and has not looked since.
+pub struct Listener<N = Seq> {
+    bell: Arc<Bell<N>>,
+    waiter: Option<Arc<Waiter>>,
+    /// The place of the waiter in the row. Every reader holds a listener, so this is a `u32`.
+    index: u32,
+    /// The waiter was armed, and this listener has not looked since.
     waits: bool,
 }
 
-impl Listener {
-    /// Ready when the head is past `seq`; else this task is woken when the head moves.
-    pub fn poll_past(&mut self, seq: Seq, cx: &Context<'_>) -> Poll<Seq> {
+impl<N: BellNumber> Listener<N> {
+    /// Ready when the head is past `seen`. Else this task is woken when the head moves.
+    pub fn poll_past(&mut self, seen: N, cx: &Context<'_>) -> Poll<N> {
         self.look();
         let head = self.bell.head();
-        if head > seq {
+        if head > seen {
             return Poll::Ready(head);
         }
         self.arm(cx.waker());
         match self.bell.head() {
-            head if head > seq => Poll::Ready(head),
+            head if head > seen => Poll::Ready(head),
             _ => Poll::Pending,
         }
     }
 
-    /// Waits until the head is past `seq`, and returns it.
-    pub async fn past(&mut self, seq: Seq) -> Seq {
-        std::future::poll_fn(|cx| self.poll_past(seq, cx)).await
+    /// Waits until the head is past `seen`, and returns the head.
+    pub async fn past(&mut self, seen: N) -> N {
+        std::future::poll_fn(|cx| self.poll_past(seen, cx)).await
     }
+}
 
-    /// No longer waits. If a ring took it at its word meanwhile, that ring is served with this.
+impl<N> Listener<N> {
+    /// Stops waiting. If a ring woke this listener meanwhile, the ring is served now.
     fn look(&mut self) {
-        let Some((_, place)) = self.place.as_ref().filter(|_| self.waits) else {
+        let Some(waiter) = self.waiter.as_ref().filter(|_| self.waits) else {
             return;
         };
         self.waits = false;
-        if !place.armed.swap(false, Ordering::SeqCst) {
+        if !waiter.armed.swap(false, Ordering::SeqCst) {
             self.bell.serve();
         }
     }
 
     fn arm(&mut self, waker: &Waker) {
-        let known = self
-            .place
-            .as_ref()
-            .filter(|(_, place)| place.waker.will_wake(waker));
-        if let Some((_, place)) = known {
-            place.armed.store(true, Ordering::SeqCst);
-        } else {
-            let place = Arc::new(Place {
-                waker: waker.clone(),
-                armed: AtomicBool::new(true),
-            });
-            let at = self.stand(place.clone());
-            self.place = Some((at, place));
+        match &self.waiter {
+            Some(waiter) if waiter.waker.will_wake(waker) => {
+                waiter.armed.store(true, Ordering::SeqCst);
+            }
+            _ => self.register(waker.clone()),
         }
         self.waits = true;
     }
 
-    /// Takes a place in the row, the same one as before if there was one.
-    fn stand(&self, place: Arc<Place>) -> usize {
-        let mut places = self.bell.places.lock().expect("no panic under this lock");
-        let known = self.place.as_ref().map(|(at, _)| *at);
-        let at = known.or_else(|| places.free.pop()).unwrap_or_else(|| {
-            places.row.push(None);
-            places.row.len() - 1
-        });
-        places.row[at] = Some(place);
-        at
+    /// Puts an armed waiter into the row, at the same place as before if there was one.
+    fn register(&mut self, waker: Waker) {
+        let armed = AtomicBool::new(true);
+        let waiter = Arc::new(Waiter { waker, armed });
+        let mut waiters = lock(&self.bell.waiters);
+        if self.waiter.is_none() {
+            self.index = waiters.free.pop().unwrap_or_else(|| {
+                waiters.row.push(None);
+                u32::try_from(waiters.row.len() - 1).expect("fewer than 2^32 listeners")
+            });
+        }
+        waiters.row[self.index as usize] = Some(waiter.clone());
+        self.waiter = Some(waiter);
     }
 }
 
-impl Drop for Listener {
+impl<N> Drop for Listener<N> {
     fn drop(&mut self) {
         self.look();
-        let Some((at, _)) = self.place.take() else {
+        if self.waiter.is_none() {
             return;
-        };
-        let mut places = self.bell.places.lock().expect("no panic under this lock");
-        places.row[at] = None;
-        places.free.push(at);
-        if places.free.len() == places.row.len() {
-            // The last one gives back what a crowd had grown.
-            *places = Places::default();
+        }
+        let mut waiters = lock(&self.bell.waiters);
+        waiters.row[self.index as usize] = None;
+        waiters.free.push(self.index);
+        if waiters.free.len() == waiters.row.len() {
+            // The last listener frees the memory that a large number of them had grown.
+            *waiters = Waiters::default();
         }
     }
 }
@@ -218,7 +266,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs under many schedules, each from a seed that a failure names.
+    /// Runs under many schedules. Each comes from a seed, which a failure reports.
     fn under_all_schedules(test: impl Fn() + Send + Sync + 'static) {
         shuttle::check_random(test, 2_000);
     }
@@ -235,7 +283,7 @@ mod tests {
     #[test]
     fn h5_heads_only_grow_and_wake_once_per_growth() {
         under_all_schedules(|| {
-            let (bell, count) = (Arc::new(Bell::default()), Arc::new(Count::default()));
+            let (bell, count) = (Arc::<Bell>::default(), Arc::new(Count::default()));
             let waker = Waker::from(count.clone());
             let cx = Context::from_waker(&waker);
             let mut listener = bell.listen();
@@ -252,9 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_listener_leaves_no_trace() {
+    fn dropped_listeners_leave_no_memory_behind() {
         under_all_schedules(|| {
-            let bell = Arc::new(Bell::default());
+            let bell = Arc::<Bell>::default();
             let cx = Context::from_waker(Waker::noop());
             let mut listeners: Vec<_> = (0..10).map(|_| bell.listen()).collect();
             listeners
@@ -264,25 +312,25 @@ mod tests {
             let mut again = bell.listen();
             assert_eq!(again.poll_past(Seq(0), &cx), Poll::Pending);
             assert_eq!(
-                bell.places.lock().unwrap().row.len(),
+                bell.waiters.lock().unwrap().row.len(),
                 10,
-                "places are used again"
+                "free places are used again"
             );
             drop((listeners, again));
-            assert_eq!(bell.places.lock().unwrap().row.capacity(), 0);
+            assert_eq!(bell.waiters.lock().unwrap().row.capacity(), 0);
         });
     }
 
     #[test]
     fn h5_no_ring_is_missed_between_looking_and_registering() {
         under_all_schedules(|| {
-            let bell = Arc::new(Bell::default());
+            let bell = Arc::<Bell>::default();
             let listeners: Vec<_> = (0..2)
                 .map(|_| {
                     let mut listener = bell.listen();
                     thread::spawn(move || {
                         let mut seen = Seq::START;
-                        // A ring that was missed leaves this waiting for ever, which the scheduler reports.
+                        // If a ring is missed this waits for ever, and the scheduler reports it.
                         while seen < Seq(3) {
                             let head = block_on(listener.past(seen));
                             assert!(head > seen);
@@ -303,9 +351,9 @@ mod tests {
     }
 
     #[test]
-    fn h5_listeners_that_come_and_go_do_not_disturb_one_that_stays() {
+    fn h5_listeners_that_come_and_go_do_not_disturb_others() {
         under_all_schedules(|| {
-            let bell = Arc::new(Bell::default());
+            let bell = Arc::<Bell>::default();
             let mut steady = bell.listen();
             let steady = thread::spawn(move || block_on(steady.past(Seq(0))));
             let fleeting = thread::spawn({
@@ -325,13 +373,13 @@ mod tests {
     }
 
     #[test]
-    fn who_rings_can_wait_until_those_that_were_woken_have_looked() {
+    fn a_ringer_can_wait_until_the_woken_listeners_have_looked() {
         under_all_schedules(|| {
-            let bell = Arc::new(Bell::default());
+            let bell = Arc::<Bell>::default();
             let listeners = [0, 1, 2].map(|number| {
                 let mut listener = bell.listen();
                 thread::spawn(move || {
-                    // One goes away in the middle, the others look.
+                    // One listener goes away in the middle, the others look.
                     let rounds = if number == 0 { 1 } else { 2 };
                     (0..rounds)
                         .for_each(|seen| assert!(block_on(listener.past(Seq(seen))) > Seq(seen)));

@@ -1,16 +1,23 @@
-//! The live rooms of this node: what was appended lately, and how far each log reaches.
+//! The live rooms of this node, and the one writer of all logs.
 //!
-//! The hub alone holds the store's [`Append`]. One task gathers commands while the last
-//! transaction is being synced, commits them together, announces what was committed and answers each. What waits is
-//! bounded and taken in turns.
+//! The hub alone holds the store's [`Append`]. Commands wait in a bounded queue, in which users
+//! take turns. One task, the **writer**, takes a batch of them, commits it as one transaction,
+//! announces its events and answers the callers. The next batch gathers meanwhile.
+//!
+//! A room is **live** while its [`LiveRoom`] is held: by a reader, or by a request that waits. A
+//! live room has a **head**, the Seq of its last event, and a **tail**, its newest events. The
+//! **[`Bell`]** of the room wakes the tasks that wait for the head to move.
 //!
 //! - **H1** An event is visible only after its commit: only the store can make a `Committed`.
 //! - **H2** Reading never blocks appending: readers share locks for the time of a few clones.
-//! - **H3** What the hub holds per room is bounded in events and bytes; a room without readers holds nothing.
-//! - **H4** Readers see Seq ascending, without a hole.
-//! - **V6** What was taken out of the log leaves the tail, and what was made of it is known to be stale, before the head moves.
-//! - **E4** Whoever watches over the right to read is told of its loss before any reader may see that event.
-//! - **H5** A room's live entry is made before its head is read, and heads only grow.
+//! - **H3** The memory of a live room is bounded in events and bytes. A room without readers holds
+//!   no memory.
+//! - **H4** Readers see the Seqs of a room in order and without a hole.
+//! - **H5** A room is entered before its head is read, and heads only grow.
+//! - **V6** Deleted text leaves the tail, and frames that show it are known to be stale, before the
+//!   head moves.
+//! - **E4** A [`ShutOutObserver`] receives each event that takes a right away before any reader may
+//!   see that event.
 //!
 //! Proved by the tests beside the code and by `tests/it/delivery.rs`.
 
@@ -23,24 +30,24 @@ mod wait;
 mod writer;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, Weak, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-pub use bell::{Bell, Listener};
+pub use bell::{Bell, BellNumber, Listener};
 pub use limits::HubLimits;
-use queue::Queue;
-pub use room::LiveRoom;
+use queue::{Pending, Queue, QueueFull};
+use room::LiveRooms;
+pub use room::{LiveRoom, LogReadError};
 use wait::Waits;
 pub use wait::{Wait, WaitError};
-use writer::Pending;
+pub use writer::ShutOutObserver;
 
 use crate::{
-    domain::{Clock, Epoch, RoomId, Seq, ShutsOut, UserId},
+    domain::{Clock, Epoch, QuotaKey, RoomId, Seq, UserId},
     quota::Rates,
     store::{Append, AppendError, Command, CommandOutcome, Log, StoreError},
 };
@@ -48,26 +55,24 @@ use crate::{
 /// Why a command has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// Too much is waiting, or the server is stopping: the caller may try again later.
+    /// Too many commands wait, or the server is stopping. The caller may try again later.
     #[error("the server takes no more writes right now")]
     Unavailable,
-    /// The user gives more commands than he may; this one may be given again after so long.
+    /// The user sends commands too often. This one may be sent again after the wait.
     #[error("too many changes at a time")]
     TooOften(Duration),
-    /// The store refused it or failed.
+    /// The store refused the command or failed.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
-/// Who is told of every event that takes the right to read a room from somebody.
-pub trait ShutOutObserver: Send + Sync + 'static {
-    /// Called once for each such event, in their order, before any reader of the log may see it. Must not block.
-    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut);
+impl From<QueueFull> for HubError {
+    fn from(_: QueueFull) -> Self {
+        Self::Unavailable
+    }
 }
 
-type LiveRooms = Mutex<HashMap<RoomId, Weak<LiveRoom>>>;
-
-/// The live rooms of this node.
+/// The live rooms of this node, and the way to the writer.
 pub struct Hub {
     log: Arc<dyn Log>,
     rooms: Arc<LiveRooms>,
@@ -79,11 +84,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Starts the writer. It ends when the hub is dropped and everything that waited has been answered.
+    /// Starts the writer. It ends when the hub is dropped and every waiting command is answered.
     pub fn start(
         log: Arc<dyn Log>,
         append: Arc<dyn Append>,
-        witness: Arc<dyn ShutOutObserver>,
+        observer: Arc<dyn ShutOutObserver>,
         clock: Clock,
         limits: HubLimits,
         tasks: &TaskTracker,
@@ -93,7 +98,7 @@ impl Hub {
         tasks.spawn(writer::run(
             append,
             rooms.clone(),
-            witness,
+            observer,
             queue.clone(),
             clock,
         ));
@@ -110,7 +115,8 @@ impl Hub {
         })
     }
 
-    /// Appends to a log; returns when the outcome is durable. Dropping the future does not take the command back.
+    /// Appends to a log, and returns when the outcome is durable. Dropping the future does not take
+    /// the command back.
     pub async fn append(&self, command: Command) -> Result<CommandOutcome, HubError> {
         self.rates
             .take(command.viewer(), Instant::now())
@@ -120,45 +126,51 @@ impl Hub {
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)
     }
 
-    /// The live entry of a room; none if there is no such room. It is kept while somebody holds it.
+    /// The live room with this id, or `None` if there is no such room. It stays live while it is
+    /// held.
     pub async fn enter(&self, id: &RoomId) -> Result<Option<Arc<LiveRoom>>, StoreError> {
         let room = self.entry(id);
-        // The entry stands before the head is read (H5): an append in between finds it and moves its head.
-        Ok(room.settle(&*self.log).await?.then_some(room))
+        // The entry exists before the head is read (H5). An append in between finds it and moves
+        // its head.
+        Ok(room.load().await?.then_some(room))
     }
 
-    /// The epoch and the head of the log of a room that anybody may read, if that is known without asking the store. What
-    /// changes it later is an event after this head.
+    /// The epoch and the head of a room that every caller may read, if this is known without a read
+    /// of the store. An event that changes it comes after this head.
     pub fn open(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
-        let live = self
-            .rooms
-            .lock()
-            .expect("no panic under this lock")
-            .get(id)
-            .and_then(Weak::upgrade);
-        live?.open()
+        self.rooms.find(id)?.open()
     }
 
     fn entry(&self, id: &RoomId) -> Arc<LiveRoom> {
-        let mut rooms = self.rooms.lock().expect("no panic under this lock");
-        if let Some(room) = rooms.get(id).and_then(Weak::upgrade) {
-            return room;
-        }
-        let (revisions, siblings) = (self.revisions.clone(), Arc::downgrade(&self.rooms));
-        let room = Arc::new(LiveRoom::new(
-            id.clone(),
-            self.log.clone(),
-            self.limits,
-            revisions,
-            siblings,
-        ));
-        rooms.insert(id.clone(), Arc::downgrade(&room));
-        room
+        let any = |_: &LiveRoom| true;
+        self.rooms.enter(id.clone(), any, |registration| {
+            let (log, revisions) = (self.log.clone(), self.revisions.clone());
+            LiveRoom::new(registration, log, self.limits, revisions)
+        })
     }
 
-    /// How many rooms have a live entry.
+    /// Begins to wait for a room, for at most this long in all. Returns `None` if there is no such
+    /// room. The wait counts towards the quota of its caller, if the caller has a key.
+    pub async fn wait(
+        &self,
+        id: &RoomId,
+        quota_key: Option<QuotaKey>,
+        at_most: Duration,
+    ) -> Result<Option<Wait>, WaitError> {
+        let slot = self.waits.slot(quota_key)?;
+        let room = self.enter(id).await?;
+        Ok(room.map(|room| self.waits.begin(room, at_most, slot)))
+    }
+
+    /// Ends all waits, now and from now on. The server shuts down, and the waiting clients come
+    /// back to another one.
+    pub fn end_waits(&self) {
+        self.waits.end();
+    }
+
+    /// The number of live rooms.
     pub fn rooms_live(&self) -> usize {
-        self.rooms.lock().expect("no panic under this lock").len()
+        self.rooms.len()
     }
 }
 

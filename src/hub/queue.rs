@@ -1,30 +1,46 @@
-//! What waits for the writer: bounded in all, per user and per room, and taken in turns.
+//! The queue of commands that wait for the writer. It is bounded in all, per user and per room.
 //!
-//! A user who sends as fast as he can fills his own share and no more, and the next batch takes one command of every user
-//! before it takes a second one of his. Commands of one user keep their order.
+//! Users take turns: a batch takes one command of each user before it takes a second one of any. So
+//! a user who sends as fast as possible fills only their own part of the queue. The commands of one
+//! user keep their order.
+//!
+//! ```text
+//! Ann: 1 2 3 4    Bob: 1    Cem: 1 2        next batch of 4: Ann 1, Bob 1, Cem 1, Ann 2
+//! ```
 
-use std::{
-    collections::{HashMap, VecDeque},
+use std::collections::{HashMap, VecDeque};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::HubLimits;
+use crate::{
+    domain::{RoomId, UserId},
+    store::{AppendError, Command, CommandOutcome},
     sync::Mutex,
 };
 
-use tokio::sync::Notify;
+/// A command, and the way to its caller.
+pub(super) struct Pending {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<CommandOutcome, AppendError>>,
+}
 
-use super::{HubError, HubLimits, writer::Pending};
-use crate::domain::{RoomId, UserId};
+/// The queue takes no more commands: a bound is reached, or the hub is stopping.
+#[derive(Debug)]
+pub(super) struct QueueFull;
 
 /// The queue of the writer.
 pub(super) struct Queue {
     limits: HubLimits,
     lines: Mutex<Lines>,
-    /// Rings when something waits, or when nobody will bring anything any more.
+    /// Notified when a command waits, and when the queue is closed.
     something: Notify,
 }
 
 #[derive(Default)]
 struct Lines {
     by_user: HashMap<UserId, VecDeque<Pending>>,
-    /// Whose turn it is. Everybody who has a line stands here once.
+    /// Each user with waiting commands, once. The first one is next.
     turns: VecDeque<UserId>,
     by_room: HashMap<RoomId, usize>,
     waiting: usize,
@@ -40,17 +56,17 @@ impl Queue {
         }
     }
 
-    /// Takes a command in, or refuses it: nothing piles up.
-    pub(super) fn push(&self, pending: Pending) -> Result<(), HubError> {
+    /// Adds a command, if no bound is reached.
+    pub(super) fn push(&self, pending: Pending) -> Result<(), QueueFull> {
         let (user, room) = (pending.command.viewer(), pending.command.room().clone());
-        let mut lines = self.lines.lock().expect("no panic under this lock");
+        let mut lines = self.lines.lock();
         let of_user = lines.by_user.get(&user).map_or(0, VecDeque::len);
         let of_room = lines.by_room.get(&room).copied().unwrap_or(0);
         let full = lines.waiting >= self.limits.append_queue_max
             || of_user >= self.limits.append_queue_per_user_max
             || of_room >= self.limits.append_queue_per_room_max;
         if full || lines.closed {
-            return Err(HubError::Unavailable);
+            return Err(QueueFull);
         }
         if of_user == 0 {
             lines.turns.push_back(user);
@@ -63,30 +79,29 @@ impl Queue {
         Ok(())
     }
 
-    /// Nothing more comes: what waits is still taken.
+    /// Refuses commands from now on. Those that wait are still taken.
     pub(super) fn close(&self) {
-        self.lines.lock().expect("no panic under this lock").closed = true;
+        self.lines.lock().closed = true;
         self.something.notify_one();
     }
 
-    /// The next batch, waiting for one; empty when there will be none.
+    /// Waits for the next batch. It is empty when the queue is closed and no command is left.
     pub(super) async fn take(&self) -> Vec<Pending> {
         while !self.is_ready() {
             self.something.notified().await;
         }
         self.gather().await;
-        self.lines
-            .lock()
-            .expect("no panic under this lock")
-            .take(self.limits.append_batch_max)
+        self.lines.lock().take(self.limits.append_batch_max)
     }
 
-    /// Lets others run for as long as that brings more. While the last batch is still being delivered the next one gathers:
-    /// the larger the batches, the fewer commits and the fewer flushes per message. With nothing else to do it is one turn.
+    /// Yields to other tasks for as long as they add commands.
+    ///
+    /// The next batch gathers while the last one is delivered. Larger batches mean fewer commits
+    /// and fewer flushes per message. If nothing else runs this yields once.
     async fn gather(&self) {
         let mut before = 0;
         loop {
-            let waiting = self.lines.lock().expect("no panic under this lock").waiting;
+            let waiting = self.lines.lock().waiting;
             if waiting == before || waiting >= self.limits.append_batch_max {
                 return;
             }
@@ -96,13 +111,13 @@ impl Queue {
     }
 
     fn is_ready(&self) -> bool {
-        let lines = self.lines.lock().expect("no panic under this lock");
+        let lines = self.lines.lock();
         lines.waiting > 0 || lines.closed
     }
 }
 
 impl Lines {
-    /// One of each user in turn, until the batch is full.
+    /// One command of each user in turn, until the batch is full.
     fn take(&mut self, batch_max: usize) -> Vec<Pending> {
         let mut batch = Vec::with_capacity(self.waiting.min(batch_max));
         while batch.len() < batch_max {
@@ -135,7 +150,6 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
     use uuid::Uuid;
 
     use super::*;
@@ -180,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn users_take_turns_and_each_keeps_his_order() {
+    async fn users_take_turns_and_the_commands_of_each_keep_their_order() {
         let queue = queue(99, 99, 99, 4);
         for (user, text) in [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1), (3, 1), (3, 2)] {
             assert!(push(&queue, user, "a", text));
@@ -190,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_bound_refuses_and_frees_again() {
+    async fn each_bound_refuses_and_admits_again_after_a_batch() {
         for (queue, refused) in [
             (queue(2, 9, 9, 9), (3, "c")),
             (queue(9, 1, 9, 9), (1, "c")),
@@ -204,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_is_taken_after_the_close_and_then_nothing() {
+    async fn waiting_commands_are_taken_after_the_close() {
         let queue = queue(9, 9, 9, 1);
         assert!(push(&queue, 1, "a", 1) && push(&queue, 1, "a", 2));
         queue.close();

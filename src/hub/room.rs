@@ -1,84 +1,98 @@
-//! A room that somebody reads.
+//! The live entry of a room that has readers.
 
 use std::sync::{
-    Arc, Mutex, Weak,
+    Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use tokio::sync::OnceCell;
 
-use super::{Bell, HubLimits, Listener, LiveRooms, tail::Tail};
+use super::{
+    HubLimits,
+    bell::{Bell, Listener},
+    tail::Tail,
+};
 use crate::{
     domain::{
         Access, Caller, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId,
     },
     store::{Log, StoreError},
+    sync::{Mutex, Registration, Registry},
 };
 
-/// The live entry of a room: its head and its last events. It leaves the hub when the last holder drops it (H3).
+/// The live rooms of a node. A room leaves when its last holder drops it (H3).
+pub(super) type LiveRooms = Registry<RoomId, LiveRoom>;
+
+/// A room in memory: its head and its tail. It is live for as long as it is held.
 pub struct LiveRoom {
-    id: RoomId,
+    registration: Registration<RoomId, Self>,
     log: Arc<dyn Log>,
     bell: Arc<Bell>,
     tail: Mutex<Tail>,
-    /// Known once the head was read; none if there is no such room.
-    known: OnceCell<Option<RoomFacts>>,
-    /// Since then something was said about who may read it.
+    /// Read with the head, once. The inner `None` means that there is no such room.
+    facts: OnceCell<Option<RoomFacts>>,
+    /// Something about who may read the room has changed since `facts` were read.
     changed: AtomicBool,
-    /// Where revisions of all rooms come from.
+    /// The last revision of any room of this node.
     revisions: Arc<AtomicU64>,
     revision: AtomicU64,
     redacted_upto: AtomicU64,
     shut_outs: Mutex<ShutOuts>,
-    /// The last of these, to be looked at without the lock.
+    /// The last event in `shut_outs`, to be compared without the lock.
     shut_outs_head: AtomicU64,
-    siblings: Weak<LiveRooms>,
 }
 
-/// What was read with the head.
+/// The facts of a room that were read with its head.
 #[derive(Clone, Copy)]
 struct RoomFacts {
     epoch: Epoch,
-    /// Anybody may read it.
+    /// Every caller may read it.
     open: bool,
+}
+
+/// Why the next events of a log could not be read. A later try may succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The events that were read do not follow each other, so they are not used (H4).
+    #[error("the log has a hole")]
+    Hole,
 }
 
 impl LiveRoom {
     pub(super) fn new(
-        id: RoomId,
+        registration: Registration<RoomId, Self>,
         log: Arc<dyn Log>,
         limits: HubLimits,
         revisions: Arc<AtomicU64>,
-        siblings: Weak<LiveRooms>,
     ) -> Self {
         let tail = Mutex::new(Tail::new(limits.tail_events_max, limits.tail_bytes_max));
         let revision = AtomicU64::new(revisions.fetch_add(1, Ordering::Relaxed));
         Self {
-            id,
+            registration,
             log,
             bell: Arc::default(),
             tail,
-            known: OnceCell::new(),
+            facts: OnceCell::new(),
             changed: AtomicBool::new(false),
             revisions,
             revision,
             redacted_upto: AtomicU64::new(0),
             shut_outs: Mutex::new(ShutOuts::new(limits.shut_outs_kept_max)),
             shut_outs_head: AtomicU64::new(0),
-            siblings,
         }
     }
 
-    /// Reads epoch and head once; false if there is no such room.
-    pub(super) async fn settle(&self, log: &dyn Log) -> Result<bool, StoreError> {
+    /// Reads the epoch and the head, once. Returns false if there is no such room.
+    pub(super) async fn load(&self) -> Result<bool, StoreError> {
         let read = async || {
-            let room = log.room(&self.id, Caller::Shared).await?;
+            let room = self.log.room(self.id(), Caller::Shared).await?;
             Ok::<_, StoreError>(room.map(|room| {
-                // Whoever was shut out before this was live is not known here; those since were announced.
-                self.shut_outs
-                    .lock()
-                    .expect("no panic under this lock")
-                    .begin(room.head);
+                // Events before this head may have shut users out without a trace here. Later ones
+                // are announced.
+                self.shut_outs.lock().begin(room.head);
                 self.shut_outs_head.fetch_max(room.head.0, Ordering::SeqCst);
                 self.bell.ring(room.head);
                 RoomFacts {
@@ -87,105 +101,112 @@ impl LiveRoom {
                 }
             }))
         };
-        Ok(self.known.get_or_try_init(read).await?.is_some())
+        Ok(self.facts.get_or_try_init(read).await?.is_some())
     }
 
-    /// The epoch and the head of a log that anybody may read, if that is known without asking the store.
+    /// The epoch and the head of a log that every caller may read, if this is known without a read
+    /// of the store.
     pub(super) fn open(&self) -> Option<(Epoch, Seq)> {
-        let known = self.known.get().copied().flatten()?;
-        // The head first: an event that closes the room later than this stands after it, and shuts its readers out (V5).
+        let facts = self.facts.get().copied().flatten()?;
+        // The head is read first. An event that closes the room after this comes after that head,
+        // and shuts the readers out (V5).
         let head = self.head();
-        (known.open && !self.changed.load(Ordering::SeqCst)).then_some((known.epoch, head))
+        (facts.open && !self.changed.load(Ordering::SeqCst)).then_some((facts.epoch, head))
     }
 
-    /// Which room.
+    /// The id of the room.
     pub fn id(&self) -> &RoomId {
-        &self.id
+        self.registration.key()
     }
 
     /// A position in its log.
     pub fn cursor(&self, seq: Seq) -> Cursor {
-        let known = self
-            .known
-            .get()
-            .copied()
-            .flatten()
-            .expect("the hub hands out rooms that exist");
+        let facts = self.facts.get().copied().flatten();
         Cursor {
-            room: self.id.clone(),
-            epoch: known.epoch,
+            room: self.id().clone(),
+            epoch: facts.expect("the hub hands out rooms that exist").epoch,
             seq,
         }
     }
 
-    /// How far its log reaches.
+    /// The last event of its log.
     pub fn head(&self) -> Seq {
         self.bell.head()
     }
 
-    /// Somebody who waits for the head to move.
+    /// A listener for the head.
     pub fn listen(&self) -> Listener {
         self.bell.listen()
     }
 
-    /// The events after `after` up to `upto`, ascending and without a hole, at most `limit`: from memory where the tail
-    /// reaches back that far, else from the store.
+    /// At most `limit` events after `after` and up to `upto`, ascending and without a hole. They
+    /// come from memory if the tail reaches back that far, else from the store.
     pub async fn read(
         &self,
         after: Seq,
         upto: Seq,
         limit: u32,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let held =
-            self.tail
-                .lock()
-                .expect("no panic under this lock")
-                .read(after, upto, limit as usize);
+        let held = self.tail.lock().read(after, upto, limit as usize);
         match held {
             Some(events) => Ok(events),
-            None => self.log.events(&self.id, after, upto, limit).await,
+            None => self.log.events(self.id(), after, upto, limit).await,
         }
     }
 
-    /// Whether somebody whose right to read was good at the event `checked` may be shown how the room stood at the event
-    /// `upto` (V5). Asked only of events that the log reaches to here.
+    /// At most `limit` events after `after` and up to `upto`, for a caller that knows from the head
+    /// that there are some. Fails if there are none, or if they do not follow `after` without a hole
+    /// (H4).
+    pub async fn read_next(
+        &self,
+        after: Seq,
+        upto: Seq,
+        limit: u32,
+    ) -> Result<Vec<Arc<Event>>, LogReadError> {
+        let events = self.read(after, upto, limit).await?;
+        let expected = std::iter::successors(Some(after.next()), |seq| Some(seq.next()));
+        let follow = |(event, seq): (&Arc<Event>, Seq)| event.seq() == seq;
+        if !events.is_empty() && events.iter().zip(expected).all(follow) {
+            Ok(events)
+        } else {
+            Err(LogReadError::Hole)
+        }
+    }
+
+    /// Whether a reader whose right was valid at the event `checked` may see the room as of the
+    /// event `upto` (V5). The log must reach `upto` here; see [`Self::reached`].
     pub fn access(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
         if self.shut_outs_head.load(Ordering::SeqCst) <= checked.0 {
             return Access::Open(checked);
         }
-        self.shut_outs
-            .lock()
-            .expect("no panic under this lock")
-            .access_upto(checked, upto, reader)
+        self.shut_outs.lock().access_upto(checked, upto, reader)
     }
 
-    /// Waits until the log reaches to an event here too: what the store shows may be a moment ahead.
+    /// Waits until the log reaches an event here too. A read of the store may be a moment ahead of
+    /// the announcement.
     pub async fn reached(&self, seq: Seq) {
         if self.head() < seq {
             self.listen().past(Seq(seq.0 - 1)).await;
         }
     }
 
-    /// Changes whenever something was taken out of the log, and is never the same for two live entries: what was made of
-    /// older events under another revision may show what is gone (V6).
+    /// A number that changes with each deletion, and that no two live entries share. Frames that
+    /// were made under another revision may show deleted text (V6).
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }
 
-    /// The last event before the newest deletion. What was made of events up to here may show what is gone: the message
-    /// itself, or as the one that another answers.
+    /// The last event before the newest deletion. Frames of events up to it may show deleted text:
+    /// that of the message itself, or of the message that another one replies to.
     pub fn redacted_upto(&self) -> Seq {
         Seq(self.redacted_upto.load(Ordering::Acquire))
     }
 
-    /// A message is deleted by the event after `before`: from now on nobody reads its text, and what was made so far is known
-    /// to be stale.
+    /// The event after `before` deletes a message, and `left` is what remains of it. From now on no
+    /// read returns its text, and frames that were made before are stale.
     pub(super) fn redact(&self, left: &Arc<Message>, before: Seq) {
         let event = Arc::new(Event::MessageSent(left.clone()));
-        self.tail
-            .lock()
-            .expect("no panic under this lock")
-            .replace(event);
+        self.tail.lock().replace(event);
         self.redacted_upto.fetch_max(before.0, Ordering::AcqRel);
         self.revision.store(
             self.revisions.fetch_add(1, Ordering::Relaxed),
@@ -193,7 +214,7 @@ impl LiveRoom {
         );
     }
 
-    /// An event was committed: it is in the tail before the head says so.
+    /// Puts a committed event into the tail. The head moves later, with [`Self::ring`].
     pub(super) fn announce(&self, event: &Arc<Event>) {
         if let Event::Changed(change) = &**event
             && change.what.is_about_the_room()
@@ -201,36 +222,15 @@ impl LiveRoom {
             self.changed.store(true, Ordering::SeqCst);
         }
         if *event.shuts_out() != ShutsOut::Nobody {
-            self.shut_outs
-                .lock()
-                .expect("no panic under this lock")
-                .push(event.seq(), event.shuts_out().clone());
-            self.shut_outs_head
-                .fetch_max(event.seq().0, Ordering::SeqCst);
+            let (at, shuts_out) = (event.seq(), event.shuts_out().clone());
+            self.shut_outs.lock().push(at, shuts_out);
+            self.shut_outs_head.fetch_max(at.0, Ordering::SeqCst);
         }
-        self.tail
-            .lock()
-            .expect("no panic under this lock")
-            .push(event.clone());
+        self.tail.lock().push(event.clone());
     }
 
+    /// Moves the head and wakes the listeners.
     pub(super) fn ring(&self, head: Seq) {
         self.bell.ring(head);
-    }
-}
-
-impl Drop for LiveRoom {
-    fn drop(&mut self) {
-        let Some(siblings) = self.siblings.upgrade() else {
-            return;
-        };
-        let mut rooms = siblings.lock().expect("no panic under this lock");
-        // Another entry may have taken the place meanwhile; it stays.
-        if rooms
-            .get(&self.id)
-            .is_some_and(|room| room.strong_count() == 0)
-        {
-            rooms.remove(&self.id);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The last events of a room, in memory.
+//! The newest events of a room, in memory.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -23,7 +23,8 @@ impl Tail {
         }
     }
 
-    /// Adds the next event. One that does not follow begins a new run; one that is known is ignored.
+    /// Adds the next event. An event that leaves a hole begins a new run, and a known one is
+    /// ignored.
     pub(super) fn push(&mut self, event: Arc<Event>) {
         if let Some(last) = self.events.back() {
             if event.seq() <= last.seq() {
@@ -44,7 +45,7 @@ impl Tail {
         }
     }
 
-    /// Puts what is left of an event in its place, if it is here.
+    /// Replaces the event with the same Seq, if it is here.
     pub(super) fn replace(&mut self, event: Arc<Event>) {
         let found = self
             .events
@@ -55,7 +56,8 @@ impl Tail {
         }
     }
 
-    /// The events after `after` up to `upto`, at most `limit`, if the tail reaches back that far.
+    /// At most `limit` events after `after` and up to `upto`. `None` if the tail does not reach
+    /// back that far.
     pub(super) fn read(&self, after: Seq, upto: Seq, limit: usize) -> Option<Vec<Arc<Event>>> {
         let first = self.events.front()?.seq();
         if first > after.next() {
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn v6_what_is_left_of_a_deleted_message_takes_its_place() {
+    fn v6_a_deleted_message_is_replaced_by_what_remains_of_it() {
         let mut tail = Tail::new(9, usize::MAX);
         (5..=7).for_each(|seq| tail.push(event(seq)));
         for seq in [4, 6, 8] {
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(
             read(&tail, 2, 9, 9),
             None,
-            "what stood before the hole is not in memory"
+            "events before the hole are not in memory"
         );
         assert_eq!(read(&tail, 6, 9, 9), Some(vec![7, 8]));
         assert_eq!(read(&tail, 6, 7, 9), Some(vec![7]));

@@ -1,29 +1,29 @@
-//! The one task that appends.
+//! The one task that appends to logs.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    queue::Queue,
+    room::{LiveRoom, LiveRooms},
 };
-
-use tokio::sync::oneshot;
-
-use super::{LiveRoom, LiveRooms, ShutOutObserver, queue::Queue};
 use crate::{
     domain::{Clock, RoomId, Seq, ShutsOut},
-    store::{Append, AppendError, Command, CommandOutcome},
+    store::{Append, AppendError, CommandOutcome},
 };
 
-/// A command and who waits for its outcome.
-pub(super) struct Pending {
-    pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Result<CommandOutcome, AppendError>>,
+/// Receives every event that takes the right to read a room from a user.
+pub trait ShutOutObserver: Send + Sync + 'static {
+    /// Called once for each such event, in order, before any reader of the log may see the event.
+    /// Must not block.
+    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut);
 }
 
-/// Gathers what waits, commits it as one batch, announces, answers; until the queue is closed. Nobody cancels this.
+/// Takes a batch of commands, commits it, announces its events and answers the callers. This
+/// repeats until the queue is closed and empty; it is never cancelled.
 pub(super) async fn run(
     append: Arc<dyn Append>,
     rooms: Arc<LiveRooms>,
-    witness: Arc<dyn ShutOutObserver>,
+    observer: Arc<dyn ShutOutObserver>,
     queue: Arc<Queue>,
     clock: Clock,
 ) {
@@ -35,21 +35,21 @@ pub(super) async fn run(
         let (batch, waiting): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|p| (p.command, p.answer)).unzip();
         let outcomes = append.commit(&batch, clock()).await;
-        // Announce first: who reads the answer and then asks for the head finds the event there.
-        announce(&rooms, &*witness, &outcomes);
+        // Announced first: a caller that has its answer and then asks for the head finds the event.
+        announce(&rooms, &*observer, &outcomes);
         for (answer, outcome) in waiting.into_iter().zip(outcomes) {
-            // Who asked may have gone; the command stands all the same.
+            // The caller may be gone. The command is committed all the same.
             let _ = answer.send(outcome);
         }
         append.tend().await;
     }
 }
 
-/// Puts the committed events into the tails of the rooms that are live, then moves each head once. What was deleted leaves
-/// them before the head moves (V6).
+/// Puts the committed events into the tails of the live rooms, and then moves each head once.
+/// Deleted text leaves a tail before the head moves (V6).
 fn announce(
     rooms: &LiveRooms,
-    witness: &dyn ShutOutObserver,
+    observer: &dyn ShutOutObserver,
     outcomes: &[Result<CommandOutcome, AppendError>],
 ) {
     let mut touched: HashMap<&RoomId, (Option<Arc<LiveRoom>>, Seq)> = HashMap::new();
@@ -59,16 +59,10 @@ fn announce(
         };
         let id = &event.cursor().room;
         if *event.shuts_out() != ShutsOut::Nobody {
-            witness.shut_out(id, event.seq(), event.shuts_out());
+            observer.shut_out(id, event.seq(), event.shuts_out());
         }
-        let live = || {
-            rooms
-                .lock()
-                .expect("no panic under this lock")
-                .get(id)
-                .and_then(Weak::upgrade)
-        };
-        let (room, head) = touched.entry(id).or_insert_with(|| (live(), Seq::START));
+        let live = touched.entry(id);
+        let (room, head) = live.or_insert_with(|| (rooms.find(id), Seq::START));
         *head = event.seq();
         if let Some(room) = room {
             if let CommandOutcome::Rewritten(_, message) = outcome {

@@ -1,73 +1,78 @@
-//! What happens in one room and is not kept.
+//! The ephemeral state of one room.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, Weak,
+    Arc, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    Lobbies, PresenceLimits,
+    PresenceLimits,
     occupants::{Occupancy, Occupants, Person},
-    signals::{Heard, Signal, Signals},
+    position::Position,
+    signals::{Signal, SignalBatch, SignalRing},
     typing::{Typing, TypingState},
 };
-use crate::domain::{Access, RoomId, Seq, ShutOuts, ShutsOut, User, UserId};
+use crate::{
+    domain::{Access, RoomId, Seq, ShutOuts, ShutsOut, User, UserId},
+    sync::{Mutex, Registration, Registry},
+};
 
-/// What can be listened to in a lobby.
+/// The lobbies of a node. A lobby leaves when its last holder drops it (E3).
+pub(super) type Lobbies = Registry<RoomId, Lobby>;
+
+/// What a client can subscribe to in a lobby.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
-    /// Who is typing.
+    /// The users who are typing.
     Typing,
-    /// What is signalled.
+    /// Signals.
     Signals,
-    /// Who is here.
+    /// The users who are present.
     Presence,
 }
 
-/// Since a right was read somebody lost theirs: read it anew and try again.
+/// The caller may have lost its right since the right was read. Read the right again and retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stale;
+pub struct StaleRight;
 
-/// The lobby of a room. It leaves the table when the last holder drops it (E3).
+/// The ephemeral state of a room. It exists for as long as it is held.
 pub struct Lobby {
-    id: RoomId,
+    registration: Registration<RoomId, Self>,
     limits: PresenceLimits,
-    state: Mutex<State>,
-    /// Those who want to say something, in the order in which they asked.
+    state: Mutex<LobbyState>,
+    /// Callers that want to change the state, in the order in which they came.
     turns: tokio::sync::Mutex<()>,
-    typing: watch::Sender<u64>,
-    signals: watch::Sender<u64>,
-    occupants: watch::Sender<u64>,
+    typing: watch::Sender<Position>,
+    signals: watch::Sender<Position>,
+    occupants: watch::Sender<Position>,
     shut_outs: watch::Sender<Seq>,
-    /// The last event that took the right to read from somebody, to be looked at without a lock.
+    /// The last event that took a right away, to be compared without the lock.
     shut_outs_head: AtomicU64,
-    siblings: Weak<Lobbies>,
 }
 
-struct State {
+struct LobbyState {
     typing: Typing,
-    signals: Signals,
+    signals: SignalRing,
     occupants: Occupants,
     shut_outs: ShutOuts,
 }
 
 impl Lobby {
     pub(super) fn new(
-        id: RoomId,
+        registration: Registration<RoomId, Self>,
         limits: PresenceLimits,
         shut_outs_kept_max: usize,
-        siblings: Weak<Lobbies>,
     ) -> Self {
-        let state = State {
+        let state = LobbyState {
             typing: Typing::new(limits.typing_users_max, limits.typing_lapse),
-            signals: Signals::new(limits.signals_kept_max, limits.signals_kept_bytes_max),
+            signals: SignalRing::new(limits.signals_kept_max, limits.signals_kept_bytes_max),
             occupants: Occupants::new(limits.presence_grace, limits.presence_moves_kept_max),
             shut_outs: ShutOuts::new(shut_outs_kept_max),
         };
         Self {
-            id,
+            registration,
             limits,
             typing: watch::Sender::new(state.typing.version()),
             signals: watch::Sender::new(state.signals.head()),
@@ -76,37 +81,37 @@ impl Lobby {
             turns: tokio::sync::Mutex::default(),
             shut_outs: watch::Sender::new(Seq::START),
             shut_outs_head: AtomicU64::new(0),
-            siblings,
         }
     }
 
-    /// Of which room.
+    /// The id of the room.
     pub fn id(&self) -> &RoomId {
-        &self.id
+        self.registration.key()
     }
 
-    /// What holds here.
+    /// The limits of this lobby.
     pub fn limits(&self) -> &PresenceLimits {
         &self.limits
     }
 
-    /// Waits until all who asked before have said what they had to say; dropping what is returned lets the next one speak. Held
-    /// while a right is read, so that what somebody says twice in a row is heard in that order.
+    /// Waits until all callers that came before are done. Dropping the guard lets the next one
+    /// continue. A caller holds it while it reads the right, so that two signals of one user arrive
+    /// in the order in which they were sent.
     pub async fn turn(&self) -> impl Drop {
         self.turns.lock().await
     }
 
-    /// Somebody is typing, or is no longer. Their right to say so was good at the event `checked`. False if as many are shown
-    /// as may be.
+    /// Sets whether a user is typing. Their right was valid at the event `checked`. Returns false
+    /// if the bound on the users who are shown is reached.
     pub fn set_typing(
         &self,
         user: Arc<User>,
         typing: bool,
         checked: Seq,
         now: Instant,
-    ) -> Result<bool, Stale> {
+    ) -> Result<bool, StaleRight> {
         let mut state = self.lock();
-        state.must_be_open(checked, user.id)?;
+        state.check_right(checked, user.id)?;
         let shown = match typing {
             true => state.typing.begin(user, now),
             false => {
@@ -114,19 +119,19 @@ impl Lobby {
                 true
             }
         };
-        self.tell_typing(&state);
+        self.announce_typing(&state);
         Ok(shown)
     }
 
-    /// Who is typing.
+    /// The users who are typing.
     pub fn typing(&self, now: Instant) -> TypingState {
         self.lock().typing.state(now)
     }
 
-    /// Somebody signals. Their right to was good at the event `checked`.
-    pub fn signal(&self, signal: Signal, checked: Seq) -> Result<(), Stale> {
+    /// Accepts a signal. The right of its sender was valid at the event `checked`.
+    pub fn signal(&self, signal: Signal, checked: Seq) -> Result<(), StaleRight> {
         let mut state = self.lock();
-        state.must_be_open(checked, signal.sender.id)?;
+        state.check_right(checked, signal.sender.id)?;
         if self.signals.receiver_count() == 0 {
             state.signals.clear();
             return Ok(());
@@ -136,22 +141,23 @@ impl Lobby {
         Ok(())
     }
 
-    /// At most this many signals after a number.
-    pub fn signals_after(&self, number: u64, most: usize) -> Heard {
-        self.lock().signals.after(number, most)
+    /// At most `most` signals after a position.
+    pub fn signals_after(&self, position: Position, most: usize) -> SignalBatch {
+        self.lock().signals.after(position, most)
     }
 
-    /// Somebody is here from now on, until what is returned is dropped. Their right to be was good at the event `checked`.
+    /// A user is present until the returned attendance is dropped. Their right was valid at the
+    /// event `checked`.
     pub fn attend(
         self: &Arc<Self>,
         person: Person,
         checked: Seq,
         now: Instant,
-    ) -> Result<Attendance, Stale> {
+    ) -> Result<Attendance, StaleRight> {
         let mut state = self.lock();
-        state.must_be_open(checked, person.user)?;
+        state.check_right(checked, person.user)?;
         let stay = state.occupants.come(person, now);
-        self.tell_people(&mut state);
+        self.announce_occupants(&mut state);
         Ok(Attendance {
             lobby: self.clone(),
             user: person.user,
@@ -159,16 +165,16 @@ impl Lobby {
         })
     }
 
-    /// Who is here, and who came and went after a number.
-    pub fn occupancy(&self, after: u64, now: Instant) -> Occupancy {
+    /// The users who are present, and the changes after a position.
+    pub fn occupancy(&self, after: Position, now: Instant) -> Occupancy {
         self.lock()
             .occupants
             .occupancy(after, self.limits.presence_shown_max, now)
     }
 
-    /// Tells when a stream moves, and where it stands. Signals, and who came and went, are kept
-    /// only while somebody holds one of these.
-    pub fn watch(&self, stream: Stream) -> watch::Receiver<u64> {
+    /// The position of a stream, and a notification when it moves. Signals and changes of presence
+    /// are kept only while such a receiver exists.
+    pub fn watch(&self, stream: Stream) -> watch::Receiver<Position> {
         match stream {
             Stream::Typing => self.typing.subscribe(),
             Stream::Signals => self.signals.subscribe(),
@@ -176,34 +182,34 @@ impl Lobby {
         }
     }
 
-    /// Tells when somebody lost the right to read.
+    /// The last event that took a right away, and a notification when there is another one.
     pub fn watch_shut_outs(&self) -> watch::Receiver<Seq> {
         self.shut_outs.subscribe()
     }
 
-    /// Whether somebody may go on listening whose right was good at the event `checked`.
+    /// Whether a listener whose right was valid at the event `checked` may continue.
     pub fn access(&self, checked: Seq, reader: Option<UserId>) -> Access {
-        // Nearly always nothing happened: a look without a lock.
+        // In the common case no right was taken away since, and no lock is needed.
         match self.shut_outs_head.load(Ordering::SeqCst) > checked.0 {
             false => Access::Open(checked),
             true => self.lock().shut_outs.access(checked, reader),
         }
     }
 
-    /// The event of this number took from somebody the right to read the room.
+    /// The event `at` takes the right to read the room from some users.
     pub(super) fn shut_out(&self, at: Seq, shuts_out: &ShutsOut) {
         let mut state = self.lock();
         state.shut_outs.push(at, shuts_out.clone());
-        // First who listens: nobody who is shut out sees what comes of it.
+        // Listeners are notified first, so that no user who is shut out sees the changes below.
         self.shut_outs_head.store(at.0, Ordering::SeqCst);
         self.shut_outs.send_replace(at);
         state.typing.shut_out(shuts_out);
         state.occupants.shut_out(shuts_out);
-        self.tell_typing(&state);
-        self.tell_people(&mut state);
+        self.announce_typing(&state);
+        self.announce_occupants(&mut state);
     }
 
-    /// Until when there is something to keep although nobody listens.
+    /// How long the state must be kept without listeners: until typing lapses.
     pub(super) fn keeps_until(&self, now: Instant) -> Option<Instant> {
         self.lock()
             .typing
@@ -211,31 +217,31 @@ impl Lobby {
             .filter(|until| *until > now)
     }
 
-    /// Whether there may be something to keep although nobody listens.
+    /// Whether there may be state to keep without listeners.
     pub(super) fn has_something_to_keep(&self) -> bool {
         self.lock().typing.lasts_until().is_some()
     }
 
-    fn tell_typing(&self, state: &State) {
+    fn announce_typing(&self, state: &LobbyState) {
         let version = state.typing.version();
         self.typing
-            .send_if_modified(|told| std::mem::replace(told, version) != version);
+            .send_if_modified(|announced| std::mem::replace(announced, version) != version);
     }
 
-    /// Also when somebody may have left only later: those who follow look when that is.
-    fn tell_people(&self, state: &mut State) {
+    /// Also called when a grace begins: listeners then look up when it ends.
+    fn announce_occupants(&self, state: &mut LobbyState) {
         if self.occupants.receiver_count() == 0 {
             return state.occupants.clear_moves();
         }
         self.occupants.send_replace(state.occupants.head());
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic under this lock")
+    fn lock(&self) -> MutexGuard<'_, LobbyState> {
+        self.state.lock()
     }
 }
 
-/// Somebody is in a room for as long as this is held.
+/// A user is present in a room while this is held.
 pub struct Attendance {
     lobby: Arc<Lobby>,
     user: UserId,
@@ -246,31 +252,15 @@ impl Drop for Attendance {
     fn drop(&mut self) {
         let mut state = self.lobby.lock();
         state.occupants.go(self.user, self.stay, Instant::now());
-        self.lobby.tell_people(&mut state);
+        self.lobby.announce_occupants(&mut state);
     }
 }
 
-impl State {
-    fn must_be_open(&self, checked: Seq, user: UserId) -> Result<(), Stale> {
+impl LobbyState {
+    fn check_right(&self, checked: Seq, user: UserId) -> Result<(), StaleRight> {
         match self.shut_outs.access(checked, Some(user)) {
             Access::Open(_) => Ok(()),
-            Access::Shut | Access::Unknown => Err(Stale),
-        }
-    }
-}
-
-impl Drop for Lobby {
-    fn drop(&mut self) {
-        let Some(siblings) = self.siblings.upgrade() else {
-            return;
-        };
-        let mut lobbies = siblings.lock().expect("no panic under this lock");
-        // Another one may have taken the place meanwhile; it stays.
-        if lobbies
-            .get(&self.id)
-            .is_some_and(|lobby| lobby.strong_count() == 0)
-        {
-            lobbies.remove(&self.id);
+            Access::Shut | Access::Unknown => Err(StaleRight),
         }
     }
 }
@@ -292,24 +282,27 @@ mod tests {
     }
 
     #[test]
-    fn e4_nothing_is_let_in_on_a_right_that_is_older_than_its_loss() {
+    fn e4_nothing_is_accepted_on_a_right_that_was_read_before_its_loss() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         let _listens = lobby.watch(Stream::Signals);
         lobby.set_typing(user(1), true, Seq(3), now).unwrap();
         presence.shut_out(&room("a"), Seq(5), &ShutsOut::User(id(1)));
         assert!(names(&lobby.typing(now)).is_empty());
-        assert_eq!(lobby.set_typing(user(1), true, Seq(4), now), Err(Stale));
-        assert_eq!(lobby.signal(signal(1), Seq(4)), Err(Stale));
+        assert_eq!(
+            lobby.set_typing(user(1), true, Seq(4), now),
+            Err(StaleRight)
+        );
+        assert_eq!(lobby.signal(signal(1), Seq(4)), Err(StaleRight));
         assert_eq!(
             lobby.set_typing(user(2), true, Seq(4), now),
             Ok(true),
-            "somebody else"
+            "another user"
         );
         assert_eq!(
             lobby.set_typing(user(1), true, Seq(5), now),
             Ok(true),
-            "let in again"
+            "the right was granted again"
         );
         assert_eq!(lobby.signal(signal(1), Seq(5)), Ok(()));
         assert_eq!(names(&lobby.typing(now)), ["2", "1"]);
@@ -318,28 +311,28 @@ mod tests {
     }
 
     #[test]
-    fn e3_signals_that_nobody_listens_to_are_not_kept() {
+    fn e3_signals_without_listeners_are_not_kept() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.signal(signal(1), Seq(0)).unwrap();
-        assert_eq!(lobby.signals_after(1, 9).upto, 1);
+        assert_eq!(lobby.signals_after(Position(1), 9).upto, Position(1));
         let mut listens = lobby.watch(Stream::Signals);
         lobby.signal(signal(1), Seq(0)).unwrap();
         assert!(listens.has_changed().unwrap());
         assert_eq!(
             (
                 *listens.borrow_and_update(),
-                lobby.signals_after(1, 9).signals.len()
+                lobby.signals_after(Position(1), 9).signals.len()
             ),
-            (2, 1)
+            (Position(2), 1)
         );
         drop(listens);
         lobby.signal(signal(1), Seq(0)).unwrap();
-        assert!(lobby.signals_after(1, 9).signals.is_empty());
+        assert!(lobby.signals_after(Position(1), 9).signals.is_empty());
     }
 
     #[test]
-    fn only_a_change_of_the_state_is_told() {
+    fn only_changes_of_the_typing_state_are_announced() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         let mut watch = lobby.watch(Stream::Typing);

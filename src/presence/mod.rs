@@ -1,63 +1,86 @@
-//! What happens in rooms and is not kept: who is here, who is typing, and what is signalled. None of it stands in a log.
+//! Ephemeral state: presence, typing and signals. It lives in memory and is never written to a log.
 //!
-//! A room that somebody signed in reads, that somebody listens to or types in has a **lobby**. Who is here is whoever has a
-//! subscription of the room, and for a short grace after their last one, so that a reconnect is no leave. Who is typing is a **state with a version**: whoever is told that
-//! the version moved reads the state that is current, so that a slow reader skips versions and costs nothing. Signals are a
-//! short **ring**: each has a number, and whoever listens reads on from its own; one that falls out of the ring is told so.
+//! Each room with a reader who is signed in, a listener or a typing user has a **[`Lobby`]**. The
+//! lobby holds the ephemeral state of that room, and is dropped with its last holder. It has three
+//! **streams**. Each has a [`Position`], which moves with every change:
 //!
-//! This is one node. What others say would come in through the same calls: [`Lobby::set_typing`], [`Lobby::signal`] and
-//! [`Presence::shut_out`].
+//! | stream | state | position |
+//! |---|---|---|
+//! | typing | the users who are typing | the version of the whole list |
+//! | presence | the users with a subscription to the room | the number of the last change |
+//! | signals | a ring of the newest signals | the number of the last signal |
 //!
-//! - **E1** A state is told whole. Who skips versions, or comes back, misses nothing that still holds.
-//! - **E2** Whoever listens gets each signal that is for them, once and in order, or is told that some were lost.
-//! - **E3** What is held is bounded. A room that nobody listens to holds who is typing until that lapses, and nothing else.
-//! - **E4** Whoever loses the right to read a room leaves its states at once, and listens no longer; nothing is let in on
-//!   a right that is older than its loss.
-//! - **E5** However often a state changes, it is told at most once in an interval.
+//! Nothing is pushed to a listener. It waits for the position to move, and then reads what is new
+//! after its own:
+//!
+//! ```text
+//! presence   1    2: Ann joined    3: Bob joined    4: Ann left
+//!            ^                     ^
+//!            reads {Bob joined}    reads {Ann left}
+//! ```
+//!
+//! - **Typing** is a **snapshot** each time: the list is short. A slow listener skips versions.
+//! - **Presence** is a snapshot, and **deltas** of who joined and left since a position. A user
+//!   stays present for a short grace after their last subscription ends, so a reconnect is no
+//!   departure.
+//! - **Signals** are read in order. A listener that falls out of the ring learns that some were
+//!   lost.
+//!
+//! Nothing here is a background task: typing that lapsed and graces that ended are removed at the
+//! next access. All of it is on one node. State of other nodes would arrive through the same calls:
+//! [`Lobby::set_typing`], [`Lobby::signal`] and [`Presence::shut_out`].
+//!
+//! - **E1** State is delivered whole. A listener that skips versions, or reconnects, misses nothing
+//!   that still holds.
+//! - **E2** A listener receives each signal for it once and in order, or learns that some were
+//!   lost.
+//! - **E3** Ephemeral state is bounded. A room without listeners holds only the users who are
+//!   typing, until that lapses.
+//! - **E4** A user who loses the right to read a room leaves its state at once and stops listening.
+//!   Nothing is accepted on a right that was read before its loss.
+//! - **E5** However often a state changes, listeners receive at most one update in an interval.
 //!
 //! Proved by the tests beside the code and by `tests/it/ephemeral.rs`.
 
 mod limits;
 mod lobby;
 mod occupants;
+mod position;
 mod signals;
 mod typing;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, Weak},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-/// Moments of a clock that only goes forward; a test may hold it.
+/// Moments of a clock that only goes forward. A test may hold it.
 pub use tokio::time::Instant;
 
 pub use limits::PresenceLimits;
-pub use lobby::{Attendance, Lobby, Stale, Stream};
+use lobby::Lobbies;
+pub use lobby::{Attendance, Lobby, StaleRight, Stream};
 pub use occupants::{Occupancy, Person};
-pub use signals::{Heard, Signal};
+pub use position::Position;
+pub use signals::{Signal, SignalBatch};
 pub use typing::TypingState;
 
 use crate::{
     domain::{RoomId, Seq, ShutsOut, UserId},
     quota::Rates,
+    sync::Mutex,
 };
 
-/// How often it is looked for lobbies that need not be kept any more, at most.
+/// The minimum time between two searches for lobbies that need not be kept any longer.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-type Lobbies = Mutex<HashMap<RoomId, Weak<Lobby>>>;
 
 /// The lobbies of this node.
 pub struct Presence {
-    lobbies: Arc<Lobbies>,
+    lobbies: Lobbies,
     lingering: Mutex<Lingering>,
     rates: Rates<UserId>,
     limits: PresenceLimits,
     shut_outs_kept_max: usize,
 }
 
-/// Lobbies that are kept although nobody may listen, until there is nothing more to keep.
+/// Lobbies that are kept without a listener because a user is typing there.
 #[derive(Default)]
 struct Lingering {
     lobbies: HashMap<RoomId, (Arc<Lobby>, Instant)>,
@@ -70,7 +93,7 @@ impl Presence {
     pub fn new(limits: PresenceLimits, shut_outs_kept_max: usize) -> Arc<Self> {
         let rates = Rates::new(limits.signals_per_user());
         Arc::new(Self {
-            lobbies: Arc::default(),
+            lobbies: Lobbies::default(),
             lingering: Mutex::default(),
             rates,
             limits,
@@ -78,48 +101,39 @@ impl Presence {
         })
     }
 
-    /// What holds here.
+    /// The limits of all lobbies.
     pub fn limits(&self) -> &PresenceLimits {
         &self.limits
     }
 
-    /// Takes one of what a user may say, or tells how long to wait for it.
+    /// Takes one from the allowance of a user for signals and changes of typing, or returns how
+    /// long to wait for it.
     pub fn take_allowance(&self, user: UserId, now: Instant) -> Result<(), Duration> {
         self.rates.take(user, now.into_std())
     }
 
-    /// The lobby of a room; whether there is such a room is the caller's question. It is kept while somebody holds it. Enter
-    /// before reading a right (E4): every loss of it from then on is known to the lobby.
+    /// The lobby of a room, which is kept while it is held. The caller checks whether the room
+    /// exists.
+    ///
+    /// Enter a lobby before you read a right (E4): the lobby then learns of every later loss.
     pub fn enter(&self, id: &RoomId, now: Instant) -> Arc<Lobby> {
         self.sweep(now);
-        let mut lobbies = self.lobbies.lock().expect("no panic under this lock");
-        if let Some(lobby) = lobbies.get(id).and_then(Weak::upgrade) {
-            return lobby;
-        }
-        let lobby = Arc::new(Lobby::new(
-            id.clone(),
-            self.limits,
-            self.shut_outs_kept_max,
-            Arc::downgrade(&self.lobbies),
-        ));
-        lobbies.insert(id.clone(), Arc::downgrade(&lobby));
-        lobby
+        let any = |_: &Lobby| true;
+        self.lobbies.enter(id.clone(), any, |registration| {
+            Lobby::new(registration, self.limits, self.shut_outs_kept_max)
+        })
     }
 
     /// The lobby of a room, if it has one.
     pub fn find(&self, id: &RoomId) -> Option<Arc<Lobby>> {
-        self.lobbies
-            .lock()
-            .expect("no panic under this lock")
-            .get(id)
-            .and_then(Weak::upgrade)
+        self.lobbies.find(id)
     }
 
-    /// Keeps a lobby for as long as it has something to keep, whoever holds it. If too many are kept already, it goes with its
-    /// last holder.
+    /// Keeps a lobby without listeners until typing lapses there. If too many lobbies are kept
+    /// already, this one is dropped with its last holder.
     pub fn keep(&self, lobby: &Arc<Lobby>, now: Instant) {
         let until = lobby.keeps_until(now);
-        let mut lingering = self.lingering.lock().expect("no panic under this lock");
+        let mut lingering = self.lingering.lock();
         let full = lingering.lobbies.len() >= self.limits.rooms_lingering_max;
         match until {
             Some(until) if !full || lingering.lobbies.contains_key(lobby.id()) => {
@@ -134,29 +148,26 @@ impl Presence {
         }
     }
 
-    /// The event of this number took from somebody the right to read a room. To be called before any reader of the log may see
-    /// that event.
+    /// The event `at` takes the right to read a room from some users. Must be called before any
+    /// reader of the log may see that event.
     pub fn shut_out(&self, id: &RoomId, at: Seq, shuts_out: &ShutsOut) {
         let Some(lobby) = self.find(id) else { return };
         lobby.shut_out(at, shuts_out);
         if !lobby.has_something_to_keep() {
-            self.lingering
-                .lock()
-                .expect("no panic under this lock")
-                .lobbies
-                .remove(id);
+            self.lingering.lock().lobbies.remove(id);
         }
     }
 
-    /// How many rooms have a lobby.
+    /// The number of rooms that have a lobby.
     pub fn rooms_live(&self, now: Instant) -> usize {
         self.sweep(now);
-        self.lobbies.lock().expect("no panic under this lock").len()
+        self.lobbies.len()
     }
 
-    /// Lets go of what has nothing more to keep; at most once in a while, so that it costs each caller next to nothing.
+    /// Drops the lobbies that need not be kept any longer, at most once per interval, so that the
+    /// cost per call stays small.
     fn sweep(&self, now: Instant) {
-        let mut lingering = self.lingering.lock().expect("no panic under this lock");
+        let mut lingering = self.lingering.lock();
         if lingering.sweep_at.is_some_and(|at| at > now) {
             return;
         }
@@ -177,7 +188,7 @@ mod tests {
     use super::{testing::*, *};
 
     #[test]
-    fn e3_a_room_that_nobody_listens_to_is_kept_until_typing_lapses() {
+    fn e3_a_lobby_without_listeners_is_kept_until_typing_lapses() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.set_typing(user(1), true, Seq(0), now).unwrap();
@@ -187,7 +198,7 @@ mod tests {
         assert_eq!(
             names(&lobby.typing(now)),
             ["1"],
-            "who comes now sees who types"
+            "a later listener sees who is typing"
         );
         drop(lobby);
         assert_eq!(presence.rooms_live(now + Duration::from_secs(5)), 1);
@@ -195,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_who_stops_typing_leaves_nothing_behind() {
+    fn e3_a_user_who_stops_typing_leaves_no_lobby_behind() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         for typing in [true, false] {
             let lobby = presence.enter(&room("a"), now);
@@ -206,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_who_is_shut_out_leaves_nothing_behind() {
+    fn e3_a_user_who_is_shut_out_leaves_no_lobby_behind() {
         let (presence, now) = (presence(PresenceLimits::default()), Instant::now());
         let lobby = presence.enter(&room("a"), now);
         lobby.set_typing(user(1), true, Seq(0), now).unwrap();
@@ -219,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn e3_rooms_without_listeners_are_bounded() {
+    fn e3_lobbies_without_listeners_are_bounded() {
         let limits = PresenceLimits {
             rooms_lingering_max: 2,
             ..PresenceLimits::default()
@@ -257,7 +268,7 @@ mod testing {
         UserId::from_uuid(Uuid::from_u128(number.into()))
     }
 
-    /// A user who is called like their number.
+    /// A user whose name is their number.
     pub(super) fn user(number: u32) -> Arc<User> {
         let name = UserName::new(&number.to_string()).unwrap();
         Arc::new(User {

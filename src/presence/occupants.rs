@@ -1,4 +1,4 @@
-//! Who is in one room.
+//! The users who are present in one room.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -7,33 +7,34 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::position::Position;
 use crate::domain::{ShutsOut, Timestamp, UserId};
 
-/// Somebody who is in a room.
+/// A user who is present in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// Since when.
+    /// When they came.
     pub since: Timestamp,
 }
 
-/// Who is in a room, and who came and went since a number.
+/// A snapshot of the users who are present, and the changes since a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupancy {
-    /// Those who have been here longest, up to a bound.
+    /// The users who have been present longest, up to a bound.
     pub present: Vec<Person>,
-    /// How many are here in all.
+    /// The number of users who are present.
     pub count: usize,
-    /// Those who came since and are still here.
+    /// The users who came since the position and are still present.
     pub joined: Vec<Person>,
-    /// Those who were here then and are not any more.
+    /// The users who were present at the position and have left.
     pub left: Vec<UserId>,
-    /// Who came and went is not known from that number on: only who is here now.
+    /// The changes since the position are not known any more. Only the snapshot is valid.
     pub lost: bool,
-    /// Read on from here. The first number is 1.
-    pub upto: u64,
-    /// When somebody will have left, unless they come back.
+    /// The position from which to read on. The first one is 1.
+    pub upto: Position,
+    /// When the next user will have left, unless they come back.
     pub leaves_at: Option<Instant>,
 }
 
@@ -44,33 +45,33 @@ enum Move {
 }
 
 #[derive(Debug)]
-struct Here {
+struct Stay {
     person: Person,
-    /// In which order people came; also tells this stay from others of the same user.
-    stay: u64,
-    /// How many times they are here at once.
+    /// The order of arrival. It also distinguishes this stay from others of the same user.
+    number: u64,
+    /// How many attendances the user has at the same time.
     times: usize,
-    /// They are not, and have left for good at this moment.
+    /// The user has no attendance, and has left at this moment.
     leaves_at: Option<Instant>,
 }
 
-/// Who is here, and the last that came and went.
+/// The users who are present, and the newest arrivals and departures.
 #[derive(Debug)]
 pub(super) struct Occupants {
-    here: HashMap<UserId, Here>,
+    here: HashMap<UserId, Stay>,
     by_stay: BTreeMap<u64, UserId>,
     stay_next: u64,
-    /// Those who may have left, in the order of the moments.
+    /// The users whose grace has begun, in the order in which it ends.
     leaving: VecDeque<(Instant, UserId)>,
-    /// Their numbers follow each other up to the head.
+    /// Their positions follow each other up to the head.
     moves: VecDeque<Move>,
-    head: u64,
+    head: Position,
     grace: Duration,
     moves_max: usize,
 }
 
 impl Occupants {
-    /// Nobody is.
+    /// No user is present.
     pub(super) fn new(grace: Duration, moves_max: usize) -> Self {
         Self {
             here: HashMap::new(),
@@ -78,32 +79,32 @@ impl Occupants {
             stay_next: 0,
             leaving: VecDeque::new(),
             moves: VecDeque::new(),
-            head: 1,
+            head: Position::FIRST,
             grace,
             moves_max,
         }
     }
 
-    pub(super) fn head(&self) -> u64 {
+    pub(super) fn head(&self) -> Position {
         self.head
     }
 
-    /// Somebody comes, once more perhaps; returns which stay of theirs this is.
+    /// A user comes, or opens one more attendance. Returns the number of their stay.
     pub(super) fn come(&mut self, person: Person, now: Instant) -> u64 {
         self.lapse(now);
         if let Some(here) = self.here.get_mut(&person.user) {
             here.times += 1;
             here.leaves_at = None;
-            return here.stay;
+            return here.number;
         }
         let stay = self.stay_next;
         self.stay_next += 1;
         self.by_stay.insert(stay, person.user);
         self.here.insert(
             person.user,
-            Here {
+            Stay {
                 person,
-                stay,
+                number: stay,
                 times: 1,
                 leaves_at: None,
             },
@@ -112,10 +113,11 @@ impl Occupants {
         stay
     }
 
-    /// Somebody goes, of this stay of theirs. The last time they do they have left after the grace, unless they come back.
+    /// An attendance of this stay ends. After the last one the user leaves when the grace ends,
+    /// unless they come back.
     pub(super) fn go(&mut self, user: UserId, stay: u64, now: Instant) {
         self.lapse(now);
-        let Some(here) = self.here.get_mut(&user).filter(|here| here.stay == stay) else {
+        let Some(here) = self.here.get_mut(&user).filter(|here| here.number == stay) else {
             return;
         };
         here.times -= 1;
@@ -126,7 +128,7 @@ impl Occupants {
         }
     }
 
-    /// Those who may not read the room any more are not in it.
+    /// Removes the users who may no longer read the room, at once.
     pub(super) fn shut_out(&mut self, shuts_out: &ShutsOut) {
         let gone: Vec<UserId> = match shuts_out {
             ShutsOut::User(user) => vec![*user],
@@ -140,11 +142,16 @@ impl Occupants {
         gone.into_iter().for_each(|user| self.leave(user));
     }
 
-    /// Who is here, and who came and went after a number.
-    pub(super) fn occupancy(&mut self, after: u64, shown_max: usize, now: Instant) -> Occupancy {
+    /// A snapshot, and the changes after a position.
+    pub(super) fn occupancy(
+        &mut self,
+        after: Position,
+        shown_max: usize,
+        now: Instant,
+    ) -> Occupancy {
         self.lapse(now);
-        let floor = self.head - self.moves.len() as u64;
-        let skipped = usize::try_from(after.saturating_sub(floor)).unwrap_or(usize::MAX);
+        let floor = Position(self.head.0 - self.moves.len() as u64);
+        let skipped = usize::try_from(after.0.saturating_sub(floor.0)).unwrap_or(usize::MAX);
         let (joined, left) = net(self.moves.iter().skip(skipped));
         Occupancy {
             present: self.present(shown_max),
@@ -157,7 +164,7 @@ impl Occupants {
         }
     }
 
-    /// Forgets who came and went: nobody follows it.
+    /// Drops the changes, for a room without listeners for presence.
     pub(super) fn clear_moves(&mut self) {
         self.moves = VecDeque::new();
     }
@@ -171,10 +178,10 @@ impl Occupants {
             .collect()
     }
 
-    /// Those whose grace is over have left.
+    /// Removes the users whose grace has ended.
     fn lapse(&mut self, now: Instant) {
         while let Some((at, user)) = self.leaving.pop_front_if(|(at, _)| *at <= now) {
-            // Whoever came back meanwhile may have gone again, later than this.
+            // The user may have come back and gone again, with a later moment.
             if self
                 .here
                 .get(&user)
@@ -187,13 +194,13 @@ impl Occupants {
 
     fn leave(&mut self, user: UserId) {
         if let Some(here) = self.here.remove(&user) {
-            self.by_stay.remove(&here.stay);
+            self.by_stay.remove(&here.number);
             self.moved(Move::Left(here.person));
         }
     }
 
     fn moved(&mut self, what: Move) {
-        self.head += 1;
+        self.head = self.head.next();
         self.moves.push_back(what);
         if self.moves.len() > self.moves_max {
             self.moves.pop_front();
@@ -201,10 +208,10 @@ impl Occupants {
     }
 }
 
-/// What is left of moves when those that undo each other are taken out.
+/// The net result of moves: a user who came and left again is in neither list.
 fn net<'a>(moves: impl Iterator<Item = &'a Move>) -> (Vec<Person>, Vec<UserId>) {
     let mut order = Vec::new();
-    // Whether they were here before, and the last that is known of them.
+    // Whether the user was present before, and their last move.
     let mut ends: HashMap<UserId, (bool, Move)> = HashMap::new();
     for what in moves {
         let (Move::Joined(person) | Move::Left(person)) = what;
@@ -243,23 +250,23 @@ mod tests {
         occupants.iter().map(|person| person.since.0).collect()
     }
 
-    /// Who is here, who joined, who left, and the number to go on from.
+    /// The users who are present, who joined and who left, and the position from which to read on.
     fn occupancy(
         occupants: &mut Occupants,
         after: u64,
         now: Instant,
     ) -> (Vec<i64>, Vec<i64>, Vec<UserId>, u64) {
-        let occupancy = occupants.occupancy(after, 200, now);
+        let occupancy = occupants.occupancy(Position(after), 200, now);
         (
             numbers(&occupancy.present),
             numbers(&occupancy.joined),
             occupancy.left,
-            occupancy.upto,
+            occupancy.upto.0,
         )
     }
 
     #[test]
-    fn e1_who_comes_and_goes_is_told_once_whatever_they_have_open() {
+    fn e1_a_user_joins_and_leaves_once_for_any_number_of_attendances() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
         let first = occupants.come(person(1), now);
         let again = occupants.come(person(1), now);
@@ -272,11 +279,11 @@ mod tests {
         assert_eq!(
             occupancy(&mut occupants, 3, now + GRACE).3,
             3,
-            "they are here once more"
+            "one attendance is left"
         );
         occupants.go(id(1), first, now);
         assert_eq!(
-            occupants.occupancy(3, 200, now).leaves_at,
+            occupants.occupancy(Position(3), 200, now).leaves_at,
             Some(now + GRACE)
         );
         assert_eq!(
@@ -286,12 +293,12 @@ mod tests {
         assert_eq!(
             occupancy(&mut occupants, 1, now + GRACE),
             (vec![2], vec![2], vec![], 4),
-            "what was undone is not told"
+            "a move that was undone is not reported"
         );
     }
 
     #[test]
-    fn who_comes_back_within_the_grace_never_left() {
+    fn a_user_who_comes_back_within_the_grace_never_left() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
         let stay = occupants.come(person(1), now);
         occupants.go(id(1), stay, now);
@@ -300,7 +307,7 @@ mod tests {
         assert_eq!(
             occupancy(&mut occupants, 2, now + GRACE).3,
             2,
-            "the first moment does not count any more"
+            "the first grace was cancelled"
         );
         assert_eq!(
             occupancy(&mut occupants, 2, now + GRACE * 3 / 2),
@@ -310,12 +317,12 @@ mod tests {
         assert_eq!(
             occupancy(&mut occupants, 2, now + GRACE * 2),
             (vec![1], vec![], vec![], 4),
-            "left and back is nothing"
+            "to leave and come back is no change"
         );
     }
 
     #[test]
-    fn e4_who_is_shut_out_has_left_at_once_and_an_old_stay_ends_no_new_one() {
+    fn e4_a_user_who_is_shut_out_leaves_at_once_and_an_old_stay_ends_no_new_one() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
         let old = occupants.come(person(1), now);
         occupants.come(person(2), now);
@@ -331,22 +338,25 @@ mod tests {
         occupants.shut_out(&ShutsOut::AllBut([id(1)].into()));
         assert_eq!(occupancy(&mut occupants, 4, now).0, [1]);
         occupants.shut_out(&ShutsOut::Everybody);
-        assert_eq!(occupants.occupancy(0, 200, now).count, 0);
+        assert_eq!(occupants.occupancy(Position(0), 200, now).count, 0);
         assert!(occupants.here.is_empty() && occupants.by_stay.is_empty());
     }
 
     #[test]
-    fn e3_what_is_shown_and_what_is_kept_are_bounded_at_and_past_the_edge() {
+    fn e3_the_users_who_are_shown_and_the_moves_that_are_kept_are_bounded() {
         let (mut occupants, now) = (Occupants::new(GRACE, 3), Instant::now());
         (1..=5).for_each(|number| _ = occupants.come(person(number), now));
-        let shown = occupants.occupancy(3, 2, now);
+        let shown = occupants.occupancy(Position(3), 2, now);
         assert_eq!(
-            (numbers(&shown.present), shown.count, shown.upto),
+            (numbers(&shown.present), shown.count, shown.upto.0),
             (vec![1, 2], 5, 6)
         );
         assert_eq!((numbers(&shown.joined), shown.lost), (vec![3, 4, 5], false));
-        assert!(occupants.occupancy(2, 2, now).lost);
+        assert!(occupants.occupancy(Position(2), 2, now).lost);
         occupants.clear_moves();
-        assert!(occupants.occupancy(5, 2, now).lost && !occupants.occupancy(6, 2, now).lost);
+        assert!(
+            occupants.occupancy(Position(5), 2, now).lost
+                && !occupants.occupancy(Position(6), 2, now).lost
+        );
     }
 }

@@ -1,47 +1,49 @@
-//! Who is typing in one room.
+//! The users who are typing in one room.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::position::Position;
 use crate::domain::{ShutsOut, User, UserId};
 
-/// Who is typing: the whole state, at one moment.
+/// A snapshot of the users who are typing.
 #[derive(Clone, Debug)]
 pub struct TypingState {
-    /// Moves whenever the users are not the same as before. The first is 1.
-    pub version: u64,
-    /// Who is typing, the one who began first in front. Bounded.
+    /// Moves whenever the users change. The first version is 1.
+    pub version: Position,
+    /// The users, in the order in which they began. Bounded.
     pub users: Arc<[Arc<User>]>,
-    /// When somebody will be typing no longer, unless they say so again.
+    /// When the state of the first user lapses, unless their client repeats it.
     pub lapses_at: Option<Instant>,
 }
 
-/// Who is typing, and until when.
+/// The users who are typing, and when the state of each lapses.
 #[derive(Debug)]
 pub(super) struct Typing {
-    version: u64,
+    version: Position,
     users: Vec<(Arc<User>, Instant)>,
     users_max: usize,
     lapse: Duration,
 }
 
 impl Typing {
-    /// Nobody is.
+    /// No user is typing.
     pub(super) fn new(users_max: usize, lapse: Duration) -> Self {
         Self {
-            version: 1,
+            version: Position::FIRST,
             users: Vec::new(),
             users_max,
             lapse,
         }
     }
 
-    pub(super) fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> Position {
         self.version
     }
 
-    /// Somebody is typing, from now until it lapses. False if as many are shown as may be.
+    /// The user is typing, from now until that lapses. Returns false if the bound on the users who
+    /// are shown is reached.
     pub(super) fn begin(&mut self, user: Arc<User>, now: Instant) -> bool {
         self.lapse(now);
         let until = now + self.lapse;
@@ -54,22 +56,22 @@ impl Typing {
             return false;
         }
         self.users.push((user, until));
-        self.version += 1;
+        self.version = self.version.next();
         true
     }
 
-    /// Somebody is typing no longer.
+    /// The user has stopped typing.
     pub(super) fn end(&mut self, user: UserId, now: Instant) {
         self.lapse(now);
         self.retain(|known, _| known.id != user);
     }
 
-    /// Those who may not read the room any more are not shown in it.
+    /// Removes the users who may no longer read the room.
     pub(super) fn shut_out(&mut self, shuts_out: &ShutsOut) {
         self.retain(|user, _| !shuts_out.applies_to(Some(user.id)));
     }
 
-    /// The state at this moment.
+    /// The snapshot at this moment.
     pub(super) fn state(&mut self, now: Instant) -> TypingState {
         self.lapse(now);
         TypingState {
@@ -79,7 +81,7 @@ impl Typing {
         }
     }
 
-    /// Until when somebody is typing, if nobody says so again.
+    /// When the last state lapses, unless a client repeats it.
     pub(super) fn lasts_until(&self) -> Option<Instant> {
         self.users.iter().map(|(_, until)| *until).max()
     }
@@ -92,7 +94,7 @@ impl Typing {
         let before = self.users.len();
         self.users.retain(|(user, until)| keep(user, *until));
         if self.users.len() != before {
-            self.version += 1;
+            self.version = self.version.next();
         }
     }
 }
@@ -107,27 +109,27 @@ mod tests {
     const LAPSE: Duration = Duration::from_secs(6);
 
     #[test]
-    fn e1_the_state_is_whole_and_its_version_moves_only_with_it() {
+    fn e1_a_snapshot_is_complete_and_its_version_moves_only_when_it_changes() {
         let (mut typing, now) = (Typing::new(20, LAPSE), Instant::now());
         assert!(names(&typing.state(now)).is_empty());
         assert!(typing.begin(user(1), now) && typing.begin(user(2), now));
         let state = typing.state(now);
         assert_eq!(
             (names(&state), state.version),
-            (vec!["1".to_owned(), "2".to_owned()], 3)
+            (vec!["1".to_owned(), "2".to_owned()], Position(3))
         );
         assert!(typing.begin(user(1), now), "a repeat");
         typing.end(id(3), now);
-        assert_eq!(typing.state(now).version, 3, "nothing changed");
+        assert_eq!(typing.state(now).version, Position(3), "nothing changed");
         typing.end(id(1), now);
         assert_eq!(
             (names(&typing.state(now)), typing.version()),
-            (vec!["2".to_owned()], 4)
+            (vec!["2".to_owned()], Position(4))
         );
     }
 
     #[test]
-    fn it_lapses_unless_it_is_said_again() {
+    fn typing_lapses_unless_it_is_repeated() {
         let (mut typing, start) = (Typing::new(20, LAPSE), Instant::now());
         typing.begin(user(1), start);
         typing.begin(user(2), start);
@@ -144,24 +146,27 @@ mod tests {
         );
         assert_eq!(typing.lasts_until(), state.lapses_at);
         assert!(names(&typing.state(start + LAPSE * 2)).is_empty());
-        assert_eq!((typing.version(), typing.lasts_until()), (5, None));
+        assert_eq!(
+            (typing.version(), typing.lasts_until()),
+            (Position(5), None)
+        );
     }
 
     #[test]
-    fn e3_it_is_bounded_at_and_past_the_edge_and_free_again() {
+    fn e3_the_users_who_are_shown_are_bounded() {
         let (mut typing, now) = (Typing::new(3, LAPSE), Instant::now());
         assert!((1..=3).all(|number| typing.begin(user(number), now)));
         assert!(!typing.begin(user(4), now));
         assert!(
             typing.begin(user(2), now + LAPSE / 2),
-            "one who is shown may go on"
+            "a user who is shown may continue"
         );
         assert_eq!(names(&typing.state(now)), ["1", "2", "3"]);
         assert!(typing.begin(user(4), now + LAPSE), "the others have lapsed");
     }
 
     #[test]
-    fn e4_who_is_shut_out_is_typing_no_longer() {
+    fn e4_a_user_who_is_shut_out_stops_typing() {
         let (mut typing, now) = (Typing::new(20, LAPSE), Instant::now());
         (1..=4).for_each(|number| assert!(typing.begin(user(number), now)));
         typing.shut_out(&ShutsOut::User(id(2)));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{RoomId, SignalKind, UserId},
-    presence::{Instant, Lobby, Signal, Stale, Stream, TypingState},
+    presence::{Instant, Lobby, Signal, StaleRight, Stream, TypingState},
     store::{Speak, Speaker},
 };
 
@@ -235,7 +235,7 @@ async fn send_signal(
     data: Arc<str>,
 ) -> Result<(), ApiError> {
     let _turn = lobby.turn().await;
-    let mut sent = Err(Stale);
+    let mut sent = Err(StaleRight);
     while sent.is_err() {
         let Speaker { user, checked } = speaker(ctx, lobby.id(), to).await?;
         let sent_at = (services(ctx).clock)();

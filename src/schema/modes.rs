@@ -17,7 +17,7 @@ use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 use super::error::ApiError;
 use crate::{
     domain::{self, Event, RoomId, Seq, Timestamp},
-    presence::{Lobby, Occupancy, Signal, Stream, TypingState},
+    presence::{Lobby, Occupancy, Position, Signal, Stream, TypingState},
 };
 
 /// What a subscriber may read, found out by running its subscription in the mode Open.
@@ -51,7 +51,7 @@ pub enum ReadTarget {
         /// Typing, presence or signals.
         stream: Stream,
         /// The position of that stream when the subscription was opened.
-        begin: u64,
+        begin: Position,
     },
 }
 

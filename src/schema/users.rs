@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::{context::services, error::ApiError, loader::loader, scalar::DateTime};
 use crate::{
     domain::{RoomId, User, UserId},
-    presence::{Instant, Person},
+    presence::{Instant, Person, Position},
 };
 
 #[derive(Clone)]
@@ -44,7 +44,7 @@ pub(super) async fn present(
     room: &RoomId,
 ) -> Result<Vec<PresenceObject>, ApiError> {
     let lobby = services(ctx).presence.find(room);
-    let occupancy = lobby.map(|lobby| lobby.occupancy(u64::MAX, Instant::now()));
+    let occupancy = lobby.map(|lobby| lobby.occupancy(Position(u64::MAX), Instant::now()));
     let people = occupancy.as_ref().map_or(&[][..], |now| &now.present);
     with_names(ctx, people).await
 }

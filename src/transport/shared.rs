@@ -132,7 +132,7 @@ impl Shared {
         self.admission.handshakes()
     }
 
-    /// The number of slots that are charged to addresses and users.
+    /// The number of slots that are charged to users.
     pub fn slots_charged(&self) -> usize {
         self.admission.slots_charged()
     }

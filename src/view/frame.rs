@@ -1,4 +1,4 @@
-//! The encoded result of a document on one event.
+//! Frames: the encoded results of a document, and which of them a reader may take.
 
 use std::sync::Arc;
 
@@ -7,20 +7,42 @@ use serde::Serialize;
 
 use crate::{
     domain::{Access, Cursor, Event, Seq, ShutsOut, UserId},
-    schema::ItemResponse,
+    hub::LogReadError,
+    schema::{FeedError, ItemResponse},
 };
 
 /// A GraphQL result as JSON text, made once and shared by all readers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The event that this shows; of what is not kept, the version of its state or its number.
+    /// The event that this frame shows. A frame of an ephemeral stream shows no event, and has
+    /// [`Seq::START`].
     pub seq: Seq,
-    /// `{"data":…,"extensions":{"cursor":"…"}}`; the extensions only where there is a cursor.
+    /// `{"data":…,"extensions":{"cursor":"…"}}`. Frames of ephemeral streams have no `extensions`.
     pub payload: Arc<str>,
 }
 
+/// Why frames could not be made. The cause is temporary: a retry may succeed (V7).
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    /// The events could not be read.
+    #[error(transparent)]
+    Log(Arc<LogReadError>),
+    /// The document could not be run on them.
+    #[error(transparent)]
+    Execution(#[from] FeedError),
+    /// The task that made them has stopped, because its readers went away.
+    #[error("the frames are not needed any more")]
+    Abandoned,
+}
+
+impl From<LogReadError> for FrameError {
+    fn from(error: LogReadError) -> Self {
+        Self::Log(Arc::new(error))
+    }
+}
+
 #[derive(Serialize)]
-struct Payload<'a> {
+struct ResultJson<'a> {
     data: &'a Value,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
@@ -37,40 +59,40 @@ struct Extensions {
 #[derive(Clone, Debug)]
 pub(super) struct Encoded {
     pub(super) payload: Arc<str>,
-    /// How far the log reached when that was read which the event itself does not tell.
+    /// The head as of which the result shows the room, if it shows more than its own event.
     as_of: Option<Seq>,
 }
 
 impl Encoded {
-    /// With the cursor of what is shown, where that has one.
-    pub(super) fn new(cursor: Option<&Cursor>, shown: &ItemResponse) -> Self {
-        let extensions = cursor.map(|cursor| Extensions {
-            cursor: cursor.to_string(),
-        });
-        let payload = Payload {
-            data: &shown.response.data,
-            errors: &shown.response.errors,
-            extensions,
+    /// Encodes a response, with the cursor of its event if it shows one.
+    pub(super) fn new(cursor: Option<&Cursor>, item: &ItemResponse) -> Self {
+        let result = ResultJson {
+            data: &item.response.data,
+            errors: &item.response.errors,
+            extensions: cursor.map(|cursor| Extensions {
+                cursor: cursor.to_string(),
+            }),
         };
-        let payload = serde_json::to_string(&payload)
+        let payload = serde_json::to_string(&result)
             .expect("a response has a JSON form")
             .into();
         Self {
             payload,
-            as_of: shown.as_of,
+            as_of: item.as_of,
         }
     }
 }
 
-/// An event as a view keeps it. Events that neither show anything nor shut anybody out are not kept.
+/// An event as a view keeps it: its frame, and the users whom it shuts out. An event without a
+/// frame that shuts out no user is not kept.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
     pub(super) payload: Option<Arc<str>>,
-    /// How far the log reached when that was read which the event itself does not tell; none if the frame is the same whenever
-    /// it is made.
+    /// The head as of which the frame shows the room, if it shows more than its own event. Such a
+    /// frame depends on when it was made.
     pub(super) as_of: Option<Seq>,
-    /// Who may not read on from here; none where everybody may.
+    /// The users who may not read on from here.
     shuts_out: Option<Arc<ShutsOut>>,
 }
 
@@ -91,7 +113,7 @@ impl Entry {
         })
     }
 
-    /// About how many bytes of memory this entry holds, for bounds.
+    /// The estimated bytes of memory that this entry holds.
     pub(super) fn bytes(&self) -> usize {
         let payload = self.payload.as_ref().map_or(0, |payload| payload.len());
         let shuts_out = self
@@ -102,17 +124,18 @@ impl Entry {
     }
 }
 
-/// For whom a reader reads, and up to which event that is known to be right (V5).
+/// What is known of the right of a reader (V5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
-    /// The head of the log when the right to read was read.
+    /// The event up to which the right is known to be valid: at first, the head at which it was
+    /// read.
     pub(super) checked: Seq,
-    /// Who reads; none if nobody signed in.
+    /// The user who reads. `None` is anonymous.
     pub(super) reader: Option<UserId>,
 }
 
 impl Gate {
-    /// Whether the reader may not have this entry nor any after it.
+    /// Whether the event of this entry shuts the reader out, from this entry on.
     pub(super) fn closes_at(&self, entry: &Entry) -> bool {
         match &entry.shuts_out {
             Some(shuts_out) => entry.seq > self.checked && shuts_out.applies_to(self.reader),
@@ -120,8 +143,8 @@ impl Gate {
         }
     }
 
-    /// Whether the reader may have what this entry shows of the present. It may be made long after its event, when the reader
-    /// has been shut out by a later one.
+    /// Whether the reader may see the room as of the moment that this entry shows. The frame may be
+    /// made long after its event, when a later event has shut the reader out.
     fn access(&self, entry: &Entry, access: impl Fn(Gate, Seq) -> Access) -> Access {
         match entry.as_of {
             Some(as_of) if as_of > self.checked => access(*self, as_of),
@@ -130,44 +153,46 @@ impl Gate {
     }
 }
 
-/// How far a reader got.
+/// Why a reader took no more frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// There was no more.
+pub(super) enum TakeEnd {
+    /// There were no more.
     All,
-    /// Up to here: more would not have fitted.
+    /// The next frame would not have fitted. The reader has taken everything up to this event.
     Upto(Seq),
-    /// Up to the event that shuts the reader out, or to the first that would show what came after that.
+    /// The next entry shuts the reader out, or shows the room as of a later moment than such an
+    /// entry.
     ShutOut,
-    /// Up to the first of which it is not known whether it would show that: the right must be read anew.
+    /// Whether the reader may see the next frame is not known any more. Its right must be read
+    /// again.
     Unknown,
 }
 
-/// Takes frames into `out` within a bound of bytes, at least one. `access` tells whether somebody may see how the room stood at
-/// an event.
+/// Takes frames into `out`: at least one, more while they fit into `bytes_max`. `access` returns
+/// whether a reader may see the room as of an event.
 pub(super) fn take_within<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     gate: &mut Gate,
     access: impl Fn(Gate, Seq) -> Access,
     bytes_max: usize,
     out: &mut Vec<Frame>,
-) -> Taken {
+) -> TakeEnd {
     let (mut bytes, mut last) = (0, None);
     for entry in entries {
         if gate.closes_at(entry) {
-            return Taken::ShutOut;
+            return TakeEnd::ShutOut;
         }
         match gate.access(entry, &access) {
-            // What shut out others until then need not be looked at again.
+            // Events up to this one need not be compared again.
             Access::Open(checked) => gate.checked = checked.max(gate.checked),
-            Access::Shut => return Taken::ShutOut,
-            Access::Unknown => return Taken::Unknown,
+            Access::Shut => return TakeEnd::ShutOut,
+            Access::Unknown => return TakeEnd::Unknown,
         }
         let Some(payload) = &entry.payload else {
             continue;
         };
         if let Some(last) = last.filter(|_| bytes + payload.len() > bytes_max) {
-            return Taken::Upto(last);
+            return TakeEnd::Upto(last);
         }
         bytes += payload.len();
         last = Some(entry.seq);
@@ -176,7 +201,7 @@ pub(super) fn take_within<'a>(
             payload: payload.clone(),
         });
     }
-    Taken::All
+    TakeEnd::All
 }
 
 #[cfg(test)]
@@ -210,11 +235,11 @@ mod tests {
             Entry::plain(Seq(4), "4"),
         ];
         for (checked, reader, frames, end) in [
-            (0, Some(ann), vec![1, 2], Taken::ShutOut),
-            (2, Some(ann), vec![1, 2], Taken::ShutOut),
-            // Let in after that: history may hold what revoked an older right.
-            (3, Some(ann), vec![1, 2, 4], Taken::All),
-            (0, None, vec![1, 2, 4], Taken::All),
+            (0, Some(ann), vec![1, 2], TakeEnd::ShutOut),
+            (2, Some(ann), vec![1, 2], TakeEnd::ShutOut),
+            // The right was granted again after the removal, so the removal does not count.
+            (3, Some(ann), vec![1, 2, 4], TakeEnd::All),
+            (0, None, vec![1, 2, 4], TakeEnd::All),
         ] {
             let (mut gate, mut out) = (
                 Gate {
@@ -227,7 +252,7 @@ mod tests {
                 take_within(
                     entries.iter(),
                     &mut gate,
-                    |_, _| panic!("nothing of the present"),
+                    |_, _| panic!("no frame shows the present"),
                     999,
                     &mut out
                 ),

@@ -1,4 +1,7 @@
-//! A task that owns one long-lived execution of a plan.
+//! A lane: a task with one long-lived execution of a plan. Items go in, frames come out.
+//!
+//! The execution belongs to the task and not to a reader. So a reader that goes away at any await
+//! changes no other reader's frames, and an item that was fed is always finished (V8).
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -12,18 +15,18 @@ use crate::{
     schema::{Feed, FeedError, FeedItem, PlanDocument, Schema},
 };
 
-/// What becomes of each item; none where it shows nothing.
-type Payloads = Vec<Option<Encoded>>;
+/// The result for each item. `None` if the document shows nothing of it.
+type Results = Vec<Option<Encoded>>;
 
-/// Jobs that wait for a lane; whoever brings one more waits too.
+/// The jobs that may wait for a lane. A caller with one more waits too.
 const JOBS_MAX: usize = 64;
 
 struct Job {
     items: Vec<FeedItem>,
-    payloads: oneshot::Sender<Result<Payloads, FeedError>>,
+    results: oneshot::Sender<Result<Results, FeedError>>,
 }
 
-/// The way to a lane. The lane ends when this is dropped.
+/// The way to the task of a lane. The task ends when this is dropped.
 pub(super) struct Lane {
     jobs: mpsc::Sender<Job>,
 }
@@ -41,27 +44,24 @@ impl Lane {
         Self { jobs }
     }
 
-    /// What a view keeps of these events, in their order.
-    pub(super) async fn entries(&self, events: Vec<Arc<Event>>) -> Result<Vec<Entry>, FeedError> {
-        let payloads = self
-            .payloads(events.iter().cloned().map(FeedItem::Event).collect())
-            .await?;
+    /// The entries of a view for these events, in order.
+    pub(super) async fn entries(&self, events: &[Arc<Event>]) -> Result<Vec<Entry>, FeedError> {
+        let items = events.iter().cloned().map(FeedItem::Event).collect();
+        let results = self.results(items).await?;
         Ok(events
             .iter()
-            .zip(payloads)
-            .filter_map(|(event, payload)| Entry::new(event, payload))
+            .zip(results)
+            .filter_map(|(event, result)| Entry::new(event, result))
             .collect())
     }
 
-    /// The encoded results, in the order of the items. Whoever asks may go away: what was fed is finished (V8).
-    pub(super) async fn payloads(&self, items: Vec<FeedItem>) -> Result<Payloads, FeedError> {
-        let (payloads, answer) = oneshot::channel();
-        let gone = |_| FeedError::Ended;
-        self.jobs
-            .send(Job { items, payloads })
-            .await
-            .map_err(|_| gone(()))?;
-        answer.await.map_err(|_| gone(()))?
+    /// The encoded results of these items, in order. The caller may go away; the lane finishes the
+    /// item that it was fed (V8).
+    pub(super) async fn results(&self, items: Vec<FeedItem>) -> Result<Results, FeedError> {
+        let (results, answer) = oneshot::channel();
+        let sent = self.jobs.send(Job { items, results }).await;
+        sent.map_err(|_| FeedError::Ended)?;
+        answer.await.map_err(|_| FeedError::Ended)?
     }
 }
 
@@ -75,7 +75,7 @@ async fn run(
     let mut feed: Option<Feed> = None;
     while let Some(job) = queue.recv().await {
         let open = feed.get_or_insert_with(|| schema.feed(&plan, caller));
-        // A resolver's panic costs this execution, not the room: it is thrown away below.
+        // If a resolver panics, this execution is lost and not the room: it is dropped below.
         let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
         let result = match tokio::time::timeout(timeout, work).await {
             Ok(Ok(result)) => result,
@@ -83,24 +83,25 @@ async fn run(
             Err(_) => Err(FeedError::TimedOut),
         };
         if result.is_err() {
-            // It may still hold an event whose response nobody took; the next feed must not be handed that one.
+            // The execution may still hold a response that was not taken. The next job must not
+            // receive it.
             feed = None;
         }
-        let _ = job.payloads.send(result);
+        let _ = job.results.send(result);
     }
 }
 
-async fn encode(feed: &mut Feed, job: &Job) -> Result<Payloads, FeedError> {
-    let mut payloads = Vec::with_capacity(job.items.len());
+async fn encode(feed: &mut Feed, job: &Job) -> Result<Results, FeedError> {
+    let mut results = Vec::with_capacity(job.items.len());
     for item in &job.items {
-        if job.payloads.is_closed() {
-            // Nobody waits for the rest.
+        if job.results.is_closed() {
+            // The caller is gone and does not need the rest.
             break;
         }
-        payloads.push(match feed.responds(item) {
+        results.push(match feed.responds(item) {
             true => Some(Encoded::new(item.cursor(), &feed.next(item.clone()).await?)),
             false => None,
         });
     }
-    Ok(payloads)
+    Ok(results)
 }

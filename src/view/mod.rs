@@ -1,126 +1,117 @@
-//! A room's log seen through one GraphQL document, encoded once for all its readers.
+//! Views: each result of a subscription is made and encoded once, for all its readers.
 //!
-//! A **plan** is a document that many subscribers sent; its **lanes** are long-lived executions of it. A **view** is one
-//! room seen through a plan: a ring of encoded [`Frame`]s and the head up to which they reach. A [`Reader`] is a cursor
-//! over a view. It takes frames from the ring; where the ring does not reach back, from **pages** at fixed boundaries.
-//! Nothing is pushed at a reader, so a slow one costs nobody anything.
+//! Ten thousand clients that subscribe to one room with the same document receive the same results.
+//! So the server runs the document once per event, and every client gets the same bytes:
 //!
-//! - **V1** N readers with the same document and variables cost one execution and one encoding per event.
-//! - **V2** A shared execution has no viewer. A document with a field named `viewer…` runs in a plan of the viewer's own.
-//! - **V3** Memory is bounded, per view, for all views, plans and pages, and per viewer; dropped frames are made again
-//!   from the log.
-//! - **V4** A storm of readers at one old position runs the document once per event: pages are single-flight.
-//! - **V5** Each entry carries beside its frame whom it shuts out. A reader compares that with its viewer, without a read, for
-//!   every entry after the head at which its right was read; its last frame is the one before. And however late a frame is made:
-//!   it shows its event and what stood before it, or says how far the log reached when the rest was read, and whoever was shut
-//!   out by then does not get it.
-//! - **V6** No frame that is sent at or after the deletion of a message holds its text: what was made before is known to be
-//!   stale by the room's revision, and made anew.
-//! - **V7** An execution that failed for a passing cause is no frame. It is tried again with backoff; then the readers
-//!   end with [`ReadError`], and their sockets close with 1013.
-//! - **V8** A reader that goes away at any await changes no other reader's frames: a lane belongs to a task, and what
-//!   it was once fed is finished.
+//! ```text
+//!            new events           frames            cursors
+//! room log ──────────────► pump ──────────► ring ─────────► readers
+//!     │      old events      │ both through a lane of the plan
+//!     └──────────────────► pages ─────────────────────────► readers that are behind
+//! ```
 //!
-//! What happens in a room and is not kept (`presence/`) is read the same way: a stream of a **lobby** seen through a plan is told
-//! once for all its readers. There a reader that falls behind finds what stands now, not what was in between.
+//! - A **plan** is a subscription document without the arguments of its root field. All its
+//!   subscribers share it, in any room (`plan.rs`).
+//! - A **lane** is a task with one long-lived execution of a plan. Events go in, frames come out
+//!   (`lane.rs`).
+//! - A **view** is one source seen through one plan. A source is the log of a room, or a stream of
+//!   its lobby (`live.rs`).
+//! - The **pump** of a view is the task that makes its new frames (`log/pump.rs`,
+//!   `ephemeral/pump.rs`).
+//! - A **frame** is the encoded result of a plan for one event (`frame.rs`).
+//! - The **ring** of a view holds the newest frames of a log (`log/ring.rs`).
+//! - A **page** holds the frames of up to 64 old events. It is made on demand and cached
+//!   (`log/page.rs`, `log/catch_up.rs`).
+//! - A **snapshot** and its **deltas** are what the view of an ephemeral stream holds: a whole
+//!   state, then changes (`ephemeral/snapshots.rs`).
+//! - A **reader** is the cursor of one subscriber over a view (`reader.rs`).
+//! - Its **gate** is what is known of its right to read (`frame.rs`).
+//!
+//! Nothing is pushed to a reader. It is woken when its view has more, and takes references to the
+//! frames after its cursor. So a slow reader holds no memory and delays no other reader. When its
+//! cursor is older than the ring, it takes pages.
+//!
+//! - **V1** N readers of one document cost one execution and one encoding per event.
+//! - **V2** A shared execution has no viewer. A document with a field named `viewer…` has a plan of
+//!   its viewer's own.
+//! - **V3** Memory is bounded: per view, for all views, for plans and pages, and per viewer.
+//!   Dropped frames are made again from the log.
+//! - **V4** Any number of readers at one old position cost one execution per event, because each
+//!   page is made once for all readers that wait for it.
+//! - **V5** The last frame of a reader that is shut out is the one before the event that does so.
+//!   - Each entry holds the users whom its event shuts out. A reader compares them with its user,
+//!     for every entry after the head at which its right was read. That takes no read of the store.
+//!   - A frame may be made long after its event. If it shows more than its event, it carries the
+//!     head as of which it shows the room. A reader that was shut out by then does not receive it.
+//! - **V6** No frame that is sent at or after a deletion holds the deleted text. Frames that were
+//!   made before are known to be stale by the room's revision, and are made again.
+//! - **V7** A temporary failure is never a frame. It is retried with backoff. After the last retry
+//!   the readers end with a [`ReadError`], and their sockets close with code 1013.
+//! - **V8** A reader that goes away at any await changes no other reader's frames: lanes and pages
+//!   belong to tasks, and an item that was fed is finished.
 //!
 //! Proved by the tests in `tests/it/delivery.rs`, `readers.rs` and `ephemeral.rs`.
 
-mod budget;
-mod charge;
+mod ephemeral;
 mod frame;
 mod lane;
 mod limits;
-mod lobby_reader;
-mod lobby_view;
-mod page;
+mod live;
+mod log;
 mod plan;
 mod reader;
-mod ring;
-mod room_view;
-mod series;
-mod subscription;
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{net::IpAddr, sync::Arc};
 
 use async_graphql::ServerError;
 use tokio_util::task::TaskTracker;
 
 pub use frame::Frame;
 pub use limits::ViewLimits;
-pub use reader::ReadError;
-pub use subscription::Reader;
+pub use live::ReadError;
+pub use reader::Reader;
 
 use self::{
-    budget::{Budget, Seat, Seats},
-    charge::{NoRoom, PlanBytes},
+    ephemeral::{EphemeralReader, EphemeralViews},
     frame::Gate,
-    lobby_reader::LobbyReader,
-    page::Pages,
-    plan::Plan,
-    reader::LogReader,
+    log::{LogReader, LogViews},
+    plan::{Plan, PlanRefused, Plans},
 };
 use crate::{
-    domain::{Caller, RoomId, Seq, ShutsOut},
-    hub::{Hub, ShutOutObserver},
-    presence::{Attendance, Instant, Lobby, Person, Presence},
+    domain::{Caller, RoomId, Timestamp, UserId},
+    hub::{Hub, LiveRoom},
+    presence::{Attendance, Instant, Lobby, Person},
+    quota::{Bytes, Slot, Slots},
     schema::{ApiError, Code, OpenedSubscription, PlanDocument, Prepared, ReadTarget, Schema},
 };
 
-/// About what the executions of one plan hold.
-const LANES_BYTES: usize = 24 * 1024;
-
-/// Shows somebody to be in a room. Who has lost their right meanwhile is not shown, and learns it as a reader.
-fn attend(lobby: &Arc<Lobby>, person: Person, checked: Seq) -> Option<Attendance> {
-    lobby.attend(person, checked, Instant::now()).ok()
-}
-
-impl ShutOutObserver for Presence {
-    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut) {
-        Presence::shut_out(self, room, at, shuts_out);
-    }
-}
-
-/// All plans and views of this node.
+/// The plans and views of this node.
 pub struct Views {
     schema: Schema,
     hub: Arc<Hub>,
     limits: ViewLimits,
-    plans: Arc<Mutex<HashMap<String, Weak<Plan>>>>,
-    pages: Arc<Pages>,
-    frames: Arc<Budget>,
-    plan_bytes: PlanBytes,
-    seats: Arc<Seats>,
-    tasks: TaskTracker,
-    plan_id_next: AtomicU64,
+    plans: Plans,
+    logs: LogViews,
+    streams: EphemeralViews,
+    subscriptions: Arc<Slots<UserId>>,
 }
 
 impl Views {
     /// No views yet.
     pub fn new(schema: Schema, hub: Arc<Hub>, limits: ViewLimits, tasks: TaskTracker) -> Self {
-        let pages = Arc::new(Pages::new(limits));
+        let frames = Bytes::new(0, limits.frames_bytes_max);
         Self {
+            plans: Plans::new(schema.clone(), limits, tasks),
             schema,
             hub,
             limits,
-            plans: Arc::default(),
-            pages,
-            frames: Budget::new(limits.frames_bytes_max),
-            plan_bytes: PlanBytes::new(&limits),
-            seats: Arc::default(),
-            tasks,
-            plan_id_next: AtomicU64::new(0),
+            logs: LogViews::new(limits, frames.clone()),
+            streams: EphemeralViews::new(frames),
+            subscriptions: Slots::new(limits.subscriptions_per_viewer_max, 0),
         }
     }
 
-    /// A reader of what a subscription asks for, if whoever asks may read it.
+    /// A reader of a subscription, if the caller may read the room.
     pub async fn subscribe(
         &self,
         prepared: Prepared,
@@ -129,8 +120,10 @@ impl Views {
         self.resume(prepared, caller, None, None).await
     }
 
-    /// The same for whoever asks from this address, after the cursor that the client saw last if the transport knows of one,
-    /// whatever the document says.
+    /// A reader of a subscription, if the caller at this address may read the room.
+    ///
+    /// `after` is the last cursor that the client has seen, if the transport knows it. It wins over
+    /// the document's own argument.
     pub async fn resume(
         &self,
         prepared: Prepared,
@@ -139,79 +132,59 @@ impl Views {
         after: Option<String>,
     ) -> Result<Reader, Vec<ServerError>> {
         let document = prepared.plan();
-        let want = self.schema.open(prepared, caller, after).await?;
-        let refuse = |error: ApiError| vec![ServerError::from(error)];
-        let seat = self.seat(caller).map_err(refuse)?;
-        let OpenedSubscription {
-            lobby,
-            checked,
-            at,
-            source,
-        } = want;
+        let opened = self.schema.open(prepared, caller, after).await?;
+        self.reader(document, opened, caller, address)
+            .await
+            .map_err(|error| vec![ServerError::from(error)])
+    }
+
+    async fn reader(
+        &self,
+        document: Arc<PlanDocument>,
+        opened: OpenedSubscription,
+        caller: Caller,
+        address: Option<IpAddr>,
+    ) -> Result<Reader, ApiError> {
+        let slot = self.slot(caller)?;
         let gate = Gate {
-            checked,
+            checked: opened.checked,
             reader: caller.user(),
         };
-        // Whoever is refused below was never there.
-        let attend = || {
-            attend(
-                lobby.as_ref()?,
-                Person {
-                    user: gate.reader?,
-                    since: at,
-                },
-                checked,
-            )
-        };
-        match source {
+        let plan = || self.plan(document, caller, address);
+        // Called last: a caller that is refused was never present.
+        let attend = || attend(opened.lobby.as_ref()?, gate, opened.at);
+        match opened.source {
             ReadTarget::Log { room, after } => {
-                let room = self
-                    .hub
-                    .enter(&room)
-                    .await
-                    .map_err(|error| refuse(error.into()))?;
-                let room = room.ok_or_else(|| refuse(ApiError::no_such_room()))?;
-                let view = self
-                    .plan(document, caller, address)
-                    .map_err(refuse)?
-                    .view(room);
-                Ok(Reader::of_log(
-                    LogReader::new(view, after, gate, seat),
-                    attend(),
-                ))
+                let room = self.room(&room).await?;
+                let view = self.logs.enter(plan()?, room);
+                let reader = LogReader::new(view, after, gate, slot);
+                Ok(Reader::of_log(reader, attend()))
             }
             ReadTarget::Lobby {
                 lobby,
                 stream,
                 begin,
             } => {
-                let plan = self.plan(document, caller, address).map_err(refuse)?;
-                // First, so that they see themselves.
+                let plan = plan()?;
+                // Before the view is entered, so that users see themselves.
                 let attendance = attend();
-                let view = plan.lobby_view(lobby, stream);
-                Ok(Reader::of_lobby(
-                    LobbyReader::new(view, Seq(begin), gate, seat),
-                    attendance,
-                ))
+                let view = self.streams.enter(plan, lobby, stream);
+                let reader = EphemeralReader::new(view, begin, gate, slot);
+                Ok(Reader::of_stream(reader, attendance))
             }
         }
     }
 
-    fn seat(&self, caller: Caller) -> Result<Option<Seat>, ApiError> {
-        let Caller::Viewer(viewer) = caller else {
-            return Ok(None);
-        };
+    async fn room(&self, id: &RoomId) -> Result<Arc<LiveRoom>, ApiError> {
+        self.hub.enter(id).await?.ok_or_else(ApiError::no_such_room)
+    }
+
+    fn slot(&self, caller: Caller) -> Result<Slot<UserId>, ApiError> {
         let most = self.limits.subscriptions_per_viewer_max;
-        let full = || {
-            ApiError::new(
-                Code::TooComplex,
-                format!("You have {most} subscriptions already, which is the most."),
-            )
-        };
-        self.seats
-            .take(viewer.user, most)
-            .map(Some)
-            .ok_or_else(full)
+        self.subscriptions.take(caller.user()).map_err(|_| {
+            let message = format!("You have {most} subscriptions already, which is the maximum.");
+            ApiError::new(Code::TooComplex, message)
+        })
     }
 
     fn plan(
@@ -220,47 +193,34 @@ impl Views {
         caller: Caller,
         address: Option<IpAddr>,
     ) -> Result<Arc<Plan>, ApiError> {
-        let (key, runs_as) = match caller.user().filter(|_| document.depends_on_viewer) {
-            Some(user) => (format!("{user} {}", document.key), caller),
-            None if document.depends_on_viewer => (document.key.clone(), Caller::Anonymous),
-            None => (document.key.clone(), Caller::Shared),
-        };
-        let mut plans = self.plans.lock().expect("no panic under this lock");
-        if let Some(plan) = plans.get(&key).and_then(Weak::upgrade) {
-            return Ok(plan);
-        }
-        let charge = self
-            .plan_bytes
-            .take(caller, address, document.bytes() + LANES_BYTES)?;
-        let id = self.plan_id_next.fetch_add(1, Ordering::Relaxed);
-        let siblings = Arc::downgrade(&self.plans);
-        let plan = Plan::new(
-            id,
-            key.clone(),
-            &self.schema,
-            (document, runs_as),
-            charge,
-            self,
-            siblings,
-        );
-        plans.insert(key, Arc::downgrade(&plan));
-        Ok(plan)
+        Ok(self.plans.enter(document, caller, address)?)
     }
 
-    /// How many plans are in use.
+    /// The number of plans that are in use.
     pub fn plans_live(&self) -> usize {
-        self.plans.lock().expect("no panic under this lock").len()
+        self.plans.len()
     }
 }
 
-impl From<NoRoom> for ApiError {
-    fn from(reason: NoRoom) -> Self {
+/// Makes a reader who is signed in present in the room. A user who has just lost the right is not
+/// present, and learns of the loss as a reader.
+fn attend(lobby: &Arc<Lobby>, gate: Gate, since: Timestamp) -> Option<Attendance> {
+    let person = Person {
+        user: gate.reader?,
+        since,
+    };
+    lobby.attend(person, gate.checked, Instant::now()).ok()
+}
+
+impl From<PlanRefused> for ApiError {
+    fn from(reason: PlanRefused) -> Self {
         match reason {
-            NoRoom::Own => Self::new(
+            PlanRefused::Own => Self::new(
                 Code::TooComplex,
-                "You subscribe with too many different documents: end some, or put what differs into variables.",
+                "You subscribe with too many different documents. \
+                 End some, or put their differences into variables.",
             ),
-            NoRoom::All => Self::new(
+            PlanRefused::All => Self::new(
                 Code::Unavailable,
                 "The server runs too many different documents; try again.",
             ),

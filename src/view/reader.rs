@@ -1,160 +1,73 @@
-//! A cursor over a view of a log.
+//! The reader of a subscription, of any kind.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll};
 
-use futures::{FutureExt, future::BoxFuture};
+use super::{ephemeral::EphemeralReader, frame::Frame, live::ReadError, log::LogReader};
+use crate::{domain::Cursor, presence::Attendance};
 
-use super::{
-    Frame,
-    budget::Seat,
-    frame::{Gate, Taken, take_within},
-    page::{Page, page},
-    room_view::RoomView,
-};
-use crate::{
-    domain::{Cursor, Seq},
-    hub::Listener,
-    schema::FeedError,
-};
-
-/// Why a reader has nothing more to give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
-    /// Frames cannot be made for now. The reader's cursor stands: close so that the client comes back and resumes.
-    #[error("this room cannot be read for now")]
-    Unavailable,
-    /// Who reads may do so no longer, from the next event on (V5): tell the client that it is over.
-    #[error("you may not read this room any more")]
-    ShutOut,
+/// The position of one subscriber in a view. While it exists, a subscriber who is signed in counts
+/// as present in the room.
+pub struct Reader {
+    kind: ReaderKind,
+    _attendance: Option<Attendance>,
 }
 
-/// One subscriber's position in a view. It holds no frames that others do not hold too.
-pub(super) struct LogReader {
-    view: Arc<RoomView>,
-    listener: Listener,
-    /// Everything up to here was taken.
-    cursor: Seq,
-    gate: Gate,
-    behind: Behind,
-    _seat: Option<Seat>,
+enum ReaderKind {
+    Log(LogReader),
+    Ephemeral(EphemeralReader),
 }
 
-/// What a reader does while the ring does not reach back to its cursor.
-enum Behind {
-    /// It does.
-    No,
-    /// A page is being fetched.
-    Fetching(BoxFuture<'static, Result<Arc<Page>, FeedError>>),
-    /// A page is being taken, in portions.
-    Taking(Arc<Page>),
-    /// It never will again.
-    Over(ReadError),
-}
-
-impl LogReader {
-    pub(super) fn new(view: Arc<RoomView>, after: Seq, gate: Gate, seat: Option<Seat>) -> Self {
+impl Reader {
+    pub(super) fn of_log(reader: LogReader, attendance: Option<Attendance>) -> Self {
         Self {
-            listener: view.listen(),
-            view,
-            cursor: after,
-            gate,
-            behind: Behind::No,
-            _seat: seat,
+            kind: ReaderKind::Log(reader),
+            _attendance: attendance,
         }
     }
 
-    /// Where it stands, if everything that there was when the right to read was read was taken. Asked after
-    /// [`Self::poll_take`] said that there is nothing more for now.
-    pub(super) fn live_at(&self) -> Option<Cursor> {
-        let live = matches!(self.behind, Behind::No) && self.cursor >= self.gate.checked;
-        live.then(|| self.view.room.cursor(self.cursor))
+    pub(super) fn of_stream(reader: EphemeralReader, attendance: Option<Attendance>) -> Self {
+        Self {
+            kind: ReaderKind::Ephemeral(reader),
+            _attendance: attendance,
+        }
     }
 
-    /// Where a frame of this reader's stands: who has taken it resumes after this.
-    pub(super) fn cursor_of(&self, frame: &Frame) -> Cursor {
-        self.view.room.cursor(frame.seq)
+    /// The cursor of this reader, if it has taken everything up to the head at which its right was
+    /// read. Valid after [`Self::poll_take`] returned `Pending`.
+    ///
+    /// Readers of ephemeral streams have no cursor. Their first frame says that they are live.
+    pub fn live_at(&self) -> Option<Cursor> {
+        match &self.kind {
+            ReaderKind::Log(reader) => reader.live_at(),
+            ReaderKind::Ephemeral(_) => None,
+        }
     }
 
-    /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`. Pending while there is
-    /// nothing after the cursor.
-    pub(super) fn poll_take(
+    /// The cursor of a frame from this reader: a client that has the frame resumes after it. Frames
+    /// of ephemeral streams have none.
+    pub fn cursor_of(&self, frame: &Frame) -> Option<Cursor> {
+        match &self.kind {
+            ReaderKind::Log(reader) => Some(reader.cursor(frame.seq)),
+            ReaderKind::Ephemeral(_) => None,
+        }
+    }
+
+    /// Takes the next frames into `out`: at least one, more while they fit into `bytes_max`.
+    /// Pending while there is no new frame.
+    pub fn poll_take(
         &mut self,
         cx: &mut Context<'_>,
         bytes_max: usize,
         out: &mut Vec<Frame>,
     ) -> Poll<Result<(), ReadError>> {
-        let before = out.len();
-        while out.len() == before {
-            match &mut self.behind {
-                Behind::No => ready!(self.poll_ring(cx, bytes_max, out))?,
-                Behind::Fetching(fetch) => match ready!(fetch.poll_unpin(cx)) {
-                    Ok(page) => self.behind = Behind::Taking(page),
-                    Err(_) => return Poll::Ready(Err(ReadError::Unavailable)),
-                },
-                Behind::Taking(page) => {
-                    let page = page.clone();
-                    self.take_page(&page, bytes_max, out);
-                }
-                Behind::Over(error) => return Poll::Ready(Err(*error)),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn take_page(&mut self, page: &Page, bytes_max: usize, out: &mut Vec<Frame>) {
-        if page.revision != self.view.room.revision() {
-            // Something was taken out of the log since: what is left of this page is made anew.
-            self.behind = Behind::No;
-            return;
-        }
-        let rest = page
-            .entries
-            .iter()
-            .skip_while(|entry| entry.seq <= self.cursor);
-        match take_within(
-            rest,
-            &mut self.gate,
-            |gate, upto| self.view.access(gate, upto),
-            bytes_max,
-            out,
-        ) {
-            Taken::Upto(last) => self.cursor = last,
-            Taken::ShutOut => self.behind = Behind::Over(ReadError::ShutOut),
-            Taken::Unknown => self.behind = Behind::Over(ReadError::Unavailable),
-            Taken::All => {
-                self.cursor = page.upto.max(self.cursor);
-                self.behind = Behind::No;
-            }
+        match &mut self.kind {
+            ReaderKind::Log(reader) => reader.poll_take(cx, bytes_max, out),
+            ReaderKind::Ephemeral(reader) => reader.poll_take(cx, bytes_max, out),
         }
     }
 
-    fn poll_ring(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes_max: usize,
-        out: &mut Vec<Frame>,
-    ) -> Poll<Result<(), ReadError>> {
-        if self.listener.poll_past(self.cursor, cx).is_pending() {
-            // Looked at after the place in the row was taken: a failure from now on wakes this task.
-            let failed = self.view.has_failed();
-            return if failed {
-                Poll::Ready(Err(ReadError::Unavailable))
-            } else {
-                Poll::Pending
-            };
-        }
-        match self
-            .view
-            .take(&mut self.cursor, &mut self.gate, bytes_max, out)
-        {
-            Some(Taken::ShutOut) => self.behind = Behind::Over(ReadError::ShutOut),
-            Some(Taken::Unknown) => self.behind = Behind::Over(ReadError::Unavailable),
-            Some(Taken::All | Taken::Upto(_)) => {}
-            None => self.behind = Behind::Fetching(page(self.view.clone(), self.cursor).boxed()),
-        }
-        Poll::Ready(Ok(()))
+    /// Takes the next frames as [`Self::poll_take`] does, and waits for them.
+    pub async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError> {
+        std::future::poll_fn(|cx| self.poll_take(cx, bytes_max, out)).await
     }
 }

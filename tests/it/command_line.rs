@@ -156,7 +156,7 @@ async fn a_database_of_something_else_is_refused_and_left_alone() {
     let output = switchboard(&["--database", &folder.database(), "--listen", "127.0.0.1:0"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        text(&output.stderr).contains("no database of this program"),
+        text(&output.stderr).contains("it holds the tables of another program"),
         "{}",
         text(&output.stderr)
     );

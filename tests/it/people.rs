@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use switchboard::{
     domain::{Caller, Seq, Timestamp, Viewer, Visibility},
     hub::HubLimits,
-    presence::{Attendance, Instant, Lobby, Person, PresenceLimits},
+    presence::{Attendance, Instant, Lobby, Person, Position, PresenceLimits},
     schema::{Answer, Request, RequestContext},
     store::RoomChange,
     view::{Frame, ReadError, Reader, ViewLimits},
@@ -453,7 +453,7 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
     drop((bobs, eves));
     assert_eq!(
         lobby(&core, "p")
-            .occupancy(0, Instant::now() + Duration::from_secs(9))
+            .occupancy(Position(0), Instant::now() + Duration::from_secs(9))
             .count,
         2
     );

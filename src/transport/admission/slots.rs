@@ -6,10 +6,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -19,7 +16,7 @@ use super::address::Address;
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
-    quota::{self, AddressAllowance, Rates, Slots},
+    quota::{self, AddressAllowance, Exhausted, Rates, Slots},
     transport::{TransportLimits, listen::idle::ActivityGuard},
 };
 
@@ -41,9 +38,7 @@ pub(crate) struct Admission {
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
     /// WebSockets, streams and reservations.
-    connections: AtomicUsize,
-    connections_max: usize,
-    connections_by_address: Arc<Slots<Address>>,
+    connections: Arc<Slots<Address>>,
     connections_by_user: Arc<Slots<UserId>>,
     /// Peers are trusted proxies. The proxies are not counted; their clients are.
     peers_are_proxies: bool,
@@ -111,9 +106,7 @@ impl Admission {
             refusals: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
-            connections: AtomicUsize::new(0),
-            connections_max: limits.connections_max,
-            connections_by_address: Slots::new(limits.connections_per_address_max, 0),
+            connections: Slots::new(limits.connections_per_address_max, limits.connections_max),
             connections_by_user: Slots::new(limits.connections_per_user_max, 0),
             peers_are_proxies,
         }
@@ -122,8 +115,8 @@ impl Admission {
     /// Admits a new connection. None if it must be closed at once.
     pub(crate) fn admit(&self, peer: IpAddr, now: Instant) -> Option<Inbound> {
         let address = Address::from(peer);
-        let http = self.http_connections.take(address)?;
-        let handshake = self.handshakes.take(address)?;
+        let http = self.http_connections.take(address).ok()?;
+        let handshake = self.handshakes.take(address).ok()?;
         let is_refused = !self.peers_are_proxies && self.connects.take(address, now).is_err();
         if is_refused {
             self.refusals.take(address, now).ok()?;
@@ -165,12 +158,12 @@ impl Admission {
 
     /// The number of open WebSockets, streams and reservations.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
+        self.connections.taken()
     }
 
-    /// The number of slots that are charged to addresses and users.
+    /// The number of slots that are charged to users.
     pub(crate) fn slots_charged(&self) -> usize {
-        self.connections_by_address.taken() + self.connections_by_user.taken()
+        self.connections_by_user.taken()
     }
 }
 
@@ -197,7 +190,7 @@ impl SlotRequest {
 pub(crate) struct ConnectionSlot {
     admission: Arc<Admission>,
     address: Option<Address>,
-    _of_address: Option<quota::Slot<Address>>,
+    _slot: quota::Slot<Address>,
     of_user: Option<quota::Slot<UserId>>,
     _activity: Option<Arc<ActivityGuard>>,
 }
@@ -216,23 +209,17 @@ impl ConnectionSlot {
             let charged = admission.connects.take(address, Instant::now());
             charged.map_err(AdmissionError::ConnectRate)?;
         }
-        let of_address = address
-            .map(|address| admission.connections_by_address.take(address))
-            .map(|slot| slot.ok_or(AdmissionError::AddressFull))
-            .transpose()?;
-        let taken = admission.connections.fetch_add(1, Ordering::AcqRel);
-        let slot = Self {
+        let slot = admission.connections.take(address);
+        Ok(Self {
             admission: admission.clone(),
             address,
-            _of_address: of_address,
+            _slot: slot.map_err(|bound| match bound {
+                Exhausted::Key => AdmissionError::AddressFull,
+                Exhausted::All => AdmissionError::ServerFull,
+            })?,
             of_user: None,
             _activity: None,
-        };
-        if admission.connections_max == 0 || taken < admission.connections_max {
-            Ok(slot)
-        } else {
-            Err(AdmissionError::ServerFull)
-        }
+        })
     }
 
     /// The address that the slot is charged to.
@@ -257,14 +244,8 @@ impl ConnectionSlot {
             // The slot of the previous user is returned first: it may be the same user again.
             self.of_user = None;
             let of_user = self.admission.connections_by_user.take(user);
-            self.of_user = Some(of_user.ok_or(AdmissionError::UserFull)?);
+            self.of_user = Some(of_user.map_err(|_| AdmissionError::UserFull)?);
         }
         Ok(())
-    }
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.admission.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }

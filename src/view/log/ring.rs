@@ -1,26 +1,26 @@
-//! The last frames of a view.
+//! The newest frames of a view, in memory.
 
 use std::collections::VecDeque;
 
-use super::{
-    Frame,
-    budget::Share,
-    frame::{Entry, Gate, Taken, take_within},
+use crate::{
+    domain::{Access, Seq},
+    quota::ByteShare,
+    view::frame::{Entry, Frame, Gate, TakeEnd, take_within},
 };
-use crate::domain::{Access, Seq};
 
-/// All entries after `floor` up to `head`, bounded in number and bytes, and by what all rings hold together (V3).
+/// All entries after `floor` and up to `head`. It is bounded in number and bytes, and all rings are
+/// bounded together (V3).
 #[derive(Debug)]
-pub(super) struct Ring {
+pub(in crate::view) struct Ring {
     entries: VecDeque<Entry>,
-    share: Share,
+    share: ByteShare,
     floor: Seq,
     head: Seq,
 }
 
 impl Ring {
-    /// An empty ring of a view that begins after an event.
-    pub(super) fn new(after: Seq, share: Share) -> Self {
+    /// An empty ring, for the events after `after`.
+    pub(super) fn new(after: Seq, share: ByteShare) -> Self {
         Self {
             entries: VecDeque::new(),
             share,
@@ -29,17 +29,18 @@ impl Ring {
         }
     }
 
-    /// Whether a reader that has seen `cursor` finds everything after it here.
+    /// Whether everything after a cursor is here.
     pub(super) fn reaches_back_to(&self, cursor: Seq) -> bool {
         cursor >= self.floor
     }
 
-    /// The last event that the ring has seen.
+    /// The last event that the ring covers.
     pub(super) fn head(&self) -> Seq {
         self.head
     }
 
-    /// Adds the entries of the events up to `head`, and gives up the oldest beyond the bounds, and what is stale.
+    /// Adds the entries of the events up to `head`. Drops the oldest entries beyond the bounds, and
+    /// the stale ones.
     pub(super) fn push(
         &mut self,
         entries: Vec<Entry>,
@@ -48,20 +49,20 @@ impl Ring {
         entries_max: usize,
         bytes_max: usize,
     ) {
-        self.share.take(entries.iter().map(Entry::bytes).sum());
+        self.share.grow(entries.iter().map(Entry::bytes).sum());
         self.entries.extend(entries);
         self.head = head;
         loop {
             let beyond = self.entries.len() > entries_max
-                || self.share.bytes() > bytes_max
-                || self.share.is_overdrawn();
+                || self.share.held() > bytes_max
+                || self.share.is_over();
             let Some(oldest) = self
                 .entries
                 .pop_front_if(|oldest| beyond || oldest.seq <= stale_upto)
             else {
                 break;
             };
-            self.share.give_back(oldest.bytes());
+            self.share.shrink(oldest.bytes());
             self.floor = oldest.seq;
         }
         if self.entries.capacity() > 2 * entries_max.max(8) {
@@ -69,7 +70,7 @@ impl Ring {
         }
     }
 
-    /// Takes the frames after `cursor` into `out`, as many as fit into `bytes_max` but at least one.
+    /// Takes the frames after a cursor into `out`; see [`take_within`].
     pub(super) fn take(
         &self,
         cursor: Seq,
@@ -77,7 +78,7 @@ impl Ring {
         access: impl Fn(Gate, Seq) -> Access,
         bytes_max: usize,
         out: &mut Vec<Frame>,
-    ) -> Taken {
+    ) -> TakeEnd {
         let first = self.entries.partition_point(|entry| entry.seq <= cursor);
         take_within(self.entries.range(first..), gate, access, bytes_max, out)
     }
@@ -86,7 +87,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::budget::Budget;
+    use crate::quota::Bytes;
 
     const OPEN: Gate = Gate {
         checked: Seq(u64::MAX),
@@ -94,7 +95,7 @@ mod tests {
     };
 
     fn ring(after: u64) -> Ring {
-        Ring::new(Seq(after), Budget::new(0).share())
+        Ring::new(Seq(after), Bytes::new(0, 0).share())
     }
 
     fn entries(seqs: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
@@ -102,7 +103,7 @@ mod tests {
             .collect()
     }
 
-    fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, Taken) {
+    fn take(ring: &Ring, cursor: u64, bytes_max: usize) -> (Vec<u64>, TakeEnd) {
         let mut out = Vec::new();
         let taken = ring.take(
             Seq(cursor),
@@ -115,26 +116,29 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_takes_what_is_after_its_cursor() {
+    fn a_reader_takes_the_frames_after_its_cursor() {
         let mut ring = ring(10);
         ring.push(entries(11..=15), Seq(15), Seq(0), 9, usize::MAX);
-        assert_eq!(take(&ring, 10, 999), (vec![11, 12, 13, 14, 15], Taken::All));
-        assert_eq!(take(&ring, 13, 999), (vec![14, 15], Taken::All));
-        assert_eq!(take(&ring, 15, 999), (vec![], Taken::All));
+        assert_eq!(
+            take(&ring, 10, 999),
+            (vec![11, 12, 13, 14, 15], TakeEnd::All)
+        );
+        assert_eq!(take(&ring, 13, 999), (vec![14, 15], TakeEnd::All));
+        assert_eq!(take(&ring, 15, 999), (vec![], TakeEnd::All));
         assert_eq!(
             take(&ring, 10, 25),
-            (vec![11, 12], Taken::Upto(Seq(12))),
+            (vec![11, 12], TakeEnd::Upto(Seq(12))),
             "within the bound"
         );
         assert_eq!(
             take(&ring, 10, 1),
-            (vec![11], Taken::Upto(Seq(11))),
-            "but always one"
+            (vec![11], TakeEnd::Upto(Seq(11))),
+            "but always one frame"
         );
     }
 
     #[test]
-    fn v3_a_ring_is_bounded_and_knows_what_it_gave_up() {
+    fn v3_a_ring_is_bounded_and_knows_its_floor() {
         let mut ring = ring(0);
         ring.push(entries(1..=10), Seq(10), Seq(0), 3, usize::MAX);
         assert!(ring.reaches_back_to(Seq(7)) && !ring.reaches_back_to(Seq(6)));
@@ -145,27 +149,28 @@ mod tests {
         ring.push(entries(12..=12), Seq(12), Seq(0), 99, 0);
         assert!(
             ring.reaches_back_to(Seq(12)) && !ring.reaches_back_to(Seq(11)),
-            "nothing fits: all is read from pages"
+            "no entry fits, so readers take pages"
         );
     }
 
     #[test]
-    fn v3_rings_share_one_budget() {
-        let budget = Budget::new(entries(1..=1)[0].bytes() * 3);
-        let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), budget.share()));
+    fn v3_rings_are_bounded_together() {
+        let bytes = Bytes::new(0, entries(1..=1)[0].bytes() * 3);
+        let [mut first, mut second] = [(); 2].map(|()| Ring::new(Seq(0), bytes.share()));
         first.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
         second.push(entries(1..=2), Seq(2), Seq(0), 99, usize::MAX);
         assert!(
             first.reaches_back_to(Seq(0)),
-            "who came first keeps what it has"
+            "an earlier ring keeps its entries"
         );
         assert!(second.reaches_back_to(Seq(1)) && !second.reaches_back_to(Seq(0)));
         drop(first);
         second.push(entries(3..=4), Seq(4), Seq(0), 99, usize::MAX);
         assert!(second.reaches_back_to(Seq(1)));
     }
+
     #[test]
-    fn v6_what_is_stale_is_given_up() {
+    fn v6_stale_entries_are_dropped() {
         let mut ring = ring(0);
         ring.push(entries(1..=5), Seq(5), Seq(0), 99, usize::MAX);
         ring.push(entries(6..=7), Seq(7), Seq(4), 99, usize::MAX);
