@@ -7,7 +7,7 @@
 //! - **G4** Everything that a document or a list can ask for is bounded, and so is what the answer comes to.
 //! - **G5** Unknown and unreadable take the same path: one statement that returns a row only if it may be read.
 //!
-//! Proved in `tests/schema.rs` and `tests/it/`.
+//! Proved in `tests/it/` and `tests/tidy/`.
 
 mod budget;
 mod complete;

@@ -12,7 +12,8 @@
 //!   after the event that took the right away.
 //! - **V6** Deleting a message takes its text out of the store in the same transaction, so that no event shows it again.
 //!
-//! Proved in `tests/store.rs`, which runs one contract over every implementation, and in `tests/crash.rs`.
+//! Proved in `tests/store/`, which runs one contract over every implementation, and in
+//! `tests/it/crash.rs`.
 
 mod command;
 mod search;

@@ -331,7 +331,7 @@ pub(crate) async fn s7_each_command_sees_what_stands_before_it(store: &impl Stor
     );
 }
 
-pub(crate) async fn a_batch_that_fails_runs_one_by_one(store: &impl Store) {
+pub(crate) async fn s1_a_batch_that_fails_runs_one_by_one(store: &impl Store) {
     let ann = user(store, "ann").await;
     // Two messages of one id cannot both be stored: the multi-row statement fails as a whole.
     let (first, Command::SendMessage(twin)) =

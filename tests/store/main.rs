@@ -54,7 +54,7 @@ contract!(
         s4_a_nonce_names_one_message_of_its_sender,
         s4_the_same_nonce_twice_in_a_batch,
         s7_each_command_sees_what_stands_before_it,
-        a_batch_that_fails_runs_one_by_one,
+        s1_a_batch_that_fails_runs_one_by_one,
         g5_unknown_and_unreadable_are_alike,
         events_and_messages_are_read_in_windows,
         rooms_are_listed_by_id,

@@ -1,4 +1,5 @@
-//! Modules use one another only as the table in `docs/ARCHITECTURE.md` allows, and wire formats stay at the edge.
+//! Modules use one another only as the table in `docs/ARCHITECTURE.md` allows, and wire formats
+//! stay at the edge.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use crate::{
     rust::{Source, identifiers},
 };
 
-/// The crates that a module does not know. They would bring a wire format, a database or a runtime into it.
+/// The crates that a module does not know. They would bring a wire format, a database or a runtime
+/// into it.
 const STRANGERS: &[(&str, &[&str])] = &[
     (
         "domain",

@@ -1,8 +1,10 @@
-//! The children of a module do not use each other in a circle, so that they can be read in some order.
+//! The children of a module do not use each other in a circle, so that they can be read in some
+//! order.
 //!
-//! The children are boxes: a file, or a folder with all that is in it. A box uses another if one of its files names an
-//! item of the other. A name that the parent only imports belongs to the child that it is imported from. The parent is
-//! no box of its own folder: it may use its children, and they may use the items that it defines.
+//! The children are boxes: a file, or a folder with all that is in it. A box uses another if one of
+//! its files names an item of the other. A name that the parent only imports belongs to the child
+//! that it is imported from. The parent is no box of its own folder: it may use its children, and
+//! they may use the items that it defines.
 
 use crate::{
     files::{differences, none, sources},

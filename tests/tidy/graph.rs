@@ -36,7 +36,8 @@ impl Crate {
         Self { files, modules }
     }
 
-    /// Every path that a file names, from the crate's root: (the file's module, its path, the path that it names).
+    /// Every path that a file names, from the crate's root: (the file's module, its path, the path
+    /// that it names).
     pub(crate) fn named(&self) -> Vec<(&Path, &str, Path)> {
         let of_file = |(module, file): (_, &'_ File)| -> Vec<Path> {
             let paths = file
@@ -78,7 +79,8 @@ impl Crate {
         Some([&at, path].concat())
     }
 
-    /// The module that a path from the root leads to. A name that a module only imports is looked up where it is from.
+    /// The module that a path from the root leads to. A name that a module only imports is looked
+    /// up where it is from.
     pub(crate) fn home(&self, path: &[String]) -> Path {
         self.home_within(path, 8)
     }
@@ -100,7 +102,8 @@ impl Crate {
         }
     }
 
-    /// Which child of a module uses which, by the module. A child is a file, or a folder with all that is in it.
+    /// Which child of a module uses which, by the module. A child is a file, or a folder with all
+    /// that is in it.
     pub(crate) fn siblings(&self) -> BTreeMap<String, Edges> {
         let mut found: BTreeMap<String, Edges> = BTreeMap::new();
         for (from, _, path) in self.named() {

@@ -1,5 +1,6 @@
-//! Every invariant has a test of its name, and the table in `docs/ARCHITECTURE.md` lists the same invariants as the
-//! documentation of the modules. Two invariants are proved here, by reading the code.
+//! Every invariant has a test of its name, and the table in `docs/ARCHITECTURE.md` lists the same
+//! invariants as the documentation of the modules. Two invariants are proved here, by reading the
+//! code.
 
 use std::collections::BTreeSet;
 
@@ -169,8 +170,8 @@ fn forgers(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// What is announced was committed: nothing but the store makes the type that can be announced, and the compiler lets
-/// nothing else do so.
+/// What is announced was committed: nothing but the store makes the type that can be announced, and
+/// the compiler lets nothing else do so.
 #[test]
 fn h1_only_the_store_makes_what_can_be_announced() {
     let sources = sources("src");
@@ -197,7 +198,8 @@ fn h1_only_the_store_makes_what_can_be_announced() {
     assert_eq!(forgers(&forger), ["src/hub/x.rs"]);
 }
 
-/// Files with resolvers that hold a lock, use SQL or a socket. The slots of a subscription's modes are the exception.
+/// Files with resolvers that hold a lock, use SQL or a socket. The slots of a subscription's modes
+/// are the exception.
 fn impure_resolvers(sources: &[Source]) -> Vec<String> {
     let strangers = [
         "sqlx", "axum", "hyper", "tokio", "net", "Mutex", "RwLock", "lock",

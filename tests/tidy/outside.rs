@@ -1,5 +1,5 @@
-//! Time and chance come in from outside, and every task has an owner: the clock, random ids and new tasks are asked for
-//! only where this list says so.
+//! Time and chance come in from outside, and every task has an owner: the clock, random ids and new
+//! tasks are asked for only where this list says so.
 
 use crate::{
     files::{differences, none, sources},

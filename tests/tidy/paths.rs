@@ -50,7 +50,8 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whether the path exists: from the root, from `src/`, from the document's own folder, or, as a bare file name, anywhere.
+/// Whether the path exists: from the root, from `src/`, from the document's own folder, or, as a
+/// bare file name, anywhere.
 fn exists(path: &str, folder: &Path, names: &[String]) -> bool {
     let from = [root().to_owned(), root().join("src"), root().join(folder)];
     from.iter().any(|from| from.join(path).exists())

@@ -1,8 +1,10 @@
-//! As much of Rust's grammar as the rules need: what is code, what is a test, where items begin and end.
+//! As much of Rust's grammar as the rules need: what is code, what is a test, where items begin and
+//! end.
 
 use std::ops::Range;
 
-/// One Rust file. Comments, strings and characters are blanked out of its code; lines and columns stay.
+/// One Rust file. Comments, strings and characters are blanked out of its code; lines and columns
+/// stay.
 pub(crate) struct Source {
     /// The path from the root.
     pub(crate) path: String,

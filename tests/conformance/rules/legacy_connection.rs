@@ -149,7 +149,7 @@ fn credentials() -> Vec<Scenario> {
         .slowly(),
         legacy(
             "a bad token in the upgrade's header is rejected at the init",
-            { [init()].into_iter().chain(forbidden()) },
+            [init()].into_iter().chain(forbidden()),
         )
         .opened(header),
     ]
