@@ -326,22 +326,27 @@ def limits(sources):
     """(flags, places where a limit is written)."""
     flags = places = 0
     for source in sources:
-        text = source.code.replace("->", "  ").replace("=>", "  ")
+        # Arrows would close the angle brackets of generics.
+        text = re.sub(r"[-=]>", "  ", source.code)
         for found in re.finditer(r"\bstruct\s+\w*Limit\w*\s*(?=\{)", text):
             inner = text[found.end() + 1 : closing(text, found.end())]
             places += fields(inner)
             flags += len(re.findall(r"#\[arg\b", inner))
-        # A literal of a limits struct: `HubLimits { ... }`, or `Self { ... }` inside its impl.
-        for found in re.finditer(r"\bimpl\s+(?:\w+\s+for\s+)?\w*Limit\w*\s*(?=\{)", text):
-            inner = text[found.end() : closing(text, found.end())]
-            for literal in re.finditer(r"\bSelf\s*(?=\{)", inner):
-                if not inner[: literal.start()].rstrip().endswith("  "):
-                    places += fields(inner[literal.end() + 1 : closing(inner, literal.end())])
-        for found in re.finditer(r"(?<!struct )(?<!for )(?<!impl )\b\w+Limits\s*(?=\{)", text):
-            before = source.code[: found.start()].rstrip()
-            if not before.endswith("->"):
-                places += fields(text[found.end() + 1 : closing(text, found.end())])
+        for block in re.finditer(r"\bimpl\s+(?:\w+\s+for\s+)?\w*Limit\w*\s*(?=\{)", text):
+            end = closing(text, block.end())
+            for found in re.finditer(r"\bSelf\s*(?=\{)", text[block.end() : end]):
+                places += literal(source.code, text, block.end() + found.start())
+        for found in re.finditer(r"\b\w+Limits\s*(?=\{)", text):
+            places += literal(source.code, text, found.start())
     return flags, places
+
+
+def literal(code, text, start):
+    """The fields of the struct literal that begins here; 0 if this is another kind of block."""
+    if re.search(r"(?:->|\bstruct|\bfor|\bimpl|\blet)\s*$", code[:start]):
+        return 0
+    opened = text.index("{", start)
+    return fields(text[opened + 1 : closing(text, opened)])
 
 
 # -- prose ---------------------------------------------------------------------------------------
@@ -493,12 +498,18 @@ def figures(files):
         ("all listed words per 1,000 words of docs", f"{rate(prose, every):.1f}"),
     ]
     details = [
-        ("Type names defined more than once", [f"{name} ({', '.join(at)})" for name, at in twice.items()]),
+        (
+            "Type names defined more than once",
+            [f"{name} ({', '.join(at)})" for name, at in twice.items()],
+        ),
         (
             f"Functions over {FUNCTION_LINES_MAX} lines",
             [f"{path}:{first} {name} {functions[path, name, first]}" for path, name, first in over],
         ),
-        ("Import cycles inside modules", [f"{folder or 'src'}: {', '.join(b)}" for folder, b in cycles]),
+        (
+            "Import cycles inside modules",
+            [f"{folder or 'src'}: {', '.join(boxes)}" for folder, boxes in cycles],
+        ),
     ]
     return table, details
 

@@ -107,8 +107,17 @@ fn arrows_go_one_way() {
 
 #[test]
 fn a_forbidden_arrow_is_found_however_it_is_written() {
-    let text = "| module | owns | may use |\n|---|---|---|\n| `low/` | x | nothing |\n| `high`, `main` | y, z | low |\n| `lib` | | anything |\n\nafter";
-    let table = table(text);
+    let text = [
+        "| module | owns | may use |",
+        "|---|---|---|",
+        "| `low/` | x | nothing |",
+        "| `high`, `main` | y, z | low |",
+        "| `lib` | | anything |",
+        "",
+        "after",
+    ]
+    .join("\n");
+    let table = table(&text);
     assert_eq!(table.len(), 4);
     let with = |use_: &str| {
         let files = [

@@ -1,6 +1,6 @@
 //! Every path that documents and module documentation name exists.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use crate::files::{documents, files, none, root, sources};
 
@@ -37,17 +37,47 @@ fn is_path(token: &str) -> bool {
     is_plain && !token.starts_with(['/', '.']) && (is_source || in_folder || is_folder)
 }
 
-/// The files of the repository that Markdown links of a text lead to.
-fn links(text: &str) -> Vec<&str> {
+/// The Markdown links of a text into the repository: a path, empty for the text itself, and the
+/// anchor of a heading.
+fn links(text: &str) -> Vec<(&str, Option<&str>)> {
     let targets = text
         .split("](")
         .skip(1)
         .filter_map(|rest| rest.split(')').next());
-    let paths = targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"));
-    paths
-        .map(|target| target.split('#').next().unwrap())
-        .filter(|path| !path.is_empty())
-        .collect()
+    let inside = targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"));
+    let parts = inside.map(|target| match target.split_once('#') {
+        Some((path, heading)) => (path, Some(heading)),
+        None => (target, None),
+    });
+    parts.collect()
+}
+
+/// The anchors of the headings of a document, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let is_kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+    let anchor = |line: &str| -> String {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        heading
+            .chars()
+            .filter(is_kept)
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
+    };
+    headings.map(anchor).collect()
+}
+
+/// Whether a link of this document leads to a file that exists, and to a heading of it.
+fn leads_somewhere(document: &str, text: &str, (path, heading): (&str, Option<&str>)) -> bool {
+    let target = root().join(document).parent().unwrap().join(path);
+    let has = |text: &str| {
+        heading.is_none_or(|heading| anchors(text).iter().any(|anchor| anchor == heading))
+    };
+    match path {
+        "" => has(text),
+        _ if path.ends_with(".md") => fs::read_to_string(target).is_ok_and(|text| has(&text)),
+        _ => target.exists(),
+    }
 }
 
 /// Whether the path exists: from the root, from `src/`, from the document's own folder, or, as a
@@ -58,16 +88,17 @@ fn exists(path: &str, folder: &Path, names: &[String]) -> bool {
         || (!path.contains('/') && names.iter().any(|name| name.ends_with(&format!("/{path}"))))
 }
 
-/// The paths of a text that lead nowhere. The text is a document, or the `//!` lines of a module.
+/// The paths and links of a document that lead nowhere.
 fn stale(document: &str, text: &str, names: &[String]) -> Vec<String> {
     let folder = Path::new(document).parent().unwrap();
-    let tokens = in_backticks(text)
-        .into_iter()
-        .filter(|path| !exists(path, folder, names));
-    let links = links(text)
-        .into_iter()
-        .filter(|path| !root().join(folder).join(path).exists());
-    let found = tokens.chain(links);
+    let tokens = in_backticks(text).into_iter();
+    let tokens = tokens.filter(|path| !exists(path, folder, names));
+    let broken = |link: &(&str, Option<&str>)| !leads_somewhere(document, text, *link);
+    let links = links(text).into_iter().filter(broken);
+    let links = links.map(|(path, heading)| {
+        heading.map_or(path.to_owned(), |heading| format!("{path}#{heading}"))
+    });
+    let found = tokens.map(str::to_owned).chain(links);
     found.map(|path| format!("{document}: {path}")).collect()
 }
 
@@ -115,9 +146,24 @@ fn every_path_in_module_documentation_exists() {
 }
 
 #[test]
+fn a_link_to_a_heading_that_is_not_there_is_found() {
+    let text = "# One, two\n## `three()`\n[a](#one-two) [b](#three) [c](#four) [d](x.md#one)";
+    assert_eq!(
+        stale("docs/y.md", text, &[]),
+        ["docs/y.md: #four", "docs/y.md: x.md#one"]
+    );
+}
+
+#[test]
 fn a_path_that_leads_nowhere_is_found() {
-    let text = "`src/no.rs` `store/sqlite/` `no/` `lib.rs` `no.rs` `text/html` `/graphql` `src/lib.rs` [a](../src/lib.rs#x) [b](no.md) [c](https://x/no.md)\n`tests/no`";
-    let found = stale("docs/x.md", text, &["src/lib.rs".to_owned()]);
+    let text = [
+        "`src/lib.rs` `store/sqlite/` `lib.rs` [a](../src/lib.rs#x)",
+        "`text/html` `/graphql` [c](https://x/no.md)",
+        "`src/no.rs` `no/` `no.rs` [b](no.md)",
+        "`tests/no`",
+    ]
+    .join("\n");
+    let found = stale("docs/x.md", &text, &["src/lib.rs".to_owned()]);
     let expected =
         ["src/no.rs", "no/", "no.rs", "tests/no", "no.md"].map(|path| format!("docs/x.md: {path}"));
     assert_eq!(found, expected);

@@ -276,8 +276,20 @@ fn comments_and_strings_are_not_code() {
 
 #[test]
 fn tests_are_left_out() {
-    let text = "fn a() {}\n#[cfg(test)]\n#[x]\nmod tests {\n    fn b() {}\n}\n#[cfg(test)]\nuse c;\nfn d() {}\n";
-    let source = Source::new("src/x.rs", text);
+    let text = [
+        "fn a() {}",
+        "#[cfg(test)]",
+        "#[x]",
+        "mod tests {",
+        "    fn b() {}",
+        "}",
+        "#[cfg(test)]",
+        "use c;",
+        "fn d() {}",
+        "",
+    ]
+    .join("\n");
+    let source = Source::new("src/x.rs", &text);
     let names = |found: Vec<Function>| found.into_iter().map(|f| f.name).collect::<Vec<_>>();
     assert_eq!(names(source.functions()), ["a", "d"]);
     assert_eq!(names(source.test_functions()), ["b"]);
@@ -285,6 +297,12 @@ fn tests_are_left_out() {
 
 #[test]
 fn types_are_found_wherever_they_are_defined() {
-    let text = "pub(crate) struct A;\nimpl I for A { type B = C; fn f() { enum D {} } }\ntrait E { type F; }\ntype G = A;";
-    assert_eq!(Source::new("src/x.rs", text).types(), ["A", "D", "E", "G"]);
+    let text = [
+        "pub(crate) struct A;",
+        "impl I for A { type B = C; fn f() { enum D {} } }",
+        "trait E { type F; }",
+        "type G = A;",
+    ]
+    .join("\n");
+    assert_eq!(Source::new("src/x.rs", &text).types(), ["A", "D", "E", "G"]);
 }
