@@ -35,20 +35,20 @@ pub(super) struct Loader {
 /// The reads of this execution, started or finished.
 #[derive(Default)]
 struct LoaderCache {
-    messages: Loads<(MessageId, Access), Message>,
-    rooms: Loads<(RoomId, Access), Room>,
+    messages: Loads<(MessageId, RightCheck), Message>,
+    rooms: Loads<(RoomId, RightCheck), Room>,
     memberships: Loads<RoomId, Member>,
 }
 
 /// Whether the right to read was checked before (`Shared`) or is checked by the read itself. The
 /// two may give different results for the same id, so they are cached apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Access {
+enum RightCheck {
     AlreadyChecked,
     CheckedByRead,
 }
 
-impl From<Caller> for Access {
+impl From<Caller> for RightCheck {
     fn from(caller: Caller) -> Self {
         match caller {
             Caller::Shared => Self::AlreadyChecked,

@@ -79,12 +79,12 @@ impl Slice {
 }
 
 /// The rows of a page, in the order of the list.
-pub(super) struct Page<T> {
+pub(super) struct ListPage<T> {
     pub(super) rows: Vec<T>,
     pub(super) info: PageInfo,
 }
 
-impl<T> Page<T> {
+impl<T> ListPage<T> {
     /// Makes a page from up to [`Slice::rows_to_read`] rows. `is_after` says that the page begins
     /// after an entry of the list, `is_before` that it ends before one.
     pub(super) fn new(
@@ -137,7 +137,7 @@ macro_rules! connection {
         impl $connection {
             /// A connection from a page of rows. `edge` gives the cursor and the node of a row.
             pub(super) fn new<T>(
-                page: $crate::schema::pagination::Page<T>,
+                page: $crate::schema::pagination::ListPage<T>,
                 edge: impl Fn(T) -> ($cursor, $node),
             ) -> Self {
                 let edges: Vec<_> = page
@@ -205,7 +205,7 @@ mod tests {
                 from_end,
                 length: 2,
             };
-            let page = Page::new(slice, rows.to_vec(), is_after, is_before, u32::to_string);
+            let page = ListPage::new(slice, rows.to_vec(), is_after, is_before, u32::to_string);
             let info = page.info;
             (page.rows, info.has_previous_page, info.has_next_page)
         };

@@ -10,7 +10,7 @@ use super::{
     loader::loader,
     long_poll::{MessagePoll, poll},
     objects::{MessageConnection, MessageObject, Node, RoomObject, messages},
-    pagination::{Page, PageArgs, connection},
+    pagination::{ListPage, PageArgs, connection},
     scalar::CursorScalar,
     search::{MessageSearchConnection, search},
     users::UserObject,
@@ -139,7 +139,7 @@ async fn rooms_page(
     ctx: &Context<'_>,
     args: PageArgs<String>,
     search: Option<&str>,
-) -> Result<Page<Room>, ApiError> {
+) -> Result<ListPage<Room>, ApiError> {
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
     let after = args.after.as_deref();
@@ -153,5 +153,5 @@ async fn rooms_page(
         .rooms(caller(ctx), after, search, slice.rows_to_read());
     let rows = loader(ctx).read(rooms).await?;
     let cursor = |room: &Room| room.id.to_string();
-    Ok(Page::new(slice, rows, after.is_some(), false, cursor))
+    Ok(ListPage::new(slice, rows, after.is_some(), false, cursor))
 }

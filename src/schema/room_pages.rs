@@ -8,7 +8,7 @@ use super::{
     context::{position, services},
     error::ApiError,
     loader::loader,
-    pagination::{Page, PageArgs},
+    pagination::{ListPage, PageArgs},
     scalar::CursorScalar,
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) async fn messages_page(
     room: &Room,
     head: Seq,
     args: PageArgs<CursorScalar>,
-) -> Result<Page<Arc<Message>>, ApiError> {
+) -> Result<ListPage<Arc<Message>>, ApiError> {
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
     let before = args
@@ -46,7 +46,7 @@ pub(super) async fn messages_page(
         .await?;
     let is_before = before.is_some_and(|before| before <= head);
     let cursor = |message: &Arc<Message>| message.cursor.to_string();
-    Ok(Page::new(
+    Ok(ListPage::new(
         slice,
         rows,
         after > Seq::START,
@@ -60,7 +60,7 @@ pub(super) async fn members_page(
     ctx: &Context<'_>,
     room: &Room,
     args: PageArgs<String>,
-) -> Result<Page<Member>, ApiError> {
+) -> Result<ListPage<Member>, ApiError> {
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
     let member_id = |cursor: Option<String>| -> Result<Option<MemberId>, ApiError> {
@@ -81,5 +81,5 @@ pub(super) async fn members_page(
         .read(services.log.members(&room.id, window, now))
         .await?;
     let cursor = |member: &Member| member.id.to_string();
-    Ok(Page::new(slice, rows, is_after, is_before, cursor))
+    Ok(ListPage::new(slice, rows, is_after, is_before, cursor))
 }

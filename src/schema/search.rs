@@ -7,7 +7,7 @@ use super::{
     error::{ApiError, Code},
     loader::loader,
     objects::MessageObject,
-    pagination::{Page, PageArgs, connection},
+    pagination::{ListPage, PageArgs, connection},
 };
 use crate::{
     domain::{RoomId, SearchError, SearchMark, SearchMarkError, SearchQuery},
@@ -70,7 +70,7 @@ pub(super) async fn search(
             (cursor, hit.message)
         })
         .collect();
-    let page = Page::new(slice, rows, search.after.is_some(), false, |row| {
+    let page = ListPage::new(slice, rows, search.after.is_some(), false, |row| {
         row.0.clone()
     });
     Ok(MessageSearchConnection::new(page, |(cursor, message)| {

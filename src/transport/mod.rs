@@ -19,6 +19,9 @@ mod http;
 mod limits;
 mod listen;
 mod operation;
+mod persisted;
+mod reservation;
+mod response;
 mod shared;
 mod start;
 mod streaming;
@@ -37,18 +40,16 @@ use axum::{
 
 pub use browser::hosts::{Host, HostError, Site};
 pub use browser::origin::{Origin, OriginError};
-pub use http::persisted::{OperationList, OperationListError};
 pub use http::read_request::{ReadRequest, read_request};
 pub use limits::TransportLimits;
 pub use listen::listener::serve;
 pub use listen::tls::{Tls, TlsError, TlsFiles};
+pub use persisted::{OperationList, OperationListError};
 pub use shared::{ClientPolicy, Shared};
 
 use crate::transport::{
-    admission::request_limits,
     browser::{guard, pages},
-    http::{compression, endpoint},
-    streaming::sse_shared,
+    http::{compression, endpoint, request_limits, sse_shared},
     websocket::{accept::accept, upgrade::Upgrade},
 };
 
@@ -73,7 +74,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
         .layer(from_fn_with_state(shared.clone(), request_limits::enforce))
-        .layer(from_fn_with_state(shared.clone(), guard::guard))
+        .layer(from_fn_with_state(shared.site.clone(), guard::guard))
         .with_state(shared)
 }
 

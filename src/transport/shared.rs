@@ -18,8 +18,8 @@ use crate::{
     transport::{
         OperationList, Site, TransportLimits,
         admission::{address::Address, slots::Admission},
-        http::persisted::PersistedQueries,
-        streaming::reservation::Reservations,
+        persisted::PersistedQueries,
+        reservation::Reservations,
     },
     view::Views,
 };
@@ -52,7 +52,7 @@ pub struct Shared {
     /// Every WebSocket runs as a task in here.
     pub tasks: TaskTracker,
     /// The hosts of this server, and the origins whose pages may use it.
-    pub(super) site: Site,
+    pub(super) site: Arc<Site>,
     /// Documents that clients name by a hash.
     pub(super) persisted: PersistedQueries,
     /// Reserved event streams.
@@ -93,7 +93,7 @@ impl Shared {
             limits,
             proxies_trusted,
             tasks,
-            site,
+            site: Arc::new(site),
             persisted,
             reservations: Reservations::default(),
             admission: Arc::new(Admission::new(&limits, proxies_trusted)),

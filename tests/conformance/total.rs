@@ -2,7 +2,9 @@
 
 use std::panic::AssertUnwindSafe;
 
-use switchboard::protocol::{Close, Input, MachineLimits, Subprotocol};
+use switchboard::protocol::{
+    Act, Close, Input, LegacyMachine, Machine, MachineLimits, Subprotocol,
+};
 
 use crate::{
     all, babble,
@@ -145,6 +147,69 @@ fn p1_every_short_history_of_the_legacy_dialect_keeps_the_rules() {
         r#"{"type":"start","id":"a","payload":{}}"#,
         r#"{"type":"stop","id":"a"}"#,
     ]);
+}
+
+/// A machine of graphql-transport-ws whose client was acknowledged.
+fn acknowledged() -> Machine {
+    let (mut machine, mut acts) = (Machine::new(LIMITS), Vec::new());
+    machine.handle(Input::Text(r#"{"type":"connection_init"}"#), &mut acts);
+    machine.handle(Input::Admitted, &mut acts);
+    machine
+}
+
+/// The acts that answer this text.
+fn acts_for(machine: &mut Machine, text: &str) -> Vec<Act> {
+    let mut acts = Vec::new();
+    machine.handle(Input::Text(text), &mut acts);
+    acts
+}
+
+fn subscribe(id: &str) -> String {
+    format!(r#"{{"type":"subscribe","id":"{id}","payload":{{"query":""}}}}"#)
+}
+
+#[test]
+fn p3_an_id_is_taken_when_subscribe_is_read() {
+    let mut machine = acknowledged();
+    let started = acts_for(&mut machine, &subscribe("a"));
+    assert!(matches!(&started[..], [Act::Start { id, .. }] if id == "a"));
+    // Nothing has answered the first operation yet.
+    let refused = acts_for(&mut machine, &subscribe("a"));
+    assert!(matches!(&refused[..], [Act::Close(Close::SubscriberExists(id))] if id == "a"));
+}
+
+#[test]
+fn p4_operations_and_the_length_of_an_id_are_bounded() {
+    let mut machine = acknowledged();
+    for id in 0..LIMITS.operations_max {
+        let started = acts_for(&mut machine, &subscribe(&id.to_string()));
+        assert!(matches!(started[..], [Act::Start { .. }]));
+    }
+    let refused = acts_for(&mut machine, &subscribe("one more"));
+    assert!(matches!(&refused[..], [Act::Send(text)] if text.contains("TOO_COMPLEX")));
+    acts_for(&mut machine, r#"{"type":"complete","id":"0"}"#);
+    let longest = "i".repeat(LIMITS.operation_id_bytes_max);
+    let started = acts_for(&mut machine, &subscribe(&longest));
+    assert!(matches!(started[..], [Act::Start { .. }]));
+    let closed = acts_for(&mut machine, &subscribe(&format!("{longest}i")));
+    assert!(matches!(closed[..], [Act::Close(Close::InvalidMessage)]));
+}
+
+#[test]
+fn p4_operations_that_wait_for_the_acknowledgement_are_bounded_in_bytes() {
+    let (mut machine, mut acts) = (LegacyMachine::new(LIMITS), Vec::new());
+    let start = |id: &str, bytes: usize| {
+        let text = format!(r#"{{"type":"start","id":"{id}","payload":{{"query":""}}}}"#);
+        format!("{text:bytes$}")
+    };
+    machine.handle(
+        Input::Text(&start("a", LIMITS.held_bytes_max - 80)),
+        &mut acts,
+    );
+    machine.handle(Input::Text(&start("b", 80)), &mut acts);
+    assert!(acts.is_empty(), "both wait: {acts:?}");
+    machine.handle(Input::Text(&start("c", 0)), &mut acts);
+    assert!(matches!(&acts[..], [Act::Send(text)] if text.contains("TOO_COMPLEX")));
 }
 
 /// The protocol's words for each close; a new one does not compile before it stands here.

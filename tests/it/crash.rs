@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::support::{Folder, client::Client, http, soon};
 
+const BINARY: &str = env!("CARGO_BIN_EXE_switchboard");
+
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -27,7 +29,12 @@ impl Process {
 
     /// With flags of the test's own; the log goes there.
     pub(crate) fn start_with(folder: &Folder, flags: &[&str], log: Stdio) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+        Self::run(Command::new(BINARY), folder, flags, log)
+    }
+
+    /// Has this command run the server.
+    fn run(mut command: Command, folder: &Folder, flags: &[&str], log: Stdio) -> Self {
+        let mut child = command
             .args(["serve", "--database", &folder.database()])
             .args(flags)
             .stdout(Stdio::piped())
@@ -163,4 +170,27 @@ async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
         "{} were answered; lost: {lost:?}",
         answered.len()
     );
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn r3_the_soft_limit_on_open_files_is_raised_to_the_hard_one() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -S -n 64 && exec \"$0\" \"$@\"", BINARY]);
+    let folder = Folder::new();
+    let process = Process::run(
+        shell,
+        &folder,
+        &["--listen", "127.0.0.1:0"],
+        Stdio::inherit(),
+    );
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.child.id())).unwrap();
+    let files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let [soft, hard] = files.unwrap().split_whitespace().collect::<Vec<_>>()[..2] else {
+        panic!("{limits}")
+    };
+    assert_ne!(soft, "64");
+    assert_eq!(soft, hard);
 }

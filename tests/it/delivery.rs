@@ -165,7 +165,7 @@ async fn s4_the_same_nonce_is_the_same_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_everything_and_delays_nobody() {
+async fn h2_a_slow_reader_gets_everything_and_delays_nobody() {
     let app = TestApp::with(&["--ring-frames-max", "16", "--tail-events-max", "16"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -282,6 +282,27 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
     first.close().await;
     drop(second);
     app.finish().await;
+}
+
+#[tokio::test]
+async fn r1_no_task_is_left_when_the_server_has_stopped() {
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    assert_eq!(alive(), 0);
+    let app = TestApp::with(&["--drain-window", "10ms"]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let head = ann.head("room-1").await;
+    ann.subscribe("room-1", &head).await;
+    ann.send("room-1", "hello").await;
+    assert_eq!(ann.texts(1).await, ["hello"]);
+    assert_ne!(alive(), 0, "the server has tasks");
+    // The client is still connected, and the server closes its socket.
+    let closed = async { while let Some(Ok(_)) = ann.socket.next().await {} };
+    futures::join!(app.stop(), closed);
+    assert_eq!(alive(), 0);
 }
 
 #[tokio::test]

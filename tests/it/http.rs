@@ -350,3 +350,73 @@ async fn a_subscription_by_post_is_told_where_to_go() {
     assert!(reply.body.contains("graphql-transport-ws"));
     app.finish().await;
 }
+
+/// The codes of an answer's errors, and its text.
+async fn codes(app: &TestApp, query: &str, token: &str) -> (Vec<String>, String) {
+    let body = json!({ "query": query }).to_string();
+    let reply = post(
+        app.address(),
+        &body,
+        &[("authorization", &format!("Bearer {token}"))],
+    )
+    .await;
+    let answer = reply.json();
+    let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+    let code = |error: &serde_json::Value| error["extensions"]["code"].to_string();
+    (errors.iter().map(code).collect(), answer.to_string())
+}
+
+#[tokio::test]
+async fn g3_a_failure_of_the_database_is_internal_and_its_text_stays_here() {
+    let app = TestApp::start().await;
+    let token = app.sign_in("ann").await;
+    let database = sqlx::SqlitePool::connect(&app.folder.database())
+        .await
+        .unwrap();
+    for broken in [
+        "alter table messages rename to m",
+        "alter table rooms rename to r",
+    ] {
+        sqlx::raw_sql(broken).execute(&database).await.unwrap();
+    }
+    database.close().await;
+    for query in [
+        "{ room(id: \"room-1\") { id } }",
+        "{ messages(roomId: \"room-1\", last: 1) { nodes { id } } }",
+        "mutation { sendMessage(roomId: \"room-1\", text: \"a\", nonce: \"a\") { id } }",
+    ] {
+        let (codes, text) = codes(&app, query, &token).await;
+        assert_eq!(codes, [r#""INTERNAL""#], "{text}");
+        for word in ["no such", "table", "sql", "database"] {
+            assert!(!text.to_lowercase().contains(word), "{word} in {text}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn g3_every_error_has_a_code() {
+    let app = TestApp::start().await;
+    let token = app.sign_in("ann").await;
+    for (query, expected) in [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nothing }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer(a: 1) { id } }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ messages(roomId: \"none\", last: 1) { nodes { id } } }",
+            "NOT_FOUND",
+        ),
+        (
+            "{ messages(roomId: \"room-1\", last: 9999) { nodes { id } } }",
+            "BAD_USER_INPUT",
+        ),
+    ] {
+        let (codes, text) = codes(&app, query, &token).await;
+        assert!(!codes.is_empty(), "{text}");
+        assert!(
+            codes.iter().all(|code| *code == format!("\"{expected}\"")),
+            "{text}"
+        );
+    }
+    app.finish().await;
+}

@@ -97,7 +97,7 @@ async fn thirty_levels_of_doubling_fragments_are_refused_before_the_library_sees
 }
 
 #[tokio::test]
-async fn documents_are_bounded_at_and_past_each_edge() {
+async fn g4_documents_are_bounded_at_and_past_each_edge() {
     let core = Core::start().await;
     let nested = |levels: usize| {
         let (open, close) = (

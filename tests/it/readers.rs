@@ -211,7 +211,7 @@ async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
 }
 
 #[tokio::test]
-async fn a_portion_is_bounded_and_nothing_is_lost_between_portions() {
+async fn t2_a_portion_is_bounded_and_nothing_is_lost_between_portions() {
     let core = Core::with(small(), HubLimits::default(), |log| log).await;
     core.send(1..=150).await;
     let mut reader = core.reader("text", Some(0)).await;

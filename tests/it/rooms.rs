@@ -90,7 +90,7 @@ async fn a_private_room_is_as_if_it_was_not_there() {
 }
 
 #[tokio::test]
-async fn bad_input_has_a_code_and_loses_nothing() {
+async fn g3_bad_input_has_a_code_and_loses_nothing() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let long = "x".repeat(8193);

@@ -93,7 +93,7 @@ contract!(
         s4_a_nonce_names_one_message_of_its_sender,
         s4_the_same_nonce_twice_in_a_batch,
         s7_each_command_sees_the_commands_before_it,
-        a_batch_that_fails_runs_one_by_one,
+        s1_a_batch_that_fails_runs_one_by_one,
         s7_mutes_and_slow_mode_refuse_sends,
         a_reply_is_to_a_message_of_the_same_room,
     ],
@@ -101,3 +101,19 @@ contract!(
         users_signal_where_they_may_send,
     ],
 );
+
+#[test]
+fn s6_every_backend_runs_the_contract() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = include_str!("main.rs");
+    let mut backends = 0;
+    for entry in std::fs::read_dir(root.join("src/store")).unwrap() {
+        let folder = entry.unwrap().path();
+        if folder.join("append.rs").exists() {
+            let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(list.contains(&format!("mod on_{name} {{")), "{name}");
+            backends += 1;
+        }
+    }
+    assert_ne!(backends, 0);
+}

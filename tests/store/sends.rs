@@ -134,7 +134,7 @@ pub(crate) async fn s7_each_command_sees_the_commands_before_it(store: &impl Sto
     );
 }
 
-pub(crate) async fn a_batch_that_fails_runs_one_by_one(store: &impl Store) {
+pub(crate) async fn s1_a_batch_that_fails_runs_one_by_one(store: &impl Store) {
     let ann = user(store, "ann").await;
     // Two messages with the same id cannot both be stored, so the multi-row statement fails.
     let (first, Command::SendMessage(twin)) =

@@ -17,7 +17,12 @@ use crate::{
     domain::{Caller, UserId},
     protocol::Close,
     quota::{self, AddressAllowance, Exhausted, Rates, Slots},
-    transport::{TransportLimits, listen::idle::ActivityGuard},
+    schema::{ApiError, Code},
+    transport::{
+        TransportLimits,
+        admission::activity::ActivityGuard,
+        response::{negotiate::Media, reply::Reply},
+    },
 };
 
 /// When to retry after a refusal that lasts until another client disconnects.
@@ -85,6 +90,29 @@ impl AdmissionError {
         match self {
             Self::ServerFull => Close::TryAgainLater,
             Self::AddressFull | Self::UserFull | Self::ConnectRate(_) => Close::TooManyConnections,
+        }
+    }
+
+    /// The HTTP reply to a request that is refused.
+    pub(crate) fn reply(self, media: Media) -> Reply {
+        match self {
+            Self::ServerFull => {
+                let message = "The server has too many open connections; try again.";
+                Reply::later(media, &[ApiError::new(Code::Unavailable, message).into()])
+            }
+            Self::AddressFull => Reply::rate_limited(
+                media,
+                "Your address has too many open connections.",
+                SLOT_RETRY_AFTER,
+            ),
+            Self::UserFull => Reply::rate_limited(
+                media,
+                "You have too many open connections.",
+                SLOT_RETRY_AFTER,
+            ),
+            Self::ConnectRate(wait) => {
+                Reply::rate_limited(media, "Your address connects too often.", wait)
+            }
         }
     }
 }

@@ -11,12 +11,11 @@ use crate::{
     domain::Timestamp,
     schema::RequestContext,
     transport::{
-        Shared,
         browser::{
             hosts::Site,
             origin::{self, Sender},
         },
-        http::reply::Reply,
+        response::reply::Reply,
     },
 };
 
@@ -56,17 +55,23 @@ fn find(headers: &HeaderMap) -> Option<&str> {
 /// sign-out. Other clients store their tokens themselves.
 pub(crate) fn update(
     reply: Reply,
-    shared: &Shared,
+    site: &Site,
+    now: Timestamp,
     parts: &Parts,
     context: &RequestContext,
 ) -> Reply {
-    match new_cookie(shared, parts, context) {
+    match new_cookie(site, now, parts, context) {
         Some(cookie) => reply.with(header::SET_COOKIE, cookie),
         None => reply,
     }
 }
 
-fn new_cookie(shared: &Shared, parts: &Parts, context: &RequestContext) -> Option<HeaderValue> {
+fn new_cookie(
+    site: &Site,
+    now: Timestamp,
+    parts: &Parts,
+    context: &RequestContext,
+) -> Option<HeaderValue> {
     let side_effects = context.take_effects();
     if side_effects.signed_out {
         return Some(clear());
@@ -75,14 +80,10 @@ fn new_cookie(shared: &Shared, parts: &Parts, context: &RequestContext) -> Optio
     if origin::is_cross_site(&parts.headers) {
         return None;
     }
-    let Sender::Own(page) = shared.site.sender(&parts.headers, &parts.uri) else {
+    let Sender::Own(page) = site.sender(&parts.headers, &parts.uri) else {
         return None;
     };
-    set(
-        &token,
-        seconds_between((shared.clock)(), expires_at),
-        page.is_https(),
-    )
+    set(&token, seconds_between(now, expires_at), page.is_https())
 }
 
 /// Deletes the cookie. An invalid one would keep the browser from sending anonymous requests.

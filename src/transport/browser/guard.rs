@@ -15,9 +15,8 @@ use axum::{
 use crate::{
     schema::{ApiError, Code},
     transport::{
-        Shared,
         browser::{cors, hosts::Site, origin::Sender, security_headers},
-        http::{negotiate::Accepts, reply::Reply},
+        response::{negotiate::Accepts, reply::Reply},
     },
 };
 
@@ -26,14 +25,10 @@ const MISDIRECTED: &str = "This server does not serve the host that the request 
                            with --allow-host.\n";
 
 /// Refuses a request, or passes it on. Adds CORS and security headers to the response.
-pub(crate) async fn guard(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let sender = shared.site.sender(request.headers(), request.uri());
-    let sends_hsts = shared.site.sends_hsts(request.headers(), request.uri());
-    let mut response = match refusal(&shared.site, &request, &sender) {
+pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let sender = site.sender(request.headers(), request.uri());
+    let sends_hsts = site.sends_hsts(request.headers(), request.uri());
+    let mut response = match refusal(&site, &request, &sender) {
         Some(response) => response,
         None => next.run(request).await,
     };

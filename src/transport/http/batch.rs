@@ -10,11 +10,6 @@ use axum::{
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{
-    negotiate::{Form, Media},
-    reply::{Reply, bad_request},
-    request::{HttpCall, not_a_request, not_acceptable},
-};
 use crate::{
     domain::Caller,
     protocol::Subscribe,
@@ -22,7 +17,12 @@ use crate::{
     transport::{
         Shared,
         browser::cookie,
+        http::request::{HttpCall, not_a_request, not_acceptable},
         operation::{refused_json, response_json},
+        response::{
+            negotiate::{Form, Media},
+            reply::{Reply, bad_request},
+        },
         start,
     },
 };
@@ -52,7 +52,7 @@ pub(super) async fn run(shared: Arc<Shared>, call: HttpCall, entries: Vec<Value>
         Media::Json,
         format!("[{}]", answers.join(",")),
     );
-    cookie::update(reply, &shared, &call.parts, &context).into_response()
+    cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context).into_response()
 }
 
 fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> {

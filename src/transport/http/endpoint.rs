@@ -10,12 +10,6 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{
-    batch,
-    negotiate::{self, Accepts, Form, Media},
-    reply::Reply,
-    request::{HttpCall, not_acceptable, parameters, request_in},
-};
 use crate::{
     protocol::Subscribe,
     schema::{Answer, Code, Prepared, is_temporary},
@@ -23,7 +17,15 @@ use crate::{
         Shared,
         admission::slots::ConnectionSlot,
         browser::cookie,
+        http::{
+            batch,
+            request::{HttpCall, not_acceptable, parameters, request_in},
+        },
         operation::{OperationEnd, Running},
+        response::{
+            negotiate::{self, Accepts, Form, Media},
+            reply::Reply,
+        },
         start,
         streaming::{
             multipart,
@@ -117,7 +119,7 @@ fn refuse(shared: &Arc<Shared>, call: &HttpCall, errors: Vec<ServerError>) -> Re
                 let running = Running::ending(OperationEnd::Refused(errors));
                 stream_response(shared, call, form, running, slot)
             }
-            Err(error) => Reply::not_admitted(call.accepts.media(), error).into_response(),
+            Err(error) => error.reply(call.accepts.media()).into_response(),
         },
         _ => Reply::errors(StatusCode::BAD_REQUEST, Media::Json, &errors).into_response(),
     }
@@ -134,7 +136,7 @@ async fn answer(shared: &Shared, call: &HttpCall, prepared: Prepared, media: Med
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
-    cookie::update(reply, shared, &call.parts, &context).into_response()
+    cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context).into_response()
 }
 
 /// Responds with a stream. A subscription is opened first, so that the status can say that the
@@ -143,7 +145,7 @@ async fn stream(shared: Arc<Shared>, call: HttpCall, form: Form, prepared: Prepa
     let media = call.accepts.media();
     let slot = match call.take_slot(&shared) {
         Ok(slot) => slot,
-        Err(error) => return Reply::not_admitted(media, error).into_response(),
+        Err(error) => return error.reply(media).into_response(),
     };
     let resume = match (form, Resumption::read(&call.parts.headers)) {
         (Form::EventStream, Resumption::After(cursor)) => Some(cursor),

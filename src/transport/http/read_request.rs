@@ -3,13 +3,13 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::{
-    negotiate::{Accepts, wants_html},
-    request::parameters,
-};
 use crate::{
     protocol::Subscribe,
-    transport::streaming::sse::{LAST_EVENT_ID, Resumption},
+    transport::{
+        http::request::parameters,
+        response::negotiate::{Accepts, wants_html},
+        streaming::sse::{LAST_EVENT_ID, Resumption},
+    },
 };
 
 /// The parts of a request that the handlers read before they execute it.

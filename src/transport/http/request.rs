@@ -11,10 +11,6 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::{
-    negotiate::{Accepts, Media},
-    reply::{Reply, bad_request},
-};
 use crate::{
     domain::Caller,
     protocol::Subscribe,
@@ -26,6 +22,10 @@ use crate::{
             slots::{AdmissionError, ConnectionSlot, SlotRequest},
         },
         browser::cookie,
+        response::{
+            negotiate::{Accepts, Media},
+            reply::{Reply, bad_request},
+        },
         start::CallOrigin,
     },
 };

@@ -26,12 +26,12 @@ use crate::{
     transport::{
         Shared, TransportLimits,
         admission::{
+            activity::Activity,
             address::{Address, Peer},
             slots::{ConnectRateExceeded, Inbound, RequestRateExceeded},
         },
         listen::{
-            http2_stall::StreamExecutor, idle, idle::Activity, tls::Tls,
-            write_timeout::WriteTimeout,
+            http2_stall::StreamExecutor, tls::Tls, tracked_body, write_timeout::WriteTimeout,
         },
     },
 };
@@ -261,9 +261,9 @@ impl ConnectionService {
         async move {
             let answer = answer.await?;
             Ok(if is_http2 {
-                idle::hold_until_taken(answer, activity)
+                tracked_body::hold_until_taken(answer, activity)
             } else {
-                idle::hold_until_sent(answer, activity)
+                tracked_body::hold_until_sent(answer, activity)
             })
         }
     }

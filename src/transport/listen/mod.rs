@@ -2,7 +2,7 @@
 
 pub(super) mod certificate;
 pub(super) mod http2_stall;
-pub(super) mod idle;
 pub(super) mod listener;
 pub(super) mod tls;
+pub(super) mod tracked_body;
 pub(super) mod write_timeout;

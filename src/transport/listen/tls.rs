@@ -95,7 +95,7 @@ impl TlsFiles {
         })
     }
 
-    fn load(&self, pem: &Pem) -> Result<Loaded, TlsError> {
+    fn load(&self, pem: &Pem) -> Result<LoadedCertificate, TlsError> {
         let no_certificate = || TlsError::NoCertificate(self.certificate.clone());
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem.certificate).collect();
         let chain = chain
@@ -114,7 +114,7 @@ impl TlsFiles {
                 error,
             },
         })?;
-        Ok(Loaded {
+        Ok(LoadedCertificate {
             config: Arc::new(config),
             validity,
         })
@@ -137,7 +137,7 @@ impl TlsFiles {
 }
 
 /// A certificate that can be served.
-struct Loaded {
+struct LoadedCertificate {
     config: Arc<ServerConfig>,
     /// None if the period cannot be read.
     validity: Option<Validity>,
@@ -151,7 +151,7 @@ pub struct Tls {
 }
 
 struct Serving {
-    loaded: Loaded,
+    loaded: LoadedCertificate,
     /// The status that was logged last.
     logged: CertificateStatus,
     /// The fingerprint of the files when they were last read, valid or not. Each state of the files

@@ -46,7 +46,7 @@ impl Heartbeats {
 }
 
 /// The content of a streamed response, as bytes in the format of its transport.
-pub(super) trait Content: Send + Unpin + 'static {
+pub(crate) trait Content: Send + Unpin + 'static {
     /// Appends the bytes that are sent at once, before any result.
     fn begin(&self, out: &mut Vec<u8>);
     /// Appends a heartbeat.
@@ -57,7 +57,7 @@ pub(super) trait Content: Send + Unpin + 'static {
 }
 
 /// The body of a streamed response.
-pub(super) struct StreamingBody<C> {
+pub(crate) struct StreamingBody<C> {
     content: C,
     flush_bytes_max: usize,
     heartbeats: Heartbeats,
@@ -68,7 +68,7 @@ pub(super) struct StreamingBody<C> {
 }
 
 impl<C: Content> StreamingBody<C> {
-    pub(super) fn start(shared: &Arc<Shared>, content: C, heartbeat_interval: Duration) -> Body {
+    pub(crate) fn start(shared: &Arc<Shared>, content: C, heartbeat_interval: Duration) -> Body {
         Body::from_stream(Self {
             content,
             flush_bytes_max: shared.limits.flush_bytes_max,
@@ -116,7 +116,7 @@ async fn drained(shared: Arc<Shared>) {
 
 /// The encoding of one operation's emitted values in a transport's format. Each method appends to
 /// the next portion.
-pub(super) trait Framing: Send + Unpin + 'static {
+pub(crate) trait Framing: Send + Unpin + 'static {
     /// Appends the bytes that are sent at once, before any result.
     fn begin(&self, out: &mut Vec<u8>);
     /// Appends a heartbeat.
@@ -129,10 +129,10 @@ pub(super) trait Framing: Send + Unpin + 'static {
 }
 
 /// The content of a stream that carries one operation.
-pub(super) struct OneOperation<F> {
-    pub(super) framing: F,
-    pub(super) running: Running,
-    pub(super) _slot: ConnectionSlot,
+pub(crate) struct OneOperation<F> {
+    pub(crate) framing: F,
+    pub(crate) running: Running,
+    pub(crate) _slot: ConnectionSlot,
 }
 
 impl<F: Framing> Content for OneOperation<F> {

@@ -24,7 +24,7 @@ use crate::transport::{
 const END_ID: &str = "end";
 
 /// A comment, which every client ignores.
-pub(super) const COMMENT: &[u8] = b":\n\n";
+pub(crate) const COMMENT: &[u8] = b":\n\n";
 
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -73,7 +73,7 @@ pub(crate) fn response(
 }
 
 /// An event stream with its headers.
-pub(super) fn with_headers(body: Body, version: Version) -> Response {
+pub(crate) fn with_headers(body: Body, version: Version) -> Response {
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -91,7 +91,7 @@ pub(super) fn with_headers(body: Body, version: Version) -> Response {
 }
 
 /// Makes nginx, and proxies that follow it, pass on each portion at once.
-pub(super) fn disable_proxy_buffering(headers: &mut HeaderMap) {
+pub(crate) fn disable_proxy_buffering(headers: &mut HeaderMap) {
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
@@ -128,7 +128,7 @@ impl Framing for Events {
 }
 
 /// The payload of an operation's last `next` event. None if the client must not see an end.
-pub(super) fn last_payload(end: OperationEnd) -> Option<String> {
+pub(crate) fn last_payload(end: OperationEnd) -> Option<String> {
     match end {
         OperationEnd::Answer { payload, .. } => Some(payload),
         OperationEnd::Refused(errors) => Some(refused_json(&errors)),
@@ -137,6 +137,6 @@ pub(super) fn last_payload(end: OperationEnd) -> Option<String> {
 }
 
 /// Appends text to an event stream.
-pub(super) fn write_event(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn write_event(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to memory succeeds");
 }

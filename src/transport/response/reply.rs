@@ -12,9 +12,8 @@ use crate::{
     quota::retry_after_seconds,
     schema::{ApiError, Code},
     transport::{
-        admission::slots::{AdmissionError, SLOT_RETRY_AFTER},
-        http::negotiate::Media,
         operation::{refused_json, response_json},
+        response::negotiate::Media,
     },
 };
 
@@ -31,7 +30,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// A reply with this body.
-    pub(super) fn new(status: StatusCode, media: Media, body: String) -> Self {
+    pub(crate) fn new(status: StatusCode, media: Media, body: String) -> Self {
         Self {
             status,
             media,
@@ -51,13 +50,13 @@ impl Reply {
     }
 
     /// The reply to a request that was executed.
-    pub(super) fn executed(response: &GraphqlResponse, media: Media) -> Self {
+    pub(crate) fn executed(response: &GraphqlResponse, media: Media) -> Self {
         Self::new(StatusCode::OK, media, response_json(response))
     }
 
     /// The reply to a document that cannot be executed. Clients that accept only `application/json`
     /// read errors only from a response with status 200.
-    pub(super) fn refused(errors: &[ServerError], media: Media) -> Self {
+    pub(crate) fn refused(errors: &[ServerError], media: Media) -> Self {
         let status = match media {
             Media::Json => StatusCode::OK,
             Media::GraphqlResponse => StatusCode::BAD_REQUEST,
@@ -77,35 +76,13 @@ impl Reply {
             .with(header::RETRY_AFTER, RETRY_AFTER)
     }
 
-    /// The reply to a connection that is not admitted.
-    pub(crate) fn not_admitted(media: Media, error: AdmissionError) -> Self {
-        match error {
-            AdmissionError::ServerFull => {
-                let message = "The server has too many open connections; try again.";
-                Self::later(media, &[ApiError::new(Code::Unavailable, message).into()])
-            }
-            AdmissionError::AddressFull => Self::rate_limited(
-                media,
-                "Your address has too many open connections.",
-                SLOT_RETRY_AFTER,
-            ),
-            AdmissionError::UserFull => Self::rate_limited(
-                media,
-                "You have too many open connections.",
-                SLOT_RETRY_AFTER,
-            ),
-            AdmissionError::ConnectRate(wait) => {
-                Self::rate_limited(media, "Your address connects too often.", wait)
-            }
-        }
-    }
-
     /// The reply to a request that exceeds a request rate.
     pub(crate) fn too_many_requests(media: Media, wait: Duration) -> Self {
         Self::rate_limited(media, "You send too many requests.", wait)
     }
 
-    fn rate_limited(media: Media, message: &str, wait: Duration) -> Self {
+    /// A reply with RATE_LIMITED, and the time to wait.
+    pub(crate) fn rate_limited(media: Media, message: &str, wait: Duration) -> Self {
         let error = ApiError::rate_limited(message, wait);
         let reply = Self::error(StatusCode::TOO_MANY_REQUESTS, media, error);
         reply.with(

@@ -57,7 +57,7 @@ impl Accepts {
         self.0.is_empty()
     }
 
-    pub(super) fn takes(&self, form: Form) -> bool {
+    pub(crate) fn takes(&self, form: Form) -> bool {
         self.0.iter().any(|(accepted, _)| *accepted == form)
     }
 
@@ -77,7 +77,7 @@ impl Accepts {
     }
 
     /// The form of the response to a subscription.
-    pub(super) fn for_stream(&self) -> Option<Form> {
+    pub(crate) fn for_stream(&self) -> Option<Form> {
         self.best(|form| !matches!(form, Form::Single(_)))
     }
 
@@ -169,7 +169,7 @@ fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
 }
 
 /// Whether the client accepts HTML, as a browser does that navigates.
-pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     ranges(headers)
         .iter()
         .any(|range| range.media == "text/html")

@@ -17,24 +17,24 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::future::{AbortHandle, Abortable};
 use serde_json::Value;
 
-use super::{
-    body::{Content, StreamingBody},
-    reservation::{AbortOnDrop, PendingOperation, Reservation, StartOutcome, TakeIdError},
-    sse,
-};
 use crate::{
     protocol::Subscribe,
     schema::{ApiError, Code, Prepared},
     transport::{
         Shared,
         admission::slots::{AdmissionError, ConnectionSlot, SlotRequest},
-        http::{
+        http::request::{HttpCall, credentials},
+        operation::{Emitted, OperationEnd},
+        reservation::{AbortOnDrop, PendingOperation, Reservation, StartOutcome, TakeIdError},
+        response::{
             negotiate::{self, Accepts, Form, Media},
             reply::{Reply, bad_request},
-            request::{HttpCall, credentials},
         },
-        operation::{Emitted, OperationEnd},
         start::{self, CallOrigin},
+        streaming::{
+            body::{Content, StreamingBody},
+            sse,
+        },
     },
 };
 
@@ -117,7 +117,7 @@ async fn try_reserve(shared: &Arc<Shared>, parts: &Parts) -> Result<Response, Re
         let request = SlotRequest::of(parts, shared.proxies_trusted);
         ConnectionSlot::take(&shared.admission, request).and_then(|slot| slot.assigned_to(caller))
     };
-    let slot = slot.map_err(|error| Reply::not_admitted(media, error))?;
+    let slot = slot.map_err(|error| error.reply(media))?;
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>());
     let reservation = shared.reservations.reserve(token, caller, slot);
     expire_later(shared, &reservation);

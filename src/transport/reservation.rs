@@ -28,7 +28,7 @@ pub(crate) struct Reservations(Mutex<HashMap<String, Arc<Reservation>>>);
 
 impl Reservations {
     /// Adds a reservation. Only its caller may open the stream and start operations on it.
-    pub(super) fn reserve(
+    pub(crate) fn reserve(
         &self,
         token: String,
         caller: Caller,
@@ -45,7 +45,7 @@ impl Reservations {
     }
 
     /// The reservation with this token. None if there is none, or if another caller reserved it.
-    pub(super) fn find(&self, token: &str, caller: Caller) -> Option<Arc<Reservation>> {
+    pub(crate) fn find(&self, token: &str, caller: Caller) -> Option<Arc<Reservation>> {
         self.lock()
             .get(token)
             .filter(|reservation| reservation.owner == caller.user())
@@ -53,7 +53,7 @@ impl Reservations {
     }
 
     /// Ends a reservation and all of its operations.
-    pub(super) fn end(&self, reservation: &Reservation) {
+    pub(crate) fn end(&self, reservation: &Reservation) {
         self.lock().remove(&reservation.token);
         let ended = ReservationState {
             phase: ReservationPhase::Ended,
@@ -65,7 +65,7 @@ impl Reservations {
     }
 
     /// Ends a reservation whose stream was not opened in time.
-    pub(super) fn expire(&self, reservation: &Reservation) {
+    pub(crate) fn expire(&self, reservation: &Reservation) {
         if reservation.lock().phase == ReservationPhase::Reserved {
             self.end(reservation);
         }
@@ -77,7 +77,7 @@ impl Reservations {
 }
 
 /// A reserved event stream.
-pub(super) struct Reservation {
+pub(crate) struct Reservation {
     token: String,
     /// The user that reserved it. None if the caller was anonymous.
     owner: Option<UserId>,
@@ -154,10 +154,10 @@ impl SharedOperation {
 }
 
 /// A task that is aborted when this is dropped.
-pub(super) struct AbortOnDrop(AbortHandle);
+pub(crate) struct AbortOnDrop(AbortHandle);
 
 impl AbortOnDrop {
-    pub(super) fn new(handle: AbortHandle) -> Self {
+    pub(crate) fn new(handle: AbortHandle) -> Self {
         Self(handle)
     }
 }
@@ -170,7 +170,7 @@ impl Drop for AbortOnDrop {
 
 /// Why an operation cannot take its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TakeIdError {
+pub(crate) enum TakeIdError {
     /// Another operation has the id.
     Taken,
     /// The stream runs as many operations as it may.
@@ -180,7 +180,7 @@ pub(super) enum TakeIdError {
 }
 
 /// The outcome of starting an operation.
-pub(super) enum StartOutcome {
+pub(crate) enum StartOutcome {
     /// The results are sent on the stream.
     Accepted,
     /// The operation was refused with these errors.
@@ -192,18 +192,18 @@ pub(super) enum StartOutcome {
 }
 
 /// An operation that has taken its id and has not started yet. Dropping it frees the id.
-pub(super) struct PendingOperation {
+pub(crate) struct PendingOperation {
     reservation: Arc<Reservation>,
     run: u64,
 }
 
 impl Reservation {
-    pub(super) fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         &self.token
     }
 
     /// Keeps the task that expires the reservation, until the stream is opened.
-    pub(super) fn expires_with(&self, expiry: AbortOnDrop) {
+    pub(crate) fn expires_with(&self, expiry: AbortOnDrop) {
         let mut state = self.lock();
         if state.phase == ReservationPhase::Reserved {
             state.expiry = Some(expiry);
@@ -211,7 +211,7 @@ impl Reservation {
     }
 
     /// Opens the stream. False if it is open already or has ended.
-    pub(super) fn open(&self) -> bool {
+    pub(crate) fn open(&self) -> bool {
         let mut state = self.lock();
         let may_open = state.phase == ReservationPhase::Reserved;
         if may_open {
@@ -222,7 +222,7 @@ impl Reservation {
     }
 
     /// Takes an id for an operation, before anything is awaited (P3).
-    pub(super) fn take_id(
+    pub(crate) fn take_id(
         self: &Arc<Self>,
         id: &str,
         operations_max: usize,
@@ -251,7 +251,7 @@ impl Reservation {
     }
 
     /// Stops an operation. Nothing more is sent for its id.
-    pub(super) fn stop(&self, id: &str) {
+    pub(crate) fn stop(&self, id: &str) {
         let mut state = self.lock();
         let at = state
             .operations
@@ -265,7 +265,7 @@ impl Reservation {
     /// Passes the emitted values to `take`, with the operation's id, until about `bytes_max`
     /// bytes were written. `take` returns how many bytes it wrote. Operations take turns. If
     /// nothing was written, the task is woken when there is something to write.
-    pub(super) fn poll_take(
+    pub(crate) fn poll_take(
         &self,
         cx: &mut Context<'_>,
         bytes_max: usize,
@@ -306,7 +306,7 @@ impl Reservation {
 
 impl PendingOperation {
     /// Sets the task that starts the operation. Stopping the operation aborts the task.
-    pub(super) fn starts_in(&self, task: AbortOnDrop) {
+    pub(crate) fn starts_in(&self, task: AbortOnDrop) {
         let mut state = self.reservation.lock();
         if let Some(operation) = self.find(&mut state) {
             operation.progress = OperationProgress::Starting { _task: Some(task) };
@@ -315,7 +315,7 @@ impl PendingOperation {
 
     /// Passes a started operation to the stream, or says why there is none. An answer that exceeds
     /// `bytes_max`, together with those that wait already, is replaced by an error.
-    pub(super) fn conclude(
+    pub(crate) fn conclude(
         self,
         started: Result<Running, Vec<ServerError>>,
         bytes_max: usize,

@@ -12,13 +12,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{
-    address::Address,
-    slots::{AdmissionError, ConnectRateExceeded, RequestRateExceeded, SLOT_RETRY_AFTER},
-};
 use crate::transport::{
     Shared, TransportLimits,
-    http::{
+    admission::{
+        address::Address,
+        slots::{AdmissionError, ConnectRateExceeded, RequestRateExceeded, SLOT_RETRY_AFTER},
+    },
+    response::{
         negotiate::Accepts,
         reply::{Reply, bad_request},
     },
@@ -77,7 +77,7 @@ fn refuse(request: &Request, limits: &TransportLimits) -> Option<Response> {
         let message = format!("A request may have at most {} headers.", limits.headers_max);
         error(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, message)
     } else if is_refused && !may_become_websocket(request) {
-        Reply::not_admitted(media(), AdmissionError::ConnectRate(SLOT_RETRY_AFTER))
+        AdmissionError::ConnectRate(SLOT_RETRY_AFTER).reply(media())
     } else {
         return None;
     };

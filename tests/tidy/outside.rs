@@ -1,0 +1,67 @@
+//! Time and chance come in from outside, and every task has an owner: the clock, random ids and new
+//! tasks are asked for only where this list says so.
+
+use crate::{
+    files::{differences, none, sources},
+    rust::Source,
+};
+
+/// What is asked for, and the modules that do so, by their last names.
+const CALLS: &[(&str, &[&str])] = &[
+    (
+        "Instant::now",
+        &[
+            "activity",
+            "connection",
+            "body",
+            "deadlines",
+            "ephemeral",
+            "http2_stall",
+            "hub",
+            "listener",
+            "lobby",
+            "live",
+            "mutation",
+            "pump",
+            "request_limits",
+            "server",
+            "slots",
+            "subscription",
+            "users",
+            "view",
+        ],
+    ),
+    ("SystemTime::now", &["server"]),
+    (
+        "Uuid::now_v7",
+        &["client", "commands", "jwt", "mutation", "room_mutation"],
+    ),
+    ("tokio::spawn", &["accounts", "http2_stall", "server"]),
+];
+
+/// The modules outside tests whose code has this call.
+fn callers(sources: &[Source], call: &str) -> Vec<String> {
+    let is_caller = |source: &&Source| {
+        source.code.match_indices(call).any(|(at, _)| {
+            let after = source.code[at + call.len()..].chars().next();
+            after.is_some_and(|c| !c.is_ascii_alphanumeric() && c != '_')
+        })
+    };
+    sources.iter().filter(is_caller).map(Source::name).collect()
+}
+
+#[test]
+fn time_chance_and_tasks_come_from_named_places() {
+    let sources = sources("src");
+    for (call, allowed) in CALLS {
+        none(call, &differences(callers(&sources, call), allowed));
+    }
+}
+
+#[test]
+fn a_call_outside_its_places_is_found() {
+    let found = |text| callers(&[Source::new("src/hub/x.rs", text)], "Instant::now");
+    assert_eq!(found("fn f() { std::time::Instant::now() }"), ["x"]);
+    assert_eq!(found("fn f() { x.unwrap_or_else(Instant::now) }"), ["x"]);
+    assert!(found("#[cfg(test)]\nmod tests { fn f() { Instant::now() } }").is_empty());
+}
