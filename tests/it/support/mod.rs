@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod core;
+pub(crate) mod ephemeral;
 pub(crate) mod flaky;
 pub(crate) mod http;
 pub(crate) mod logs;

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use rcgen::{CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -12,8 +13,9 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer},
 };
+use tokio_tungstenite::MaybeTlsStream;
 
-use super::{Folder, http::Reply, soon};
+use super::{Folder, app::TestApp, client::Client, http::Reply, soon};
 
 /// What certificates of tests are for.
 pub(crate) const NAME: &str = "chat.example";
@@ -96,4 +98,64 @@ impl Certificate {
 /// The paths of the certificate and of its key.
 pub(crate) fn files(folder: &Folder) -> [String; 2] {
     ["cert.pem", "key.pem"].map(|name| folder.path().join(name).display().to_string())
+}
+
+/// A server that has this certificate and goes by its name.
+pub(crate) async fn serve(certificate: &Certificate, flags: &[&str]) -> TestApp {
+    let folder = Folder::new();
+    let own = certificate.put(&folder);
+    let own: Vec<_> = own
+        .iter()
+        .map(String::as_str)
+        .chain(["--allow-host", NAME])
+        .collect();
+    TestApp::on(folder, &[&own, flags].concat()).await
+}
+
+/// Posts to the endpoint as a page would that came from it.
+pub(crate) async fn post(
+    app: &TestApp,
+    certificate: &Certificate,
+    host: &str,
+    page: &str,
+    query: &str,
+) -> Reply {
+    let body = json!({ "query": query }).to_string();
+    let head = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\nconnection: close";
+    let length = body.len();
+    let text = format!(
+        "{head}\r\nhost: {host}\r\norigin: {page}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    certificate.exchange(app.address(), &text).await
+}
+
+pub(crate) async fn sign_in(app: &TestApp, certificate: &Certificate) -> (String, Reply) {
+    let page = format!("https://{NAME}");
+    let reply = post(
+        app,
+        certificate,
+        NAME,
+        &page,
+        "mutation { signIn(name: \"ann\") { token } }",
+    )
+    .await;
+    (
+        reply.json()["data"]["signIn"]["token"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+        reply,
+    )
+}
+
+pub(crate) async fn client(
+    app: &TestApp,
+    certificate: &Certificate,
+    token: Option<&str>,
+) -> Client {
+    let stream = certificate
+        .connect(app.address(), &[b"http/1.1"])
+        .await
+        .unwrap();
+    Client::over(MaybeTlsStream::Rustls(stream), NAME, token).await
 }

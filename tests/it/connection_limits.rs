@@ -1,0 +1,379 @@
+//! Limits on connections: in all, per address, per user, and how often new ones may come.
+//!
+//! Each limit is tested over TCP and over TLS.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{
+    app::TestApp,
+    client::{Client, Closed, NEW_MESSAGE},
+    http::{self, Reply},
+    soon,
+    stream::Streamed,
+    wire::{Over, Wire, over_both},
+};
+
+over_both!(
+    connections_of_all_together_are_bounded,
+    connections_of_an_address_are_bounded_whatever_they_are,
+    connections_of_a_user_are_bounded_and_others_are_not_affected,
+    a_burst_of_connections_is_served_and_then_clients_hear_to_come_back,
+    whoever_goes_on_connecting_is_closed_without_a_word,
+    behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy,
+    what_a_client_says_of_itself_counts_for_nothing_without_a_proxy,
+    connections_that_ask_for_nothing_are_bounded,
+    connections_of_http_are_bounded_also_those_that_ask,
+    a_kept_connection_that_is_idle_is_ended,
+);
+
+/// More tries than any limit of these tests takes, even on a machine that stalls.
+const TRIES: usize = 2_000;
+
+const SSE: (&str, &str) = ("accept", "text/event-stream");
+
+fn too_many_connections() -> Closed {
+    Closed(1013, "Too many connections".to_owned())
+}
+
+/// A WebSocket that says who it is; how that ends, if it does.
+async fn connect(wire: Wire, token: Option<&str>) -> Result<Client, Closed> {
+    let mut client = Client::open(wire).await;
+    let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
+    client
+        .say(&json!({ "type": "connection_init", "payload": payload }))
+        .await;
+    client.next().await.map(|_| client)
+}
+
+fn subscription() -> String {
+    json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string()
+}
+
+/// 429, with the seconds after which to come back in the header and in the error.
+fn is_turned_away(reply: &Reply) -> bool {
+    let after = reply
+        .header("retry-after")
+        .and_then(|seconds| seconds.parse::<u64>().ok());
+    let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
+    reply.status == 429
+        && reply.code() == "RATE_LIMITED"
+        && after.is_some_and(|seconds| seconds > 0)
+        && after == told
+}
+
+async fn connections_of_all_together_are_bounded(over: Over) {
+    let app = TestApp::over(over, &["--connections-max", "1"]).await;
+    let first = connect(app.wire(), None).await.unwrap();
+    let refused = Client::open(app.wire()).await.next().await;
+    assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
+    let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
+    assert_eq!(
+        (
+            reply.status,
+            reply.code().as_str(),
+            reply.header("retry-after")
+        ),
+        (503, "UNAVAILABLE", Some("1"))
+    );
+    first.close().await;
+    app.finish().await;
+    // Those that ask for nothing, also before or in the middle of the handshake of TLS.
+    for limit in ["--handshakes-max", "--http-connections-max"] {
+        let app = TestApp::over(over, &[limit, "2"]).await;
+        let silent = (
+            app.wire().bare().await.unwrap(),
+            app.wire().bare().await.unwrap(),
+        );
+        let mut one_more = app.wire().bare().await.unwrap();
+        assert_eq!(
+            soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+            0,
+            "{limit}"
+        );
+        drop((silent, one_more));
+        app.finish().await;
+    }
+}
+
+async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-address-max", "3"]).await;
+    let socket = connect(app.wire(), None).await.unwrap();
+    let stream = Streamed::post(app.wire(), &subscription(), &[SSE]).await;
+    let reserved = http::request(app.wire(), "PUT", "/graphql", &[], "").await;
+    assert_eq!((stream.status, reserved.status), (200, 201));
+
+    let refused = Client::open(app.wire()).await.next().await;
+    assert_eq!(refused, Err(too_many_connections()));
+    for reply in [
+        http::post(app.wire(), &subscription(), &[SSE]).await,
+        http::request(app.wire(), "PUT", "/graphql", &[], "").await,
+    ] {
+        assert!(is_turned_away(&reply), "{reply:?}");
+    }
+    // What is no connection that stays is not counted.
+    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+
+    drop(stream);
+    let freed = async {
+        while app.connections() > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a free place", freed).await;
+    connect(app.wire(), None).await.unwrap().close().await;
+    drop(socket);
+    app.stop().await;
+}
+
+async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-user-max", "2"]).await;
+    let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
+    let bearer = format!("Bearer {ann}");
+    let first = connect(app.wire(), Some(&ann)).await.unwrap();
+    let stream = Streamed::post(
+        app.wire(),
+        &subscription(),
+        &[SSE, ("authorization", &bearer)],
+    )
+    .await;
+    assert_eq!(stream.status, 200);
+    assert_eq!(
+        connect(app.wire(), Some(&ann)).await.err(),
+        Some(too_many_connections())
+    );
+    for reply in [
+        http::post(
+            app.wire(),
+            &subscription(),
+            &[SSE, ("authorization", &bearer)],
+        )
+        .await,
+        http::request(
+            app.wire(),
+            "PUT",
+            "/graphql",
+            &[("authorization", &bearer)],
+            "",
+        )
+        .await,
+    ] {
+        assert!(is_turned_away(&reply), "{reply:?}");
+    }
+    let others = (
+        connect(app.wire(), Some(&bob)).await.unwrap(),
+        connect(app.wire(), None).await.unwrap(),
+    );
+    first.close().await;
+    connect(app.wire(), Some(&ann)).await.unwrap().close().await;
+    drop((stream, others));
+    app.finish().await;
+}
+
+async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(over: Over) {
+    // Some of the burst is left for the requests of the test's own.
+    let app = TestApp::over(
+        over,
+        &[
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "20",
+        ],
+    )
+    .await;
+    for _ in 0..10 {
+        assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+    }
+    for _ in 0..10 {
+        connect(app.wire(), None).await.unwrap();
+    }
+    // Each hears a word, as many as a burst has.
+    let mut reply = http::get(app.wire(), "/healthz", &[]).await;
+    let mut tries = 0;
+    while reply.status == 200 && tries < TRIES {
+        reply = http::get(app.wire(), "/healthz", &[]).await;
+        tries += 1;
+    }
+    assert!(is_turned_away(&reply), "{reply:?}");
+    assert_eq!(reply.header("connection"), Some("close"));
+    let mut heard = Client::open(app.wire()).await.next().await;
+    while heard.is_ok() && tries < TRIES {
+        heard = Client::open(app.wire()).await.next().await;
+        tries += 1;
+    }
+    assert_eq!(heard, Err(too_many_connections()));
+    app.finish().await;
+}
+
+async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
+    let app = TestApp::over(
+        over,
+        &[
+            "--connects-per-second-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "5",
+        ],
+    )
+    .await;
+    let request = http::written(
+        app.address(),
+        "GET",
+        "/healthz",
+        &[("connection", "close")],
+        "",
+    );
+    for _ in 0..TRIES {
+        // Over TLS the handshake already ends.
+        let Ok(mut stream) = app.wire().connect().await else {
+            return drop(app.finish().await);
+        };
+        let mut answer = Vec::new();
+        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = soon("an answer or an end", stream.read_to_end(&mut answer)).await;
+        if answer.is_empty() {
+            return drop(app.finish().await);
+        }
+    }
+    panic!("every one of {TRIES} connections got an answer");
+}
+
+async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over) {
+    let app = TestApp::over(
+        over,
+        &[
+            "--trust-proxy",
+            "1",
+            "--connections-per-address-max",
+            "1",
+            "--connects-burst-max",
+            "1",
+        ],
+    )
+    .await;
+    let open = async |forwarded: &str| {
+        Streamed::post(
+            app.wire(),
+            &subscription(),
+            &[SSE, ("x-forwarded-for", forwarded)],
+        )
+        .await
+    };
+    let streams = [
+        open("192.0.2.1").await,
+        open("192.0.2.1, 192.0.2.2").await,
+        open("2001:db8::1").await,
+    ];
+    assert!(streams.iter().all(|stream| stream.status == 200));
+    assert_eq!(
+        open("192.0.2.9, 192.0.2.1").await.status,
+        429,
+        "what a client writes itself counts for nothing"
+    );
+    assert_eq!(
+        open("2001:db8::2").await.status,
+        429,
+        "one network of 64 bits is one address"
+    );
+    assert_eq!(open("2001:db8:0:1::1").await.status, 200);
+    drop(streams);
+    app.finish().await;
+}
+
+async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(over: Over) {
+    let app = TestApp::over(over, &["--connections-per-address-max", "1"]).await;
+    let forwarded = |address| [SSE, ("x-forwarded-for", address)];
+    let stream = Streamed::post(app.wire(), &subscription(), &forwarded("192.0.2.1")).await;
+    assert_eq!(stream.status, 200);
+    let other = http::post(app.wire(), &subscription(), &forwarded("192.0.2.2")).await;
+    assert!(is_turned_away(&other), "{other:?}");
+    drop(stream);
+    app.finish().await;
+}
+
+async fn connections_that_ask_for_nothing_are_bounded(over: Over) {
+    let app = TestApp::over(over, &["--handshakes-per-address-max", "3"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(app.wire().connect().await.unwrap());
+    }
+    let mut one_more = app.wire().bare().await.unwrap();
+    assert_eq!(
+        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        0
+    );
+    // One that asks makes room, although it stays.
+    let mut asking = silent.pop().unwrap();
+    asking
+        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = [0; 12];
+    soon("an answer", asking.read_exact(&mut answer))
+        .await
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+    drop((silent, asking));
+    app.finish().await;
+}
+
+async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
+    let app = TestApp::over(over, &["--http-connections-per-address-max", "3"]).await;
+    let request = http::written(app.address(), "GET", "/healthz", &[], "");
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut stream = app.wire().connect().await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        soon("an answer", stream.read_exact(&mut answer))
+            .await
+            .unwrap();
+        kept.push(stream);
+    }
+    let mut one_more = app.wire().bare().await.unwrap();
+    assert_eq!(
+        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        0
+    );
+    kept.pop();
+    let freed = async {
+        while app.in_use().http_connections > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a free place", freed).await;
+    // One that became a WebSocket is none any more.
+    for _ in 0..3 {
+        let mut client = app.client(None).await;
+        client.fence().await;
+        let upgraded = async {
+            while app.in_use().http_connections > 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("a free place", upgraded).await;
+        kept.push(client.socket.into_inner());
+    }
+    drop(kept);
+    app.finish().await;
+}
+
+async fn a_kept_connection_that_is_idle_is_ended(over: Over) {
+    let app = TestApp::over(over, &["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
+    let mut stream = app.wire().connect().await.unwrap();
+    stream
+        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .await
+        .unwrap();
+    let mut reply = String::new();
+    soon("an answer and the end", stream.read_to_string(&mut reply))
+        .await
+        .unwrap();
+    assert!(
+        reply.starts_with("HTTP/1.1 200") && !reply.contains("connection: close"),
+        "{reply}"
+    );
+    app.finish().await;
+}

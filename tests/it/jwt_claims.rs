@@ -1,0 +1,404 @@
+//! What the claims of a provider's token mean: time, subject, name, operator and audience.
+//!
+//! These tests call `Auth` without a server, at a time that each test chooses.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use switchboard::{
+    auth::{Auth, AuthLimits, BadToken, JwtSettings, Key, KeySource, SignIn},
+    domain::{Identity, Revocation, Subject, Timestamp, TokenId, User, UserId},
+    store::{
+        Accounts, StoreError,
+        sqlite::{Sqlite, SqliteLimits},
+    },
+};
+use tokio_util::task::TaskTracker;
+
+use crate::support::{
+    Folder,
+    tokens::{pem, sign},
+};
+
+/// The accounts of a real store, counting what is asked of them.
+struct Counted(Sqlite, AtomicUsize);
+
+impl Counted {
+    fn count(&self) -> &Sqlite {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        &self.0
+    }
+
+    fn calls(&self) -> usize {
+        self.1.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Accounts for Counted {
+    async fn create_user(&self, user: &User) -> Result<(), StoreError> {
+        self.count().create_user(user).await
+    }
+
+    async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        self.count().user(id).await
+    }
+
+    async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        self.count().users(ids).await
+    }
+
+    async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.count().signing_key(candidate).await
+    }
+
+    async fn subject(
+        &self,
+        identity: &Identity,
+        candidate: &Subject,
+        now: Timestamp,
+    ) -> Result<Subject, StoreError> {
+        self.count().subject(identity, candidate, now).await
+    }
+
+    async fn revoke(
+        &self,
+        token: TokenId,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.count().revoke(token, expires_at, now).await
+    }
+
+    async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError> {
+        self.count().is_revoked(token).await
+    }
+
+    async fn revocations_head(&self) -> Result<u64, StoreError> {
+        self.count().revocations_head().await
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
+        self.count().revocations(after, limit).await
+    }
+}
+
+/// Checks tokens at whatever moment a test says, without a server around it.
+struct Bench {
+    auth: Auth,
+    accounts: Arc<Counted>,
+    _folder: Folder,
+}
+
+impl Bench {
+    async fn with(change: impl FnOnce(&mut JwtSettings)) -> Self {
+        let folder = Folder::new();
+        let store = Sqlite::open(&folder.database(), SqliteLimits::default())
+            .await
+            .unwrap();
+        let accounts = Arc::new(Counted(store, AtomicUsize::new(0)));
+        let mut settings = JwtSettings {
+            keys: KeySource::Fixed(Box::new(Key::from_pem(&pem("ed.pub.pem")).unwrap())),
+            issuer: None,
+            audience: None,
+            leeway: Duration::from_secs(30),
+            operator_claim: Some("https://example.test/operator".to_owned()),
+        };
+        change(&mut settings);
+        let (sign_in, tasks) = (SignIn::Jwt(Box::new(settings)), TaskTracker::new());
+        // Calls to the database are counted: none comes by itself.
+        let limits = AuthLimits {
+            revocations_check_interval: Duration::ZERO,
+            ..AuthLimits::default()
+        };
+        let auth = Auth::start(
+            sign_in,
+            accounts.clone(),
+            limits,
+            &tasks,
+            Arc::new(|| at(NOW)),
+        )
+        .await
+        .unwrap();
+        accounts.calls();
+        Self {
+            auth,
+            accounts,
+            _folder: folder,
+        }
+    }
+
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn check(
+        &self,
+        claims: &Value,
+        now: i64,
+    ) -> Result<switchboard::domain::Viewer, BadToken> {
+        self.auth
+            .viewer(&sign("ed.pem", None, claims), at(now))
+            .await
+    }
+
+    async fn name(&self, user: UserId) -> String {
+        self.accounts
+            .0
+            .user(&user)
+            .await
+            .unwrap()
+            .unwrap()
+            .name
+            .to_string()
+    }
+}
+
+/// The moment of these tests, in seconds.
+const NOW: i64 = 1_700_000_000;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(seconds * 1_000_000)
+}
+
+#[tokio::test]
+async fn times_hold_to_the_second_and_the_leeway() {
+    let bench = Bench::start().await;
+    let claims = json!({ "sub": "ann", "exp": NOW + 100, "nbf": NOW });
+    for (now, expected) in [
+        (NOW - 31, Err(BadToken::Early)),
+        (NOW - 30, Ok(at(NOW + 130))),
+        (NOW + 129, Ok(at(NOW + 130))),
+        (NOW + 130, Err(BadToken::Expired)),
+    ] {
+        assert_eq!(
+            bench
+                .check(&claims, now)
+                .await
+                .map(|viewer| viewer.expires_at),
+            expected,
+            "{now}"
+        );
+    }
+    let odd = |exp: Value| json!({ "sub": "ann", "exp": exp });
+    assert_eq!(
+        bench.check(&odd(json!(100.5)), 0).await.unwrap().expires_at,
+        Timestamp(130_500_000)
+    );
+    // A moment that has no date is the last one that has one.
+    for far in [json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
+        let until = bench
+            .check(&odd(far.clone()), NOW)
+            .await
+            .unwrap()
+            .expires_at;
+        assert_eq!(
+            until,
+            Timestamp((253_402_300_799 + 30) * 1_000_000),
+            "{far}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_subject_is_one_user_of_its_issuer() {
+    let bench = Bench::start().await;
+    let of =
+        |issuer: &str, subject: &str| json!({ "iss": issuer, "sub": subject, "exp": NOW + 60 });
+    let user = async |claims: Value| bench.check(&claims, NOW).await.unwrap().user;
+    let ann = user(of("https://a", "ann")).await;
+    assert_eq!(user(of("https://a", "ann")).await, ann);
+    assert_ne!(user(of("https://b", "ann")).await, ann);
+    assert_ne!(user(of("https://a", "Ann")).await, ann);
+    assert_ne!(user(json!({ "sub": "ann", "exp": NOW + 60 })).await, ann);
+    // Whatever a provider calls its people: this is no text to be parsed.
+    for odd in [
+        "auth0|5f7c8ec7c33c6c004bbafe82",
+        "ann@example.test",
+        "usr_00000000000000000000000000000abc",
+        " ",
+        "ä\u{1f600}",
+    ] {
+        let first = user(of("https://a", odd)).await;
+        assert_eq!(user(of("https://a", odd)).await, first, "{odd:?}");
+    }
+    // The same user for another server on the same database.
+    let tasks = TaskTracker::new();
+    let again = Auth::start(
+        SignIn::Jwt(Box::new(JwtSettings {
+            keys: KeySource::Fixed(Box::new(Key::from_pem(&pem("ed.pub.pem")).unwrap())),
+            issuer: None,
+            audience: None,
+            leeway: Duration::ZERO,
+            operator_claim: None,
+        })),
+        bench.accounts.clone(),
+        AuthLimits::default(),
+        &tasks,
+        Arc::new(|| at(NOW)),
+    );
+    let viewer = again
+        .await
+        .unwrap()
+        .viewer(&sign("ed.pem", None, &of("https://a", "ann")), at(NOW))
+        .await;
+    assert_eq!(viewer.unwrap().user, ann);
+}
+
+#[tokio::test]
+async fn a5_a_known_subject_costs_no_call_to_the_database() {
+    let bench = Bench::start().await;
+    let claims = |iat: i64| json!({ "sub": "ann", "name": "Ann", "iat": iat, "exp": NOW + 60 });
+    bench.check(&claims(NOW - 5), NOW).await.unwrap();
+    assert_eq!(bench.accounts.calls(), 1);
+    for iat in [NOW - 5, NOW - 4, NOW] {
+        bench.check(&claims(iat), NOW).await.unwrap();
+    }
+    assert_eq!(bench.accounts.calls(), 0);
+    let together = (0..20).map(|_| async {
+        bench
+            .check(&json!({ "sub": "bob", "exp": NOW + 60 }), NOW)
+            .await
+            .unwrap()
+            .user
+    });
+    let users = futures::future::join_all(together).await;
+    assert!(users.iter().all(|user| *user == users[0]));
+    assert_eq!(
+        bench.accounts.calls(),
+        1,
+        "a crowd that comes at once is one call"
+    );
+}
+
+#[tokio::test]
+async fn the_name_follows_the_provider_and_an_older_token_does_not_take_it_back() {
+    let bench = Bench::start().await;
+    let named =
+        |name: &str, iat: i64| json!({ "sub": "ann", "name": name, "iat": iat, "exp": NOW + 60 });
+    let ann = bench
+        .check(&named("Ann", NOW - 20), NOW)
+        .await
+        .unwrap()
+        .user;
+    assert_eq!(bench.name(ann).await, "Ann");
+    bench.check(&named("Anna", NOW - 10), NOW).await.unwrap();
+    assert_eq!(bench.name(ann).await, "Anna");
+    bench.accounts.calls();
+    bench.check(&named("Ann", NOW - 20), NOW).await.unwrap();
+    assert_eq!(
+        (bench.name(ann).await.as_str(), bench.accounts.calls()),
+        ("Anna", 0),
+        "old and new tokens take turns"
+    );
+
+    let called = async |claims: Value| {
+        let user = bench.check(&claims, NOW).await.unwrap().user;
+        bench.name(user).await
+    };
+    let of = |subject: &str, more: Value| {
+        let mut claims = json!({ "sub": subject, "exp": NOW + 60 });
+        claims
+            .as_object_mut()
+            .unwrap()
+            .append(&mut more.as_object().unwrap().clone());
+        claims
+    };
+    assert_eq!(
+        called(of("s1", json!({ "preferred_username": "bob" }))).await,
+        "bob"
+    );
+    assert_eq!(
+        called(of(
+            "s2",
+            json!({ "name": " ", "preferred_username": "bob" })
+        ))
+        .await,
+        "bob"
+    );
+    assert_eq!(called(of("s3", json!({ "name": null }))).await, "s3");
+    assert_eq!(called(of(" ", json!({}))).await, "somebody");
+    assert_eq!(
+        called(of("s4", json!({ "name": "\u{0}a\u{0}b" }))).await,
+        "ab"
+    );
+    assert_eq!(
+        called(of("s5", json!({ "name": "ä".repeat(100) }))).await,
+        "ä".repeat(64)
+    );
+    assert_eq!(
+        bench.check(&of("s6", json!({ "name": 7 })), NOW).await,
+        Err(BadToken::Claim("name"))
+    );
+}
+
+#[tokio::test]
+async fn an_operator_is_who_has_the_claim_as_true() {
+    let bench = Bench::start().await;
+    let claim = "https://example.test/operator";
+    for (value, expected) in [
+        (json!(true), true),
+        (json!(false), false),
+        (json!("true"), false),
+        (json!(1), false),
+        (json!([true]), false),
+    ] {
+        let mut claims = json!({ "sub": "ann", "exp": NOW + 60 });
+        claims[claim] = value.clone();
+        assert_eq!(
+            bench.check(&claims, NOW).await.unwrap().operator,
+            expected,
+            "{value}"
+        );
+    }
+    let bench = Bench::with(|settings| settings.operator_claim = None).await;
+    let claims = json!({ "sub": "ann", "exp": NOW + 60, "operator": true });
+    assert!(
+        !bench.check(&claims, NOW).await.unwrap().operator,
+        "nobody said which claim"
+    );
+}
+
+#[tokio::test]
+async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() {
+    let bench = Bench::start().await;
+    let claims = |aud: Value| json!({ "sub": "ann", "exp": NOW + 60, "aud": aud });
+    assert_eq!(
+        bench.check(&claims(json!("other")), NOW).await,
+        Err(BadToken::Audience)
+    );
+    assert_eq!(
+        bench.check(&claims(json!(["other"])), NOW).await,
+        Err(BadToken::Audience)
+    );
+    for unreadable in [
+        json!({}),
+        json!(7),
+        json!(true),
+        json!([["other"]]),
+        json!([{}]),
+        json!([7]),
+        json!([null]),
+    ] {
+        let refused = bench.check(&claims(unreadable.clone()), NOW).await;
+        assert_eq!(refused, Err(BadToken::Claim("aud")), "{unreadable}");
+    }
+    for nobody in [json!(null), json!([])] {
+        assert!(bench.check(&claims(nobody), NOW).await.is_ok());
+    }
+    let bench = Bench::with(|settings| settings.audience = Some("us".to_owned())).await;
+    for us in [json!("us"), json!(["them", "us"])] {
+        assert!(bench.check(&claims(us), NOW).await.is_ok());
+    }
+    assert_eq!(
+        bench.check(&claims(json!(["us", ["them"]])), NOW).await,
+        Err(BadToken::Claim("aud"))
+    );
+}

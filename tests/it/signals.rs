@@ -1,0 +1,157 @@
+//! Signals, below the transports: each listener receives each signal for it once and in order.
+
+use std::sync::Arc;
+
+use switchboard::{
+    domain::{Caller, Seq, Timestamp},
+    hub::HubLimits,
+    presence::PresenceLimits,
+    view::ViewLimits,
+};
+
+use crate::support::{
+    core::{Core, take},
+    ephemeral::{SIGNALS, ask, listen, lobby, next_said, said, signal, stranger},
+};
+
+#[tokio::test]
+async fn e2_every_signal_comes_once_in_order_and_who_is_too_slow_is_told() {
+    let views = ViewLimits {
+        ring_frames_max: 4,
+        ..ViewLimits::default()
+    };
+    let core = Core::with(views, HubLimits::default(), |log| log).await;
+    let mut quick = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    let mut slow = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    assert_eq!(
+        (next_said(&mut quick).await, next_said(&mut slow).await),
+        ("_open".to_owned(), "_open".to_owned())
+    );
+    for number in 1..=20 {
+        signal(&core, core.ann, "room-1", number).await;
+        assert_eq!(next_said(&mut quick).await, number.to_string());
+    }
+    let frames = take(&mut slow, 5).await;
+    assert_eq!(
+        frames.iter().map(said).collect::<Vec<_>>(),
+        ["_open", "17", "18", "19", "20"]
+    );
+    signal(&core, core.ann, "room-1", 21).await;
+    assert_eq!(
+        (next_said(&mut quick).await, next_said(&mut slow).await),
+        ("21".to_owned(), "21".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
+    let limits = PresenceLimits {
+        signals_kept_max: 3,
+        ..PresenceLimits::default()
+    };
+    let (views, hub) = (ViewLimits::default(), HubLimits::default());
+    let core = Core::within(views, hub, limits, |log| log).await;
+    let mut reader = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    assert_eq!(next_said(&mut reader).await, "_open");
+    // On one thread nothing else runs meanwhile.
+    let lobby = lobby(&core);
+    for number in 1..=9 {
+        let kind = switchboard::domain::SignalKind::new("k").unwrap();
+        let data = number.to_string().into();
+        let signal = switchboard::presence::Signal {
+            sender: stranger(1),
+            to: None,
+            kind,
+            data,
+            sent_at: Timestamp(0),
+        };
+        lobby.signal(signal, Seq(u64::MAX)).unwrap();
+    }
+    let frames = take(&mut reader, 4).await;
+    assert_eq!(
+        frames.iter().map(said).collect::<Vec<_>>(),
+        ["_open", "7", "8", "9"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e2_all_who_listen_hear_the_same_in_one_order() {
+    let limits = PresenceLimits {
+        signals_kept_max: 1_000,
+        ..PresenceLimits::default()
+    };
+    let views = ViewLimits {
+        ring_frames_max: 1_000,
+        ..ViewLimits::default()
+    };
+    let core = Arc::new(Core::within(views, HubLimits::default(), limits, |log| log).await);
+    let mut readers = Vec::new();
+    for query in [
+        SIGNALS,
+        SIGNALS,
+        "subscription ($room: ID!) { signals(roomId: $room) { data kind } }",
+    ] {
+        let mut reader = listen(&core, Caller::Anonymous, query, "room-1").await;
+        assert_eq!(next_said(&mut reader).await, "_open");
+        readers.push(reader);
+    }
+    let senders = [1_000, 2_000, 3_000].map(|first| {
+        let core = core.clone();
+        tokio::spawn(async move {
+            for number in first..first + 100 {
+                signal(&core, core.ann, "room-1", number).await;
+            }
+        })
+    });
+    let mut heard = Vec::new();
+    for reader in &mut readers {
+        heard.push(take(reader, 300).await.iter().map(said).collect::<Vec<_>>());
+    }
+    futures::future::try_join_all(senders).await.unwrap();
+    assert!(
+        heard.iter().all(|one| *one == heard[0]),
+        "all hear the same"
+    );
+    for first in ["1", "2", "3"] {
+        let own: Vec<_> = heard[0]
+            .iter()
+            .filter(|said| said.starts_with(first))
+            .collect();
+        assert!(own.len() == 100 && own.is_sorted(), "{own:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
+    let core = Core::start().await;
+    let bob = core.user("bob").await;
+    let mut readers = Vec::new();
+    for caller in [
+        Caller::Viewer(bob),
+        Caller::Viewer(bob),
+        Caller::Viewer(core.ann),
+        Caller::Anonymous,
+    ] {
+        let mut reader = listen(&core, caller, SIGNALS, "room-1").await;
+        assert_eq!(next_said(&mut reader).await, "_open");
+        readers.push(reader);
+    }
+    let to = bob.user;
+    let direct = format!(
+        r#"sendSignal(roomId: "room-1", to: "{to}", kind: "offer", data: {{ sdp: "v=0", b: null }})"#
+    );
+    ask(&core, core.ann, &direct).await.unwrap();
+    signal(&core, core.ann, "room-1", 2).await;
+    for reader in &mut readers[..2] {
+        let frames = take(reader, 2).await;
+        let expected = r#"{"data":{"signals":{"kind":"offer","data":{"sdp":"v=0","b":null},"direct":true,"sender":{"name":"ann"}}}}"#;
+        assert_eq!(
+            (&*frames[0].payload, said(&frames[1]).as_str()),
+            (expected, "2")
+        );
+    }
+    // Who sends to all hears it too: they may have come by several ways.
+    for reader in &mut readers[2..] {
+        assert_eq!(next_said(reader).await, "2");
+    }
+}

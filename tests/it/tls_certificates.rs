@@ -1,0 +1,427 @@
+//! The certificate of a server: files that change, files that cannot be used, and expiry.
+
+use std::{
+    net::SocketAddr,
+    process::{Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use switchboard::domain::{Clock, Timestamp};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStderr, Command},
+};
+
+use crate::support::{
+    Folder,
+    app::TestApp,
+    logs::Logs,
+    soon,
+    tls::{Certificate, client, files, serve},
+};
+
+/// Waits until new connections get this certificate.
+async fn served(app: SocketAddr, certificate: &Certificate) {
+    let served = async { while certificate.connect(app, &[]).await.is_err() {} };
+    soon("the new certificate", served).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
+    let (first, second) = (Certificate::new(), Certificate::new());
+    let app = serve(&first, &["--tls-check-interval", "5ms"]).await;
+    let mut old = client(&app, &first, None).await;
+    second.put(&app.folder);
+    served(app.address(), &second).await;
+    assert!(
+        first.connect(app.address(), &[]).await.is_err(),
+        "the old one is no longer served"
+    );
+    old.fence().await;
+    // Back again, by way of files that are gone and files that are not a pair.
+    let [pem, key] = files(&app.folder);
+    std::fs::remove_file(&pem).unwrap();
+    std::fs::write(&key, &first.key).unwrap();
+    second.connect(app.address(), &[]).await.unwrap();
+    std::fs::write(&pem, &first.pem).unwrap();
+    served(app.address(), &first).await;
+    old.close().await;
+    app.finish().await;
+}
+
+/// The real executable.
+struct Process {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    greeting: String,
+    address: SocketAddr,
+}
+
+impl Process {
+    async fn start(flags: &[&str], folder: &Folder) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--database",
+                &folder.database(),
+                "--log",
+                "info",
+            ])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        while !greeting.contains(" send ") {
+            greeting += &soon("the greeting", lines.next_line())
+                .await
+                .unwrap()
+                .expect("more of the greeting");
+            greeting.push('\n');
+        }
+        let (_, rest) = greeting
+            .split_once("https://")
+            .unwrap_or_else(|| panic!("{greeting}"));
+        let address = rest.split('/').next().unwrap().parse().unwrap();
+        Self {
+            log: BufReader::new(child.stderr.take().unwrap()).lines(),
+            child,
+            greeting,
+            address,
+        }
+    }
+
+    async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// The next line of the log that says something of the certificate.
+    async fn logged(&mut self) -> String {
+        loop {
+            let line = soon("a line of the log", self.log.next_line())
+                .await
+                .unwrap()
+                .expect("the server runs");
+            if line.contains("certificate") {
+                return line;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
+    let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
+    let flags = first.put(&folder);
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "0s"])
+        .collect();
+    let mut process = Process::start(&flags, &folder).await;
+    for shown in ["https://", "wss://", "--url https://NAME:"] {
+        assert!(
+            process.greeting.contains(shown),
+            "{shown} in {}",
+            process.greeting
+        );
+    }
+    assert!(
+        !process.greeting.contains("http://") && !process.greeting.contains("ws://1"),
+        "{}",
+        process.greeting
+    );
+
+    let [pem, _] = files(&folder);
+    for (content, complaint) in [
+        ("broken", "holds no certificate"),
+        (second.pem.as_str(), "is not that of"),
+    ] {
+        std::fs::write(&pem, content).unwrap();
+        process.signal("-HUP").await;
+        let line = process.logged().await;
+        assert!(
+            line.contains(complaint) && line.contains("stays as it was"),
+            "{line}"
+        );
+        first.connect(process.address, &[]).await.unwrap();
+    }
+    second.put(&folder);
+    process.signal("-HUP").await;
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
+    second.connect(process.address, &[]).await.unwrap();
+    assert!(first.connect(process.address, &[]).await.is_err());
+    process.signal("-TERM").await;
+    assert!(
+        soon("the end", process.child.wait())
+            .await
+            .unwrap()
+            .success()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again()
+ {
+    let (expired, good, folder) = (
+        Certificate::until((2020, 1, 1)),
+        Certificate::new(),
+        Folder::new(),
+    );
+    let flags = expired.put(&folder);
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "0s"])
+        .collect();
+    let mut process = Process::start(&flags, &folder).await;
+    let warned = |line: &str| {
+        line.contains("WARN") && line.contains("the certificate has expired: clients refuse it")
+    };
+    let line = process.logged().await;
+    assert!(
+        warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"),
+        "{line}"
+    );
+    process.signal("-HUP").await;
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
+    assert!(warned(&process.logged().await));
+    good.put(&folder);
+    process.signal("-HUP").await;
+    assert!(
+        process
+            .logged()
+            .await
+            .contains("new connections get the certificate")
+    );
+    good.connect(process.address, &[]).await.unwrap();
+    process.signal("-TERM").await;
+    let rest = soon("the rest of the log", async {
+        let mut rest = String::new();
+        while let Some(line) = process.log.next_line().await.unwrap() {
+            rest += &line;
+        }
+        rest
+    });
+    assert!(
+        !rest.await.contains("certificate"),
+        "there is nothing to say of one that is good"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_warned_of_once_when_its_time_comes() {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let logs = Logs::of(tracing::Level::WARN);
+    let (certificate, folder) = (Certificate::until((2030, 1, 1)), Folder::new());
+    let (end, now) = (
+        Timestamp(1_893_456_000_000_000),
+        Arc::new(AtomicI64::new(0)),
+    );
+    let clock: Clock = {
+        let now = now.clone();
+        Arc::new(move || Timestamp(now.load(Ordering::Relaxed)))
+    };
+    let flags = certificate.put(&folder);
+    let flags: Vec<_> = flags
+        .iter()
+        .map(String::as_str)
+        .chain(["--tls-check-interval", "2ms"])
+        .collect();
+    // Its first day is in 1975.
+    let app = TestApp::at(clock, &flags).await;
+    let mut heard = logs.take();
+    assert!(
+        heard.contains("the certificate is not good yet: clients refuse it"),
+        "{heard}"
+    );
+    for (at, told) in [
+        (
+            end.0 - 3 * DAY,
+            "the certificate expires in less than 14 days",
+        ),
+        (end.0 + 1, "the certificate has expired: clients refuse it"),
+    ] {
+        now.store(at, Ordering::Relaxed);
+        heard.clear();
+        let warned = async {
+            while heard.is_empty() {
+                tokio::task::yield_now().await;
+                heard += &logs.take();
+            }
+        };
+        soon("a warning", warned).await;
+        assert!(
+            heard.contains(told) && heard.lines().count() == 1,
+            "{heard}"
+        );
+    }
+    app.finish().await;
+    assert_eq!(logs.take(), "", "it is told once");
+}
+
+async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+    command
+        .args(arguments)
+        .env("USER", "ann")
+        .env_remove("DATABASE_URL")
+        .kill_on_drop(true);
+    if let Some(file) = trusted {
+        command.env("SSL_CERT_FILE", file);
+    }
+    soon("the end of the command", command.output())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_in_one_line() {
+    let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
+    let database = folder.database();
+    let [pem, key] = files(&folder);
+    let put = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    certificate.put(&folder);
+    let missing = folder.path().join("missing.pem").display().to_string();
+    let (empty, junk) = (put("empty", ""), put("junk", "\u{0}no certificate\n"));
+    let encrypted = put(
+        "encrypted",
+        &certificate
+            .key
+            .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+    );
+    let cut = put("cut", &certificate.pem[..certificate.pem.len() / 2]);
+    let no_der = put(
+        "no_der",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let (foreign, folder_itself) = (
+        put("foreign", &other.key),
+        folder.path().display().to_string(),
+    );
+    for (flags, expected) in [
+        (vec!["--tls-cert", &pem], "--tls-cert needs --tls-key"),
+        (vec!["--tls-key", &key], "--tls-key needs --tls-cert"),
+        (
+            vec!["--tls-cert", &missing, "--tls-key", &key],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &missing],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &folder_itself, "--tls-key", &key],
+            "cannot read",
+        ),
+        (
+            vec!["--tls-cert", &empty, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &junk, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &cut, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &key, "--tls-key", &key],
+            "holds no certificate in PEM",
+        ),
+        (
+            vec!["--tls-cert", &no_der, "--tls-key", &key],
+            "cannot be used",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &pem],
+            "holds no private key in PEM",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &encrypted],
+            "that is not encrypted",
+        ),
+        (
+            vec!["--tls-cert", &pem, "--tls-key", &foreign],
+            "is not that of the certificate",
+        ),
+    ] {
+        let output = run(
+            &[
+                &["--listen", "127.0.0.1:0", "--database", &database][..],
+                &flags,
+            ]
+            .concat(),
+            None,
+        )
+        .await;
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), error.lines().count()),
+            (Some(2), 1),
+            "{flags:?}: {error}"
+        );
+        assert!(
+            error.contains(expected) && output.stdout.is_empty(),
+            "{flags:?}: {error}"
+        );
+    }
+    assert!(
+        !folder.path().join("test.db").exists(),
+        "nothing was started"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_speak_tls_to_whom_the_system_trusts() {
+    let certificate = Certificate::new();
+    let app = serve(&certificate, &[]).await;
+    let [pem, _] = files(&app.folder);
+    let url = format!("https://localhost:{}/graphql", app.address().port());
+    let send = ["send", "room-1", "Hello", "--url", &url];
+    let sent = run(&send, Some(&pem)).await;
+    assert!(
+        sent.status.success(),
+        "{}",
+        String::from_utf8_lossy(&sent.stderr)
+    );
+    let refused = run(&send, None).await;
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(
+        (refused.status.code(), error.lines().count()),
+        (Some(1), 1),
+        "{error}"
+    );
+    assert!(error.contains("cannot reach"), "{error}");
+    app.finish().await;
+}
