@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{
     app::TestApp,
     http::{get, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 fn send(text: &str) -> Value {
@@ -72,7 +72,7 @@ async fn a_batch_is_answered_in_its_order_and_started_in_it() {
 
 #[tokio::test]
 async fn a_batch_is_bounded_and_whole_or_refused() {
-    let app = TestApp::with(&["--batch-max", "2"]).await;
+    let app = TestApp::with_flags(&["--batch-max", "2"]).await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
     let as_ann = ("authorization", token.as_str());
     for (entries, reason) in [
@@ -90,7 +90,7 @@ async fn a_batch_is_bounded_and_whole_or_refused() {
     ] {
         let reply = post(app.address(), &batch(&entries), &[as_ann]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (400, "BAD_USER_INPUT"),
             "{reason}"
         );
@@ -143,7 +143,7 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
     let text = "query Persisted { __typename }";
     let unknown = post(app.address(), &persisted(text, false).to_string(), &[]).await;
     assert_eq!(
-        (unknown.status, unknown.code().as_str()),
+        (unknown.status, unknown.error_code().as_str()),
         (200, "PERSISTED_QUERY_NOT_FOUND")
     );
     assert_eq!(
@@ -185,19 +185,20 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
         json!([answer, answer])
     );
     let sse = [("accept", "text/event-stream")];
-    let mut stream = Streamed::post(app.address(), &persisted(text, false).to_string(), &sse).await;
-    assert_eq!(stream.next().await.0, answer);
+    let mut stream =
+        StreamedResponse::post(app.address(), &persisted(text, false).to_string(), &sse).await;
+    assert_eq!(stream.next_result().await.0, answer);
     let mut client = app.client(None).await;
     client
-        .say(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
+        .send(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
         .await;
     assert_eq!(
-        client.heard().await,
+        client.receive().await,
         json!({ "id": "1", "type": "next", "payload": answer })
     );
-    assert_eq!(client.heard().await["type"], "complete");
-    client.say(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
-    let error = client.heard().await;
+    assert_eq!(client.receive().await["type"], "complete");
+    client.send(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
+    let error = client.receive().await;
     assert_eq!(
         (&error["type"], &error["payload"][0]["message"]),
         (&json!("error"), &json!("PersistedQueryNotFound"))
@@ -218,7 +219,7 @@ async fn a_hash_that_is_not_the_texts_is_refused_and_a_mutation_is_never_run_by_
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (400, "BAD_USER_INPUT")
     );
     let mutation = "mutation { signIn(name: \"x\") { viewer { name } } }";

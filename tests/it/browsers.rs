@@ -7,8 +7,8 @@ use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 use crate::support::{
     app::TestApp,
     http::{self, get, post},
-    soon,
-    stream::Streamed,
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const FRIEND: &str = "https://friend.example";
@@ -26,17 +26,17 @@ async fn first_heard(
     let request = headers.iter().fold(request, |request, (name, value)| {
         request.with_header(*name, *value)
     });
-    let (mut socket, _) = soon("the upgrade", tokio_tungstenite::connect_async(request))
+    let (mut socket, _) = wait_for("the upgrade", tokio_tungstenite::connect_async(request))
         .await
         .unwrap();
     // The server may have closed already.
     let _ = socket
         .send(Message::text(r#"{"type":"connection_init"}"#))
         .await;
-    match soon("an answer", socket.next()).await {
+    match wait_for("an answer", socket.next()).await {
         Some(Ok(Message::Text(text))) => Ok(text.to_string()),
         Some(Ok(Message::Close(Some(frame)))) => {
-            let end = soon("the end", socket.next()).await;
+            let end = wait_for("the end", socket.next()).await;
             assert!(
                 !matches!(end, Some(Ok(_))),
                 "nothing follows a close: {end:?}"
@@ -49,7 +49,7 @@ async fn first_heard(
 
 #[tokio::test]
 async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let forbidden = Err((4403, "Forbidden".to_owned()));
     for (headers, expected) in [
@@ -90,7 +90,7 @@ async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
 
 #[tokio::test]
 async fn a_foreign_page_can_change_nothing_over_http() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let bearer = format!("Bearer {}", app.sign_in("ann").await);
     let json = ("content-type", "application/json");
@@ -121,7 +121,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
             .concat();
             let reply = http::request(app.address(), method, "/graphql", &headers, &create).await;
             assert_eq!(
-                (reply.status, reply.code().as_str()),
+                (reply.status, reply.error_code().as_str()),
                 (403, "FORBIDDEN"),
                 "{method} {accept} {marks:?}"
             );
@@ -134,13 +134,17 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         );
         let stream = [marks, &[("accept", "text/event-stream")]].concat();
         assert_eq!(
-            Streamed::get(app.address(), BY_GET, &stream).await.status,
+            StreamedResponse::get(app.address(), BY_GET, &stream)
+                .await
+                .status,
             200,
             "{marks:?}"
         );
     }
     let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
-    let room = ann.ask("{ room(id: \"made\") { id } }", json!({})).await;
+    let room = ann
+        .execute("{ room(id: \"made\") { id } }", json!({}))
+        .await;
     assert_eq!(room["data"]["room"], json!(null), "{room}");
 
     let marks: [&[(&str, &str)]; 4] = [
@@ -189,7 +193,7 @@ async fn status_at(
 
 #[tokio::test]
 async fn on_loopback_only_its_own_names_are_answered() {
-    let app = TestApp::with(&["--allow-host", "chat.example,192.168.0.7"]).await;
+    let app = TestApp::with_flags(&["--allow-host", "chat.example,192.168.0.7"]).await;
     let address = app.address();
     for host in [
         "localhost",
@@ -266,7 +270,7 @@ async fn on_loopback_only_its_own_names_are_answered() {
 #[tokio::test]
 async fn beyond_loopback_hosts_count_only_where_some_are_named() {
     let beyond = ["--listen", "0.0.0.0:0", "--allow-remote-guests"];
-    let any = TestApp::with(&beyond).await;
+    let any = TestApp::with_flags(&beyond).await;
     assert_eq!(
         status_at(local(&any), "GET /readyz HTTP/1.1", Some("any.example"), "").await,
         200
@@ -276,7 +280,8 @@ async fn beyond_loopback_hosts_count_only_where_some_are_named() {
         200
     );
     any.finish().await;
-    let named = TestApp::with(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
+    let named =
+        TestApp::with_flags(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
     for (host, status) in [
         ("chat.example", 200),
         ("localhost", 200),
@@ -299,7 +304,7 @@ fn local(app: &TestApp) -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
-    let app = TestApp::with(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
     let full = app.client(None).await;
     let address = app.address();
     let asked = [
@@ -366,7 +371,7 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
 
 #[tokio::test]
 async fn no_other_page_may_and_caches_are_told() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     for page in [
         "https://evil.example",
@@ -420,7 +425,7 @@ async fn no_other_page_may_and_caches_are_told() {
 async fn every_answer_tells_browsers_to_be_careful() {
     const NOTHING: &str =
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let address = app.address();
     let asked = [
         ("origin", FRIEND),
@@ -492,11 +497,11 @@ async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Strin
     let mut stream = tokio::net::TcpStream::connect(app.address()).await.unwrap();
     let headers = [headers, &[("connection", "close")]].concat();
     stream
-        .write_all(http::written(app.address(), "GET", path, &headers, "").as_bytes())
+        .write_all(http::request_text(app.address(), "GET", path, &headers, "").as_bytes())
         .await
         .unwrap();
     let mut bytes = Vec::new();
-    soon("an answer", stream.read_to_end(&mut bytes))
+    wait_for("an answer", stream.read_to_end(&mut bytes))
         .await
         .unwrap();
     String::from_utf8_lossy(&bytes)

@@ -74,7 +74,7 @@ async fn publish(
                 .try_start(send, json!({ "r": room, "t": text }))
                 .await;
             while id.is_some() {
-                match client.next().await {
+                match client.try_receive().await {
                     Ok(message) if message["type"] == "complete" => break 'again,
                     Ok(message) => assert!(
                         message["payload"]["data"]["sendMessage"]["id"].is_string(),
@@ -119,7 +119,7 @@ async fn subscribe(
                 return record;
             }
             let message = tokio::select! {
-                message = client.next() => message,
+                message = client.try_receive() => message,
                 _ = end.changed() => continue,
             };
             let Ok(message) = message else {
@@ -164,7 +164,7 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
     let mut client = Client::connect(address, Some(&token)).await;
     for room in &rooms[1..] {
         client
-            .ask(
+            .execute(
                 "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
                 json!({ "id": room }),
             )
@@ -215,8 +215,10 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
         let id = client
             .subscribe(start.room.as_str(), &start.to_string())
             .await;
-        let texts = client.texts(usize::try_from(head.seq.0).unwrap()).await;
-        client.say(&json!({ "id": id, "type": "complete" })).await;
+        let texts = client
+            .next_texts(usize::try_from(head.seq.0).unwrap())
+            .await;
+        client.send(&json!({ "id": id, "type": "complete" })).await;
         logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
         end.send_replace(Some(head.seq));
     }

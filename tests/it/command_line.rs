@@ -9,7 +9,7 @@ use clap::Parser;
 use switchboard::config::CommandLine;
 use tokio::process::Command;
 
-use crate::support::{Folder, app::TestApp, soon};
+use crate::support::{Folder, app::TestApp, wait_for};
 
 async fn switchboard(arguments: &[&str]) -> Output {
     switchboard_in(&[], arguments).await
@@ -23,7 +23,7 @@ async fn switchboard_in(environment: &[(&str, &str)], arguments: &[&str]) -> Out
         .env("USER", "ann")
         .envs(environment.iter().copied())
         .kill_on_drop(true);
-    soon("the end of the command", command.output())
+    wait_for("the end of the command", command.output())
         .await
         .unwrap()
 }
@@ -176,10 +176,10 @@ async fn schema_migrate_and_token() {
     );
     let token = switchboard(&["token", "--user", "robot", "--database", &folder.database()]).await;
     let token = text(&token.stdout).trim();
-    let app = TestApp::on(folder, &[]).await;
+    let app = TestApp::in_folder(folder, &[]).await;
     let mut robot = app.client(Some(token)).await;
     let viewer = robot
-        .ask("{ viewer { name } }", serde_json::json!({}))
+        .execute("{ viewer { name } }", serde_json::json!({}))
         .await;
     assert_eq!(viewer["data"]["viewer"]["name"], "robot");
     drop(robot);
@@ -203,7 +203,12 @@ async fn send_and_tail() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
-    let mut line = async || soon("a line", lines.next_line()).await.unwrap().unwrap();
+    let mut line = async || {
+        wait_for("a line", lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+    };
     assert!(line().await.ends_with("  ann: two"));
     switchboard(&[
         "send",
@@ -219,7 +224,7 @@ async fn send_and_tail() {
         line().await.ends_with("  bob: three\\n\\u{1b}[2J"),
         "other people's texts are one line of text"
     );
-    soon("the end of tail", tail.kill()).await.unwrap();
+    wait_for("the end of tail", tail.kill()).await.unwrap();
 
     for arguments in [
         &["send", "nowhere", "x", "--url", &url][..],

@@ -8,13 +8,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
+    endpoint::{Endpoint, Transport, over_tcp_and_tls},
     http::{self, Reply},
-    soon,
-    stream::Streamed,
-    wire::{Over, Wire, over_both},
+    stream::StreamedResponse,
+    wait_for,
 };
 
-over_both!(
+over_tcp_and_tls!(
     connections_of_all_together_are_bounded,
     connections_of_an_address_are_bounded_whatever_they_are,
     connections_of_a_user_are_bounded_and_others_are_not_affected,
@@ -37,13 +37,13 @@ fn too_many_connections() -> Closed {
 }
 
 /// A WebSocket that says who it is; how that ends, if it does.
-async fn connect(wire: Wire, token: Option<&str>) -> Result<Client, Closed> {
-    let mut client = Client::open(wire).await;
+async fn connect(endpoint: Endpoint, token: Option<&str>) -> Result<Client, Closed> {
+    let mut client = Client::open(endpoint).await;
     let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
     client
-        .say(&json!({ "type": "connection_init", "payload": payload }))
+        .send(&json!({ "type": "connection_init", "payload": payload }))
         .await;
-    client.next().await.map(|_| client)
+    client.try_receive().await.map(|_| client)
 }
 
 fn subscription() -> String {
@@ -57,21 +57,21 @@ fn is_turned_away(reply: &Reply) -> bool {
         .and_then(|seconds| seconds.parse::<u64>().ok());
     let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
     reply.status == 429
-        && reply.code() == "RATE_LIMITED"
+        && reply.error_code() == "RATE_LIMITED"
         && after.is_some_and(|seconds| seconds > 0)
         && after == told
 }
 
-async fn connections_of_all_together_are_bounded(over: Over) {
-    let app = TestApp::over(over, &["--connections-max", "1"]).await;
-    let first = connect(app.wire(), None).await.unwrap();
-    let refused = Client::open(app.wire()).await.next().await;
+async fn connections_of_all_together_are_bounded(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--connections-max", "1"]).await;
+    let first = connect(app.endpoint(), None).await.unwrap();
+    let refused = Client::open(app.endpoint()).await.try_receive().await;
     assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
-    let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
+    let reply = http::post(app.endpoint(), &subscription(), &[SSE]).await;
     assert_eq!(
         (
             reply.status,
-            reply.code().as_str(),
+            reply.error_code().as_str(),
             reply.header("retry-after")
         ),
         (503, "UNAVAILABLE", Some("1"))
@@ -80,14 +80,16 @@ async fn connections_of_all_together_are_bounded(over: Over) {
     app.finish().await;
     // Those that ask for nothing, also before or in the middle of the handshake of TLS.
     for limit in ["--handshakes-max", "--http-connections-max"] {
-        let app = TestApp::over(over, &[limit, "2"]).await;
+        let app = TestApp::start_over(transport, &[limit, "2"]).await;
         let silent = (
-            app.wire().bare().await.unwrap(),
-            app.wire().bare().await.unwrap(),
+            app.endpoint().connect_tcp().await.unwrap(),
+            app.endpoint().connect_tcp().await.unwrap(),
         );
-        let mut one_more = app.wire().bare().await.unwrap();
+        let mut one_more = app.endpoint().connect_tcp().await.unwrap();
         assert_eq!(
-            soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+            wait_for("its end", one_more.read(&mut [0]))
+                .await
+                .unwrap_or(0),
             0,
             "{limit}"
         );
@@ -96,23 +98,23 @@ async fn connections_of_all_together_are_bounded(over: Over) {
     }
 }
 
-async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-address-max", "3"]).await;
-    let socket = connect(app.wire(), None).await.unwrap();
-    let stream = Streamed::post(app.wire(), &subscription(), &[SSE]).await;
-    let reserved = http::request(app.wire(), "PUT", "/graphql", &[], "").await;
+async fn connections_of_an_address_are_bounded_whatever_they_are(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--connections-per-address-max", "3"]).await;
+    let socket = connect(app.endpoint(), None).await.unwrap();
+    let stream = StreamedResponse::post(app.endpoint(), &subscription(), &[SSE]).await;
+    let reserved = http::request(app.endpoint(), "PUT", "/graphql", &[], "").await;
     assert_eq!((stream.status, reserved.status), (200, 201));
 
-    let refused = Client::open(app.wire()).await.next().await;
+    let refused = Client::open(app.endpoint()).await.try_receive().await;
     assert_eq!(refused, Err(too_many_connections()));
     for reply in [
-        http::post(app.wire(), &subscription(), &[SSE]).await,
-        http::request(app.wire(), "PUT", "/graphql", &[], "").await,
+        http::post(app.endpoint(), &subscription(), &[SSE]).await,
+        http::request(app.endpoint(), "PUT", "/graphql", &[], "").await,
     ] {
         assert!(is_turned_away(&reply), "{reply:?}");
     }
     // What is no connection that stays is not counted.
-    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+    assert_eq!(http::get(app.endpoint(), "/healthz", &[]).await.status, 200);
 
     drop(stream);
     let freed = async {
@@ -120,37 +122,37 @@ async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {
             tokio::task::yield_now().await;
         }
     };
-    soon("a free place", freed).await;
-    connect(app.wire(), None).await.unwrap().close().await;
+    wait_for("a free place", freed).await;
+    connect(app.endpoint(), None).await.unwrap().close().await;
     drop(socket);
     app.stop().await;
 }
 
-async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-user-max", "2"]).await;
+async fn connections_of_a_user_are_bounded_and_others_are_not_affected(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--connections-per-user-max", "2"]).await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let bearer = format!("Bearer {ann}");
-    let first = connect(app.wire(), Some(&ann)).await.unwrap();
-    let stream = Streamed::post(
-        app.wire(),
+    let first = connect(app.endpoint(), Some(&ann)).await.unwrap();
+    let stream = StreamedResponse::post(
+        app.endpoint(),
         &subscription(),
         &[SSE, ("authorization", &bearer)],
     )
     .await;
     assert_eq!(stream.status, 200);
     assert_eq!(
-        connect(app.wire(), Some(&ann)).await.err(),
+        connect(app.endpoint(), Some(&ann)).await.err(),
         Some(too_many_connections())
     );
     for reply in [
         http::post(
-            app.wire(),
+            app.endpoint(),
             &subscription(),
             &[SSE, ("authorization", &bearer)],
         )
         .await,
         http::request(
-            app.wire(),
+            app.endpoint(),
             "PUT",
             "/graphql",
             &[("authorization", &bearer)],
@@ -161,19 +163,23 @@ async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Ove
         assert!(is_turned_away(&reply), "{reply:?}");
     }
     let others = (
-        connect(app.wire(), Some(&bob)).await.unwrap(),
-        connect(app.wire(), None).await.unwrap(),
+        connect(app.endpoint(), Some(&bob)).await.unwrap(),
+        connect(app.endpoint(), None).await.unwrap(),
     );
     first.close().await;
-    connect(app.wire(), Some(&ann)).await.unwrap().close().await;
+    connect(app.endpoint(), Some(&ann))
+        .await
+        .unwrap()
+        .close()
+        .await;
     drop((stream, others));
     app.finish().await;
 }
 
-async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(over: Over) {
+async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(transport: Transport) {
     // Some of the burst is left for the requests of the test's own.
-    let app = TestApp::over(
-        over,
+    let app = TestApp::start_over(
+        transport,
         &[
             "--connects-per-second-per-address-max",
             "1",
@@ -183,32 +189,32 @@ async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(ove
     )
     .await;
     for _ in 0..10 {
-        assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+        assert_eq!(http::get(app.endpoint(), "/healthz", &[]).await.status, 200);
     }
     for _ in 0..10 {
-        connect(app.wire(), None).await.unwrap();
+        connect(app.endpoint(), None).await.unwrap();
     }
     // Each hears a word, as many as a burst has.
-    let mut reply = http::get(app.wire(), "/healthz", &[]).await;
+    let mut reply = http::get(app.endpoint(), "/healthz", &[]).await;
     let mut tries = 0;
     while reply.status == 200 && tries < TRIES {
-        reply = http::get(app.wire(), "/healthz", &[]).await;
+        reply = http::get(app.endpoint(), "/healthz", &[]).await;
         tries += 1;
     }
     assert!(is_turned_away(&reply), "{reply:?}");
     assert_eq!(reply.header("connection"), Some("close"));
-    let mut heard = Client::open(app.wire()).await.next().await;
+    let mut heard = Client::open(app.endpoint()).await.try_receive().await;
     while heard.is_ok() && tries < TRIES {
-        heard = Client::open(app.wire()).await.next().await;
+        heard = Client::open(app.endpoint()).await.try_receive().await;
         tries += 1;
     }
     assert_eq!(heard, Err(too_many_connections()));
     app.finish().await;
 }
 
-async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn whoever_goes_on_connecting_is_closed_without_a_word(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--connects-per-second-per-address-max",
             "1",
@@ -217,7 +223,7 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
         ],
     )
     .await;
-    let request = http::written(
+    let request = http::request_text(
         app.address(),
         "GET",
         "/healthz",
@@ -226,12 +232,12 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
     );
     for _ in 0..TRIES {
         // Over TLS the handshake already ends.
-        let Ok(mut stream) = app.wire().connect().await else {
+        let Ok(mut stream) = app.endpoint().connect().await else {
             return drop(app.finish().await);
         };
         let mut answer = Vec::new();
         let _ = stream.write_all(request.as_bytes()).await;
-        let _ = soon("an answer or an end", stream.read_to_end(&mut answer)).await;
+        let _ = wait_for("an answer or an end", stream.read_to_end(&mut answer)).await;
         if answer.is_empty() {
             return drop(app.finish().await);
         }
@@ -239,9 +245,9 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
     panic!("every one of {TRIES} connections got an answer");
 }
 
-async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--trust-proxy",
             "1",
@@ -253,8 +259,8 @@ async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over
     )
     .await;
     let open = async |forwarded: &str| {
-        Streamed::post(
-            app.wire(),
+        StreamedResponse::post(
+            app.endpoint(),
             &subscription(),
             &[SSE, ("x-forwarded-for", forwarded)],
         )
@@ -281,60 +287,65 @@ async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over
     app.finish().await;
 }
 
-async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-address-max", "1"]).await;
+async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--connections-per-address-max", "1"]).await;
     let forwarded = |address| [SSE, ("x-forwarded-for", address)];
-    let stream = Streamed::post(app.wire(), &subscription(), &forwarded("192.0.2.1")).await;
+    let stream =
+        StreamedResponse::post(app.endpoint(), &subscription(), &forwarded("192.0.2.1")).await;
     assert_eq!(stream.status, 200);
-    let other = http::post(app.wire(), &subscription(), &forwarded("192.0.2.2")).await;
+    let other = http::post(app.endpoint(), &subscription(), &forwarded("192.0.2.2")).await;
     assert!(is_turned_away(&other), "{other:?}");
     drop(stream);
     app.finish().await;
 }
 
-async fn connections_that_ask_for_nothing_are_bounded(over: Over) {
-    let app = TestApp::over(over, &["--handshakes-per-address-max", "3"]).await;
+async fn connections_that_ask_for_nothing_are_bounded(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--handshakes-per-address-max", "3"]).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
-        silent.push(app.wire().connect().await.unwrap());
+        silent.push(app.endpoint().connect().await.unwrap());
     }
-    let mut one_more = app.wire().bare().await.unwrap();
+    let mut one_more = app.endpoint().connect_tcp().await.unwrap();
     assert_eq!(
-        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        wait_for("its end", one_more.read(&mut [0]))
+            .await
+            .unwrap_or(0),
         0
     );
     // One that asks makes room, although it stays.
     let mut asking = silent.pop().unwrap();
     asking
-        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .write_all(http::request_text(app.address(), "GET", "/healthz", &[], "").as_bytes())
         .await
         .unwrap();
     let mut answer = [0; 12];
-    soon("an answer", asking.read_exact(&mut answer))
+    wait_for("an answer", asking.read_exact(&mut answer))
         .await
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
+    assert_eq!(http::get(app.endpoint(), "/healthz", &[]).await.status, 200);
     drop((silent, asking));
     app.finish().await;
 }
 
-async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
-    let app = TestApp::over(over, &["--http-connections-per-address-max", "3"]).await;
-    let request = http::written(app.address(), "GET", "/healthz", &[], "");
+async fn connections_of_http_are_bounded_also_those_that_ask(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--http-connections-per-address-max", "3"]).await;
+    let request = http::request_text(app.address(), "GET", "/healthz", &[], "");
     let mut kept = Vec::new();
     for _ in 0..3 {
-        let mut stream = app.wire().connect().await.unwrap();
+        let mut stream = app.endpoint().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
-        soon("an answer", stream.read_exact(&mut answer))
+        wait_for("an answer", stream.read_exact(&mut answer))
             .await
             .unwrap();
         kept.push(stream);
     }
-    let mut one_more = app.wire().bare().await.unwrap();
+    let mut one_more = app.endpoint().connect_tcp().await.unwrap();
     assert_eq!(
-        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
+        wait_for("its end", one_more.read(&mut [0]))
+            .await
+            .unwrap_or(0),
         0
     );
     kept.pop();
@@ -343,7 +354,7 @@ async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
             tokio::task::yield_now().await;
         }
     };
-    soon("a free place", freed).await;
+    wait_for("a free place", freed).await;
     // One that became a WebSocket is none any more.
     for _ in 0..3 {
         let mut client = app.client(None).await;
@@ -353,22 +364,26 @@ async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
                 tokio::task::yield_now().await;
             }
         };
-        soon("a free place", upgraded).await;
+        wait_for("a free place", upgraded).await;
         kept.push(client.socket.into_inner());
     }
     drop(kept);
     app.finish().await;
 }
 
-async fn a_kept_connection_that_is_idle_is_ended(over: Over) {
-    let app = TestApp::over(over, &["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
-    let mut stream = app.wire().connect().await.unwrap();
+async fn a_kept_connection_that_is_idle_is_ended(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
+        &["--idle-timeout", "200ms", "--header-timeout", "0s"],
+    )
+    .await;
+    let mut stream = app.endpoint().connect().await.unwrap();
     stream
-        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
+        .write_all(http::request_text(app.address(), "GET", "/healthz", &[], "").as_bytes())
         .await
         .unwrap();
     let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply))
+    wait_for("an answer and the end", stream.read_to_string(&mut reply))
         .await
         .unwrap();
     assert!(

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{
     app::TestApp,
     http::{Reply, get, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const VIEWER: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
@@ -37,7 +37,7 @@ fn cookie(reply: &Reply) -> String {
 
 #[tokio::test]
 async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
-    let app = TestApp::with(&["--session-lifetime", "1h"]).await;
+    let app = TestApp::with_flags(&["--session-lifetime", "1h"]).await;
     let reply = sign_in(
         &app,
         &[("origin", &own(&app)), ("sec-fetch-site", "same-origin")],
@@ -72,9 +72,9 @@ async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
         ("sec-fetch-site", "same-origin"),
     ];
     assert_eq!(
-        Streamed::get(app.address(), VIEWER, &sse)
+        StreamedResponse::get(app.address(), VIEWER, &sse)
             .await
-            .next()
+            .next_result()
             .await
             .0,
         ann
@@ -106,7 +106,7 @@ async fn a_page_that_came_over_tls_keeps_it_secure() {
 
 #[tokio::test]
 async fn nobody_else_has_it_set() {
-    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
+    let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     for (headers, status) in [
         (&[][..], 200),
@@ -145,7 +145,7 @@ async fn nobody_else_has_it_set() {
 
 #[tokio::test]
 async fn it_is_read_by_get_alone_and_never_for_another_site() {
-    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
+    let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
     let nobody = json!({ "data": { "viewer": null } });
@@ -211,7 +211,7 @@ async fn it_is_read_by_get_alone_and_never_for_another_site() {
 
 #[tokio::test]
 async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
-    let app = TestApp::with(&["--session-lifetime", "0s"]).await;
+    let app = TestApp::with_flags(&["--session-lifetime", "0s"]).await;
     let expired = format!("switchboard_token={}", app.sign_in("ann").await);
     for cookie in [expired.as_str(), "switchboard_token=junk"] {
         let reply = get(
@@ -221,7 +221,7 @@ async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
         )
         .await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED"),
             "{cookie}"
         );
@@ -276,7 +276,7 @@ async fn two_cookies_that_differ_are_no_credential() {
     ] {
         let reply = get(app.address(), VIEWER, &[("cookie", &cookies)]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED")
         );
         assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));

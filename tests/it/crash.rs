@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Folder, client::Client, http, soon};
+use crate::support::{Folder, client::Client, http, wait_for};
 
 pub(crate) struct Process {
     child: Child,
@@ -86,7 +86,7 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
         let query = "mutation ($t: String!) { sendMessage(roomId: \"room-1\", text: $t, nonce: $t) { id } }";
         client.start(query, json!({ "t": text })).await;
         loop {
-            match client.next().await {
+            match client.try_receive().await {
                 Ok(message) if message["type"] == "complete" => break,
                 Ok(message) => assert!(
                     message["payload"]["data"]["sendMessage"]["id"].is_string(),
@@ -105,7 +105,7 @@ async fn log(client: &mut Client) -> Vec<String> {
     let oldest =
         "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
     let head: switchboard::domain::Cursor = {
-        let result = client.ask(oldest, json!({})).await;
+        let result = client.execute(oldest, json!({})).await;
         result["data"]["room"]["head"]
             .as_str()
             .unwrap()
@@ -119,7 +119,7 @@ async fn log(client: &mut Client) -> Vec<String> {
     client.subscribe("room-1", &start.to_string()).await;
     let mut texts = Vec::new();
     for expected in 1..=head.seq.0 {
-        let (text, cursor) = client.message().await;
+        let (text, cursor) = client.next_message().await;
         let cursor: switchboard::domain::Cursor = cursor.parse().unwrap();
         assert_eq!(cursor.seq.0, expected, "S2: Seq has no hole");
         texts.push(text);
@@ -146,9 +146,9 @@ async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
         let mut watcher = Client::connect(address, None).await;
         let head = watcher.head("room-1").await;
         watcher.subscribe("room-1", &head).await;
-        watcher.texts(kill_after).await;
+        watcher.next_texts(kill_after).await;
         server.kill();
-        for record in soon("the senders", futures::future::join_all(senders)).await {
+        for record in wait_for("the senders", futures::future::join_all(senders)).await {
             answered.extend(record.unwrap());
         }
     }

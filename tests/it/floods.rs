@@ -8,11 +8,11 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http, soon,
-    wire::{Over, over_both},
+    endpoint::{Transport, over_tcp_and_tls},
+    http, wait_for,
 };
 
-over_both!(
+over_tcp_and_tls!(
     a_flood_of_connections,
     a_flood_of_subscribes,
     a_flood_of_messages_of_a_megabyte,
@@ -31,15 +31,15 @@ impl Talk {
         let token = app.sign_in("ann").await;
         let (ann, mut bob) = (app.client(Some(&token)).await, app.client(None).await);
         let id = bob.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
-        assert_eq!(bob.live().await.0, id);
+        assert_eq!(bob.wait_until_live().await.0, id);
         Self { ann, bob, said: 0 }
     }
 
     async fn goes_on(&mut self) {
         for _ in 0..3 {
             let text = self.said.to_string();
-            self.ann.send("room-1", &text).await;
-            assert_eq!(self.bob.message().await.0, text);
+            self.ann.send_message("room-1", &text).await;
+            assert_eq!(self.bob.next_message().await.0, text);
             self.said += 1;
         }
     }
@@ -57,20 +57,20 @@ fn closed(code: u16, reason: &str) -> Closed {
 
 /// A client that was acknowledged; the close it got instead; or none, if it got nothing at all.
 async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
-    let mut client = Client::try_open(app.wire()).await.ok_or(None)?;
+    let mut client = Client::try_open(app.endpoint()).await.ok_or(None)?;
     let _ = client
         .socket
         .send(Message::text(r#"{"type":"connection_init"}"#))
         .await;
-    match client.next().await {
+    match client.try_receive().await {
         Ok(_) => Ok(client),
         Err(close) => Err(Some(close)),
     }
 }
 
-async fn a_flood_of_connections(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn a_flood_of_connections(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--connections-per-address-max",
             "20",
@@ -111,9 +111,9 @@ async fn a_flood_of_connections(over: Over) {
     talk.end(app).await;
 }
 
-async fn a_flood_of_subscribes(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn a_flood_of_subscribes(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--messages-per-second-max",
             "10",
@@ -142,7 +142,7 @@ async fn a_flood_of_subscribes(over: Over) {
     }
     let mut refused = 0;
     while ended.is_none() {
-        match flood.next().await {
+        match flood.try_receive().await {
             Ok(message) if message["type"] == "error" => {
                 assert_eq!(
                     message["payload"][0]["extensions"]["code"], "TOO_COMPLEX",
@@ -163,8 +163,8 @@ async fn a_flood_of_subscribes(over: Over) {
     talk.end(app).await;
 }
 
-async fn a_flood_of_messages_of_a_megabyte(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn a_flood_of_messages_of_a_megabyte(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut talk = Talk::begin(&app).await;
     let megabyte = Message::text("x".repeat(1024 * 1024));
     for _ in 0..10 {
@@ -184,16 +184,19 @@ async fn a_flood_of_messages_of_a_megabyte(over: Over) {
     // One that stops sending hears why.
     let mut flood = app.client(None).await;
     flood.socket.send(megabyte).await.unwrap();
-    assert_eq!(flood.next().await, Err(closed(1009, "Message too big")));
+    assert_eq!(
+        flood.try_receive().await,
+        Err(closed(1009, "Message too big"))
+    );
     let body = json!({ "query": "x".repeat(1024 * 1024) }).to_string();
-    assert_eq!(http::post(app.wire(), &body, &[]).await.status, 413);
+    assert_eq!(http::post(app.endpoint(), &body, &[]).await.status, 413);
     talk.goes_on().await;
     talk.end(app).await;
 }
 
-async fn a_flood_of_half_open_handshakes(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn a_flood_of_half_open_handshakes(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--handshakes-per-address-max",
             "50",
@@ -203,14 +206,14 @@ async fn a_flood_of_half_open_handshakes(over: Over) {
     )
     .await;
     let mut talk = Talk::begin(&app).await;
-    let half_of_it = match over {
-        Over::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
+    let half_of_it = match transport {
+        Transport::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
         // The beginning of a record that promises 512 bytes of a ClientHello.
-        Over::Tls => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        Transport::Tls => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     };
     let (mut half, mut dropped) = (Vec::new(), 0);
     for number in 0..500 {
-        let mut stream = app.wire().bare().await.unwrap();
+        let mut stream = app.endpoint().connect_tcp().await.unwrap();
         let _ = stream.write_all(half_of_it).await;
         half.push(stream);
         if number % 100 == 0 {
@@ -218,7 +221,7 @@ async fn a_flood_of_half_open_handshakes(over: Over) {
         }
     }
     for stream in half.iter_mut().skip(50) {
-        let read = soon("its end", stream.read(&mut [0; 1])).await;
+        let read = wait_for("its end", stream.read(&mut [0; 1])).await;
         dropped += usize::from(read.is_err() || read.is_ok_and(|read| read == 0));
     }
     assert_eq!((dropped, app.in_use().handshakes), (450, 50));
@@ -230,7 +233,7 @@ async fn a_flood_of_half_open_handshakes(over: Over) {
             tokio::task::yield_now().await;
         }
     };
-    soon("the end of the flood", left).await;
+    wait_for("the end of the flood", left).await;
     app.client(None).await.close().await;
     talk.end(app).await;
 }

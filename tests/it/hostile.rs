@@ -11,12 +11,12 @@ use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed},
-    http, soon,
-    wire::{Over, over_both},
+    endpoint::{Transport, over_tcp_and_tls},
+    http, wait_for,
 };
 
 // What bytes inside can do is the same over TLS; what they run into is not.
-over_both!(
+over_tcp_and_tls!(
     a_message_past_the_bound_is_refused_and_one_at_it_is_read,
     t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded,
     t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended,
@@ -68,12 +68,12 @@ async fn deep_json_and_deep_documents_are_refused() {
     );
     let body = json!({ "query": format!("{{ a(x: {deep} }}") }).to_string();
     assert_eq!(
-        http::post(app.address(), &body, &[]).await.code(),
+        http::post(app.address(), &body, &[]).await.error_code(),
         "TOO_COMPLEX"
     );
     let braces = json!({ "query": "{a".repeat(30_000) }).to_string();
     assert_eq!(
-        http::post(app.address(), &braces, &[]).await.code(),
+        http::post(app.address(), &braces, &[]).await.error_code(),
         "TOO_COMPLEX"
     );
     let mut client = Client::open(app.address()).await;
@@ -85,15 +85,15 @@ async fn deep_json_and_deep_documents_are_refused() {
         .await
         .unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(4400, "Invalid message received".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
-    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
+async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let ping = |bytes: usize| {
         let empty = json!({ "type": "ping", "payload": { "x": "" } })
@@ -102,18 +102,18 @@ async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
         json!({ "type": "ping", "payload": { "x": "x".repeat(bytes - empty) } }).to_string()
     };
     client.socket.send(Message::text(ping(4096))).await.unwrap();
-    assert_eq!(client.heard().await["type"], "pong");
+    assert_eq!(client.receive().await["type"], "pong");
     client.socket.send(Message::text(ping(4097))).await.unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(1009, "Message too big".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "500ms"]).await;
+async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "500ms"]).await;
     let mut flood = app.client(None).await;
     let ping = json!({ "type": "ping", "payload": { "x": "x".repeat(60_000) } }).to_string();
     // The server stops reading at its bound on unsent replies, so that sending gets stuck; then it lets go.
@@ -129,8 +129,8 @@ async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Ove
             }
         }
     };
-    soon("the end of the flood", stuck).await;
-    while let Some(Ok(_)) = soon("the rest", flood.socket.next()).await {}
+    wait_for("the end of the flood", stuck).await;
+    while let Some(Ok(_)) = wait_for("the rest", flood.socket.next()).await {}
     let mut other = app.client(None).await;
     other.fence().await;
     drop((flood, other));
@@ -162,14 +162,18 @@ async fn raw(app: &TestApp) -> MaybeTlsStream<TcpStream> {
 /// Sends the same over and over until the server lets go, or for as many times.
 async fn flood(stream: &mut MaybeTlsStream<TcpStream>, bytes: &[u8], times: usize) -> usize {
     let mut sent = 0;
-    while sent < times && soon("room for more", stream.write_all(bytes)).await.is_ok() {
+    while sent < times
+        && wait_for("room for more", stream.write_all(bytes))
+            .await
+            .is_ok()
+    {
         sent += 1;
     }
     sent
 }
 
-async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "4s"]).await;
+async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "4s"]).await;
     let mut stream = raw(&app).await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
     // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
@@ -184,8 +188,8 @@ async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over
     app.finish().await;
 }
 
-async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn floods_of_control_frames_and_empty_fragments_stall_nobody(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut other = app.client(None).await;
     for bytes in [
         frame(0x89, b"").repeat(1_000),
@@ -210,7 +214,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
             other.fence().await;
         };
         tokio::select! {
-            () = async { soon("the end of the flood", flood).await } => {}
+            () = async { wait_for("the end of the flood", flood).await } => {}
             Ok(_) = tokio::io::copy(&mut reading, &mut answers) => {}
         }
         other.fence().await;
@@ -221,7 +225,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
 
 #[tokio::test]
 async fn each_fragment_counts_as_a_message() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--messages-per-second-max",
         "1",
         "--messages-burst-max",
@@ -245,8 +249,8 @@ async fn each_fragment_counts_as_a_message() {
                 .await
                 .unwrap();
             match expected {
-                None => assert_eq!(client.heard().await, json!({ "type": "pong" })),
-                Some(closed) => assert_eq!(client.next().await.as_ref(), Err(closed)),
+                None => assert_eq!(client.receive().await, json!({ "type": "pong" })),
+                Some(closed) => assert_eq!(client.try_receive().await.as_ref(), Err(closed)),
             }
             drop(client);
         }
@@ -256,7 +260,7 @@ async fn each_fragment_counts_as_a_message() {
 
 #[tokio::test]
 async fn p2_no_pong_follows_the_close() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--messages-per-second-max",
         "1",
         "--messages-burst-max",
@@ -272,7 +276,7 @@ async fn p2_no_pong_follows_the_close() {
             .unwrap();
         stream.shutdown().await.unwrap();
         let mut heard = Vec::new();
-        soon("the end", stream.read_to_end(&mut heard))
+        wait_for("the end", stream.read_to_end(&mut heard))
             .await
             .unwrap();
         let mut opcodes = Vec::new();
@@ -289,8 +293,8 @@ async fn p2_no_pong_follows_the_close() {
     app.finish().await;
 }
 
-async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
-    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
+async fn fragments_without_end_are_bounded_like_one_message(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let fragments = [
         frame(0x01, &[b'x'; 100]),
@@ -300,16 +304,16 @@ async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
     let stream = client.socket.get_mut();
     stream.write_all(&fragments).await.unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(1009, "Message too big".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn one_that_never_stops_sending_what_is_too_big_is_let_go(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--message-bytes-max",
             "4096",
@@ -332,8 +336,8 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
     app.finish().await;
 }
 
-async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over) {
-    let app = TestApp::over(over, &["--header-timeout", "200ms"]).await;
+async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--header-timeout", "200ms"]).await;
     let mut asked = app.client(None).await;
     for beginning in [
         &b""[..],
@@ -342,11 +346,11 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over)
         b"GET / HT",
         b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n",
     ] {
-        let mut stream = app.wire().connect().await.unwrap();
+        let mut stream = app.endpoint().connect().await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();
         // The end, with a word or without one.
-        let _ = soon("the end of one that is slow", stream.read_to_end(&mut rest)).await;
+        let _ = wait_for("the end of one that is slow", stream.read_to_end(&mut rest)).await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
     }
     asked.fence().await;
@@ -354,17 +358,17 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over)
     app.finish().await;
 }
 
-async fn a_head_that_is_too_long_is_refused(over: Over) {
-    let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
+async fn a_head_that_is_too_long_is_refused(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--header-bytes-max", "8192"]).await;
     let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
     assert_eq!(
-        http::get(app.wire(), "/healthz", &[("x-pad", &fits)])
+        http::get(app.endpoint(), "/healthz", &[("x-pad", &fits)])
             .await
             .status,
         200
     );
     assert_eq!(
-        http::get(app.wire(), "/healthz", &[("x-pad", &long)])
+        http::get(app.endpoint(), "/healthz", &[("x-pad", &long)])
             .await
             .status,
         431
@@ -375,7 +379,7 @@ async fn a_head_that_is_too_long_is_refused(over: Over) {
 #[tokio::test]
 async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
     // What is kept open after the answer is closed soon.
-    let app = TestApp::with(&["--header-timeout", "500ms"]).await;
+    let app = TestApp::with_flags(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let good = [
         ("connection", "close, Upgrade"),
@@ -418,12 +422,12 @@ async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
 
 /// A GET with exactly these headers.
 async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> http::Reply {
-    http::bare(address, "GET /graphql HTTP/1.1", headers).await
+    http::exact_request(address, "GET /graphql HTTP/1.1", headers).await
 }
 
 #[tokio::test]
 async fn thousands_of_operations_come_and_go() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut client = app.client(None).await;
     for _ in 0..50 {
         let mut ids = std::collections::HashSet::new();
@@ -432,7 +436,7 @@ async fn thousands_of_operations_come_and_go() {
         }
         // An empty cursor is refused, in whatever order the refusals come.
         for _ in 0..100 {
-            let error = client.heard().await;
+            let error = client.receive().await;
             assert_eq!(error["type"], "error", "{error}");
             assert!(ids.remove(error["id"].as_str().unwrap()));
         }
@@ -456,7 +460,7 @@ async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
         .windows(2)
         .any(|bytes| bytes == 4406_u16.to_be_bytes())
     {
-        let more = soon("a close frame", stream.read(&mut reply[read..]))
+        let more = wait_for("a close frame", stream.read(&mut reply[read..]))
             .await
             .unwrap();
         assert_ne!(

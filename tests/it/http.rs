@@ -66,14 +66,14 @@ async fn request_errors_have_a_status_and_no_data() {
             "{text}"
         );
         assert_eq!(
-            (strict.code().as_str(), strict.json().get("data")),
+            (strict.error_code().as_str(), strict.json().get("data")),
             (code, None),
             "{text}"
         );
         // Clients of the older media type read the errors only from a 200.
         let lenient = post(app.address(), &query(text), &[]).await;
         assert_eq!(
-            (outcome(&lenient), lenient.code().as_str()),
+            (outcome(&lenient), lenient.error_code().as_str()),
             ((200, "application/json"), code),
             "{text}"
         );
@@ -101,7 +101,7 @@ async fn bodies_that_are_no_requests_are_400() {
     ] {
         let reply = post(app.address(), body, &[]).await;
         assert_eq!(
-            (outcome(&reply), reply.code().as_str()),
+            (outcome(&reply), reply.error_code().as_str()),
             ((400, "application/json"), "BAD_USER_INPUT"),
             "{body}"
         );
@@ -223,7 +223,7 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
     ] {
         let reply = post(app.address(), &body, &[("authorization", bad)]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED"),
             "{bad}"
         );
@@ -234,7 +234,7 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused() {
-    let app = TestApp::with(&["--session-lifetime", "0s"]).await;
+    let app = TestApp::with_flags(&["--session-lifetime", "0s"]).await;
     let expired = format!("Bearer {}", app.sign_in("ann").await);
     let reply = post(
         app.address(),
@@ -243,7 +243,7 @@ async fn an_expired_token_is_refused() {
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (401, "UNAUTHENTICATED")
     );
     app.finish().await;
@@ -251,7 +251,7 @@ async fn an_expired_token_is_refused() {
 
 #[tokio::test]
 async fn bodies_are_bounded() {
-    let app = TestApp::with(&["--body-bytes-max", "1000"]).await;
+    let app = TestApp::with_flags(&["--body-bytes-max", "1000"]).await;
     let sized = |bytes: usize| {
         let empty = query("{ __typename } #");
         query(&format!(
@@ -262,7 +262,7 @@ async fn bodies_are_bounded() {
     assert_eq!(post(app.address(), &sized(1000), &[]).await.status, 200);
     let reply = post(app.address(), &sized(1001), &[]).await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (413, "BAD_USER_INPUT")
     );
     app.finish().await;
@@ -344,7 +344,7 @@ async fn a_subscription_by_post_is_told_where_to_go() {
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (406, "BAD_USER_INPUT")
     );
     assert!(reply.body.contains("graphql-transport-ws"));

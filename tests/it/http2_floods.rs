@@ -17,12 +17,12 @@ use crate::{
     support::{
         app::TestApp,
         client::Closed,
-        soon,
-        wire::{Over, over_both},
+        endpoint::{Transport, over_tcp_and_tls},
+        wait_for,
     },
 };
 
-over_both!(
+over_tcp_and_tls!(
     t3_streams_that_are_reset_at_once_end_the_connection,
     t3_a_head_without_end_ends_the_connection,
     t3_empty_frames_of_data_end_the_connection,
@@ -97,7 +97,7 @@ struct Raw(MaybeTlsStream<TcpStream>);
 impl Raw {
     /// The preface and these settings were said.
     async fn connect(app: &TestApp, settings: &[u8]) -> Self {
-        let mut raw = Self(app.wire().speaking(b"h2").await.unwrap());
+        let mut raw = Self(app.endpoint().connect_with_protocol(b"h2").await.unwrap());
         raw.say(
             &[
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -121,7 +121,9 @@ impl Raw {
     /// The next frame; none at the end.
     async fn next(&mut self) -> Option<Heard> {
         let mut start = [0; 9];
-        soon("a frame", self.0.read_exact(&mut start)).await.ok()?;
+        wait_for("a frame", self.0.read_exact(&mut start))
+            .await
+            .ok()?;
         let [a, b, c, kind, flags, stream @ ..] = start;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
@@ -164,8 +166,8 @@ impl Raw {
     }
 }
 
-async fn t3_streams_that_are_reset_at_once_end_the_connection(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn t3_streams_that_are_reset_at_once_end_the_connection(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     let reset = |stream| {
         [
@@ -184,8 +186,8 @@ async fn t3_streams_that_are_reset_at_once_end_the_connection(over: Over) {
     app.finish().await;
 }
 
-async fn t3_a_head_without_end_ends_the_connection(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn t3_a_head_without_end_ends_the_connection(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     let flood = [
         frame(HEADERS, END_STREAM, 1, &head(GET, "/healthz")),
@@ -200,8 +202,8 @@ async fn t3_a_head_without_end_ends_the_connection(over: Over) {
     app.finish().await;
 }
 
-async fn t3_empty_frames_of_data_end_the_connection(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn t3_empty_frames_of_data_end_the_connection(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     // A body that is waited for, so that the stream is there for as long as it takes.
     let json = [&[0x5f, 16][..], b"application/json"].concat();
@@ -220,9 +222,9 @@ async fn t3_empty_frames_of_data_end_the_connection(over: Over) {
     app.finish().await;
 }
 
-async fn t3_a_head_that_is_too_long_is_431(over: Over) {
-    let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
-    let mut http2 = Http2::connect(app.wire()).await;
+async fn t3_a_head_that_is_too_long_is_431(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--header-bytes-max", "8192"]).await;
+    let mut http2 = Http2::connect(app.endpoint()).await;
     for (bytes, status) in [(7_000, 200), (9_000, 431)] {
         let request = http2
             .request(Method::GET, "/healthz")
@@ -230,15 +232,18 @@ async fn t3_a_head_that_is_too_long_is_431(over: Over) {
             .body(())
             .unwrap();
         let (response, _) = http2.send(request, true);
-        assert_eq!(soon("an answer", response).await.unwrap().status(), status);
+        assert_eq!(
+            wait_for("an answer", response).await.unwrap().status(),
+            status
+        );
     }
     drop(http2);
     app.finish().await;
 }
 
-async fn t3_a_head_that_stops_in_the_middle_is_cut_off(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn t3_a_head_that_stops_in_the_middle_is_cut_off(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &["--ping-interval", "100ms", "--pong-timeout", "200ms"],
     )
     .await;
@@ -254,14 +259,14 @@ async fn t3_a_head_that_stops_in_the_middle_is_cut_off(over: Over) {
     app.finish().await;
 }
 
-async fn t1_pings_whose_answers_nobody_reads_are_ended(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "1s"]).await;
+async fn t1_pings_whose_answers_nobody_reads_are_ended(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "1s"]).await;
     let flood = frame(PING, 0, 0, b"unread!!");
     let mut raw = Raw::connect(&app, &[]).await;
     let (flood, most) = (flood.repeat(10_000), 1_000);
     let mut said = 0;
     // A server that kept an answer for each would read all of this.
-    while said < most && soon("room for more", raw.try_say(&flood)).await.is_ok() {
+    while said < most && wait_for("room for more", raw.try_say(&flood)).await.is_ok() {
         said += 1;
     }
     assert!(
@@ -273,8 +278,8 @@ async fn t1_pings_whose_answers_nobody_reads_are_ended(over: Over) {
     app.finish().await;
 }
 
-async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "300ms"]).await;
+async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "300ms"]).await;
     let no_window = [&WINDOW[..], &[0, 0, 0, 0]].concat();
     let mut raw = Raw::connect(&app, &no_window).await;
     raw.fence().await;
@@ -294,15 +299,17 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(ove
             tokio::task::yield_now().await;
         }
     };
-    soon("the place of the stream", given_back).await;
+    wait_for("the place of the stream", given_back).await;
     raw.fence().await;
     drop(raw);
     app.finish().await;
 }
 
-async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(
+    transport: Transport,
+) {
+    let app = TestApp::start_over(
+        transport,
         &["--idle-timeout", "200ms", "--pong-timeout", "300ms"],
     )
     .await;
@@ -316,13 +323,13 @@ async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(o
     app.finish().await;
 }
 
-async fn bodies_that_are_long_or_slow_are_refused(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn bodies_that_are_long_or_slow_are_refused(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &["--body-bytes-max", "1000", "--body-timeout", "200ms"],
     )
     .await;
-    let mut http2 = Http2::connect(app.wire()).await;
+    let mut http2 = Http2::connect(app.endpoint()).await;
     for (bytes, status) in [(1_001, 413), (10, 408)] {
         let request = http2
             .request(Method::POST, "/graphql")
@@ -332,17 +339,20 @@ async fn bodies_that_are_long_or_slow_are_refused(over: Over) {
         let (response, mut body) = http2.send(request, false);
         body.send_data(Bytes::from(vec![b'x'; bytes]), false)
             .unwrap();
-        assert_eq!(soon("an answer", response).await.unwrap().status(), status);
+        assert_eq!(
+            wait_for("an answer", response).await.unwrap().status(),
+            status
+        );
     }
     // The connection goes on.
     let mut socket = http2.socket().await;
-    socket.say(json!({ "type": "ping" })).await;
-    assert_eq!(socket.heard().await, Ok(json!({ "type": "pong" })));
+    socket.send(json!({ "type": "ping" })).await;
+    assert_eq!(socket.try_receive().await, Ok(json!({ "type": "pong" })));
     drop((http2, socket));
     app.finish().await;
 }
 
-async fn messages_over_http2_are_bounded_like_any(over: Over) {
+async fn messages_over_http2_are_bounded_like_any(transport: Transport) {
     use futures::SinkExt;
     let flags = [
         "--message-bytes-max",
@@ -352,22 +362,22 @@ async fn messages_over_http2_are_bounded_like_any(over: Over) {
         "--messages-burst-max",
         "20",
     ];
-    let app = TestApp::over(over, &flags).await;
-    let mut http2 = Http2::connect(app.wire()).await;
+    let app = TestApp::start_over(transport, &flags).await;
+    let mut http2 = Http2::connect(app.endpoint()).await;
     let mut long = http2.socket().await;
     long.0.send(Message::text("x".repeat(4097))).await.unwrap();
     assert_eq!(
-        long.heard().await,
+        long.try_receive().await,
         Err(Closed(1009, "Message too big".to_owned()))
     );
     let mut many = http2.socket().await;
     for _ in 0..20 {
-        many.say(json!({ "type": "ping" })).await;
-        assert_eq!(many.heard().await, Ok(json!({ "type": "pong" })));
+        many.send(json!({ "type": "ping" })).await;
+        assert_eq!(many.try_receive().await, Ok(json!({ "type": "pong" })));
     }
     for _ in 0..1_000 {
-        many.say(json!({ "type": "ping" })).await;
-        if let Err(closed) = many.heard().await {
+        many.send(json!({ "type": "ping" })).await;
+        if let Err(closed) = many.try_receive().await {
             assert_eq!(closed, Closed(1013, "Too many messages".to_owned()));
             drop((http2, long, many));
             return drop(app.finish().await);

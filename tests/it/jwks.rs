@@ -13,8 +13,8 @@ use crate::support::{
     client::Closed,
     logs::Logs,
     provider::Provider,
-    soon,
     tokens::{claims, encoding_key, forge, jwk, now, sign},
+    wait_for,
 };
 
 /// One line, which says that a token was refused and holds nothing of it.
@@ -36,7 +36,7 @@ const AT_ONCE: &str = "--jwks-refetch-interval=0s";
 const ONCE: &str = "--jwks-refetch-interval=1h";
 
 async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
-    TestApp::with(
+    TestApp::with_flags(
         &[
             &[
                 "--auth",
@@ -70,7 +70,7 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.request_count(), 1);
 
     let new = sign("rsa.pem", Some("two"), &claims("ann"));
     for (status, body) in [
@@ -80,10 +80,10 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
         ("200 OK", r#"{"keys":[]}"#),
         ("302 Found", ""),
     ] {
-        provider.answer(status, body);
+        provider.respond_with(status, body);
         assert_eq!(app.whoami(&new).await, unavailable(), "{status} {body}");
         assert_eq!(
-            app.rejection(&new).await,
+            app.websocket_rejection(&new).await,
             Some(Closed(1013, "Try again later".to_owned())),
             "{status} {body}"
         );
@@ -109,7 +109,7 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let (app, logs) = (
         app(&provider, &[AT_ONCE]).await,
-        Logs::of(tracing::Level::INFO),
+        Logs::capture(tracing::Level::INFO),
     );
     assert_eq!(app.whoami(&ec("one")).await, ann());
     let unknown = ec("two");
@@ -119,13 +119,13 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
         (401, "UNAUTHENTICATED".to_owned())
     );
     told(&logs, &unknown);
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.request_count(), 2);
     assert_eq!(
-        app.rejection(&unknown).await,
+        app.websocket_rejection(&unknown).await,
         Some(Closed(4403, "Forbidden".to_owned()))
     );
     told(&logs, &unknown);
-    assert_eq!(provider.asked(), 3);
+    assert_eq!(provider.request_count(), 3);
     // A name that is known, for a key that it does not fit: nothing to ask for.
     assert_eq!(
         app.whoami(&sign("other.pem", Some("one"), &claims("ann")))
@@ -151,7 +151,7 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
         &secret,
     );
     assert_eq!(app.whoami(&forged).await.0, 401);
-    assert_eq!(provider.asked(), 3);
+    assert_eq!(provider.request_count(), 3);
     app.finish().await;
 }
 
@@ -160,19 +160,19 @@ async fn a_crowd_with_an_unknown_key_is_one_fetch() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
-    provider.open(false);
+    provider.hold_answers();
     provider.publish(&[jwk("ec.pem", "two")]);
     let token = ec("two");
     let crowd = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
     let known = async {
-        provider.asked_for(2).await;
+        provider.wait_for_requests(2).await;
         // Whose key is known waits for nobody.
         assert_eq!(app.whoami(&ec("one")).await, ann());
-        provider.open(true);
+        provider.release_answers();
     };
     let (answers, ()) = tokio::join!(crowd, known);
     assert!(answers.iter().all(|answer| *answer == ann()), "{answers:?}");
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.request_count(), 2);
     app.finish().await;
 }
 
@@ -185,7 +185,7 @@ async fn fetches_are_apart_and_until_the_next_one_nobody_knows() {
     for _ in 0..20 {
         assert_eq!(app.whoami(&ec("two")).await, unavailable());
     }
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.request_count(), 1);
     app.finish().await;
 }
 
@@ -195,7 +195,7 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
     let time = Arc::new(AtomicI64::new(now() * 1_000_000));
     let shown = time.clone();
     let clock: Clock = Arc::new(move || Timestamp(shown.load(Ordering::SeqCst)));
-    let app = TestApp::at(
+    let app = TestApp::with_clock(
         clock,
         &[
             "--auth",
@@ -211,40 +211,40 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
     provider.publish(&[jwk("ec.pem", "two")]);
     time.fetch_add(599 * 1_000_000, Ordering::SeqCst);
     assert_eq!(app.whoami(&ec("one")).await, ann());
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.request_count(), 1);
 
     time.fetch_add(2 * 1_000_000, Ordering::SeqCst);
-    provider.open(false);
+    provider.hold_answers();
     assert_eq!(
         app.whoami(&ec("one")).await,
         ann(),
         "the old keys do while the new ones come"
     );
-    provider.asked_for(2).await;
-    provider.open(true);
+    provider.wait_for_requests(2).await;
+    provider.release_answers();
     let taken_back = async { while app.whoami(&ec("one")).await == ann() {} };
-    soon("the new keys", taken_back).await;
+    wait_for("the new keys", taken_back).await;
     assert_eq!(app.whoami(&ec("two")).await, ann());
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.request_count(), 2);
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_provider_that_is_slow_or_long_or_gone_is_given_up() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
-    provider.open(false);
+    provider.hold_answers();
     let slow = app(&provider, &["--jwks-timeout", "100ms", ONCE]).await;
     assert_eq!(slow.whoami(&ec("one")).await, unavailable());
     slow.finish().await;
 
-    provider.open(true);
+    provider.release_answers();
     let long = app(&provider, &["--jwks-bytes-max", "100", ONCE]).await;
     assert_eq!(long.whoami(&ec("one")).await, unavailable());
     long.finish().await;
 
     let url = provider.url();
     drop(provider);
-    let gone = TestApp::with(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
+    let gone = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
     assert_eq!(gone.whoami(&ec("one")).await, unavailable());
     // Whoever brings no token needs no keys.
     let mut nobody = gone.client(None).await;
@@ -306,7 +306,7 @@ async fn keys_that_somebody_else_serves_are_not_looked_at() {
     );
     let (app, logs) = (
         app(&provider, &[AT_ONCE]).await,
-        Logs::of(tracing::Level::INFO),
+        Logs::capture(tracing::Level::INFO),
     );
     let (mine, algorithm) = encoding_key("other.pem");
     for kid in ["one", "forged"] {
@@ -320,12 +320,12 @@ async fn keys_that_somebody_else_serves_are_not_looked_at() {
         );
         told(&logs, &forged);
         assert_eq!(
-            app.rejection(&forged).await,
+            app.websocket_rejection(&forged).await,
             Some(Closed(4403, "Forbidden".to_owned())),
             "{kid}"
         );
         told(&logs, &forged);
     }
-    assert_eq!(forger.asked(), 0);
+    assert_eq!(forger.request_count(), 0);
     app.finish().await;
 }

@@ -9,7 +9,7 @@ use crate::support::{
     client::Closed,
     http,
     logs::Logs,
-    tokens::{claims, claims_with, encoding_key, forge, now, path, pem, sign},
+    tokens::{claims, claims_with, encoding_key, forge, key_path, key_pem, now, sign},
 };
 
 const SECRET: &str = "a secret of the tests, and of nothing else";
@@ -23,7 +23,7 @@ const EC: [&str; 4] = [
 
 /// A server that checks tokens with this key, of this issuer, for this audience.
 async fn app(key: &[&str]) -> TestApp {
-    TestApp::with(&[&["--auth", "jwt"], key, &EC].concat()).await
+    TestApp::with_flags(&[&["--auth", "jwt"], key, &EC].concat()).await
 }
 
 /// Refused by HTTP and by WebSocket, each time with one line in the log that says why and holds nothing of the token.
@@ -36,7 +36,7 @@ async fn refused(app: &TestApp, logs: &Logs, name: &str, token: &str, reason: &s
     );
     told(logs, name, token, reason);
     assert_eq!(
-        app.rejection(token).await,
+        app.websocket_rejection(token).await,
         Some(Closed(4403, "Forbidden".to_owned())),
         "{name}"
     );
@@ -60,8 +60,8 @@ fn told(logs: &Logs, name: &str, token: &str, reason: &str) {
 #[tokio::test]
 async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
     let (app, logs) = (
-        app(&["--jwt-public-key", &path("ec.pub.pem")]).await,
-        Logs::of(Level::INFO),
+        app(&["--jwt-public-key", &key_path("ec.pub.pem")]).await,
+        Logs::capture(Level::INFO),
     );
     let good = sign("ec.pem", None, &claims("ann"));
     assert_eq!(app.whoami(&good).await, (200, "ann".to_owned()));
@@ -190,10 +190,10 @@ async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
 
 #[tokio::test]
 async fn a2_what_a_token_says_about_its_key_is_not_believed() {
-    let public = pem("rsa.pub.pem");
+    let public = key_pem("rsa.pub.pem");
     let (app, logs) = (
-        app(&["--jwt-public-key", &path("rsa.pub.pem")]).await,
-        Logs::of(Level::INFO),
+        app(&["--jwt-public-key", &key_path("rsa.pub.pem")]).await,
+        Logs::capture(Level::INFO),
     );
     assert_eq!(
         app.whoami(&sign("rsa.pem", None, &claims("ann"))).await,
@@ -316,7 +316,7 @@ async fn each_kind_of_key_checks_its_own_tokens_and_no_others() {
     ];
     for (public, own) in kinds {
         // As text, too: what has BEGIN in it is no path.
-        let app = app(&["--jwt-public-key", &pem(public)]).await;
+        let app = app(&["--jwt-public-key", &key_pem(public)]).await;
         for (_, private) in kinds {
             let status = app.whoami(&sign(private, None, &claims("ann"))).await.0;
             assert_eq!(
@@ -358,7 +358,7 @@ async fn where_a_provider_signs_in_there_are_no_guests() {
     let app = app(&["--jwt-secret", SECRET]).await;
     let mut nobody = app.client(None).await;
     let answer = nobody
-        .ask("mutation { signIn(name: \"ann\") { token } }", json!({}))
+        .execute("mutation { signIn(name: \"ann\") { token } }", json!({}))
         .await;
     assert_eq!(
         answer["errors"][0]["extensions"]["code"], "FORBIDDEN",
@@ -372,7 +372,7 @@ async fn where_a_provider_signs_in_there_are_no_guests() {
         "{answer}"
     );
     let viewer = nobody
-        .ask(
+        .execute(
             "{ viewer { name } room(id: \"room-1\") { name } }",
             json!({}),
         )
@@ -390,7 +390,7 @@ async fn a_guests_token_is_no_token_of_the_provider() {
     let app = TestApp::start().await;
     let guest = app.sign_in("ann").await;
     let folder = app.finish().await;
-    let app = TestApp::on(folder, &["--auth", "jwt", "--jwt-secret", SECRET]).await;
+    let app = TestApp::in_folder(folder, &["--auth", "jwt", "--jwt-secret", SECRET]).await;
     assert_eq!(app.whoami(&guest).await.0, 401);
     app.finish().await;
 }
@@ -406,7 +406,7 @@ async fn a_message_is_sent_as_the_user_of_the_token() {
         &secret,
     );
     let mut ann = app.client(Some(&token)).await;
-    ann.send("room-1", "hello").await;
+    ann.send_message("room-1", "hello").await;
     let query = "{ messages(roomId: \"room-1\", last: 1) { nodes { text sender { name } } } }";
     let reply = http::post(app.address(), &json!({ "query": query }).to_string(), &[]).await;
     assert_eq!(

@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::{
     Folder,
-    tokens::{pem, sign},
+    tokens::{key_pem, sign},
 };
 
 /// The accounts of a real store, counting what is asked of them.
@@ -105,7 +105,7 @@ impl Bench {
             .unwrap();
         let accounts = Arc::new(Counted(store, AtomicUsize::new(0)));
         let mut settings = JwtSettings {
-            keys: KeySource::Fixed(Box::new(Key::from_pem(&pem("ed.pub.pem")).unwrap())),
+            keys: KeySource::Fixed(Box::new(Key::from_pem(&key_pem("ed.pub.pem")).unwrap())),
             issuer: None,
             audience: None,
             leeway: Duration::from_secs(30),
@@ -233,7 +233,7 @@ async fn a_subject_is_one_user_of_its_issuer() {
     let tasks = TaskTracker::new();
     let again = Auth::start(
         SignIn::Jwt(Box::new(JwtSettings {
-            keys: KeySource::Fixed(Box::new(Key::from_pem(&pem("ed.pub.pem")).unwrap())),
+            keys: KeySource::Fixed(Box::new(Key::from_pem(&key_pem("ed.pub.pem")).unwrap())),
             issuer: None,
             audience: None,
             leeway: Duration::ZERO,

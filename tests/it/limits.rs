@@ -10,12 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http, soon,
-    stream::Streamed,
-    wire::{Over, over_both},
+    endpoint::{Transport, over_tcp_and_tls},
+    http,
+    stream::StreamedResponse,
+    wait_for,
 };
 
-over_both!(
+over_tcp_and_tls!(
     messages_are_bounded_by_rate_pongs_among_them,
     changes_of_a_user_are_bounded_over_all_his_ways_in_together,
     without_rate_limits_nobody_is_refused,
@@ -28,9 +29,9 @@ const TRIES: usize = 2_000;
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
-async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn messages_are_bounded_by_rate_pongs_among_them(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--messages-per-second-max",
             "1",
@@ -44,16 +45,16 @@ async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
         json!({ "type": "pong" }),
         json!({ "type": "complete", "id": "x" }),
     ] {
-        let mut client = Client::open(app.wire()).await;
-        client.say(&json!({ "type": "connection_init" })).await;
+        let mut client = Client::open(app.endpoint()).await;
+        client.send(&json!({ "type": "connection_init" })).await;
         // With the first it is fifty: the whole burst.
         for _ in 0..48 {
-            client.say(&say).await;
+            client.send(&say).await;
         }
         client
-            .say(&json!({ "type": "ping", "payload": { "last": true } }))
+            .send(&json!({ "type": "ping", "payload": { "last": true } }))
             .await;
-        while client.heard().await["payload"]["last"].is_null() {}
+        while client.receive().await["payload"]["last"].is_null() {}
         let closed = until_closed(&mut client, &say).await;
         assert_eq!(
             closed,
@@ -76,7 +77,7 @@ async fn until_closed(client: &mut Client, say: &Value) -> Closed {
         }
     }
     loop {
-        if let Err(closed) = client.next().await {
+        if let Err(closed) = client.try_receive().await {
             return closed;
         }
     }
@@ -87,7 +88,7 @@ async fn send_many(app: &TestApp, token: &str, count: usize) -> Vec<Value> {
     let one = json!({ "query": r#"mutation { sendMessage(roomId: "room-1", text: "x") { id } }"# });
     let body = Value::from(vec![one; count]).to_string();
     let authorization = ("authorization", &*format!("Bearer {token}"));
-    http::post(app.wire(), &body, &[authorization])
+    http::post(app.endpoint(), &body, &[authorization])
         .await
         .json()
         .as_array()
@@ -103,9 +104,9 @@ fn is_rate_limited(answer: &Value) -> bool {
             .is_some_and(|seconds| seconds > 0)
 }
 
-async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--mutations-per-second-per-user-max",
             "1",
@@ -130,7 +131,9 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     let mut client = app.client(Some(&ann)).await;
     let mut tries = 0;
     let refused = loop {
-        let answer = client.send_once("room-1", "more", &tries.to_string()).await;
+        let answer = client
+            .send_with_nonce("room-1", "more", &tries.to_string())
+            .await;
         tries += 1;
         if answer["data"]["sendMessage"].is_null() || tries > TRIES {
             break answer;
@@ -143,7 +146,7 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
         .map(|n| format!(r#"m{n}: sendMessage(roomId: "room-1", text: "x") {{ id }} "#))
         .collect::<String>();
     let answer = client
-        .ask(&format!("mutation {{ {many} }}"), json!({}))
+        .execute(&format!("mutation {{ {many} }}"), json!({}))
         .await;
     assert!(is_rate_limited(&answer), "{answer}");
 
@@ -159,7 +162,7 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     app.finish().await;
 }
 
-async fn without_rate_limits_nobody_is_refused(over: Over) {
+async fn without_rate_limits_nobody_is_refused(transport: Transport) {
     let flags = [
         ["--connections-per-address-max", "1"],
         ["--connections-per-user-max", "1"],
@@ -173,8 +176,8 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
         ["--plans-bytes-per-viewer-max", "1"],
         ["--plans-bytes-per-address-max", "1"],
     ];
-    let app = TestApp::over(
-        over,
+    let app = TestApp::start_over(
+        transport,
         &[&["--no-rate-limits"], flags.as_flattened()].concat(),
     )
     .await;
@@ -183,10 +186,10 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
     for _ in 0..5 {
         let mut client = app.client(Some(&token)).await;
         for text in ["one", "two", "three"] {
-            client.send("room-1", text).await;
+            client.send_message("room-1", text).await;
         }
         client.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
-        client.live().await;
+        client.wait_until_live().await;
         client.close().await;
         clients.push(app.client(Some(&token)).await);
     }
@@ -196,7 +199,7 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
 
 #[tokio::test]
 async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--plans-bytes-per-viewer-max",
         "60000",
         "--plans-bytes-per-address-max",
@@ -210,70 +213,84 @@ async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
     };
     for selection in ["text", "id"] {
         nobody.start(&document(selection), Value::Null).await;
-        nobody.live().await;
+        nobody.wait_until_live().await;
     }
     // It is that operation's alone, over whatever it comes: the socket and what runs on it go on.
-    let refused = nobody.refused(&document("cursor"), Value::Null).await;
+    let refused = nobody
+        .execute_refused(&document("cursor"), Value::Null)
+        .await;
     assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
     let body = json!({ "query": document("cursor") }).to_string();
     assert_eq!(
-        Streamed::post(app.address(), &body, &[SSE])
+        StreamedResponse::post(app.address(), &body, &[SSE])
             .await
-            .next()
+            .next_result()
             .await
             .0["errors"],
         refused
     );
     // One that is known costs nothing, and others have a share of their own: until it is the address that has too much.
     nobody.start(&document("text"), Value::Null).await;
-    nobody.live().await;
+    nobody.wait_until_live().await;
     let mut anns = app.client(Some(&ann)).await;
     anns.start(&document("cursor"), Value::Null).await;
-    anns.live().await;
+    anns.wait_until_live().await;
     let mut bobs = app.client(Some(&bob)).await;
     assert_eq!(
-        bobs.refused(&document("createdAt"), Value::Null).await[0]["extensions"]["code"],
+        bobs.execute_refused(&document("createdAt"), Value::Null)
+            .await[0]["extensions"]["code"],
         "TOO_COMPLEX"
     );
-    bobs.send("room-1", "hello").await;
+    bobs.send_message("room-1", "hello").await;
     for (client, subscriptions) in [(&mut nobody, 3), (&mut anns, 1)] {
         for _ in 0..subscriptions {
-            assert_eq!(client.heard().await["type"], "next");
+            assert_eq!(client.receive().await["type"], "next");
         }
     }
     drop((nobody, anns, bobs));
     app.finish().await;
 }
 
-async fn addresses_and_heads_that_are_too_long_are_refused(over: Over) {
-    let app = TestApp::over(over, &["--uri-bytes-max", "100", "--headers-max", "10"]).await;
+async fn addresses_and_heads_that_are_too_long_are_refused(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
+        &["--uri-bytes-max", "100", "--headers-max", "10"],
+    )
+    .await;
     let path = |bytes: usize| format!("/healthz?{}", "x".repeat(bytes - "/healthz?".len()));
-    assert_eq!(http::get(app.wire(), &path(100), &[]).await.status, 200);
-    let long = http::get(app.wire(), &path(101), &[]).await;
-    assert_eq!((long.status, long.code().as_str()), (414, "BAD_USER_INPUT"));
+    assert_eq!(http::get(app.endpoint(), &path(100), &[]).await.status, 200);
+    let long = http::get(app.endpoint(), &path(101), &[]).await;
+    assert_eq!(
+        (long.status, long.error_code().as_str()),
+        (414, "BAD_USER_INPUT")
+    );
     // `host` and `connection` are sent with every request here.
     let headers = |count: usize| vec![("x-more", "x"); count - 2];
     assert_eq!(
-        http::get(app.wire(), "/healthz", &headers(10)).await.status,
+        http::get(app.endpoint(), "/healthz", &headers(10))
+            .await
+            .status,
         200
     );
     assert_eq!(
-        http::get(app.wire(), "/healthz", &headers(11)).await.status,
+        http::get(app.endpoint(), "/healthz", &headers(11))
+            .await
+            .status,
         431
     );
     app.finish().await;
 }
 
-async fn a_body_that_comes_too_slowly_is_408(over: Over) {
-    let app = TestApp::over(over, &["--body-timeout", "200ms"]).await;
-    let mut stream = app.wire().connect().await.unwrap();
+async fn a_body_that_comes_too_slowly_is_408(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--body-timeout", "200ms"]).await;
+    let mut stream = app.endpoint().connect().await.unwrap();
     let head = format!(
         "POST /graphql HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"que",
         app.address()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply))
+    wait_for("an answer and the end", stream.read_to_string(&mut reply))
         .await
         .unwrap();
     assert!(

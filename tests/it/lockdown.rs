@@ -9,7 +9,7 @@ const HEAD: &str = r#"query Head { room(id: "room-1") { head } }"#;
 
 #[tokio::test]
 async fn introspection_can_be_turned_off_and_typename_stays() {
-    let app = TestApp::with(&["--introspection", "off"]).await;
+    let app = TestApp::with_flags(&["--introspection", "off"]).await;
     let mut client = app.client(None).await;
     for document in [
         "{ __schema { types { name } } }",
@@ -20,15 +20,19 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
     ] {
         let body = json!({ "query": document, "operationName": document.contains("query B").then_some("B") });
         let reply = http::post(app.address(), &body.to_string(), &[]).await;
-        assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED", "{document}");
+        assert_eq!(
+            reply.error_code(),
+            "GRAPHQL_VALIDATION_FAILED",
+            "{document}"
+        );
         assert!(reply.json().get("data").is_none(), "{document}");
     }
     let errors = client
-        .refused("{ __schema { types { name } } }", json!({}))
+        .execute_refused("{ __schema { types { name } } }", json!({}))
         .await;
     assert_eq!(errors[0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
     let answer = client
-        .ask(
+        .execute(
             r#"{ __typename room(id: "room-1") { __typename } }"#,
             json!({}),
         )
@@ -44,7 +48,7 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
 #[tokio::test]
 async fn without_introspection_no_error_suggests_a_name() {
     for (flags, suggests) in [(&["--introspection", "off"][..], false), (&[], true)] {
-        let (app, mut suggested) = (TestApp::with(flags).await, false);
+        let (app, mut suggested) = (TestApp::with_flags(flags).await, false);
         for document in [
             "{ viewe { id } }",
             r#"{ room(id: "room-1") { heads } }"#,
@@ -71,7 +75,7 @@ async fn without_introspection_no_error_suggests_a_name() {
             json!({ "query": "{ __typename @skip(iff: true) viewer @skip(iff: true) { id } }" })
                 .to_string();
         let reply = http::post(app.address(), &body, &[]).await;
-        assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(reply.error_code(), "GRAPHQL_VALIDATION_FAILED");
         assert!(!reply.body.contains("Did you mean"), "{}", reply.body);
         app.finish().await;
     }
@@ -99,7 +103,7 @@ async fn with_list(documents: &Value) -> (TestApp, crate::support::Folder) {
     let path = folder.path().join("operations.json");
     std::fs::write(&path, documents.to_string()).unwrap();
     (
-        TestApp::with(&["--persisted-operations", path.to_str().unwrap()]).await,
+        TestApp::with_flags(&["--persisted-operations", path.to_str().unwrap()]).await,
         folder,
     )
 }
@@ -177,7 +181,7 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
     ] {
         for media in ["application/json", "application/graphql-response+json"] {
             let reply = http::post(app.address(), &body.to_string(), &[("accept", media)]).await;
-            assert_eq!(reply.code(), "PERSISTED_QUERY_NOT_IN_LIST", "{body}");
+            assert_eq!(reply.error_code(), "PERSISTED_QUERY_NOT_IN_LIST", "{body}");
             assert_eq!(
                 reply.status,
                 if media == "application/json" {
@@ -190,7 +194,7 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
         }
     }
     let mut client = app.client(None).await;
-    let errors = client.refused(other, json!({})).await;
+    let errors = client.execute_refused(other, json!({})).await;
     assert_eq!(
         errors[0]["extensions"]["code"],
         "PERSISTED_QUERY_NOT_IN_LIST"
@@ -198,9 +202,9 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
     // Over a WebSocket a listed document is named the same way.
     let payload = json!({ "documentId": hash(NEW_MESSAGE), "variables": { "room": "room-1" } });
     client
-        .say(&json!({ "id": "a", "type": "subscribe", "payload": payload }))
+        .send(&json!({ "id": "a", "type": "subscribe", "payload": payload }))
         .await;
-    assert_eq!(client.live().await.0, "a");
+    assert_eq!(client.wait_until_live().await.0, "a");
     drop(client);
     app.finish().await;
 }

@@ -1,19 +1,19 @@
-//! The product on SQLite: the schema, readers over views, and the whole server over real sockets.
+//! Integration tests on SQLite: the schema, the readers of views, and the whole server over real
+//! sockets.
 
 mod batches;
 mod browsers;
-mod budget;
 mod checker;
 mod command_line;
 mod compression;
 mod connection_limits;
 mod cookies;
+mod cost;
 mod crash;
 mod database_file;
 mod delivery;
-mod discretion;
 mod ephemeral;
-mod ephemeral_wire;
+mod ephemeral_api;
 mod floods;
 mod fuzz;
 mod hostile;
@@ -23,24 +23,25 @@ mod http2_floods;
 mod jwks;
 mod jwt;
 mod jwt_claims;
-mod later;
 mod limits;
 mod lockdown;
+mod log_privacy;
 mod members;
 mod model;
 mod multipart;
-mod people;
 mod poll;
 mod prepare;
+mod presence;
 mod readers;
 mod requests;
 mod reservation;
+mod retryable;
 mod revocation;
 mod rights;
 mod rooms;
 mod schema;
 mod search;
-mod shared;
+mod shared_plans;
 mod sign_in_flags;
 mod signals;
 mod sse;

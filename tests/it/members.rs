@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     app::TestApp,
     client::{Client, NEW_MESSAGE},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const MEMBER: &str = "id role user { name } room { id } mutedUntil";
@@ -18,12 +18,12 @@ fn code(result: &Value) -> &str {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
 async fn viewer_id(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -47,15 +47,18 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     .await;
     let head = bob.head("p").await;
     let id = bob.subscribe("p", &head).await;
-    let before = ann.send("p", "before").await;
+    let before = ann.send_message("p", "before").await;
     mutate(
         &mut ann,
         &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    assert_eq!(bob.message().await, ("before".to_owned(), before.clone()));
-    let error = bob.heard().await;
+    ann.send_message("p", "after").await;
+    assert_eq!(
+        bob.next_message().await,
+        ("before".to_owned(), before.clone())
+    );
+    let error = bob.receive().await;
     assert_eq!(
         (&error["type"], &error["id"]),
         (&json!("error"), &json!(id)),
@@ -64,7 +67,7 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
     // The socket serves on; the room is as if it was not there.
     let errors = bob
-        .refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
+        .execute_refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
         .await;
     assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
     bob.fence().await;
@@ -100,7 +103,7 @@ async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
         json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
     let bearer = format!("Bearer {token}");
     let open = async |accept: &str| {
-        Streamed::post(
+        StreamedResponse::post(
             app.address(),
             &body,
             &[("accept", accept), ("authorization", &bearer)],
@@ -109,25 +112,25 @@ async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
     };
     let mut events = open("text/event-stream").await;
     let mut parts = open("multipart/mixed;subscriptionSpec=1.0").await;
-    ann.send("p", "before").await;
-    let (next, _) = events.next().await;
+    ann.send_message("p", "before").await;
+    let (next, _) = events.next_result().await;
     assert_eq!(next["data"]["newMessage"]["text"], "before");
-    parts.until("before").await;
+    parts.read_until("before").await;
     mutate(
         &mut ann,
         &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    let (last, id) = events.next().await;
+    ann.send_message("p", "after").await;
+    let (last, id) = events.next_result().await;
     assert_eq!((code(&last), id.as_deref()), ("FORBIDDEN", Some("end")));
-    assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
-    let rest = parts.rest().await;
+    assert_eq!(events.read_to_end().await, "event: complete\ndata:\n\n");
+    let rest = parts.read_to_end().await;
     assert!(
         rest.contains("FORBIDDEN") && !rest.contains("after") && rest.ends_with("--graphql--\r\n"),
         "{rest}"
     );
-    let again = open("text/event-stream").await.next().await.0;
+    let again = open("text/event-stream").await.next_result().await.0;
     assert_eq!(code(&again), "NOT_FOUND");
     drop((events, parts, ann));
     app.finish().await;
@@ -146,8 +149,8 @@ async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
         &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    let answer = bob.heard().await;
+    ann.send_message("p", "after").await;
+    let answer = bob.receive().await;
     assert_eq!(code(&answer["payload"]), "NOT_FOUND", "{answer}");
     drop((ann, bob));
     app.finish().await;
@@ -184,7 +187,7 @@ async fn a_rooms_life_through_the_api() {
         (&member["role"], &member["room"]["id"]),
         (&json!("MODERATOR"), &json!("p"))
     );
-    let found = ann.ask(
+    let found = ann.execute(
         "query ($id: ID!) { node(id: $id) { ... on Member { role } } }",
         json!({ "id": member["id"] }),
     );
@@ -197,7 +200,10 @@ async fn a_rooms_life_through_the_api() {
         mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"],
         until
     );
-    assert_eq!(code(&bob.send_once("p", "mmh", "n").await), "FORBIDDEN");
+    assert_eq!(
+        code(&bob.send_with_nonce("p", "mmh", "n").await),
+        "FORBIDDEN"
+    );
     let unmute = format!(r#"muteMember(roomId: "p", userId: "{bobs}") {{ {MEMBER} }}"#);
     assert_eq!(
         mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"],
@@ -217,8 +223,8 @@ async fn a_rooms_life_through_the_api() {
         &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#),
     )
     .await;
-    assert_eq!(code(&bob.send_once("p", "one", "1").await), "");
-    let hasty = bob.send_once("p", "two", "2").await;
+    assert_eq!(code(&bob.send_with_nonce("p", "one", "1").await), "");
+    let hasty = bob.send_with_nonce("p", "two", "2").await;
     assert_eq!(
         (
             code(&hasty),
@@ -261,7 +267,7 @@ async fn a_rooms_life_through_the_api() {
         "p"
     );
     assert_eq!(
-        ann.ask(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"],
+        ann.execute(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"],
         Value::Null
     );
     drop((ann, bob));
@@ -274,14 +280,14 @@ async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let start = ann.head("room-1").await;
-    let sent = ann.send_once("room-1", "regret", "n").await;
+    let sent = ann.send_with_nonce("room-1", "regret", "n").await;
     let id = sent["data"]["sendMessage"]["id"]
         .as_str()
         .unwrap()
         .to_owned();
     let reply = "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"what?\", replyTo: $to) { replyTo { text } } }";
     assert_eq!(
-        bob.ask(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"],
+        bob.execute(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"],
         "regret"
     );
     let delete = format!(r#"deleteMessage(id: "{id}") {{ id text deletedAt }}"#);
@@ -292,7 +298,7 @@ async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
         assert!(deleted["deletedAt"].is_string());
     }
     bob.subscribe("room-1", &start).await;
-    assert_eq!(bob.texts(2).await, ["", "what?"]);
+    assert_eq!(bob.next_texts(2).await, ["", "what?"]);
     drop((ann, bob));
     app.finish().await;
 }

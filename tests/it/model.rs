@@ -12,7 +12,7 @@ use switchboard::{
 
 use crate::support::{
     core::{Core, message_id, seqs},
-    soon,
+    wait_for,
 };
 
 /// A small generator of numbers that look random (xorshift64*): the schedule must not depend on a crate's version.
@@ -94,7 +94,7 @@ async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
         return;
     }
     let seq = messages[chance.below(messages.len() as u64) as usize];
-    core.change(
+    core.change_room(
         core.ann,
         "room-1",
         RoomChange::DeleteMessage(message_id(seq)),
@@ -115,14 +115,15 @@ async fn history(seed: u64) {
         tail_events_max: 1 + chance.below(12) as usize,
         ..HubLimits::default()
     };
-    let core = Core::with(limits, hub, |log| log).await;
+    let core = Core::with_limits(limits, hub).await;
     let (mut log, mut subscribers) = (Log::default(), Vec::<Subscriber>::new());
     let documents = ["text", "id text", "text room { id }"];
     for _ in 0..120 {
         match chance.below(11) {
             0..3 => {
                 let count = 1 + chance.below(20);
-                core.send(log.head() + 1..=log.head() + count).await;
+                core.send_messages(log.head() + 1..=log.head() + count)
+                    .await;
                 log.sent.extend((0..count).map(|_| true));
             }
             3..5 if subscribers.len() < 12 => {
@@ -170,7 +171,7 @@ async fn history(seed: u64) {
     }
     for subscriber in &mut subscribers {
         while subscriber.seen.len() < log.after(subscriber.after).count() {
-            soon(
+            wait_for(
                 "a frame",
                 subscriber.reader.take(1000, &mut subscriber.seen),
             )

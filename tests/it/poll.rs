@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::TestApp,
-    http::{get, post, written},
-    soon,
-    stream::Streamed,
+    http::{get, post, request_text},
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const POLL: &str = "query ($room: ID! = \"room-1\", $after: Cursor!, $wait: Int! = 25, $limit: Int! = 100) {
@@ -35,7 +35,7 @@ async fn waits(app: &TestApp) {
             tokio::task::yield_now().await;
         }
     };
-    soon("a poll that waits", waits).await;
+    wait_for("a poll that waits", waits).await;
 }
 
 #[tokio::test]
@@ -43,9 +43,9 @@ async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let first = ann.send("room-1", "1").await;
-    let second = ann.send("room-1", "2").await;
-    let third = ann.send("room-1", "3").await;
+    let first = ann.send_message("room-1", "1").await;
+    let second = ann.send_message("room-1", "2").await;
+    let third = ann.send_message("room-1", "3").await;
     let poll = async |variables: Value| post(app.address(), &polling(&variables), &[]).await.json();
     assert_eq!(
         polled(&poll(json!({ "after": head, "limit": 2 })).await),
@@ -83,9 +83,9 @@ async fn it_holds_until_something_comes() {
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     assert!(!poll.is_finished());
-    let cursor = ann.send("room-1", "hello").await;
+    let cursor = ann.send_message("room-1", "hello").await;
     assert_eq!(
-        polled(&soon("an answer", poll).await.unwrap().json()),
+        polled(&wait_for("an answer", poll).await.unwrap().json()),
         (vec!["hello"], cursor.as_str())
     );
     drop(ann);
@@ -111,7 +111,7 @@ async fn a_wait_ends_in_time() {
 
 #[tokio::test]
 async fn arguments_out_of_their_range_are_refused() {
-    let app = TestApp::with(&["--page-max", "100"]).await;
+    let app = TestApp::with_flags(&["--page-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     for (variables, code) in [
@@ -123,7 +123,7 @@ async fn arguments_out_of_their_range_are_refused() {
         (json!({ "after": head, "room": "none" }), "NOT_FOUND"),
     ] {
         let reply = post(app.address(), &polling(&variables), &[]).await;
-        assert_eq!(reply.code(), code, "{variables}");
+        assert_eq!(reply.error_code(), code, "{variables}");
     }
     drop(ann);
     app.finish().await;
@@ -131,12 +131,12 @@ async fn arguments_out_of_their_range_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_frees_what_its_poll_held() {
-    let app = TestApp::with(&["--waits-max", "1"]).await;
+    let app = TestApp::with_flags(&["--waits-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     ann.close().await;
     let body = polling(&json!({ "after": head, "wait": 55 }));
-    let request = written(
+    let request = request_text(
         app.address(),
         "POST",
         "/graphql",
@@ -144,10 +144,10 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
         &body,
     );
     let address = app.address();
-    let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
+    let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
     waits(&app).await;
     let reply = post(app.address(), &body, &[]).await;
-    assert_eq!(reply.code(), "UNAVAILABLE", "as many wait as may");
+    assert_eq!(reply.error_code(), "UNAVAILABLE", "as many wait as may");
     // The connection is closed with the task that held it.
     poll.abort();
     assert!(poll.await.is_err());
@@ -156,7 +156,7 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
             tokio::task::yield_now().await;
         }
     };
-    soon("the end of the wait", free).await;
+    wait_for("the end of the wait", free).await;
     let reply = post(
         app.address(),
         &polling(&json!({ "after": head, "wait": 0 })),
@@ -181,7 +181,7 @@ async fn a_drain_answers_what_waits_at_once() {
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     app.stop().await;
-    let reply = soon("an answer", poll).await.unwrap();
+    let reply = wait_for("an answer", poll).await.unwrap();
     assert_eq!(
         (reply.status, polled(&reply.json())),
         (200, (vec![], head.as_str()))
@@ -193,7 +193,7 @@ async fn it_works_by_get_with_nothing_but_an_address() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    ann.send("room-1", "hello").await;
+    ann.send_message("room-1", "hello").await;
     let target = format!(
         "/graphql?query=query(%24after%3ACursor!)%7BpollMessages(roomId%3A%22room-1%22%2Cafter%3A%24after)%7Bmessages%7Btext%7Dcursor%7D%7D\
          &variables=%7B%22after%22%3A%22{head}%22%7D"
@@ -224,12 +224,12 @@ async fn a_poll_ends_with_the_token_it_came_with() {
     assert_eq!(
         post(app.address(), &sign_out, &[("authorization", &bearer)])
             .await
-            .code(),
+            .error_code(),
         ""
     );
-    let reply = soon("the end of the poll", poll).await.unwrap();
+    let reply = wait_for("the end of the poll", poll).await.unwrap();
     assert_eq!(
-        (reply.code().as_str(), &reply.json()["data"]),
+        (reply.error_code().as_str(), &reply.json()["data"]),
         ("UNAUTHENTICATED", &Value::Null)
     );
     drop(bob);
@@ -255,7 +255,7 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
     .await;
     let codes = twice.json()["errors"].as_array().unwrap().len();
     assert_eq!(
-        (twice.code().as_str(), codes),
+        (twice.error_code().as_str(), codes),
         ("TOO_COMPLEX", 1),
         "{}",
         twice.body
@@ -273,7 +273,7 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
 
 #[tokio::test]
 async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
-    let app = TestApp::with(&["--waits-per-viewer-max", "1"]).await;
+    let app = TestApp::with_flags(&["--waits-per-viewer-max", "1"]).await;
     let ann = format!("Bearer {}", app.sign_in("ann").await);
     let mut nobody = app.client(None).await;
     let head = nobody.head("room-1").await;
@@ -283,8 +283,8 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
     );
     for caller in [&[][..], &[("authorization", ann.as_str())]] {
         let headers = [&[("content-type", "application/json")], caller].concat();
-        let request = written(address, "POST", "/graphql", &headers, &body);
-        let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
+        let request = request_text(address, "POST", "/graphql", &headers, &body);
+        let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
         waits(&app).await;
         let reply = post(
             address,
@@ -294,7 +294,7 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
         .await;
         let retry_after = reply.json()["errors"][0]["extensions"]["retryAfter"].clone();
         assert_eq!(
-            (reply.code().as_str(), retry_after),
+            (reply.error_code().as_str(), retry_after),
             ("RATE_LIMITED", json!(1))
         );
         poll.abort();
@@ -304,12 +304,14 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
                 tokio::task::yield_now().await;
             }
         };
-        soon("the end of the wait", free).await;
+        wait_for("the end of the wait", free).await;
     }
     // A WebSocket takes of the same share.
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
-    let result = nobody.ask(POLL, json!({ "after": head, "wait": 1 })).await;
+    let result = nobody
+        .execute(POLL, json!({ "after": head, "wait": 1 }))
+        .await;
     assert_eq!(result["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     poll.abort();
     drop(nobody);

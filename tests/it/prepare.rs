@@ -7,7 +7,7 @@ use switchboard::{
     schema::{Answer, Prepared, Request},
 };
 
-use crate::support::core::{Core, take};
+use crate::support::core::{Core, take_frames};
 
 fn request(query: &str, variables: Value) -> Request {
     Request {
@@ -448,8 +448,8 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
             .head()
             .0
             + 1;
-        core.send(next..=next + 1).await;
-        let frames = take(&mut reader, 2).await;
+        core.send_messages(next..=next + 1).await;
+        let frames = take_frames(&mut reader, 2).await;
         assert!(
             frames[0]
                 .payload

@@ -8,8 +8,8 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, seqs, take},
-    soon,
+    core::{Core, seqs, take_frames},
+    wait_for,
 };
 
 fn small() -> ViewLimits {
@@ -21,17 +21,17 @@ fn small() -> ViewLimits {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_and_live_are_one_read() {
-    let core = Core::with(small(), HubLimits::default(), |log| log).await;
-    core.send(1..=200).await;
+    let core = Core::with_limits(small(), HubLimits::default()).await;
+    core.send_messages(1..=200).await;
     let mut reader = core.reader("text", Some(0)).await;
-    core.send(201..=230).await;
+    core.send_messages(201..=230).await;
     let mut frames = Vec::new();
     while frames.len() < 230 {
-        soon("a frame", reader.take(usize::MAX, &mut frames))
+        wait_for("a frame", reader.take(usize::MAX, &mut frames))
             .await
             .unwrap();
         if frames.len() == 64 {
-            core.send(231..=231).await;
+            core.send_messages(231..=231).await;
         }
     }
     let all = take_rest(&mut reader, frames, 231).await;
@@ -51,7 +51,7 @@ async fn take_rest(
     count: usize,
 ) -> Vec<switchboard::view::Frame> {
     while frames.len() < count {
-        soon("a frame", reader.take(usize::MAX, &mut frames))
+        wait_for("a frame", reader.take(usize::MAX, &mut frames))
             .await
             .unwrap();
     }
@@ -70,10 +70,10 @@ async fn v1_readers_of_one_document_share_each_frame() {
         readers.push(core.reader(selection, None).await);
     }
     let mut other = core.reader("text", None).await;
-    core.send(1..=5).await;
-    let first = take(&mut readers[0], 5).await;
+    core.send_messages(1..=5).await;
+    let first = take_frames(&mut readers[0], 5).await;
     for reader in &mut readers[1..] {
-        let frames = take(reader, 5).await;
+        let frames = take_frames(reader, 5).await;
         assert!(
             frames
                 .iter()
@@ -82,7 +82,7 @@ async fn v1_readers_of_one_document_share_each_frame() {
         );
     }
     assert!(!Arc::ptr_eq(
-        &take(&mut other, 5).await[0].payload,
+        &take_frames(&mut other, 5).await[0].payload,
         &first[0].payload
     ));
 }
@@ -109,12 +109,14 @@ async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
         tail_events_max: 4,
         ..HubLimits::default()
     };
-    let (core, knobs) = Core::flaky(small(), hub).await;
-    core.send(1..=200).await;
+    let (core, faults) = Core::with_faults(small(), hub).await;
+    core.send_messages(1..=200).await;
     let core = Arc::new(core);
     let storm = (0..100).map(|_| {
         let core = core.clone();
-        tokio::spawn(async move { take(&mut core.reader("text", Some(10)).await, 190).await })
+        tokio::spawn(
+            async move { take_frames(&mut core.reader("text", Some(10)).await, 190).await },
+        )
     });
     let records: Vec<_> = futures::future::try_join_all(storm).await.unwrap();
     for frames in &records {
@@ -126,21 +128,21 @@ async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
                 .all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload))
         );
     }
-    assert_eq!(knobs.reads(), 4, "one read per page, not per reader");
+    assert_eq!(faults.event_reads(), 4, "one read per page, not per reader");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     // The room is read while the document runs: that is where it fails.
     let mut reader = core.reader("text room { name }", None).await;
-    core.send(1..=2).await;
-    take(&mut reader, 2).await;
-    knobs.fail(3);
-    core.send(3..=6).await;
-    let frames = take(&mut reader, 4).await;
+    core.send_messages(1..=2).await;
+    take_frames(&mut reader, 2).await;
+    faults.fail_next(3);
+    core.send_messages(3..=6).await;
+    let frames = take_frames(&mut reader, 4).await;
     assert_eq!(
-        (seqs(&frames), knobs.failures_left()),
+        (seqs(&frames), faults.failures_left()),
         (vec![3, 4, 5, 6], 0)
     );
     assert!(frames.iter().all(|frame| !frame.payload.contains("errors")));
@@ -152,34 +154,33 @@ async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() 
         tries_max: 3,
         ..ViewLimits::default()
     };
-    let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
+    let (core, faults) = Core::with_faults(limits, HubLimits::default()).await;
     let mut reader = core.reader("text room { name }", None).await;
-    knobs.fail(u32::MAX);
-    core.send(1..=1).await;
+    faults.fail_next(u32::MAX);
+    core.send_messages(1..=1).await;
     let mut frames = Vec::new();
     assert_eq!(
         reader.take(usize::MAX, &mut frames).await,
         Err(ReadError::Unavailable)
     );
     assert!(frames.is_empty());
-    knobs.fail(0);
+    faults.fail_next(0);
     // The next subscriber gets a view that works, and what the other one did not see.
     let mut again = core.reader("text room { name }", Some(0)).await;
-    assert_eq!(seqs(&take(&mut again, 1).await), [1]);
+    assert_eq!(seqs(&take_frames(&mut again, 1).await), [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
-    let core = Core::with(
+    let core = Core::with_limits(
         small(),
         HubLimits {
             tail_events_max: 4,
             ..HubLimits::default()
         },
-        |log| log,
     )
     .await;
-    core.send(1..=100).await;
+    core.send_messages(1..=100).await;
     let mut steady = core.reader("text", Some(0)).await;
     let mut frames = Vec::new();
     for round in 0..100_u64 {
@@ -195,10 +196,12 @@ async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
             }
         }
         drop(fleeting);
-        core.send(101 + round..=101 + round).await;
+        core.send_messages(101 + round..=101 + round).await;
     }
     while frames.len() < 200 {
-        soon("a frame", steady.take(64, &mut frames)).await.unwrap();
+        wait_for("a frame", steady.take(64, &mut frames))
+            .await
+            .unwrap();
     }
     assert_eq!(seqs(&frames), (1..=200).collect::<Vec<_>>());
     for (number, frame) in (1..).zip(&frames) {
@@ -212,12 +215,12 @@ async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
 
 #[tokio::test]
 async fn a_portion_is_bounded_and_nothing_is_lost_between_portions() {
-    let core = Core::with(small(), HubLimits::default(), |log| log).await;
-    core.send(1..=150).await;
+    let core = Core::with_limits(small(), HubLimits::default()).await;
+    core.send_messages(1..=150).await;
     let mut reader = core.reader("text", Some(0)).await;
     let (mut all, mut portion) = (Vec::new(), Vec::new());
     while all.len() < 150 {
-        soon("a frame", reader.take(500, &mut portion))
+        wait_for("a frame", reader.take(500, &mut portion))
             .await
             .unwrap();
         let bytes: usize = portion.iter().map(|frame| frame.payload.len()).sum();

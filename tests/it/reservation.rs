@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::support::{
     app::TestApp,
     client::NEW_MESSAGE,
-    http::{Reply, get, post, request, written},
-    soon,
-    stream::Streamed,
+    http::{Reply, get, post, request, request_text},
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
@@ -22,8 +22,8 @@ async fn reserve(app: &TestApp) -> String {
     reply.body
 }
 
-async fn open(app: &TestApp, token: &str) -> Streamed {
-    let stream = Streamed::get(app.address(), "/graphql", &[SSE, (TOKEN, token)]).await;
+async fn open(app: &TestApp, token: &str) -> StreamedResponse {
+    let stream = StreamedResponse::get(app.address(), "/graphql", &[SSE, (TOKEN, token)]).await;
     assert_eq!(
         (stream.status, stream.header("content-type")),
         (200, Some("text/event-stream; charset=utf-8"))
@@ -70,11 +70,13 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
     let head = ann.head("room-1").await;
     let token = reserve(&app).await;
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.until(":\n\n").await, ":\n\n");
+    assert_eq!(stream.read_until(":\n\n").await, ":\n\n");
     let reply = operate(&app, &token, "q", "{ __typename }").await;
     assert_eq!((reply.status, reply.body.as_str()), (202, ""));
     assert_eq!(
-        stream.until("complete\ndata: {\"id\":\"q\"}\n\n").await,
+        stream
+            .read_until("complete\ndata: {\"id\":\"q\"}\n\n")
+            .await,
         "event: next\ndata: {\"id\":\"q\",\"payload\":{\"data\":{\"__typename\":\"Query\"}}}\n\n\
          event: complete\ndata: {\"id\":\"q\"}\n\n"
     );
@@ -85,8 +87,11 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
             202
         );
     }
-    let cursor = ann.send("room-1", "hello").await;
-    let mut seen = [stream.until("\n\n").await, stream.until("\n\n").await];
+    let cursor = ann.send_message("room-1", "hello").await;
+    let mut seen = [
+        stream.read_until("\n\n").await,
+        stream.read_until("\n\n").await,
+    ];
     seen.sort();
     let expected = ["a", "b"].map(|id| {
         let data = r#"{"newMessage":{"text":"hello","sender":{"name":"ann"}}}"#;
@@ -96,15 +101,15 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
     assert_eq!(seen, expected);
     // Stopped, nothing more comes for it; the other one goes on.
     assert_eq!(stop(&app, &token, "?operationId=a").await.status, 200);
-    ann.send("room-1", "again").await;
-    assert_eq!(stream.next().await.0["id"], "b");
+    ann.send_message("room-1", "again").await;
+    assert_eq!(stream.next_result().await.0["id"], "b");
     assert_eq!(
         operate(&app, &token, "fence", "{ __typename }")
             .await
             .status,
         202
     );
-    assert_eq!(stream.next().await.0["id"], "fence");
+    assert_eq!(stream.next_result().await.0["id"], "fence");
     drop((stream, ann));
     app.finish().await;
 }
@@ -154,7 +159,10 @@ async fn reserving_fails_as_the_protocol_says() {
         "",
     )
     .await;
-    assert_eq!((bad.status, bad.code().as_str()), (401, "UNAUTHENTICATED"));
+    assert_eq!(
+        (bad.status, bad.error_code().as_str()),
+        (401, "UNAUTHENTICATED")
+    );
     let other = request(app.address(), "PATCH", "/graphql", &[(TOKEN, &token)], "").await;
     assert_eq!(
         (other.status, other.header("allow")),
@@ -168,7 +176,8 @@ async fn opening_fails_as_the_protocol_says() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     // By the address, as EventSource must.
-    let stream = Streamed::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
+    let stream =
+        StreamedResponse::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
     assert_eq!(stream.status, 200);
     let again = get(app.address(), "/graphql", &[SSE, (TOKEN, &token)]).await;
     assert_eq!(
@@ -206,7 +215,7 @@ async fn operating_fails_as_the_protocol_says() {
 
     let nowhere = post(app.address(), &query, &[(TOKEN, "none")]).await;
     assert_eq!(
-        (nowhere.status, nowhere.code().as_str()),
+        (nowhere.status, nowhere.error_code().as_str()),
         (404, "NOT_FOUND")
     );
     for extensions in [
@@ -266,7 +275,11 @@ async fn operating_fails_as_the_protocol_says() {
         // What was refused gives its id back.
         for _ in 0..2 {
             let reply = operate(&app, &token, "x", text).await;
-            assert_eq!((reply.status, reply.code().as_str()), (400, code), "{text}");
+            assert_eq!(
+                (reply.status, reply.error_code().as_str()),
+                (400, code),
+                "{text}"
+            );
         }
     }
     let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
@@ -312,7 +325,7 @@ async fn stopping_fails_as_the_protocol_says() {
         202
     );
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.next().await.0["id"], "b");
+    assert_eq!(stream.next_result().await.0["id"], "b");
     drop(stream);
     app.finish().await;
 }
@@ -348,14 +361,15 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
     // It ran at once, though nobody hears of it yet.
     let messages = "query { messages(roomId: \"room-1\", last: 1) { nodes { text } } }";
     assert_eq!(
-        bob.ask(messages, Value::Null).await["data"]["messages"]["nodes"],
+        bob.execute(messages, Value::Null).await["data"]["messages"]["nodes"],
         json!([{ "text": "early" }])
     );
-    let mut stream = Streamed::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
+    let mut stream =
+        StreamedResponse::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
     let mut seen = [
-        stream.event().await,
-        stream.event().await,
-        stream.event().await,
+        stream.next_event().await,
+        stream.next_event().await,
+        stream.next_event().await,
     ];
     seen.sort();
     assert_eq!(seen[0], "event: complete\ndata: {\"id\":\"m\"}");
@@ -371,7 +385,8 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
 
 #[tokio::test]
 async fn operations_of_a_reservation_are_bounded() {
-    let app = TestApp::with(&["--operations-max", "2", "--operation-id-bytes-max", "4"]).await;
+    let app =
+        TestApp::with_flags(&["--operations-max", "2", "--operation-id-bytes-max", "4"]).await;
     let token = reserve(&app).await;
     for id in ["a", "b"] {
         assert_eq!(
@@ -380,27 +395,33 @@ async fn operations_of_a_reservation_are_bounded() {
         );
     }
     let reply = operate(&app, &token, "c", "{ __typename }").await;
-    assert_eq!((reply.status, reply.code().as_str()), (400, "TOO_COMPLEX"));
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (400, "TOO_COMPLEX")
+    );
     let reply = operate(&app, &token, "12345", "{ __typename }").await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (400, "BAD_USER_INPUT")
     );
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.next().await.0["id"], "a");
-    stream.until("complete\ndata: {\"id\":\"b\"}\n\n").await;
+    assert_eq!(stream.next_result().await.0["id"], "a");
+    stream
+        .read_until("complete\ndata: {\"id\":\"b\"}\n\n")
+        .await;
     assert_eq!(
         operate(&app, &token, "1234", "{ __typename }").await.status,
         202
     );
-    assert_eq!(stream.next().await.0["id"], "1234");
+    assert_eq!(stream.next_result().await.0["id"], "1234");
     drop(stream);
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends() {
-    let app = TestApp::with(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
+    let app =
+        TestApp::with_flags(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
     let token = reserve(&app).await;
     assert_eq!(
         request(app.address(), "PUT", "/graphql", &[], "")
@@ -416,7 +437,7 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
             tokio::task::yield_now().await;
         }
     };
-    soon("the end of the reservation", gone).await;
+    wait_for("the end of the reservation", gone).await;
     assert_eq!(
         operate(&app, &token, "t", "{ __typename }").await.status,
         404
@@ -426,7 +447,7 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
     let stream = open(&app, &token).await;
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
     drop(stream);
-    soon("the end of what it ran", async {
+    wait_for("the end of what it ran", async {
         while app.in_use() != switchboard::server::InUse::default() {
             tokio::task::yield_now().await;
         }
@@ -453,11 +474,12 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         (TOKEN, token.as_str()),
         ("connection", "close"),
     ];
-    let waiting = written(app.address(), "POST", "/graphql", &headers, &body);
+    let waiting = request_text(app.address(), "POST", "/graphql", &headers, &body);
     let address = app.address();
-    let waiting = tokio::spawn(async move { Streamed::open(address, &waiting).await.status });
+    let waiting =
+        tokio::spawn(async move { StreamedResponse::open(address, &waiting).await.status });
     // Its id is taken as soon as it has begun.
-    soon("the operation's start", async {
+    wait_for("the operation's start", async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
@@ -468,7 +490,7 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         409
     );
     assert_eq!(stop(&app, &token, "?operationId=p").await.status, 200);
-    assert_eq!(soon("an answer", waiting).await.unwrap(), 204);
+    assert_eq!(wait_for("an answer", waiting).await.unwrap(), 204);
     drop(ann);
     app.stop().await;
 }
@@ -482,7 +504,7 @@ async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
     assert_eq!(operate(&app, &opened, "s", subscription).await.status, 202);
     app.stop().await;
     assert_eq!(
-        stream.rest().await,
+        stream.read_to_end().await,
         ":\n\n",
         "no `complete`, which would be final"
     );
@@ -571,7 +593,7 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         );
         assert_eq!(
-            Streamed::get(app.address(), "/graphql", &headers)
+            StreamedResponse::get(app.address(), "/graphql", &headers)
                 .await
                 .status,
             200

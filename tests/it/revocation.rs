@@ -13,15 +13,15 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, message_id, seqs, take, text},
-    soon,
+    core::{Core, message_id, seqs, take_frames, text},
+    wait_for,
 };
 
 /// Reads on until it ends.
 async fn to_the_end(mut reader: Reader) -> (Vec<Frame>, ReadError) {
     let mut frames = Vec::new();
     loop {
-        if let Err(end) = soon("the end", reader.take(400, &mut frames)).await {
+        if let Err(end) = wait_for("the end", reader.take(400, &mut frames)).await {
             return (frames, end);
         }
     }
@@ -52,12 +52,12 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         number("REVOCATION_MESSAGES", 40),
     );
     let (views, hub) = small();
-    let core = Core::with(views, hub, |log| log).await;
-    core.room("p", Visibility::Private).await;
-    let bob = core.user("bob").await;
+    let core = Core::with_limits(views, hub).await;
+    core.create_room("p", Visibility::Private).await;
+    let bob = core.create_user("bob").await;
     let (sent, mut log) = (AtomicU64::new(0), Vec::new());
     for run in 0..runs {
-        let joined = core.add("p", bob).await.0;
+        let joined = core.add_member("p", bob).await.0;
         let (caller, ann) = (Caller::Viewer(bob), Caller::Viewer(core.ann));
         // One that is live, one far behind, one whose frames are its own, and one who stays.
         let behind = joined.saturating_sub(20);
@@ -73,8 +73,8 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
         let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
         let sends = async {
             for _ in 0..messages / 8 {
-                let batch =
-                    (0..8).map(|_| core.say("p", sent.fetch_add(1, Ordering::Relaxed), None));
+                let batch = (0..8)
+                    .map(|_| core.send_message("p", sent.fetch_add(1, Ordering::Relaxed), None));
                 log.extend(
                     futures::future::join_all(batch)
                         .await
@@ -89,7 +89,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
             while sent.load(Ordering::Relaxed) < due {
                 tokio::task::yield_now().await;
             }
-            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+            core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
                 .await
                 .0
         };
@@ -110,7 +110,7 @@ async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
             );
         }
         let all: Vec<_> = between(joined, u64::MAX).collect();
-        assert_eq!(seqs(&take(&mut stays, all.len()).await), all);
+        assert_eq!(seqs(&take_frames(&mut stays, all.len()).await), all);
         assert_eq!(
             core.reader_as(caller, "p", "text", None)
                 .await
@@ -145,14 +145,17 @@ fn shown(frame: &Frame) -> Vec<u64> {
 #[tokio::test]
 async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
     let (views, hub) = small();
-    let core = Core::with(views, hub, |log| log).await;
-    core.room("p", Visibility::Private).await;
-    let (bob, carol) = (core.user("bob").await, core.user("carol").await);
-    core.add("p", bob).await;
-    core.add("p", carol).await;
+    let core = Core::with_limits(views, hub).await;
+    core.create_room("p", Visibility::Private).await;
+    let (bob, carol) = (
+        core.create_user("bob").await,
+        core.create_user("carol").await,
+    );
+    core.add_member("p", bob).await;
+    core.add_member("p", carol).await;
     let mut before = Vec::new();
     for number in 0..40 {
-        before.push(core.say("p", number, None).await.0);
+        before.push(core.send_message("p", number, None).await.0);
     }
     let messages = "text room { head messages(last: 3) { nodes { text room { messages(last: 1) { nodes { text } } } } } }";
     let names = "text room { name }";
@@ -171,12 +174,12 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
         subscribe(carol, names).await,
         subscribe(carol, messages).await,
     );
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+    core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
-    core.change(core.ann, "p", renamed("secret")).await;
-    let dave = core.user("dave").await;
-    core.add("p", dave).await;
-    before.push(core.say("p", 40, None).await.0);
+    core.change_room(core.ann, "p", renamed("secret")).await;
+    let dave = core.create_user("dave").await;
+    core.add_member("p", dave).await;
+    before.push(core.send_message("p", 40, None).await.0);
 
     // The event itself, and what stood before it, is the same whenever it is shown: so all of it is given.
     let (frames, end) = to_the_end(lagging).await;
@@ -192,7 +195,7 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
         assert!(!frame.payload.contains(r#""40""#));
     }
     assert_eq!(
-        take(&mut remains, 41)
+        take_frames(&mut remains, 41)
             .await
             .iter()
             .map(shown)
@@ -211,7 +214,7 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
         );
     }
     assert!(
-        take(&mut stays, 41)
+        take_frames(&mut stays, 41)
             .await
             .iter()
             .all(|frame| frame.payload.contains("secret"))
@@ -221,11 +224,11 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
     let core = Core::start().await;
-    core.room("p", Visibility::Private).await;
-    let bob = core.user("bob").await;
+    core.create_room("p", Visibility::Private).await;
+    let bob = core.create_user("bob").await;
     for run in 0..50 {
-        core.change(core.ann, "p", renamed("open")).await;
-        core.add("p", bob).await;
+        core.change_room(core.ann, "p", renamed("open")).await;
+        core.add_member("p", bob).await;
         let document = "text room { name messages(last: 2) { nodes { text } } }";
         let reader = core
             .reader_as(Caller::Viewer(bob), "p", document, None)
@@ -234,11 +237,11 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
         let reader = tokio::spawn(to_the_end(reader));
         // All in one batch, in this order.
         let (.., last) = tokio::join!(
-            core.say("p", run * 10, None),
-            core.say("p", run * 10 + 1, None),
-            core.change(core.ann, "p", RoomChange::RemoveMember(bob.user)),
-            core.change(core.ann, "p", renamed("secret")),
-            core.say("p", run * 10 + 2, None),
+            core.send_message("p", run * 10, None),
+            core.send_message("p", run * 10 + 1, None),
+            core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user)),
+            core.change_room(core.ann, "p", renamed("secret")),
+            core.send_message("p", run * 10 + 2, None),
         );
         let (frames, end) = reader.await.unwrap();
         assert_eq!(end, ReadError::ShutOut);
@@ -260,9 +263,9 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
 #[tokio::test]
 async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() {
     let core = Core::start().await;
-    core.room("p", Visibility::Public).await;
-    let (bob, eve) = (core.user("bob").await, core.user("eve").await);
-    core.add("p", bob).await;
+    core.create_room("p", Visibility::Public).await;
+    let (bob, eve) = (core.create_user("bob").await, core.create_user("eve").await);
+    core.add_member("p", bob).await;
     let subscribe = async |caller: Caller| core.reader_as(caller, "p", "text", None).await.unwrap();
     let of = Caller::Viewer;
     let (mut member, outsider, nobody) = (
@@ -270,13 +273,13 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
         subscribe(of(eve)).await,
         subscribe(Caller::Anonymous).await,
     );
-    core.say("p", 1, None).await;
+    core.send_message("p", 1, None).await;
     let hide = RoomChange::Update {
         name: None,
         visibility: Some(Visibility::Private),
         slow_mode_seconds: None,
     };
-    core.change(core.ann, "p", hide).await;
+    core.change_room(core.ann, "p", hide).await;
     // What is known of a room that somebody reads is no longer that anybody may.
     assert_eq!(
         core.reader_as(of(eve), "p", "text", None)
@@ -285,7 +288,7 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
             .as_deref(),
         Some("\"NOT_FOUND\"")
     );
-    core.say("p", 2, None).await;
+    core.send_message("p", 2, None).await;
     for shut_out in [outsider, nobody] {
         let (frames, end) = to_the_end(shut_out).await;
         assert_eq!(
@@ -293,9 +296,9 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
             (vec!["1".to_owned()], ReadError::ShutOut)
         );
     }
-    let texts: Vec<_> = take(&mut member, 2).await.iter().map(text).collect();
+    let texts: Vec<_> = take_frames(&mut member, 2).await.iter().map(text).collect();
     assert_eq!(texts, ["1", "2"]);
-    core.change(core.ann, "p", RoomChange::Delete).await;
+    core.change_room(core.ann, "p", RoomChange::Delete).await;
     assert_eq!(to_the_end(member).await.1, ReadError::ShutOut);
     assert_eq!(
         core.reader_as(of(bob), "p", "text", None)
@@ -309,21 +312,21 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
 #[tokio::test]
 async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
     let (views, hub) = small();
-    let core = Core::with(views, hub, |log| log).await;
-    core.room("p", Visibility::Private).await;
-    let bob = core.user("bob").await;
-    core.add("p", bob).await;
-    core.say("p", 1, None).await;
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+    let core = Core::with_limits(views, hub).await;
+    core.create_room("p", Visibility::Private).await;
+    let bob = core.create_user("bob").await;
+    core.add_member("p", bob).await;
+    core.send_message("p", 1, None).await;
+    core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
-    core.say("p", 2, None).await;
-    core.add("p", bob).await;
-    core.say("p", 3, None).await;
+    core.send_message("p", 2, None).await;
+    core.add_member("p", bob).await;
+    core.send_message("p", 3, None).await;
     let mut reader = core
         .reader_as(Caller::Viewer(bob), "p", "text", Some(0))
         .await
         .unwrap();
-    let texts: Vec<_> = take(&mut reader, 3).await.iter().map(text).collect();
+    let texts: Vec<_> = take_frames(&mut reader, 3).await.iter().map(text).collect();
     assert_eq!(
         texts,
         ["1", "2", "3"],
@@ -332,7 +335,7 @@ async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
 }
 
 async fn delete(core: &Core, room: &str, number: u64) {
-    core.change(
+    core.change_room(
         core.ann,
         room,
         RoomChange::DeleteMessage(message_id(number)),
@@ -344,33 +347,34 @@ async fn delete(core: &Core, room: &str, number: u64) {
 async fn v6_no_frame_after_the_deletion_holds_the_text() {
     for ring_frames_max in [2, 256] {
         let (views, hub) = small();
-        let core = Core::with(
+        let core = Core::with_limits(
             ViewLimits {
                 ring_frames_max,
                 ..views
             },
             hub,
-            |log| log,
         )
         .await;
         let document = "text replyTo { text }";
         // Frames of everything are made, in the ring as far as it reaches and in pages, before something is deleted.
         let mut live = core.reader(document, None).await;
         for number in 1..=101 {
-            core.say("room-1", number, [90, 101].contains(&number).then_some(80))
+            core.send_message("room-1", number, [90, 101].contains(&number).then_some(80))
                 .await;
         }
-        take(&mut live, 101).await;
+        take_frames(&mut live, 101).await;
         let mut early = core.reader(document, Some(0)).await;
-        take(&mut early, 101).await;
+        take_frames(&mut early, 101).await;
         let mut halfway = core.reader(document, Some(70)).await;
         let mut seen = Vec::new();
-        soon("a frame", halfway.take(1, &mut seen)).await.unwrap();
+        wait_for("a frame", halfway.take(1, &mut seen))
+            .await
+            .unwrap();
         for number in [1, 80, 101] {
             delete(&core, "room-1", number).await;
         }
         let mut late = core.reader(document, Some(0)).await;
-        let frames = take(&mut late, 101).await;
+        let frames = take_frames(&mut late, 101).await;
         let texts: Vec<_> = frames.iter().map(text).collect();
         let expected = |number: u64| {
             if [1, 80, 101].contains(&number) {
@@ -384,7 +388,7 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
             frames.iter().all(|frame| !frame.payload.contains("80")),
             "nor as the message that another answers"
         );
-        let rest = take(&mut halfway, 30).await;
+        let rest = take_frames(&mut halfway, 30).await;
         assert!(
             rest.iter().all(
                 |frame| !frame.payload.contains("\"80\"") && !frame.payload.contains("\"101\"")
@@ -395,9 +399,9 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
             (72..=101).collect::<Vec<_>>(),
             "and nothing is lost by it"
         );
-        core.say("room-1", 102, None).await;
+        core.send_message("room-1", 102, None).await;
         for reader in [&mut early, &mut live, &mut late, &mut halfway] {
-            assert_eq!(text(&take(reader, 1).await[0]), "102");
+            assert_eq!(text(&take_frames(reader, 1).await[0]), "102");
         }
     }
 }
@@ -405,9 +409,9 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
 #[tokio::test]
 async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
     let core = Core::start().await;
-    core.room("p", Visibility::Public).await;
-    let bob = core.user("bob").await;
-    core.add("p", bob).await;
+    core.create_room("p", Visibility::Public).await;
+    let bob = core.create_user("bob").await;
+    core.add_member("p", bob).await;
     let document = "text room { viewerMembership { role user { name } } }";
     let mut readers = Vec::new();
     for caller in [
@@ -419,11 +423,11 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
         readers.push(core.reader_as(caller, "p", document, None).await.unwrap());
     }
     assert_eq!(core.views.plans_live(), 3, "one for each who asks");
-    core.say("p", 1, None).await;
+    core.send_message("p", 1, None).await;
     let ann = r#"{"role":"OWNER","user":{"name":"ann"}}"#;
     let bobs = r#"{"role":"MEMBER","user":{"name":"bob"}}"#;
     for (reader, expected) in readers.iter_mut().zip([ann, ann, bobs, "null"]) {
-        let payload = take(reader, 1).await[0].payload.clone();
+        let payload = take_frames(reader, 1).await[0].payload.clone();
         let own = format!(r#""room":{{"viewerMembership":{expected}}}"#);
         assert!(
             payload.contains(&own) && !payload.contains("errors"),
@@ -440,8 +444,8 @@ async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
         .reader_as(Caller::Viewer(core.ann), "room-1", document, Some(0))
         .await
         .unwrap();
-    core.send(1..=3).await;
-    for frame in take(&mut reader, 3).await {
+    core.send_messages(1..=3).await;
+    for frame in take_frames(&mut reader, 3).await {
         let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
         let message = &payload["data"]["newMessage"];
         assert_eq!(message["cursor"], message["room"]["head"]);
@@ -451,21 +455,21 @@ async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
 #[tokio::test]
 async fn a_reader_who_was_shut_out_stays_so() {
     let core = Core::start().await;
-    core.room("p", Visibility::Private).await;
-    let bob: Viewer = core.user("bob").await;
-    core.add("p", bob).await;
+    core.create_room("p", Visibility::Private).await;
+    let bob: Viewer = core.create_user("bob").await;
+    core.add_member("p", bob).await;
     let mut reader = core
         .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await
         .unwrap();
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+    core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
-    core.add("p", bob).await;
-    core.say("p", 1, None).await;
+    core.add_member("p", bob).await;
+    core.send_message("p", 1, None).await;
     let mut frames = Vec::new();
     for _ in 0..2 {
         assert_eq!(
-            soon("the end", reader.take(99, &mut frames)).await,
+            wait_for("the end", reader.take(99, &mut frames)).await,
             Err(ReadError::ShutOut)
         );
         let again = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(

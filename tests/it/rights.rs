@@ -7,7 +7,7 @@ use crate::support::{
     app::TestApp,
     client::{Client, NEW_MESSAGE},
     http::post,
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 /// A way in. The right must be the same through each.
@@ -48,7 +48,7 @@ impl Actor {
             Way::WebSocket => {
                 let mut client = Client::connect(self.address, self.token.as_deref()).await;
                 client.start(query, variables).await;
-                let message = client.heard().await;
+                let message = client.receive().await;
                 client.close().await;
                 if message["type"] == "error" {
                     json!({ "errors": message["payload"] })
@@ -57,16 +57,16 @@ impl Actor {
                 }
             }
             Way::EventStream => {
-                Streamed::post(self.address, &body, &headers)
+                StreamedResponse::post(self.address, &body, &headers)
                     .await
-                    .next()
+                    .next_result()
                     .await
                     .0
             }
             Way::Multipart if streams => {
-                let mut stream = Streamed::post(self.address, &body, &headers).await;
+                let mut stream = StreamedResponse::post(self.address, &body, &headers).await;
                 loop {
-                    let part = stream.until("\r\n--graphql").await;
+                    let part = stream.read_until("\r\n--graphql").await;
                     let json = part
                         .trim_end_matches("\r\n--graphql")
                         .rsplit("\r\n")
@@ -172,7 +172,7 @@ struct Scene {
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -180,7 +180,7 @@ async fn id_of(client: &mut Client) -> String {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
@@ -214,7 +214,7 @@ impl Scene {
             &format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
         )
         .await;
-        let sent = other.send_once(&room, "theirs", "n").await;
+        let sent = other.send_with_nonce(&room, "theirs", "n").await;
         let message = sent["data"]["sendMessage"]["id"]
             .as_str()
             .unwrap()
@@ -259,7 +259,7 @@ impl Scene {
             let show = format!(r#"updateRoom(id: "{room}", visibility: PUBLIC) {{ visibility }}"#);
             let before = self
                 .owner
-                .ask(
+                .execute(
                     &format!(r#"{{ room(id: "{room}") {{ visibility }} }}"#),
                     json!({}),
                 )
@@ -410,7 +410,7 @@ fn expected(standing: Standing, visibility: Visibility, action: Action) -> Resul
 }
 
 async fn every_cell_through(way: Way) {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut cell = 0;
     for visibility in [Visibility::Public, Visibility::Private] {
         for (name, standing) in STANDINGS {

@@ -25,30 +25,30 @@ async fn a_private_room_is_as_if_it_was_not_there() {
         app.client(Some(&app.sign_in("bob").await)).await,
     );
     let created = ann
-        .ask(
+        .execute(
             CREATE,
             json!({ "id": "secret", "name": "Secret", "visibility": "PRIVATE" }),
         )
         .await;
     assert_eq!(created["data"]["createRoom"]["visibility"], "PRIVATE");
-    let sent = ann.send_once("secret", "psst", "n").await;
+    let sent = ann.send_with_nonce("secret", "psst", "n").await;
     let message = sent["data"]["sendMessage"]["id"].clone();
     ann.subscribe(
         "secret",
         created["data"]["createRoom"]["head"].as_str().unwrap(),
     )
     .await;
-    assert_eq!(ann.texts(1).await, ["psst"]);
+    assert_eq!(ann.next_texts(1).await, ["psst"]);
 
     let mut nobody = app.client(None).await;
     for outsider in [&mut bob, &mut nobody] {
         for room in ["secret", "no-such-room", "NO ROOM"] {
             assert_eq!(
-                code(&outsider.ask(PAGE, json!({ "room": room })).await),
+                code(&outsider.execute(PAGE, json!({ "room": room })).await),
                 "NOT_FOUND",
                 "{room}"
             );
-            let looked = outsider.ask(
+            let looked = outsider.execute(
                 "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
                 json!({ "id": room }),
             );
@@ -57,17 +57,19 @@ async fn a_private_room_is_as_if_it_was_not_there() {
                 json!({ "data": { "room": null, "node": null } })
             );
             let errors = outsider
-                .refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
+                .execute_refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
                 .await;
             assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
         }
-        let listed = outsider.ask("{ rooms { nodes { id } } }", json!({})).await;
+        let listed = outsider
+            .execute("{ rooms { nodes { id } } }", json!({}))
+            .await;
         assert_eq!(
             listed["data"]["rooms"]["nodes"],
             json!([{ "id": "room-1" }])
         );
         let looked = outsider
-            .ask(
+            .execute(
                 "query ($id: ID!) { node(id: $id) { id } }",
                 json!({ "id": message }),
             )
@@ -75,12 +77,15 @@ async fn a_private_room_is_as_if_it_was_not_there() {
         assert_eq!(looked["data"]["node"], Value::Null);
     }
     for room in ["secret", "no-such-room"] {
-        assert_eq!(code(&bob.send_once(room, "psst", "n").await), "NOT_FOUND");
+        assert_eq!(
+            code(&bob.send_with_nonce(room, "psst", "n").await),
+            "NOT_FOUND"
+        );
     }
     // That an id is taken is public knowledge.
     assert_eq!(
         code(
-            &bob.ask(CREATE, json!({ "id": "secret", "name": "Mine" }))
+            &bob.execute(CREATE, json!({ "id": "secret", "name": "Mine" }))
                 .await
         ),
         "CONFLICT"
@@ -102,45 +107,45 @@ async fn bad_input_has_a_code_and_loses_nothing() {
         ("room-1", &"x".repeat(100_000), "BAD_USER_INPUT"),
         ("nowhere", "hello", "NOT_FOUND"),
     ] {
-        let result = ann.send_once(room, text, "n").await;
+        let result = ann.send_with_nonce(room, text, "n").await;
         assert_eq!(
             (code(&result), &result["data"]),
             (expected, &json!({ "sendMessage": null }))
         );
     }
     assert_eq!(
-        code(&ann.send_once("room-1", "x", "").await),
+        code(&ann.send_with_nonce("room-1", "x", "").await),
         "BAD_USER_INPUT"
     );
     assert_eq!(
-        code(&ann.send_once("room-1", "x", &"n".repeat(129)).await),
+        code(&ann.send_with_nonce("room-1", "x", &"n".repeat(129)).await),
         "BAD_USER_INPUT"
     );
     for id in ["", "Room", "a b", &"r".repeat(65)] {
         assert_eq!(
-            code(&ann.ask(CREATE, json!({ "id": id, "name": "x" })).await),
+            code(&ann.execute(CREATE, json!({ "id": id, "name": "x" })).await),
             "BAD_USER_INPUT",
             "{id}"
         );
     }
     assert_eq!(
-        code(&ann.ask(CREATE, json!({ "name": "" })).await),
+        code(&ann.execute(CREATE, json!({ "name": "" })).await),
         "BAD_USER_INPUT"
     );
     assert_eq!(
         code(
-            &ann.ask(CREATE, json!({ "id": "room-1", "name": "x" }))
+            &ann.execute(CREATE, json!({ "id": "room-1", "name": "x" }))
                 .await
         ),
         "CONFLICT"
     );
     let result = ann
-        .ask("mutation { signIn(name: \" \") { token } }", json!({}))
+        .execute("mutation { signIn(name: \" \") { token } }", json!({}))
         .await;
     assert_eq!(code(&result), "BAD_USER_INPUT");
     let text = &long[1..];
-    ann.send("room-1", text).await;
-    let page = ann.ask(PAGE, json!({ "room": "room-1" })).await;
+    ann.send_message("room-1", text).await;
+    let page = ann.execute(PAGE, json!({ "room": "room-1" })).await;
     assert_eq!(page["data"]["messages"]["nodes"], json!([{ "text": text }]));
     drop(ann);
     app.finish().await;
@@ -150,10 +155,10 @@ async fn bad_input_has_a_code_and_loses_nothing() {
 async fn bad_cursors_are_told_apart() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask(CREATE, json!({ "id": "other", "name": "Other" }))
+    ann.execute(CREATE, json!({ "id": "other", "name": "Other" }))
         .await;
-    let other = ann.send("other", "x").await;
-    let good = ann.send("room-1", "x").await;
+    let other = ann.send_message("other", "x").await;
+    let good = ann.send_message("room-1", "x").await;
     let cursor: switchboard::domain::Cursor = good.parse().unwrap();
     let changed = |seq: u64, epoch: u64| {
         let (seq, epoch) = (
@@ -177,13 +182,13 @@ async fn bad_cursors_are_told_apart() {
     ] {
         for direction in ["after", "before"] {
             let result = ann
-                .ask(PAGE, json!({ "room": "room-1", direction: cursor }))
+                .execute(PAGE, json!({ "room": "room-1", direction: cursor }))
                 .await;
             assert_eq!(code(&result), expected, "{direction} {cursor}");
         }
         let variables = json!({ "room": "room-1", "after": cursor });
         let errors = ann
-            .refused(crate::support::client::NEW_MESSAGE, variables)
+            .execute_refused(crate::support::client::NEW_MESSAGE, variables)
             .await;
         assert_eq!(errors[0]["extensions"]["code"], expected, "{cursor}");
         if expected == "CURSOR_EXPIRED" {
@@ -194,12 +199,12 @@ async fn bad_cursors_are_told_apart() {
                     errors[0]["extensions"]["oldest"].as_str().unwrap(),
                 )
                 .await;
-            assert_eq!(ann.texts(1).await, ["x"]);
-            ann.say(&json!({ "id": id, "type": "complete" })).await;
+            assert_eq!(ann.next_texts(1).await, ["x"]);
+            ann.send(&json!({ "id": id, "type": "complete" })).await;
         }
     }
     let result = ann
-        .ask(
+        .execute(
             "{ rooms(after: \"no cursor\") { nodes { id } } }",
             json!({}),
         )
@@ -210,7 +215,7 @@ async fn bad_cursors_are_told_apart() {
 }
 
 async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2]) {
-    let result = client.ask(PAGE, variables).await;
+    let result = client.execute(PAGE, variables).await;
     let page = &result["data"]["messages"];
     let texts = page["nodes"]
         .as_array()
@@ -241,7 +246,7 @@ async fn pages_go_both_ways() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut cursors = Vec::new();
     for number in 1..=5 {
-        cursors.push(ann.send("room-1", &number.to_string()).await);
+        cursors.push(ann.send_message("room-1", &number.to_string()).await);
     }
     let room = "room-1";
     for (variables, texts, more) in [
@@ -295,7 +300,7 @@ async fn pages_go_both_ways() {
         json!({ "room": room, "last": 101 }),
     ] {
         assert_eq!(
-            code(&ann.ask(PAGE, variables.clone()).await),
+            code(&ann.execute(PAGE, variables.clone()).await),
             "BAD_USER_INPUT",
             "{variables}"
         );
@@ -309,9 +314,9 @@ async fn rooms_are_listed_and_found() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     for (id, name) in [("zoo", "Animals"), ("alpha", "First"), ("beta", "Second")] {
-        ann.ask(CREATE, json!({ "id": id, "name": name })).await;
+        ann.execute(CREATE, json!({ "id": id, "name": name })).await;
     }
-    let generated = ann.ask(CREATE, json!({ "name": "Nameless" })).await;
+    let generated = ann.execute(CREATE, json!({ "name": "Nameless" })).await;
     assert_eq!(
         generated["data"]["createRoom"]["id"]
             .as_str()
@@ -322,7 +327,7 @@ async fn rooms_are_listed_and_found() {
     let list = "query ($first: Int! = 50, $after: String, $search: String) {
         rooms(first: $first, after: $after, search: $search) { nodes { id } pageInfo { hasNextPage endCursor } } }";
     let mut ids = async |variables: Value| {
-        let result = ann.ask(list, variables).await;
+        let result = ann.execute(list, variables).await;
         let rooms = &result["data"]["rooms"];
         let ids: Vec<_> = rooms["nodes"]
             .as_array()
@@ -352,11 +357,14 @@ async fn the_head_of_a_frame_is_the_frames_own_cursor() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let cursors = [ann.send("room-1", "1").await, ann.send("room-1", "2").await];
+    let cursors = [
+        ann.send_message("room-1", "1").await,
+        ann.send_message("room-1", "2").await,
+    ];
     let query = "subscription ($after: Cursor) { newMessage(roomId: \"room-1\", after: $after) { cursor room { head name } } }";
     ann.start(query, json!({ "after": head })).await;
     for cursor in cursors {
-        let payload = ann.heard().await["payload"].clone();
+        let payload = ann.receive().await["payload"].clone();
         assert_eq!(payload["extensions"]["cursor"], json!(cursor));
         assert_eq!(
             payload["data"]["newMessage"],

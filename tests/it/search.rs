@@ -10,7 +10,7 @@ const SEARCH: &str = "query ($query: String!, $room: ID, $first: Int! = 20, $aft
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
 
 async fn search(client: &mut Client, variables: Value) -> Value {
-    client.ask(SEARCH, variables).await
+    client.execute(SEARCH, variables).await
 }
 
 /// The texts that are found, or the code of the refusal.
@@ -53,7 +53,7 @@ fn refused(code: &str) -> Result<Vec<String>, String> {
 
 async fn person(app: &TestApp, name: &str) -> (Client, String) {
     let mut client = app.client(Some(&app.sign_in(name).await)).await;
-    let viewer = client.ask("{ viewer { id } }", json!({})).await;
+    let viewer = client.execute("{ viewer { id } }", json!({})).await;
     (
         client,
         viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned(),
@@ -62,7 +62,7 @@ async fn person(app: &TestApp, name: &str) -> (Client, String) {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     let result = client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await;
     assert!(result["errors"].is_null(), "{field}: {result}");
     result["data"]["answer"].clone()
@@ -72,8 +72,9 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
 async fn a_search_is_a_page_of_messages() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "Release notes for the café").await;
-    ann.send("room-1", "notes").await;
+    ann.send_message("room-1", "Release notes for the café")
+        .await;
+    ann.send_message("room-1", "notes").await;
     let result = search(&mut ann, json!({ "query": "NOTES", "first": 1 })).await;
     let page = &result["data"]["searchMessages"];
     assert_eq!(page["nodes"][0]["text"], "notes", "{result}");
@@ -118,9 +119,9 @@ async fn nobody_finds_what_they_may_not_read() {
     )
     .await;
     for n in 0..30 {
-        ann.send("p", &format!("needle hidden {n}")).await;
+        ann.send_message("p", &format!("needle hidden {n}")).await;
     }
-    ann.send("q", "needle open").await;
+    ann.send_message("q", "needle open").await;
     for client in [&mut eve, &mut nobody] {
         assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
         assert_eq!(
@@ -215,7 +216,7 @@ async fn a_deleted_message_is_found_no_more() {
 async fn a_query_has_no_syntax_but_quotes() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "near the column: or not, and 2 more")
+    ann.send_message("room-1", "near the column: or not, and 2 more")
         .await;
     let all = found(&["near the column: or not, and 2 more"]);
     for query in [
@@ -291,7 +292,7 @@ async fn words_of_many_languages_are_found() {
         ("नमस्ते दुनिया", &["नमस्ते"]),
         ("مُحَمَّد والسلام", &["محمد"]),
     ] {
-        ann.send("room-1", text).await;
+        ann.send_message("room-1", text).await;
         for query in queries {
             assert_eq!(
                 texts(&mut ann, query, Some("room-1")).await,
@@ -321,7 +322,7 @@ async fn searches_are_bounded_at_and_past_their_edges() {
         "--page-max",
         "5",
     ];
-    let app = TestApp::with(&flags).await;
+    let app = TestApp::with_flags(&flags).await;
     let mut nobody = app.client(None).await;
     for (variables, good) in [
         (json!({ "query": "a b c" }), true),
@@ -366,7 +367,7 @@ async fn a_cursor_is_good_for_its_search_only() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     for text in ["one needle", "two needle"] {
-        ann.send("room-1", text).await;
+        ann.send_message("room-1", text).await;
     }
     let page = search(
         &mut ann,
@@ -415,10 +416,10 @@ async fn a_cursor_is_good_for_its_search_only() {
 
 #[tokio::test]
 async fn pages_neither_repeat_nor_skip_while_others_send() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..120 {
-        ann.send(
+        ann.send_message(
             "room-1",
             &format!("needle {n}{}", " and so on".repeat(n % 5)),
         )
@@ -432,7 +433,7 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
     let sending = async {
         let mut sent = 0;
         while sent < 300 || stopped.try_recv().is_err() {
-            bob.send("room-1", "needle").await;
+            bob.send_message("room-1", "needle").await;
             sent += 1;
         }
         bob.close().await;
@@ -472,14 +473,14 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
 
 #[tokio::test]
 async fn a_restart_finds_what_was_sent_before() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..300 {
-        ann.send("room-1", &format!("needle{n}")).await;
+        ann.send_message("room-1", &format!("needle{n}")).await;
     }
     ann.close().await;
     let folder: Folder = app.finish().await;
-    let app = TestApp::on(folder, &[]).await;
+    let app = TestApp::in_folder(folder, &[]).await;
     let mut nobody = app.client(None).await;
     for n in [0, 255, 256, 299] {
         let word = format!("needle{n}");
@@ -493,7 +494,7 @@ async fn a_restart_finds_what_was_sent_before() {
 async fn searching_works_over_plain_http_too() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "needle").await;
+    ann.send_message("room-1", "needle").await;
     let body =
         json!({ "query": r#"{ searchMessages(query: "needle") { nodes { text } } }"# }).to_string();
     let reply = post(app.address(), &body, &[]).await;

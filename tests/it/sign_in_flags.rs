@@ -17,8 +17,8 @@ use crate::support::{
     http,
     logs::Logs,
     provider::Provider,
-    soon,
-    tokens::{claims, jwk, path, pem, sign},
+    tokens::{claims, jwk, key_path, key_pem, sign},
+    wait_for,
 };
 
 const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
@@ -34,7 +34,7 @@ fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 }
 
 async fn switchboard(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    soon(
+    wait_for(
         "the end of the command",
         program(arguments, environment).output(),
     )
@@ -49,10 +49,17 @@ fn text(bytes: &[u8]) -> &str {
 #[tokio::test]
 async fn what_cannot_be_is_one_line_and_exit_code_2() {
     let folder = Folder::new();
-    let (database, key) = (folder.database(), path("ec.pub.pem"));
+    let (database, key) = (folder.database(), key_path("ec.pub.pem"));
     let absent = folder.path().join("none.pem").display().to_string();
-    let (weak, odd, private) = (path("weak.pub.pem"), path("ec521.pub.pem"), pem("ec.pem"));
-    let (certificate, broken) = (path("tls.pem"), pem("ec.pub.pem").replacen("MFk", "MFm", 1));
+    let (weak, odd, private) = (
+        key_path("weak.pub.pem"),
+        key_path("ec521.pub.pem"),
+        key_pem("ec.pem"),
+    );
+    let (certificate, broken) = (
+        key_path("tls.pem"),
+        key_pem("ec.pub.pem").replacen("MFk", "MFm", 1),
+    );
     let jwt = |more: &[&'static str]| [&["--auth", "jwt"], more].concat();
     let mut cases: Vec<(Vec<&str>, &str)> = vec![
         (jwt(&[]), "needs a key"),
@@ -210,15 +217,15 @@ async fn a3_secrets_are_not_shown() {
     }
 
     // A whole life of a server, with everything logged that can be.
-    let logs = Logs::of(Level::TRACE);
-    let app = TestApp::with(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
+    let logs = Logs::capture(Level::TRACE);
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
     let signer = switchboard::auth::Signer::secret(SECRET.as_bytes()).unwrap();
     let token = signer.sign(&json!({ "sub": "ann", "exp": 4_000_000_000_i64 }));
     assert_eq!(app.whoami(&token).await, (200, "ann".to_owned()));
     let mut ann = app.client(Some(&token)).await;
     let refresh = "mutation ($token: String!) { refreshSession(token: $token) { token } }";
-    ann.ask(refresh, json!({ "token": token })).await;
-    ann.ask("mutation { signOut }", json!({})).await;
+    ann.execute(refresh, json!({ "token": token })).await;
+    ann.execute("mutation { signOut }", json!({})).await;
     assert_eq!(app.whoami(&token).await.0, 401);
     drop(ann);
     app.finish().await;
@@ -248,7 +255,7 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
         ("ec.pub.pem", "ec.pem"),
         ("ed.pub.pem", "ed.pem"),
     ] {
-        let key = path(private);
+        let key = key_path(private);
         let arguments = [
             &[
                 "token",
@@ -264,9 +271,9 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
         .concat();
         let output = switchboard(&arguments, &[]).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
-        let app = TestApp::with(
+        let app = TestApp::with_flags(
             &[
-                &["--auth", "jwt", "--jwt-public-key", &path(public)],
+                &["--auth", "jwt", "--jwt-public-key", &key_path(public)],
                 &shape[..],
             ]
             .concat(),
@@ -288,7 +295,7 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
         &environment,
     )
     .await;
-    let app = TestApp::with(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
     assert_eq!(
         app.whoami(text(&output.stdout).trim()).await,
         (200, "robot".to_owned())
@@ -296,8 +303,8 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
     app.finish().await;
 
     let provider = Provider::start(&[jwk("ec.pem", "one"), jwk("other.pem", "two")]).await;
-    let app = TestApp::with(&["--auth", "jwt", "--jwks-url", &provider.url()]).await;
-    let key = path("other.pem");
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &provider.url()]).await;
+    let key = key_path("other.pem");
     let named = [
         "token",
         "--user",
@@ -338,7 +345,12 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
             "--jwt-private-key: this is no PEM",
         ),
         (
-            &["--auth", "jwt", "--jwt-private-key", &path("ec.pub.pem")],
+            &[
+                "--auth",
+                "jwt",
+                "--jwt-private-key",
+                &key_path("ec.pub.pem"),
+            ],
             "give a PRIVATE KEY",
         ),
         (&["--jwt-private-key", &key], "for --auth jwt"),
@@ -368,10 +380,10 @@ async fn keys_are_fetched_over_tls_from_a_server_that_this_machine_trusts() {
     let provider = Provider::start_tls(&[jwk("ec.pem", "one")]).await;
     let port = provider.address.port();
     let (trusted, url) = (
-        path("ca.pem"),
+        key_path("ca.pem"),
         format!("https://localhost:{port}/keys.json"),
     );
-    let other = path("ec521.pub.pem");
+    let other = key_path("ec521.pub.pem");
     // One machine trusts the provider, another one nobody whom the provider knows, and one goes to another name.
     for (roots, url, expected) in [
         (&trusted, url.clone(), 200),
@@ -434,7 +446,7 @@ async fn ask(url: &str, roots: &str) -> (u16, String) {
     .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address: std::net::SocketAddr = loop {
-        let line = soon("the address", lines.next_line())
+        let line = wait_for("the address", lines.next_line())
             .await
             .unwrap()
             .unwrap();
@@ -452,7 +464,9 @@ async fn ask(url: &str, roots: &str) -> (u16, String) {
         &[("authorization", &bearer)],
     )
     .await;
-    soon("the end of the server", server.kill()).await.unwrap();
+    wait_for("the end of the server", server.kill())
+        .await
+        .unwrap();
     let mut log = String::new();
     server
         .stderr

@@ -10,8 +10,11 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, take},
-    ephemeral::{SIGNALS, ask, listen, lobby, next_said, said, signal, stranger},
+    core::{Core, take_frames},
+    ephemeral::{
+        SIGNALS, lobby_of_room_1, mutate, next_signal, numbered_user, send_signal, signal_text,
+        subscribe,
+    },
 };
 
 #[tokio::test]
@@ -20,25 +23,25 @@ async fn e2_every_signal_comes_once_in_order_and_who_is_too_slow_is_told() {
         ring_frames_max: 4,
         ..ViewLimits::default()
     };
-    let core = Core::with(views, HubLimits::default(), |log| log).await;
-    let mut quick = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
-    let mut slow = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    let core = Core::with_limits(views, HubLimits::default()).await;
+    let mut quick = subscribe(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    let mut slow = subscribe(&core, Caller::Anonymous, SIGNALS, "room-1").await;
     assert_eq!(
-        (next_said(&mut quick).await, next_said(&mut slow).await),
+        (next_signal(&mut quick).await, next_signal(&mut slow).await),
         ("_open".to_owned(), "_open".to_owned())
     );
     for number in 1..=20 {
-        signal(&core, core.ann, "room-1", number).await;
-        assert_eq!(next_said(&mut quick).await, number.to_string());
+        send_signal(&core, core.ann, "room-1", number).await;
+        assert_eq!(next_signal(&mut quick).await, number.to_string());
     }
-    let frames = take(&mut slow, 5).await;
+    let frames = take_frames(&mut slow, 5).await;
     assert_eq!(
-        frames.iter().map(said).collect::<Vec<_>>(),
+        frames.iter().map(signal_text).collect::<Vec<_>>(),
         ["_open", "17", "18", "19", "20"]
     );
-    signal(&core, core.ann, "room-1", 21).await;
+    send_signal(&core, core.ann, "room-1", 21).await;
     assert_eq!(
-        (next_said(&mut quick).await, next_said(&mut slow).await),
+        (next_signal(&mut quick).await, next_signal(&mut slow).await),
         ("21".to_owned(), "21".to_owned())
     );
 }
@@ -50,16 +53,16 @@ async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
         ..PresenceLimits::default()
     };
     let (views, hub) = (ViewLimits::default(), HubLimits::default());
-    let core = Core::within(views, hub, limits, |log| log).await;
-    let mut reader = listen(&core, Caller::Anonymous, SIGNALS, "room-1").await;
-    assert_eq!(next_said(&mut reader).await, "_open");
+    let core = Core::with_all_limits(views, hub, limits).await;
+    let mut reader = subscribe(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    assert_eq!(next_signal(&mut reader).await, "_open");
     // On one thread nothing else runs meanwhile.
-    let lobby = lobby(&core);
+    let lobby = lobby_of_room_1(&core);
     for number in 1..=9 {
         let kind = switchboard::domain::SignalKind::new("k").unwrap();
         let data = number.to_string().into();
         let signal = switchboard::presence::Signal {
-            sender: stranger(1),
+            sender: numbered_user(1),
             to: None,
             kind,
             data,
@@ -67,9 +70,9 @@ async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
         };
         lobby.signal(signal, Seq(u64::MAX)).unwrap();
     }
-    let frames = take(&mut reader, 4).await;
+    let frames = take_frames(&mut reader, 4).await;
     assert_eq!(
-        frames.iter().map(said).collect::<Vec<_>>(),
+        frames.iter().map(signal_text).collect::<Vec<_>>(),
         ["_open", "7", "8", "9"]
     );
 }
@@ -84,28 +87,34 @@ async fn e2_all_who_listen_hear_the_same_in_one_order() {
         ring_frames_max: 1_000,
         ..ViewLimits::default()
     };
-    let core = Arc::new(Core::within(views, HubLimits::default(), limits, |log| log).await);
+    let core = Arc::new(Core::with_all_limits(views, HubLimits::default(), limits).await);
     let mut readers = Vec::new();
     for query in [
         SIGNALS,
         SIGNALS,
         "subscription ($room: ID!) { signals(roomId: $room) { data kind } }",
     ] {
-        let mut reader = listen(&core, Caller::Anonymous, query, "room-1").await;
-        assert_eq!(next_said(&mut reader).await, "_open");
+        let mut reader = subscribe(&core, Caller::Anonymous, query, "room-1").await;
+        assert_eq!(next_signal(&mut reader).await, "_open");
         readers.push(reader);
     }
     let senders = [1_000, 2_000, 3_000].map(|first| {
         let core = core.clone();
         tokio::spawn(async move {
             for number in first..first + 100 {
-                signal(&core, core.ann, "room-1", number).await;
+                send_signal(&core, core.ann, "room-1", number).await;
             }
         })
     });
     let mut heard = Vec::new();
     for reader in &mut readers {
-        heard.push(take(reader, 300).await.iter().map(said).collect::<Vec<_>>());
+        heard.push(
+            take_frames(reader, 300)
+                .await
+                .iter()
+                .map(signal_text)
+                .collect::<Vec<_>>(),
+        );
     }
     futures::future::try_join_all(senders).await.unwrap();
     assert!(
@@ -124,7 +133,7 @@ async fn e2_all_who_listen_hear_the_same_in_one_order() {
 #[tokio::test]
 async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
     let core = Core::start().await;
-    let bob = core.user("bob").await;
+    let bob = core.create_user("bob").await;
     let mut readers = Vec::new();
     for caller in [
         Caller::Viewer(bob),
@@ -132,26 +141,26 @@ async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
         Caller::Viewer(core.ann),
         Caller::Anonymous,
     ] {
-        let mut reader = listen(&core, caller, SIGNALS, "room-1").await;
-        assert_eq!(next_said(&mut reader).await, "_open");
+        let mut reader = subscribe(&core, caller, SIGNALS, "room-1").await;
+        assert_eq!(next_signal(&mut reader).await, "_open");
         readers.push(reader);
     }
     let to = bob.user;
     let direct = format!(
         r#"sendSignal(roomId: "room-1", to: "{to}", kind: "offer", data: {{ sdp: "v=0", b: null }})"#
     );
-    ask(&core, core.ann, &direct).await.unwrap();
-    signal(&core, core.ann, "room-1", 2).await;
+    mutate(&core, core.ann, &direct).await.unwrap();
+    send_signal(&core, core.ann, "room-1", 2).await;
     for reader in &mut readers[..2] {
-        let frames = take(reader, 2).await;
+        let frames = take_frames(reader, 2).await;
         let expected = r#"{"data":{"signals":{"kind":"offer","data":{"sdp":"v=0","b":null},"direct":true,"sender":{"name":"ann"}}}}"#;
         assert_eq!(
-            (&*frames[0].payload, said(&frames[1]).as_str()),
+            (&*frames[0].payload, signal_text(&frames[1]).as_str()),
             (expected, "2")
         );
     }
     // Who sends to all hears it too: they may have come by several ways.
     for reader in &mut readers[2..] {
-        assert_eq!(next_said(reader).await, "2");
+        assert_eq!(next_signal(reader).await, "2");
     }
 }

@@ -10,43 +10,43 @@ use crate::{
     http2::Http2,
     support::{
         client::Closed,
-        http::{Reply, written},
-        soon,
-        tls::{Certificate, NAME, client, post, serve, sign_in},
+        http::{Reply, request_text},
+        tls::{Certificate, SERVER_NAME, connect_client, post_from_page, serve_with, sign_in},
+        wait_for,
     },
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_and_subscriptions_over_https_and_wss() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--drain-window", "50ms"]).await;
+    let app = serve_with(&certificate, &["--drain-window", "50ms"]).await;
     let (token, reply) = sign_in(&app, &certificate).await;
     assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
-    let mut ann = client(&app, &certificate, Some(&token)).await;
-    let mut reader = client(&app, &certificate, None).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
+    let mut reader = connect_client(&app, &certificate, None).await;
     let head = ann.head("room-1").await;
     reader.subscribe("room-1", &head).await;
     let long = "long ".repeat(1_500);
     for text in ["one", &long, "three"] {
-        ann.send("room-1", text).await;
-        assert_eq!(reader.message().await.0, text);
+        ann.send_message("room-1", text).await;
+        assert_eq!(reader.next_message().await.0, text);
     }
     ann.close().await;
     // A drain is heard inside.
     let stopping = tokio::spawn(app.stop());
     assert_eq!(
-        reader.next().await,
+        reader.try_receive().await,
         Err(Closed(1012, "Service restart".to_owned()))
     );
     drop(reader);
-    soon("the end of the server", stopping).await.unwrap();
+    wait_for("the end of the server", stopping).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let query = written(
+    let app = serve_with(&certificate, &[]).await;
+    let query = request_text(
         app.address(),
         "GET",
         "/graphql?query=%7B__typename%7D",
@@ -64,11 +64,11 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
         if agreed != Some(b"h2") {
             stream.write_all(query.as_bytes()).await.unwrap();
             let mut reply = String::new();
-            soon("a reply", stream.read_to_string(&mut reply))
+            wait_for("a reply", stream.read_to_string(&mut reply))
                 .await
                 .unwrap();
             assert_eq!(
-                Reply::read(&reply).json(),
+                Reply::parse(&reply).json(),
                 json!({ "data": { "__typename": "Query" } })
             );
         }
@@ -77,16 +77,19 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
 
     // WebSockets over HTTP/2 over TLS.
     let (token, _) = sign_in(&app, &certificate).await;
-    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let head = ann.head("room-1").await;
     let stream = certificate.connect(app.address(), &[b"h2"]).await.unwrap();
     let mut http2 = Http2::over(stream, app.address()).await;
     let (mut first, mut second) = (http2.socket().await, http2.socket().await);
     first.subscribe(&head).await;
     second.subscribe(&head).await;
-    ann.send("room-1", "over both").await;
+    ann.send_message("room-1", "over both").await;
     assert_eq!(
-        (first.text().await.as_str(), second.text().await.as_str()),
+        (
+            first.next_text().await.as_str(),
+            second.next_text().await.as_str()
+        ),
         ("over both", "over both")
     );
     drop((ann, first, second, http2));
@@ -96,18 +99,28 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
 #[tokio::test]
 async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let (own, query) = (format!("https://{NAME}"), "{ __typename }");
-    let reply = post(&app, &certificate, NAME, &own, query).await;
+    let app = serve_with(&certificate, &[]).await;
+    let (own, query) = (format!("https://{SERVER_NAME}"), "{ __typename }");
+    let reply = post_from_page(&app, &certificate, SERVER_NAME, &own, query).await;
     assert_eq!(
         (reply.status, reply.header("strict-transport-security")),
         (200, Some("max-age=31536000"))
     );
     // The same host and port, and yet no page of this server's.
-    let reply = post(&app, &certificate, NAME, &format!("http://{NAME}"), query).await;
-    assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"));
+    let reply = post_from_page(
+        &app,
+        &certificate,
+        SERVER_NAME,
+        &format!("http://{SERVER_NAME}"),
+        query,
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (403, "FORBIDDEN")
+    );
     // What is remembered counts for all ports of a host.
-    let reply = post(
+    let reply = post_from_page(
         &app,
         &certificate,
         "localhost:4000",
@@ -120,7 +133,7 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
         (200, None)
     );
     assert_eq!(
-        post(&app, &certificate, "evil.example", &own, query)
+        post_from_page(&app, &certificate, "evil.example", &own, query)
             .await
             .status,
         421
@@ -131,7 +144,7 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
 #[tokio::test]
 async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
+    let app = serve_with(&certificate, &["--header-timeout", "300ms"]).await;
     // The last one is half of a ClientHello.
     let words = [
         &b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
@@ -142,13 +155,13 @@ async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
         stream.write_all(words).await.unwrap();
         let mut heard = Vec::new();
-        let _ = soon("the end", stream.read_to_end(&mut heard)).await;
+        let _ = wait_for("the end", stream.read_to_end(&mut heard)).await;
         // At most an alert of TLS's.
         assert!(heard.len() <= 7 && !heard.starts_with(b"HTTP"), "{heard:?}");
     }
     // After the handshake the head of a request is waited for no longer either.
     let mut stream = certificate.connect(app.address(), &[]).await.unwrap();
-    let end = soon("the end", stream.read(&mut [0])).await;
+    let end = wait_for("the end", stream.read(&mut [0])).await;
     assert!(
         !matches!(end, Ok(1)),
         "nothing was asked, and something said"
@@ -159,15 +172,15 @@ async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
 #[tokio::test]
 async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--write-timeout", "300ms"]).await;
+    let app = serve_with(&certificate, &["--write-timeout", "300ms"]).await;
     let (token, _) = sign_in(&app, &certificate).await;
-    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let mut idle = certificate
         .connect(app.address(), &[b"http/1.1"])
         .await
         .unwrap();
     let target = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
-    let text = written(
+    let text = request_text(
         app.address(),
         "GET",
         target,
@@ -176,17 +189,17 @@ async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
     );
     idle.write_all(text.as_bytes()).await.unwrap();
     let mut first = [0; 12];
-    soon("the answer", idle.read_exact(&mut first))
+    wait_for("the answer", idle.read_exact(&mut first))
         .await
         .unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     let long = "long ".repeat(1_600);
     let cut_off = async {
         while app.connections() > 1 {
-            ann.send("room-1", &long).await;
+            ann.send_message("room-1", &long).await;
         }
     };
-    soon("the cut", cut_off).await;
+    wait_for("the cut", cut_off).await;
     drop((ann, idle));
     app.finish().await;
 }

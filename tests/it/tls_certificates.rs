@@ -19,22 +19,22 @@ use crate::support::{
     Folder,
     app::TestApp,
     logs::Logs,
-    soon,
-    tls::{Certificate, client, files, serve},
+    tls::{Certificate, certificate_paths, connect_client, serve_with},
+    wait_for,
 };
 
 /// Waits until new connections get this certificate.
 async fn served(app: SocketAddr, certificate: &Certificate) {
     let served = async { while certificate.connect(app, &[]).await.is_err() {} };
-    soon("the new certificate", served).await;
+    wait_for("the new certificate", served).await;
 }
 
 #[tokio::test]
 async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
     let (first, second) = (Certificate::new(), Certificate::new());
-    let app = serve(&first, &["--tls-check-interval", "5ms"]).await;
-    let mut old = client(&app, &first, None).await;
-    second.put(&app.folder);
+    let app = serve_with(&first, &["--tls-check-interval", "5ms"]).await;
+    let mut old = connect_client(&app, &first, None).await;
+    second.write_to(&app.folder);
     served(app.address(), &second).await;
     assert!(
         first.connect(app.address(), &[]).await.is_err(),
@@ -42,7 +42,7 @@ async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
     );
     old.fence().await;
     // Back again, by way of files that are gone and files that are not a pair.
-    let [pem, key] = files(&app.folder);
+    let [pem, key] = certificate_paths(&app.folder);
     std::fs::remove_file(&pem).unwrap();
     std::fs::write(&key, &first.key).unwrap();
     second.connect(app.address(), &[]).await.unwrap();
@@ -80,7 +80,7 @@ impl Process {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
         while !greeting.contains(" send ") {
-            greeting += &soon("the greeting", lines.next_line())
+            greeting += &wait_for("the greeting", lines.next_line())
                 .await
                 .unwrap()
                 .expect("more of the greeting");
@@ -113,7 +113,7 @@ impl Process {
     /// The next line of the log that says something of the certificate.
     async fn logged(&mut self) -> String {
         loop {
-            let line = soon("a line of the log", self.log.next_line())
+            let line = wait_for("a line of the log", self.log.next_line())
                 .await
                 .unwrap()
                 .expect("the server runs");
@@ -127,14 +127,14 @@ impl Process {
 #[tokio::test(flavor = "multi_thread")]
 async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
-    let flags = first.put(&folder);
+    let flags = first.write_to(&folder);
     let flags: Vec<_> = flags
         .iter()
         .map(String::as_str)
         .chain(["--tls-check-interval", "0s"])
         .collect();
     let mut process = Process::start(&flags, &folder).await;
-    for shown in ["https://", "wss://", "--url https://NAME:"] {
+    for shown in ["https://", "wss://", "--url https://SERVER_NAME:"] {
         assert!(
             process.greeting.contains(shown),
             "{shown} in {}",
@@ -147,7 +147,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
         process.greeting
     );
 
-    let [pem, _] = files(&folder);
+    let [pem, _] = certificate_paths(&folder);
     for (content, complaint) in [
         ("broken", "holds no certificate"),
         (second.pem.as_str(), "is not that of"),
@@ -161,7 +161,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
         );
         first.connect(process.address, &[]).await.unwrap();
     }
-    second.put(&folder);
+    second.write_to(&folder);
     process.signal("-HUP").await;
     assert!(
         process
@@ -173,7 +173,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
     assert!(first.connect(process.address, &[]).await.is_err());
     process.signal("-TERM").await;
     assert!(
-        soon("the end", process.child.wait())
+        wait_for("the end", process.child.wait())
             .await
             .unwrap()
             .success()
@@ -184,11 +184,11 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
 async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again()
  {
     let (expired, good, folder) = (
-        Certificate::until((2020, 1, 1)),
+        Certificate::expiring_on((2020, 1, 1)),
         Certificate::new(),
         Folder::new(),
     );
-    let flags = expired.put(&folder);
+    let flags = expired.write_to(&folder);
     let flags: Vec<_> = flags
         .iter()
         .map(String::as_str)
@@ -211,7 +211,7 @@ async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and
             .contains("new connections get the certificate")
     );
     assert!(warned(&process.logged().await));
-    good.put(&folder);
+    good.write_to(&folder);
     process.signal("-HUP").await;
     assert!(
         process
@@ -221,7 +221,7 @@ async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and
     );
     good.connect(process.address, &[]).await.unwrap();
     process.signal("-TERM").await;
-    let rest = soon("the rest of the log", async {
+    let rest = wait_for("the rest of the log", async {
         let mut rest = String::new();
         while let Some(line) = process.log.next_line().await.unwrap() {
             rest += &line;
@@ -237,8 +237,8 @@ async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and
 #[tokio::test]
 async fn a_certificate_is_warned_of_once_when_its_time_comes() {
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-    let logs = Logs::of(tracing::Level::WARN);
-    let (certificate, folder) = (Certificate::until((2030, 1, 1)), Folder::new());
+    let logs = Logs::capture(tracing::Level::WARN);
+    let (certificate, folder) = (Certificate::expiring_on((2030, 1, 1)), Folder::new());
     let (end, now) = (
         Timestamp(1_893_456_000_000_000),
         Arc::new(AtomicI64::new(0)),
@@ -247,14 +247,14 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
         let now = now.clone();
         Arc::new(move || Timestamp(now.load(Ordering::Relaxed)))
     };
-    let flags = certificate.put(&folder);
+    let flags = certificate.write_to(&folder);
     let flags: Vec<_> = flags
         .iter()
         .map(String::as_str)
         .chain(["--tls-check-interval", "2ms"])
         .collect();
     // Its first day is in 1975.
-    let app = TestApp::at(clock, &flags).await;
+    let app = TestApp::with_clock(clock, &flags).await;
     let mut heard = logs.take();
     assert!(
         heard.contains("the certificate is not good yet: clients refuse it"),
@@ -275,7 +275,7 @@ async fn a_certificate_is_warned_of_once_when_its_time_comes() {
                 heard += &logs.take();
             }
         };
-        soon("a warning", warned).await;
+        wait_for("a warning", warned).await;
         assert!(
             heard.contains(told) && heard.lines().count() == 1,
             "{heard}"
@@ -295,7 +295,7 @@ async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
     if let Some(file) = trusted {
         command.env("SSL_CERT_FILE", file);
     }
-    soon("the end of the command", command.output())
+    wait_for("the end of the command", command.output())
         .await
         .unwrap()
 }
@@ -304,13 +304,13 @@ async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
 async fn what_cannot_be_served_is_refused_in_one_line() {
     let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
     let database = folder.database();
-    let [pem, key] = files(&folder);
+    let [pem, key] = certificate_paths(&folder);
     let put = |name: &str, content: &str| {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         path.display().to_string()
     };
-    certificate.put(&folder);
+    certificate.write_to(&folder);
     let missing = folder.path().join("missing.pem").display().to_string();
     let (empty, junk) = (put("empty", ""), put("junk", "\u{0}no certificate\n"));
     let encrypted = put(
@@ -405,8 +405,8 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_commands_speak_tls_to_whom_the_system_trusts() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let [pem, _] = files(&app.folder);
+    let app = serve_with(&certificate, &[]).await;
+    let [pem, _] = certificate_paths(&app.folder);
     let url = format!("https://localhost:{}/graphql", app.address().port());
     let send = ["send", "room-1", "Hello", "--url", &url];
     let sent = run(&send, Some(&pem)).await;

@@ -13,9 +13,10 @@ use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, client::Into
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http, soon,
-    stream::Streamed,
-    tokens::{claims_with, now, path, sign},
+    http,
+    stream::StreamedResponse,
+    tokens::{claims_with, key_path, now, sign},
+    wait_for,
 };
 
 const SIGN_OUT: &str = "mutation { signOut }";
@@ -53,10 +54,10 @@ async fn code(app: &TestApp, token: Option<&str>, query: &str, variables: Value)
 async fn ping(client: &mut Client, token: &str) {
     let payload = json!({ "authorization": format!("Bearer {token}") });
     client
-        .say(&json!({ "type": "ping", "payload": payload }))
+        .send(&json!({ "type": "ping", "payload": payload }))
         .await;
     assert_eq!(
-        client.heard().await,
+        client.receive().await,
         json!({ "type": "pong", "payload": payload })
     );
 }
@@ -78,14 +79,14 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
         json!({ "data": { "signOut": true } })
     );
     assert_eq!(app.whoami(&ann).await, refused());
-    assert_eq!(app.rejection(&ann).await, Some(forbidden()));
+    assert_eq!(app.websocket_rejection(&ann).await, Some(forbidden()));
     for client in [&mut anns, &mut annes] {
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    bobs.send("room-1", "still here").await;
+    bobs.send_message("room-1", "still here").await;
     drop((anns, annes, bobs));
 
-    let app = TestApp::on(app.finish().await, &[]).await;
+    let app = TestApp::in_folder(app.finish().await, &[]).await;
     assert_eq!(app.whoami(&ann).await, refused());
     assert_eq!(app.whoami(&bob).await, (200, "bob".to_owned()));
     assert_eq!(
@@ -99,7 +100,7 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
 async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database() {
     let one = TestApp::start().await;
     let database = one.folder.database();
-    let other = TestApp::with(&[
+    let other = TestApp::with_flags(&[
         "--database",
         &database,
         "--revocations-check-interval",
@@ -115,7 +116,11 @@ async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database
 
     post(&one, Some(&ann), SIGN_OUT, json!({})).await;
     assert_eq!(
-        soon("the close of the socket at the other process", anns.next()).await,
+        wait_for(
+            "the close of the socket at the other process",
+            anns.try_receive()
+        )
+        .await,
         Err(forbidden())
     );
     assert_eq!(other.whoami(&ann).await, refused());
@@ -132,14 +137,14 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
     let token = app.sign_in("ann").await;
     let mut ann = app.client(Some(&token)).await;
     assert_eq!(
-        ann.ask(SIGN_OUT, json!({})).await,
+        ann.execute(SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": true } })
     );
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     assert_eq!(app.whoami(&token).await, refused());
     let mut nobody = app.client(None).await;
     assert_eq!(
-        nobody.ask(SIGN_OUT, json!({})).await,
+        nobody.execute(SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": false } })
     );
     nobody.fence().await;
@@ -150,7 +155,7 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
 #[tokio::test]
 async fn what_has_no_room_in_memory_is_looked_up() {
     let flags = ["--revocations-cached-max", "2"];
-    let app = TestApp::with(&flags).await;
+    let app = TestApp::with_flags(&flags).await;
     let mut tokens = Vec::new();
     for name in ["a", "b", "c", "d", "e"] {
         tokens.push(app.sign_in(name).await);
@@ -163,7 +168,7 @@ async fn what_has_no_room_in_memory_is_looked_up() {
             assert_eq!(app.whoami(token).await, refused());
         }
         assert_eq!(app.whoami(&tokens[4]).await, (200, "e".to_owned()));
-        TestApp::on(app.finish().await, &flags).await
+        TestApp::in_folder(app.finish().await, &flags).await
     }
     .await;
     for token in &tokens[..4] {
@@ -219,12 +224,12 @@ async fn a_refreshed_socket_has_nothing_to_do_with_its_token_from_before() {
     let app = TestApp::start().await;
     let old = app.sign_in("ann").await;
     let mut ann = app.client(Some(&old)).await;
-    let answer = ann.ask(REFRESH, json!({ "token": old })).await;
+    let answer = ann.execute(REFRESH, json!({ "token": old })).await;
     let new = answer["data"]["refreshSession"]["token"].as_str().unwrap();
     post(&app, Some(&old), SIGN_OUT, json!({})).await;
     ann.fence().await;
     post(&app, Some(new), SIGN_OUT, json!({})).await;
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     drop(ann);
     app.finish().await;
 }
@@ -234,7 +239,7 @@ async fn provided() -> TestApp {
 }
 
 async fn provided_with(more: &[&str]) -> TestApp {
-    let key = path("ec.pub.pem");
+    let key = key_path("ec.pub.pem");
     let flags = [
         "--auth",
         "jwt",
@@ -245,7 +250,7 @@ async fn provided_with(more: &[&str]) -> TestApp {
         "--jwt-leeway",
         "0s",
     ];
-    TestApp::with(&[&flags, more].concat()).await
+    TestApp::with_flags(&[&flags, more].concat()).await
 }
 
 /// A token that is good for so many seconds.
@@ -272,7 +277,7 @@ async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
     pinged.subscribe("room-1", &head).await;
 
     let long = token("ann", 3600);
-    let answer = asked.ask(REFRESH, json!({ "token": long })).await;
+    let answer = asked.execute(REFRESH, json!({ "token": long })).await;
     assert_eq!(
         answer["data"]["refreshSession"]["token"],
         json!(long),
@@ -281,22 +286,22 @@ async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
     asked.subscribe("room-1", &head).await;
     ping(&mut pinged, &long).await;
 
-    assert_eq!(left.next().await, Err(forbidden()));
+    assert_eq!(left.try_receive().await, Err(forbidden()));
     assert!(
         now() >= claims_of(&short)["exp"].as_i64().unwrap(),
         "not before the token expires"
     );
     // The others had the same token when this one ended.
     let mut bob = app.client(Some(&token("bob", 3600))).await;
-    bob.send("room-1", "after").await;
+    bob.send_message("room-1", "after").await;
     for client in [&mut asked, &mut pinged] {
-        assert_eq!(client.texts(1).await, ["after"]);
+        assert_eq!(client.next_texts(1).await, ["after"]);
         client.fence().await;
     }
     // A socket goes by its last token.
     post(&app, Some(&long), SIGN_OUT, json!({})).await;
     for client in [&mut asked, &mut pinged] {
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
     drop((left, asked, pinged, bob));
     app.finish().await;
@@ -308,7 +313,7 @@ async fn a_fresh_token_may_also_be_a_shorter_one() {
     let app = provided_with(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
     let mut ann = app.client(Some(&token("ann", 3600))).await;
     ping(&mut ann, &token("ann", 3)).await;
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     drop(ann);
     app.finish().await;
 }
@@ -328,16 +333,16 @@ async fn a_socket_does_not_go_on_as_somebody_else() {
     for bad in [bob.as_str(), "x", &token("ann", -1)] {
         let mut client = app.client(Some(&ann)).await;
         ping(&mut client, bad).await;
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
     let mut nobody = app.client(None).await;
     ping(&mut nobody, &ann).await;
-    assert_eq!(nobody.next().await, Err(forbidden()));
+    assert_eq!(nobody.try_receive().await, Err(forbidden()));
 
     let mut client = app.client(Some(&ann)).await;
-    let answer = client.ask(REFRESH, json!({ "token": bob })).await;
+    let answer = client.execute(REFRESH, json!({ "token": bob })).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    let viewer = client.ask("{ viewer { name } }", json!({})).await;
+    let viewer = client.execute("{ viewer { name } }", json!({})).await;
     assert_eq!(viewer, json!({ "data": { "viewer": { "name": "ann" } } }));
 
     // Before the acknowledgement a ping is only a ping.
@@ -404,10 +409,10 @@ async fn a_name_is_of_its_issuer() {
 }
 
 /// A stream of room-1 as the owner of a token.
-async fn stream(app: &TestApp, token: &str, accept: &str) -> Streamed {
+async fn stream(app: &TestApp, token: &str, accept: &str) -> StreamedResponse {
     let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
     let bearer = format!("Bearer {token}");
-    Streamed::post(
+    StreamedResponse::post(
         app.address(),
         &body,
         &[("accept", accept), ("authorization", &bearer)],
@@ -425,12 +430,12 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
         if signs_out {
             post(&app, Some(token), SIGN_OUT, json!({})).await;
         }
-        let rest = events.rest().await;
+        let rest = events.read_to_end().await;
         assert!(
             !rest.contains("event:"),
             "neither a result nor an end: {rest}"
         );
-        assert!(!parts.rest().await.ends_with("--graphql--\r\n"));
+        assert!(!parts.read_to_end().await.ends_with("--graphql--\r\n"));
         assert!(
             signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(),
             "not before the token expires"
@@ -503,7 +508,7 @@ async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
     // Whoever looks at it finds it an hour later, so that the token expires somewhere in the document.
     let time = AtomicI64::new(now() * 1_000_000);
     let clock = Arc::new(move || Timestamp(time.fetch_add(hour, Ordering::Relaxed)));
-    let app = TestApp::at(clock, &["--session-lifetime", "60h"]).await;
+    let app = TestApp::with_clock(clock, &["--session-lifetime", "60h"]).await;
     let fields = (0..100).map(|number| format!("r{number}: createRoom(name: \"x\") {{ id }}"));
     let document = format!("mutation {{ {} }}", fields.collect::<Vec<_>>().join(" "));
     let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
@@ -533,7 +538,10 @@ async fn a_poll_that_waits_ends_when_its_token_expires() {
     let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
     let variables = json!({ "after": head["data"]["room"]["head"] });
     let poll = async { code(&app, Some(&token("ann", 2)), query, variables).await };
-    assert_eq!(soon("the end of the poll", poll).await, "UNAUTHENTICATED");
+    assert_eq!(
+        wait_for("the end of the poll", poll).await,
+        "UNAUTHENTICATED"
+    );
     app.finish().await;
 }
 
@@ -547,7 +555,7 @@ async fn a1_two_authorizations_are_none() {
         let headers = pair.map(|value| ("authorization", value.as_str()));
         let reply = http::post(app.address(), &query, &headers).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED")
         );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
@@ -555,15 +563,15 @@ async fn a1_two_authorizations_are_none() {
         let spelled = json!({ "authorization": pair[0], "Authorization": pair[1] });
         let mut client = Client::open(app.address()).await;
         client
-            .say(&json!({ "type": "connection_init", "payload": spelled }))
+            .send(&json!({ "type": "connection_init", "payload": spelled }))
             .await;
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.try_receive().await, Err(forbidden()));
         let mut client = app.client(Some(&ann[7..])).await;
         client
-            .say(&json!({ "type": "ping", "payload": spelled }))
+            .send(&json!({ "type": "ping", "payload": spelled }))
             .await;
-        assert_eq!(client.heard().await["type"], "pong");
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.receive().await["type"], "pong");
+        assert_eq!(client.try_receive().await, Err(forbidden()));
 
         let mut upgrade =
             ClientRequestBuilder::new(format!("ws://{}/graphql", app.address()).parse().unwrap())
@@ -580,7 +588,7 @@ async fn a1_two_authorizations_are_none() {
             .send(Message::text(r#"{"type":"connection_init"}"#))
             .await
             .unwrap();
-        let Some(Ok(Message::Close(Some(frame)))) = soon("a close", socket.next()).await else {
+        let Some(Ok(Message::Close(Some(frame)))) = wait_for("a close", socket.next()).await else {
             panic!("no close")
         };
         assert_eq!(u16::from(frame.code), 4403);
@@ -588,9 +596,9 @@ async fn a1_two_authorizations_are_none() {
     let one_is_null = json!({ "authorization": null, "Authorization": ann });
     let mut client = Client::open(app.address()).await;
     client
-        .say(&json!({ "type": "connection_init", "payload": one_is_null }))
+        .send(&json!({ "type": "connection_init", "payload": one_is_null }))
         .await;
-    assert_eq!(client.heard().await["type"], "connection_ack");
+    assert_eq!(client.receive().await["type"], "connection_ack");
     drop(client);
     app.finish().await;
 }

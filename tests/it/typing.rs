@@ -12,37 +12,40 @@ use switchboard::{
 
 use crate::support::{
     core::Core,
-    ephemeral::{TYPING, ask, listen, lobby, names, next_names, now, set},
+    ephemeral::{
+        TYPING, lobby_of_room_1, mutate, next_typing_names, set_typing, subscribe, take_ready,
+        typing_names,
+    },
 };
 
 #[tokio::test]
 async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
     let core = Core::start().await;
-    let bob = core.user("bob").await;
+    let bob = core.create_user("bob").await;
     assert_eq!(
-        ask(&core, core.ann, r#"setTyping(roomId: "room-1")"#).await,
+        mutate(&core, core.ann, r#"setTyping(roomId: "room-1")"#).await,
         Ok(json!(true))
     );
-    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
-    assert_eq!(next_names(&mut reader).await, ["ann"]);
-    ask(&core, bob, r#"setTyping(roomId: "room-1")"#)
+    let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    assert_eq!(next_typing_names(&mut reader).await, ["ann"]);
+    mutate(&core, bob, r#"setTyping(roomId: "room-1")"#)
         .await
         .unwrap();
-    assert_eq!(next_names(&mut reader).await, ["ann", "bob"]);
-    ask(
+    assert_eq!(next_typing_names(&mut reader).await, ["ann", "bob"]);
+    mutate(
         &core,
         core.ann,
         r#"setTyping(roomId: "room-1", typing: false)"#,
     )
     .await
     .unwrap();
-    assert_eq!(next_names(&mut reader).await, ["bob"]);
-    let mut late = listen(&core, Caller::Viewer(bob), TYPING, "room-1").await;
-    assert_eq!(next_names(&mut late).await, ["bob"]);
-    ask(&core, bob, r#"setTyping(roomId: "room-1", typing: false)"#)
+    assert_eq!(next_typing_names(&mut reader).await, ["bob"]);
+    let mut late = subscribe(&core, Caller::Viewer(bob), TYPING, "room-1").await;
+    assert_eq!(next_typing_names(&mut late).await, ["bob"]);
+    mutate(&core, bob, r#"setTyping(roomId: "room-1", typing: false)"#)
         .await
         .unwrap();
-    assert_eq!(next_names(&mut reader).await, [""; 0]);
+    assert_eq!(next_typing_names(&mut reader).await, [""; 0]);
     drop((reader, late));
     while core.presence.rooms_live(Instant::now()) + core.views.plans_live() > 0 {
         tokio::task::yield_now().await;
@@ -52,25 +55,25 @@ async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
 #[tokio::test]
 async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
     let core = Core::start().await;
-    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
-    let lobby = lobby(&core);
-    assert_eq!(next_names(&mut reader).await, [""; 0]);
+    let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let lobby = lobby_of_room_1(&core);
+    assert_eq!(next_typing_names(&mut reader).await, [""; 0]);
     tokio::time::pause();
-    (1..=50).for_each(|number| set(&lobby, number, true));
+    (1..=50).for_each(|number| set_typing(&lobby, number, true));
     assert_eq!(
-        next_names(&mut reader).await.len(),
+        next_typing_names(&mut reader).await.len(),
         20,
         "as many as are shown, all at once"
     );
     // A change every 10 ms for a second.
     let (start, mut told) = (Instant::now(), 0);
     for number in 0..100 {
-        set(&lobby, 1, number % 2 == 0);
+        set_typing(&lobby, 1, number % 2 == 0);
         tokio::time::advance(Duration::from_millis(10)).await;
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        if let Poll::Ready(frames) = now(&mut reader).await {
+        if let Poll::Ready(frames) = take_ready(&mut reader).await {
             told += frames.unwrap().len();
         }
     }
@@ -81,21 +84,24 @@ async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
 #[tokio::test]
 async fn typing_lapses_although_nobody_says_anything() {
     let core = Core::start().await;
-    let mut reader = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
-    let lobby = lobby(&core);
-    assert_eq!(next_names(&mut reader).await, [""; 0]);
+    let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let lobby = lobby_of_room_1(&core);
+    assert_eq!(next_typing_names(&mut reader).await, [""; 0]);
     tokio::time::pause();
     let start = Instant::now();
-    set(&lobby, 1, true);
-    assert_eq!(next_names(&mut reader).await, ["1"]);
+    set_typing(&lobby, 1, true);
+    assert_eq!(next_typing_names(&mut reader).await, ["1"]);
     tokio::time::sleep_until(start + Duration::from_secs(4)).await;
-    set(&lobby, 1, true);
+    set_typing(&lobby, 1, true);
     tokio::time::sleep_until(start + Duration::from_secs(9)).await;
-    assert!(now(&mut reader).await.is_pending(), "it was said again");
+    assert!(
+        take_ready(&mut reader).await.is_pending(),
+        "it was said again"
+    );
     // The clock moves only when nothing else does.
     let mut frames = Vec::new();
     reader.take(usize::MAX, &mut frames).await.unwrap();
-    assert_eq!(names(&frames[0]), [""; 0]);
+    assert_eq!(typing_names(&frames[0]), [""; 0]);
     assert_eq!(start.elapsed().as_secs(), 10);
 }
 
@@ -105,19 +111,16 @@ async fn e1_a_slow_reader_of_a_state_skips_what_is_over() {
         typing_interval: Duration::ZERO,
         ..PresenceLimits::default()
     };
-    let core = Core::within(ViewLimits::default(), HubLimits::default(), limits, |log| {
-        log
-    })
-    .await;
-    let mut quick = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
-    let mut slow = listen(&core, Caller::Anonymous, TYPING, "room-1").await;
-    let lobby = lobby(&core);
-    next_names(&mut slow).await;
-    next_names(&mut quick).await;
+    let core = Core::with_all_limits(ViewLimits::default(), HubLimits::default(), limits).await;
+    let mut quick = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let mut slow = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    let lobby = lobby_of_room_1(&core);
+    next_typing_names(&mut slow).await;
+    next_typing_names(&mut quick).await;
     for number in 1..=10 {
-        set(&lobby, number, true);
-        assert_eq!(next_names(&mut quick).await.len(), number as usize);
+        set_typing(&lobby, number, true);
+        assert_eq!(next_typing_names(&mut quick).await.len(), number as usize);
     }
-    assert_eq!(next_names(&mut slow).await.len(), 10);
-    assert!(now(&mut slow).await.is_pending());
+    assert_eq!(next_typing_names(&mut slow).await.len(), 10);
+    assert!(take_ready(&mut slow).await.is_pending());
 }

@@ -11,7 +11,7 @@ use switchboard::{
     view::{Frame, ReadError, Reader},
 };
 
-use super::core::{Core, take};
+use super::core::{Core, take_frames};
 
 pub(crate) const TYPING: &str =
     "subscription ($room: ID!) { typing(roomId: $room) { users { name } } }";
@@ -19,16 +19,17 @@ pub(crate) const TYPING: &str =
 pub(crate) const SIGNALS: &str =
     "subscription ($room: ID!) { signals(roomId: $room) { kind data direct sender { name } } }";
 
-pub(crate) async fn listen(core: &Core, caller: Caller, query: &str, room: &str) -> Reader {
+/// Subscribes to a room on behalf of a caller.
+pub(crate) async fn subscribe(core: &Core, caller: Caller, query: &str, room: &str) -> Reader {
     core.subscribe(caller, query.to_owned(), json!({ "room": room }))
         .await
         .unwrap()
 }
 
-/// The result of a mutation, or the code of its refusal.
-pub(crate) async fn ask(core: &Core, viewer: Viewer, field: &str) -> Result<Value, String> {
+/// Runs a mutation and returns the value of its field, or the error code of the refusal.
+pub(crate) async fn mutate(core: &Core, viewer: Viewer, field: &str) -> Result<Value, String> {
     let request = Request {
-        query: format!("mutation {{ answer: {field} }}"),
+        query: format!("mutation {{ result: {field} }}"),
         ..Request::default()
     };
     let request = Request {
@@ -48,17 +49,17 @@ pub(crate) async fn ask(core: &Core, viewer: Viewer, field: &str) -> Result<Valu
     let response = serde_json::to_value(&response).unwrap();
     match response["errors"][0]["extensions"]["code"].as_str() {
         Some(code) => Err(code.to_owned()),
-        None => Ok(response["data"]["answer"].clone()),
+        None => Ok(response["data"]["result"].clone()),
     }
 }
 
-pub(crate) async fn signal(core: &Core, viewer: Viewer, room: &str, data: u64) {
+pub(crate) async fn send_signal(core: &Core, viewer: Viewer, room: &str, data: u64) {
     let field = format!(r#"sendSignal(roomId: "{room}", kind: "k", data: {data})"#);
-    assert_eq!(ask(core, viewer, &field).await, Ok(json!(true)));
+    assert_eq!(mutate(core, viewer, &field).await, Ok(json!(true)));
 }
 
 /// The names in a frame of [`TYPING`].
-pub(crate) fn names(frame: &Frame) -> Vec<String> {
+pub(crate) fn typing_names(frame: &Frame) -> Vec<String> {
     let payload: Value = serde_json::from_str(&frame.payload).unwrap();
     let users = payload["data"]["typing"]["users"]
         .as_array()
@@ -70,8 +71,8 @@ pub(crate) fn names(frame: &Frame) -> Vec<String> {
         .collect()
 }
 
-/// What a frame of [`SIGNALS`] says, or its kind if that is the server's.
-pub(crate) fn said(frame: &Frame) -> String {
+/// The data of a signal in a frame of [`SIGNALS`], or its kind if the server sent it.
+pub(crate) fn signal_text(frame: &Frame) -> String {
     let payload: Value = serde_json::from_str(&frame.payload).unwrap();
     let signal = &payload["data"]["signals"];
     match signal["kind"]
@@ -83,16 +84,16 @@ pub(crate) fn said(frame: &Frame) -> String {
     }
 }
 
-pub(crate) async fn next_names(reader: &mut Reader) -> Vec<String> {
-    names(&take(reader, 1).await[0])
+pub(crate) async fn next_typing_names(reader: &mut Reader) -> Vec<String> {
+    typing_names(&take_frames(reader, 1).await[0])
 }
 
-pub(crate) async fn next_said(reader: &mut Reader) -> String {
-    said(&take(reader, 1).await[0])
+pub(crate) async fn next_signal(reader: &mut Reader) -> String {
+    signal_text(&take_frames(reader, 1).await[0])
 }
 
-/// What is there to take right now.
-pub(crate) async fn now(reader: &mut Reader) -> Poll<Result<Vec<Frame>, ReadError>> {
+/// Polls a reader once: the frames that it has now, or `Pending`.
+pub(crate) async fn take_ready(reader: &mut Reader) -> Poll<Result<Vec<Frame>, ReadError>> {
     let mut frames = Vec::new();
     futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
         cx,
@@ -102,7 +103,7 @@ pub(crate) async fn now(reader: &mut Reader) -> Poll<Result<Vec<Frame>, ReadErro
     .map(|result| result.map(|()| frames))
 }
 
-pub(crate) fn stranger(number: u32) -> Arc<User> {
+pub(crate) fn numbered_user(number: u32) -> Arc<User> {
     let id = UserId::from_uuid(uuid::Uuid::from_u128(number.into()));
     Arc::new(User {
         id,
@@ -111,13 +112,13 @@ pub(crate) fn stranger(number: u32) -> Arc<User> {
     })
 }
 
-pub(crate) fn lobby(core: &Core) -> Arc<Lobby> {
+pub(crate) fn lobby_of_room_1(core: &Core) -> Arc<Lobby> {
     core.presence
         .enter(&"room-1".parse().unwrap(), Instant::now())
 }
 
-pub(crate) fn set(lobby: &Lobby, number: u32, typing: bool) {
+pub(crate) fn set_typing(lobby: &Lobby, number: u32, typing: bool) {
     lobby
-        .set_typing(stranger(number), typing, Seq(u64::MAX), Instant::now())
+        .set_typing(numbered_user(number), typing, Seq(u64::MAX), Instant::now())
         .unwrap();
 }

@@ -12,7 +12,7 @@ use crate::support::{
     app::TestApp,
     client::{Client, Closed},
     http::{self, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const TYPING: &str = r#"subscription { typing(roomId: "p") { users { name } } }"#;
@@ -22,7 +22,7 @@ const PRESENCE: &str = r#"subscription { presence(roomId: "p") { count } }"#;
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
@@ -36,7 +36,7 @@ async fn outcome(client: &mut Client, field: &str) -> Value {
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -60,12 +60,12 @@ async fn private_room(app: &TestApp) -> (Client, String, String) {
     (ann, token, bobs)
 }
 
-async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Streamed {
+async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> StreamedResponse {
     let (body, bearer) = (
         json!({ "query": query }).to_string(),
         format!("Bearer {token}"),
     );
-    Streamed::post(
+    StreamedResponse::post(
         app.address(),
         &body,
         &[("accept", accept), ("authorization", &bearer)],
@@ -75,7 +75,7 @@ async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Stream
 
 /// The result of the next message, which must be a `next` of this operation.
 async fn next(client: &mut Client, id: &str) -> Value {
-    let message = client.heard().await;
+    let message = client.receive().await;
     assert_eq!(
         (&message["type"], &message["id"]),
         (&json!("next"), &json!(id)),
@@ -98,10 +98,10 @@ async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
     );
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
     let open = json!({ "data": { "signals": { "kind": "_open", "data": {}, "sender": null } } });
-    assert_eq!(events.next().await, (open, None));
+    assert_eq!(events.next_result().await, (open, None));
     let mut parts = stream(&app, TYPING, "multipart/mixed;subscriptionSpec=1.0", &token).await;
     parts
-        .until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#)
+        .read_until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#)
         .await;
     mutate(
         &mut ann,
@@ -110,7 +110,7 @@ async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
     .await;
     let said = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
     assert_eq!(
-        events.next().await,
+        events.next_result().await,
         (json!({ "data": { "signals": said } }), None)
     );
     assert_eq!(
@@ -122,10 +122,10 @@ async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
         json!([])
     );
     parts
-        .until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
+        .read_until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
         .await;
     // Nothing else comes, not even a word that it is live.
-    bob.say(&json!({ "id": id, "type": "complete" })).await;
+    bob.send(&json!({ "id": id, "type": "complete" })).await;
     bob.fence().await;
     drop((ann, bob, events, parts));
     app.finish().await;
@@ -145,13 +145,13 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     let mut streams = Vec::new();
     for query in [TYPING, SIGNALS, PRESENCE] {
         let mut events = stream(&app, query, "text/event-stream", &token).await;
-        events.next().await;
+        events.next_result().await;
         streams.push(events);
     }
     assert_eq!(mutate(&mut ann, &field(&bobs)).await["errors"], Value::Null);
     let mut ended = Vec::new();
     for _ in 0..3 {
-        let error = bob.heard().await;
+        let error = bob.receive().await;
         assert_eq!(error["type"], "error", "{error}");
         assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
         ended.push(error["id"].as_str().unwrap().to_owned());
@@ -159,17 +159,17 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     ended.sort();
     assert_eq!(ended, ids);
     for events in &mut streams {
-        let (last, id) = events.next().await;
+        let (last, id) = events.next_result().await;
         assert_eq!(
             (&last["errors"][0]["extensions"]["code"], id.as_deref()),
             (&json!("FORBIDDEN"), Some("end"))
         );
-        assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
+        assert_eq!(events.read_to_end().await, "event: complete\ndata:\n\n");
     }
     // The socket stays, and the room is as if it was not there.
     for query in [TYPING, SIGNALS, PRESENCE] {
         assert_eq!(
-            bob.refused(query, json!({})).await[0]["extensions"]["code"],
+            bob.execute_refused(query, json!({})).await[0]["extensions"]["code"],
             "NOT_FOUND"
         );
     }
@@ -207,24 +207,24 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
     .await;
     next(&mut eve, &id).await;
     next(&mut ann, &own).await;
-    nobody.next().await;
+    nobody.next_result().await;
     assert_eq!(outcome(&mut eve, r#"setTyping(roomId: "p")"#).await, true);
     while next(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
     while next(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
     let update = json!({ "id": "u", "type": "subscribe", "payload": {
         "query": r#"mutation { updateRoom(id: "p", visibility: PRIVATE) { id } }"# } });
-    ann.say(&update).await;
+    ann.send(&update).await;
     assert_eq!(
-        eve.heard().await["payload"][0]["extensions"]["code"],
+        eve.receive().await["payload"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
     assert_eq!(
-        nobody.next().await.0["errors"][0]["extensions"]["code"],
+        nobody.next_result().await.0["errors"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
     // Ann listens on, and eve is not shown any more.
     loop {
-        let message = ann.heard().await;
+        let message = ann.receive().await;
         assert_ne!(message["type"], "error", "{message}");
         if message["id"] == json!(own) {
             assert_eq!(message["payload"]["data"]["typing"]["users"], json!([]));
@@ -262,7 +262,9 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
     }
     for query in [TYPING, SIGNALS, PRESENCE] {
         for room in ["\"p\"", "\"none\"", "\"NO ROOM\""] {
-            let errors = eve.refused(&query.replace("\"p\"", room), json!({})).await;
+            let errors = eve
+                .execute_refused(&query.replace("\"p\"", room), json!({}))
+                .await;
             assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
             assert_eq!(errors[0]["message"], "There is no such room.");
         }
@@ -295,11 +297,13 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
 
 #[tokio::test]
 async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
-    let app = TestApp::with(&["--signal-bytes-max", "100"]).await;
+    let app = TestApp::with_flags(&["--signal-bytes-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut send = async |kind: &str, data: Value| {
         let query = "mutation ($kind: String!, $data: JSON!) { answer: sendSignal(roomId: \"room-1\", kind: $kind, data: $data) }";
-        let result = ann.ask(query, json!({ "kind": kind, "data": data })).await;
+        let result = ann
+            .execute(query, json!({ "kind": kind, "data": data }))
+            .await;
         result["errors"][0]["extensions"]["code"]
             .as_str()
             .unwrap_or("sent")
@@ -349,7 +353,7 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
 
 #[tokio::test]
 async fn who_signals_too_often_is_told_when_to_go_on() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--signals-per-second-per-user-max",
         "1",
         "--signals-burst-max",
@@ -390,7 +394,7 @@ async fn who_signals_too_often_is_told_when_to_go_on() {
 
 #[tokio::test]
 async fn one_too_many_is_not_shown_typing_and_hears_so() {
-    let app = TestApp::with(&["--typing-users-max", "1"]).await;
+    let app = TestApp::with_flags(&["--typing-users-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     assert_eq!(
@@ -425,14 +429,17 @@ async fn signing_out_ends_what_is_listened_to() {
     let id = bob.start(TYPING, json!({})).await;
     next(&mut bob, &id).await;
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
-    events.next().await;
+    events.next_result().await;
     let bearer = format!("Bearer {token}");
     let body = json!({ "query": "mutation { signOut }" }).to_string();
     let reply = post(app.address(), &body, &[("authorization", &bearer)]).await;
     assert_eq!(reply.json()["data"]["signOut"], true);
-    assert_eq!(bob.next().await, Err(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(
+        bob.try_receive().await,
+        Err(Closed(4403, "Forbidden".to_owned()))
+    );
     // Not an end that is told: whoever comes back with this token is refused.
-    assert_eq!(events.rest().await, "");
+    assert_eq!(events.read_to_end().await, "");
     drop((ann, bob));
     app.finish().await;
 }
@@ -444,7 +451,7 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
         let moment = moment.clone();
         move || Timestamp(moment.load(Ordering::SeqCst))
     });
-    let app = TestApp::at(
+    let app = TestApp::with_clock(
         clock,
         &["--heartbeat-interval", "20ms", "--ping-interval", "20ms"],
     )
@@ -456,7 +463,10 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
     next(&mut ann, &id).await;
     // Ten years are enough for any session.
     moment.fetch_add(10 * 365 * 86_400 * 1_000_000, Ordering::SeqCst);
-    assert_eq!(ann.next().await, Err(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(
+        ann.try_receive().await,
+        Err(Closed(4403, "Forbidden".to_owned()))
+    );
     let reply = http::get(app.address(), "/healthz", &[]).await;
     assert_eq!(reply.status, 200);
     drop(ann);
@@ -479,9 +489,9 @@ async fn a_cursor_means_nothing_to_what_is_not_kept() {
         ("accept", "text/event-stream"),
         ("last-event-id", "whatever it was"),
     ];
-    let mut events = Streamed::get(app.address(), &target, &headers).await;
+    let mut events = StreamedResponse::get(app.address(), &target, &headers).await;
     assert_eq!(
-        events.next().await,
+        events.next_result().await,
         (json!({ "data": { "typing": { "users": [] } } }), None)
     );
     drop(events);

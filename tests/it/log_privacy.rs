@@ -25,11 +25,11 @@ async fn talk(address: SocketAddr) -> String {
         200
     );
     let mut client = Client::connect(address, Some(&token)).await;
-    client.send("room-1", WORDS).await;
+    client.send_message("room-1", WORDS).await;
     client
-        .say(&json!({ "type": "ping", "payload": { "authorization": bearer } }))
+        .send(&json!({ "type": "ping", "payload": { "authorization": bearer } }))
         .await;
-    assert_eq!(client.heard().await["type"], "pong");
+    assert_eq!(client.receive().await["type"], "pong");
     client.close().await;
     let mut http2 = Http2::connect(address).await;
     assert_eq!(
@@ -38,9 +38,12 @@ async fn talk(address: SocketAddr) -> String {
     );
     let mut socket = http2.socket().await;
     socket
-        .say(json!({ "type": "connection_init", "payload": { "authorization": bearer } }))
+        .send(json!({ "type": "connection_init", "payload": { "authorization": bearer } }))
         .await;
-    assert_eq!(socket.heard().await.unwrap()["type"], "connection_ack");
+    assert_eq!(
+        socket.try_receive().await.unwrap()["type"],
+        "connection_ack"
+    );
     token
 }
 

@@ -15,8 +15,8 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, take},
-    soon,
+    core::{Core, take_frames},
+    wait_for,
 };
 
 const PRESENCE: &str = "subscription ($room: ID!) { presence(roomId: $room) {
@@ -32,13 +32,7 @@ fn quick() -> PresenceLimits {
 }
 
 async fn core(presence: PresenceLimits) -> Core {
-    Core::within(
-        ViewLimits::default(),
-        HubLimits::default(),
-        presence,
-        |log| log,
-    )
-    .await
+    Core::with_all_limits(ViewLimits::default(), HubLimits::default(), presence).await
 }
 
 async fn follow(core: &Core, caller: Caller, room: &str) -> Reader {
@@ -85,7 +79,9 @@ fn names(users: &Value) -> Vec<&str> {
 async fn told(reader: &mut Reader) -> String {
     let mut frames = Vec::new();
     // One at a time.
-    soon("a frame", reader.take(1, &mut frames)).await.unwrap();
+    wait_for("a frame", reader.take(1, &mut frames))
+        .await
+        .unwrap();
     let event = event(&frames[0]);
     let count = &event["count"];
     match &event["present"] {
@@ -118,7 +114,7 @@ fn attend(lobby: &Arc<Lobby>, viewer: Viewer) -> Attendance {
 async fn users(core: &Core, count: usize) -> Vec<Viewer> {
     let mut users = Vec::new();
     for number in 0..count {
-        users.push(core.user(&format!("u{number}")).await);
+        users.push(core.create_user(&format!("u{number}")).await);
     }
     users
 }
@@ -126,7 +122,7 @@ async fn users(core: &Core, count: usize) -> Vec<Viewer> {
 #[tokio::test]
 async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
     let core = core(quick()).await;
-    let bob = core.user("bob").await;
+    let bob = core.create_user("bob").await;
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
     assert_eq!(told(&mut reader).await, "present  = 0");
     let first = core
@@ -167,10 +163,10 @@ async fn who_comes_back_within_the_grace_never_left() {
         .await
         .unwrap();
     let lobby = lobby(&core, "room-1");
-    assert_eq!(event(&take(&mut reader, 1).await[0])["count"], 0);
+    assert_eq!(event(&take_frames(&mut reader, 1).await[0])["count"], 0);
     tokio::time::pause();
     let attendance = attend(&lobby, core.ann);
-    assert_eq!(event(&take(&mut reader, 1).await[0])["count"], 1);
+    assert_eq!(event(&take_frames(&mut reader, 1).await[0])["count"], 1);
     drop(attendance);
     tokio::time::sleep(Duration::from_secs(4)).await;
     let attendance = attend(&lobby, core.ann);
@@ -205,7 +201,7 @@ async fn e5_comings_and_goings_are_gathered() {
         .await
         .unwrap();
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 50).await);
-    take(&mut reader, 1).await;
+    take_frames(&mut reader, 1).await;
     tokio::time::pause();
     let (start, mut here, mut counts) = (Instant::now(), Vec::new(), Vec::new());
     for viewer in crowd {
@@ -278,12 +274,12 @@ async fn v1_followers_of_one_document_share_each_frame() {
     }
     let mut openings = Vec::new();
     for reader in &mut readers {
-        openings.extend(take(reader, 1).await);
+        openings.extend(take_frames(reader, 1).await);
     }
     let _here = attend(&lobby(&core, "room-1"), core.ann);
     let mut changes = Vec::new();
     for reader in &mut readers {
-        changes.extend(take(reader, 1).await);
+        changes.extend(take_frames(reader, 1).await);
     }
     for frames in [openings, changes] {
         assert!(
@@ -326,7 +322,7 @@ impl Known {
     async fn learn(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
         while self.0 != *expected {
             let mut frames = Vec::new();
-            soon("the rest", reader.take(500, &mut frames))
+            wait_for("the rest", reader.take(500, &mut frames))
                 .await
                 .unwrap();
             self.hear(&frames);
@@ -347,7 +343,7 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
         presence_moves_kept_max: 6,
         ..quick()
     };
-    let core = Core::within(views, HubLimits::default(), limits, |log| log).await;
+    let core = Core::with_all_limits(views, HubLimits::default(), limits).await;
     let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 10).await);
     let mut here: Vec<Vec<Attendance>> = crowd.iter().map(|_| Vec::new()).collect();
     let (mut leader, mut leads) = (
@@ -408,9 +404,9 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
         ..PresenceLimits::default()
     })
     .await;
-    let (bob, eve) = (core.user("bob").await, core.user("eve").await);
-    core.room("p", Visibility::Public).await;
-    core.add("p", bob).await;
+    let (bob, eve) = (core.create_user("bob").await, core.create_user("eve").await);
+    core.create_room("p", Visibility::Public).await;
+    core.add_member("p", bob).await;
     let mut anns = follow(&core, Caller::Viewer(core.ann), "p").await;
     assert_eq!(told(&mut anns).await, "present ann = 1");
     // A reader of the log counts, and it need not have noticed yet that it is shut out.
@@ -422,7 +418,7 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
     let mut bobs = follow(&core, Caller::Viewer(bob), "p").await;
     assert_eq!(told(&mut anns).await, "+bob - = 3");
     let visibility = Some(Visibility::Private);
-    core.change(
+    core.change_room(
         core.ann,
         "p",
         RoomChange::Update {
@@ -433,13 +429,14 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
     )
     .await;
     assert_eq!(told(&mut anns).await, "+ -eve = 2");
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+    core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
     assert_eq!(told(&mut anns).await, "+ -bob = 1");
     let mut frames = Vec::new();
-    while soon("the end", bobs.take(usize::MAX, &mut frames)).await != Err(ReadError::ShutOut) {}
+    while wait_for("the end", bobs.take(usize::MAX, &mut frames)).await != Err(ReadError::ShutOut) {
+    }
     // Let in again while the old reader is still there, which then goes.
-    core.add("p", bob).await;
+    core.add_member("p", bob).await;
     let _back = core
         .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await

@@ -12,10 +12,10 @@ use switchboard::{
 use crate::support::{
     app::TestApp,
     client::Client,
-    core::{Core, seqs, take},
+    core::{Core, seqs, take_frames},
     http::{Reply, post, request},
-    soon,
-    stream::Streamed,
+    stream::StreamedResponse,
+    wait_for,
 };
 
 /// Reads the room, the page, and what each message of it answers.
@@ -35,7 +35,8 @@ async fn chain(client: &mut Client, count: usize, first: Option<String>) -> Stri
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     let mut last = json!(first);
     for _ in 0..count {
-        last = client.ask(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
+        last =
+            client.execute(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
     }
     last.as_str().expect("a message").to_owned()
 }
@@ -64,7 +65,7 @@ fn only_error(answer: &Value, path: &str) -> String {
 
 /// A server whose answers have twelve reads, with twelve messages that each answer the one before.
 async fn twelve() -> (TestApp, Client, String) {
-    let app = TestApp::with(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
+    let app = TestApp::with_flags(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let last = chain(&mut ann, 12, None).await;
     (app, ann, last)
@@ -103,13 +104,13 @@ async fn an_answer_has_so_many_reads_and_one_error_past_them() {
 
 #[tokio::test]
 async fn what_is_asked_for_again_in_one_answer_is_read_once() {
-    let app = TestApp::with(&["--answer-reads-max", "3"]).await;
+    let app = TestApp::with_flags(&["--answer-reads-max", "3"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let first = chain(&mut ann, 1, None).await;
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     for _ in 0..20 {
-        ann.ask(send, json!({ "to": first })).await;
+        ann.execute(send, json!({ "to": first })).await;
     }
     let aliases: String = (0..98)
         .map(|number| format!("a{number}: replyTo {{ id room {{ name }} }} "))
@@ -131,14 +132,14 @@ async fn what_is_asked_for_again_in_one_answer_is_read_once() {
 
 #[tokio::test]
 async fn an_answer_has_so_many_bytes() {
-    let app = TestApp::with(&["--answer-bytes-max", BYTES]).await;
+    let app = TestApp::with_flags(&["--answer-bytes-max", BYTES]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     // Seven texts; beside each are two quotes and twelve bytes of its object, beside all eleven more and the list's brackets.
     for (room, rest, whole) in [("at-edge", 3_992, true), ("past-edge", 3_993, false)] {
         let create = "mutation ($id: ID!) { createRoom(id: $id, name: \"a room\") { id } }";
-        ann.ask(create, json!({ "id": room })).await;
+        ann.execute(create, json!({ "id": room })).await;
         for length in [8_192, 8_192, 8_192, 8_192, 8_192, 8_192, rest] {
-            ann.send(room, &"x".repeat(length)).await;
+            ann.send_message(room, &"x".repeat(length)).await;
         }
         let query = json!({ "query": format!("{{ messages(roomId: \"{room}\") {{ nodes {{ text }} }} }}") });
         let reply = ask(&app, &query).await;
@@ -180,7 +181,7 @@ async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answer
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let text = format!("{}x", "\u{1}".repeat(8_191));
     for _ in 0..100 {
-        ann.send("room-1", &text).await;
+        ann.send_message("room-1", &text).await;
     }
     let query = "{ messages(roomId: \"room-1\", last: 100) { nodes { id text cursor createdAt sender { id name } } } }";
     let answer = ask(&app, &json!({ "query": query })).await.json();
@@ -226,7 +227,7 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
     let mutation = "mutation { a: sendMessage(roomId: \"room-1\", text: \"made\") {
             room { messages(last: 12) { nodes { replyTo { id } } } } }
         b: sendMessage(roomId: \"room-1\", text: \"not made\") { id } }";
-    let answer = ann.ask(mutation, Value::Null).await;
+    let answer = ann.execute(mutation, Value::Null).await;
     assert_eq!(answer["data"], json!({ "a": null, "b": null }));
     let said = |at: usize| {
         let error = &answer["errors"][at];
@@ -246,7 +247,7 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
     assert_eq!(said(1), ("b", &*format!("{too_much} Nothing was done.")));
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
     let texts = ann
-        .ask(
+        .execute(
             "{ messages(roomId: \"room-1\", last: 2) { nodes { text } } }",
             Value::Null,
         )
@@ -263,7 +264,7 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
 async fn what_was_read_before_a_change_is_read_again_after_it() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask(
+    ann.execute(
         "mutation { createRoom(id: \"own\", name: \"first\") { id } }",
         Value::Null,
     )
@@ -272,7 +273,7 @@ async fn what_was_read_before_a_change_is_read_again_after_it() {
         a: sendMessage(roomId: \"own\", text: \"1\") { room { name } }
         b: updateRoom(id: \"own\", name: \"second\") { name }
         c: sendMessage(roomId: \"own\", text: \"2\") { room { name } } }";
-    let answer = ann.ask(mutation, Value::Null).await;
+    let answer = ann.execute(mutation, Value::Null).await;
     let (first, second) = (
         json!({ "room": { "name": "first" } }),
         json!({ "room": { "name": "second" } }),
@@ -295,7 +296,7 @@ async fn results(
     let is_its = |next: &mut Value| next["id"] == id;
     let mut found: Vec<Value> = others.extract_if(.., is_its).collect();
     while found.len() < count {
-        let mut next = client.heard().await;
+        let mut next = client.receive().await;
         assert_eq!(next["type"], "next", "{next}");
         if is_its(&mut next) {
             found.push(next)
@@ -347,7 +348,7 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
 
 #[tokio::test]
 async fn each_event_of_a_subscription_has_so_many_bytes() {
-    let app = TestApp::with(&["--frame-bytes-max", BYTES]).await;
+    let app = TestApp::with_flags(&["--frame-bytes-max", BYTES]).await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
         app.client(None).await,
@@ -360,7 +361,7 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
     let head = ann.head("room-1").await;
     let id = bob.start(&query, json!({ "after": head })).await;
     for length in [7_598, 7_599, 7_598] {
-        ann.send("room-1", &"x".repeat(length)).await;
+        ann.send_message("room-1", &"x".repeat(length)).await;
         let result = results(&mut bob, &id, 1, &mut Vec::new()).await.remove(0);
         assert_eq!(
             result["data"]["newMessage"]["t6"].as_str().map(str::len),
@@ -381,7 +382,7 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
 #[tokio::test]
 async fn a_reservation_keeps_so_many_bytes_of_answers() {
     // Two answers of `{"data":{"__typename":"Query"}}`.
-    let app = TestApp::with(&["--reservation-bytes-max", "62"]).await;
+    let app = TestApp::with_flags(&["--reservation-bytes-max", "62"]).await;
     let token = request(app.address(), "PUT", "/graphql", &[], "")
         .await
         .body;
@@ -396,24 +397,24 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
     for id in ["a", "b", "c"] {
         operate(id, "{ __typename }").await;
     }
-    let mut stream = Streamed::get(
+    let mut stream = StreamedResponse::get(
         app.address(),
         "/graphql",
         &[("accept", "text/event-stream"), own[0]],
     )
     .await;
     for id in ["a", "b"] {
-        let (next, _) = stream.next().await;
+        let (next, _) = stream.next_result().await;
         assert_eq!(
             (&next["id"], &next["payload"]),
             (&json!(id), &json!({ "data": { "__typename": "Query" } }))
         );
         assert_eq!(
-            stream.event().await,
+            stream.next_event().await,
             format!("event: complete\ndata: {{\"id\":\"{id}\"}}")
         );
     }
-    let (next, _) = stream.next().await;
+    let (next, _) = stream.next_result().await;
     assert_eq!(
         (&next["id"], &next["payload"]["data"]),
         (&json!("c"), &Value::Null)
@@ -422,14 +423,16 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
         next["payload"]["errors"][0]["extensions"]["code"],
         "TOO_COMPLEX"
     );
-    stream.until("complete\ndata: {\"id\":\"c\"}\n\n").await;
+    stream
+        .read_until("complete\ndata: {\"id\":\"c\"}\n\n")
+        .await;
     // What an open stream takes at once need not be kept.
     operate(
         "d",
         "{ room(id: \"room-1\") { id visibility createdAt head } }",
     )
     .await;
-    let (next, _) = stream.next().await;
+    let (next, _) = stream.next_result().await;
     assert_eq!(
         next["payload"]["data"]["room"]["visibility"], "PUBLIC",
         "{next}"
@@ -440,7 +443,7 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     let query = "{ a: room(id: \"room-1\") { id } b: room(id: \"room-2\") { id } c: room(id: \"room-3\") { id } }";
     let ask = async || {
         let prepared = core
@@ -455,30 +458,30 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
             Answer::Refused(errors) => panic!("{errors:?}"),
         }
     };
-    knobs.fail(1);
+    faults.fail_next(1);
     let response = ask().await;
     assert!(
         Code::Unavailable.is_of(&response.errors[2..]) && response.errors.len() == 3,
         "{:?}",
         response.errors
     );
-    assert_eq!(knobs.failures_left(), 0);
+    assert_eq!(faults.failures_left(), 0);
     // The next answer asks again.
     assert!(ask().await.errors.is_empty());
 }
 
 #[tokio::test]
 async fn a_page_whose_reader_is_gone_is_not_tried_again() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
-    core.send(1..=3).await;
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
+    core.send_messages(1..=3).await;
     let mut reader = core.reader("text", Some(0)).await;
     let idle = core.tasks.len();
     // Each try reads the events once.
-    knobs.fail(1);
+    faults.fail_next(1);
     let mut frames = Vec::new();
-    let begun = soon("a failure", async {
+    let begun = wait_for("a failure", async {
         let mut taking = Box::pin(reader.take(usize::MAX, &mut frames));
-        while knobs.failures_left() > 0 {
+        while faults.failures_left() > 0 {
             assert!(futures::poll!(&mut taking).is_pending());
             tokio::task::yield_now().await;
         }
@@ -486,14 +489,14 @@ async fn a_page_whose_reader_is_gone_is_not_tried_again() {
     begun.await;
     assert!(core.tasks.len() > idle, "it waits to be tried again");
     drop(reader);
-    soon("the end of the page's task", async {
+    wait_for("the end of the page's task", async {
         // The lanes, the pump and the page's.
         while core.tasks.len() > idle - 3 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_eq!(knobs.reads(), 1);
+    assert_eq!(faults.event_reads(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -503,32 +506,32 @@ async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
         ring_frames_max: 8,
         ..ViewLimits::default()
     };
-    let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
-    core.send(1..=130).await;
+    let (core, faults) = Core::with_faults(limits, HubLimits::default()).await;
+    core.send_messages(1..=130).await;
     let mut reader = core.reader("text", Some(0)).await;
     assert_eq!(
-        seqs(&take(&mut reader, 130).await),
+        seqs(&take_frames(&mut reader, 130).await),
         (1..=130).collect::<Vec<_>>()
     );
     // One read for each four events.
-    assert_eq!(knobs.reads(), 16 + 16 + 1);
+    assert_eq!(faults.event_reads(), 16 + 16 + 1);
     // Whoever comes to the middle finds the same pages.
     let mut late = core.reader("text", Some(70)).await;
     assert_eq!(
-        seqs(&take(&mut late, 60).await),
+        seqs(&take_frames(&mut late, 60).await),
         (71..=130).collect::<Vec<_>>()
     );
-    assert_eq!(knobs.reads(), 33);
+    assert_eq!(faults.event_reads(), 33);
     // What comes after the last one, which the head had cut off, is not missed by who reads it from pages.
-    core.send(131..=150).await;
+    core.send_messages(131..=150).await;
     let mut later = core.reader("text", Some(127)).await;
     assert_eq!(
-        seqs(&take(&mut later, 23).await),
+        seqs(&take_frames(&mut later, 23).await),
         (128..=150).collect::<Vec<_>>()
     );
     for reader in [&mut reader, &mut late] {
         assert_eq!(
-            seqs(&take(reader, 20).await),
+            seqs(&take_frames(reader, 20).await),
             (131..=150).collect::<Vec<_>>()
         );
     }
@@ -556,7 +559,7 @@ async fn a_storm_of_reads_leaves_nothing_behind() {
     bob.start(&query, json!({ "after": start })).await;
     // Gone before anything was made of it.
     drop((ann, bob));
-    soon("the end of what it asked for", async {
+    wait_for("the end of what it asked for", async {
         while app.in_use() != InUse::default() {
             tokio::task::yield_now().await;
         }

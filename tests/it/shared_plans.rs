@@ -8,7 +8,7 @@ use async_graphql::parser::{
 };
 use switchboard::{domain::Caller, hub::HubLimits, view::ViewLimits};
 
-use crate::support::core::{Core, seqs, take};
+use crate::support::core::{Core, seqs, take_frames};
 
 /// The fields of each object and interface of the schema.
 fn fields() -> HashMap<String, Vec<FieldDefinition>> {
@@ -78,9 +78,9 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
     for selection in &selections {
         readers.push(core.reader(selection, None).await);
     }
-    core.send(1..=1).await;
+    core.send_messages(1..=1).await;
     for (selection, reader) in selections.iter().zip(&mut readers) {
-        let frames = take(reader, 1).await;
+        let frames = take_frames(reader, 1).await;
         assert!(
             !frames[0].payload.contains("errors"),
             "{selection}: {}",
@@ -98,7 +98,7 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
                 .subscribe(Caller::Anonymous, query, serde_json::json!({}))
                 .await
                 .unwrap();
-            let frames = take(&mut reader, 1).await;
+            let frames = take_frames(&mut reader, 1).await;
             assert!(
                 !frames[0].payload.contains("errors"),
                 "{selection}: {}",
@@ -110,19 +110,19 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
 
 #[tokio::test]
 async fn v7_a_panic_costs_one_execution_and_no_frame() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     let mut room = core.reader("text room { name }", None).await;
     let mut plain = core.reader("text", None).await;
-    core.send(1..=1).await;
-    take(&mut room, 1).await;
-    knobs.panic(2);
-    core.send(2..=5).await;
+    core.send_messages(1..=1).await;
+    take_frames(&mut room, 1).await;
+    faults.panic_next(2);
+    core.send_messages(2..=5).await;
     assert_eq!(
-        seqs(&take(&mut plain, 5).await),
+        seqs(&take_frames(&mut plain, 5).await),
         [1, 2, 3, 4, 5],
         "other documents notice nothing"
     );
-    assert_eq!(seqs(&take(&mut room, 4).await), [2, 3, 4, 5]);
+    assert_eq!(seqs(&take_frames(&mut room, 4).await), [2, 3, 4, 5]);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
         plans_bytes_max: 60_000,
         ..ViewLimits::default()
     };
-    let core = Core::with(limits, HubLimits::default(), |log| log).await;
+    let core = Core::with_limits(limits, HubLimits::default()).await;
     let subscribe = async |selection: &str, caller: Caller| {
         core.reader_as(caller, "room-1", selection, None).await
     };
