@@ -194,7 +194,7 @@ const COVERAGE: &[Line] = &[
             "a client may close with 4004 Bad response",
             "a client may close with 4005 Internal client error",
             "a client may close with 4504 Connection acknowledgement timeout",
-            "test: a_client_that_closes_while_much_waits_for_it_hears_its_close",
+            "test: a_client_that_closes_while_messages_wait_receives_the_close",
         ],
     ),
     (
@@ -298,13 +298,13 @@ const COVERAGE: &[Line] = &[
         "keep-alive is by pings of the WebSocket; a quiet healthy client lives",
         &[
             "a WebSocket ping is no message",
-            "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut",
+            "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected",
         ],
     ),
     (
         "a client that comes back under the same id goes on after its cursor",
         &[
-            "test: the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on",
+            "test: a_subscription_can_resume_from_the_cursor_of_the_live_ping",
             "test: a_restart_keeps_everything",
         ],
     ),

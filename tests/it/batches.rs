@@ -18,7 +18,7 @@ fn batch(entries: &[Value]) -> String {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_in_its_order_and_started_in_it() {
+async fn a_batch_runs_and_is_answered_in_order() {
     let app = TestApp::start().await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
     let query = json!({ "query": "query A { __typename } query B { room(id: \"room-1\") { id } }", "operationName": "B" });
@@ -71,7 +71,7 @@ async fn a_batch_is_answered_in_its_order_and_started_in_it() {
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded_and_whole_or_refused() {
+async fn a_batch_is_bounded_and_refused_as_a_whole() {
     let app = TestApp::with_flags(&["--batch-max", "2"]).await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
     let as_ann = ("authorization", token.as_str());
@@ -138,7 +138,7 @@ fn persisted(text: &str, with_text: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
+async fn a_document_that_was_sent_once_can_be_named_by_its_hash() {
     let app = TestApp::start().await;
     let text = "query Persisted { __typename }";
     let unknown = post(app.address(), &persisted(text, false).to_string(), &[]).await;
@@ -208,7 +208,7 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_hash_that_is_not_the_texts_is_refused_and_a_mutation_is_never_run_by_get() {
+async fn a_wrong_hash_is_refused_and_a_persisted_mutation_never_runs_by_get() {
     let app = TestApp::start().await;
     let mut wrong = persisted("{ __typename }", true);
     wrong["query"] = "{ other: __typename }".into();

@@ -48,7 +48,7 @@ async fn first_heard(
 }
 
 #[tokio::test]
-async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
+async fn t5_a_websocket_of_a_foreign_page_is_closed_before_anything_is_read() {
     let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let forbidden = Err((4403, "Forbidden".to_owned()));
@@ -192,7 +192,7 @@ async fn status_at(
 }
 
 #[tokio::test]
-async fn on_loopback_only_its_own_names_are_answered() {
+async fn a_server_on_loopback_answers_only_for_its_own_host_names() {
     let app = TestApp::with_flags(&["--allow-host", "chat.example,192.168.0.7"]).await;
     let address = app.address();
     for host in [
@@ -268,7 +268,7 @@ async fn on_loopback_only_its_own_names_are_answered() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_hosts_count_only_where_some_are_named() {
+async fn a_public_server_checks_hosts_only_if_some_are_allowed() {
     let beyond = ["--listen", "0.0.0.0:0", "--allow-remote-guests"];
     let any = TestApp::with_flags(&beyond).await;
     assert_eq!(
@@ -303,7 +303,7 @@ fn local(app: &TestApp) -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
+async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
     let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
     let full = app.client(None).await;
     let address = app.address();
@@ -370,7 +370,7 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
 }
 
 #[tokio::test]
-async fn no_other_page_may_and_caches_are_told() {
+async fn other_pages_may_not_read_responses_which_vary_by_origin() {
     let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     for page in [
@@ -422,7 +422,7 @@ async fn no_other_page_may_and_caches_are_told() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_browsers_to_be_careful() {
+async fn every_response_has_security_headers() {
     const NOTHING: &str =
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;

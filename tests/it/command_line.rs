@@ -33,7 +33,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
+async fn a_server_that_cannot_start_prints_one_line_and_exits_with_2() {
     let (app, folder) = (TestApp::start().await, Folder::new());
     let (taken, database) = (app.address().to_string(), folder.database());
     for (arguments, expected) in [
@@ -119,7 +119,7 @@ async fn a_limit_is_read_from_the_environment_and_its_flag_overrides_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let folder = Folder::new();
     let path = folder.path().join("test.db");
     std::fs::write(
@@ -139,7 +139,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_of_something_else_is_refused_and_left_alone() {
+async fn a_database_of_another_program_is_refused_and_not_changed() {
     use sqlx::ConnectOptions;
     let folder = Folder::new();
     let path = folder.path().join("test.db");
@@ -164,7 +164,7 @@ async fn a_database_of_something_else_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn schema_migrate_and_token() {
+async fn the_commands_schema_migrate_and_token_work() {
     let folder = Folder::new();
     let schema = switchboard(&["schema"]).await;
     assert_eq!(text(&schema.stdout), switchboard::schema::sdl());
@@ -187,7 +187,7 @@ async fn schema_migrate_and_token() {
 }
 
 #[tokio::test]
-async fn send_and_tail() {
+async fn the_commands_send_and_tail_work() {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let app = TestApp::start().await;
     let url = format!("http://{}/graphql", app.address());
@@ -325,7 +325,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
 }
 
 #[tokio::test]
-async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else_is() {
+async fn the_documentation_lists_exactly_the_limits_of_the_help_with_their_defaults() {
     let output = switchboard(&["--help"]).await;
     let (help, documented) = (
         limits_of_the_help(text(&output.stdout)),
@@ -349,7 +349,7 @@ async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else
 }
 
 #[test]
-fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
+fn the_documentation_marks_exactly_the_limits_that_no_rate_limits_lifts() {
     let parse = |flags: &[&str]| {
         let flags = CommandLine::try_parse_from(["switchboard"].iter().chain(flags)).unwrap();
         format!("{:#?}", flags.serve.limits())
@@ -380,7 +380,7 @@ fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
 }
 
 #[tokio::test]
-async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
+async fn every_flag_in_the_documentation_exists() {
     let mut known = String::new();
     for command in [
         &["--help"][..],

@@ -11,7 +11,7 @@ fn encoding(reply: &StreamedResponse) -> (u16, Option<&str>) {
 }
 
 #[tokio::test]
-async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
+async fn pages_and_long_responses_are_compressed_for_clients_that_accept_it() {
     let app = TestApp::start().await;
     let types =
         json!({ "query": "{ __schema { types { name description fields { name description } } } }" }).to_string();
@@ -46,7 +46,7 @@ async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
 }
 
 #[tokio::test]
-async fn small_answers_and_streams_are_not() {
+async fn small_responses_and_streams_are_not_compressed() {
     let app = TestApp::start().await;
     let small = json!({ "query": "{ __typename }" }).to_string();
     assert_eq!(

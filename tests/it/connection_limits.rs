@@ -15,16 +15,16 @@ use crate::support::{
 };
 
 over_tcp_and_tls!(
-    connections_of_all_together_are_bounded,
-    connections_of_an_address_are_bounded_whatever_they_are,
+    connections_are_bounded_in_total,
+    connections_of_an_address_are_bounded_across_all_kinds,
     connections_of_a_user_are_bounded_and_others_are_not_affected,
-    a_burst_of_connections_is_served_and_then_clients_hear_to_come_back,
-    whoever_goes_on_connecting_is_closed_without_a_word,
-    behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy,
-    what_a_client_says_of_itself_counts_for_nothing_without_a_proxy,
-    connections_that_ask_for_nothing_are_bounded,
-    connections_of_http_are_bounded_also_those_that_ask,
-    a_kept_connection_that_is_idle_is_ended,
+    a_burst_of_connections_is_served_and_further_ones_are_told_to_retry,
+    an_address_that_keeps_connecting_is_closed_without_a_response,
+    behind_a_trusted_proxy_the_limits_count_clients,
+    without_a_trusted_proxy_forwarded_addresses_are_ignored,
+    connections_without_a_request_are_bounded,
+    http_connections_are_bounded_including_those_with_requests,
+    an_idle_keep_alive_connection_is_closed,
 );
 
 /// More tries than any limit of these tests takes, even on a machine that stalls.
@@ -62,7 +62,7 @@ fn is_turned_away(reply: &Reply) -> bool {
         && after == told
 }
 
-async fn connections_of_all_together_are_bounded(transport: Transport) {
+async fn connections_are_bounded_in_total(transport: Transport) {
     let app = TestApp::start_over(transport, &["--connections-max", "1"]).await;
     let first = connect(app.endpoint(), None).await.unwrap();
     let refused = Client::open(app.endpoint()).await.try_receive().await;
@@ -98,7 +98,7 @@ async fn connections_of_all_together_are_bounded(transport: Transport) {
     }
 }
 
-async fn connections_of_an_address_are_bounded_whatever_they_are(transport: Transport) {
+async fn connections_of_an_address_are_bounded_across_all_kinds(transport: Transport) {
     let app = TestApp::start_over(transport, &["--connections-per-address-max", "3"]).await;
     let socket = connect(app.endpoint(), None).await.unwrap();
     let stream = StreamedResponse::post(app.endpoint(), &subscription(), &[SSE]).await;
@@ -176,7 +176,7 @@ async fn connections_of_a_user_are_bounded_and_others_are_not_affected(transport
     app.finish().await;
 }
 
-async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(transport: Transport) {
+async fn a_burst_of_connections_is_served_and_further_ones_are_told_to_retry(transport: Transport) {
     // Some of the burst is left for the requests of the test's own.
     let app = TestApp::start_over(
         transport,
@@ -212,7 +212,7 @@ async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(tra
     app.finish().await;
 }
 
-async fn whoever_goes_on_connecting_is_closed_without_a_word(transport: Transport) {
+async fn an_address_that_keeps_connecting_is_closed_without_a_response(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -245,7 +245,7 @@ async fn whoever_goes_on_connecting_is_closed_without_a_word(transport: Transpor
     panic!("every one of {TRIES} connections got an answer");
 }
 
-async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(transport: Transport) {
+async fn behind_a_trusted_proxy_the_limits_count_clients(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -287,7 +287,7 @@ async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(transport:
     app.finish().await;
 }
 
-async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(transport: Transport) {
+async fn without_a_trusted_proxy_forwarded_addresses_are_ignored(transport: Transport) {
     let app = TestApp::start_over(transport, &["--connections-per-address-max", "1"]).await;
     let forwarded = |address| [SSE, ("x-forwarded-for", address)];
     let stream =
@@ -299,7 +299,7 @@ async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(transpo
     app.finish().await;
 }
 
-async fn connections_that_ask_for_nothing_are_bounded(transport: Transport) {
+async fn connections_without_a_request_are_bounded(transport: Transport) {
     let app = TestApp::start_over(transport, &["--handshakes-per-address-max", "3"]).await;
     let mut silent = Vec::new();
     for _ in 0..3 {
@@ -328,7 +328,7 @@ async fn connections_that_ask_for_nothing_are_bounded(transport: Transport) {
     app.finish().await;
 }
 
-async fn connections_of_http_are_bounded_also_those_that_ask(transport: Transport) {
+async fn http_connections_are_bounded_including_those_with_requests(transport: Transport) {
     let app = TestApp::start_over(transport, &["--http-connections-per-address-max", "3"]).await;
     let request = http::request_text(app.address(), "GET", "/healthz", &[], "");
     let mut kept = Vec::new();
@@ -371,7 +371,7 @@ async fn connections_of_http_are_bounded_also_those_that_ask(transport: Transpor
     app.finish().await;
 }
 
-async fn a_kept_connection_that_is_idle_is_ended(transport: Transport) {
+async fn an_idle_keep_alive_connection_is_closed(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--idle-timeout", "200ms", "--header-timeout", "0s"],

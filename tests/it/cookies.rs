@@ -36,7 +36,7 @@ fn cookie(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
+async fn signing_in_from_an_own_page_sets_the_cookie_and_get_requests_read_it() {
     let app = TestApp::with_flags(&["--session-lifetime", "1h"]).await;
     let reply = sign_in(
         &app,
@@ -97,7 +97,7 @@ async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
 }
 
 #[tokio::test]
-async fn a_page_that_came_over_tls_keeps_it_secure() {
+async fn the_cookie_of_a_page_over_tls_is_secure() {
     let app = TestApp::start().await;
     let reply = sign_in(&app, &[("origin", &format!("https://{}", app.address()))]).await;
     assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
@@ -105,7 +105,7 @@ async fn a_page_that_came_over_tls_keeps_it_secure() {
 }
 
 #[tokio::test]
-async fn nobody_else_has_it_set() {
+async fn no_other_request_sets_the_cookie() {
     let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     for (headers, status) in [
@@ -144,7 +144,7 @@ async fn nobody_else_has_it_set() {
 }
 
 #[tokio::test]
-async fn it_is_read_by_get_alone_and_never_for_another_site() {
+async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
     let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
@@ -210,7 +210,7 @@ async fn it_is_read_by_get_alone_and_never_for_another_site() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
+async fn an_invalid_cookie_is_refused_and_cleared() {
     let app = TestApp::with_flags(&["--session-lifetime", "0s"]).await;
     let expired = format!("switchboard_token={}", app.sign_in("ann").await);
     for cookie in [expired.as_str(), "switchboard_token=junk"] {
@@ -236,7 +236,7 @@ async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_web_socket_does_not_read_it() {
+async fn a_websocket_does_not_read_the_cookie() {
     use futures::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 
@@ -265,7 +265,7 @@ async fn a_web_socket_does_not_read_it() {
 }
 
 #[tokio::test]
-async fn two_cookies_that_differ_are_no_credential() {
+async fn two_different_cookies_are_refused() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("switchboard_token={token}"));

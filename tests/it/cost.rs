@@ -72,7 +72,7 @@ async fn twelve() -> (TestApp, Client, String) {
 }
 
 #[tokio::test]
-async fn an_answer_has_so_many_reads_and_one_error_past_them() {
+async fn an_answer_beyond_its_reads_fails_with_one_error() {
     let (app, ann, _) = twelve().await;
     let nodes = ask(&app, &body(ANSWERED, 10)).await.json()["data"]["messages"]["nodes"].clone();
     assert!(
@@ -103,7 +103,7 @@ async fn an_answer_has_so_many_reads_and_one_error_past_them() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_again_in_one_answer_is_read_once() {
+async fn an_object_that_an_answer_repeats_is_read_once() {
     let app = TestApp::with_flags(&["--answer-reads-max", "3"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let first = chain(&mut ann, 1, None).await;
@@ -131,7 +131,7 @@ async fn what_is_asked_for_again_in_one_answer_is_read_once() {
 }
 
 #[tokio::test]
-async fn an_answer_has_so_many_bytes() {
+async fn the_bytes_of_an_answer_are_bounded() {
     let app = TestApp::with_flags(&["--answer-bytes-max", BYTES]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     // Seven texts; beside each are two quotes and twelve bytes of its object, beside all eleven more and the list's brackets.
@@ -176,7 +176,7 @@ async fn an_answer_has_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answered() {
+async fn a_full_page_of_the_longest_texts_in_their_longest_json_is_answered() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let text = format!("{}x", "\u{1}".repeat(8_191));
@@ -195,7 +195,7 @@ async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answer
 }
 
 #[tokio::test]
-async fn the_requests_of_a_batch_share_what_one_answer_has() {
+async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
     let (app, ann, _) = twelve().await;
     let batch = |lasts: [u32; 2]| json!(lasts.map(|last| body(ANSWERED, last)));
     let answers = ask(&app, &batch([4, 4])).await.json();
@@ -222,7 +222,7 @@ async fn the_requests_of_a_batch_share_what_one_answer_has() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begun() {
+async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_started() {
     let (app, mut ann, _) = twelve().await;
     let mutation = "mutation { a: sendMessage(roomId: \"room-1\", text: \"made\") {
             room { messages(last: 12) { nodes { replyTo { id } } } } }
@@ -261,7 +261,7 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
 }
 
 #[tokio::test]
-async fn what_was_read_before_a_change_is_read_again_after_it() {
+async fn reads_are_repeated_after_a_mutation_of_the_same_request() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     ann.execute(
@@ -311,7 +311,7 @@ async fn results(
 }
 
 #[tokio::test]
-async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
+async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
     let (app, mut ann, last) = twelve().await;
     let start = ann.head("room-1").await;
     for history in [false, true] {
@@ -347,7 +347,7 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
 }
 
 #[tokio::test]
-async fn each_event_of_a_subscription_has_so_many_bytes() {
+async fn the_bytes_of_each_event_are_bounded() {
     let app = TestApp::with_flags(&["--frame-bytes-max", BYTES]).await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
@@ -380,7 +380,7 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_reservation_keeps_so_many_bytes_of_answers() {
+async fn a_reservation_buffers_a_bounded_number_of_bytes() {
     // Two answers of `{"data":{"__typename":"Query"}}`.
     let app = TestApp::with_flags(&["--reservation-bytes-max", "62"]).await;
     let token = request(app.address(), "PUT", "/graphql", &[], "")
@@ -442,7 +442,7 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() {
+async fn an_answer_waits_at_most_once_for_a_store_that_times_out() {
     let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     let query = "{ a: room(id: \"room-1\") { id } b: room(id: \"room-2\") { id } c: room(id: \"room-3\") { id } }";
     let ask = async || {
@@ -471,7 +471,7 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
 }
 
 #[tokio::test]
-async fn a_page_whose_reader_is_gone_is_not_tried_again() {
+async fn a_page_is_not_retried_after_its_reader_is_gone() {
     let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     core.send_messages(1..=3).await;
     let mut reader = core.reader("text", Some(0)).await;
@@ -500,7 +500,7 @@ async fn a_page_whose_reader_is_gone_is_not_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
+async fn pages_of_long_frames_end_early_and_lose_nothing() {
     let limits = ViewLimits {
         page_bytes_max: 1,
         ring_frames_max: 8,
@@ -538,7 +538,7 @@ async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_storm_of_reads_leaves_nothing_behind() {
+async fn a_client_that_disconnects_leaves_no_reads_behind() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     chain(&mut ann, 101, None).await;

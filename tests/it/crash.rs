@@ -129,7 +129,7 @@ async fn log(client: &mut Client) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
+async fn s3_an_answered_write_survives_kill_9_exactly_once() {
     let folder = Folder::new();
     let mut answered = HashSet::new();
     let mut sender = 0;

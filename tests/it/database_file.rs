@@ -15,7 +15,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_new_database_is_its_owners_alone_and_so_is_what_stands_beside_it() {
+async fn a_new_database_and_its_side_files_are_readable_by_their_owner_only() {
     let (logs, app) = (Logs::capture(Level::WARN), TestApp::start().await);
     app.sign_in("ann").await;
     for name in ["test.db", "test.db-wal", "test.db-shm"] {
@@ -26,7 +26,7 @@ async fn a_new_database_is_its_owners_alone_and_so_is_what_stands_beside_it() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_there_keeps_its_mode_and_the_log_warns_once_of_its_readers() {
+async fn an_existing_database_keeps_its_mode_and_the_log_warns_if_others_can_read_it() {
     let folder = TestApp::start().await.finish().await;
     let path = folder.path().join("test.db");
     for (given, warnings) in [(0o640, 1), (0o604, 1), (0o600, 0), (0o622, 0)] {
@@ -50,7 +50,7 @@ async fn a_database_that_is_there_keeps_its_mode_and_the_log_warns_once_of_its_r
 }
 
 #[tokio::test]
-async fn a_database_behind_a_link_is_made_for_its_owner_too() {
+async fn a_database_behind_a_symlink_is_created_for_its_owner_only() {
     let (folder, target) = (Folder::new(), Folder::new());
     let file = target.path().join("elsewhere.db");
     std::os::unix::fs::symlink(&file, folder.path().join("test.db")).unwrap();

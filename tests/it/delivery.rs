@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_seed_subscription_runs_verbatim_without_a_token() {
+async fn the_example_subscription_runs_without_a_token() {
     let app = TestApp::start().await;
     let mut reader = app.client(None).await;
     let id = reader
@@ -40,7 +40,7 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
 }
 
 #[tokio::test]
-async fn the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on() {
+async fn a_subscription_can_resume_from_the_cursor_of_the_live_ping() {
     let app = TestApp::start().await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
@@ -72,7 +72,7 @@ async fn the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_subscriber_sees_every_message_once_in_one_order() {
+async fn every_subscriber_receives_every_message_once_in_the_same_order() {
     let app = TestApp::start().await;
     let mut readers = Vec::new();
     for _ in 0..5 {
@@ -115,7 +115,7 @@ async fn every_subscriber_sees_every_message_once_in_one_order() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_everything_and_a_cursor_goes_on_from_there() {
+async fn a_restart_keeps_everything_and_cursors_stay_valid() {
     let app = TestApp::start().await;
     let token = app.sign_in("ann").await;
     let mut ann = app.client(Some(&token)).await;
@@ -170,7 +170,7 @@ async fn s4_the_same_nonce_is_the_same_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_everything_and_delays_nobody() {
+async fn a_slow_reader_receives_everything_and_delays_no_other() {
     let app = TestApp::with_flags(&["--ring-frames-max", "16", "--tail-events-max", "16"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -205,7 +205,7 @@ async fn a_slow_reader_gets_everything_and_delays_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed() {
+async fn a_reader_that_reads_nothing_is_disconnected_and_can_resume() {
     let app = TestApp::with_flags(&["--write-timeout", "300ms", "--no-rate-limits"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -245,7 +245,7 @@ async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
+async fn a_client_that_closes_while_messages_wait_receives_the_close() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -276,7 +276,7 @@ async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
 }
 
 #[tokio::test]
-async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut() {
+async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected() {
     let app = TestApp::with_flags(&["--ping-interval", "50ms", "--pong-timeout", "50ms"]).await;
     let mut alive = app.client(None).await;
     let dead = app.client(None).await;
@@ -294,7 +294,7 @@ async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_told_to_come_back() {
+async fn connections_beyond_the_limit_are_closed_with_try_again_later() {
     let app = TestApp::with_flags(&["--connections-max", "1"]).await;
     let mut first = app.client(None).await;
     let mut second = Client::open(app.address()).await;
@@ -309,7 +309,7 @@ async fn connections_beyond_the_limit_are_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn r2_readiness_turns_false_before_the_sockets_leave() {
+async fn r2_readiness_turns_false_before_the_sockets_close() {
     let app = TestApp::start().await;
     // One that does not answer the close keeps the drain going for a while.
     let silent = app.client(None).await;

@@ -67,7 +67,7 @@ async fn v1_listeners_of_one_document_share_each_frame() {
 }
 
 #[tokio::test]
-async fn v2_a_document_that_depends_on_the_viewer_has_a_view_of_their_own() {
+async fn v2_a_document_with_a_viewer_field_has_a_view_for_each_viewer() {
     let core = Core::start().await;
     core.create_room("r", Visibility::Public).await;
     let query = "subscription ($room: ID!) { typing(roomId: $room) { users { name } room { id viewerMembership { role } } } }";
@@ -87,7 +87,7 @@ async fn v2_a_document_that_depends_on_the_viewer_has_a_view_of_their_own() {
 }
 
 #[tokio::test]
-async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
+async fn e4_a_shut_out_user_receives_nothing_more_and_leaves_the_state() {
     let core = Core::start().await;
     let bob = core.create_user("bob").await;
     core.create_room("p", Visibility::Private).await;
@@ -144,7 +144,7 @@ async fn e4_who_is_shut_out_hears_nothing_more_and_is_shown_no_longer() {
 }
 
 #[tokio::test]
-async fn e4_who_is_shut_out_of_a_quiet_room_hears_so_too() {
+async fn e4_a_listener_of_a_quiet_room_ends_when_it_is_shut_out() {
     let core = Core::start().await;
     let bob = core.create_user("bob").await;
     core.create_room("p", Visibility::Private).await;
@@ -167,7 +167,7 @@ async fn e4_who_is_shut_out_of_a_quiet_room_hears_so_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e4_a_removal_in_the_middle_of_everything_lets_nothing_through() {
+async fn e4_a_removal_during_other_calls_lets_nothing_through() {
     let core = Arc::new(Core::start().await);
     let bob = core.create_user("bob").await;
     for round in 0..60 {
@@ -223,7 +223,7 @@ impl Wake for Wakes {
 }
 
 #[tokio::test]
-async fn messages_wake_nobody_who_listens_to_what_is_not_kept() {
+async fn messages_do_not_wake_readers_of_ephemeral_state() {
     let core = Core::start().await;
     let typing = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
     let mut readers = [
@@ -255,7 +255,7 @@ async fn messages_wake_nobody_who_listens_to_what_is_not_kept() {
 }
 
 #[tokio::test]
-async fn v7_a_passing_failure_is_tried_again_and_a_lasting_one_ends_the_readers() {
+async fn v7_a_temporary_failure_is_retried_and_a_lasting_one_ends_the_readers() {
     let limits = ViewLimits {
         tries_max: 3,
         retry_first: Duration::from_millis(1),
@@ -288,7 +288,7 @@ async fn v7_a_passing_failure_is_tried_again_and_a_lasting_one_ends_the_readers(
 }
 
 #[tokio::test]
-async fn e3_who_is_too_far_behind_to_know_their_right_comes_back_later() {
+async fn e3_a_reader_too_far_behind_to_check_its_right_ends_as_unavailable() {
     let limits = HubLimits {
         shut_outs_kept_max: 2,
         ..HubLimits::default()

@@ -85,7 +85,7 @@ async fn next(client: &mut Client, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
+async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
     let app = TestApp::start().await;
     let (mut ann, token, _) = private_room(&app).await;
     assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "p")"#).await, true);
@@ -189,7 +189,7 @@ async fn e4_streams_end_when_the_room_is_deleted() {
 }
 
 #[tokio::test]
-async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
+async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
@@ -236,7 +236,7 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
 }
 
 #[tokio::test]
-async fn who_may_not_gets_the_same_answers_as_everywhere() {
+async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
     let app = TestApp::start().await;
     let (mut ann, token, bobs) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
@@ -296,7 +296,7 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
 }
 
 #[tokio::test]
-async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
+async fn the_content_of_a_signal_is_bounded() {
     let app = TestApp::with_flags(&["--signal-bytes-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut send = async |kind: &str, data: Value| {
@@ -325,7 +325,7 @@ fn null_free() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
+async fn e2_signals_of_one_client_arrive_in_the_order_they_were_sent() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(None).await;
@@ -352,7 +352,7 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
 }
 
 #[tokio::test]
-async fn who_signals_too_often_is_told_when_to_go_on() {
+async fn a_rate_limited_signal_returns_when_to_retry() {
     let app = TestApp::with_flags(&[
         "--signals-per-second-per-user-max",
         "1",
@@ -393,7 +393,7 @@ async fn who_signals_too_often_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn one_too_many_is_not_shown_typing_and_hears_so() {
+async fn a_user_beyond_the_typing_limit_is_not_shown_and_gets_false() {
     let app = TestApp::with_flags(&["--typing-users-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
@@ -422,7 +422,7 @@ async fn one_too_many_is_not_shown_typing_and_hears_so() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_what_is_listened_to() {
+async fn signing_out_ends_ephemeral_subscriptions() {
     let app = TestApp::start().await;
     let (ann, token, _) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
@@ -445,7 +445,7 @@ async fn signing_out_ends_what_is_listened_to() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_ends_what_is_listened_to() {
+async fn an_expired_token_ends_ephemeral_subscriptions() {
     let moment = Arc::new(AtomicI64::new(1_700_000_000_000_000));
     let clock: Clock = Arc::new({
         let moment = moment.clone();
@@ -474,7 +474,7 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
 }
 
 #[tokio::test]
-async fn a_cursor_means_nothing_to_what_is_not_kept() {
+async fn ephemeral_streams_ignore_cursors() {
     let app = TestApp::start().await;
     let query = r#"subscription { typing(roomId: "room-1") { users { name } } }"#;
     let target = format!(

@@ -13,10 +13,10 @@ use crate::support::{
 };
 
 over_tcp_and_tls!(
-    a_flood_of_connections,
-    a_flood_of_subscribes,
-    a_flood_of_messages_of_a_megabyte,
-    a_flood_of_half_open_handshakes,
+    a_flood_of_connections_delays_no_other_client,
+    a_flood_of_subscriptions_delays_no_other_client,
+    a_flood_of_large_messages_delays_no_other_client,
+    a_flood_of_half_open_handshakes_delays_no_other_client,
 );
 
 /// Two who talk while others flood: the one sends, the other hears everything.
@@ -68,7 +68,7 @@ async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
     }
 }
 
-async fn a_flood_of_connections(transport: Transport) {
+async fn a_flood_of_connections_delays_no_other_client(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -111,7 +111,7 @@ async fn a_flood_of_connections(transport: Transport) {
     talk.end(app).await;
 }
 
-async fn a_flood_of_subscribes(transport: Transport) {
+async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -163,7 +163,7 @@ async fn a_flood_of_subscribes(transport: Transport) {
     talk.end(app).await;
 }
 
-async fn a_flood_of_messages_of_a_megabyte(transport: Transport) {
+async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut talk = Talk::begin(&app).await;
     let megabyte = Message::text("x".repeat(1024 * 1024));
@@ -194,7 +194,7 @@ async fn a_flood_of_messages_of_a_megabyte(transport: Transport) {
     talk.end(app).await;
 }
 
-async fn a_flood_of_half_open_handshakes(transport: Transport) {
+async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[

@@ -66,17 +66,17 @@ fn briefly(target: fn(&[u8]), name: &str) {
 }
 
 #[test]
-fn p1_the_machines_bear_any_history() {
+fn p1_the_protocol_machines_accept_any_history() {
     briefly(targets::machine, "machine");
 }
 
 #[test]
-fn cursors_have_one_text_and_no_other() {
+fn each_cursor_has_exactly_one_text() {
     briefly(targets::cursor, "cursor");
 }
 
 #[test]
-fn any_request_is_read_or_refused() {
+fn any_request_is_parsed_or_refused() {
     briefly(targets::request, "request");
 }
 

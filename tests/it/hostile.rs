@@ -17,18 +17,18 @@ use crate::support::{
 
 // What bytes inside can do is the same over TLS; what they run into is not.
 over_tcp_and_tls!(
-    a_message_past_the_bound_is_refused_and_one_at_it_is_read,
-    t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded,
-    t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended,
-    floods_of_control_frames_and_empty_fragments_stall_nobody,
-    fragments_without_end_are_bounded_like_one_message,
-    one_that_never_stops_sending_what_is_too_big_is_let_go,
-    one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not,
-    a_head_that_is_too_long_is_refused,
+    a_message_at_the_size_limit_is_read_and_a_longer_one_is_refused,
+    t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounded,
+    t1_a_flood_of_websocket_pings_from_a_client_that_does_not_read_is_ended,
+    floods_of_control_frames_and_empty_fragments_stall_no_other_client,
+    endless_fragments_are_bounded_like_one_message,
+    a_client_that_keeps_sending_an_oversized_message_is_disconnected,
+    a_client_that_sends_its_request_too_slowly_is_disconnected,
+    headers_that_are_too_long_are_refused,
 );
 
 #[tokio::test]
-async fn half_a_handshake_and_half_a_frame_harm_nobody() {
+async fn half_a_handshake_and_half_a_frame_harm_no_other_client() {
     let app = TestApp::start().await;
     let mut half = Vec::new();
     for bytes in [
@@ -92,7 +92,7 @@ async fn deep_json_and_deep_documents_are_refused() {
     app.finish().await;
 }
 
-async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(transport: Transport) {
+async fn a_message_at_the_size_limit_is_read_and_a_longer_one_is_refused(transport: Transport) {
     let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let ping = |bytes: usize| {
@@ -112,7 +112,9 @@ async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(transport: Tr
     app.finish().await;
 }
 
-async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(transport: Transport) {
+async fn t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounded(
+    transport: Transport,
+) {
     let app = TestApp::start_over(transport, &["--write-timeout", "500ms"]).await;
     let mut flood = app.client(None).await;
     let ping = json!({ "type": "ping", "payload": { "x": "x".repeat(60_000) } }).to_string();
@@ -172,7 +174,9 @@ async fn flood(stream: &mut MaybeTlsStream<TcpStream>, bytes: &[u8], times: usiz
     sent
 }
 
-async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(transport: Transport) {
+async fn t1_a_flood_of_websocket_pings_from_a_client_that_does_not_read_is_ended(
+    transport: Transport,
+) {
     let app = TestApp::start_over(transport, &["--write-timeout", "4s"]).await;
     let mut stream = raw(&app).await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
@@ -188,7 +192,7 @@ async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(tran
     app.finish().await;
 }
 
-async fn floods_of_control_frames_and_empty_fragments_stall_nobody(transport: Transport) {
+async fn floods_of_control_frames_and_empty_fragments_stall_no_other_client(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut other = app.client(None).await;
     for bytes in [
@@ -293,7 +297,7 @@ async fn p2_no_pong_follows_the_close() {
     app.finish().await;
 }
 
-async fn fragments_without_end_are_bounded_like_one_message(transport: Transport) {
+async fn endless_fragments_are_bounded_like_one_message(transport: Transport) {
     let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let fragments = [
@@ -311,7 +315,7 @@ async fn fragments_without_end_are_bounded_like_one_message(transport: Transport
     app.finish().await;
 }
 
-async fn one_that_never_stops_sending_what_is_too_big_is_let_go(transport: Transport) {
+async fn a_client_that_keeps_sending_an_oversized_message_is_disconnected(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -336,7 +340,7 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go(transport: Trans
     app.finish().await;
 }
 
-async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(transport: Transport) {
+async fn a_client_that_sends_its_request_too_slowly_is_disconnected(transport: Transport) {
     let app = TestApp::start_over(transport, &["--header-timeout", "200ms"]).await;
     let mut asked = app.client(None).await;
     for beginning in [
@@ -358,7 +362,7 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(transport: 
     app.finish().await;
 }
 
-async fn a_head_that_is_too_long_is_refused(transport: Transport) {
+async fn headers_that_are_too_long_are_refused(transport: Transport) {
     let app = TestApp::start_over(transport, &["--header-bytes-max", "8192"]).await;
     let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
     assert_eq!(
@@ -377,7 +381,7 @@ async fn a_head_that_is_too_long_is_refused(transport: Transport) {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
+async fn an_invalid_websocket_handshake_is_refused_with_an_explanation() {
     // What is kept open after the answer is closed soon.
     let app = TestApp::with_flags(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
@@ -426,7 +430,7 @@ async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> htt
 }
 
 #[tokio::test]
-async fn thousands_of_operations_come_and_go() {
+async fn thousands_of_operations_can_start_and_end_on_one_connection() {
     let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut client = app.client(None).await;
     for _ in 0..50 {
@@ -447,7 +451,7 @@ async fn thousands_of_operations_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
+async fn a_websocket_without_a_known_subprotocol_is_closed_with_4406() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     let request = "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\

@@ -20,7 +20,7 @@ fn outcome(reply: &Reply) -> (u16, &str) {
 }
 
 #[tokio::test]
-async fn the_media_type_is_the_one_asked_for() {
+async fn the_response_has_the_media_type_that_was_requested() {
     let app = TestApp::start().await;
     let body = query("{ __typename }");
     for (accept, expected) in [
@@ -82,7 +82,7 @@ async fn request_errors_have_a_status_and_no_data() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_requests_are_400() {
+async fn invalid_bodies_are_400() {
     let app = TestApp::start().await;
     for body in [
         "",
@@ -115,7 +115,7 @@ async fn bodies_that_are_no_requests_are_400() {
 }
 
 #[tokio::test]
-async fn only_json_is_read() {
+async fn only_json_bodies_are_read() {
     let app = TestApp::start().await;
     let body = query("{ __typename }");
     for media in [
@@ -152,7 +152,7 @@ async fn only_json_is_read() {
 }
 
 #[tokio::test]
-async fn get_reads_and_never_writes() {
+async fn get_runs_queries_and_never_mutations() {
     let app = TestApp::start().await;
     let reply = get(
         app.address(),
@@ -197,7 +197,7 @@ async fn get_reads_and_never_writes() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_refused_never_taken_for_nobody() {
+async fn an_invalid_token_is_refused_and_never_becomes_anonymous() {
     let app = TestApp::start().await;
     let body = query("{ viewer { name } }");
     let good = format!("Bearer {}", app.sign_in("ann").await);
@@ -269,7 +269,7 @@ async fn bodies_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_browser_finds_the_playground_and_its_files() {
+async fn a_browser_is_sent_to_the_playground_which_loads_its_files() {
     let app = TestApp::start().await;
     let reply = get(
         app.address(),
@@ -326,7 +326,7 @@ async fn a_browser_finds_the_playground_and_its_files() {
 }
 
 #[tokio::test]
-async fn health_and_readiness() {
+async fn health_and_readiness_are_200() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(app.address(), path, &[]).await.status, 200, "{path}");
@@ -335,7 +335,7 @@ async fn health_and_readiness() {
 }
 
 #[tokio::test]
-async fn a_subscription_by_post_is_told_where_to_go() {
+async fn a_subscription_that_accepts_no_stream_is_406_and_names_the_transports() {
     let app = TestApp::start().await;
     let reply = post(
         app.address(),

@@ -28,10 +28,10 @@ use crate::support::{
 };
 
 over_tcp_and_tls!(
-    broken_frames_and_a_drain_are_told_over_http2_too,
-    t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends,
-    a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not,
-    each_websocket_of_a_connection_counts_as_a_connect,
+    websockets_over_http2_are_closed_with_codes_too,
+    t3_streams_are_bounded_and_a_connection_without_requests_ends,
+    an_idle_connection_ends_and_one_with_a_websocket_stays,
+    each_websocket_on_a_connection_counts_as_a_new_connection,
 );
 
 /// One connection of HTTP/2.
@@ -224,7 +224,7 @@ impl Socket {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_websockets_share_one_connection_and_each_hears_all() {
+async fn several_websockets_share_one_connection_and_each_receives_everything() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -251,7 +251,7 @@ async fn several_websockets_share_one_connection_and_each_hears_all() {
     app.finish().await;
 }
 
-async fn broken_frames_and_a_drain_are_told_over_http2_too(transport: Transport) {
+async fn websockets_over_http2_are_closed_with_codes_too(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--drain-window", "50ms", "--message-bytes-max", "4096"],
@@ -278,7 +278,7 @@ async fn broken_frames_and_a_drain_are_told_over_http2_too(transport: Transport)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_page_gets_no_socket_over_http2_either() {
+async fn a_websocket_of_a_foreign_page_is_closed_over_http2_too() {
     let app = TestApp::start().await;
     let mut http2 = Http2::connect(app.address()).await;
     let own = format!("http://{}", app.address());
@@ -298,7 +298,7 @@ async fn a_foreign_page_gets_no_socket_over_http2_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_run_over_http2_and_other_connects_are_refused() {
+async fn queries_run_over_http2_and_other_connect_requests_are_refused() {
     let app = TestApp::start().await;
     let mut http2 = Http2::connect(app.address()).await;
     let request = http2
@@ -352,7 +352,7 @@ async fn queries_run_over_http2_and_other_connects_are_refused() {
     app.finish().await;
 }
 
-async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends(transport: Transport) {
+async fn t3_streams_are_bounded_and_a_connection_without_requests_ends(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--streams-max", "2", "--header-timeout", "300ms"],
@@ -372,9 +372,7 @@ async fn t3_streams_are_bounded_and_a_connection_that_asks_nothing_ends(transpor
     app.finish().await;
 }
 
-async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(
-    transport: Transport,
-) {
+async fn an_idle_connection_ends_and_one_with_a_websocket_stays(transport: Transport) {
     let app = TestApp::start_over(transport, &["--idle-timeout", "300ms"]).await;
     let mut used = Http2::connect(app.endpoint()).await;
     let mut socket = used.socket().await;
@@ -395,7 +393,7 @@ async fn a_connection_that_nobody_uses_is_ended_and_one_with_a_websocket_is_not(
     app.finish().await;
 }
 
-async fn each_websocket_of_a_connection_counts_as_a_connect(transport: Transport) {
+async fn each_websocket_on_a_connection_counts_as_a_new_connection(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[

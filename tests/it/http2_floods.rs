@@ -23,16 +23,16 @@ use crate::{
 };
 
 over_tcp_and_tls!(
-    t3_streams_that_are_reset_at_once_end_the_connection,
-    t3_a_head_without_end_ends_the_connection,
-    t3_empty_frames_of_data_end_the_connection,
-    t3_a_head_that_is_too_long_is_431,
-    t3_a_head_that_stops_in_the_middle_is_cut_off,
-    t1_pings_whose_answers_nobody_reads_are_ended,
-    t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on,
-    t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off,
-    bodies_that_are_long_or_slow_are_refused,
-    messages_over_http2_are_bounded_like_any,
+    t3_streams_that_are_reset_immediately_end_the_connection,
+    t3_endless_headers_end_the_connection,
+    t3_empty_data_frames_end_the_connection,
+    t3_headers_that_are_too_long_are_431,
+    t3_incomplete_headers_end_the_connection,
+    t1_a_flood_of_pings_from_a_client_that_does_not_read_is_ended,
+    t1_a_response_that_is_not_taken_is_reset_and_the_connection_continues,
+    t3_a_client_that_does_not_answer_goaway_is_disconnected,
+    long_or_slow_bodies_are_refused,
+    messages_over_http2_are_bounded_too,
 );
 
 const DATA: u8 = 0;
@@ -166,7 +166,7 @@ impl Raw {
     }
 }
 
-async fn t3_streams_that_are_reset_at_once_end_the_connection(transport: Transport) {
+async fn t3_streams_that_are_reset_immediately_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     let reset = |stream| {
@@ -186,7 +186,7 @@ async fn t3_streams_that_are_reset_at_once_end_the_connection(transport: Transpo
     app.finish().await;
 }
 
-async fn t3_a_head_without_end_ends_the_connection(transport: Transport) {
+async fn t3_endless_headers_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     let flood = [
@@ -202,7 +202,7 @@ async fn t3_a_head_without_end_ends_the_connection(transport: Transport) {
     app.finish().await;
 }
 
-async fn t3_empty_frames_of_data_end_the_connection(transport: Transport) {
+async fn t3_empty_data_frames_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
     // A body that is waited for, so that the stream is there for as long as it takes.
@@ -222,7 +222,7 @@ async fn t3_empty_frames_of_data_end_the_connection(transport: Transport) {
     app.finish().await;
 }
 
-async fn t3_a_head_that_is_too_long_is_431(transport: Transport) {
+async fn t3_headers_that_are_too_long_are_431(transport: Transport) {
     let app = TestApp::start_over(transport, &["--header-bytes-max", "8192"]).await;
     let mut http2 = Http2::connect(app.endpoint()).await;
     for (bytes, status) in [(7_000, 200), (9_000, 431)] {
@@ -241,7 +241,7 @@ async fn t3_a_head_that_is_too_long_is_431(transport: Transport) {
     app.finish().await;
 }
 
-async fn t3_a_head_that_stops_in_the_middle_is_cut_off(transport: Transport) {
+async fn t3_incomplete_headers_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--ping-interval", "100ms", "--pong-timeout", "200ms"],
@@ -259,7 +259,7 @@ async fn t3_a_head_that_stops_in_the_middle_is_cut_off(transport: Transport) {
     app.finish().await;
 }
 
-async fn t1_pings_whose_answers_nobody_reads_are_ended(transport: Transport) {
+async fn t1_a_flood_of_pings_from_a_client_that_does_not_read_is_ended(transport: Transport) {
     let app = TestApp::start_over(transport, &["--write-timeout", "1s"]).await;
     let flood = frame(PING, 0, 0, b"unread!!");
     let mut raw = Raw::connect(&app, &[]).await;
@@ -278,7 +278,9 @@ async fn t1_pings_whose_answers_nobody_reads_are_ended(transport: Transport) {
     app.finish().await;
 }
 
-async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(transport: Transport) {
+async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_continues(
+    transport: Transport,
+) {
     let app = TestApp::start_over(transport, &["--write-timeout", "300ms"]).await;
     let no_window = [&WINDOW[..], &[0, 0, 0, 0]].concat();
     let mut raw = Raw::connect(&app, &no_window).await;
@@ -305,9 +307,7 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_goes_on(tra
     app.finish().await;
 }
 
-async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(
-    transport: Transport,
-) {
+async fn t3_a_client_that_does_not_answer_goaway_is_disconnected(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--idle-timeout", "200ms", "--pong-timeout", "300ms"],
@@ -323,7 +323,7 @@ async fn t3_one_that_does_not_answer_the_end_of_its_idle_connection_is_cut_off(
     app.finish().await;
 }
 
-async fn bodies_that_are_long_or_slow_are_refused(transport: Transport) {
+async fn long_or_slow_bodies_are_refused(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--body-bytes-max", "1000", "--body-timeout", "200ms"],
@@ -352,7 +352,7 @@ async fn bodies_that_are_long_or_slow_are_refused(transport: Transport) {
     app.finish().await;
 }
 
-async fn messages_over_http2_are_bounded_like_any(transport: Transport) {
+async fn messages_over_http2_are_bounded_too(transport: Transport) {
     use futures::SinkExt;
     let flags = [
         "--message-bytes-max",

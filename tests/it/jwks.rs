@@ -66,7 +66,7 @@ fn ann() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
+async fn old_keys_stay_valid_until_new_ones_are_fetched() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
@@ -105,7 +105,7 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_asked_for_once_and_then_refused() {
+async fn an_unknown_key_is_fetched_once_and_then_refused() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let (app, logs) = (
         app(&provider, &[AT_ONCE]).await,
@@ -156,7 +156,7 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
 }
 
 #[tokio::test]
-async fn a_crowd_with_an_unknown_key_is_one_fetch() {
+async fn many_requests_with_an_unknown_key_share_one_fetch() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
@@ -177,7 +177,7 @@ async fn a_crowd_with_an_unknown_key_is_one_fetch() {
 }
 
 #[tokio::test]
-async fn fetches_are_apart_and_until_the_next_one_nobody_knows() {
+async fn an_unknown_key_is_unavailable_until_the_next_allowed_fetch() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[ONCE]).await;
     assert_eq!(app.whoami(&ec("one")).await, ann());
@@ -190,7 +190,7 @@ async fn fetches_are_apart_and_until_the_next_one_nobody_knows() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
+async fn old_keys_are_refreshed_in_the_background() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let time = Arc::new(AtomicI64::new(now() * 1_000_000));
     let shown = time.clone();
@@ -230,7 +230,7 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_slow_or_long_or_gone_is_given_up() {
+async fn a_slow_oversized_or_unreachable_provider_makes_tokens_unavailable() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     provider.hold_answers();
     let slow = app(&provider, &["--jwks-timeout", "100ms", ONCE]).await;
@@ -254,7 +254,7 @@ async fn a_provider_that_is_slow_or_long_or_gone_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_set_may_hold_keys_that_cannot_be_used() {
+async fn unusable_keys_in_a_set_are_ignored() {
     let mut narrow = jwk("rsa.pem", "narrow");
     narrow["alg"] = "PS256".into();
     let mut encryption = jwk("ec.pem", "encryption");
@@ -299,7 +299,7 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn keys_that_somebody_else_serves_are_not_looked_at() {
+async fn keys_of_other_servers_are_never_fetched() {
     let (provider, forger) = (
         Provider::start(&[jwk("ec.pem", "one")]).await,
         Provider::start(&[jwk("other.pem", "forged")]).await,

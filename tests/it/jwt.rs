@@ -58,7 +58,7 @@ fn told(logs: &Logs, name: &str, token: &str, reason: &str) {
 }
 
 #[tokio::test]
-async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
+async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
     let (app, logs) = (
         app(&["--jwt-public-key", &key_path("ec.pub.pem")]).await,
         Logs::capture(Level::INFO),
@@ -189,7 +189,7 @@ async fn a1_bad_tokens_are_refused_with_a_reason_and_no_trace_of_them() {
 }
 
 #[tokio::test]
-async fn a2_what_a_token_says_about_its_key_is_not_believed() {
+async fn a2_the_header_of_a_token_cannot_choose_its_key() {
     let public = key_pem("rsa.pub.pem");
     let (app, logs) = (
         app(&["--jwt-public-key", &key_path("rsa.pub.pem")]).await,
@@ -307,7 +307,7 @@ fn jsonwebtoken_der(pem: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn each_kind_of_key_checks_its_own_tokens_and_no_others() {
+async fn each_kind_of_key_verifies_only_its_own_tokens() {
     let kinds = [
         ("rsa.pub.pem", "rsa.pem"),
         ("ec.pub.pem", "ec.pem"),
@@ -354,7 +354,7 @@ async fn each_kind_of_key_checks_its_own_tokens_and_no_others() {
 }
 
 #[tokio::test]
-async fn where_a_provider_signs_in_there_are_no_guests() {
+async fn a_server_with_a_provider_has_no_guests() {
     let app = app(&["--jwt-secret", SECRET]).await;
     let mut nobody = app.client(None).await;
     let answer = nobody
@@ -386,7 +386,7 @@ async fn where_a_provider_signs_in_there_are_no_guests() {
 }
 
 #[tokio::test]
-async fn a_guests_token_is_no_token_of_the_provider() {
+async fn a_guest_token_is_refused_by_a_server_with_a_provider() {
     let app = TestApp::start().await;
     let guest = app.sign_in("ann").await;
     let folder = app.finish().await;

@@ -169,7 +169,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 #[tokio::test]
-async fn times_hold_to_the_second_and_the_leeway() {
+async fn times_are_exact_to_the_second_with_the_leeway() {
     let bench = Bench::start().await;
     let claims = json!({ "sub": "ann", "exp": NOW + 100, "nbf": NOW });
     for (now, expected) in [
@@ -208,7 +208,7 @@ async fn times_hold_to_the_second_and_the_leeway() {
 }
 
 #[tokio::test]
-async fn a_subject_is_one_user_of_its_issuer() {
+async fn each_subject_of_an_issuer_is_one_user() {
     let bench = Bench::start().await;
     let of =
         |issuer: &str, subject: &str| json!({ "iss": issuer, "sub": subject, "exp": NOW + 60 });
@@ -279,7 +279,7 @@ async fn a5_a_known_subject_costs_no_call_to_the_database() {
 }
 
 #[tokio::test]
-async fn the_name_follows_the_provider_and_an_older_token_does_not_take_it_back() {
+async fn the_name_follows_the_newest_token() {
     let bench = Bench::start().await;
     let named =
         |name: &str, iat: i64| json!({ "sub": "ann", "name": name, "iat": iat, "exp": NOW + 60 });
@@ -340,7 +340,7 @@ async fn the_name_follows_the_provider_and_an_older_token_does_not_take_it_back(
 }
 
 #[tokio::test]
-async fn an_operator_is_who_has_the_claim_as_true() {
+async fn a_viewer_is_an_operator_only_if_the_claim_is_true() {
     let bench = Bench::start().await;
     let claim = "https://example.test/operator";
     for (value, expected) in [
@@ -367,7 +367,7 @@ async fn an_operator_is_who_has_the_claim_as_true() {
 }
 
 #[tokio::test]
-async fn without_an_audience_of_its_own_a_server_refuses_tokens_that_have_one() {
+async fn a_server_without_an_audience_refuses_tokens_that_have_one() {
     let bench = Bench::start().await;
     let claims = |aud: Value| json!({ "sub": "ann", "exp": NOW + 60, "aud": aud });
     assert_eq!(

@@ -17,11 +17,11 @@ use crate::support::{
 };
 
 over_tcp_and_tls!(
-    messages_are_bounded_by_rate_pongs_among_them,
-    changes_of_a_user_are_bounded_over_all_his_ways_in_together,
-    without_rate_limits_nobody_is_refused,
-    addresses_and_heads_that_are_too_long_are_refused,
-    a_body_that_comes_too_slowly_is_408,
+    the_message_rate_is_limited_including_pongs,
+    the_mutation_rate_of_a_user_is_limited_across_transports,
+    with_no_rate_limits_no_client_is_refused,
+    uris_and_headers_beyond_their_limits_are_refused,
+    a_body_that_arrives_too_slowly_is_408,
 );
 
 /// More tries than any limit of these tests takes, even on a machine that stalls.
@@ -29,7 +29,7 @@ const TRIES: usize = 2_000;
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
-async fn messages_are_bounded_by_rate_pongs_among_them(transport: Transport) {
+async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -104,7 +104,7 @@ fn is_rate_limited(answer: &Value) -> bool {
             .is_some_and(|seconds| seconds > 0)
 }
 
-async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(transport: Transport) {
+async fn the_mutation_rate_of_a_user_is_limited_across_transports(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -162,7 +162,7 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(transport: 
     app.finish().await;
 }
 
-async fn without_rate_limits_nobody_is_refused(transport: Transport) {
+async fn with_no_rate_limits_no_client_is_refused(transport: Transport) {
     let flags = [
         ["--connections-per-address-max", "1"],
         ["--connections-per-user-max", "1"],
@@ -198,7 +198,7 @@ async fn without_rate_limits_nobody_is_refused(transport: Transport) {
 }
 
 #[tokio::test]
-async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
+async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
     let app = TestApp::with_flags(&[
         "--plans-bytes-per-viewer-max",
         "60000",
@@ -251,7 +251,7 @@ async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
     app.finish().await;
 }
 
-async fn addresses_and_heads_that_are_too_long_are_refused(transport: Transport) {
+async fn uris_and_headers_beyond_their_limits_are_refused(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &["--uri-bytes-max", "100", "--headers-max", "10"],
@@ -281,7 +281,7 @@ async fn addresses_and_heads_that_are_too_long_are_refused(transport: Transport)
     app.finish().await;
 }
 
-async fn a_body_that_comes_too_slowly_is_408(transport: Transport) {
+async fn a_body_that_arrives_too_slowly_is_408(transport: Transport) {
     let app = TestApp::start_over(transport, &["--body-timeout", "200ms"]).await;
     let mut stream = app.endpoint().connect().await.unwrap();
     let head = format!(

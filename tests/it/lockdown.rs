@@ -8,7 +8,7 @@ use crate::support::{app::TestApp, client::NEW_MESSAGE, http};
 const HEAD: &str = r#"query Head { room(id: "room-1") { head } }"#;
 
 #[tokio::test]
-async fn introspection_can_be_turned_off_and_typename_stays() {
+async fn introspection_can_be_turned_off_and_typename_still_works() {
     let app = TestApp::with_flags(&["--introspection", "off"]).await;
     let mut client = app.client(None).await;
     for document in [
@@ -82,7 +82,7 @@ async fn without_introspection_no_error_suggests_a_name() {
 }
 
 #[tokio::test]
-async fn introspection_is_on_unless_it_is_turned_off() {
+async fn introspection_is_on_by_default() {
     let app = TestApp::start().await;
     let reply = http::post(
         app.address(),
@@ -121,7 +121,7 @@ fn hash(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_listed_document_is_run_by_each_of_its_names_and_by_its_text() {
+async fn a_listed_document_runs_by_each_of_its_names_and_by_its_text() {
     let (app, _folder) = with_list(&json!({ hash(HEAD): HEAD })).await;
     let mut requests = vec![json!({ "query": HEAD })];
     for name in [hash(HEAD), hash(HEAD).to_uppercase()] {
@@ -165,7 +165,7 @@ async fn a_listed_document_is_run_by_each_of_its_names_and_by_its_text() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
+async fn documents_that_are_not_listed_are_refused_and_never_registered() {
     let (app, _folder) =
         with_list(&json!({ hash(HEAD): HEAD, hash(NEW_MESSAGE): NEW_MESSAGE })).await;
     let other = "{ viewer { id } }";
@@ -210,7 +210,7 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
+async fn an_invalid_list_is_reported_in_one_line_and_the_server_does_not_start() {
     let folder = crate::support::Folder::new();
     let path = folder.path().join("operations.json");
     for (content, expected) in [

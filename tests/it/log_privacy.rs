@@ -52,7 +52,7 @@ fn hex(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a3_no_level_of_the_log_shows_what_clients_send() {
+async fn a3_no_log_level_shows_what_clients_send() {
     for (filter, format) in [
         ("trace", "text"),
         ("tungstenite=trace,h2=trace,hyper=trace,info", "json"),

@@ -30,7 +30,7 @@ async fn viewer_id(client: &mut Client) -> String {
 }
 
 #[tokio::test]
-async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
+async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
@@ -96,7 +96,7 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
 }
 
 #[tokio::test]
-async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
+async fn v5_the_streams_of_a_removed_member_end_with_forbidden() {
     let app = TestApp::start().await;
     let (mut ann, token, bobs, head) = private_room(&app).await;
     let body =
@@ -137,7 +137,7 @@ async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
 }
 
 #[tokio::test]
-async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
+async fn v5_a_waiting_poll_of_a_removed_member_returns_no_messages() {
     let app = TestApp::start().await;
     let (mut ann, token, bobs, head) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
@@ -157,7 +157,7 @@ async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_rooms_life_through_the_api() {
+async fn a_room_can_be_managed_through_the_api() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
@@ -275,7 +275,7 @@ async fn a_rooms_life_through_the_api() {
 }
 
 #[tokio::test]
-async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
+async fn v6_a_deleted_message_keeps_its_seq_and_loses_its_text() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;

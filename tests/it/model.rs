@@ -183,7 +183,7 @@ async fn history(seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h4_v1_v6_random_histories_on_two_threads() {
+async fn h4_v1_v6_hold_in_random_histories_on_two_threads() {
     let seeds = match std::env::var("MODEL_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..60).collect(),

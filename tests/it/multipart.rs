@@ -84,7 +84,7 @@ async fn a_quiet_stream_sends_empty_parts() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_a_fatal_part_and_the_end() {
+async fn a_refused_subscription_is_one_fatal_part() {
     let app = TestApp::start().await;
     for (query, message, code) in [
         (
@@ -115,7 +115,7 @@ async fn what_is_refused_is_a_fatal_part_and_the_end() {
 }
 
 #[tokio::test]
-async fn queries_and_mutations_are_json_where_that_is_taken() {
+async fn queries_and_mutations_are_answered_as_json_if_the_client_accepts_it() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     let reply = post(app.address(), &query, &[PARTS]).await;
@@ -156,7 +156,7 @@ async fn queries_and_mutations_are_json_where_that_is_taken() {
 }
 
 #[tokio::test]
-async fn a_drain_breaks_the_stream_off_before_its_end() {
+async fn a_drain_ends_the_stream_without_the_closing_delimiter() {
     let app = TestApp::start().await;
     let mut stream = StreamedResponse::post(app.address(), &subscription(None), &[PARTS]).await;
     stream.read_until(BEGIN).await;

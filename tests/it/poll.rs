@@ -39,7 +39,7 @@ async fn waits(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
+async fn existing_messages_are_returned_at_once_with_the_next_cursor() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -72,7 +72,7 @@ async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
 }
 
 #[tokio::test]
-async fn it_holds_until_something_comes() {
+async fn a_poll_waits_until_a_message_arrives() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -93,7 +93,7 @@ async fn it_holds_until_something_comes() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_in_time() {
+async fn a_poll_returns_when_its_wait_is_over() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -110,7 +110,7 @@ async fn a_wait_ends_in_time() {
 }
 
 #[tokio::test]
-async fn arguments_out_of_their_range_are_refused() {
+async fn arguments_out_of_range_are_refused() {
     let app = TestApp::with_flags(&["--page-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -130,7 +130,7 @@ async fn arguments_out_of_their_range_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_what_its_poll_held() {
+async fn a_poll_frees_its_resources_when_its_client_disconnects() {
     let app = TestApp::with_flags(&["--waits-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -169,7 +169,7 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
 }
 
 #[tokio::test]
-async fn a_drain_answers_what_waits_at_once() {
+async fn a_drain_answers_waiting_polls_at_once() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -189,7 +189,7 @@ async fn a_drain_answers_what_waits_at_once() {
 }
 
 #[tokio::test]
-async fn it_works_by_get_with_nothing_but_an_address() {
+async fn a_poll_works_by_get() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -207,7 +207,7 @@ async fn it_works_by_get_with_nothing_but_an_address() {
 }
 
 #[tokio::test]
-async fn a_poll_ends_with_the_token_it_came_with() {
+async fn a_poll_ends_when_its_token_is_revoked() {
     let app = TestApp::start().await;
     let token = app.sign_in("ann").await;
     let bearer = format!("Bearer {token}");
@@ -237,7 +237,7 @@ async fn a_poll_ends_with_the_token_it_came_with() {
 }
 
 #[tokio::test]
-async fn an_operation_waits_once_and_each_of_a_batch_does() {
+async fn each_operation_may_wait_once_also_in_a_batch() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -272,7 +272,7 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
 }
 
 #[tokio::test]
-async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
+async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
     let app = TestApp::with_flags(&["--waits-per-viewer-max", "1"]).await;
     let ann = format!("Bearer {}", app.sign_in("ann").await);
     let mut nobody = app.client(None).await;

@@ -66,7 +66,7 @@ async fn run(core: &Core, query: &str, variables: Value) -> Value {
 }
 
 #[tokio::test]
-async fn thirty_levels_of_doubling_fragments_are_refused_before_the_library_sees_them() {
+async fn thirty_levels_of_doubling_fragments_are_refused_before_execution() {
     let core = Core::start().await;
     let mut text = "query { viewer { ...f0 } }".to_owned();
     for level in 0..30 {
@@ -83,7 +83,7 @@ async fn thirty_levels_of_doubling_fragments_are_refused_before_the_library_sees
 }
 
 #[tokio::test]
-async fn documents_are_bounded_at_and_past_each_edge() {
+async fn documents_are_accepted_at_each_limit_and_refused_beyond_it() {
     let core = Core::start().await;
     let nested = |levels: usize| {
         let (open, close) = (
@@ -152,7 +152,7 @@ async fn documents_are_bounded_at_and_past_each_edge() {
 }
 
 #[tokio::test]
-async fn fragments_that_spread_themselves_are_refused() {
+async fn recursive_fragments_are_refused() {
     let core = Core::start().await;
     let cycle = "{ viewer { ...a } } fragment a on User { ...b } fragment b on User { ...a }";
     assert_eq!(
@@ -167,7 +167,7 @@ async fn fragments_that_spread_themselves_are_refused() {
 }
 
 #[tokio::test]
-async fn introspection_as_clients_send_it_is_within_the_bounds() {
+async fn the_introspection_query_of_clients_is_within_the_limits() {
     let core = Core::start().await;
     let of_types = "ofType { kind name ".repeat(9) + &"}".repeat(9);
     let query = format!(
@@ -266,7 +266,7 @@ async fn variables_follow_their_definitions() {
 }
 
 #[tokio::test]
-async fn errors_of_the_request_are_told_from_errors_of_the_execution() {
+async fn request_errors_are_distinguished_from_execution_errors() {
     let core = Core::start().await;
     let result = run(&core, "mutation { a: sendMessage(roomId: \"room-1\", text: \"x\") { id } b: signIn(name: \"bob\") { viewer { name } } }", json!({})).await;
     assert_eq!(
@@ -287,7 +287,7 @@ async fn errors_of_the_request_are_told_from_errors_of_the_execution() {
 }
 
 #[tokio::test]
-async fn a_subscriptions_root_is_one_plain_field() {
+async fn the_root_of_a_subscription_is_one_plain_field() {
     let core = Core::start().await;
     let field = "newMessage(roomId: \"room-1\")";
     for refused in [
@@ -325,7 +325,7 @@ fn sentence(core: &Core, query: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_for() {
+async fn defer_and_stream_are_refused_wherever_they_appear() {
     let core = Core::start().await;
     let message = "newMessage(roomId: \"room-1\")";
     for (name, query) in [
@@ -394,7 +394,7 @@ async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_fo
 }
 
 #[tokio::test]
-async fn what_is_not_supported_on_a_subscriptions_root_is_said() {
+async fn skip_and_include_on_the_root_of_a_subscription_are_refused_with_a_reason() {
     let core = Core::start().await;
     for (name, query) in [
         (
@@ -460,7 +460,7 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
 }
 
 #[tokio::test]
-async fn a_plan_knows_its_document_by_what_it_says() {
+async fn equivalent_documents_share_a_plan() {
     let core = Core::start().await;
     let key = |query: &str, variables: Value| prepared(&core, query, variables).plan().key.clone();
     let plain = key(
@@ -496,7 +496,7 @@ async fn a_plan_knows_its_document_by_what_it_says() {
 }
 
 #[tokio::test]
-async fn directives_are_known_and_stand_where_they_may() {
+async fn unknown_and_misplaced_directives_are_refused() {
     let core = Core::start().await;
     for (query, reason) in [
         ("{ __typename @a }", "Unknown directive \"@a\"."),

@@ -120,7 +120,7 @@ async fn users(core: &Core, count: usize) -> Vec<Viewer> {
 }
 
 #[tokio::test]
-async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
+async fn e1_a_user_with_several_subscriptions_is_present_once() {
     let core = core(quick()).await;
     let bob = core.create_user("bob").await;
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
@@ -155,7 +155,7 @@ async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
 }
 
 #[tokio::test]
-async fn who_comes_back_within_the_grace_never_left() {
+async fn a_user_who_returns_within_the_grace_period_never_leaves() {
     let core = core(PresenceLimits::default()).await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
     let mut reader = core
@@ -189,7 +189,7 @@ async fn who_comes_back_within_the_grace_never_left() {
 }
 
 #[tokio::test]
-async fn e5_comings_and_goings_are_gathered() {
+async fn e5_changes_of_presence_are_batched() {
     let core = core(PresenceLimits {
         presence_grace: Duration::ZERO,
         ..PresenceLimits::default()
@@ -228,7 +228,7 @@ async fn e5_comings_and_goings_are_gathered() {
 }
 
 #[tokio::test]
-async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
+async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
     let core = core(PresenceLimits {
         presence_shown_max: 2,
         ..quick()
@@ -398,7 +398,7 @@ async fn e1_every_follower_ends_in_the_same_state() {
 }
 
 #[tokio::test]
-async fn e4_who_is_shut_out_is_here_no_longer() {
+async fn e4_a_shut_out_user_is_no_longer_present() {
     let core = core(PresenceLimits {
         presence_interval: Duration::ZERO,
         ..PresenceLimits::default()

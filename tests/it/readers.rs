@@ -20,7 +20,7 @@ fn small() -> ViewLimits {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn history_and_live_are_one_read() {
+async fn history_and_live_delivery_are_one_read() {
     let core = Core::with_limits(small(), HubLimits::default()).await;
     core.send_messages(1..=200).await;
     let mut reader = core.reader("text", Some(0)).await;
@@ -88,7 +88,7 @@ async fn v1_readers_of_one_document_share_each_frame() {
 }
 
 #[tokio::test]
-async fn v3_views_and_rooms_go_with_their_last_reader() {
+async fn v3_views_and_rooms_are_dropped_with_their_last_reader() {
     let core = Core::start().await;
     let readers = (
         core.reader("text", None).await,
@@ -104,7 +104,7 @@ async fn v3_views_and_rooms_go_with_their_last_reader() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
+async fn v4_many_readers_at_one_old_position_cost_one_execution_per_event() {
     let hub = HubLimits {
         tail_events_max: 4,
         ..HubLimits::default()
@@ -132,7 +132,7 @@ async fn v4_a_storm_at_one_old_position_runs_the_document_once_per_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
+async fn v7_a_temporary_failure_is_never_cached_sent_or_skipped() {
     let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     // The room is read while the document runs: that is where it fails.
     let mut reader = core.reader("text room { name }", None).await;
@@ -149,7 +149,7 @@ async fn v7_a_passing_failure_is_never_cached_sent_or_skipped() {
 }
 
 #[tokio::test]
-async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() {
+async fn v7_a_lasting_failure_ends_the_readers_and_moves_no_cursor() {
     let limits = ViewLimits {
         tries_max: 3,
         ..ViewLimits::default()
@@ -171,7 +171,7 @@ async fn v7_a_failure_that_does_not_pass_ends_the_readers_and_moves_no_cursor() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn v8_readers_that_go_away_at_any_await_change_nobody_elses_frames() {
+async fn v8_a_reader_dropped_at_any_await_changes_no_frames_of_others() {
     let core = Core::with_limits(
         small(),
         HubLimits {

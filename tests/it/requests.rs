@@ -18,11 +18,11 @@ use crate::{
 };
 
 over_tcp_and_tls!(
-    requests_of_a_connection_are_bounded_and_others_go_on,
-    requests_of_a_connection_of_http2_are_bounded,
-    requests_of_an_address_are_bounded_over_all_its_connections,
-    messages_on_websockets_count_for_their_address,
-    guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch,
+    the_request_rate_of_a_connection_is_limited_and_others_continue,
+    the_request_rate_of_an_http2_connection_is_limited,
+    the_request_rate_of_an_address_is_limited_across_connections,
+    websocket_messages_count_as_requests_of_their_address,
+    sign_ins_of_an_address_are_limited_including_aliases_and_batches,
 );
 
 const TRIES: usize = 2_000;
@@ -70,7 +70,7 @@ fn assert_too_fast(reply: &Reply) {
     );
 }
 
-async fn requests_of_a_connection_are_bounded_and_others_go_on(transport: Transport) {
+async fn the_request_rate_of_a_connection_is_limited_and_others_continue(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -107,7 +107,7 @@ async fn requests_of_a_connection_are_bounded_and_others_go_on(transport: Transp
     app.finish().await;
 }
 
-async fn requests_of_a_connection_of_http2_are_bounded(transport: Transport) {
+async fn the_request_rate_of_an_http2_connection_is_limited(transport: Transport) {
     let app = TestApp::start_over(
         transport,
         &[
@@ -149,7 +149,7 @@ async fn requests_of_a_connection_of_http2_are_bounded(transport: Transport) {
     app.finish().await;
 }
 
-async fn requests_of_an_address_are_bounded_over_all_its_connections(transport: Transport) {
+async fn the_request_rate_of_an_address_is_limited_across_connections(transport: Transport) {
     let limits = [
         "--requests-per-second-per-address-max",
         "1",
@@ -204,7 +204,7 @@ fn signed_in(answer: &Value) -> usize {
     made.len()
 }
 
-async fn messages_on_websockets_count_for_their_address(transport: Transport) {
+async fn websocket_messages_count_as_requests_of_their_address(transport: Transport) {
     let limits = [
         "--requests-per-second-per-address-max",
         "1",
@@ -238,7 +238,7 @@ async fn messages_on_websockets_count_for_their_address(transport: Transport) {
     app.finish().await;
 }
 
-async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(transport: Transport) {
+async fn sign_ins_of_an_address_are_limited_including_aliases_and_batches(transport: Transport) {
     let limits = [
         "--sign-ins-per-second-per-address-max",
         "1",
@@ -285,7 +285,7 @@ async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(transpo
 }
 
 #[tokio::test]
-async fn guests_are_counted_by_their_own_network_behind_a_proxy() {
+async fn behind_a_proxy_sign_ins_are_limited_per_client_network() {
     let limits = [
         "--sign-ins-per-second-per-address-max",
         "1",
@@ -311,7 +311,7 @@ async fn guests_are_counted_by_their_own_network_behind_a_proxy() {
 }
 
 #[tokio::test]
-async fn without_rate_limits_requests_and_guests_are_not_bounded() {
+async fn with_no_rate_limits_requests_and_sign_ins_are_not_limited() {
     let flags = [
         ["--requests-per-second-max", "1"],
         ["--requests-burst-max", "1"],

@@ -64,7 +64,7 @@ fn message(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
+async fn operations_report_on_one_stream_in_the_format_of_the_protocol() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -115,7 +115,7 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
 }
 
 #[tokio::test]
-async fn reserving_fails_as_the_protocol_says() {
+async fn reserving_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     assert!(token.len() >= 32 && token != reserve(&app).await, "{token}");
@@ -172,7 +172,7 @@ async fn reserving_fails_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn opening_fails_as_the_protocol_says() {
+async fn opening_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     // By the address, as EventSource must.
@@ -207,7 +207,7 @@ async fn opening_fails_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn operating_fails_as_the_protocol_says() {
+async fn operating_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     let own = (TOKEN, token.as_str());
@@ -296,7 +296,7 @@ async fn operating_fails_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn stopping_fails_as_the_protocol_says() {
+async fn stopping_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     assert_eq!(stop(&app, "none", "?operationId=a").await.status, 404);
@@ -331,7 +331,7 @@ async fn stopping_fails_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
+async fn results_before_the_stream_opens_are_sent_when_it_opens() {
     let app = TestApp::start().await;
     let session = format!("Bearer {}", app.sign_in("ann").await);
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
@@ -419,7 +419,7 @@ async fn operations_of_a_reservation_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends() {
+async fn a_reservation_ends_when_it_is_not_opened_or_its_stream_ends() {
     let app =
         TestApp::with_flags(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
     let token = reserve(&app).await;
@@ -496,7 +496,7 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
+async fn a_drain_ends_open_streams_and_unopened_reservations() {
     let app = TestApp::start().await;
     let (opened, _reserved) = (reserve(&app).await, reserve(&app).await);
     let mut stream = open(&app, &opened).await;
@@ -511,7 +511,7 @@ async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
 }
 
 #[tokio::test]
-async fn a_reservation_is_there_for_who_made_it_alone() {
+async fn only_the_caller_who_made_a_reservation_can_use_it() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));

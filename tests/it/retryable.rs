@@ -20,7 +20,7 @@ fn subscription(after: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn a_subscription_that_cannot_be_opened_for_now_is_503() {
+async fn p5_a_subscription_that_cannot_be_opened_now_is_503() {
     let app = TestApp::with_flags(&["--plans-bytes-max", "1"]).await;
     let token = request(app.address(), "PUT", "/graphql", &[], "")
         .await
@@ -38,7 +38,7 @@ async fn a_subscription_that_cannot_be_opened_for_now_is_503() {
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_go_on_for_now_ends_without_an_end() {
+async fn p5_a_stream_that_cannot_continue_now_ends_without_complete() {
     let app = TestApp::with_flags(&["--tries-max", "1", "--tail-events-max", "0"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;

@@ -46,7 +46,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// The race at full size: `REVOCATION_MESSAGES=10000 cargo test --release removed_member`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_a_removed_member_gets_what_came_before_and_nothing_after() {
+async fn v5_a_removed_member_receives_everything_before_the_removal_and_nothing_after() {
     let (runs, messages) = (
         number("REVOCATION_RUNS", 200),
         number("REVOCATION_MESSAGES", 40),
@@ -143,7 +143,7 @@ fn shown(frame: &Frame) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
+async fn v5_a_frame_made_after_the_removal_shows_nothing_newer() {
     let (views, hub) = small();
     let core = Core::with_limits(views, hub).await;
     core.create_room("p", Visibility::Private).await;
@@ -222,7 +222,7 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_that_came_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
+async fn v5_a_live_frame_never_shows_anything_after_the_removal() {
     let core = Core::start().await;
     core.create_room("p", Visibility::Private).await;
     let bob = core.create_user("bob").await;
@@ -261,7 +261,7 @@ async fn v5_a_live_frame_never_shows_what_came_after_the_removal() {
 }
 
 #[tokio::test]
-async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() {
+async fn v5_readers_without_the_right_end_when_a_room_becomes_private_or_is_deleted() {
     let core = Core::start().await;
     core.create_room("p", Visibility::Public).await;
     let (bob, eve) = (core.create_user("bob").await, core.create_user("eve").await);
@@ -310,7 +310,7 @@ async fn v5_a_room_made_private_or_deleted_ends_for_those_who_may_not_read_it() 
 }
 
 #[tokio::test]
-async fn v5_who_was_let_in_again_reads_past_the_old_removal() {
+async fn v5_a_member_who_returns_reads_past_the_old_removal() {
     let (views, hub) = small();
     let core = Core::with_limits(views, hub).await;
     core.create_room("p", Visibility::Private).await;
@@ -407,7 +407,7 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
 }
 
 #[tokio::test]
-async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
+async fn v2_a_viewer_field_gives_each_viewer_a_view() {
     let core = Core::start().await;
     core.create_room("p", Visibility::Public).await;
     let bob = core.create_user("bob").await;
@@ -437,7 +437,7 @@ async fn v2_a_field_of_the_viewers_makes_the_view_the_viewers_own() {
 }
 
 #[tokio::test]
-async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
+async fn v2_the_head_in_a_frame_is_its_own_cursor_in_a_viewers_view_too() {
     let core = Core::start().await;
     let document = "cursor room { head viewerMembership { id } }";
     let mut reader = core
@@ -453,7 +453,7 @@ async fn v2_a_head_inside_a_frame_is_the_frames_own_also_in_a_viewers_view() {
 }
 
 #[tokio::test]
-async fn a_reader_who_was_shut_out_stays_so() {
+async fn a_reader_that_was_shut_out_stays_shut_out() {
     let core = Core::start().await;
     core.create_room("p", Visibility::Private).await;
     let bob: Viewer = core.create_user("bob").await;

@@ -141,7 +141,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_documentation_has_the_same_table() {
+fn the_documentation_has_the_table_of_rights() {
     let documented = include_str!("../../docs/RIGHTS.md");
     assert!(
         documented.contains(&table()),
@@ -431,7 +431,7 @@ async fn every_cell_through(way: Way) {
 }
 
 #[tokio::test]
-async fn every_cell_of_the_table_through_websocket_and_http() {
+async fn every_right_holds_over_websocket_and_http() {
     futures::join!(
         every_cell_through(Way::WebSocket),
         every_cell_through(Way::Http)
@@ -439,7 +439,7 @@ async fn every_cell_of_the_table_through_websocket_and_http() {
 }
 
 #[tokio::test]
-async fn every_cell_of_the_table_through_streams() {
+async fn every_right_holds_over_streams() {
     futures::join!(
         every_cell_through(Way::EventStream),
         every_cell_through(Way::Multipart)

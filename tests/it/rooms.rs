@@ -18,7 +18,7 @@ fn code(result: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_private_room_is_as_if_it_was_not_there() {
+async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
     let app = TestApp::start().await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
@@ -95,7 +95,7 @@ async fn a_private_room_is_as_if_it_was_not_there() {
 }
 
 #[tokio::test]
-async fn bad_input_has_a_code_and_loses_nothing() {
+async fn invalid_input_gets_a_code_and_is_not_stored() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let long = "x".repeat(8193);
@@ -152,7 +152,7 @@ async fn bad_input_has_a_code_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn bad_cursors_are_told_apart() {
+async fn invalid_and_expired_cursors_get_different_codes() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     ann.execute(CREATE, json!({ "id": "other", "name": "Other" }))
@@ -241,7 +241,7 @@ async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2])
 }
 
 #[tokio::test]
-async fn pages_go_both_ways() {
+async fn pages_work_in_both_directions() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut cursors = Vec::new();
@@ -310,7 +310,7 @@ async fn pages_go_both_ways() {
 }
 
 #[tokio::test]
-async fn rooms_are_listed_and_found() {
+async fn rooms_are_listed_in_pages_and_found_by_name() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     for (id, name) in [("zoo", "Animals"), ("alpha", "First"), ("beta", "Second")] {
@@ -353,7 +353,7 @@ async fn rooms_are_listed_and_found() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_frame_is_the_frames_own_cursor() {
+async fn the_head_in_a_frame_is_the_cursor_of_its_event() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;

@@ -15,7 +15,7 @@ fn g1_the_committed_schema_is_the_exported_one() {
 }
 
 #[test]
-fn mutations_are_nullable_at_the_root() {
+fn mutation_fields_are_nullable() {
     for definition in parse_schema(switchboard::schema::sdl())
         .unwrap()
         .definitions

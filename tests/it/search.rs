@@ -69,7 +69,7 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_search_is_a_page_of_messages() {
+async fn a_search_returns_a_page_of_messages() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     ann.send_message("room-1", "Release notes for the café")
@@ -102,7 +102,7 @@ async fn a_search_is_a_page_of_messages() {
 }
 
 #[tokio::test]
-async fn nobody_finds_what_they_may_not_read() {
+async fn callers_find_only_messages_that_they_may_read() {
     let app = TestApp::start().await;
     let ((mut ann, _), (mut bob, bobs_id)) = (person(&app, "ann").await, person(&app, "bob").await);
     let (mut eve, _) = person(&app, "eve").await;
@@ -193,7 +193,7 @@ async fn nobody_finds_what_they_may_not_read() {
 }
 
 #[tokio::test]
-async fn a_deleted_message_is_found_no_more() {
+async fn a_deleted_message_is_not_found() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     let sent = mutate(
@@ -213,7 +213,7 @@ async fn a_deleted_message_is_found_no_more() {
 }
 
 #[tokio::test]
-async fn a_query_has_no_syntax_but_quotes() {
+async fn quotes_are_the_only_syntax_of_a_query() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     ann.send_message("room-1", "near the column: or not, and 2 more")
@@ -313,7 +313,7 @@ async fn words_of_many_languages_are_found() {
 }
 
 #[tokio::test]
-async fn searches_are_bounded_at_and_past_their_edges() {
+async fn searches_are_accepted_at_each_limit_and_refused_beyond_it() {
     let flags = [
         "--search-bytes-max",
         "12",
@@ -363,7 +363,7 @@ async fn searches_are_bounded_at_and_past_their_edges() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_search_only() {
+async fn a_cursor_is_valid_only_for_its_search() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     for text in ["one needle", "two needle"] {
@@ -415,7 +415,7 @@ async fn a_cursor_is_good_for_its_search_only() {
 }
 
 #[tokio::test]
-async fn pages_neither_repeat_nor_skip_while_others_send() {
+async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
     let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..120 {
@@ -472,7 +472,7 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
 }
 
 #[tokio::test]
-async fn a_restart_finds_what_was_sent_before() {
+async fn messages_from_before_a_restart_are_found() {
     let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..300 {
@@ -491,7 +491,7 @@ async fn a_restart_finds_what_was_sent_before() {
 }
 
 #[tokio::test]
-async fn searching_works_over_plain_http_too() {
+async fn searching_works_over_http_too() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     ann.send_message("room-1", "needle").await;

@@ -69,7 +69,7 @@ fn selections(
 }
 
 #[tokio::test]
-async fn v2_every_field_can_be_asked_for_without_a_viewer() {
+async fn v2_every_field_resolves_without_a_viewer() {
     let core = Core::start().await;
     let (fields, mut above) = (fields(), vec!["Message".to_owned()]);
     let selections = selections("Message", &fields, &mut above);
@@ -126,7 +126,7 @@ async fn v7_a_panic_costs_one_execution_and_no_frame() {
 }
 
 #[tokio::test]
-async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
+async fn v3_plans_and_subscriptions_are_bounded_and_freed() {
     let limits = ViewLimits {
         subscriptions_per_viewer_max: 2,
         plans_bytes_max: 60_000,

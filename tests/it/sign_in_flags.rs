@@ -47,7 +47,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_one_line_and_exit_code_2() {
+async fn invalid_flags_print_one_line_and_exit_with_2() {
     let folder = Folder::new();
     let (database, key) = (folder.database(), key_path("ec.pub.pem"));
     let absent = folder.path().join("none.pem").display().to_string();
@@ -167,7 +167,7 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
 }
 
 #[tokio::test]
-async fn a3_secrets_are_not_shown() {
+async fn a3_secrets_appear_in_no_help_debug_output_or_log() {
     let _ = SECRET;
     let environment = [
         ("SWITCHBOARD_JWT_SECRET", SECRET),
@@ -241,7 +241,7 @@ async fn a3_secrets_are_not_shown() {
 }
 
 #[tokio::test]
-async fn a_token_for_a_script_is_good_where_its_key_is_known() {
+async fn the_token_command_makes_tokens_that_servers_with_the_key_accept() {
     let folder = Folder::new();
     let database = folder.database();
     let shape = [
@@ -376,7 +376,7 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_over_tls_from_a_server_that_this_machine_trusts() {
+async fn keys_are_fetched_over_tls_only_from_trusted_servers() {
     let provider = Provider::start_tls(&[jwk("ec.pem", "one")]).await;
     let port = provider.address.port();
     let (trusted, url) = (

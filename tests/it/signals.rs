@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn e2_every_signal_comes_once_in_order_and_who_is_too_slow_is_told() {
+async fn e2_each_signal_arrives_once_in_order_and_a_slow_listener_learns_of_losses() {
     let views = ViewLimits {
         ring_frames_max: 4,
         ..ViewLimits::default()
@@ -47,7 +47,7 @@ async fn e2_every_signal_comes_once_in_order_and_who_is_too_slow_is_told() {
 }
 
 #[tokio::test]
-async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
+async fn e2_signals_lost_before_they_are_encoded_are_reported_too() {
     let limits = PresenceLimits {
         signals_kept_max: 3,
         ..PresenceLimits::default()
@@ -78,7 +78,7 @@ async fn e2_signals_that_are_lost_before_they_are_encoded_are_told_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e2_all_who_listen_hear_the_same_in_one_order() {
+async fn e2_all_listeners_receive_the_same_signals_in_one_order() {
     let limits = PresenceLimits {
         signals_kept_max: 1_000,
         ..PresenceLimits::default()
@@ -131,7 +131,7 @@ async fn e2_all_who_listen_hear_the_same_in_one_order() {
 }
 
 #[tokio::test]
-async fn a_signal_to_one_user_is_for_all_their_readers_and_nobody_else() {
+async fn a_direct_signal_reaches_all_readers_of_its_user_and_no_others() {
     let core = Core::start().await;
     let bob = core.create_user("bob").await;
     let mut readers = Vec::new();

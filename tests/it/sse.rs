@@ -33,7 +33,7 @@ async fn writer(app: &TestApp) -> (Client, String) {
 }
 
 #[tokio::test]
-async fn a_subscription_is_streamed_with_the_bytes_and_headers_of_the_protocol() {
+async fn a_subscription_is_streamed_in_the_format_of_the_protocol() {
     let app = TestApp::start().await;
     let (mut ann, head) = writer(&app).await;
     let mut stream =
@@ -64,7 +64,7 @@ async fn a_subscription_is_streamed_with_the_bytes_and_headers_of_the_protocol()
 }
 
 #[tokio::test]
-async fn queries_and_mutations_are_streamed_too_and_end() {
+async fn queries_and_mutations_are_streamed_and_completed() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     let mut stream = StreamedResponse::post(app.address(), &query, &[SSE]).await;
@@ -87,7 +87,7 @@ async fn queries_and_mutations_are_streamed_too_and_end() {
 }
 
 #[tokio::test]
-async fn an_event_source_resumes_by_itself_and_its_id_wins_over_after() {
+async fn last_event_id_resumes_a_stream_and_overrides_after() {
     let app = TestApp::start().await;
     let (mut ann, head) = writer(&app).await;
     let first = ann.send_message("room-1", "1").await;
@@ -120,7 +120,7 @@ async fn an_event_source_resumes_by_itself_and_its_id_wins_over_after() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_no_cursor_is_refused_and_the_end_is_204() {
+async fn an_invalid_last_event_id_is_refused_and_the_final_one_is_204() {
     let app = TestApp::start().await;
     let mut stream =
         StreamedResponse::get(app.address(), BY_GET, &[SSE, ("last-event-id", "junk")]).await;
@@ -155,7 +155,7 @@ async fn an_id_that_is_no_cursor_is_refused_and_the_end_is_204() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_is_one_next_with_errors_and_the_end() {
+async fn an_operation_that_cannot_run_is_one_next_with_errors_and_complete() {
     let app = TestApp::start().await;
     for (query, code) in [
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
@@ -196,7 +196,7 @@ async fn what_cannot_run_is_one_next_with_errors_and_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_a_stream_is_json_with_a_status() {
+async fn a_request_refused_before_its_stream_is_json_with_a_status() {
     let app = TestApp::start().await;
     let json_of = |reply: &http::Reply| {
         reply
@@ -234,7 +234,7 @@ async fn what_is_refused_before_a_stream_is_json_with_a_status() {
 }
 
 #[tokio::test]
-async fn accept_decides_how_an_operation_is_answered() {
+async fn the_accept_header_decides_how_an_operation_is_answered() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     for (accept, media) in [
@@ -287,7 +287,7 @@ async fn accept_decides_how_an_operation_is_answered() {
 }
 
 #[tokio::test]
-async fn a_quiet_stream_gives_signs_of_life() {
+async fn a_quiet_stream_sends_heartbeats() {
     let app = TestApp::with_flags(&["--heartbeat-interval", "20ms"]).await;
     let mut stream = StreamedResponse::get(app.address(), BY_GET, &[SSE]).await;
     for _ in 0..5 {
@@ -298,7 +298,7 @@ async fn a_quiet_stream_gives_signs_of_life() {
 }
 
 #[tokio::test]
-async fn streams_count_as_connections_and_one_too_many_is_503() {
+async fn streams_count_as_connections_and_those_beyond_the_limit_are_503() {
     let app = TestApp::with_flags(&["--connections-max", "1"]).await;
     let stream = StreamedResponse::get(app.address(), BY_GET, &[SSE]).await;
     let reply = get(app.address(), BY_GET, &[SSE]).await;
@@ -325,7 +325,7 @@ async fn streams_count_as_connections_and_one_too_many_is_503() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_streams_without_an_end_and_they_resume() {
+async fn a_drain_ends_streams_without_complete_and_they_resume() {
     let app = TestApp::start().await;
     let (mut ann, head) = writer(&app).await;
     let mut stream =
@@ -355,7 +355,7 @@ async fn a_drain_ends_streams_without_an_end_and_they_resume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_reads_nothing_is_cut_off_and_an_idle_one_is_not() {
+async fn a_subscriber_that_reads_nothing_is_disconnected_and_an_idle_one_is_not() {
     let app =
         TestApp::with_flags(&["--write-timeout", "300ms", "--heartbeat-interval", "0s"]).await;
     let (mut ann, head) = writer(&app).await;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_and_subscriptions_over_https_and_wss() {
+async fn queries_and_subscriptions_work_over_https_and_wss() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &["--drain-window", "50ms"]).await;
     let (token, reply) = sign_in(&app, &certificate).await;
@@ -43,7 +43,7 @@ async fn queries_and_subscriptions_over_https_and_wss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
+async fn the_handshake_negotiates_the_protocol() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &[]).await;
     let query = request_text(
@@ -97,7 +97,7 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
 }
 
 #[tokio::test]
-async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
+async fn http_pages_are_foreign_and_hsts_is_sent_for_named_hosts() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &[]).await;
     let (own, query) = (format!("https://{SERVER_NAME}"), "{ __typename }");
@@ -142,7 +142,7 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
 }
 
 #[tokio::test]
-async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
+async fn t3_a_client_that_sends_no_tls_or_no_request_is_disconnected() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &["--header-timeout", "300ms"]).await;
     // The last one is half of a ClientHello.
@@ -170,7 +170,7 @@ async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
 }
 
 #[tokio::test]
-async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
+async fn t1_a_stream_that_is_not_read_is_disconnected_under_tls_too() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &["--write-timeout", "300ms"]).await;
     let (token, _) = sign_in(&app, &certificate).await;

@@ -30,7 +30,7 @@ async fn served(app: SocketAddr, certificate: &Certificate) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
+async fn a_changed_certificate_is_served_and_open_connections_stay() {
     let (first, second) = (Certificate::new(), Certificate::new());
     let app = serve_with(&first, &["--tls-check-interval", "5ms"]).await;
     let mut old = connect_client(&app, &first, None).await;
@@ -125,7 +125,7 @@ impl Process {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
+async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_invalid() {
     let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
     let flags = first.write_to(&folder);
     let flags: Vec<_> = flags
@@ -181,8 +181,7 @@ async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again()
- {
+async fn an_expired_certificate_is_served_with_a_warning_at_start_and_at_each_reload() {
     let (expired, good, folder) = (
         Certificate::expiring_on((2020, 1, 1)),
         Certificate::new(),
@@ -235,7 +234,7 @@ async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and
 }
 
 #[tokio::test]
-async fn a_certificate_is_warned_of_once_when_its_time_comes() {
+async fn each_warning_about_a_certificate_is_logged_once() {
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
     let logs = Logs::capture(tracing::Level::WARN);
     let (certificate, folder) = (Certificate::expiring_on((2030, 1, 1)), Folder::new());
@@ -301,7 +300,7 @@ async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_refused_in_one_line() {
+async fn unusable_certificate_files_are_refused_in_one_line() {
     let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
     let database = folder.database();
     let [pem, key] = certificate_paths(&folder);
@@ -403,7 +402,7 @@ async fn what_cannot_be_served_is_refused_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_speak_tls_to_whom_the_system_trusts() {
+async fn the_commands_use_tls_with_servers_that_the_system_trusts() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &[]).await;
     let [pem, _] = certificate_paths(&app.folder);

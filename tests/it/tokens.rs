@@ -63,7 +63,7 @@ async fn ping(client: &mut Client, token: &str) {
 }
 
 #[tokio::test]
-async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
+async fn a4_a_revoked_token_is_refused_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let (mut anns, mut annes, mut bobs) = (
@@ -97,7 +97,7 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database() {
+async fn a4_a_revoked_token_is_soon_refused_by_every_process_on_the_database() {
     let one = TestApp::start().await;
     let database = one.folder.database();
     let other = TestApp::with_flags(&[
@@ -153,7 +153,7 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
 }
 
 #[tokio::test]
-async fn what_has_no_room_in_memory_is_looked_up() {
+async fn revocations_beyond_the_cache_are_read_from_the_database() {
     let flags = ["--revocations-cached-max", "2"];
     let app = TestApp::with_flags(&flags).await;
     let mut tokens = Vec::new();
@@ -179,7 +179,7 @@ async fn what_has_no_room_in_memory_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_guest_goes_on_with_a_new_token() {
+async fn a_guest_can_refresh_the_session() {
     let app = TestApp::start().await;
     let (old, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let answer = post(&app, Some(&old), REFRESH, json!({ "token": old })).await;
@@ -220,7 +220,7 @@ async fn a_guest_goes_on_with_a_new_token() {
 }
 
 #[tokio::test]
-async fn a_refreshed_socket_has_nothing_to_do_with_its_token_from_before() {
+async fn a_refreshed_socket_no_longer_depends_on_its_old_token() {
     let app = TestApp::start().await;
     let old = app.sign_in("ann").await;
     let mut ann = app.client(Some(&old)).await;
@@ -263,7 +263,7 @@ fn token(subject: &str, seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
+async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
     let app = provided().await;
     // Long enough for a slow machine to connect three times.
     let short = token("ann", 4);
@@ -308,7 +308,7 @@ async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
 }
 
 #[tokio::test]
-async fn a_fresh_token_may_also_be_a_shorter_one() {
+async fn a_new_token_may_expire_earlier_than_the_old_one() {
     // Nothing else that would make the connection look at its clock.
     let app = provided_with(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
     let mut ann = app.client(Some(&token("ann", 3600))).await;
@@ -327,7 +327,7 @@ fn claims_of(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_socket_does_not_go_on_as_somebody_else() {
+async fn a_socket_cannot_change_its_user() {
     let app = provided().await;
     let (ann, bob) = (token("ann", 3600), token("bob", 3600));
     for bad in [bob.as_str(), "x", &token("ann", -1)] {
@@ -354,7 +354,7 @@ async fn a_socket_does_not_go_on_as_somebody_else() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
+async fn a_token_without_an_id_is_revoked_by_its_claims() {
     let app = provided().await;
     let (one, other) = (token("ann", 3600), token("ann", 3601));
     post(&app, Some(&one), SIGN_OUT, json!({})).await;
@@ -390,7 +390,7 @@ fn malleable(head: &str, signature: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_name_is_of_its_issuer() {
+async fn token_ids_are_scoped_to_their_issuer() {
     let app = provided().await;
     let named = |issuer: &str, seconds: i64| {
         let claims = claims_with(
@@ -421,7 +421,7 @@ async fn stream(app: &TestApp, token: &str, accept: &str) -> StreamedResponse {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
+async fn a_stream_ends_with_its_token_and_without_complete() {
     let app = provided().await;
     let (short, long) = (token("ann", 3), token("ann", 3600));
     for (token, signs_out) in [(&short, false), (&long, true)] {
@@ -447,7 +447,7 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
 }
 
 #[tokio::test]
-async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
+async fn a4_fields_and_batch_entries_after_a_sign_out_are_refused() {
     let app = TestApp::start().await;
     let late = r#"sendMessage(roomId: "room-1", text: "late") { id }"#;
     let document = format!(
@@ -503,7 +503,7 @@ async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
 }
 
 #[tokio::test]
-async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
+async fn a_mutation_changes_nothing_after_its_token_expires() {
     let hour = 3_600_000_000;
     // Whoever looks at it finds it an hour later, so that the token expires somewhere in the document.
     let time = AtomicI64::new(now() * 1_000_000);
@@ -532,7 +532,7 @@ async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waits_ends_when_its_token_expires() {
+async fn a_waiting_poll_ends_when_its_token_expires() {
     let app = provided().await;
     let head = post(&app, None, r#"{ room(id: "room-1") { head } }"#, json!({})).await;
     let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
@@ -546,7 +546,7 @@ async fn a_poll_that_waits_ends_when_its_token_expires() {
 }
 
 #[tokio::test]
-async fn a1_two_authorizations_are_none() {
+async fn a1_two_authorizations_are_refused() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));

@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
+async fn e1_typing_begins_with_a_snapshot_and_reports_each_change() {
     let core = Core::start().await;
     let bob = core.create_user("bob").await;
     assert_eq!(
@@ -53,7 +53,7 @@ async fn e1_typing_begins_with_how_it_stands_and_tells_each_change() {
 }
 
 #[tokio::test]
-async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
+async fn e5_a_burst_of_changes_is_sent_once_per_interval() {
     let core = Core::start().await;
     let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
     let lobby = lobby_of_room_1(&core);
@@ -82,7 +82,7 @@ async fn e5_a_burst_of_changes_is_told_once_in_an_interval() {
 }
 
 #[tokio::test]
-async fn typing_lapses_although_nobody_says_anything() {
+async fn typing_expires_without_further_events() {
     let core = Core::start().await;
     let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
     let lobby = lobby_of_room_1(&core);
@@ -106,7 +106,7 @@ async fn typing_lapses_although_nobody_says_anything() {
 }
 
 #[tokio::test]
-async fn e1_a_slow_reader_of_a_state_skips_what_is_over() {
+async fn e1_a_slow_reader_skips_outdated_snapshots() {
     let limits = PresenceLimits {
         typing_interval: Duration::ZERO,
         ..PresenceLimits::default()
