@@ -1,4 +1,4 @@
-//! Several requests in one body, and documents that are named by their hash.
+//! Batches of requests in one body, and documents that are named by their hash.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -108,7 +108,7 @@ async fn a_batch_is_bounded_and_refused_as_a_whole() {
     assert_eq!(
         answers[1],
         json!({ "data": { "messages": { "nodes": [] } } }),
-        "nothing of the refused ones ran"
+        "no entry of a refused batch ran"
     );
     let reply = post(
         app.address(),
@@ -127,7 +127,7 @@ fn hash(text: &str) -> String {
         .collect()
 }
 
-/// What a client sends for a document: its hash, and its text where the hash was not known.
+/// A persisted query as a client sends it: the hash of the document, with or without its text.
 fn persisted(text: &str, with_text: bool) -> Value {
     let mut body =
         json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": hash(text) } } });
@@ -158,7 +158,7 @@ async fn a_document_that_was_sent_once_can_be_named_by_its_hash() {
         answer
     );
 
-    // By its hash alone, whichever way in.
+    // By its hash alone, over every transport.
     assert_eq!(
         post(app.address(), &persisted(text, false).to_string(), &[])
             .await

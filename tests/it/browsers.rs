@@ -1,4 +1,5 @@
-//! What browsers send for pages that have no business here, and what they are told for those that have.
+//! Requests that browsers send for pages: foreign pages are refused, and pages of allowed origins
+//! get the CORS headers.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -15,7 +16,8 @@ const FRIEND: &str = "https://friend.example";
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const BY_GET: &str = "/graphql?query=%7B__typename%7D";
 
-/// What a page's socket hears first, after it said init: a message, or the code and the reason of the close.
+/// The first message on a WebSocket after `connection_init`, or the code and the reason of the
+/// close.
 async fn first_heard(
     app: &TestApp,
     subprotocol: &str,
@@ -33,17 +35,17 @@ async fn first_heard(
     let _ = socket
         .send(Message::text(r#"{"type":"connection_init"}"#))
         .await;
-    match wait_for("an answer", socket.next()).await {
+    match wait_for("a message", socket.next()).await {
         Some(Ok(Message::Text(text))) => Ok(text.to_string()),
         Some(Ok(Message::Close(Some(frame)))) => {
-            let end = wait_for("the end", socket.next()).await;
+            let end = wait_for("the end of the connection", socket.next()).await;
             assert!(
                 !matches!(end, Some(Ok(_))),
-                "nothing follows a close: {end:?}"
+                "frames follow a close: {end:?}"
             );
             Err((frame.code.into(), frame.reason.to_string()))
         }
-        other => panic!("heard {other:?}"),
+        other => panic!("unexpected: {other:?}"),
     }
 }
 
@@ -113,7 +115,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
             ("PUT", "text/plain"),
             ("DELETE", "*/*"),
         ] {
-            // Not even with a token: no page gets to send one unless the browser was told that it may.
+            // A token changes nothing: a page may send one only if the preflight allowed it.
             let headers = [
                 marks,
                 &[json, ("accept", accept), ("authorization", &bearer)],
@@ -126,7 +128,8 @@ async fn a_foreign_page_can_change_nothing_over_http() {
                 "{method} {accept} {marks:?}"
             );
         }
-        // What changes nothing is answered as to anybody, and the page's browser keeps the answer from it.
+        // Requests that change nothing are answered, and the browser keeps the response from the
+        // page.
         assert_eq!(
             get(app.address(), BY_GET, marks).await.status,
             200,
@@ -164,7 +167,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
     app.finish().await;
 }
 
-/// The status of a request that says it is for this host, if for any.
+/// The status of a request with this `host` header, or without one.
 async fn status_at(
     address: std::net::SocketAddr,
     line: &str,
@@ -297,7 +300,7 @@ async fn a_public_server_checks_hosts_only_if_some_are_allowed() {
     named.finish().await;
 }
 
-/// Where a server that listens everywhere is reached from here.
+/// The address at which the test reaches a server that listens on all interfaces.
 fn local(app: &TestApp) -> std::net::SocketAddr {
     (std::net::Ipv4Addr::LOCALHOST, app.address().port()).into()
 }
@@ -334,11 +337,11 @@ async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
         ] {
             assert!(
                 allowed.split(", ").any(|found| found == name),
-                "{name} in {allowed}"
+                "{name} is missing in {allowed}"
             );
         }
     }
-    // The answers, good and bad, of every way in.
+    // Successful responses and errors, over every transport.
     let origin = ("origin", FRIEND);
     let sse = ("accept", "text/event-stream");
     for (reply, status) in [
@@ -395,7 +398,7 @@ async fn other_pages_may_not_read_responses_which_vary_by_origin() {
             "{page}"
         );
     }
-    // OPTIONS that asks for nothing of the kind is a method like others.
+    // An OPTIONS request that is not a preflight is a method that is not allowed.
     let reply = http::request(
         app.address(),
         "OPTIONS",
@@ -483,7 +486,7 @@ async fn every_response_has_security_headers() {
     app.finish().await;
 }
 
-/// With whom a browser shares an answer, and whether also one that was asked for with cookies.
+/// The origin that a browser shares a response with, and whether it does so with credentials.
 fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
     (
         reply.header("access-control-allow-origin"),
@@ -491,7 +494,7 @@ fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
     )
 }
 
-/// The head of an answer whose body may be compressed.
+/// The head of a response whose body may be compressed.
 async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(app.address()).await.unwrap();
@@ -501,7 +504,7 @@ async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Strin
         .await
         .unwrap();
     let mut bytes = Vec::new();
-    wait_for("an answer", stream.read_to_end(&mut bytes))
+    wait_for("a response", stream.read_to_end(&mut bytes))
         .await
         .unwrap();
     String::from_utf8_lossy(&bytes)

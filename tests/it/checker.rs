@@ -1,7 +1,9 @@
-//! Many subscribers that come and go, read at their own pace and resume by cursor, while messages are sent and the server is
-//! killed and started again. In the end every subscriber's record equals the room's log.
+//! Many subscribers come and go, read at their own pace and resume by cursor. Meanwhile messages
+//! are sent, and the server is killed and restarted. At the end the record of each subscriber
+//! equals the log of its room.
 //!
-//! `CHECKER=full cargo test --release checker` runs 200 subscribers, 20 rooms, 50,000 messages and ten kills.
+//! `CHECKER=full cargo test --release checker` runs 200 subscribers, 20 rooms, 50,000 messages and
+//! ten kills.
 
 use std::{
     net::SocketAddr,
@@ -42,7 +44,7 @@ const FULL: Size = Size {
 };
 const PUBLISHERS: u64 = 25;
 
-/// While the server is away there is nothing to wait for but time.
+/// The pause between attempts to connect while the server is down.
 const AWAY: Duration = Duration::from_millis(20);
 
 async fn connected(address: SocketAddr, token: Option<&str>) -> Client {
@@ -54,7 +56,8 @@ async fn connected(address: SocketAddr, token: Option<&str>) -> Client {
     }
 }
 
-/// Sends this publisher's share; what was not answered is sent again under the same nonce.
+/// Sends the messages of one publisher. A message that was not answered is sent again with the same
+/// nonce.
 async fn publish(
     address: SocketAddr,
     token: String,
@@ -89,7 +92,8 @@ async fn publish(
     }
 }
 
-/// Reads a room from its beginning until the final head is known and reached, through everything that happens.
+/// Reads a room from its beginning until it reaches the final head, and reconnects whenever the
+/// connection breaks.
 async fn subscribe(
     address: SocketAddr,
     start: Cursor,
@@ -138,7 +142,7 @@ async fn subscribe(
             record.push((cursor.seq, text));
             match dice(400) {
                 0 => continue 'connections,
-                // A slow one, now and then.
+                // Some reads are slow.
                 1..4 => tokio::time::sleep(Duration::from_millis(dice(30))).await,
                 _ => {}
             }
@@ -226,13 +230,13 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
     assert_eq!(
         all as u64,
         size.messages / PUBLISHERS * PUBLISHERS,
-        "every message once"
+        "each message is in the logs exactly once"
     );
     for (number, reader) in readers.into_iter().enumerate() {
         let record = reader.await.unwrap();
         assert!(
             record == logs[number % size.rooms],
-            "subscriber {number} saw something else than the log"
+            "the record of subscriber {number} differs from the log"
         );
     }
     println!(

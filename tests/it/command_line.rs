@@ -1,4 +1,4 @@
-//! The real executable as a person meets it: good commands, and one clear line for bad ones.
+//! The executable as a person uses it: commands that work, and one clear line for each error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -222,7 +222,7 @@ async fn the_commands_send_and_tail_work() {
     .await;
     assert!(
         line().await.ends_with("  bob: three\\n\\u{1b}[2J"),
-        "other people's texts are one line of text"
+        "a text of another user is printed as one line"
     );
     wait_for("the end of tail", tail.kill()).await.unwrap();
 
@@ -248,11 +248,11 @@ async fn the_commands_send_and_tail_work() {
     app.finish().await;
 }
 
-/// The flags of a paragraph of the help, and their defaults: numbers as they are, times in milliseconds.
+/// The flags and their defaults in the chapter *Limits* of the help. Times are in milliseconds.
 fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
     let (_, limits) = help
         .split_once("\nLimits (")
-        .expect("the help has a chapter of limits");
+        .expect("the help has no chapter of limits");
     let mut flags = BTreeMap::new();
     for paragraph in limits.split("\n      --").skip(1) {
         let flag = paragraph.split_whitespace().next().unwrap();
@@ -270,7 +270,8 @@ fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
     flags
 }
 
-/// A default as it is written for people.
+/// Parses a default as the documentation writes it, for example `64 KiB`. Times become
+/// milliseconds.
 fn number(text: &str) -> u64 {
     let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
     let factor = match unit {
@@ -278,7 +279,7 @@ fn number(text: &str) -> u64 {
         "s" => 1_000,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
-        _ => panic!("{text}: no unit that is used here"),
+        _ => panic!("{text}: unknown unit"),
     };
     digits
         .parse::<u64>()
@@ -286,10 +287,10 @@ fn number(text: &str) -> u64 {
         * factor
 }
 
-/// A flag of the tables of docs/OPERATING.md.
+/// A flag in the tables of docs/OPERATING.md.
 struct Documented {
     default: u64,
-    /// It is marked as one that `--no-rate-limits` lifts.
+    /// Whether it is marked as a limit that `--no-rate-limits` lifts.
     lifted: bool,
 }
 
@@ -301,7 +302,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
     for row in chapter.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<_> = row.split(" | ").collect();
         let [names, defaults, _] = cells[..] else {
-            panic!("{row}: three columns")
+            panic!("{row}: expected three columns")
         };
         let named: Vec<_> = names
             .split("`--")
@@ -317,7 +318,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
             };
             assert!(
                 flags.insert(format!("--{name}"), documented).is_none(),
-                "--{name} stands there twice"
+                "--{name} is listed twice"
             );
         }
     }
@@ -344,7 +345,7 @@ async fn the_documentation_lists_exactly_the_limits_of_the_help_with_their_defau
         .collect();
     assert!(
         strangers.is_empty(),
-        "there are no such flags: {strangers:?}"
+        "these flags do not exist: {strangers:?}"
     );
 }
 
@@ -397,7 +398,7 @@ async fn every_flag_in_the_documentation_exists() {
         ("docs/OPERATING.md", include_str!("../../docs/OPERATING.md")),
         ("docs/PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
     ] {
-        // Other programs have flags of their own, in examples.
+        // Flags in longer code are examples that may belong to other programs.
         let ours = document.split('`').filter(|code| code.starts_with("--"));
         for flag in ours.flat_map(words_of_flags) {
             assert!(
@@ -408,7 +409,7 @@ async fn every_flag_in_the_documentation_exists() {
     }
 }
 
-/// Everything in a text that looks like a flag.
+/// All words in a text that look like flags.
 fn words_of_flags(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
     words.filter(|word| word.starts_with("--") && word.len() > 2)

@@ -1,4 +1,4 @@
-//! What is compressed, and what must not be.
+//! Which responses are compressed and which are not.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ async fn pages_and_long_responses_are_compressed_for_clients_that_accept_it() {
         .unwrap();
     let file = StreamedResponse::get(app.address(), script, &[GZIP]).await;
     assert_eq!(encoding(&file), (200, Some("gzip")));
-    // What came compressed is known again by the same tag.
+    // A compressed response has the same entity tag.
     let again = StreamedResponse::get(
         app.address(),
         script,

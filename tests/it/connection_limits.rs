@@ -1,4 +1,4 @@
-//! Limits on connections: in all, per address, per user, and how often new ones may come.
+//! Limits on connections: in total, per address, per user, and the rate of new ones.
 //!
 //! Each limit is tested over TCP and over TLS.
 
@@ -27,7 +27,7 @@ over_tcp_and_tls!(
     an_idle_keep_alive_connection_is_closed,
 );
 
-/// More tries than any limit of these tests takes, even on a machine that stalls.
+/// More attempts than any limit of these tests needs, even on a machine that stalls.
 const TRIES: usize = 2_000;
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
@@ -36,7 +36,7 @@ fn too_many_connections() -> Closed {
     Closed(1013, "Too many connections".to_owned())
 }
 
-/// A WebSocket that says who it is; how that ends, if it does.
+/// Connects over a WebSocket with `connection_init`. Returns the close if the server refuses it.
 async fn connect(endpoint: Endpoint, token: Option<&str>) -> Result<Client, Closed> {
     let mut client = Client::open(endpoint).await;
     let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
@@ -50,7 +50,7 @@ fn subscription() -> String {
     json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string()
 }
 
-/// 429, with the seconds after which to come back in the header and in the error.
+/// Whether a response is 429, with the seconds until a retry both in the header and in the error.
 fn is_turned_away(reply: &Reply) -> bool {
     let after = reply
         .header("retry-after")
@@ -78,7 +78,8 @@ async fn connections_are_bounded_in_total(transport: Transport) {
     );
     first.close().await;
     app.finish().await;
-    // Those that ask for nothing, also before or in the middle of the handshake of TLS.
+    // The same limits hold for connections without a request, before or during the handshake of
+    // TLS.
     for limit in ["--handshakes-max", "--http-connections-max"] {
         let app = TestApp::start_over(transport, &[limit, "2"]).await;
         let silent = (
@@ -87,7 +88,7 @@ async fn connections_are_bounded_in_total(transport: Transport) {
         );
         let mut one_more = app.endpoint().connect_tcp().await.unwrap();
         assert_eq!(
-            wait_for("its end", one_more.read(&mut [0]))
+            wait_for("the end of the connection", one_more.read(&mut [0]))
                 .await
                 .unwrap_or(0),
             0,
@@ -113,7 +114,7 @@ async fn connections_of_an_address_are_bounded_across_all_kinds(transport: Trans
     ] {
         assert!(is_turned_away(&reply), "{reply:?}");
     }
-    // What is no connection that stays is not counted.
+    // A short request is not counted.
     assert_eq!(http::get(app.endpoint(), "/healthz", &[]).await.status, 200);
 
     drop(stream);
@@ -122,7 +123,7 @@ async fn connections_of_an_address_are_bounded_across_all_kinds(transport: Trans
             tokio::task::yield_now().await;
         }
     };
-    wait_for("a free place", freed).await;
+    wait_for("a free slot", freed).await;
     connect(app.endpoint(), None).await.unwrap().close().await;
     drop(socket);
     app.stop().await;
@@ -177,7 +178,7 @@ async fn connections_of_a_user_are_bounded_and_others_are_not_affected(transport
 }
 
 async fn a_burst_of_connections_is_served_and_further_ones_are_told_to_retry(transport: Transport) {
-    // Some of the burst is left for the requests of the test's own.
+    // The burst is large enough for the ten requests and the ten WebSockets.
     let app = TestApp::start_over(
         transport,
         &[
@@ -194,7 +195,7 @@ async fn a_burst_of_connections_is_served_and_further_ones_are_told_to_retry(tra
     for _ in 0..10 {
         connect(app.endpoint(), None).await.unwrap();
     }
-    // Each hears a word, as many as a burst has.
+    // Further connections get a response, as many as fit into another burst.
     let mut reply = http::get(app.endpoint(), "/healthz", &[]).await;
     let mut tries = 0;
     while reply.status == 200 && tries < TRIES {
@@ -231,18 +232,22 @@ async fn an_address_that_keeps_connecting_is_closed_without_a_response(transport
         "",
     );
     for _ in 0..TRIES {
-        // Over TLS the handshake already ends.
+        // Over TLS, the handshake fails already.
         let Ok(mut stream) = app.endpoint().connect().await else {
             return drop(app.finish().await);
         };
         let mut answer = Vec::new();
         let _ = stream.write_all(request.as_bytes()).await;
-        let _ = wait_for("an answer or an end", stream.read_to_end(&mut answer)).await;
+        let _ = wait_for(
+            "a response or the end of the connection",
+            stream.read_to_end(&mut answer),
+        )
+        .await;
         if answer.is_empty() {
             return drop(app.finish().await);
         }
     }
-    panic!("every one of {TRIES} connections got an answer");
+    panic!("all {TRIES} connections got a response");
 }
 
 async fn behind_a_trusted_proxy_the_limits_count_clients(transport: Transport) {
@@ -275,12 +280,12 @@ async fn behind_a_trusted_proxy_the_limits_count_clients(transport: Transport) {
     assert_eq!(
         open("192.0.2.9, 192.0.2.1").await.status,
         429,
-        "what a client writes itself counts for nothing"
+        "entries that the client wrote itself are ignored"
     );
     assert_eq!(
         open("2001:db8::2").await.status,
         429,
-        "one network of 64 bits is one address"
+        "the addresses of one /64 network count as one"
     );
     assert_eq!(open("2001:db8:0:1::1").await.status, 200);
     drop(streams);
@@ -307,19 +312,19 @@ async fn connections_without_a_request_are_bounded(transport: Transport) {
     }
     let mut one_more = app.endpoint().connect_tcp().await.unwrap();
     assert_eq!(
-        wait_for("its end", one_more.read(&mut [0]))
+        wait_for("the end of the connection", one_more.read(&mut [0]))
             .await
             .unwrap_or(0),
         0
     );
-    // One that asks makes room, although it stays.
+    // A connection that sends a request frees its slot, although it stays open.
     let mut asking = silent.pop().unwrap();
     asking
         .write_all(http::request_text(app.address(), "GET", "/healthz", &[], "").as_bytes())
         .await
         .unwrap();
     let mut answer = [0; 12];
-    wait_for("an answer", asking.read_exact(&mut answer))
+    wait_for("a response", asking.read_exact(&mut answer))
         .await
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
@@ -336,14 +341,14 @@ async fn http_connections_are_bounded_including_those_with_requests(transport: T
         let mut stream = app.endpoint().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
-        wait_for("an answer", stream.read_exact(&mut answer))
+        wait_for("a response", stream.read_exact(&mut answer))
             .await
             .unwrap();
         kept.push(stream);
     }
     let mut one_more = app.endpoint().connect_tcp().await.unwrap();
     assert_eq!(
-        wait_for("its end", one_more.read(&mut [0]))
+        wait_for("the end of the connection", one_more.read(&mut [0]))
             .await
             .unwrap_or(0),
         0
@@ -354,8 +359,8 @@ async fn http_connections_are_bounded_including_those_with_requests(transport: T
             tokio::task::yield_now().await;
         }
     };
-    wait_for("a free place", freed).await;
-    // One that became a WebSocket is none any more.
+    wait_for("a free slot", freed).await;
+    // A connection that became a WebSocket no longer counts as an HTTP connection.
     for _ in 0..3 {
         let mut client = app.client(None).await;
         client.fence().await;
@@ -364,7 +369,7 @@ async fn http_connections_are_bounded_including_those_with_requests(transport: T
                 tokio::task::yield_now().await;
             }
         };
-        wait_for("a free place", upgraded).await;
+        wait_for("a free slot", upgraded).await;
         kept.push(client.socket.into_inner());
     }
     drop(kept);
@@ -383,9 +388,12 @@ async fn an_idle_keep_alive_connection_is_closed(transport: Transport) {
         .await
         .unwrap();
     let mut reply = String::new();
-    wait_for("an answer and the end", stream.read_to_string(&mut reply))
-        .await
-        .unwrap();
+    wait_for(
+        "a response and the end of the connection",
+        stream.read_to_string(&mut reply),
+    )
+    .await
+    .unwrap();
     assert!(
         reply.starts_with("HTTP/1.1 200") && !reply.contains("connection: close"),
         "{reply}"

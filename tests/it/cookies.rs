@@ -1,4 +1,5 @@
-//! The session cookie: set for this server's own pages, read by GET alone, never for another site.
+//! The session cookie: set only for the server's own pages, read only by GET, and never for another
+//! site.
 
 use serde_json::json;
 
@@ -14,7 +15,7 @@ fn viewer_query() -> String {
     json!({ "query": "{ viewer { name } }" }).to_string()
 }
 
-/// Signs in as a browser's page of this origin would.
+/// Signs in with the headers that a browser sends for a page.
 async fn sign_in(app: &TestApp, headers: &[(&str, &str)]) -> Reply {
     let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
     post(app.address(), &body, headers).await
@@ -24,7 +25,7 @@ fn own(app: &TestApp) -> String {
     format!("http://{}", app.address())
 }
 
-/// The name and the value of the cookie that was set.
+/// The name and the value of the cookie that a response sets.
 fn cookie(reply: &Reply) -> String {
     reply
         .header("set-cookie")
@@ -80,7 +81,7 @@ async fn signing_in_from_an_own_page_sets_the_cookie_and_get_requests_read_it() 
         ann
     );
 
-    // A batch signs in too.
+    // Signing in within a batch sets it too.
     let body = json!([{ "query": "mutation { signIn(name: \"bob\") { token } }" }]).to_string();
     let reply = post(app.address(), &body, &[("origin", &own(&app))]).await;
     let token = reply.json()[0]["data"]["signIn"]["token"]
@@ -137,7 +138,7 @@ async fn no_other_request_sets_the_cookie() {
             "{headers:?}"
         );
     }
-    // Only what issues a session sets it.
+    // Only an operation that issues a session sets it.
     let reply = post(app.address(), &viewer_query(), &[("origin", &own)]).await;
     assert_eq!(reply.header("set-cookie"), None);
     app.finish().await;
@@ -189,7 +190,7 @@ async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
         nobody
     );
 
-    // The header counts, good or bad.
+    // If there is an Authorization header, it decides, whether it is valid or not.
     let bob = format!("Bearer {}", app.sign_in("bob").await);
     let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
     assert_eq!(

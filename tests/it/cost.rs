@@ -1,4 +1,4 @@
-//! What one answer may cost, at and past the edge, over every way in.
+//! The limits on the cost of one answer, over every transport.
 
 use serde_json::{Value, json};
 use switchboard::{
@@ -18,18 +18,19 @@ use crate::support::{
     wait_for,
 };
 
-/// Reads the room, the page, and what each message of it answers.
+/// Reads the room, the page, and for each message the message that it replies to.
 const ANSWERED: &str = "query ($last: Int!) { messages(roomId: \"room-1\", last: $last) { nodes { replyTo { id } } } }";
 
-/// The same for each message that comes.
+/// Does the reads of [`ANSWERED`] for each message that arrives.
 const ANSWERED_LIVE: &str =
     "subscription ($last: Int!, $after: Cursor) { newMessage(roomId: \"room-1\", after: $after) {
     id room { messages(last: $last) { nodes { replyTo { id } } } } } }";
 
-/// The least that `--answer-bytes-max` and `--frame-bytes-max` may be.
+/// The minimum of `--answer-bytes-max` and `--frame-bytes-max`.
 const BYTES: &str = "53248";
 
-/// Sends messages, each of which answers the one before, the first of them this one. The id of the last.
+/// Sends messages that each reply to the one before. The first replies to the given message.
+/// Returns the id of the last.
 async fn chain(client: &mut Client, count: usize, first: Option<String>) -> String {
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
@@ -38,7 +39,7 @@ async fn chain(client: &mut Client, count: usize, first: Option<String>) -> Stri
         last =
             client.execute(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
     }
-    last.as_str().expect("a message").to_owned()
+    last.as_str().expect("at least one message").to_owned()
 }
 
 fn body(query: &str, last: u32) -> Value {
@@ -49,7 +50,7 @@ async fn ask(app: &TestApp, body: &Value) -> Reply {
     post(app.address(), &body.to_string(), &[]).await
 }
 
-/// The only error, which must be of this path.
+/// The message of the only error, which must be for this path.
 fn only_error(answer: &Value, path: &str) -> String {
     let errors = answer["errors"]
         .as_array()
@@ -63,7 +64,8 @@ fn only_error(answer: &Value, path: &str) -> String {
     errors[0]["message"].as_str().unwrap().to_owned()
 }
 
-/// A server whose answers have twelve reads, with twelve messages that each answer the one before.
+/// A server that allows twelve reads per answer, and twelve messages that each reply to the one
+/// before.
 async fn twelve() -> (TestApp, Client, String) {
     let app = TestApp::with_flags(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
@@ -89,7 +91,7 @@ async fn an_answer_beyond_its_reads_fails_with_one_error() {
         only_error(&answer, "messages"),
         "This asks for too much: an answer may take 12 reads of the database."
     );
-    // What else was asked for is answered, and what failed is null as a whole.
+    // The other fields are answered, and the field that failed is null as a whole.
     let query = "query ($last: Int!) { fine: room(id: \"room-1\") { id }
         dear: room(id: \"room-1\") { id messages(last: $last) { nodes { replyTo { id } } } } }";
     let answer = ask(&app, &body(query, 11)).await.json();
@@ -134,7 +136,8 @@ async fn an_object_that_an_answer_repeats_is_read_once() {
 async fn the_bytes_of_an_answer_are_bounded() {
     let app = TestApp::with_flags(&["--answer-bytes-max", BYTES]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    // Seven texts; beside each are two quotes and twelve bytes of its object, beside all eleven more and the list's brackets.
+    // Seven texts. Beside each text, two bytes count for its quotes and twelve for its object. For
+    // all of them together, eleven more bytes count, and the brackets of the list.
     for (room, rest, whole) in [("at-edge", 3_992, true), ("past-edge", 3_993, false)] {
         let create = "mutation ($id: ID!) { createRoom(id: $id, name: \"a room\") { id } }";
         ann.execute(create, json!({ "id": room })).await;
@@ -158,7 +161,7 @@ async fn the_bytes_of_an_answer_are_bounded() {
             );
         }
     }
-    // Names of the client's own count too, also where they stand before what the library answers by itself.
+    // Aliases count too, even before a value that the library resolves itself.
     let long = "a".repeat(1_000);
     let query = format!("{{ messages(roomId: \"at-edge\") {{ nodes {{ {long}: __typename }} }} }}");
     assert_eq!(
@@ -286,7 +289,7 @@ async fn reads_are_repeated_after_a_mutation_of_the_same_request() {
     app.finish().await;
 }
 
-/// The next results of an operation among others.
+/// The next results of one operation, on a connection with several operations.
 async fn results(
     client: &mut Client,
     id: &str,
@@ -336,7 +339,8 @@ async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
                 message,
                 "This asks for too much: one result of a subscription may take 12 reads of the database."
             );
-            // It is a result like others: it has its place, and what comes after goes on.
+            // The error is a result like others: it has a cursor, and the subscription continues
+            // after it.
             assert_eq!(past["extensions"], within["extensions"]);
         }
         assert_ne!(past[0]["extensions"], past[1]["extensions"]);
@@ -353,7 +357,7 @@ async fn the_bytes_of_each_event_are_bounded() {
         app.client(Some(&app.sign_in("ann").await)).await,
         app.client(None).await,
     );
-    // Seven times the text: with two quotes and six bytes of key each, and two braces.
+    // The text seven times, each with two quotes and six bytes for its key, and two braces.
     let aliases: String = (0..7).map(|number| format!("t{number}: text ")).collect();
     let query = format!(
         "subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {aliases} }} }}"
@@ -381,7 +385,7 @@ async fn the_bytes_of_each_event_are_bounded() {
 
 #[tokio::test]
 async fn a_reservation_buffers_a_bounded_number_of_bytes() {
-    // Two answers of `{"data":{"__typename":"Query"}}`.
+    // The length of two answers `{"data":{"__typename":"Query"}}`.
     let app = TestApp::with_flags(&["--reservation-bytes-max", "62"]).await;
     let token = request(app.address(), "PUT", "/graphql", &[], "")
         .await
@@ -426,7 +430,7 @@ async fn a_reservation_buffers_a_bounded_number_of_bytes() {
     stream
         .read_until("complete\ndata: {\"id\":\"c\"}\n\n")
         .await;
-    // What an open stream takes at once need not be kept.
+    // Answers that an open stream takes at once are not buffered.
     operate(
         "d",
         "{ room(id: \"room-1\") { id visibility createdAt head } }",
@@ -466,7 +470,7 @@ async fn an_answer_waits_at_most_once_for_a_store_that_times_out() {
         response.errors
     );
     assert_eq!(faults.failures_left(), 0);
-    // The next answer asks again.
+    // The next answer reads again.
     assert!(ask().await.errors.is_empty());
 }
 
@@ -476,10 +480,10 @@ async fn a_page_is_not_retried_after_its_reader_is_gone() {
     core.send_messages(1..=3).await;
     let mut reader = core.reader("text", Some(0)).await;
     let idle = core.tasks.len();
-    // Each try reads the events once.
+    // Each attempt reads the events once.
     faults.fail_next(1);
     let mut frames = Vec::new();
-    let begun = wait_for("a failure", async {
+    let begun = wait_for("a failed read", async {
         let mut taking = Box::pin(reader.take(usize::MAX, &mut frames));
         while faults.failures_left() > 0 {
             assert!(futures::poll!(&mut taking).is_pending());
@@ -487,10 +491,10 @@ async fn a_page_is_not_retried_after_its_reader_is_gone() {
         }
     });
     begun.await;
-    assert!(core.tasks.len() > idle, "it waits to be tried again");
+    assert!(core.tasks.len() > idle, "the page waits for its retry");
     drop(reader);
     wait_for("the end of the page's task", async {
-        // The lanes, the pump and the page's.
+        // The two lanes, the pump and the page have a task each; those of the view end too.
         while core.tasks.len() > idle - 3 {
             tokio::task::yield_now().await;
         }
@@ -513,16 +517,16 @@ async fn pages_of_long_frames_end_early_and_lose_nothing() {
         seqs(&take_frames(&mut reader, 130).await),
         (1..=130).collect::<Vec<_>>()
     );
-    // One read for each four events.
+    // One read for every four events.
     assert_eq!(faults.event_reads(), 16 + 16 + 1);
-    // Whoever comes to the middle finds the same pages.
+    // A reader that starts in the middle finds the same pages.
     let mut late = core.reader("text", Some(70)).await;
     assert_eq!(
         seqs(&take_frames(&mut late, 60).await),
         (71..=130).collect::<Vec<_>>()
     );
     assert_eq!(faults.event_reads(), 33);
-    // What comes after the last one, which the head had cut off, is not missed by who reads it from pages.
+    // The last page ended at the head of that time. A reader of pages also gets what came later.
     core.send_messages(131..=150).await;
     let mut later = core.reader("text", Some(127)).await;
     assert_eq!(
@@ -557,9 +561,9 @@ async fn a_client_that_disconnects_leaves_no_reads_behind() {
     let start = start.json()["data"]["messages"]["edges"][0]["cursor"].clone();
     let mut bob = app.client(None).await;
     bob.start(&query, json!({ "after": start })).await;
-    // Gone before anything was made of it.
+    // The client disconnects before the server makes any frame.
     drop((ann, bob));
-    wait_for("the end of what it asked for", async {
+    wait_for("the end of the client's reads", async {
         while app.in_use() != InUse::default() {
             tokio::task::yield_now().await;
         }

@@ -1,4 +1,4 @@
-//! The real executable, killed.
+//! The executable is killed and restarted.
 
 use std::{
     collections::HashSet,
@@ -25,7 +25,7 @@ impl Process {
         Self::start_with(folder, &["--listen", address], Stdio::inherit())
     }
 
-    /// With flags of the test's own; the log goes there.
+    /// Starts a server with flags of the test. The log goes to `log`.
     pub(crate) fn start_with(folder: &Folder, flags: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
             .args(["serve", "--database", &folder.database()])
@@ -40,7 +40,7 @@ impl Process {
                 .split_once("endpoint")
                 .map(|(_, rest)| rest.to_owned())
         });
-        let endpoint = endpoint.expect("the server names its endpoint");
+        let endpoint = endpoint.expect("the server prints its endpoint");
         let address = endpoint
             .trim()
             .strip_prefix("http://")
@@ -54,7 +54,7 @@ impl Process {
         }
     }
 
-    /// `kill -9`.
+    /// Kills the process like `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -77,7 +77,7 @@ pub(crate) async fn token(address: SocketAddr) -> String {
         .to_owned()
 }
 
-/// Sends numbered messages until the connection breaks; returns the numbers that were answered.
+/// Sends numbered messages until the connection breaks. Returns the texts that were answered.
 async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec<String> {
     let mut client = Client::connect(address, Some(token)).await;
     let mut answered = Vec::new();
@@ -100,7 +100,7 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
     answered
 }
 
-/// The whole log of room-1 as a subscriber sees it: texts in order.
+/// The texts of the whole log of room-1, as a subscriber receives them.
 async fn log(client: &mut Client) -> Vec<String> {
     let oldest =
         "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
@@ -121,7 +121,7 @@ async fn log(client: &mut Client) -> Vec<String> {
     for expected in 1..=head.seq.0 {
         let (text, cursor) = client.next_message().await;
         let cursor: switchboard::domain::Cursor = cursor.parse().unwrap();
-        assert_eq!(cursor.seq.0, expected, "S2: Seq has no hole");
+        assert_eq!(cursor.seq.0, expected, "S2: the Seqs have a hole");
         texts.push(text);
     }
     client.fence().await;
@@ -156,11 +156,11 @@ async fn s3_an_answered_write_survives_kill_9_exactly_once() {
     let mut client = Client::connect(server.address, None).await;
     let texts = log(&mut client).await;
     let distinct: HashSet<_> = texts.iter().cloned().collect();
-    assert_eq!(distinct.len(), texts.len(), "nothing is there twice");
+    assert_eq!(distinct.len(), texts.len(), "a message is in the log twice");
     let lost: Vec<_> = answered.difference(&distinct).collect();
     assert!(
         lost.is_empty() && answered.len() > 1_000,
-        "{} were answered; lost: {lost:?}",
+        "{} messages were answered; lost: {lost:?}",
         answered.len()
     );
 }

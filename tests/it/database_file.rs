@@ -1,4 +1,4 @@
-//! The database's file as others on the machine find it.
+//! The permissions of the database file.
 
 use std::{
     fs::{self, Permissions},
@@ -33,7 +33,7 @@ async fn an_existing_database_keeps_its_mode_and_the_log_warns_if_others_can_rea
         fs::set_permissions(&path, Permissions::from_mode(given)).unwrap();
         let logs = Logs::capture(Level::WARN);
         let copy = Folder::new();
-        // It keeps its mode.
+        // The copy keeps the mode.
         fs::copy(&path, copy.path().join("test.db")).unwrap();
         let app = TestApp::in_folder(copy, &[]).await;
         app.sign_in("ann").await;

@@ -1,4 +1,4 @@
-//! What subscribers see over real sockets: everything, once, in one order.
+//! Delivery over real sockets: each subscriber receives each message once, in the same order.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -131,7 +131,7 @@ async fn a_restart_keeps_everything_and_cursors_stay_valid() {
     );
 
     let app = TestApp::in_folder(folder, &[]).await;
-    // The token is good after the restart too: its key is in the database.
+    // The token is still valid after the restart, because its key is in the database.
     let mut ann = app.client(Some(&token)).await;
     ann.subscribe("room-1", &cursor).await;
     assert_eq!(ann.next_texts(2).await, ["missed 1", "missed 2"]);
@@ -156,7 +156,7 @@ async fn s4_the_same_nonce_is_the_same_message() {
     let other = ann.send_with_nonce("room-1", "twice", "n 1").await;
     assert_eq!(other["errors"][0]["extensions"]["code"], "CONFLICT");
     assert_eq!(other["data"], json!({ "sendMessage": null }));
-    // A nonce is its sender's own.
+    // Nonces are scoped to their sender.
     let bobs = bob.send_with_nonce("room-1", "once", "n 1").await;
     assert_ne!(
         bobs["data"]["sendMessage"]["id"],
@@ -178,7 +178,7 @@ async fn a_slow_reader_receives_everything_and_delays_no_other() {
     slow.subscribe("room-1", &head).await;
     let mut quick = app.client(None).await;
     quick.subscribe("room-1", &head).await;
-    // About 6 MB: more than the buffers between server and reader hold.
+    // About 6 MB, which is more than the buffers between the server and the reader hold.
     let long = "x".repeat(8_000);
     for number in 0..750 {
         ann.send_message("room-1", &format!("{number} {long}"))
@@ -217,17 +217,14 @@ async fn a_reader_that_reads_nothing_is_disconnected_and_can_resume() {
             .await;
     }
     drop(ann);
-    // The server lets go of the one that is stuck although it is still connected.
+    // The server disconnects the client that is stuck, although its connection is open.
     let folder = app.finish().await;
-    // It sees that as a broken connection, after what was on its way.
+    // The client reads what was on its way, and then a broken connection.
     let mut seen = 0;
     while let Some(Ok(_)) = stuck.socket.next().await {
         seen += 1;
     }
-    assert!(
-        seen < 1_500,
-        "the test sent too little to fill the buffers in between"
-    );
+    assert!(seen < 1_500, "the test sent too little to fill the buffers");
 
     let app = TestApp::in_folder(folder, &[]).await;
     let mut back = app.client(None).await;
@@ -256,7 +253,7 @@ async fn a_client_that_closes_while_messages_wait_receives_the_close() {
         ann.send_message("room-1", &format!("{number} {long}"))
             .await;
     }
-    // More waits than the buffers in between hold, and none of it has been read.
+    // More messages wait than the buffers hold, and the client has read none of them.
     let frame = CloseFrame {
         code: CloseCode::Library(4499),
         reason: "Terminated".into(),
@@ -280,14 +277,14 @@ async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected() {
     let app = TestApp::with_flags(&["--ping-interval", "50ms", "--pong-timeout", "50ms"]).await;
     let mut alive = app.client(None).await;
     let dead = app.client(None).await;
-    // The one that reads answers pings and stays; the other one says nothing, not even that.
+    // The client that reads answers pings and stays. The other one does not even answer pings.
     let only_alive_left = async {
         while app.connections() > 1 {
             alive.fence().await;
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    crate::support::wait_for("the end of the dead one", only_alive_left).await;
+    crate::support::wait_for("the end of the dead connection", only_alive_left).await;
     alive.fence().await;
     drop((alive, dead));
     app.finish().await;
@@ -311,7 +308,7 @@ async fn connections_beyond_the_limit_are_closed_with_try_again_later() {
 #[tokio::test]
 async fn r2_readiness_turns_false_before_the_sockets_close() {
     let app = TestApp::start().await;
-    // One that does not answer the close keeps the drain going for a while.
+    // A client that does not answer the close keeps the drain going for a while.
     let silent = app.client(None).await;
     let address = app.address();
     let stopping = tokio::spawn(app.stop());

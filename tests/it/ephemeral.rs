@@ -117,7 +117,11 @@ async fn e4_a_shut_out_user_receives_nothing_more_and_leaves_the_state() {
     for reader in [&mut typing, &mut signals] {
         let mut frames = Vec::new();
         assert_eq!(
-            wait_for("the end", reader.take(usize::MAX, &mut frames)).await,
+            wait_for(
+                "the end of the reader",
+                reader.take(usize::MAX, &mut frames)
+            )
+            .await,
             Err(ReadError::ShutOut)
         );
         assert!(frames.is_empty());
@@ -135,7 +139,7 @@ async fn e4_a_shut_out_user_receives_nothing_more_and_leaves_the_state() {
         )
         .await;
     assert_eq!(again.err().as_deref(), Some("\"NOT_FOUND\""));
-    // Let in again, nothing of before counts.
+    // After Bob is added again, nothing from before reaches him.
     core.add_member("p", bob).await;
     let mut back = subscribe(&core, Caller::Viewer(bob), SIGNALS, "p").await;
     assert_eq!(next_signal(&mut back).await, "_open");
@@ -153,13 +157,14 @@ async fn e4_a_listener_of_a_quiet_room_ends_when_it_is_shut_out() {
         let mut reader = subscribe(&core, Caller::Viewer(bob), query, "p").await;
         take_frames(&mut reader, 1).await;
         assert!(take_ready(&mut reader).await.is_pending());
-        // In a task of its own, which nobody but the reader wakes: one that gives up waiting looks once more.
+        // The reader runs in its own task, so that only a wake-up lets it notice: a timeout would
+        // poll it once more.
         let ended = tokio::spawn(async move { reader.take(usize::MAX, &mut Vec::new()).await });
         tokio::task::yield_now().await;
         core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
             .await;
         assert_eq!(
-            wait_for("the end", ended).await.unwrap(),
+            wait_for("the end of the reader", ended).await.unwrap(),
             Err(ReadError::ShutOut)
         );
         core.add_member("p", bob).await;
@@ -199,11 +204,15 @@ async fn e4_a_removal_during_other_calls_lets_nothing_through() {
             .typing(Instant::now());
         assert!(
             state.users.is_empty(),
-            "bob is gone and typing, round {round}: {typed:?}"
+            "Bob is removed but still typing, round {round}: {typed:?}"
         );
         let Ok(mut reader) = opened else { continue };
         let mut frames = Vec::new();
-        while wait_for("the end", reader.take(usize::MAX, &mut frames)).await
+        while wait_for(
+            "the end of the reader",
+            reader.take(usize::MAX, &mut frames),
+        )
+        .await
             != Err(ReadError::ShutOut)
         {}
         assert!(
@@ -277,12 +286,16 @@ async fn v7_a_temporary_failure_is_retried_and_a_lasting_one_ends_the_readers() 
     set_typing(&lobby, 2, true);
     let mut frames = Vec::new();
     assert_eq!(
-        wait_for("the end", reader.take(usize::MAX, &mut frames)).await,
+        wait_for(
+            "the end of the reader",
+            reader.take(usize::MAX, &mut frames)
+        )
+        .await,
         Err(ReadError::Unavailable)
     );
     assert!(frames.is_empty());
     faults.fail_next(0);
-    // Whoever comes back begins with how it stands.
+    // A new subscription begins with a snapshot.
     let mut again = subscribe(&core, Caller::Anonymous, query, "room-1").await;
     assert_eq!(next_typing_names(&mut again).await, ["1", "2"]);
 }

@@ -1,4 +1,4 @@
-//! What is not kept, over real sockets: rights, bounds, and how the streams begin and end.
+//! Ephemeral state over real sockets: rights, limits, and how the streams begin and end.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,7 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
         .await
 }
 
-/// The answer of a mutation, or the code of its refusal.
+/// The value of a mutation, or the error code of its refusal.
 async fn outcome(client: &mut Client, field: &str) -> Value {
     let result = mutate(client, field).await;
     match &result["errors"][0]["extensions"]["code"] {
@@ -42,7 +42,8 @@ async fn id_of(client: &mut Client) -> String {
         .to_owned()
 }
 
-/// A private room `p` of ann's with bob in it: ann, bob's token and bob's id.
+/// Creates the private room `p`, owned by Ann, with Bob as a member. Returns Ann's client, and the
+/// token and the id of Bob.
 async fn private_room(app: &TestApp) -> (Client, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
@@ -73,7 +74,7 @@ async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Stream
     .await
 }
 
-/// The result of the next message, which must be a `next` of this operation.
+/// The payload of the next message, which must be a `next` of this operation.
 async fn next(client: &mut Client, id: &str) -> Value {
     let message = client.receive().await;
     assert_eq!(
@@ -91,7 +92,7 @@ async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
     assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "p")"#).await, true);
     let mut bob = app.client(Some(&token)).await;
     let id = bob.start(TYPING, json!({})).await;
-    // The whole result: no extensions.
+    // This is the whole result: it has no extensions.
     assert_eq!(
         next(&mut bob, &id).await,
         json!({ "data": { "typing": { "users": [{ "name": "ann" }] } } })
@@ -124,14 +125,15 @@ async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
     parts
         .read_until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
         .await;
-    // Nothing else comes, not even a word that it is live.
+    // Nothing else arrives, not even the ping that says that a subscription is live.
     bob.send(&json!({ "id": id, "type": "complete" })).await;
     bob.fence().await;
     drop((ann, bob, events, parts));
     app.finish().await;
 }
 
-/// Listens to both streams over WebSocket and event stream as bob, has his right taken away, and sees how they end.
+/// Opens all three subscriptions over WebSocket and over event streams as Bob, takes his right
+/// away, and checks how each ends.
 async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     let app = TestApp::start().await;
     let (mut ann, token, bobs) = private_room(&app).await;
@@ -166,7 +168,7 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
         );
         assert_eq!(events.read_to_end().await, "event: complete\ndata:\n\n");
     }
-    // The socket stays, and the room is as if it was not there.
+    // The socket stays open, and the room looks as if it did not exist.
     for query in [TYPING, SIGNALS, PRESENCE] {
         assert_eq!(
             bob.execute_refused(query, json!({})).await[0]["extensions"]["code"],
@@ -222,7 +224,7 @@ async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
         nobody.next_result().await.0["errors"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
-    // Ann listens on, and eve is not shown any more.
+    // Ann's subscription continues, and Eve is no longer shown.
     loop {
         let message = ann.receive().await;
         assert_ne!(message["type"], "error", "{message}");
@@ -269,7 +271,7 @@ async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
             assert_eq!(errors[0]["message"], "There is no such room.");
         }
     }
-    // Whoever may not read the room is as unknown as somebody who is not there.
+    // A user who may not read the room gets the same error as a user who does not exist.
     let to = |id: &str| format!(r#"sendSignal(roomId: "p", to: "{id}", kind: "k", data: 1)"#);
     let unknown = mutate(&mut ann, &to("usr_00000000000000000000000000000001")).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
@@ -319,7 +321,7 @@ async fn the_content_of_a_signal_is_bounded() {
     app.finish().await;
 }
 
-/// Any JSON but null, which is no value of a type that may not be null.
+/// A JSON value that contains nulls but is not null, because the type `JSON!` is not nullable.
 fn null_free() -> Value {
     json!({ "a": [null, true, "text"], "b": { "c": 1e3 } })
 }
@@ -336,7 +338,7 @@ async fn e2_signals_of_one_client_arrive_in_the_order_they_were_sent() {
         next(&mut bob, &id).await["data"]["signals"]["kind"],
         "_open"
     );
-    // One at a time is asked and none of the answers waited for.
+    // The mutations are sent without waiting for their answers.
     for number in 0..50 {
         ann.start(
             &format!(r#"mutation {{ sendSignal(roomId: "room-1", kind: "k", data: {number}) }}"#),
@@ -438,7 +440,7 @@ async fn signing_out_ends_ephemeral_subscriptions() {
         bob.try_receive().await,
         Err(Closed(4403, "Forbidden".to_owned()))
     );
-    // Not an end that is told: whoever comes back with this token is refused.
+    // The stream does not complete: a client that reconnects with this token is refused.
     assert_eq!(events.read_to_end().await, "");
     drop((ann, bob));
     app.finish().await;
@@ -461,7 +463,7 @@ async fn an_expired_token_ends_ephemeral_subscriptions() {
     let mut ann = app.client(Some(&token)).await;
     let id = ann.start(&open(TYPING), json!({})).await;
     next(&mut ann, &id).await;
-    // Ten years are enough for any session.
+    // Ten years are longer than any session.
     moment.fetch_add(10 * 365 * 86_400 * 1_000_000, Ordering::SeqCst);
     assert_eq!(
         ann.try_receive().await,

@@ -1,4 +1,5 @@
-//! Floods from one address, over TCP as it is and over TLS, while somebody else's messages come as if there was none; then nothing is left behind.
+//! Floods from one address, over TCP and over TLS. Meanwhile messages between other clients are
+//! delivered without delay, and afterwards the server holds nothing.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -19,7 +20,7 @@ over_tcp_and_tls!(
     a_flood_of_half_open_handshakes_delays_no_other_client,
 );
 
-/// Two who talk while others flood: the one sends, the other hears everything.
+/// Two clients that talk during a flood: Ann sends, and Bob receives everything.
 struct Talk {
     ann: Client,
     bob: Client,
@@ -55,7 +56,7 @@ fn closed(code: u16, reason: &str) -> Closed {
     Closed(code, reason.to_owned())
 }
 
-/// A client that was acknowledged; the close it got instead; or none, if it got nothing at all.
+/// An acknowledged client. Otherwise the close that the server sent, or `None` if it sent nothing.
 async fn connect(app: &TestApp) -> Result<Client, Option<Closed>> {
     let mut client = Client::try_open(app.endpoint()).await.ok_or(None)?;
     let _ = client
@@ -83,7 +84,7 @@ async fn a_flood_of_connections_delays_no_other_client(transport: Transport) {
     .await;
     let mut talk = Talk::begin(&app).await;
     let (mut open, mut told, mut dropped) = (Vec::new(), 0, 0);
-    // The burst, as many words again, and from then on what costs nothing.
+    // The burst is served, as many connections again get a close code, and all others are dropped.
     for number in 0..400 {
         match connect(&app).await {
             Ok(client) => open.push(client),
@@ -100,11 +101,11 @@ async fn a_flood_of_connections_delays_no_other_client(transport: Transport) {
     assert_eq!(
         open.len(),
         18,
-        "with the two who talk it is as many as there may be"
+        "together with the two that talk, these are all that the limit allows"
     );
     assert!(
         told > 0 && dropped > 0,
-        "{told} were told, {dropped} were dropped"
+        "{refused} were refused, {dropped} were dropped"
     );
     drop(open);
     talk.goes_on().await;
@@ -157,7 +158,7 @@ async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
     assert_eq!(ended, Some(closed(1013, "Too many messages")));
     assert!(
         refused > 0,
-        "a connection has so many operations and no more"
+        "no operation was refused for the limit per connection"
     );
     talk.goes_on().await;
     talk.end(app).await;
@@ -169,7 +170,7 @@ async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) 
     let megabyte = Message::text("x".repeat(1024 * 1024));
     for _ in 0..10 {
         let mut flood = app.client(None).await;
-        // The server may have closed while the rest of it is on its way.
+        // The server may close while the rest of the message is on its way.
         while flood.socket.feed(megabyte.clone()).await.is_ok()
             && flood.socket.flush().await.is_ok()
         {
@@ -181,7 +182,7 @@ async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) 
         }
         talk.goes_on().await;
     }
-    // One that stops sending hears why.
+    // A client that stops sending receives the reason.
     let mut flood = app.client(None).await;
     flood.socket.send(megabyte).await.unwrap();
     assert_eq!(
@@ -208,7 +209,7 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
     let mut talk = Talk::begin(&app).await;
     let half_of_it = match transport {
         Transport::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
-        // The beginning of a record that promises 512 bytes of a ClientHello.
+        // The beginning of a TLS record that announces 512 bytes of a ClientHello.
         Transport::Tls => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     };
     let (mut half, mut dropped) = (Vec::new(), 0);
@@ -221,13 +222,13 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
         }
     }
     for stream in half.iter_mut().skip(50) {
-        let read = wait_for("its end", stream.read(&mut [0; 1])).await;
+        let read = wait_for("the end of the connection", stream.read(&mut [0; 1])).await;
         dropped += usize::from(read.is_err() || read.is_ok_and(|read| read == 0));
     }
     assert_eq!((dropped, app.in_use().handshakes), (450, 50));
     talk.goes_on().await;
     drop(half);
-    // Whoever comes after it is let in.
+    // After the flood, new clients are accepted.
     let left = async {
         while app.in_use().handshakes > 0 {
             tokio::task::yield_now().await;

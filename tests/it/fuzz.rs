@@ -1,18 +1,19 @@
-//! The fuzz targets, briefly: their seeds, and inputs that are made from them by chance from a fixed seed.
+//! Runs the fuzz targets briefly: on their seeds, and on inputs that are mutated from the seeds
+//! with fixed randomness.
 
 use std::{fs, path::Path};
 
-/// The functions that `cargo fuzz` runs for as long as one likes.
+/// The functions that `cargo fuzz` runs for longer.
 #[expect(unreachable_pub, reason = "there it is the face of a crate")]
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
 
-/// Inputs by chance for each target.
+/// The number of random inputs for each target.
 const INPUTS: usize = 4_000;
 
 const BYTES_MAX: usize = 600;
 
-/// Marsaglia's xorshift: the same inputs in every run.
+/// Marsaglia's xorshift. It generates the same inputs in every run.
 struct Chance(u64);
 
 impl Chance {
@@ -27,7 +28,8 @@ impl Chance {
         u8::try_from(self.below(256)).unwrap()
     }
 
-    /// Some bytes, mostly from a seed, with a part of another one, some bytes changed, some gone.
+    /// A random input: a seed with some bytes changed or removed, often with a part of another
+    /// seed.
     fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut input = seeds[self.below(seeds.len())].clone();
         let other = &seeds[self.below(seeds.len())];
@@ -59,7 +61,7 @@ fn briefly(target: fn(&[u8]), name: &str) {
         .collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-    assert!(seeds.len() >= 5, "there are seeds");
+    assert!(seeds.len() >= 5, "too few seeds");
     seeds.iter().for_each(|seed| target(seed));
     let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
     (0..INPUTS).for_each(|_| target(&chance.input(&seeds)));

@@ -1,4 +1,4 @@
-//! Clients that mean harm, or do it all the same: the process lives on and others are served.
+//! Malicious and broken clients: the server keeps running and serves others.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::support::{
     http, wait_for,
 };
 
-// What bytes inside can do is the same over TLS; what they run into is not.
+// Tests that depend on the bytes on the wire run over TLS too.
 over_tcp_and_tls!(
     a_message_at_the_size_limit_is_read_and_a_longer_one_is_refused,
     t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounded,
@@ -42,7 +42,7 @@ async fn half_a_handshake_and_half_a_frame_harm_no_other_client() {
     }
     let client = Client::open(app.address()).await;
     let mut raw = client.socket.into_inner();
-    // A masked text frame that promises 100 bytes and brings three.
+    // A masked text frame that announces 100 bytes and contains three.
     raw.write_all(&[0x81, 0xe4, 1, 2, 3, 4, b'a', b'b', b'c'])
         .await
         .unwrap();
@@ -118,7 +118,8 @@ async fn t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounde
     let app = TestApp::start_over(transport, &["--write-timeout", "500ms"]).await;
     let mut flood = app.client(None).await;
     let ping = json!({ "type": "ping", "payload": { "x": "x".repeat(60_000) } }).to_string();
-    // The server stops reading at its bound on unsent replies, so that sending gets stuck; then it lets go.
+    // The server stops reading at its limit on unsent replies. Then sending blocks, and the write
+    // timeout ends the connection.
     let stuck = async {
         loop {
             if flood
@@ -132,14 +133,14 @@ async fn t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounde
         }
     };
     wait_for("the end of the flood", stuck).await;
-    while let Some(Ok(_)) = wait_for("the rest", flood.socket.next()).await {}
+    while let Some(Ok(_)) = wait_for("the rest of the connection", flood.socket.next()).await {}
     let mut other = app.client(None).await;
     other.fence().await;
     drop((flood, other));
     app.finish().await;
 }
 
-/// A client's frame with a mask of zeros.
+/// A client's frame, masked with zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() < 126);
     [
@@ -161,11 +162,11 @@ async fn raw(app: &TestApp) -> MaybeTlsStream<TcpStream> {
     app.client(None).await.socket.into_inner()
 }
 
-/// Sends the same over and over until the server lets go, or for as many times.
+/// Sends the same bytes up to `times` times, until the server disconnects. Returns how often.
 async fn flood(stream: &mut MaybeTlsStream<TcpStream>, bytes: &[u8], times: usize) -> usize {
     let mut sent = 0;
     while sent < times
-        && wait_for("room for more", stream.write_all(bytes))
+        && wait_for("room to send", stream.write_all(bytes))
             .await
             .is_ok()
     {
@@ -180,11 +181,12 @@ async fn t1_a_flood_of_websocket_pings_from_a_client_that_does_not_read_is_ended
     let app = TestApp::start_over(transport, &["--write-timeout", "4s"]).await;
     let mut stream = raw(&app).await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
-    // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
+    // This is more than the buffers hold. A server that queued a pong for each ping would read all
+    // of it in time.
     let most = 400;
     assert!(
         flood(&mut stream, &pings, most).await < most,
-        "a client that reads nothing was read on and on"
+        "the server kept reading from a client that reads nothing"
     );
     let mut other = app.client(None).await;
     other.fence().await;
@@ -208,7 +210,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_no_other_client(tran
         let stream = raw(&app).await;
         let (mut reading, mut writing) = tokio::io::split(stream);
         let mut answers = tokio::io::sink();
-        // Half a fragmented message ends with an invalid one, so that the server may close meanwhile.
+        // The fragments make an invalid message, so the server may close the connection meanwhile.
         let flood = async {
             for _ in 0..200 {
                 if writing.write_all(&bytes).await.is_err() {
@@ -241,7 +243,7 @@ async fn each_fragment_counts_as_a_message() {
         for piece in [&b""[..], b" "] {
             let mut client = app.client(None).await;
             let stream = client.socket.get_mut();
-            // Never whole where there are too many of them.
+            // The message is not finished if it has too many fragments.
             let end = if expected.is_none() {
                 frame(0x80, b"}")
             } else {
@@ -280,7 +282,7 @@ async fn p2_no_pong_follows_the_close() {
             .unwrap();
         stream.shutdown().await.unwrap();
         let mut heard = Vec::new();
-        wait_for("the end", stream.read_to_end(&mut heard))
+        wait_for("the end of the connection", stream.read_to_end(&mut heard))
             .await
             .unwrap();
         let mut opcodes = Vec::new();
@@ -328,13 +330,13 @@ async fn a_client_that_keeps_sending_an_oversized_message_is_disconnected(transp
     .await;
     let mut client = app.client(None).await;
     let stream = client.socket.get_mut();
-    // A text that promises 2^40 bytes.
+    // A text frame that announces 2^40 bytes.
     let head = [0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     stream.write_all(&head).await.unwrap();
     let most = 2_000;
     assert!(
         flood(stream, &[b'x'; 64 * 1024], most).await < most,
-        "it was read on and on"
+        "the server kept reading"
     );
     drop(client);
     app.finish().await;
@@ -353,8 +355,12 @@ async fn a_client_that_sends_its_request_too_slowly_is_disconnected(transport: T
         let mut stream = app.endpoint().connect().await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();
-        // The end, with a word or without one.
-        let _ = wait_for("the end of one that is slow", stream.read_to_end(&mut rest)).await;
+        // The server may send a response before it disconnects.
+        let _ = wait_for(
+            "the end of the slow connection",
+            stream.read_to_end(&mut rest),
+        )
+        .await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
     }
     asked.fence().await;
@@ -382,7 +388,7 @@ async fn headers_that_are_too_long_are_refused(transport: Transport) {
 
 #[tokio::test]
 async fn an_invalid_websocket_handshake_is_refused_with_an_explanation() {
-    // What is kept open after the answer is closed soon.
+    // Connections that stay open after the response are closed by the header timeout.
     let app = TestApp::with_flags(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let good = [
@@ -419,12 +425,12 @@ async fn an_invalid_websocket_handshake_is_refused_with_an_explanation() {
     assert_eq!(
         upgrade(app.address(), &without("upgrade")).await.status,
         400,
-        "no WebSocket, and no query either"
+        "neither a WebSocket nor a query"
     );
     app.finish().await;
 }
 
-/// A GET with exactly these headers.
+/// Sends a GET with exactly these headers.
 async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> http::Reply {
     http::exact_request(address, "GET /graphql HTTP/1.1", headers).await
 }
@@ -438,7 +444,7 @@ async fn thousands_of_operations_can_start_and_end_on_one_connection() {
         for _ in 0..100 {
             ids.insert(client.subscribe("room-1", "").await);
         }
-        // An empty cursor is refused, in whatever order the refusals come.
+        // An empty cursor is refused. The refusals may arrive in any order.
         for _ in 0..100 {
             let error = client.receive().await;
             assert_eq!(error["type"], "error", "{error}");
@@ -470,7 +476,7 @@ async fn a_websocket_without_a_known_subprotocol_is_closed_with_4406() {
         assert_ne!(
             more,
             0,
-            "the connection ended without a close: {:?}",
+            "the connection ended without a close frame: {:?}",
             &reply[..read]
         );
         read += more;

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: media types, status codes, and what GET may do.
+//! GraphQL over HTTP: media types, status codes, and the operations that GET may run.
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ async fn request_errors_have_a_status_and_no_data() {
             (code, None),
             "{text}"
         );
-        // Clients of the older media type read the errors only from a 200.
+        // Clients that accept only the older media type read errors only from a 200.
         let lenient = post(app.address(), &query(text), &[]).await;
         assert_eq!(
             (outcome(&lenient), lenient.error_code().as_str()),
@@ -209,7 +209,7 @@ async fn an_invalid_token_is_refused_and_never_becomes_anonymous() {
     let nobody = post(app.address(), &body, &[]).await;
     assert_eq!(nobody.json(), json!({ "data": { "viewer": null } }));
 
-    // Changed in its middle, so that it is well formed and wrong.
+    // Changed in the middle, so that the token is well-formed and its signature wrong.
     let changed = good.replacen('.', ".e", 1);
     let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3JfMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJleHAiOjk5OTk5OTk5OTl9.";
     for bad in [

@@ -34,7 +34,7 @@ over_tcp_and_tls!(
     each_websocket_on_a_connection_counts_as_a_new_connection,
 );
 
-/// One connection of HTTP/2.
+/// A client connection of HTTP/2.
 pub(crate) struct Http2 {
     requests: SendRequest<Bytes>,
     address: SocketAddr,
@@ -51,7 +51,7 @@ impl Http2 {
         .await
     }
 
-    /// On a connection that was made.
+    /// Starts HTTP/2 on an open stream.
     pub(crate) async fn over<S>(stream: S, address: SocketAddr) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -65,7 +65,7 @@ impl Http2 {
             address,
             connection,
         };
-        // The server's settings say that it takes WebSockets; they come first.
+        // The first frame of the server is its settings, which say that it accepts WebSockets.
         let settings = async {
             while !http2.requests.is_extended_connect_protocol_enabled() {
                 tokio::task::yield_now().await;
@@ -91,7 +91,7 @@ impl Http2 {
             .version(Version::HTTP_2)
     }
 
-    /// What a request by POST with this authorization is answered.
+    /// Sends a POST with this authorization and returns the JSON of the response.
     pub(crate) async fn post(&mut self, body: &str, authorization: &str) -> Value {
         let request = self
             .request(Method::POST, "/graphql")
@@ -104,9 +104,14 @@ impl Http2 {
         sender
             .send_data(Bytes::copy_from_slice(body.as_bytes()), true)
             .unwrap();
-        let mut answer = wait_for("an answer", response).await.unwrap().into_body();
-        serde_json::from_slice(&wait_for("its body", answer.data()).await.unwrap().unwrap())
-            .unwrap()
+        let mut answer = wait_for("a response", response).await.unwrap().into_body();
+        serde_json::from_slice(
+            &wait_for("the body of the response", answer.data())
+                .await
+                .unwrap()
+                .unwrap(),
+        )
+        .unwrap()
     }
 
     fn connect_to(
@@ -134,16 +139,16 @@ impl Http2 {
         request
     }
 
-    /// A WebSocket on which nothing was said yet.
+    /// Opens a WebSocket and sends nothing on it.
     pub(crate) async fn socket(&mut self) -> Socket {
         self.socket_of(None).await
     }
 
-    /// The same, as a page of this origin opens it.
+    /// Opens a WebSocket, with the Origin header of a page if one is given.
     async fn socket_of(&mut self, page: Option<&str>) -> Socket {
         let connect = self.asked_by(page, "/graphql", "websocket");
         let (response, sender) = self.send(connect, false);
-        let response = wait_for("the answer", response).await.unwrap();
+        let response = wait_for("the response", response).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(
             response.headers()["sec-websocket-protocol"],
@@ -193,11 +198,12 @@ impl Socket {
             Some(Ok(Message::Close(Some(frame)))) => {
                 Err(Closed(frame.code.into(), frame.reason.to_string()))
             }
-            other => panic!("heard {other:?}"),
+            other => panic!("unexpected: {other:?}"),
         }
     }
 
-    /// Says init, subscribes after this cursor, and waits until that is live.
+    /// Initializes the connection, subscribes to room-1 after a cursor, and waits until the
+    /// subscription is live.
     pub(crate) async fn subscribe(&mut self, after: &str) {
         self.send(json!({ "type": "connection_init" })).await;
         assert_eq!(
@@ -242,9 +248,9 @@ async fn several_websockets_share_one_connection_and_each_receives_everything() 
             (text, text)
         );
     }
-    // One is closed; the other goes on.
+    // One WebSocket is closed, and the other continues.
     first.0.close(None).await.unwrap();
-    while let Some(Ok(_)) = wait_for("the answer to a close", first.0.next()).await {}
+    while let Some(Ok(_)) = wait_for("the answer to the close", first.0.next()).await {}
     ann.send_message("room-1", &"long ".repeat(1_500)).await;
     assert_eq!(second.next_text().await.len(), 7_500);
     drop((ann, first, second, http2));
@@ -309,7 +315,7 @@ async fn queries_run_over_http2_and_other_connect_requests_are_refused() {
     let (response, mut body) = http2.send(request, false);
     body.send_data(Bytes::from_static(br#"{"query":"{ __typename }"}"#), true)
         .unwrap();
-    let response = wait_for("an answer", response).await.unwrap();
+    let response = wait_for("a response", response).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let mut answer = response.into_body();
     assert_eq!(
@@ -362,12 +368,16 @@ async fn t3_streams_are_bounded_and_a_connection_without_requests_ends(transport
     assert_eq!(http2.requests.current_max_send_streams(), 2);
     let socket = http2.socket().await;
     let mut idle = app.endpoint().connect_with_protocol(b"h2").await.unwrap();
-    // The preface and empty settings: a connection that is well and asks for nothing.
+    // The preface and empty settings: a valid connection without requests.
     idle.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
         .unwrap();
     let mut all = Vec::new();
-    let _ = wait_for("the end of the idle one", idle.read_to_end(&mut all)).await;
+    let _ = wait_for(
+        "the end of the connection without requests",
+        idle.read_to_end(&mut all),
+    )
+    .await;
     drop((socket, http2));
     app.finish().await;
 }
@@ -380,11 +390,12 @@ async fn an_idle_connection_ends_and_one_with_a_websocket_stays(transport: Trans
     let request = unused.request(Method::GET, "/healthz").body(()).unwrap();
     let (response, _) = unused.send(request, true);
     assert_eq!(
-        wait_for("an answer", response).await.unwrap().status(),
+        wait_for("a response", response).await.unwrap().status(),
         StatusCode::OK
     );
-    // It began later than the one that is used, so the time of that is over too.
-    wait_for("the end of the unused one", unused.connection)
+    // This connection began after the one with the WebSocket, whose idle timeout is over too by
+    // now.
+    wait_for("the end of the idle connection", unused.connection)
         .await
         .unwrap();
     socket.send(json!({ "type": "ping" })).await;
@@ -405,7 +416,8 @@ async fn each_websocket_on_a_connection_counts_as_a_new_connection(transport: Tr
     )
     .await;
     let mut http2 = Http2::connect(app.endpoint()).await;
-    // The first of ten was the connection itself. They are bounded by the library's own number at the same time.
+    // The connection itself was the first of the ten. The library allows only so many at the same
+    // time.
     let mut sockets = Vec::new();
     for _ in 0..9 {
         sockets.push(http2.socket().await);
@@ -428,5 +440,5 @@ async fn each_websocket_on_a_connection_counts_as_a_new_connection(transport: Tr
             return drop(app.finish().await);
         }
     }
-    panic!("all of a thousand were let in");
+    panic!("a thousand WebSockets were accepted");
 }

@@ -1,5 +1,5 @@
-//! HTTP/2 in the hands of clients that mean harm: what is bounded by the library with which it is spoken, and what by this
-//! server, frame by frame, over TCP as it is and over TLS.
+//! Malicious HTTP/2 clients, frame by frame, over TCP and over TLS. Some limits are enforced by the
+//! HTTP/2 library and others by this server.
 
 use axum::http::Method;
 use serde_json::json;
@@ -47,7 +47,7 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// `INITIAL_WINDOW_SIZE` of settings.
+/// The id of `INITIAL_WINDOW_SIZE` in a SETTINGS frame.
 const WINDOW: [u8; 2] = [0, 4];
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -57,7 +57,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The head of a request without a body, in HPACK's literals.
+/// The headers of a request without a body, as HPACK literals.
 fn head(method: u8, path: &str) -> Vec<u8> {
     let path_length = u8::try_from(path.len()).unwrap();
     [
@@ -76,7 +76,7 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
     frame(HEADERS, END_STREAM | END_HEADERS, stream, &head(GET, path))
 }
 
-/// What the server says: what it is, of which stream, and what is in it.
+/// A frame that the server sent.
 #[derive(Debug)]
 struct Heard {
     kind: u8,
@@ -91,11 +91,11 @@ impl Heard {
     }
 }
 
-/// A connection on which nothing is said or answered by itself.
+/// A connection that sends only the frames that a test sends.
 struct Raw(MaybeTlsStream<TcpStream>);
 
 impl Raw {
-    /// The preface and these settings were said.
+    /// Connects, and sends the preface and these settings.
     async fn connect(app: &TestApp, settings: &[u8]) -> Self {
         let mut raw = Self(app.endpoint().connect_with_protocol(b"h2").await.unwrap());
         raw.say(
@@ -118,7 +118,7 @@ impl Raw {
         self.0.flush().await
     }
 
-    /// The next frame; none at the end.
+    /// The next frame, or `None` at the end of the connection.
     async fn next(&mut self) -> Option<Heard> {
         let mut start = [0; 9];
         wait_for("a frame", self.0.read_exact(&mut start))
@@ -135,17 +135,18 @@ impl Raw {
         })
     }
 
-    /// The next frame like this.
+    /// Skips frames until one matches. Panics if the connection ends before.
     async fn until(&mut self, wanted: impl Fn(&Heard) -> bool) -> Heard {
         loop {
-            let heard = self.next().await.expect("the connection goes on");
+            let heard = self.next().await.expect("the connection ended");
             if wanted(&heard) {
                 return heard;
             }
         }
     }
 
-    /// With which code and word the server ends the connection.
+    /// Waits until the server ends the connection with an error. Returns the code and the text of
+    /// its GOAWAY.
     async fn end(&mut self) -> (u32, String) {
         let goaway = self
             .until(|heard| heard.kind == GOAWAY && heard.code(4) != 0)
@@ -156,7 +157,7 @@ impl Raw {
         )
     }
 
-    /// What was said is answered: its pong comes behind it.
+    /// Waits for the pong of a ping, and thereby until the server has handled all frames before it.
     async fn fence(&mut self) {
         self.say(&frame(PING, 0, 0, b"a fence!")).await;
         self.until(|heard| {
@@ -205,7 +206,7 @@ async fn t3_endless_headers_end_the_connection(transport: Transport) {
 async fn t3_empty_data_frames_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
     let mut raw = Raw::connect(&app, &[]).await;
-    // A body that is waited for, so that the stream is there for as long as it takes.
+    // The server waits for the body, so the stream stays open while the frames arrive.
     let json = [&[0x5f, 16][..], b"application/json"].concat();
     let head = [head(POST, "/graphql"), json].concat();
     let flood = [
@@ -233,7 +234,7 @@ async fn t3_headers_that_are_too_long_are_431(transport: Transport) {
             .unwrap();
         let (response, _) = http2.send(request, true);
         assert_eq!(
-            wait_for("an answer", response).await.unwrap().status(),
+            wait_for("a response", response).await.unwrap().status(),
             status
         );
     }
@@ -251,7 +252,7 @@ async fn t3_incomplete_headers_end_the_connection(transport: Transport) {
     raw.say(&get(1, "/healthz")).await;
     raw.until(|heard| heard.stream == 1 && heard.flags & END_STREAM != 0)
         .await;
-    // In the middle of a head nothing else may be said, the answer to a ping neither.
+    // Within a header block no other frame may be sent, so the client cannot answer a ping either.
     raw.say(&frame(HEADERS, END_STREAM, 3, &head(GET, "/healthz")))
         .await;
     while raw.next().await.is_some() {}
@@ -265,13 +266,13 @@ async fn t1_a_flood_of_pings_from_a_client_that_does_not_read_is_ended(transport
     let mut raw = Raw::connect(&app, &[]).await;
     let (flood, most) = (flood.repeat(10_000), 1_000);
     let mut said = 0;
-    // A server that kept an answer for each would read all of this.
-    while said < most && wait_for("room for more", raw.try_say(&flood)).await.is_ok() {
+    // A server that queued an answer for each ping would read all of this.
+    while said < most && wait_for("room to send", raw.try_say(&flood)).await.is_ok() {
         said += 1;
     }
     assert!(
         said < most,
-        "a client that reads nothing was read on and on"
+        "the server kept reading from a client that reads nothing"
     );
     drop(raw);
     app.client(None).await.close().await;
@@ -285,7 +286,7 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_continues(
     let no_window = [&WINDOW[..], &[0, 0, 0, 0]].concat();
     let mut raw = Raw::connect(&app, &no_window).await;
     raw.fence().await;
-    // An answer, and a stream that never ends.
+    // A short response, and a stream that never ends.
     let subscription = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
     let stream = [&[0x53, 17][..], b"text/event-stream"].concat();
     let streaming = [head(GET, subscription), stream].concat();
@@ -301,7 +302,7 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_continues(
             tokio::task::yield_now().await;
         }
     };
-    wait_for("the place of the stream", given_back).await;
+    wait_for("the end of the stream", given_back).await;
     raw.fence().await;
     drop(raw);
     app.finish().await;
@@ -315,7 +316,7 @@ async fn t3_a_client_that_does_not_answer_goaway_is_disconnected(transport: Tran
     .await;
     let mut raw = Raw::connect(&app, &[]).await;
     raw.say(&get(1, "/healthz")).await;
-    // The server says that it goes away, and asks for a pong before it does.
+    // The server sends GOAWAY, and a ping that must be answered before it closes the connection.
     let goaway = raw.until(|heard| heard.kind == GOAWAY).await;
     assert_eq!(goaway.code(4), 0);
     while raw.next().await.is_some() {}
@@ -340,11 +341,11 @@ async fn long_or_slow_bodies_are_refused(transport: Transport) {
         body.send_data(Bytes::from(vec![b'x'; bytes]), false)
             .unwrap();
         assert_eq!(
-            wait_for("an answer", response).await.unwrap().status(),
+            wait_for("a response", response).await.unwrap().status(),
             status
         );
     }
-    // The connection goes on.
+    // The connection continues.
     let mut socket = http2.socket().await;
     socket.send(json!({ "type": "ping" })).await;
     assert_eq!(socket.try_receive().await, Ok(json!({ "type": "pong" })));
@@ -383,5 +384,5 @@ async fn messages_over_http2_are_bounded_too(transport: Transport) {
             return drop(app.finish().await);
         }
     }
-    panic!("all of a thousand were read");
+    panic!("a thousand messages were accepted");
 }

@@ -1,4 +1,5 @@
-//! Keys that a provider publishes: fetched, kept, changed, and what happens while they cannot be had.
+//! The keys that a provider publishes: how they are fetched, cached and replaced, and what happens
+//! while they are unavailable.
 
 use std::sync::{
     Arc,
@@ -17,7 +18,8 @@ use crate::support::{
     wait_for,
 };
 
-/// One line, which says that a token was refused and holds nothing of it.
+/// Checks that one line of the log says that a token was refused, and that it holds no part of the
+/// token.
 fn told(logs: &Logs, token: &str) {
     let log = logs.take();
     assert_eq!(log.matches("a token was refused").count(), 1, "{log}");
@@ -32,7 +34,7 @@ fn told(logs: &Logs, token: &str) {
 
 /// No pause between fetches.
 const AT_ONCE: &str = "--jwks-refetch-interval=0s";
-/// No second fetch while the test runs.
+/// No second fetch during the test.
 const ONCE: &str = "--jwks-refetch-interval=1h";
 
 async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
@@ -99,7 +101,7 @@ async fn old_keys_stay_valid_until_new_ones_are_fetched() {
     assert_eq!(
         app.whoami(&ec("one")).await.0,
         401,
-        "the key was taken back"
+        "the provider no longer publishes the key"
     );
     app.finish().await;
 }
@@ -126,7 +128,7 @@ async fn an_unknown_key_is_fetched_once_and_then_refused() {
     );
     told(&logs, &unknown);
     assert_eq!(provider.request_count(), 3);
-    // A name that is known, for a key that it does not fit: nothing to ask for.
+    // The name of the key is known, but the signature is of another key. Nothing is fetched.
     assert_eq!(
         app.whoami(&sign("other.pem", Some("one"), &claims("ann")))
             .await
@@ -139,7 +141,7 @@ async fn an_unknown_key_is_fetched_once_and_then_refused() {
             .0,
         401
     );
-    // Nor for a shared secret: the set is public.
+    // Nothing is fetched for a shared secret either, because the set is public.
     let (secret, header) = (
         jsonwebtoken::EncodingKey::from_secret(b"public"),
         json!({ "alg": "HS256", "kid": "four" }),
@@ -166,7 +168,7 @@ async fn many_requests_with_an_unknown_key_share_one_fetch() {
     let crowd = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
     let known = async {
         provider.wait_for_requests(2).await;
-        // Whose key is known waits for nobody.
+        // A token with a known key does not wait for the fetch.
         assert_eq!(app.whoami(&ec("one")).await, ann());
         provider.release_answers();
     };
@@ -218,7 +220,7 @@ async fn old_keys_are_refreshed_in_the_background() {
     assert_eq!(
         app.whoami(&ec("one")).await,
         ann(),
-        "the old keys do while the new ones come"
+        "the old keys are used while the new ones are fetched"
     );
     provider.wait_for_requests(2).await;
     provider.release_answers();
@@ -246,7 +248,7 @@ async fn a_slow_oversized_or_unreachable_provider_makes_tokens_unavailable() {
     drop(provider);
     let gone = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
     assert_eq!(gone.whoami(&ec("one")).await, unavailable());
-    // Whoever brings no token needs no keys.
+    // An anonymous client needs no keys.
     let mut nobody = gone.client(None).await;
     nobody.fence().await;
     drop(nobody);
@@ -276,7 +278,7 @@ async fn unusable_keys_in_a_set_are_ignored() {
     .await;
     let app = app(&provider, &[AT_ONCE]).await;
     assert_eq!(app.whoami(&ec("good")).await, ann());
-    // The only key of its algorithm needs no name.
+    // If only one key has the algorithm, the token need not name it.
     assert_eq!(
         app.whoami(&sign("ec.pem", None, &claims("ann"))).await,
         ann()
@@ -293,7 +295,7 @@ async fn unusable_keys_in_a_set_are_ignored() {
     assert_eq!(
         app.whoami(&by(jsonwebtoken::Algorithm::RS256)).await.0,
         401,
-        "the key says PS256"
+        "the key allows only PS256"
     );
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! Tokens of an identity provider, at a whole server: which are accepted, and which are refused.
+//! Tokens of an identity provider, at a whole server: which are accepted and which are refused.
 
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -21,12 +21,14 @@ const EC: [&str; 4] = [
     "switchboard",
 ];
 
-/// A server that checks tokens with this key, of this issuer, for this audience.
+/// A server that verifies tokens with this key, and requires the issuer and the audience of the
+/// tests.
 async fn app(key: &[&str]) -> TestApp {
     TestApp::with_flags(&[&["--auth", "jwt"], key, &EC].concat()).await
 }
 
-/// Refused by HTTP and by WebSocket, each time with one line in the log that says why and holds nothing of the token.
+/// Checks that a token is refused over HTTP and over WebSocket. Each refusal logs one line, which
+/// has the reason and no part of the token.
 async fn refused(app: &TestApp, logs: &Logs, name: &str, token: &str, reason: &str) {
     logs.take();
     assert_eq!(
@@ -315,7 +317,7 @@ async fn each_kind_of_key_verifies_only_its_own_tokens() {
         ("ed.pub.pem", "ed.pem"),
     ];
     for (public, own) in kinds {
-        // As text, too: what has BEGIN in it is no path.
+        // The flag also takes the key itself: a text with BEGIN in it is not a path.
         let app = app(&["--jwt-public-key", &key_pem(public)]).await;
         for (_, private) in kinds {
             let status = app.whoami(&sign(private, None, &claims("ann"))).await.0;

@@ -27,7 +27,7 @@ use crate::support::{
     tokens::{key_pem, sign},
 };
 
-/// The accounts of a real store, counting what is asked of them.
+/// The accounts of a real store. Counts the calls to it.
 struct Counted(Sqlite, AtomicUsize);
 
 impl Counted {
@@ -90,7 +90,7 @@ impl Accounts for Counted {
     }
 }
 
-/// Checks tokens at whatever moment a test says, without a server around it.
+/// Checks tokens at any time that a test chooses, without a server.
 struct Bench {
     auth: Auth,
     accounts: Arc<Counted>,
@@ -113,7 +113,7 @@ impl Bench {
         };
         change(&mut settings);
         let (sign_in, tasks) = (SignIn::Jwt(Box::new(settings)), TaskTracker::new());
-        // Calls to the database are counted: none comes by itself.
+        // The tests count calls to the database, so the periodic check is off.
         let limits = AuthLimits {
             revocations_check_interval: Duration::ZERO,
             ..AuthLimits::default()
@@ -161,7 +161,7 @@ impl Bench {
     }
 }
 
-/// The moment of these tests, in seconds.
+/// The present of these tests, in seconds since 1970.
 const NOW: i64 = 1_700_000_000;
 
 fn at(seconds: i64) -> Timestamp {
@@ -192,7 +192,7 @@ async fn times_are_exact_to_the_second_with_the_leeway() {
         bench.check(&odd(json!(100.5)), 0).await.unwrap().expires_at,
         Timestamp(130_500_000)
     );
-    // A moment that has no date is the last one that has one.
+    // Times out of range are clamped to the end of the year 9999.
     for far in [json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
         let until = bench
             .check(&odd(far.clone()), NOW)
@@ -218,7 +218,7 @@ async fn each_subject_of_an_issuer_is_one_user() {
     assert_ne!(user(of("https://b", "ann")).await, ann);
     assert_ne!(user(of("https://a", "Ann")).await, ann);
     assert_ne!(user(json!({ "sub": "ann", "exp": NOW + 60 })).await, ann);
-    // Whatever a provider calls its people: this is no text to be parsed.
+    // A subject is an opaque text and is not parsed.
     for odd in [
         "auth0|5f7c8ec7c33c6c004bbafe82",
         "ann@example.test",
@@ -229,7 +229,7 @@ async fn each_subject_of_an_issuer_is_one_user() {
         let first = user(of("https://a", odd)).await;
         assert_eq!(user(of("https://a", odd)).await, first, "{odd:?}");
     }
-    // The same user for another server on the same database.
+    // Another server on the same database finds the same user.
     let tasks = TaskTracker::new();
     let again = Auth::start(
         SignIn::Jwt(Box::new(JwtSettings {
@@ -274,7 +274,7 @@ async fn a5_a_known_subject_costs_no_call_to_the_database() {
     assert_eq!(
         bench.accounts.calls(),
         1,
-        "a crowd that comes at once is one call"
+        "concurrent requests share one call"
     );
 }
 
@@ -296,7 +296,7 @@ async fn the_name_follows_the_newest_token() {
     assert_eq!(
         (bench.name(ann).await.as_str(), bench.accounts.calls()),
         ("Anna", 0),
-        "old and new tokens take turns"
+        "the name and the cache do not change for an older token"
     );
 
     let called = async |claims: Value| {
@@ -362,7 +362,7 @@ async fn a_viewer_is_an_operator_only_if_the_claim_is_true() {
     let claims = json!({ "sub": "ann", "exp": NOW + 60, "operator": true });
     assert!(
         !bench.check(&claims, NOW).await.unwrap().operator,
-        "nobody said which claim"
+        "no claim was configured"
     );
 }
 

@@ -1,8 +1,8 @@
 //! Limits on messages, mutations, plans and requests.
 //!
-//! A request at a limit is served; a request past it gets the documented code. Limits of a
-//! connection are tested over TCP and over TLS. Rates are tested without a clock: a client that
-//! continues without a pause is refused sooner or later, and a burst of the allowed size never is.
+//! A request at a limit is served, and a request beyond it gets the documented code. Limits on
+//! connections are tested over TCP and over TLS. Rates are tested without a clock: a client that
+//! never pauses is refused sooner or later, and a burst of the allowed size never is.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +24,7 @@ over_tcp_and_tls!(
     a_body_that_arrives_too_slowly_is_408,
 );
 
-/// More tries than any limit of these tests takes, even on a machine that stalls.
+/// More attempts than any limit of these tests needs, even on a machine that stalls.
 const TRIES: usize = 2_000;
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
@@ -47,7 +47,7 @@ async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
     ] {
         let mut client = Client::open(app.endpoint()).await;
         client.send(&json!({ "type": "connection_init" })).await;
-        // With the first it is fifty: the whole burst.
+        // With `connection_init` and the last ping these are fifty messages: the whole burst.
         for _ in 0..48 {
             client.send(&say).await;
         }
@@ -65,7 +65,7 @@ async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
     app.finish().await;
 }
 
-/// Says the same on and on, and reads how that ends.
+/// Sends the same message repeatedly, and returns how the connection ends.
 async fn until_closed(client: &mut Client, say: &Value) -> Closed {
     let message = tokio_tungstenite::tungstenite::Message::text(say.to_string());
     for _ in 0..TRIES {
@@ -83,7 +83,7 @@ async fn until_closed(client: &mut Client, say: &Value) -> Closed {
     }
 }
 
-/// The answers to so many messages sent at once, as one batch.
+/// Sends this many chat messages in one batch, and returns the answers.
 async fn send_many(app: &TestApp, token: &str, count: usize) -> Vec<Value> {
     let one = json!({ "query": r#"mutation { sendMessage(roomId: "room-1", text: "x") { id } }"# });
     let body = Value::from(vec![one; count]).to_string();
@@ -141,7 +141,7 @@ async fn the_mutation_rate_of_a_user_is_limited_across_transports(transport: Tra
     };
     assert!(is_rate_limited(&refused), "{refused}");
     assert!(refused["data"]["sendMessage"].is_null());
-    // In one document, each change is one.
+    // Each mutation in a document counts.
     let many = (0..30)
         .map(|n| format!(r#"m{n}: sendMessage(roomId: "room-1", text: "x") {{ id }} "#))
         .collect::<String>();
@@ -150,7 +150,7 @@ async fn the_mutation_rate_of_a_user_is_limited_across_transports(transport: Tra
         .await;
     assert!(is_rate_limited(&answer), "{answer}");
 
-    // Who reads is not affected, and neither is anybody else.
+    // Neither queries nor other users are affected.
     assert!(!client.head("room-1").await.is_empty());
     assert!(
         send_many(&app, &bob, 10)
@@ -215,7 +215,8 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
         nobody.start(&document(selection), Value::Null).await;
         nobody.wait_until_live().await;
     }
-    // It is that operation's alone, over whatever it comes: the socket and what runs on it go on.
+    // Only this operation is refused, over every transport. The socket and its other operations
+    // continue.
     let refused = nobody
         .execute_refused(&document("cursor"), Value::Null)
         .await;
@@ -229,7 +230,8 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
             .0["errors"],
         refused
     );
-    // One that is known costs nothing, and others have a share of their own: until it is the address that has too much.
+    // A document that is cached costs nothing. Other users have a quota of their own, until the
+    // address reaches its limit.
     nobody.start(&document("text"), Value::Null).await;
     nobody.wait_until_live().await;
     let mut anns = app.client(Some(&ann)).await;
@@ -264,7 +266,7 @@ async fn uris_and_headers_beyond_their_limits_are_refused(transport: Transport) 
         (long.status, long.error_code().as_str()),
         (414, "BAD_USER_INPUT")
     );
-    // `host` and `connection` are sent with every request here.
+    // Each request of this client has the headers `host` and `connection`.
     let headers = |count: usize| vec![("x-more", "x"); count - 2];
     assert_eq!(
         http::get(app.endpoint(), "/healthz", &headers(10))
@@ -290,9 +292,12 @@ async fn a_body_that_arrives_too_slowly_is_408(transport: Transport) {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    wait_for("an answer and the end", stream.read_to_string(&mut reply))
-        .await
-        .unwrap();
+    wait_for(
+        "a response and the end of the connection",
+        stream.read_to_string(&mut reply),
+    )
+    .await
+    .unwrap();
     assert!(
         reply.starts_with("HTTP/1.1 408") && reply.contains("BAD_USER_INPUT"),
         "{reply}"

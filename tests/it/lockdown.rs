@@ -1,4 +1,4 @@
-//! A server that does not tell its schema, and one that runs the documents of a list and no others.
+//! Servers without introspection, and servers that run only the documents of a list.
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ async fn introspection_is_on_by_default() {
     app.finish().await;
 }
 
-/// A file that holds these, and a server that runs nothing else.
+/// Starts a server that runs only these documents. Returns it with the folder of the list.
 async fn with_list(documents: &Value) -> (TestApp, crate::support::Folder) {
     let folder = crate::support::Folder::new();
     let path = folder.path().join("operations.json");
@@ -199,7 +199,7 @@ async fn documents_that_are_not_listed_are_refused_and_never_registered() {
         errors[0]["extensions"]["code"],
         "PERSISTED_QUERY_NOT_IN_LIST"
     );
-    // Over a WebSocket a listed document is named the same way.
+    // Over a WebSocket, a listed document is named in the same way.
     let payload = json!({ "documentId": hash(NEW_MESSAGE), "variables": { "room": "room-1" } });
     client
         .send(&json!({ "id": "a", "type": "subscribe", "payload": payload }))

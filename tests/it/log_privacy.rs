@@ -1,4 +1,4 @@
-//! What the real executable's log says of what its clients send, asked for everything: nothing.
+//! The log of the executable shows nothing that clients send, at any level.
 
 use std::{fs, net::SocketAddr, process::Stdio};
 
@@ -10,10 +10,10 @@ use crate::{
     support::{Folder, client::Client, http},
 };
 
-/// Clients' own words, which nobody else says.
+/// A text that only this test sends.
 const WORDS: &str = "nobody but this test says heliotrope";
 
-/// Has a token and some words pass by every way in; the clients are gone when this returns.
+/// Sends a token and a text over every transport, closes the clients, and returns the token.
 async fn talk(address: SocketAddr) -> String {
     let token = token(address).await;
     let bearer = format!("Bearer {token}");
@@ -75,7 +75,8 @@ async fn a3_no_log_level_shows_what_clients_send() {
         let token = talk(process.address).await;
         process.kill();
         let said = fs::read_to_string(&log).unwrap();
-        // The header of every token is the same and no secret; of the rest no part is told, in no spelling.
+        // The header is the same in every token, and not secret. No other part of a token may
+        // appear, neither as text nor in hex.
         let secret: Vec<char> = token.split_once('.').unwrap().1.chars().collect();
         for part in secret
             .chunks_exact(12)
@@ -83,14 +84,14 @@ async fn a3_no_log_level_shows_what_clients_send() {
         {
             assert!(
                 !said.contains(&part) && !said.contains(&hex(&part)),
-                "{filter}: a part of the token"
+                "{filter}: the log has a part of the token"
             );
         }
         assert!(
             !said.contains("heliotrope") && !said.contains(&hex("heliotrope")),
-            "{filter}: a message"
+            "{filter}: the log has the text of a message"
         );
-        // It was asked, and it answered.
+        // The log is not simply empty.
         let heard = if filter == "trace" {
             "DEBUG"
         } else {

@@ -1,4 +1,4 @@
-//! Rooms and their members over real sockets: what clients see of being let in and shown out.
+//! Rooms and their members over real sockets, and what a removed member still receives.
 
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
         "{error}"
     );
     assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
-    // The socket serves on; the room is as if it was not there.
+    // The socket stays open, and the room looks as if it did not exist.
     let errors = bob
         .execute_refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
         .await;
@@ -75,7 +75,8 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     app.finish().await;
 }
 
-/// A private room of ann's with bob in it; ann, bob's token and id, and where the room's log stands.
+/// Creates a private room, owned by Ann, with Bob as a member. Returns Ann's client, the token and
+/// the id of Bob, and the head of the room.
 async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;

@@ -1,6 +1,8 @@
-//! Random interleavings against a model: whatever readers do, each sees the log after its cursor, once and in order.
+//! Random interleavings, compared with a model. Whatever readers do, each one sees the log after
+//! its cursor, once and in order.
 //!
-//! The schedule comes from a seed, so that a failure can be run again: `MODEL_SEED=7 cargo test model`.
+//! The schedule comes from a seed, so that a failure can be repeated: `MODEL_SEED=7 cargo test
+//! model`.
 
 use std::{collections::HashSet, task::Poll};
 
@@ -15,7 +17,8 @@ use crate::support::{
     wait_for,
 };
 
-/// A small generator of numbers that look random (xorshift64*): the schedule must not depend on a crate's version.
+/// A small random number generator (xorshift64*). With a crate, the schedule would depend on its
+/// version.
 struct Chance(u64);
 
 impl Chance {
@@ -27,10 +30,10 @@ impl Chance {
     }
 }
 
-/// The room's log as the model knows it.
+/// The log of the room in the model.
 #[derive(Default)]
 struct Log {
-    /// Whether the event of each Seq sent a message, from 1 on.
+    /// For each Seq from 1 on, whether its event sent a message.
     sent: Vec<bool>,
     deleted: HashSet<u64>,
 }
@@ -40,24 +43,24 @@ impl Log {
         self.sent.len() as u64
     }
 
-    /// The messages after an event.
+    /// The Seqs of the messages after an event.
     fn after(&self, seq: u64) -> impl Iterator<Item = u64> {
         (seq + 1..=self.head()).filter(|seq| self.sent[*seq as usize - 1])
     }
 }
 
-/// A subscriber as the model knows it.
+/// A subscriber in the model.
 struct Subscriber {
     reader: Reader,
     after: u64,
     seen: Vec<Frame>,
-    /// How many of them were checked.
+    /// The number of frames that were checked.
     checked: usize,
 }
 
 impl Subscriber {
-    /// H4: what was seen is the log after the cursor. V1 and V6: each with its own text, but for what was deleted before it was
-    /// taken.
+    /// H4: the frames are the log after the cursor. V1 and V6: each frame has the text of its
+    /// message, unless the message was deleted before the frame was taken.
     fn check(&mut self, log: &Log, seed: u64) {
         let expected: Vec<_> = log.after(self.after).take(self.seen.len()).collect();
         assert_eq!(seqs(&self.seen), expected, "seed {seed}");
@@ -78,13 +81,13 @@ impl Subscriber {
         self.checked = self.seen.len();
     }
 
-    /// Where it goes on after a reconnect.
+    /// The Seq after which the subscriber resumes when it reconnects.
     fn cursor(&self) -> u64 {
         self.seen.last().map_or(self.after, |frame| frame.seq.0)
     }
 }
 
-/// Deletes one of the messages, if it was not deleted before.
+/// Deletes a random message that is not deleted yet, if there is one.
 async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
     let messages: Vec<_> = log
         .after(0)
@@ -143,7 +146,7 @@ async fn history(seed: u64) {
                     subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
                 gone.check(&log, seed);
                 if chance.below(2) == 0 {
-                    // It comes back where it was, and knows what it saw.
+                    // The subscriber reconnects and resumes after the last frame that it saw.
                     let after = gone.cursor();
                     let reader = core.reader("text", Some(after)).await;
                     subscribers.push(Subscriber {
@@ -159,7 +162,8 @@ async fn history(seed: u64) {
                 let at = chance.below(subscribers.len() as u64) as usize;
                 let Subscriber { reader, seen, .. } = &mut subscribers[at];
                 let bytes = chance.below(2000) as usize;
-                // Polled once: what it does not finish now it goes on with when its turn comes again, or never.
+                // The reader is polled once. If it is not ready, it continues at its next turn, or
+                // never.
                 let polled =
                     futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
                 assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");

@@ -134,12 +134,12 @@ async fn queries_and_mutations_are_answered_as_json_if_the_client_accepts_it() {
         (wrong.status, wrong.error_code().as_str()),
         (200, "GRAPHQL_VALIDATION_FAILED")
     );
-    // Nothing else is taken.
+    // The client accepts nothing but multipart.
     let only = ("accept", "multipart/mixed;subscriptionSpec=1.0");
     let mut stream = StreamedResponse::post(app.address(), &query, &[only]).await;
     let answer = part(r#"{"payload":{"data":{"__typename":"Query"}}}"#);
     assert_eq!(stream.read_to_end().await, format!("{BEGIN}{answer}--\r\n"));
-    // Another protocol's parts.
+    // Parts of other protocols are not supported.
     for accept in [
         "multipart/mixed;deferSpec=20220824, application/json",
         "multipart/mixed, application/json",
@@ -164,6 +164,6 @@ async fn a_drain_ends_the_stream_without_the_closing_delimiter() {
     assert_eq!(
         stream.read_to_end().await,
         "",
-        "no closing delimiter, which would be final"
+        "a closing delimiter would be final"
     );
 }

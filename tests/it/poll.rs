@@ -1,4 +1,4 @@
-//! The long poll: it waits for the log to grow, and for nothing longer than it must.
+//! Long polling: a poll waits for new messages, and no longer than it must.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn polling(variables: &Value) -> String {
     json!({ "query": POLL, "variables": variables }).to_string()
 }
 
-/// The texts and the cursor of an answer.
+/// The texts and the cursor of a poll.
 fn polled(reply: &Value) -> (Vec<&str>, &str) {
     let poll = &reply["data"]["pollMessages"];
     let messages = poll["messages"]
@@ -28,14 +28,14 @@ fn polled(reply: &Value) -> (Vec<&str>, &str) {
     (texts.collect(), poll["cursor"].as_str().unwrap())
 }
 
-/// Until somebody waits for a room.
+/// Waits until a poll waits for a room.
 async fn waits(app: &TestApp) {
     let waits = async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
     };
-    wait_for("a poll that waits", waits).await;
+    wait_for("a waiting poll", waits).await;
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_poll_waits_until_a_message_arrives() {
     assert!(!poll.is_finished());
     let cursor = ann.send_message("room-1", "hello").await;
     assert_eq!(
-        polled(&wait_for("an answer", poll).await.unwrap().json()),
+        polled(&wait_for("a response", poll).await.unwrap().json()),
         (vec!["hello"], cursor.as_str())
     );
     drop(ann);
@@ -147,8 +147,12 @@ async fn a_poll_frees_its_resources_when_its_client_disconnects() {
     let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
     waits(&app).await;
     let reply = post(app.address(), &body, &[]).await;
-    assert_eq!(reply.error_code(), "UNAVAILABLE", "as many wait as may");
-    // The connection is closed with the task that held it.
+    assert_eq!(
+        reply.error_code(),
+        "UNAVAILABLE",
+        "the limit of waiting polls is reached"
+    );
+    // Aborting the task closes the connection.
     poll.abort();
     assert!(poll.await.is_err());
     let free = async {
@@ -181,7 +185,7 @@ async fn a_drain_answers_waiting_polls_at_once() {
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     app.stop().await;
-    let reply = wait_for("an answer", poll).await.unwrap();
+    let reply = wait_for("a response", poll).await.unwrap();
     assert_eq!(
         (reply.status, polled(&reply.json())),
         (200, (vec![], head.as_str()))
@@ -306,7 +310,7 @@ async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
         };
         wait_for("the end of the wait", free).await;
     }
-    // A WebSocket takes of the same share.
+    // A poll over a WebSocket counts for the same quota.
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
     waits(&app).await;
     let result = nobody

@@ -1,4 +1,5 @@
-//! What the library gets wrong, and what it would be made to suffer for.
+//! How requests are prepared: limits on documents, and checks that the GraphQL library lacks or
+//! gets wrong.
 
 use async_graphql::{ServerError, Variables};
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ fn prepared(core: &Core, query: &str, variables: Value) -> Prepared {
         .unwrap_or_else(|errors| panic!("{query}: {errors:?}"))
 }
 
-/// The code with which a request is refused before or by validation.
+/// The error code with which a request is refused before execution.
 async fn refusal(core: &Core, query: &str, variables: Value) -> String {
     let prepared = match core.schema.prepare(request(query, variables)) {
         Ok(prepared) => prepared,
@@ -46,7 +47,7 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
     }
 }
 
-/// The data and the errors' codes of a request that is executed.
+/// The data and the error codes of a request that is executed.
 async fn run(core: &Core, query: &str, variables: Value) -> Value {
     match core
         .schema
@@ -77,7 +78,7 @@ async fn thirty_levels_of_doubling_fragments_are_refused_before_execution() {
     }
     text.push_str(" fragment f30 on User { id }");
     assert_eq!(refusal(&core, &text, json!({})).await, "TOO_COMPLEX");
-    // The same among fragments that nothing uses.
+    // Fragments that are not used are bounded too.
     let unused = text.replace("viewer { ...f0 }", "viewer { id }");
     assert_eq!(refusal(&core, &unused, json!({})).await, "TOO_COMPLEX");
 }
@@ -139,7 +140,7 @@ async fn documents_are_accepted_at_each_limit_and_refused_beyond_it() {
         refusal(&core, &format!("{{ a(x: {}", "[".repeat(60_000)), json!({})).await,
         "TOO_COMPLEX"
     );
-    // Lists count as often as they may be long, also when a variable says how long.
+    // A list counts with its maximum length, even if a variable sets it.
     let lists = "query ($n: Int) { rooms(first: 100) { nodes { messages(first: $n) { nodes { id text } } } } }";
     assert_eq!(
         run(&core, lists, json!({ "n": 50 })).await["codes"],
@@ -223,7 +224,7 @@ async fn variables_follow_their_definitions() {
         json!({ "room": null })
     );
 
-    // A missing variable is no null: the argument's own default holds.
+    // A missing variable is not null: the default of the argument applies.
     let first = "query ($first: Int) { rooms(first: $first) { nodes { id } } }";
     let rooms = json!({ "rooms": { "nodes": [{ "id": "room-1" }] } });
     assert_eq!(run(&core, first, json!({})).await["data"], rooms);
@@ -314,7 +315,7 @@ async fn the_root_of_a_subscription_is_one_plain_field() {
     }
 }
 
-/// The sentence and the code with which a document is refused before anything of it runs.
+/// The message and the code with which a document is refused while it is prepared.
 fn sentence(core: &Core, query: &str) -> (String, String) {
     let errors = core
         .schema
@@ -369,7 +370,7 @@ async fn defer_and_stream_are_refused_wherever_they_appear() {
             format!("subscription @defer {{ {message} {{ text }} }}"),
         ),
     ] {
-        // Also where another operation was chosen: the document is one.
+        // The whole document is checked, even if another operation is selected.
         let asked = Request {
             operation_name: query.contains("query A").then(|| "A".to_owned()),
             ..request(&query, json!({}))
@@ -382,7 +383,7 @@ async fn defer_and_stream_are_refused_wherever_they_appear() {
             "{query}"
         );
     }
-    // A name that only looks like it is none.
+    // Names that only resemble these directives are not affected.
     assert_eq!(
         refusal(&core, "{ viewer @deferred { id } }", json!({})).await,
         "GRAPHQL_VALIDATION_FAILED"

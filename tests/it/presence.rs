@@ -1,4 +1,4 @@
-//! Who is in a room, below the transports.
+//! Presence, below the transports: which users are in a room.
 
 use std::{collections::BTreeSet, sync::Arc, task::Poll, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::support::{
 const PRESENCE: &str = "subscription ($room: ID!) { presence(roomId: $room) {
     count present { user { name } } joined { user { name } } left { name } } }";
 
-/// Nothing is gathered, and nobody lingers.
+/// Limits that send every change at once and have no grace period.
 fn quick() -> PresenceLimits {
     PresenceLimits {
         presence_interval: Duration::ZERO,
@@ -75,10 +75,11 @@ fn names(users: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// What the next event says: `present …`, or `+` who joined `-` who left; and how many are here.
+/// The next event as text: `present …`, or `+` the users who joined and `-` those who left, and the
+/// count of present users.
 async fn told(reader: &mut Reader) -> String {
     let mut frames = Vec::new();
-    // One at a time.
+    // One frame at a time.
     wait_for("a frame", reader.take(1, &mut frames))
         .await
         .unwrap();
@@ -136,7 +137,7 @@ async fn e1_a_user_with_several_subscriptions_is_present_once() {
         .unwrap();
     let mut bobs = follow(&core, Caller::Viewer(bob), "room-1").await;
     assert_eq!(told(&mut reader).await, "+bob - = 2");
-    // Whoever begins hears of everybody, perhaps in two steps.
+    // The first snapshot may not have everybody yet.
     while !told(&mut bobs).await.ends_with("= 2") {}
     drop(first);
     let nobody = core.reader("text", None).await;
@@ -144,7 +145,7 @@ async fn e1_a_user_with_several_subscriptions_is_present_once() {
     assert_eq!(
         told(&mut reader).await,
         "+ -bob = 1",
-        "ann is still here, and nobody is not shown"
+        "ann is still present, and an anonymous client never is"
     );
     drop(second);
     assert_eq!(told(&mut reader).await, "+ -ann = 0");
@@ -180,7 +181,7 @@ async fn a_user_who_returns_within_the_grace_period_never_leaves() {
     assert_eq!(polled, Poll::Pending);
     let gone = Instant::now();
     drop(attendance);
-    // The clock moves only when nothing else does.
+    // The paused clock moves only when all tasks are idle.
     reader.take(99, &mut frames).await.unwrap();
     assert_eq!(
         (event(&frames[0])["count"].clone(), gone.elapsed().as_secs()),
@@ -247,7 +248,7 @@ async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
     assert_eq!(
         told(&mut reader).await,
         "present u0,u1 = 8",
-        "more than may be shown at once: it begins anew"
+        "more users joined than may be listed, so the reader gets a snapshot"
     );
     let request = Request {
         query: r#"{ room(id: "room-1") { presence { user { name } since } } }"#.to_owned(),
@@ -259,7 +260,7 @@ async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
         .execute(core.schema.prepare(request).unwrap(), Caller::Anonymous)
         .await
     else {
-        panic!("refused")
+        panic!("the query was refused")
     };
     let answer = serde_json::to_value(&answer).unwrap();
     assert_eq!(names(&answer["data"]["room"]["presence"]), ["u0", "u1"]);
@@ -290,7 +291,7 @@ async fn v1_followers_of_one_document_share_each_frame() {
     }
 }
 
-/// What a client knows that does as the documentation says.
+/// The state of a client that applies events as the documentation says.
 #[derive(Default)]
 struct Known(BTreeSet<String>);
 
@@ -308,7 +309,7 @@ impl Known {
             }
             set(&event["left"])
                 .iter()
-                .for_each(|name| assert!(self.0.remove(name), "{name} left and was not here"));
+                .for_each(|name| assert!(self.0.remove(name), "{name} left without being present"));
             set(&event["joined"])
                 .into_iter()
                 .for_each(|name| assert!(self.0.insert(name.clone()), "{name} joined twice"));
@@ -318,11 +319,11 @@ impl Known {
 }
 
 impl Known {
-    /// Reads until this is known.
+    /// Reads until the state is as expected.
     async fn learn(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
         while self.0 != *expected {
             let mut frames = Vec::new();
-            wait_for("the rest", reader.take(500, &mut frames))
+            wait_for("the expected state", reader.take(500, &mut frames))
                 .await
                 .unwrap();
             self.hear(&frames);
@@ -330,7 +331,7 @@ impl Known {
     }
 }
 
-/// Random comings and goings, followed by readers that begin at any time and read when they like.
+/// Users come and go at random. Readers start at any time and read at random moments.
 async fn every_follower_ends_in_the_same_state(seed: u64) {
     let (mut chance, views) = (
         StdRng::seed_from_u64(seed),
@@ -356,7 +357,8 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
         match chance.random_range(0..3) {
             0 => here[number].push(attend(&lobby, crowd[number])),
             1 => _ = here[number].pop(),
-            // So that what happened is told before more does.
+            // One reader reads everything at once, so that events are made before more changes
+            // happen.
             _ => leads.learn(&mut leader, &present(&here)).await,
         }
         if step % 60 == 0 {
@@ -382,7 +384,7 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
     }
 }
 
-/// The names of those who are here.
+/// The names of the users who are present.
 fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
     (0..here.len())
         .filter(|at| !here[*at].is_empty())
@@ -409,7 +411,8 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
     core.add_member("p", bob).await;
     let mut anns = follow(&core, Caller::Viewer(core.ann), "p").await;
     assert_eq!(told(&mut anns).await, "present ann = 1");
-    // A reader of the log counts, and it need not have noticed yet that it is shut out.
+    // A reader of the log counts as present. It leaves the state before it notices itself that it
+    // is shut out.
     let eves = core
         .reader_as(Caller::Viewer(eve), "p", "text", None)
         .await
@@ -433,9 +436,10 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
         .await;
     assert_eq!(told(&mut anns).await, "+ -bob = 1");
     let mut frames = Vec::new();
-    while wait_for("the end", bobs.take(usize::MAX, &mut frames)).await != Err(ReadError::ShutOut) {
-    }
-    // Let in again while the old reader is still there, which then goes.
+    while wait_for("the end of the reader", bobs.take(usize::MAX, &mut frames)).await
+        != Err(ReadError::ShutOut)
+    {}
+    // Bob is added again while his old reader still exists. Dropping that reader changes nothing.
     core.add_member("p", bob).await;
     let _back = core
         .reader_as(Caller::Viewer(bob), "p", "text", None)

@@ -1,4 +1,4 @@
-//! Readers over views, below the transports.
+//! Readers of views, below the transports.
 
 use std::{sync::Arc, task::Poll};
 
@@ -97,7 +97,7 @@ async fn v3_views_and_rooms_are_dropped_with_their_last_reader() {
     );
     assert_eq!((core.views.plans_live(), core.hub.rooms_live()), (2, 1));
     drop(readers);
-    // What the pumps held goes when their tasks have ended.
+    // The rest is dropped when the tasks of the pumps have ended.
     while (core.views.plans_live(), core.hub.rooms_live()) != (0, 0) {
         tokio::task::yield_now().await;
     }
@@ -128,13 +128,17 @@ async fn v4_many_readers_at_one_old_position_cost_one_execution_per_event() {
                 .all(|(a, b)| Arc::ptr_eq(&a.payload, &b.payload))
         );
     }
-    assert_eq!(faults.event_reads(), 4, "one read per page, not per reader");
+    assert_eq!(
+        faults.event_reads(),
+        4,
+        "pages are read once, not once per reader"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn v7_a_temporary_failure_is_never_cached_sent_or_skipped() {
     let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
-    // The room is read while the document runs: that is where it fails.
+    // The document reads the room while it runs, and this read fails.
     let mut reader = core.reader("text room { name }", None).await;
     core.send_messages(1..=2).await;
     take_frames(&mut reader, 2).await;
@@ -165,7 +169,7 @@ async fn v7_a_lasting_failure_ends_the_readers_and_moves_no_cursor() {
     );
     assert!(frames.is_empty());
     faults.fail_next(0);
-    // The next subscriber gets a view that works, and what the other one did not see.
+    // The next subscriber gets a view that works, and the frame that was not made.
     let mut again = core.reader("text room { name }", Some(0)).await;
     assert_eq!(seqs(&take_frames(&mut again, 1).await), [1]);
 }
@@ -186,7 +190,7 @@ async fn v8_a_reader_dropped_at_any_await_changes_no_frames_of_others() {
     for round in 0..100_u64 {
         let mut fleeting = core.reader("text", Some(round % 100)).await;
         let mut seen = Vec::new();
-        // Polled a few times and dropped, wherever that leaves it.
+        // The reader is polled a few times and then dropped in whatever state it is.
         for _ in 0..round % 5 {
             let polled = futures::poll!(std::future::poll_fn(
                 |cx| fleeting.poll_take(cx, 1, &mut seen)

@@ -1,6 +1,7 @@
-//! How often HTTP may be asked, by connection and by address, and how often guests may sign in; over TCP as it is and over TLS.
+//! Rate limits on HTTP requests, by connection and by address, and on sign-ins of guests; over TCP
+//! and over TLS.
 //!
-//! As in `limits.rs`, rates are proved without a clock.
+//! As in `limits.rs`, rates are tested without a clock.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -29,11 +30,11 @@ const TRIES: usize = 2_000;
 
 const BURST: usize = 20;
 
-/// Reads one answer from a connection that is kept.
+/// Reads one response from a connection that stays open.
 async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
     let mut bytes = Vec::new();
     loop {
-        let read = wait_for("an answer", stream.read_buf(&mut bytes))
+        let read = wait_for("a response", stream.read_buf(&mut bytes))
             .await
             .unwrap();
         assert_ne!(
@@ -53,7 +54,8 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
     }
 }
 
-/// 429, with the seconds after which to come back in the header and in the error.
+/// Checks that a response is 429, with the seconds until a retry both in the header and in the
+/// error.
 fn assert_too_fast(reply: &Reply) {
     let after = reply
         .header("retry-after")
@@ -100,7 +102,8 @@ async fn the_request_rate_of_a_connection_is_limited_and_others_continue(transpo
         tries += 1;
     }
     assert_too_fast(&refused);
-    // It is told so as often as it asks, on the same connection; and another connection is not affected.
+    // Further requests on the connection are refused in the same way. Other connections are not
+    // affected.
     assert_too_fast(&ask().await);
     assert_eq!(http::post(app.endpoint(), &query, &[]).await.status, 200);
     drop(stream);
@@ -126,20 +129,20 @@ async fn the_request_rate_of_an_http2_connection_is_limited(transport: Transport
             .body(())
             .unwrap();
         let (response, _) = http2.send(request, true);
-        let response = wait_for("an answer", response).await.unwrap();
+        let response = wait_for("a response", response).await.unwrap();
         match response.status().as_u16() {
             200 => served += 1,
             _ => refused = Some(response),
         }
     }
-    let refused = refused.expect("one is refused");
+    let refused = refused.expect("a refused request");
     assert!(
         served >= BURST && refused.status() == 429,
         "{served} were served, then {}",
         refused.status()
     );
     assert!(refused.headers().contains_key("retry-after"));
-    // A WebSocket is upgraded, and hears it from the close.
+    // A WebSocket is upgraded first and then closed with a code.
     let mut socket = http2.socket().await;
     assert_eq!(
         socket.try_receive().await,
@@ -182,7 +185,8 @@ fn sign_ins(count: usize) -> String {
     format!("mutation {{ {fields} }}")
 }
 
-/// How many guests an answer signs in; the others are refused and told when to come back.
+/// The number of guests that an answer signs in. All others must be refused with the time of a
+/// retry.
 fn signed_in(answer: &Value) -> usize {
     let sessions = answer["data"].as_object().unwrap().values();
     let (made, refused): (Vec<_>, Vec<_>) =
@@ -214,7 +218,7 @@ async fn websocket_messages_count_as_requests_of_their_address(transport: Transp
     let app = TestApp::start_over(transport, &limits).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
-        // Each is a request and two messages by now.
+        // Each client has made one request and sent two messages by now.
         let mut client = app.client(None).await;
         client.fence().await;
         clients.push(client);
@@ -231,7 +235,7 @@ async fn websocket_messages_count_as_requests_of_their_address(transport: Transp
         }
     }
     assert_eq!(closed, Some(Closed(1013, "Too many messages".to_owned())));
-    assert!(said > 40, "{said}: all of them together");
+    assert!(said > 40, "{sent} messages in total");
     let query = json!({ "query": "{ __typename }" }).to_string();
     assert_too_fast(&http::post(app.endpoint(), &query, &[]).await);
     drop(clients);
@@ -260,7 +264,7 @@ async fn sign_ins_of_an_address_are_limited_including_aliases_and_batches(transp
             .sum::<usize>(),
         10
     );
-    // A name that is none costs nothing.
+    // A sign-in with an invalid name costs nothing.
     for _ in 0..10 {
         let bad = http::post(
             app.endpoint(),
@@ -270,11 +274,12 @@ async fn sign_ins_of_an_address_are_limited_including_aliases_and_batches(transp
         .await;
         assert_eq!(bad.error_code(), "BAD_USER_INPUT");
     }
-    // Over a WebSocket it is the same allowance: two are left, and one more for each second that has passed.
+    // A WebSocket uses the same allowance. Two sign-ins are left, and one more for each second that
+    // has passed.
     let mut client = Client::connect(app.endpoint(), None).await;
     let made = signed_in(&client.execute(&sign_ins(90), json!({})).await);
-    assert!((2..90).contains(&made), "{made} more were let in");
-    // Who is here already goes on, and whoever asks for anything else.
+    assert!((2..90).contains(&made), "{made} more were accepted");
+    // Existing sessions are not affected.
     let token = first.json()["data"]["s0"]["token"]
         .as_str()
         .unwrap()
@@ -326,7 +331,10 @@ async fn with_no_rate_limits_requests_and_sign_ins_are_not_limited() {
     for _ in 0..10 {
         let request = http2.request(Method::GET, "/healthz").body(()).unwrap();
         let (response, _) = http2.send(request, true);
-        assert_eq!(wait_for("an answer", response).await.unwrap().status(), 200);
+        assert_eq!(
+            wait_for("a response", response).await.unwrap().status(),
+            200
+        );
         app.sign_in("ann").await;
     }
     drop(http2);

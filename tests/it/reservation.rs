@@ -1,4 +1,4 @@
-//! graphql-sse in the mode of a single connection: the table of the protocol, row by row.
+//! graphql-sse in single connection mode: the table of the protocol, row by row.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ async fn operations_report_on_one_stream_in_the_format_of_the_protocol() {
         format!("event: next\ndata: {{\"id\":\"{id}\",\"payload\":{payload}}}\n\n")
     });
     assert_eq!(seen, expected);
-    // Stopped, nothing more comes for it; the other one goes on.
+    // A stopped operation sends nothing more, and the other one continues.
     assert_eq!(stop(&app, &token, "?operationId=a").await.status, 200);
     ann.send_message("room-1", "again").await;
     assert_eq!(stream.next_result().await.0["id"], "b");
@@ -175,7 +175,7 @@ async fn reserving_fails_as_the_protocol_requires() {
 async fn opening_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
-    // By the address, as EventSource must.
+    // The token is in the query string, because EventSource cannot send headers.
     let stream =
         StreamedResponse::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
     assert_eq!(stream.status, 200);
@@ -184,7 +184,7 @@ async fn opening_fails_as_the_protocol_requires() {
         (again.status, message(&again).as_str()),
         (409, "Stream already open")
     );
-    // An unknown token is the mode of distinct connections.
+    // A request with an unknown token is in distinct connections mode.
     let distinct = get(
         app.address(),
         "/graphql?query=%7B__typename%7D&token=none",
@@ -200,7 +200,7 @@ async fn opening_fails_as_the_protocol_requires() {
             .await
             .status,
         400,
-        "which needs a query"
+        "distinct connections mode needs a query"
     );
     drop(stream);
     app.finish().await;
@@ -272,7 +272,7 @@ async fn operating_fails_as_the_protocol_requires() {
             "NOT_FOUND",
         ),
     ] {
-        // What was refused gives its id back.
+        // A refused operation frees its id.
         for _ in 0..2 {
             let reply = operate(&app, &token, "x", text).await;
             assert_eq!(
@@ -312,7 +312,7 @@ async fn stopping_fails_as_the_protocol_requires() {
         (400, "Operation ID is missing")
     );
     assert_eq!(stop(&app, &token, "?operationId=unknown").await.status, 200);
-    // A stopped operation's id is free again, and what it had to say is gone.
+    // The id of a stopped operation can be used again, and its results are dropped.
     for _ in 0..2 {
         assert_eq!(
             operate(&app, &token, "a", "{ __typename }").await.status,
@@ -358,7 +358,7 @@ async fn results_before_the_stream_opens_are_sent_when_it_opens() {
         &Value::Null,
     );
     assert_eq!(post(app.address(), &mutation, &own).await.status, 202);
-    // It ran at once, though nobody hears of it yet.
+    // The mutation runs at once, before the stream is open.
     let messages = "query { messages(roomId: \"room-1\", last: 1) { nodes { text } } }";
     assert_eq!(
         bob.execute(messages, Value::Null).await["data"]["messages"]["nodes"],
@@ -428,7 +428,7 @@ async fn a_reservation_ends_when_it_is_not_opened_or_its_stream_ends() {
             .await
             .status,
         503,
-        "reservations are connections"
+        "reservations count as connections"
     );
     let subscription = "subscription { newMessage(roomId: \"room-1\") { id } }";
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
@@ -447,7 +447,7 @@ async fn a_reservation_ends_when_it_is_not_opened_or_its_stream_ends() {
     let stream = open(&app, &token).await;
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
     drop(stream);
-    wait_for("the end of what it ran", async {
+    wait_for("the end of the operations", async {
         while app.in_use() != switchboard::server::InUse::default() {
             tokio::task::yield_now().await;
         }
@@ -478,8 +478,8 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
     let address = app.address();
     let waiting =
         tokio::spawn(async move { StreamedResponse::open(address, &waiting).await.status });
-    // Its id is taken as soon as it has begun.
-    wait_for("the operation's start", async {
+    // The id is taken as soon as the operation starts.
+    wait_for("the start of the operation", async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
@@ -490,7 +490,7 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         409
     );
     assert_eq!(stop(&app, &token, "?operationId=p").await.status, 200);
-    assert_eq!(wait_for("an answer", waiting).await.unwrap(), 204);
+    assert_eq!(wait_for("a response", waiting).await.unwrap(), 204);
     drop(ann);
     app.stop().await;
 }
@@ -506,7 +506,7 @@ async fn a_drain_ends_open_streams_and_unopened_reservations() {
     assert_eq!(
         stream.read_to_end().await,
         ":\n\n",
-        "no `complete`, which would be final"
+        "a `complete` would be final"
     );
 }
 
@@ -559,7 +559,7 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
                     .status,
                 404
             );
-            // A distinct connection, which asks for nothing.
+            // For other callers this is distinct connections mode, without a query.
             let caller = as_who(stranger);
             let mut headers = vec![SSE, (TOKEN, token.as_str())];
             headers.extend(
@@ -568,7 +568,7 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
-            // Nor is it known that the token is taken.
+            // Other callers cannot find out that the token is taken.
             assert_eq!(
                 send("PUT", "/graphql", stranger, &token, "").await.status,
                 201

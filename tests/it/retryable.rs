@@ -1,4 +1,4 @@
-//! P5 over HTTP: what cannot be done for now is never told as an end.
+//! P5 over HTTP: an operation that the client should retry is never reported as complete.
 
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
@@ -43,7 +43,7 @@ async fn p5_a_stream_that_cannot_continue_now_ends_without_complete() {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     ann.send_message("room-1", "hello").await;
-    // Rooms can be opened, their events cannot be read.
+    // Rooms can be opened, but their events cannot be read.
     let mut database = SqliteConnection::connect(&app.folder.database())
         .await
         .unwrap();

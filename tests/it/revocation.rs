@@ -1,4 +1,5 @@
-//! Who was shown out sees nothing more, and what was deleted is seen by nobody; exactly from the event on that says so.
+//! Revoked rights and deletions: a user who is shut out receives nothing newer than the event that
+//! did so, and nobody receives a deleted text.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -17,11 +18,11 @@ use crate::support::{
     wait_for,
 };
 
-/// Reads on until it ends.
+/// Reads until the reader ends.
 async fn to_the_end(mut reader: Reader) -> (Vec<Frame>, ReadError) {
     let mut frames = Vec::new();
     loop {
-        if let Err(end) = wait_for("the end", reader.take(400, &mut frames)).await {
+        if let Err(end) = wait_for("the end of the reader", reader.take(400, &mut frames)).await {
             return (frames, end);
         }
     }
@@ -44,7 +45,8 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
 }
 
-/// The race at full size: `REVOCATION_MESSAGES=10000 cargo test --release removed_member`.
+/// The race between a removal and messages. `REVOCATION_MESSAGES=10000 cargo test --release
+/// removed_member` runs it at full size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn v5_a_removed_member_receives_everything_before_the_removal_and_nothing_after() {
     let (runs, messages) = (
@@ -59,7 +61,8 @@ async fn v5_a_removed_member_receives_everything_before_the_removal_and_nothing_
     for run in 0..runs {
         let joined = core.add_member("p", bob).await.0;
         let (caller, ann) = (Caller::Viewer(bob), Caller::Viewer(core.ann));
-        // One that is live, one far behind, one whose frames are its own, and one who stays.
+        // Bob has a live reader, one far behind, and one with a view of his own. Ann's reader
+        // stays.
         let behind = joined.saturating_sub(20);
         let mut readers = Vec::new();
         for (after, document) in [
@@ -83,7 +86,7 @@ async fn v5_a_removed_member_receives_everything_before_the_removal_and_nothing_
                 );
             }
         };
-        // Somewhere in the middle, another place in each run.
+        // The removal happens somewhere in the middle, at another place in each run.
         let due = sent.load(Ordering::Relaxed) + run * 7919 % messages;
         let removal = async {
             while sent.load(Ordering::Relaxed) < due {
@@ -129,7 +132,7 @@ fn renamed(name: &str) -> RoomChange {
     }
 }
 
-/// Texts of the messages that a frame shows of its room.
+/// The texts of the messages that a frame shows of its room.
 fn shown(frame: &Frame) -> Vec<u64> {
     let payload: serde_json::Value = serde_json::from_str(&frame.payload).unwrap();
     let nodes = payload["data"]["newMessage"]["room"]["messages"]["nodes"]
@@ -181,7 +184,8 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_newer() {
     core.add_member("p", dave).await;
     before.push(core.send_message("p", 40, None).await.0);
 
-    // The event itself, and what stood before it, is the same whenever it is shown: so all of it is given.
+    // An event and the log before it are the same whenever they are read, so Bob receives all of
+    // these frames.
     let (frames, end) = to_the_end(lagging).await;
     assert_eq!(
         (seqs(&frames), end),
@@ -203,7 +207,8 @@ async fn v5_a_frame_made_after_the_removal_shows_nothing_newer() {
             .unwrap(),
         [38, 39, 40]
     );
-    // How the room stands by now is not for whoever was shut out; who stays is shown it.
+    // The present state of the room is hidden from a user who was shut out, and shown to the
+    // others.
     for reader in [name, member] {
         let (frames, end) = to_the_end(reader).await;
         assert_eq!(end, ReadError::ShutOut);
@@ -235,7 +240,7 @@ async fn v5_a_live_frame_never_shows_anything_after_the_removal() {
             .await
             .unwrap();
         let reader = tokio::spawn(to_the_end(reader));
-        // All in one batch, in this order.
+        // All of these are one batch, in this order.
         let (.., last) = tokio::join!(
             core.send_message("p", run * 10, None),
             core.send_message("p", run * 10 + 1, None),
@@ -280,7 +285,7 @@ async fn v5_readers_without_the_right_end_when_a_room_becomes_private_or_is_dele
         slow_mode_seconds: None,
     };
     core.change_room(core.ann, "p", hide).await;
-    // What is known of a room that somebody reads is no longer that anybody may.
+    // The cached knowledge that the room is public is gone.
     assert_eq!(
         core.reader_as(of(eve), "p", "text", None)
             .await
@@ -330,7 +335,7 @@ async fn v5_a_member_who_returns_reads_past_the_old_removal() {
     assert_eq!(
         texts,
         ["1", "2", "3"],
-        "who may read a room now may read all of its history"
+        "a user who may read the room now may read all of its history"
     );
 }
 
@@ -356,7 +361,8 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
         )
         .await;
         let document = "text replyTo { text }";
-        // Frames of everything are made, in the ring as far as it reaches and in pages, before something is deleted.
+        // Before the deletions, frames of all messages exist: in the ring as far as it reaches, and
+        // in pages.
         let mut live = core.reader(document, None).await;
         for number in 1..=101 {
             core.send_message("room-1", number, [90, 101].contains(&number).then_some(80))
@@ -386,7 +392,7 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
         assert_eq!(texts, (1..=101).map(expected).collect::<Vec<_>>());
         assert!(
             frames.iter().all(|frame| !frame.payload.contains("80")),
-            "nor as the message that another answers"
+            "a reply still shows the deleted text"
         );
         let rest = take_frames(&mut halfway, 30).await;
         assert!(
@@ -397,7 +403,7 @@ async fn v6_no_frame_after_the_deletion_holds_the_text() {
         assert_eq!(
             seqs(&rest),
             (72..=101).collect::<Vec<_>>(),
-            "and nothing is lost by it"
+            "the deletions lost frames"
         );
         core.send_message("room-1", 102, None).await;
         for reader in [&mut early, &mut live, &mut late, &mut halfway] {
@@ -422,7 +428,7 @@ async fn v2_a_viewer_field_gives_each_viewer_a_view() {
     ] {
         readers.push(core.reader_as(caller, "p", document, None).await.unwrap());
     }
-    assert_eq!(core.views.plans_live(), 3, "one for each who asks");
+    assert_eq!(core.views.plans_live(), 3, "one plan for each caller");
     core.send_message("p", 1, None).await;
     let ann = r#"{"role":"OWNER","user":{"name":"ann"}}"#;
     let bobs = r#"{"role":"MEMBER","user":{"name":"bob"}}"#;
@@ -431,7 +437,7 @@ async fn v2_a_viewer_field_gives_each_viewer_a_view() {
         let own = format!(r#""room":{{"viewerMembership":{expected}}}"#);
         assert!(
             payload.contains(&own) && !payload.contains("errors"),
-            "{payload} has not {own}"
+            "{payload} does not contain {own}"
         );
     }
 }
@@ -469,7 +475,7 @@ async fn a_reader_that_was_shut_out_stays_shut_out() {
     let mut frames = Vec::new();
     for _ in 0..2 {
         assert_eq!(
-            wait_for("the end", reader.take(99, &mut frames)).await,
+            wait_for("the end of the reader", reader.take(99, &mut frames)).await,
             Err(ReadError::ShutOut)
         );
         let again = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(

@@ -1,4 +1,4 @@
-//! The table of rights, cell by cell: in the documentation, and through the API.
+//! The table of rights, cell by cell: in the documentation and through the API.
 
 use serde_json::{Value, json};
 use switchboard::domain::{Action, Role, Standing, Visibility, may};
@@ -10,7 +10,7 @@ use crate::support::{
     stream::StreamedResponse,
 };
 
-/// A way in. The right must be the same through each.
+/// A transport. Every right must be the same over each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     WebSocket,
@@ -29,7 +29,7 @@ impl Way {
     }
 }
 
-/// Somebody who comes in by one of the ways.
+/// A caller who uses one of the transports.
 struct Actor {
     way: Way,
     address: std::net::SocketAddr,
@@ -37,7 +37,7 @@ struct Actor {
 }
 
 impl Actor {
-    /// The result of a query, a mutation, or of the first event of a subscription.
+    /// The result of a query or a mutation, or the first result of a subscription.
     async fn ask(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
@@ -72,7 +72,7 @@ impl Actor {
                         .rsplit("\r\n")
                         .next()
                         .unwrap_or_default();
-                    // Empty parts are signs of life. A payload of null has its errors beside it.
+                    // Empty parts are heartbeats. If the payload is null, the errors are beside it.
                     match serde_json::from_str::<Value>(json) {
                         Ok(mut found) if found["payload"].is_object() => {
                             return found["payload"].take();
@@ -145,7 +145,7 @@ fn the_documentation_has_the_table_of_rights() {
     let documented = include_str!("../../docs/RIGHTS.md");
     assert!(
         documented.contains(&table()),
-        "docs/RIGHTS.md should hold:\n\n{}",
+        "docs/RIGHTS.md should contain:\n\n{}",
         table()
     );
 }
@@ -157,15 +157,16 @@ impl Actor {
     }
 }
 
-/// A room with somebody of every standing in it, made anew for each cell: a right that is used changes the room.
+/// A room with a user of every standing. Each cell gets a new room, because using a right changes
+/// the room.
 struct Scene {
     owner: Client,
     actor: Actor,
     actors_id: Option<String>,
-    /// Where the room's log begins.
+    /// The head of the room when it was created.
     start: Value,
     room: String,
-    /// A member whom others do things to, and one who might become one.
+    /// A member whom the actor may manage, and a user whom the actor may add.
     bystander: String,
     newcomer: String,
     message: String,
@@ -251,11 +252,11 @@ impl Scene {
         }
     }
 
-    /// A message of the actor's own, sent when the actor could.
+    /// The id of a message that the actor sent while that was allowed.
     async fn own_message(&mut self) -> String {
         let room = self.room.clone();
         if let Some(id) = &self.actors_id {
-            // In a private room an outsider has one only from before it was closed.
+            // An outsider can send only while the room is public.
             let show = format!(r#"updateRoom(id: "{room}", visibility: PUBLIC) {{ visibility }}"#);
             let before = self
                 .owner
@@ -280,7 +281,7 @@ impl Scene {
         self.message.clone()
     }
 
-    /// Tries it, and says whether it was done or with which code it was refused.
+    /// Tries an action. Returns the error code if it is refused.
     async fn attempt(&mut self, action: Action) -> Result<(), String> {
         let own = if action == Action::DeleteOwn {
             self.own_message().await
@@ -307,7 +308,7 @@ impl Scene {
                     assert_eq!(
                         outcome(&streamed),
                         read,
-                        "who may read may subscribe: {streamed}"
+                        "the right to read is the right to subscribe: {streamed}"
                     );
                     for stream in [
                         "typing(roomId: $room) { users { id } }",
@@ -319,15 +320,20 @@ impl Scene {
                         assert_eq!(
                             outcome(&streamed),
                             read,
-                            "who may read may listen: {streamed}"
+                            "the right to read is the right to subscribe to ephemeral state: {streamed}"
                         );
                     }
                 }
                 let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
                     nodes { id } } }"#;
                 let within = self.actor.ask(search, json!({ "room": room })).await;
-                assert_eq!(outcome(&within), read, "who may read may search: {within}");
-                // The other cells' messages say the same; this one's is the newest.
+                assert_eq!(
+                    outcome(&within),
+                    read,
+                    "the right to read is the right to search: {within}"
+                );
+                // Messages of other cells have the same text. The message of this cell is the
+                // newest.
                 let everywhere = self.actor.ask(search, json!({})).await;
                 let found = everywhere["data"]["searchMessages"]["nodes"]
                     .as_array()
@@ -351,7 +357,7 @@ impl Scene {
                 assert_eq!(
                     outcome(&self.actor.mutate(&signal).await),
                     typed,
-                    "who may show that they type may signal"
+                    "the right to show typing is the right to signal"
                 );
                 self.actor
                     .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
@@ -373,7 +379,7 @@ impl Scene {
                 let remove =
                     format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
                 let removed = outcome(&self.actor.mutate(&remove).await);
-                assert_eq!(muted, removed, "who may remove may mute");
+                assert_eq!(muted, removed, "the right to remove is the right to mute");
                 return removed;
             }
             Action::SetRole => format!(
@@ -393,13 +399,13 @@ fn outcome(result: &Value) -> Result<(), String> {
     }
 }
 
-/// What the table says of a cell, in codes.
+/// The result of an action that the table requires.
 fn expected(standing: Standing, visibility: Visibility, action: Action) -> Result<(), String> {
     let refused = match (may(standing, visibility, action), standing, action) {
         (true, ..) => return Ok(()),
         (false, Standing::Nobody, Action::Read) => "NOT_FOUND",
         (false, Standing::Nobody, _) => "UNAUTHENTICATED",
-        // It is so already.
+        // Leaving a public room without being a member succeeds and changes nothing.
         (false, Standing::Outsider, Action::Leave) if visibility == Visibility::Public => {
             return Ok(());
         }

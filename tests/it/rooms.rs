@@ -1,4 +1,4 @@
-//! Rooms: who sees them, their pages, their cursors.
+//! Rooms: who sees them, their pages, and their cursors.
 
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
             "NOT_FOUND"
         );
     }
-    // That an id is taken is public knowledge.
+    // That an id is taken is not secret.
     assert_eq!(
         code(
             &bob.execute(CREATE, json!({ "id": "secret", "name": "Mine" }))
@@ -192,7 +192,7 @@ async fn invalid_and_expired_cursors_get_different_codes() {
             .await;
         assert_eq!(errors[0]["extensions"]["code"], expected, "{cursor}");
         if expected == "CURSOR_EXPIRED" {
-            // The oldest cursor that it names is one to begin from.
+            // A reader can start at the oldest cursor, which the error names.
             let id = ann
                 .subscribe(
                     "room-1",
@@ -342,7 +342,7 @@ async fn rooms_are_listed_in_pages_and_found_by_name() {
         (vec!["zoo".to_owned()], false)
     );
     assert_eq!(ids(json!({ "search": "%" })).await, (vec![], false));
-    // By id: alpha, beta, then the generated one or room-1, zoo.
+    // The order is by id: alpha, beta, then the generated id and room-1 in any order, then zoo.
     let (first, more) = ids(json!({ "first": 2 })).await;
     assert!(more);
     let rest = ids(json!({ "after": first[1] })).await;

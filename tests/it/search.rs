@@ -1,4 +1,4 @@
-//! Searching, through the real server.
+//! Searching, through a whole server.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ async fn search(client: &mut Client, variables: Value) -> Value {
     client.execute(SEARCH, variables).await
 }
 
-/// The texts that are found, or the code of the refusal.
+/// The texts of the hits, or the error code of the refusal.
 async fn texts(
     client: &mut Client,
     query: &str,
@@ -134,7 +134,7 @@ async fn callers_find_only_messages_that_they_may_read() {
             unknown,
             "G5"
         );
-        // No hit beyond the readable one is told of.
+        // The page does not reveal further hits that the caller may not read.
         let page = search(client, json!({ "query": "needle", "first": 1 })).await;
         assert_eq!(
             page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
@@ -251,7 +251,7 @@ async fn quotes_are_the_only_syntax_of_a_query() {
             "{query:?}"
         );
     }
-    // What is glued together is a phrase.
+    // Words that are joined by punctuation are a phrase.
     for query in [
         "NEAR(column",
         "near\u{0}column",
@@ -429,7 +429,8 @@ async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
     let mut stood = read(&stood).unwrap();
     let (mut bob, _) = person(&app, "bob").await;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    // Bob sends until Ann has read every page: past a step of the index, and better answers than hers.
+    // Bob sends until Ann has read every page. His messages fill a step of the index, and rank
+    // higher than hers.
     let sending = async {
         let mut sent = 0;
         while sent < 300 || stopped.try_recv().is_err() {
@@ -460,11 +461,11 @@ async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
         all
     };
     let (mut all, ()) = futures::join!(reading, sending);
-    assert_eq!(all.len(), 96, "four of five hold both words");
+    assert_eq!(all.len(), 96, "four of five messages hold both words");
     all.sort();
     let count = all.len();
     all.dedup();
-    assert_eq!(all.len(), count, "a hit came twice");
+    assert_eq!(all.len(), count, "a hit was returned twice");
     stood.retain(|text| text.contains("and"));
     assert!(stood.iter().all(|text| all.contains(text)));
     ann.close().await;

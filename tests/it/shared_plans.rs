@@ -1,4 +1,4 @@
-//! What a shared execution must bear: no viewer, and resolvers that panic.
+//! Shared plans: their executions have no viewer, survive panics, and are bounded.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,8 @@ fn name_of(ty: &Type) -> &str {
     }
 }
 
-/// A selection for each way to each field below a type, as deep as the bounds allow, none through a type twice.
+/// One selection for each path to each field below a type. No path visits a type twice, and fields
+/// of the viewer are left out.
 fn selections(
     of: &str,
     fields: &HashMap<String, Vec<FieldDefinition>>,
@@ -73,7 +74,7 @@ async fn v2_every_field_resolves_without_a_viewer() {
     let core = Core::start().await;
     let (fields, mut above) = (fields(), vec!["Message".to_owned()]);
     let selections = selections("Message", &fields, &mut above);
-    assert!(selections.len() > 12, "the walk found {selections:?}");
+    assert!(selections.len() > 12, "too few selections: {selections:?}");
     let mut readers = Vec::new();
     for selection in &selections {
         readers.push(core.reader(selection, None).await);
@@ -120,7 +121,7 @@ async fn v7_a_panic_costs_one_execution_and_no_frame() {
     assert_eq!(
         seqs(&take_frames(&mut plain, 5).await),
         [1, 2, 3, 4, 5],
-        "other documents notice nothing"
+        "other documents are not affected"
     );
     assert_eq!(seqs(&take_frames(&mut room, 4).await), [2, 3, 4, 5]);
 }
@@ -148,7 +149,7 @@ async fn v3_plans_and_subscriptions_are_bounded_and_freed() {
     subscribe("id", Caller::Anonymous).await.unwrap();
     drop(first);
     let third = subscribe("text", ann).await.unwrap();
-    // A third document does not fit; one that is known does.
+    // A third document does not fit. A document that is cached still does.
     assert_eq!(
         subscribe("cursor", Caller::Anonymous)
             .await

@@ -1,4 +1,4 @@
-//! Sign-in from the command line: one line for what cannot be, nothing that tells a secret, tokens for scripts.
+//! Flags for sign-in: errors in one line, secrets that are never shown, and tokens for scripts.
 
 use std::process::{Output, Stdio};
 
@@ -216,7 +216,7 @@ async fn a3_secrets_appear_in_no_help_debug_output_or_log() {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 
-    // A whole life of a server, with everything logged that can be.
+    // A server runs and stops with everything logged.
     let logs = Logs::capture(Level::TRACE);
     let app = TestApp::with_flags(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
     let signer = switchboard::auth::Signer::secret(SECRET.as_bytes()).unwrap();
@@ -384,7 +384,8 @@ async fn keys_are_fetched_over_tls_only_from_trusted_servers() {
         format!("https://localhost:{port}/keys.json"),
     );
     let other = key_path("ec521.pub.pem");
-    // One machine trusts the provider, another one nobody whom the provider knows, and one goes to another name.
+    // The certificate is valid for `localhost` only. A machine without trusted roots does not
+    // start.
     for (roots, url, expected) in [
         (&trusted, url.clone(), 200),
         (&trusted, url.replace("localhost", "127.0.0.1"), 503),
@@ -416,7 +417,8 @@ async fn keys_are_fetched_over_tls_only_from_trusted_servers() {
     );
 }
 
-/// What the real executable answers to a token of the provider, trusting these roots; and its log.
+/// Runs the executable with these trusted roots. Returns the status of a request with a token of
+/// the provider, and the log.
 async fn ask(url: &str, roots: &str) -> (u16, String) {
     let folder = Folder::new();
     let database = folder.database();

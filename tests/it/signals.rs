@@ -56,7 +56,7 @@ async fn e2_signals_lost_before_they_are_encoded_are_reported_too() {
     let core = Core::with_all_limits(views, hub, limits).await;
     let mut reader = subscribe(&core, Caller::Anonymous, SIGNALS, "room-1").await;
     assert_eq!(next_signal(&mut reader).await, "_open");
-    // On one thread nothing else runs meanwhile.
+    // There is one thread, so no other task runs during this loop.
     let lobby = lobby_of_room_1(&core);
     for number in 1..=9 {
         let kind = switchboard::domain::SignalKind::new("k").unwrap();
@@ -119,7 +119,7 @@ async fn e2_all_listeners_receive_the_same_signals_in_one_order() {
     futures::future::try_join_all(senders).await.unwrap();
     assert!(
         heard.iter().all(|one| *one == heard[0]),
-        "all hear the same"
+        "all listeners receive the same"
     );
     for first in ["1", "2", "3"] {
         let own: Vec<_> = heard[0]
@@ -159,7 +159,7 @@ async fn a_direct_signal_reaches_all_readers_of_its_user_and_no_others() {
             (expected, "2")
         );
     }
-    // Who sends to all hears it too: they may have come by several ways.
+    // The sender receives their own signal too, because they may have several clients.
     for reader in &mut readers[2..] {
         assert_eq!(next_signal(reader).await, "2");
     }

@@ -1,4 +1,5 @@
-//! graphql-sse in the mode of distinct connections, byte by byte, and what goes beyond it: resuming by the event's id.
+//! graphql-sse in distinct connections mode, byte by byte, and its extension: resuming with
+//! `Last-Event-ID`.
 
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use crate::support::{
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
-/// A query string that asks for a room's messages.
+/// A GET target that subscribes to room-1.
 const BY_GET: &str = "/graphql?query=subscription%7BnewMessage(roomId%3A%22room-1%22)%7Btext%7D%7D";
 
 fn subscription(room: &str, after: Option<&str>) -> String {
@@ -25,7 +26,7 @@ fn text(result: &serde_json::Value) -> &str {
         .unwrap_or_else(|| panic!("{result}"))
 }
 
-/// Somebody who writes, and the head before anything was written.
+/// A client that sends messages, and the head of room-1 before any of them.
 async fn writer(app: &TestApp) -> (Client, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -51,7 +52,7 @@ async fn a_subscription_is_streamed_in_the_format_of_the_protocol() {
     assert_eq!(
         stream.read_until(":\n\n").await,
         ":\n\n",
-        "the first bytes come at once"
+        "the first bytes are sent at once"
     );
     let cursor = ann.send_message("room-1", "hello").await;
     let payload = format!(
@@ -93,7 +94,7 @@ async fn last_event_id_resumes_a_stream_and_overrides_after() {
     let first = ann.send_message("room-1", "1").await;
     let second = ann.send_message("room-1", "2").await;
     let third = ann.send_message("room-1", "3").await;
-    // Absent, as a variable, as a literal: what the document says of `after` does not count.
+    // `after` is absent, a variable, and a literal. The header overrides all of them.
     let literal =
         format!("subscription {{ newMessage(roomId: \"room-1\", after: \"{head}\") {{ text }} }}");
     for body in [
@@ -133,7 +134,7 @@ async fn an_invalid_last_event_id_is_refused_and_the_final_one_is_204() {
         (Some("BAD_USER_INPUT"), Some("end"))
     );
     assert_eq!(stream.read_to_end().await, "event: complete\ndata:\n\n");
-    // With that id an EventSource comes back, and this is what stops it.
+    // An EventSource reconnects with this id, and 204 stops it.
     let reply = get(app.address(), BY_GET, &[SSE, ("last-event-id", "end")]).await;
     assert_eq!((reply.status, reply.body.as_str()), (204, ""));
     let mutation = json!({ "query": "mutation { signIn(name: \"x\") { token } }" }).to_string();
@@ -143,7 +144,7 @@ async fn an_invalid_last_event_id_is_refused_and_the_final_one_is_204() {
             .status,
         204
     );
-    // Whoever does not take a stream does not resume one.
+    // Requests that do not accept a stream ignore the header.
     let query = json!({ "query": "{ __typename }" }).to_string();
     assert_eq!(
         post(app.address(), &query, &[("last-event-id", "end")])
@@ -250,7 +251,7 @@ async fn the_accept_header_decides_how_an_operation_is_answered() {
             "{accept}"
         );
     }
-    // A subscription has no other answer than a stream, wherever that stands.
+    // A subscription is always answered by a stream, whatever its position in `Accept`.
     let body = subscription("room-1", None);
     let stream = StreamedResponse::post(
         app.address(),
@@ -337,7 +338,7 @@ async fn a_drain_ends_streams_without_complete_and_they_resume() {
     assert_eq!(
         stream.read_to_end().await,
         "",
-        "no `complete`, which would be final"
+        "a `complete` would be final"
     );
 
     let app = TestApp::in_folder(folder, &[]).await;
@@ -363,16 +364,16 @@ async fn a_subscriber_that_reads_nothing_is_disconnected_and_an_idle_one_is_not(
         StreamedResponse::post(app.address(), &subscription("room-1", None), &[SSE]).await;
     let stuck =
         StreamedResponse::post(app.address(), &subscription("room-1", Some(&head)), &[SSE]).await;
-    // More than the buffers between here and there take.
+    // This is more than the buffers hold.
     let bulk = "x".repeat(8000);
     let cut_off = async {
         while app.connections() > 2 {
             let cursor = ann.send_message("room-1", &bulk).await;
-            // The one that reads has everything, however much the other one is behind.
+            // The client that reads has everything, however far the other one is behind.
             assert_eq!(idle.next_result().await.1, Some(cursor));
         }
     };
-    wait_for("the end of the one that is stuck", cut_off).await;
+    wait_for("the end of the stuck connection", cut_off).await;
     let last = ann.send_message("room-1", "still here").await;
     assert_eq!(idle.next_result().await.1, Some(last));
     drop((idle, stuck, ann));

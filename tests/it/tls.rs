@@ -1,4 +1,4 @@
-//! TLS on the server's own port, over real sockets.
+//! TLS on the port of the server, over real sockets.
 
 use serde_json::json;
 use tokio::{
@@ -32,7 +32,7 @@ async fn queries_and_subscriptions_work_over_https_and_wss() {
         assert_eq!(reader.next_message().await.0, text);
     }
     ann.close().await;
-    // A drain is heard inside.
+    // A drain closes WebSockets under TLS with its code.
     let stopping = tokio::spawn(app.stop());
     assert_eq!(
         reader.try_receive().await,
@@ -64,7 +64,7 @@ async fn the_handshake_negotiates_the_protocol() {
         if agreed != Some(b"h2") {
             stream.write_all(query.as_bytes()).await.unwrap();
             let mut reply = String::new();
-            wait_for("a reply", stream.read_to_string(&mut reply))
+            wait_for("a response", stream.read_to_string(&mut reply))
                 .await
                 .unwrap();
             assert_eq!(
@@ -75,7 +75,7 @@ async fn the_handshake_negotiates_the_protocol() {
     }
     assert!(certificate.connect(app.address(), &[b"h3"]).await.is_err());
 
-    // WebSockets over HTTP/2 over TLS.
+    // Several WebSockets run over one connection of HTTP/2 under TLS.
     let (token, _) = sign_in(&app, &certificate).await;
     let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let head = ann.head("room-1").await;
@@ -106,7 +106,7 @@ async fn http_pages_are_foreign_and_hsts_is_sent_for_named_hosts() {
         (reply.status, reply.header("strict-transport-security")),
         (200, Some("max-age=31536000"))
     );
-    // The same host and port, and yet no page of this server's.
+    // The same host without TLS is another origin.
     let reply = post_from_page(
         &app,
         &certificate,
@@ -119,7 +119,7 @@ async fn http_pages_are_foreign_and_hsts_is_sent_for_named_hosts() {
         (reply.status, reply.error_code().as_str()),
         (403, "FORBIDDEN")
     );
-    // What is remembered counts for all ports of a host.
+    // Browsers apply HSTS to all ports of a host, so the server does not send it for `localhost`.
     let reply = post_from_page(
         &app,
         &certificate,
@@ -145,7 +145,7 @@ async fn http_pages_are_foreign_and_hsts_is_sent_for_named_hosts() {
 async fn t3_a_client_that_sends_no_tls_or_no_request_is_disconnected() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &["--header-timeout", "300ms"]).await;
-    // The last one is half of a ClientHello.
+    // The last entry is half of a ClientHello.
     let words = [
         &b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
         b"",
@@ -155,16 +155,16 @@ async fn t3_a_client_that_sends_no_tls_or_no_request_is_disconnected() {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
         stream.write_all(words).await.unwrap();
         let mut heard = Vec::new();
-        let _ = wait_for("the end", stream.read_to_end(&mut heard)).await;
-        // At most an alert of TLS's.
+        let _ = wait_for("the end of the connection", stream.read_to_end(&mut heard)).await;
+        // The server sends at most a TLS alert.
         assert!(heard.len() <= 7 && !heard.starts_with(b"HTTP"), "{heard:?}");
     }
-    // After the handshake the head of a request is waited for no longer either.
+    // After the handshake, the timeout applies to the head of the request.
     let mut stream = certificate.connect(app.address(), &[]).await.unwrap();
-    let end = wait_for("the end", stream.read(&mut [0])).await;
+    let end = wait_for("the end of the connection", stream.read(&mut [0])).await;
     assert!(
         !matches!(end, Ok(1)),
-        "nothing was asked, and something said"
+        "the server sent data without a request"
     );
     app.finish().await;
 }
@@ -189,7 +189,7 @@ async fn t1_a_stream_that_is_not_read_is_disconnected_under_tls_too() {
     );
     idle.write_all(text.as_bytes()).await.unwrap();
     let mut first = [0; 12];
-    wait_for("the answer", idle.read_exact(&mut first))
+    wait_for("the response", idle.read_exact(&mut first))
         .await
         .unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
@@ -199,7 +199,7 @@ async fn t1_a_stream_that_is_not_read_is_disconnected_under_tls_too() {
             ann.send_message("room-1", &long).await;
         }
     };
-    wait_for("the cut", cut_off).await;
+    wait_for("the end of the stream", cut_off).await;
     drop((ann, idle));
     app.finish().await;
 }

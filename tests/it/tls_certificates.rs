@@ -1,4 +1,4 @@
-//! The certificate of a server: files that change, files that cannot be used, and expiry.
+//! The certificate of a server: changed files, unusable files, and expiry.
 
 use std::{
     net::SocketAddr,
@@ -38,10 +38,10 @@ async fn a_changed_certificate_is_served_and_open_connections_stay() {
     served(app.address(), &second).await;
     assert!(
         first.connect(app.address(), &[]).await.is_err(),
-        "the old one is no longer served"
+        "the old certificate is no longer served"
     );
     old.fence().await;
-    // Back again, by way of files that are gone and files that are not a pair.
+    // The first certificate is restored. Meanwhile a file is missing, and the files do not match.
     let [pem, key] = certificate_paths(&app.folder);
     std::fs::remove_file(&pem).unwrap();
     std::fs::write(&key, &first.key).unwrap();
@@ -52,7 +52,7 @@ async fn a_changed_certificate_is_served_and_open_connections_stay() {
     app.finish().await;
 }
 
-/// The real executable.
+/// The executable, running as a server with TLS.
 struct Process {
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
@@ -83,7 +83,7 @@ impl Process {
             greeting += &wait_for("the greeting", lines.next_line())
                 .await
                 .unwrap()
-                .expect("more of the greeting");
+                .expect("a complete greeting");
             greeting.push('\n');
         }
         let (_, rest) = greeting
@@ -110,13 +110,13 @@ impl Process {
         );
     }
 
-    /// The next line of the log that says something of the certificate.
+    /// The next line of the log about the certificate.
     async fn logged(&mut self) -> String {
         loop {
             let line = wait_for("a line of the log", self.log.next_line())
                 .await
                 .unwrap()
-                .expect("the server runs");
+                .expect("the server still runs");
             if line.contains("certificate") {
                 return line;
             }
@@ -137,7 +137,7 @@ async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
     for shown in ["https://", "wss://", "--url https://SERVER_NAME:"] {
         assert!(
             process.greeting.contains(shown),
-            "{shown} in {}",
+            "{shown} is missing in {}",
             process.greeting
         );
     }
@@ -173,7 +173,7 @@ async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
     assert!(first.connect(process.address, &[]).await.is_err());
     process.signal("-TERM").await;
     assert!(
-        wait_for("the end", process.child.wait())
+        wait_for("the end of the server", process.child.wait())
             .await
             .unwrap()
             .success()
@@ -229,7 +229,7 @@ async fn an_expired_certificate_is_served_with_a_warning_at_start_and_at_each_re
     });
     assert!(
         !rest.await.contains("certificate"),
-        "there is nothing to say of one that is good"
+        "a valid certificate causes no warning"
     );
 }
 
@@ -252,7 +252,7 @@ async fn each_warning_about_a_certificate_is_logged_once() {
         .map(String::as_str)
         .chain(["--tls-check-interval", "2ms"])
         .collect();
-    // Its first day is in 1975.
+    // The certificate is valid from 1975 on, and the clock starts in 1970.
     let app = TestApp::with_clock(clock, &flags).await;
     let mut heard = logs.take();
     assert!(
@@ -281,7 +281,7 @@ async fn each_warning_about_a_certificate_is_logged_once() {
         );
     }
     app.finish().await;
-    assert_eq!(logs.take(), "", "it is told once");
+    assert_eq!(logs.take(), "", "each warning is logged once");
 }
 
 async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
@@ -397,7 +397,7 @@ async fn unusable_certificate_files_are_refused_in_one_line() {
     }
     assert!(
         !folder.path().join("test.db").exists(),
-        "nothing was started"
+        "no server was started"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a token: signed out, refreshed, expired, also while a socket is open.
+//! The lifetime of a token: sign-out, refresh and expiry, also while a socket is open.
 
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ fn refused() -> (u16, String) {
     (401, "UNAUTHENTICATED".to_owned())
 }
 
-/// Runs a mutation by HTTP.
+/// Sends an operation over HTTP.
 async fn post(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> Value {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let bearer = token.map(|token| format!("Bearer {token}"));
@@ -50,7 +50,7 @@ async fn code(app: &TestApp, token: Option<&str>, query: &str, variables: Value)
         .to_owned()
 }
 
-/// Sends a token in a ping, and takes the pong.
+/// Sends a token in a ping, and receives the pong.
 async fn ping(client: &mut Client, token: &str) {
     let payload = json!({ "authorization": format!("Bearer {token}") });
     client
@@ -117,7 +117,7 @@ async fn a4_a_revoked_token_is_soon_refused_by_every_process_on_the_database() {
     post(&one, Some(&ann), SIGN_OUT, json!({})).await;
     assert_eq!(
         wait_for(
-            "the close of the socket at the other process",
+            "the close of the socket in the other process",
             anns.try_receive()
         )
         .await,
@@ -196,7 +196,7 @@ async fn a_guest_can_refresh_the_session() {
         ids(post(&app, Some(new), viewer, json!({})).await),
         ids(post(&app, Some(&old), viewer, json!({})).await)
     );
-    // Each is signed out by itself.
+    // Each token is revoked separately.
     post(&app, Some(&old), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(new).await, (200, "ann".to_owned()));
 
@@ -253,7 +253,7 @@ async fn provided_with(more: &[&str]) -> TestApp {
     TestApp::with_flags(&[&flags, more].concat()).await
 }
 
-/// A token that is good for so many seconds.
+/// A token that expires in this many seconds.
 fn token(subject: &str, seconds: i64) -> String {
     sign(
         "ec.pem",
@@ -265,7 +265,7 @@ fn token(subject: &str, seconds: i64) -> String {
 #[tokio::test]
 async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
     let app = provided().await;
-    // Long enough for a slow machine to connect three times.
+    // Four seconds are enough for a slow machine to connect three times.
     let short = token("ann", 4);
     let (mut left, mut asked, mut pinged) = (
         app.client(Some(&short)).await,
@@ -289,16 +289,16 @@ async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
     assert_eq!(left.try_receive().await, Err(forbidden()));
     assert!(
         now() >= claims_of(&short)["exp"].as_i64().unwrap(),
-        "not before the token expires"
+        "the socket ended before the token expired"
     );
-    // The others had the same token when this one ended.
+    // The other sockets had the same token, and continue.
     let mut bob = app.client(Some(&token("bob", 3600))).await;
     bob.send_message("room-1", "after").await;
     for client in [&mut asked, &mut pinged] {
         assert_eq!(client.next_texts(1).await, ["after"]);
         client.fence().await;
     }
-    // A socket goes by its last token.
+    // The token of a socket is the last one that it received.
     post(&app, Some(&long), SIGN_OUT, json!({})).await;
     for client in [&mut asked, &mut pinged] {
         assert_eq!(client.try_receive().await, Err(forbidden()));
@@ -309,7 +309,7 @@ async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
 
 #[tokio::test]
 async fn a_new_token_may_expire_earlier_than_the_old_one() {
-    // Nothing else that would make the connection look at its clock.
+    // No other timer wakes the connection.
     let app = provided_with(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
     let mut ann = app.client(Some(&token("ann", 3600))).await;
     ping(&mut ann, &token("ann", 3)).await;
@@ -345,7 +345,7 @@ async fn a_socket_cannot_change_its_user() {
     let viewer = client.execute("{ viewer { name } }", json!({})).await;
     assert_eq!(viewer, json!({ "data": { "viewer": { "name": "ann" } } }));
 
-    // Before the acknowledgement a ping is only a ping.
+    // Tokens in pings are ignored before the acknowledgement.
     let mut early = Client::open(app.address()).await;
     ping(&mut early, "x").await;
     early.fence().await;
@@ -360,7 +360,8 @@ async fn a_token_without_an_id_is_revoked_by_its_claims() {
     post(&app, Some(&one), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(&one).await, refused());
     assert_eq!(app.whoami(&other).await, (200, "ann".to_owned()));
-    // The same claims under another signature: an elliptic curve has many for each text.
+    // The same claims with another signature: on an elliptic curve, each text has several valid
+    // ones.
     let (head, _) = one.rsplit_once('.').unwrap();
     let (key, algorithm) = crate::support::tokens::encoding_key("ec.pem");
     let again = malleable(
@@ -372,7 +373,7 @@ async fn a_token_without_an_id_is_revoked_by_its_claims() {
     app.finish().await;
 }
 
-/// The signature's twin: s becomes n - s, which everybody can compute.
+/// Returns the token with the other valid signature, in which s is n - s. Anybody can compute it.
 fn malleable(head: &str, signature: &str) -> String {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     const ORDER: [u8; 32] = [
@@ -408,7 +409,7 @@ async fn token_ids_are_scoped_to_their_issuer() {
     app.finish().await;
 }
 
-/// A stream of room-1 as the owner of a token.
+/// Opens a stream of room-1 with a token.
 async fn stream(app: &TestApp, token: &str, accept: &str) -> StreamedResponse {
     let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
     let bearer = format!("Bearer {token}");
@@ -431,16 +432,13 @@ async fn a_stream_ends_with_its_token_and_without_complete() {
             post(&app, Some(token), SIGN_OUT, json!({})).await;
         }
         let rest = events.read_to_end().await;
-        assert!(
-            !rest.contains("event:"),
-            "neither a result nor an end: {rest}"
-        );
+        assert!(!rest.contains("event:"), "the stream had an event: {rest}");
         assert!(!parts.read_to_end().await.ends_with("--graphql--\r\n"));
         assert!(
             signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(),
-            "not before the token expires"
+            "the stream ended before the token expired"
         );
-        // An EventSource that comes back learns why.
+        // An EventSource that reconnects learns the reason.
         assert_eq!(stream(&app, token, "text/event-stream").await.status, 401);
     }
     app.finish().await;
@@ -505,7 +503,7 @@ async fn a4_fields_and_batch_entries_after_a_sign_out_are_refused() {
 #[tokio::test]
 async fn a_mutation_changes_nothing_after_its_token_expires() {
     let hour = 3_600_000_000;
-    // Whoever looks at it finds it an hour later, so that the token expires somewhere in the document.
+    // Each reading of the clock is an hour later, so the token expires while the document runs.
     let time = AtomicI64::new(now() * 1_000_000);
     let clock = Arc::new(move || Timestamp(time.fetch_add(hour, Ordering::Relaxed)));
     let app = TestApp::with_clock(clock, &["--session-lifetime", "60h"]).await;
@@ -588,8 +586,9 @@ async fn a1_two_authorizations_are_refused() {
             .send(Message::text(r#"{"type":"connection_init"}"#))
             .await
             .unwrap();
-        let Some(Ok(Message::Close(Some(frame)))) = wait_for("a close", socket.next()).await else {
-            panic!("no close")
+        let Some(Ok(Message::Close(Some(frame)))) = wait_for("a close frame", socket.next()).await
+        else {
+            panic!("no close frame")
         };
         assert_eq!(u16::from(frame.code), 4403);
     }

@@ -1,4 +1,4 @@
-//! Who is typing, below the transports.
+//! Typing, below the transports.
 
 use std::{task::Poll, time::Duration};
 
@@ -63,7 +63,7 @@ async fn e5_a_burst_of_changes_is_sent_once_per_interval() {
     assert_eq!(
         next_typing_names(&mut reader).await.len(),
         20,
-        "as many as are shown, all at once"
+        "the limit of listed users, in one frame"
     );
     // A change every 10 ms for a second.
     let (start, mut told) = (Instant::now(), 0);
@@ -96,9 +96,9 @@ async fn typing_expires_without_further_events() {
     tokio::time::sleep_until(start + Duration::from_secs(9)).await;
     assert!(
         take_ready(&mut reader).await.is_pending(),
-        "it was said again"
+        "the second call extended the time"
     );
-    // The clock moves only when nothing else does.
+    // The paused clock moves only when all tasks are idle.
     let mut frames = Vec::new();
     reader.take(usize::MAX, &mut frames).await.unwrap();
     assert_eq!(typing_names(&frames[0]), [""; 0]);

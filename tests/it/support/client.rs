@@ -94,7 +94,7 @@ impl Client {
         let request = ClientRequestBuilder::new(uri).with_sub_protocol("graphql-transport-ws");
         let stream = endpoint.connect().await.ok()?;
         let (socket, _) = wait_for(
-            "an answer",
+            "the upgrade",
             tokio_tungstenite::client_async(request, stream),
         )
         .await

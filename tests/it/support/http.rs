@@ -147,5 +147,5 @@ pub(crate) async fn exchange(endpoint: impl Into<Endpoint>, text: &str) -> Reply
         let _ = stream.read_to_end(&mut reply).await;
         String::from_utf8(reply).unwrap()
     };
-    Reply::parse(&wait_for("a reply", exchange).await)
+    Reply::parse(&wait_for("a response", exchange).await)
 }

@@ -88,7 +88,7 @@ impl Certificate {
         let mut stream = self.connect(address, &[b"http/1.1"]).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut reply = String::new();
-        wait_for("a reply", stream.read_to_string(&mut reply))
+        wait_for("a response", stream.read_to_string(&mut reply))
             .await
             .unwrap();
         Reply::parse(&reply)
