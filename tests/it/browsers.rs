@@ -18,7 +18,7 @@ const BY_GET: &str = "/graphql?query=%7B__typename%7D";
 
 /// The first message on a WebSocket after `connection_init`, or the code and the reason of the
 /// close.
-async fn first_heard(
+async fn first_message(
     app: &TestApp,
     subprotocol: &str,
     headers: &[(&str, &str)],
@@ -73,18 +73,18 @@ async fn t5_a_websocket_of_a_foreign_page_is_closed_before_anything_is_read() {
         ),
         (&[("sec-fetch-site", "cross-site")], Err(())),
     ] {
-        let heard = first_heard(&app, "graphql-transport-ws", headers).await;
+        let received = first_message(&app, "graphql-transport-ws", headers).await;
         match expected {
             Ok(()) => assert_eq!(
-                heard.as_deref(),
+                received.as_deref(),
                 Ok(r#"{"type":"connection_ack"}"#),
                 "{headers:?}"
             ),
-            Err(()) => assert_eq!(heard, forbidden, "{headers:?}"),
+            Err(()) => assert_eq!(received, forbidden, "{headers:?}"),
         }
     }
     assert_eq!(
-        first_heard(&app, "graphql-ws", &[("origin", "null")]).await,
+        first_message(&app, "graphql-ws", &[("origin", "null")]).await,
         forbidden
     );
     app.finish().await;
@@ -98,7 +98,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
     let json = ("content-type", "application/json");
     let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" })
         .to_string();
-    for marks in [
+    for page_headers in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "null")],
         &[
@@ -117,7 +117,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         ] {
             // A token changes nothing: a page may send one only if the preflight allowed it.
             let headers = [
-                marks,
+                page_headers,
                 &[json, ("accept", accept), ("authorization", &bearer)],
             ]
             .concat();
@@ -125,23 +125,23 @@ async fn a_foreign_page_can_change_nothing_over_http() {
             assert_eq!(
                 (reply.status, reply.error_code().as_str()),
                 (403, "FORBIDDEN"),
-                "{method} {accept} {marks:?}"
+                "{method} {accept} {page_headers:?}"
             );
         }
         // Requests that change nothing are answered, and the browser keeps the response from the
         // page.
         assert_eq!(
-            get(app.address(), BY_GET, marks).await.status,
+            get(app.address(), BY_GET, page_headers).await.status,
             200,
-            "{marks:?}"
+            "{page_headers:?}"
         );
-        let stream = [marks, &[("accept", "text/event-stream")]].concat();
+        let stream = [page_headers, &[("accept", "text/event-stream")]].concat();
         assert_eq!(
             StreamedResponse::get(app.address(), BY_GET, &stream)
                 .await
                 .status,
             200,
-            "{marks:?}"
+            "{page_headers:?}"
         );
     }
     let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
@@ -150,17 +150,17 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         .await;
     assert_eq!(room["data"]["room"], json!(null), "{room}");
 
-    let marks: [&[(&str, &str)]; 4] = [
+    let page_headers: [&[(&str, &str)]; 4] = [
         &[],
         &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
         &[("origin", FRIEND), ("sec-fetch-site", "cross-site")],
         &[("origin", FRIEND), ("sec-fetch-site", "same-site")],
     ];
-    for marks in marks {
+    for page_headers in page_headers {
         assert_eq!(
-            post(app.address(), QUERY, marks).await.status,
+            post(app.address(), QUERY, page_headers).await.status,
             200,
-            "{marks:?}"
+            "{page_headers:?}"
         );
     }
     drop(ann);
@@ -310,7 +310,7 @@ async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
     let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
     let full = app.client(None).await;
     let address = app.address();
-    let asked = [
+    let preflight = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
         (
@@ -319,15 +319,19 @@ async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
         ),
     ];
     for path in ["/graphql", "/readyz", "/nowhere"] {
-        let told = http::request(address, "OPTIONS", path, &asked, "").await;
-        assert_eq!((told.status, told.body.as_str()), (204, ""), "{path}");
-        assert_eq!(shared_with(&told), (Some(FRIEND), Some("true")));
+        let response = http::request(address, "OPTIONS", path, &preflight, "").await;
         assert_eq!(
-            told.header("access-control-allow-methods"),
+            (response.status, response.body.as_str()),
+            (204, ""),
+            "{path}"
+        );
+        assert_eq!(shared_with(&response), (Some(FRIEND), Some("true")));
+        assert_eq!(
+            response.header("access-control-allow-methods"),
             Some("GET, POST, PUT, DELETE")
         );
-        assert_eq!(told.header("access-control-max-age"), Some("7200"));
-        let allowed = told.header("access-control-allow-headers").unwrap();
+        assert_eq!(response.header("access-control-max-age"), Some("7200"));
+        let allowed = response.header("access-control-allow-headers").unwrap();
         for name in [
             "authorization",
             "content-type",
@@ -383,14 +387,18 @@ async fn other_pages_may_not_read_responses_which_vary_by_origin() {
         "null",
         &own,
     ] {
-        let asked = [("origin", page), ("access-control-request-method", "POST")];
-        let told = http::request(app.address(), "OPTIONS", "/graphql", &asked, "").await;
+        let preflight = [("origin", page), ("access-control-request-method", "POST")];
+        let response = http::request(app.address(), "OPTIONS", "/graphql", &preflight, "").await;
         assert_eq!(
-            (told.status, shared_with(&told)),
+            (response.status, shared_with(&response)),
             (403, (None, None)),
             "{page}"
         );
-        assert!(told.body.contains("--allow-origin"), "{}", told.body);
+        assert!(
+            response.body.contains("--allow-origin"),
+            "{}",
+            response.body
+        );
         let reply = get(app.address(), BY_GET, &[("origin", page)]).await;
         assert_eq!(
             (reply.status, shared_with(&reply)),
@@ -430,7 +438,7 @@ async fn every_response_has_security_headers() {
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let address = app.address();
-    let asked = [
+    let preflight = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
     ];
@@ -450,7 +458,7 @@ async fn every_response_has_security_headers() {
         ("nothing", get(address, "/nowhere", &[]).await),
         (
             "a preflight",
-            http::request(address, "OPTIONS", "/graphql", &asked, "").await,
+            http::request(address, "OPTIONS", "/graphql", &preflight, "").await,
         ),
         ("a page", get(address, "/graphiql", &[]).await),
         (

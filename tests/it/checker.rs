@@ -101,12 +101,12 @@ async fn subscribe(
     mut end: watch::Receiver<Option<Seq>>,
 ) -> Vec<(Seq, String)> {
     let (mut record, mut cursor) = (Vec::<(Seq, String)>::new(), start);
-    let mut chance = seed;
-    let mut dice = move |sides: u64| {
-        chance = chance
+    let mut state = seed;
+    let mut random = move |sides: u64| {
+        state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (chance >> 33) % sides
+        (state >> 33) % sides
     };
     'connections: loop {
         let mut client = connected(address, None).await;
@@ -140,10 +140,10 @@ async fn subscribe(
                 .parse()
                 .unwrap();
             record.push((cursor.seq, text));
-            match dice(400) {
+            match random(400) {
                 0 => continue 'connections,
                 // Some reads are slow.
-                1..4 => tokio::time::sleep(Duration::from_millis(dice(30))).await,
+                1..4 => tokio::time::sleep(Duration::from_millis(random(30))).await,
                 _ => {}
             }
         }

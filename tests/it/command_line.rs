@@ -339,14 +339,11 @@ async fn the_documentation_lists_exactly_the_limits_of_the_help_with_their_defau
             .unwrap_or_else(|| panic!("{flag} is not in a table of docs/OPERATING.md"));
         assert_eq!(found.default, *default, "{flag}");
     }
-    let strangers: Vec<_> = documented
+    let unknown: Vec<_> = documented
         .keys()
         .filter(|flag| !help.contains_key(*flag))
         .collect();
-    assert!(
-        strangers.is_empty(),
-        "these flags do not exist: {strangers:?}"
-    );
+    assert!(unknown.is_empty(), "these flags do not exist: {unknown:?}");
 }
 
 #[test]

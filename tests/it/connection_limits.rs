@@ -55,11 +55,11 @@ fn is_turned_away(reply: &Reply) -> bool {
     let after = reply
         .header("retry-after")
         .and_then(|seconds| seconds.parse::<u64>().ok());
-    let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
+    let in_error = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
     reply.status == 429
         && reply.error_code() == "RATE_LIMITED"
         && after.is_some_and(|seconds| seconds > 0)
-        && after == told
+        && after == in_error
 }
 
 async fn connections_are_bounded_in_total(transport: Transport) {
@@ -204,12 +204,12 @@ async fn a_burst_of_connections_is_served_and_further_ones_are_told_to_retry(tra
     }
     assert!(is_turned_away(&reply), "{reply:?}");
     assert_eq!(reply.header("connection"), Some("close"));
-    let mut heard = Client::open(app.endpoint()).await.try_receive().await;
-    while heard.is_ok() && tries < TRIES {
-        heard = Client::open(app.endpoint()).await.try_receive().await;
+    let mut received = Client::open(app.endpoint()).await.try_receive().await;
+    while received.is_ok() && tries < TRIES {
+        received = Client::open(app.endpoint()).await.try_receive().await;
         tries += 1;
     }
-    assert_eq!(heard, Err(too_many_connections()));
+    assert_eq!(received, Err(too_many_connections()));
     app.finish().await;
 }
 

@@ -149,7 +149,7 @@ async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
     let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
-    let nobody = json!({ "data": { "viewer": null } });
+    let anonymous = json!({ "data": { "viewer": null } });
     let ann = json!({ "data": { "viewer": { "name": "ann" } } });
     let given = ("cookie", cookie.as_str());
     for (headers, expected) in [
@@ -164,18 +164,18 @@ async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
         ),
         (&[given, ("sec-fetch-site", "none")], &ann),
         (&[given, ("origin", "https://friend.example")], &ann),
-        (&[given, ("sec-fetch-site", "cross-site")], &nobody),
-        (&[given, ("sec-fetch-site", "same-site")], &nobody),
+        (&[given, ("sec-fetch-site", "cross-site")], &anonymous),
+        (&[given, ("sec-fetch-site", "same-site")], &anonymous),
         (
             &[
                 given,
                 ("sec-fetch-site", "cross-site"),
                 ("origin", "https://friend.example"),
             ],
-            &nobody,
+            &anonymous,
         ),
-        (&[given, ("origin", "https://evil.example")], &nobody),
-        (&[given, ("origin", "null")], &nobody),
+        (&[given, ("origin", "https://evil.example")], &anonymous),
+        (&[given, ("origin", "null")], &anonymous),
     ] {
         assert_eq!(
             get(app.address(), VIEWER, headers).await.json(),
@@ -187,7 +187,7 @@ async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
         post(app.address(), &viewer_query(), &[given, ("origin", &own)])
             .await
             .json(),
-        nobody
+        anonymous
     );
 
     // If there is an Authorization header, it decides, whether it is valid or not.

@@ -31,7 +31,7 @@ const BYTES: &str = "53248";
 
 /// Sends messages that each reply to the one before. The first replies to the given message.
 /// Returns the id of the last.
-async fn chain(client: &mut Client, count: usize, first: Option<String>) -> String {
+async fn send_replies(client: &mut Client, count: usize, first: Option<String>) -> String {
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     let mut last = json!(first);
@@ -66,16 +66,16 @@ fn only_error(answer: &Value, path: &str) -> String {
 
 /// A server that allows twelve reads per answer, and twelve messages that each reply to the one
 /// before.
-async fn twelve() -> (TestApp, Client, String) {
+async fn app_with_twelve_messages() -> (TestApp, Client, String) {
     let app = TestApp::with_flags(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let last = chain(&mut ann, 12, None).await;
+    let last = send_replies(&mut ann, 12, None).await;
     (app, ann, last)
 }
 
 #[tokio::test]
 async fn an_answer_beyond_its_reads_fails_with_one_error() {
-    let (app, ann, _) = twelve().await;
+    let (app, ann, _) = app_with_twelve_messages().await;
     let nodes = ask(&app, &body(ANSWERED, 10)).await.json()["data"]["messages"]["nodes"].clone();
     assert!(
         nodes
@@ -108,7 +108,7 @@ async fn an_answer_beyond_its_reads_fails_with_one_error() {
 async fn an_object_that_an_answer_repeats_is_read_once() {
     let app = TestApp::with_flags(&["--answer-reads-max", "3"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let first = chain(&mut ann, 1, None).await;
+    let first = send_replies(&mut ann, 1, None).await;
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     for _ in 0..20 {
@@ -199,7 +199,7 @@ async fn a_full_page_of_the_longest_texts_in_their_longest_json_is_answered() {
 
 #[tokio::test]
 async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
-    let (app, ann, _) = twelve().await;
+    let (app, ann, _) = app_with_twelve_messages().await;
     let batch = |lasts: [u32; 2]| json!(lasts.map(|last| body(ANSWERED, last)));
     let answers = ask(&app, &batch([4, 4])).await.json();
     assert!(
@@ -226,13 +226,13 @@ async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
 
 #[tokio::test]
 async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_started() {
-    let (app, mut ann, _) = twelve().await;
+    let (app, mut ann, _) = app_with_twelve_messages().await;
     let mutation = "mutation { a: sendMessage(roomId: \"room-1\", text: \"made\") {
             room { messages(last: 12) { nodes { replyTo { id } } } } }
         b: sendMessage(roomId: \"room-1\", text: \"not made\") { id } }";
     let answer = ann.execute(mutation, Value::Null).await;
     assert_eq!(answer["data"], json!({ "a": null, "b": null }));
-    let said = |at: usize| {
+    let error_at = |at: usize| {
         let error = &answer["errors"][at];
         (
             error["path"][0].as_str().unwrap(),
@@ -241,13 +241,16 @@ async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_
     };
     let too_much = "This asks for too much: an answer may take 12 reads of the database.";
     assert_eq!(
-        said(0),
+        error_at(0),
         (
             "a",
             &*format!("{too_much} The change was made; only its answer is missing.")
         )
     );
-    assert_eq!(said(1), ("b", &*format!("{too_much} Nothing was done.")));
+    assert_eq!(
+        error_at(1),
+        ("b", &*format!("{too_much} Nothing was done."))
+    );
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
     let texts = ann
         .execute(
@@ -315,7 +318,7 @@ async fn results(
 
 #[tokio::test]
 async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
-    let (app, mut ann, last) = twelve().await;
+    let (app, mut ann, last) = app_with_twelve_messages().await;
     let start = ann.head("room-1").await;
     for history in [false, true] {
         let mut bob = app.client(None).await;
@@ -326,7 +329,7 @@ async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
             .start(ANSWERED_LIVE, json!({ "last": 11, "after": start }))
             .await;
         if !history {
-            chain(&mut ann, 2, Some(last.clone())).await;
+            send_replies(&mut ann, 2, Some(last.clone())).await;
         }
         let mut others = Vec::new();
         let within = results(&mut bob, &within, 2, &mut others).await;
@@ -545,7 +548,7 @@ async fn pages_of_long_frames_end_early_and_lose_nothing() {
 async fn a_client_that_disconnects_leaves_no_reads_behind() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    chain(&mut ann, 101, None).await;
+    send_replies(&mut ann, 101, None).await;
     let aliases: String = (0..98)
         .map(|number| format!("a{number}: replyTo {{ id }} "))
         .collect();

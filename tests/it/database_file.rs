@@ -39,11 +39,11 @@ async fn an_existing_database_keeps_its_mode_and_the_log_warns_if_others_can_rea
         app.sign_in("ann").await;
         assert_eq!(mode(&app.folder.path().join("test.db")), given);
         assert_eq!(mode(&app.folder.path().join("test.db-wal")), given);
-        let said = logs.take();
+        let log = logs.take();
         assert_eq!(
-            said.matches("others can read the database").count(),
+            log.matches("others can read the database").count(),
             warnings,
-            "{given:o}: {said}"
+            "{given:o}: {log}"
         );
         app.finish().await;
     }

@@ -157,9 +157,9 @@ async fn s4_the_same_nonce_is_the_same_message() {
     assert_eq!(other["errors"][0]["extensions"]["code"], "CONFLICT");
     assert_eq!(other["data"], json!({ "sendMessage": null }));
     // Nonces are scoped to their sender.
-    let bobs = bob.send_with_nonce("room-1", "once", "n 1").await;
+    let of_bob = bob.send_with_nonce("room-1", "once", "n 1").await;
     assert_ne!(
-        bobs["data"]["sendMessage"]["id"],
+        of_bob["data"]["sendMessage"]["id"],
         first["data"]["sendMessage"]["id"]
     );
     bob.subscribe("room-1", &head).await;

@@ -47,7 +47,7 @@ async fn id_of(client: &mut Client) -> String {
 async fn private_room(app: &TestApp) -> (Client, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
-    let bobs = id_of(&mut app.client(Some(&token)).await).await;
+    let bob_id = id_of(&mut app.client(Some(&token)).await).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -55,10 +55,10 @@ async fn private_room(app: &TestApp) -> (Client, String, String) {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
-    (ann, token, bobs)
+    (ann, token, bob_id)
 }
 
 async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> StreamedResponse {
@@ -75,7 +75,7 @@ async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Stream
 }
 
 /// The payload of the next message, which must be a `next` of this operation.
-async fn next(client: &mut Client, id: &str) -> Value {
+async fn next_result(client: &mut Client, id: &str) -> Value {
     let message = client.receive().await;
     assert_eq!(
         (&message["type"], &message["id"]),
@@ -94,7 +94,7 @@ async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
     let id = bob.start(TYPING, json!({})).await;
     // This is the whole result: it has no extensions.
     assert_eq!(
-        next(&mut bob, &id).await,
+        next_result(&mut bob, &id).await,
         json!({ "data": { "typing": { "users": [{ "name": "ann" }] } } })
     );
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
@@ -109,17 +109,17 @@ async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
         r#"sendSignal(roomId: "p", kind: "point", data: [1, 2.5, "x"])"#,
     )
     .await;
-    let said = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
+    let signal = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
     assert_eq!(
         events.next_result().await,
-        (json!({ "data": { "signals": said } }), None)
+        (json!({ "data": { "signals": signal } }), None)
     );
     assert_eq!(
         outcome(&mut ann, r#"setTyping(roomId: "p", typing: false)"#).await,
         true
     );
     assert_eq!(
-        next(&mut bob, &id).await["data"]["typing"]["users"],
+        next_result(&mut bob, &id).await["data"]["typing"]["users"],
         json!([])
     );
     parts
@@ -136,12 +136,12 @@ async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
 /// away, and checks how each ends.
 async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs) = private_room(&app).await;
+    let (mut ann, token, bob_id) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let mut ids = Vec::new();
     for query in [TYPING, SIGNALS, PRESENCE] {
         let id = bob.start(query, json!({})).await;
-        next(&mut bob, &id).await;
+        next_result(&mut bob, &id).await;
         ids.push(id);
     }
     let mut streams = Vec::new();
@@ -150,7 +150,10 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
         events.next_result().await;
         streams.push(events);
     }
-    assert_eq!(mutate(&mut ann, &field(&bobs)).await["errors"], Value::Null);
+    assert_eq!(
+        mutate(&mut ann, &field(&bob_id)).await["errors"],
+        Value::Null
+    );
     let mut ended = Vec::new();
     for _ in 0..3 {
         let error = bob.receive().await;
@@ -200,19 +203,23 @@ async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
         eve.start(TYPING, json!({})).await,
         ann.start(TYPING, json!({})).await,
     );
-    let mut nobody = stream(
+    let mut anonymous = stream(
         &app,
         SIGNALS,
         "text/event-stream",
         &app.sign_in("nobody").await,
     )
     .await;
-    next(&mut eve, &id).await;
-    next(&mut ann, &own).await;
-    nobody.next_result().await;
+    next_result(&mut eve, &id).await;
+    next_result(&mut ann, &own).await;
+    anonymous.next_result().await;
     assert_eq!(outcome(&mut eve, r#"setTyping(roomId: "p")"#).await, true);
-    while next(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
-    while next(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
+    while next_result(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }])
+    {
+    }
+    while next_result(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }])
+    {
+    }
     let update = json!({ "id": "u", "type": "subscribe", "payload": {
         "query": r#"mutation { updateRoom(id: "p", visibility: PRIVATE) { id } }"# } });
     ann.send(&update).await;
@@ -221,7 +228,7 @@ async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
         "FORBIDDEN"
     );
     assert_eq!(
-        nobody.next_result().await.0["errors"][0]["extensions"]["code"],
+        anonymous.next_result().await.0["errors"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
     // Ann's subscription continues, and Eve is no longer shown.
@@ -233,17 +240,17 @@ async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
             break;
         }
     }
-    drop((ann, eve, nobody));
+    drop((ann, eve, anonymous));
     app.finish().await;
 }
 
 #[tokio::test]
 async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs) = private_room(&app).await;
+    let (mut ann, token, bob_id) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let mut eve = app.client(Some(&app.sign_in("eve").await)).await;
-    let (eves, mut nobody) = (id_of(&mut eve).await, app.client(None).await);
+    let (eve_id, mut anonymous) = (id_of(&mut eve).await, app.client(None).await);
     for field in [
         r#"setTyping(roomId: "p")"#,
         r#"sendSignal(roomId: "p", kind: "k", data: 1)"#,
@@ -258,7 +265,7 @@ async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
             "NOT_FOUND"
         );
         assert_eq!(
-            outcome(&mut nobody, &field.replace("\"p\"", "\"room-1\"")).await,
+            outcome(&mut anonymous, &field.replace("\"p\"", "\"room-1\"")).await,
             "UNAUTHENTICATED"
         );
     }
@@ -275,16 +282,16 @@ async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
     let to = |id: &str| format!(r#"sendSignal(roomId: "p", to: "{id}", kind: "k", data: 1)"#);
     let unknown = mutate(&mut ann, &to("usr_00000000000000000000000000000001")).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
-    for id in [&eves, "no id", ""] {
+    for id in [&eve_id, "no id", ""] {
         assert_eq!(
             mutate(&mut ann, &to(id)).await["errors"],
             unknown["errors"],
             "{id}"
         );
     }
-    assert_eq!(outcome(&mut ann, &to(&bobs)).await, true);
+    assert_eq!(outcome(&mut ann, &to(&bob_id)).await, true);
     let mute = format!(
-        r#"muteMember(roomId: "p", userId: "{bobs}", until: "2999-01-01T00:00:00Z") {{ id }}"#
+        r#"muteMember(roomId: "p", userId: "{bob_id}", until: "2999-01-01T00:00:00Z") {{ id }}"#
     );
     mutate(&mut ann, &mute).await;
     for field in [
@@ -293,7 +300,7 @@ async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
     ] {
         assert_eq!(outcome(&mut bob, field).await, "FORBIDDEN");
     }
-    drop((ann, bob, eve, nobody));
+    drop((ann, bob, eve, anonymous));
     app.finish().await;
 }
 
@@ -335,7 +342,7 @@ async fn e2_signals_of_one_client_arrive_in_the_order_they_were_sent() {
         .start(&SIGNALS.replace("\"p\"", "\"room-1\""), json!({}))
         .await;
     assert_eq!(
-        next(&mut bob, &id).await["data"]["signals"]["kind"],
+        next_result(&mut bob, &id).await["data"]["signals"]["kind"],
         "_open"
     );
     // The mutations are sent without waiting for their answers.
@@ -347,7 +354,10 @@ async fn e2_signals_of_one_client_arrive_in_the_order_they_were_sent() {
         .await;
     }
     for number in 0..50 {
-        assert_eq!(next(&mut bob, &id).await["data"]["signals"]["data"], number);
+        assert_eq!(
+            next_result(&mut bob, &id).await["data"]["signals"]["data"],
+            number
+        );
     }
     drop((ann, bob));
     app.finish().await;
@@ -429,7 +439,7 @@ async fn signing_out_ends_ephemeral_subscriptions() {
     let (ann, token, _) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let id = bob.start(TYPING, json!({})).await;
-    next(&mut bob, &id).await;
+    next_result(&mut bob, &id).await;
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
     events.next_result().await;
     let bearer = format!("Bearer {token}");
@@ -462,7 +472,7 @@ async fn an_expired_token_ends_ephemeral_subscriptions() {
     let open = |query: &str| query.replace("\"p\"", "\"room-1\"");
     let mut ann = app.client(Some(&token)).await;
     let id = ann.start(&open(TYPING), json!({})).await;
-    next(&mut ann, &id).await;
+    next_result(&mut ann, &id).await;
     // Ten years are longer than any session.
     moment.fetch_add(10 * 365 * 86_400 * 1_000_000, Ordering::SeqCst);
     assert_eq!(

@@ -21,27 +21,27 @@ over_tcp_and_tls!(
 );
 
 /// Two clients that talk during a flood: Ann sends, and Bob receives everything.
-struct Talk {
+struct Conversation {
     ann: Client,
     bob: Client,
-    said: usize,
+    sent: usize,
 }
 
-impl Talk {
+impl Conversation {
     async fn begin(app: &TestApp) -> Self {
         let token = app.sign_in("ann").await;
         let (ann, mut bob) = (app.client(Some(&token)).await, app.client(None).await);
         let id = bob.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
         assert_eq!(bob.wait_until_live().await.0, id);
-        Self { ann, bob, said: 0 }
+        Self { ann, bob, sent: 0 }
     }
 
-    async fn goes_on(&mut self) {
+    async fn exchange_messages(&mut self) {
         for _ in 0..3 {
-            let text = self.said.to_string();
+            let text = self.sent.to_string();
             self.ann.send_message("room-1", &text).await;
             assert_eq!(self.bob.next_message().await.0, text);
-            self.said += 1;
+            self.sent += 1;
         }
     }
 
@@ -82,20 +82,20 @@ async fn a_flood_of_connections_delays_no_other_client(transport: Transport) {
         ],
     )
     .await;
-    let mut talk = Talk::begin(&app).await;
-    let (mut open, mut told, mut dropped) = (Vec::new(), 0, 0);
+    let mut conversation = Conversation::begin(&app).await;
+    let (mut open, mut refused, mut dropped) = (Vec::new(), 0, 0);
     // The burst is served, as many connections again get a close code, and all others are dropped.
     for number in 0..400 {
         match connect(&app).await {
             Ok(client) => open.push(client),
             Err(Some(close)) => {
                 assert_eq!(close, closed(1013, "Too many connections"));
-                told += 1;
+                refused += 1;
             }
             Err(None) => dropped += 1,
         }
         if number % 50 == 0 {
-            talk.goes_on().await;
+            conversation.exchange_messages().await;
         }
     }
     assert_eq!(
@@ -104,12 +104,12 @@ async fn a_flood_of_connections_delays_no_other_client(transport: Transport) {
         "together with the two that talk, these are all that the limit allows"
     );
     assert!(
-        told > 0 && dropped > 0,
+        refused > 0 && dropped > 0,
         "{refused} were refused, {dropped} were dropped"
     );
     drop(open);
-    talk.goes_on().await;
-    talk.end(app).await;
+    conversation.exchange_messages().await;
+    conversation.end(app).await;
 }
 
 async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
@@ -123,7 +123,7 @@ async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
         ],
     )
     .await;
-    let mut talk = Talk::begin(&app).await;
+    let mut conversation = Conversation::begin(&app).await;
     let mut flood = app.client(None).await;
     let mut ended = None;
     for id in 0..5_000 {
@@ -138,7 +138,7 @@ async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
             break;
         }
         if id % 1_000 == 0 {
-            talk.goes_on().await;
+            conversation.exchange_messages().await;
         }
     }
     let mut refused = 0;
@@ -160,13 +160,13 @@ async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
         refused > 0,
         "no operation was refused for the limit per connection"
     );
-    talk.goes_on().await;
-    talk.end(app).await;
+    conversation.exchange_messages().await;
+    conversation.end(app).await;
 }
 
 async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
-    let mut talk = Talk::begin(&app).await;
+    let mut conversation = Conversation::begin(&app).await;
     let megabyte = Message::text("x".repeat(1024 * 1024));
     for _ in 0..10 {
         let mut flood = app.client(None).await;
@@ -180,7 +180,7 @@ async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) 
                 break;
             }
         }
-        talk.goes_on().await;
+        conversation.exchange_messages().await;
     }
     // A client that stops sending receives the reason.
     let mut flood = app.client(None).await;
@@ -191,8 +191,8 @@ async fn a_flood_of_large_messages_delays_no_other_client(transport: Transport) 
     );
     let body = json!({ "query": "x".repeat(1024 * 1024) }).to_string();
     assert_eq!(http::post(app.endpoint(), &body, &[]).await.status, 413);
-    talk.goes_on().await;
-    talk.end(app).await;
+    conversation.exchange_messages().await;
+    conversation.end(app).await;
 }
 
 async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Transport) {
@@ -206,7 +206,7 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
         ],
     )
     .await;
-    let mut talk = Talk::begin(&app).await;
+    let mut conversation = Conversation::begin(&app).await;
     let half_of_it = match transport {
         Transport::Tcp => &b"GET /graphql HTTP/1.1\r\nhost: localhost\r\nupgrade: webso"[..],
         // The beginning of a TLS record that announces 512 bytes of a ClientHello.
@@ -218,7 +218,7 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
         let _ = stream.write_all(half_of_it).await;
         half.push(stream);
         if number % 100 == 0 {
-            talk.goes_on().await;
+            conversation.exchange_messages().await;
         }
     }
     for stream in half.iter_mut().skip(50) {
@@ -226,7 +226,7 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
         dropped += usize::from(read.is_err() || read.is_ok_and(|read| read == 0));
     }
     assert_eq!((dropped, app.in_use().handshakes), (450, 50));
-    talk.goes_on().await;
+    conversation.exchange_messages().await;
     drop(half);
     // After the flood, new clients are accepted.
     let left = async {
@@ -236,5 +236,5 @@ async fn a_flood_of_half_open_handshakes_delays_no_other_client(transport: Trans
     };
     wait_for("the end of the flood", left).await;
     app.client(None).await.close().await;
-    talk.end(app).await;
+    conversation.end(app).await;
 }

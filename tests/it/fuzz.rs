@@ -14,9 +14,9 @@ const INPUTS: usize = 4_000;
 const BYTES_MAX: usize = 600;
 
 /// Marsaglia's xorshift. It generates the same inputs in every run.
-struct Chance(u64);
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -51,7 +51,7 @@ impl Chance {
     }
 }
 
-fn briefly(target: fn(&[u8]), name: &str) {
+fn run_briefly(target: fn(&[u8]), name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
         .join(name);
@@ -63,26 +63,26 @@ fn briefly(target: fn(&[u8]), name: &str) {
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     assert!(seeds.len() >= 5, "too few seeds");
     seeds.iter().for_each(|seed| target(seed));
-    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
-    (0..INPUTS).for_each(|_| target(&chance.input(&seeds)));
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    (0..INPUTS).for_each(|_| target(&random.input(&seeds)));
 }
 
 #[test]
 fn p1_the_protocol_machines_accept_any_history() {
-    briefly(targets::machine, "machine");
+    run_briefly(targets::machine, "machine");
 }
 
 #[test]
 fn each_cursor_has_exactly_one_text() {
-    briefly(targets::cursor, "cursor");
+    run_briefly(targets::cursor, "cursor");
 }
 
 #[test]
 fn any_request_is_parsed_or_refused() {
-    briefly(targets::request, "request");
+    run_briefly(targets::request, "request");
 }
 
 #[test]
 fn any_document_is_prepared_or_refused() {
-    briefly(targets::prepare, "prepare");
+    run_briefly(targets::prepare, "prepare");
 }

@@ -281,14 +281,17 @@ async fn p2_no_pong_follows_the_close() {
             .await
             .unwrap();
         stream.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        wait_for("the end of the connection", stream.read_to_end(&mut heard))
-            .await
-            .unwrap();
+        let mut received = Vec::new();
+        wait_for(
+            "the end of the connection",
+            stream.read_to_end(&mut received),
+        )
+        .await
+        .unwrap();
         let mut opcodes = Vec::new();
-        while let [first, length, ..] = heard[..] {
+        while let [first, length, ..] = received[..] {
             opcodes.push(first);
-            heard.drain(..2 + usize::from(length));
+            received.drain(..2 + usize::from(length));
         }
         assert_eq!(
             opcodes.iter().position(|opcode| *opcode == 0x88),
@@ -344,7 +347,7 @@ async fn a_client_that_keeps_sending_an_oversized_message_is_disconnected(transp
 
 async fn a_client_that_sends_its_request_too_slowly_is_disconnected(transport: Transport) {
     let app = TestApp::start_over(transport, &["--header-timeout", "200ms"]).await;
-    let mut asked = app.client(None).await;
+    let mut connected = app.client(None).await;
     for beginning in [
         &b""[..],
         b"P",
@@ -363,8 +366,8 @@ async fn a_client_that_sends_its_request_too_slowly_is_disconnected(transport: T
         .await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
     }
-    asked.fence().await;
-    drop(asked);
+    connected.fence().await;
+    drop(connected);
     app.finish().await;
 }
 
@@ -391,14 +394,15 @@ async fn an_invalid_websocket_handshake_is_refused_with_an_explanation() {
     // Connections that stay open after the response are closed by the header timeout.
     let app = TestApp::with_flags(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let good = [
+    let valid = [
         ("connection", "close, Upgrade"),
         ("upgrade", "WebSocket"),
         ("sec-websocket-version", "13"),
         key,
     ];
     let without = |name: &str| {
-        good.into_iter()
+        valid
+            .into_iter()
             .filter(|(known, _)| *known != name)
             .collect::<Vec<_>>()
     };

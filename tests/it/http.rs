@@ -200,19 +200,19 @@ async fn get_runs_queries_and_never_mutations() {
 async fn an_invalid_token_is_refused_and_never_becomes_anonymous() {
     let app = TestApp::start().await;
     let body = query("{ viewer { name } }");
-    let good = format!("Bearer {}", app.sign_in("ann").await);
-    let reply = post(app.address(), &body, &[("authorization", &good)]).await;
+    let valid = format!("Bearer {}", app.sign_in("ann").await);
+    let reply = post(app.address(), &body, &[("authorization", &valid)]).await;
     assert_eq!(
         reply.json(),
         json!({ "data": { "viewer": { "name": "ann" } } })
     );
-    let nobody = post(app.address(), &body, &[]).await;
-    assert_eq!(nobody.json(), json!({ "data": { "viewer": null } }));
+    let anonymous = post(app.address(), &body, &[]).await;
+    assert_eq!(anonymous.json(), json!({ "data": { "viewer": null } }));
 
     // Changed in the middle, so that the token is well-formed and its signature wrong.
-    let changed = good.replacen('.', ".e", 1);
+    let changed = valid.replacen('.', ".e", 1);
     let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3JfMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJleHAiOjk5OTk5OTk5OTl9.";
-    for bad in [
+    for invalid in [
         changed.as_str(),
         unsigned,
         "Bearer x",
@@ -221,11 +221,11 @@ async fn an_invalid_token_is_refused_and_never_becomes_anonymous() {
         "",
         &format!("Bearer {}", "x".repeat(9000)),
     ] {
-        let reply = post(app.address(), &body, &[("authorization", bad)]).await;
+        let reply = post(app.address(), &body, &[("authorization", invalid)]).await;
         assert_eq!(
             (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED"),
-            "{bad}"
+            "{invalid}"
         );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }

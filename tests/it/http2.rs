@@ -44,7 +44,7 @@ pub(crate) struct Http2 {
 impl Http2 {
     pub(crate) async fn connect(endpoint: impl Into<Endpoint>) -> Self {
         let endpoint = endpoint.into();
-        Self::over(
+        Self::over_stream(
             endpoint.connect_with_protocol(b"h2").await.unwrap(),
             endpoint.address,
         )
@@ -52,7 +52,7 @@ impl Http2 {
     }
 
     /// Starts HTTP/2 on an open stream.
-    pub(crate) async fn over<S>(stream: S, address: SocketAddr) -> Self
+    pub(crate) async fn over_stream<S>(stream: S, address: SocketAddr) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -119,11 +119,16 @@ impl Http2 {
         path: &str,
         protocol: &'static str,
     ) -> (ResponseFuture, SendStream<Bytes>) {
-        let connect = self.asked_by(None, path, protocol);
+        let connect = self.connect_request(None, path, protocol);
         self.send(connect, false)
     }
 
-    fn asked_by(&self, page: Option<&str>, path: &str, protocol: &'static str) -> Request<()> {
+    fn connect_request(
+        &self,
+        page: Option<&str>,
+        path: &str,
+        protocol: &'static str,
+    ) -> Request<()> {
         let mut request = self
             .request(Method::CONNECT, path)
             .extension(Protocol::from_static(protocol))
@@ -141,12 +146,12 @@ impl Http2 {
 
     /// Opens a WebSocket and sends nothing on it.
     pub(crate) async fn socket(&mut self) -> Socket {
-        self.socket_of(None).await
+        self.socket_from(None).await
     }
 
     /// Opens a WebSocket, with the Origin header of a page if one is given.
-    async fn socket_of(&mut self, page: Option<&str>) -> Socket {
-        let connect = self.asked_by(page, "/graphql", "websocket");
+    async fn socket_from(&mut self, page: Option<&str>) -> Socket {
+        let connect = self.connect_request(page, "/graphql", "websocket");
         let (response, sender) = self.send(connect, false);
         let response = wait_for("the response", response).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
@@ -157,13 +162,13 @@ impl Http2 {
         assert!(!response.headers().contains_key("sec-websocket-accept"));
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (from_client, to_client) = tokio::io::split(far);
-        tokio::spawn(upwards(from_client, sender));
-        tokio::spawn(downwards(response.into_body(), to_client));
+        tokio::spawn(copy_to_server(from_client, sender));
+        tokio::spawn(copy_from_server(response.into_body(), to_client));
         Socket(WebSocketStream::from_raw_socket(near, Role::Client, None).await)
     }
 }
 
-async fn upwards(mut from: ReadHalf<DuplexStream>, mut to: SendStream<Bytes>) {
+async fn copy_to_server(mut from: ReadHalf<DuplexStream>, mut to: SendStream<Bytes>) {
     let mut bytes = vec![0; 4096];
     while let Ok(read @ 1..) = from.read(&mut bytes).await {
         to.send_data(Bytes::copy_from_slice(&bytes[..read]), false)
@@ -172,7 +177,7 @@ async fn upwards(mut from: ReadHalf<DuplexStream>, mut to: SendStream<Bytes>) {
     let _ = to.send_data(Bytes::new(), true);
 }
 
-async fn downwards(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
+async fn copy_from_server(mut from: RecvStream, mut to: WriteHalf<DuplexStream>) {
     while let Some(Ok(bytes)) = from.data().await {
         from.flow_control().release_capacity(bytes.len()).unwrap();
         if to.write_all(&bytes).await.is_err() {
@@ -288,13 +293,13 @@ async fn a_websocket_of_a_foreign_page_is_closed_over_http2_too() {
     let app = TestApp::start().await;
     let mut http2 = Http2::connect(app.address()).await;
     let own = format!("http://{}", app.address());
-    let mut socket = http2.socket_of(Some(&own)).await;
+    let mut socket = http2.socket_from(Some(&own)).await;
     socket.send(json!({ "type": "connection_init" })).await;
     assert_eq!(
         socket.try_receive().await,
         Ok(json!({ "type": "connection_ack" }))
     );
-    let mut foreign = http2.socket_of(Some("https://evil.example")).await;
+    let mut foreign = http2.socket_from(Some("https://evil.example")).await;
     assert_eq!(
         foreign.try_receive().await,
         Err(Closed(4403, "Forbidden".to_owned()))

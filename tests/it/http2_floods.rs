@@ -78,27 +78,27 @@ fn get(stream: u32, path: &str) -> Vec<u8> {
 
 /// A frame that the server sent.
 #[derive(Debug)]
-struct Heard {
+struct Frame {
     kind: u8,
     flags: u8,
     stream: u32,
     payload: Vec<u8>,
 }
 
-impl Heard {
+impl Frame {
     fn code(&self, at: usize) -> u32 {
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 }
 
 /// A connection that sends only the frames that a test sends.
-struct Raw(MaybeTlsStream<TcpStream>);
+struct RawClient(MaybeTlsStream<TcpStream>);
 
-impl Raw {
+impl RawClient {
     /// Connects, and sends the preface and these settings.
     async fn connect(app: &TestApp, settings: &[u8]) -> Self {
         let mut raw = Self(app.endpoint().connect_with_protocol(b"h2").await.unwrap());
-        raw.say(
+        raw.send(
             &[
                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                 &frame(SETTINGS, 0, 0, settings)[..],
@@ -109,17 +109,17 @@ impl Raw {
         raw
     }
 
-    async fn say(&mut self, bytes: &[u8]) {
-        self.try_say(bytes).await.unwrap();
+    async fn send(&mut self, bytes: &[u8]) {
+        self.try_send(bytes).await.unwrap();
     }
 
-    async fn try_say(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    async fn try_send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write_all(bytes).await?;
         self.0.flush().await
     }
 
     /// The next frame, or `None` at the end of the connection.
-    async fn next(&mut self) -> Option<Heard> {
+    async fn next_frame(&mut self) -> Option<Frame> {
         let mut start = [0; 9];
         wait_for("a frame", self.0.read_exact(&mut start))
             .await
@@ -127,7 +127,7 @@ impl Raw {
         let [a, b, c, kind, flags, stream @ ..] = start;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
-        Some(Heard {
+        Some(Frame {
             kind,
             flags,
             stream: u32::from_be_bytes(stream),
@@ -136,20 +136,20 @@ impl Raw {
     }
 
     /// Skips frames until one matches. Panics if the connection ends before.
-    async fn until(&mut self, wanted: impl Fn(&Heard) -> bool) -> Heard {
+    async fn wait_for_frame(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
         loop {
-            let heard = self.next().await.expect("the connection ended");
-            if wanted(&heard) {
-                return heard;
+            let frame = self.next_frame().await.expect("the connection ended");
+            if wanted(&frame) {
+                return frame;
             }
         }
     }
 
     /// Waits until the server ends the connection with an error. Returns the code and the text of
     /// its GOAWAY.
-    async fn end(&mut self) -> (u32, String) {
+    async fn goaway(&mut self) -> (u32, String) {
         let goaway = self
-            .until(|heard| heard.kind == GOAWAY && heard.code(4) != 0)
+            .wait_for_frame(|frame| frame.kind == GOAWAY && frame.code(4) != 0)
             .await;
         (
             goaway.code(4),
@@ -159,9 +159,9 @@ impl Raw {
 
     /// Waits for the pong of a ping, and thereby until the server has handled all frames before it.
     async fn fence(&mut self) {
-        self.say(&frame(PING, 0, 0, b"a fence!")).await;
-        self.until(|heard| {
-            heard.kind == PING && heard.flags == ACK && heard.payload == b"a fence!"
+        self.send(&frame(PING, 0, 0, b"a fence!")).await;
+        self.wait_for_frame(|frame| {
+            frame.kind == PING && frame.flags == ACK && frame.payload == b"a fence!"
         })
         .await;
     }
@@ -169,7 +169,7 @@ impl Raw {
 
 async fn t3_streams_that_are_reset_immediately_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
-    let mut raw = Raw::connect(&app, &[]).await;
+    let mut raw = RawClient::connect(&app, &[]).await;
     let reset = |stream| {
         [
             get(stream, "/healthz"),
@@ -178,9 +178,9 @@ async fn t3_streams_that_are_reset_immediately_end_the_connection(transport: Tra
         .concat()
     };
     let flood: Vec<u8> = (0..500).flat_map(|number| reset(2 * number + 1)).collect();
-    let _ = raw.try_say(&flood).await;
+    let _ = raw.try_send(&flood).await;
     assert_eq!(
-        raw.end().await,
+        raw.goaway().await,
         (ENHANCE_YOUR_CALM, "too_many_resets".to_owned())
     );
     drop(raw);
@@ -189,14 +189,14 @@ async fn t3_streams_that_are_reset_immediately_end_the_connection(transport: Tra
 
 async fn t3_endless_headers_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
-    let mut raw = Raw::connect(&app, &[]).await;
+    let mut raw = RawClient::connect(&app, &[]).await;
     let flood = [
         frame(HEADERS, END_STREAM, 1, &head(GET, "/healthz")),
         frame(CONTINUATION, 0, 1, b"").repeat(50),
     ];
-    let _ = raw.try_say(&flood.concat()).await;
+    let _ = raw.try_send(&flood.concat()).await;
     assert_eq!(
-        raw.end().await,
+        raw.goaway().await,
         (ENHANCE_YOUR_CALM, "too_many_continuations".to_owned())
     );
     drop(raw);
@@ -205,7 +205,7 @@ async fn t3_endless_headers_end_the_connection(transport: Transport) {
 
 async fn t3_empty_data_frames_end_the_connection(transport: Transport) {
     let app = TestApp::start_over(transport, &[]).await;
-    let mut raw = Raw::connect(&app, &[]).await;
+    let mut raw = RawClient::connect(&app, &[]).await;
     // The server waits for the body, so the stream stays open while the frames arrive.
     let json = [&[0x5f, 16][..], b"application/json"].concat();
     let head = [head(POST, "/graphql"), json].concat();
@@ -214,9 +214,9 @@ async fn t3_empty_data_frames_end_the_connection(transport: Transport) {
         frame(DATA, 0, 1, b"").repeat(1_000),
     ]
     .concat();
-    let _ = raw.try_say(&flood).await;
+    let _ = raw.try_send(&flood).await;
     assert_eq!(
-        raw.end().await,
+        raw.goaway().await,
         (ENHANCE_YOUR_CALM, "too_many_data_frames".to_owned())
     );
     drop(raw);
@@ -248,14 +248,14 @@ async fn t3_incomplete_headers_end_the_connection(transport: Transport) {
         &["--ping-interval", "100ms", "--pong-timeout", "200ms"],
     )
     .await;
-    let mut raw = Raw::connect(&app, &[]).await;
-    raw.say(&get(1, "/healthz")).await;
-    raw.until(|heard| heard.stream == 1 && heard.flags & END_STREAM != 0)
+    let mut raw = RawClient::connect(&app, &[]).await;
+    raw.send(&get(1, "/healthz")).await;
+    raw.wait_for_frame(|frame| frame.stream == 1 && frame.flags & END_STREAM != 0)
         .await;
     // Within a header block no other frame may be sent, so the client cannot answer a ping either.
-    raw.say(&frame(HEADERS, END_STREAM, 3, &head(GET, "/healthz")))
+    raw.send(&frame(HEADERS, END_STREAM, 3, &head(GET, "/healthz")))
         .await;
-    while raw.next().await.is_some() {}
+    while raw.next_frame().await.is_some() {}
     drop(raw);
     app.finish().await;
 }
@@ -263,15 +263,15 @@ async fn t3_incomplete_headers_end_the_connection(transport: Transport) {
 async fn t1_a_flood_of_pings_from_a_client_that_does_not_read_is_ended(transport: Transport) {
     let app = TestApp::start_over(transport, &["--write-timeout", "1s"]).await;
     let flood = frame(PING, 0, 0, b"unread!!");
-    let mut raw = Raw::connect(&app, &[]).await;
+    let mut raw = RawClient::connect(&app, &[]).await;
     let (flood, most) = (flood.repeat(10_000), 1_000);
-    let mut said = 0;
+    let mut sent = 0;
     // A server that queued an answer for each ping would read all of this.
-    while said < most && wait_for("room to send", raw.try_say(&flood)).await.is_ok() {
-        said += 1;
+    while sent < most && wait_for("room to send", raw.try_send(&flood)).await.is_ok() {
+        sent += 1;
     }
     assert!(
-        said < most,
+        sent < most,
         "the server kept reading from a client that reads nothing"
     );
     drop(raw);
@@ -284,17 +284,17 @@ async fn t1_a_response_that_is_not_taken_is_reset_and_the_connection_continues(
 ) {
     let app = TestApp::start_over(transport, &["--write-timeout", "300ms"]).await;
     let no_window = [&WINDOW[..], &[0, 0, 0, 0]].concat();
-    let mut raw = Raw::connect(&app, &no_window).await;
+    let mut raw = RawClient::connect(&app, &no_window).await;
     raw.fence().await;
     // A short response, and a stream that never ends.
     let subscription = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
     let stream = [&[0x53, 17][..], b"text/event-stream"].concat();
     let streaming = [head(GET, subscription), stream].concat();
-    raw.say(&get(1, "/healthz")).await;
-    raw.say(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &streaming))
+    raw.send(&get(1, "/healthz")).await;
+    raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, 3, &streaming))
         .await;
     for _ in 0..2 {
-        let reset = raw.until(|heard| heard.kind == RST_STREAM).await;
+        let reset = raw.wait_for_frame(|frame| frame.kind == RST_STREAM).await;
         assert_eq!(reset.code(0), CANCEL);
     }
     let given_back = async {
@@ -314,12 +314,12 @@ async fn t3_a_client_that_does_not_answer_goaway_is_disconnected(transport: Tran
         &["--idle-timeout", "200ms", "--pong-timeout", "300ms"],
     )
     .await;
-    let mut raw = Raw::connect(&app, &[]).await;
-    raw.say(&get(1, "/healthz")).await;
+    let mut raw = RawClient::connect(&app, &[]).await;
+    raw.send(&get(1, "/healthz")).await;
     // The server sends GOAWAY, and a ping that must be answered before it closes the connection.
-    let goaway = raw.until(|heard| heard.kind == GOAWAY).await;
+    let goaway = raw.wait_for_frame(|frame| frame.kind == GOAWAY).await;
     assert_eq!(goaway.code(4), 0);
-    while raw.next().await.is_some() {}
+    while raw.next_frame().await.is_some() {}
     drop(raw);
     app.finish().await;
 }

@@ -20,7 +20,7 @@ use crate::support::{
 
 /// Checks that one line of the log says that a token was refused, and that it holds no part of the
 /// token.
-fn told(logs: &Logs, token: &str) {
+fn assert_refusal_is_logged(logs: &Logs, token: &str) {
     let log = logs.take();
     assert_eq!(log.matches("a token was refused").count(), 1, "{log}");
     assert!(
@@ -55,7 +55,7 @@ async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
     .await
 }
 
-fn ec(kid: &str) -> String {
+fn ann_token(kid: &str) -> String {
     sign("ec.pem", Some(kid), &claims("ann"))
 }
 
@@ -71,7 +71,7 @@ fn ann() -> (u16, String) {
 async fn old_keys_stay_valid_until_new_ones_are_fetched() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     assert_eq!(provider.request_count(), 1);
 
     let new = sign("rsa.pem", Some("two"), &claims("ann"));
@@ -89,7 +89,11 @@ async fn old_keys_stay_valid_until_new_ones_are_fetched() {
             Some(Closed(1013, "Try again later".to_owned())),
             "{status} {body}"
         );
-        assert_eq!(app.whoami(&ec("one")).await, ann(), "{status} {body}");
+        assert_eq!(
+            app.whoami(&ann_token("one")).await,
+            ann(),
+            "{status} {body}"
+        );
     }
     provider.publish(&[jwk("rsa.pem", "two"), jwk("ed.pem", "three")]);
     assert_eq!(app.whoami(&new).await, ann());
@@ -99,7 +103,7 @@ async fn old_keys_stay_valid_until_new_ones_are_fetched() {
         ann()
     );
     assert_eq!(
-        app.whoami(&ec("one")).await.0,
+        app.whoami(&ann_token("one")).await.0,
         401,
         "the provider no longer publishes the key"
     );
@@ -113,20 +117,20 @@ async fn an_unknown_key_is_fetched_once_and_then_refused() {
         app(&provider, &[AT_ONCE]).await,
         Logs::capture(tracing::Level::INFO),
     );
-    assert_eq!(app.whoami(&ec("one")).await, ann());
-    let unknown = ec("two");
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
+    let unknown = ann_token("two");
     logs.take();
     assert_eq!(
         app.whoami(&unknown).await,
         (401, "UNAUTHENTICATED".to_owned())
     );
-    told(&logs, &unknown);
+    assert_refusal_is_logged(&logs, &unknown);
     assert_eq!(provider.request_count(), 2);
     assert_eq!(
         app.websocket_rejection(&unknown).await,
         Some(Closed(4403, "Forbidden".to_owned()))
     );
-    told(&logs, &unknown);
+    assert_refusal_is_logged(&logs, &unknown);
     assert_eq!(provider.request_count(), 3);
     // The name of the key is known, but the signature is of another key. Nothing is fetched.
     assert_eq!(
@@ -161,18 +165,18 @@ async fn an_unknown_key_is_fetched_once_and_then_refused() {
 async fn many_requests_with_an_unknown_key_share_one_fetch() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     provider.hold_answers();
     provider.publish(&[jwk("ec.pem", "two")]);
-    let token = ec("two");
-    let crowd = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
+    let token = ann_token("two");
+    let requests = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
     let known = async {
         provider.wait_for_requests(2).await;
         // A token with a known key does not wait for the fetch.
-        assert_eq!(app.whoami(&ec("one")).await, ann());
+        assert_eq!(app.whoami(&ann_token("one")).await, ann());
         provider.release_answers();
     };
-    let (answers, ()) = tokio::join!(crowd, known);
+    let (answers, ()) = tokio::join!(requests, known);
     assert!(answers.iter().all(|answer| *answer == ann()), "{answers:?}");
     assert_eq!(provider.request_count(), 2);
     app.finish().await;
@@ -182,10 +186,10 @@ async fn many_requests_with_an_unknown_key_share_one_fetch() {
 async fn an_unknown_key_is_unavailable_until_the_next_allowed_fetch() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     provider.publish(&[jwk("ec.pem", "two")]);
     for _ in 0..20 {
-        assert_eq!(app.whoami(&ec("two")).await, unavailable());
+        assert_eq!(app.whoami(&ann_token("two")).await, unavailable());
     }
     assert_eq!(provider.request_count(), 1);
     app.finish().await;
@@ -209,24 +213,24 @@ async fn old_keys_are_refreshed_in_the_background() {
         ],
     )
     .await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     provider.publish(&[jwk("ec.pem", "two")]);
     time.fetch_add(599 * 1_000_000, Ordering::SeqCst);
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     assert_eq!(provider.request_count(), 1);
 
     time.fetch_add(2 * 1_000_000, Ordering::SeqCst);
     provider.hold_answers();
     assert_eq!(
-        app.whoami(&ec("one")).await,
+        app.whoami(&ann_token("one")).await,
         ann(),
         "the old keys are used while the new ones are fetched"
     );
     provider.wait_for_requests(2).await;
     provider.release_answers();
-    let taken_back = async { while app.whoami(&ec("one")).await == ann() {} };
+    let taken_back = async { while app.whoami(&ann_token("one")).await == ann() {} };
     wait_for("the new keys", taken_back).await;
-    assert_eq!(app.whoami(&ec("two")).await, ann());
+    assert_eq!(app.whoami(&ann_token("two")).await, ann());
     assert_eq!(provider.request_count(), 2);
     app.finish().await;
 }
@@ -236,22 +240,22 @@ async fn a_slow_oversized_or_unreachable_provider_makes_tokens_unavailable() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     provider.hold_answers();
     let slow = app(&provider, &["--jwks-timeout", "100ms", ONCE]).await;
-    assert_eq!(slow.whoami(&ec("one")).await, unavailable());
+    assert_eq!(slow.whoami(&ann_token("one")).await, unavailable());
     slow.finish().await;
 
     provider.release_answers();
     let long = app(&provider, &["--jwks-bytes-max", "100", ONCE]).await;
-    assert_eq!(long.whoami(&ec("one")).await, unavailable());
+    assert_eq!(long.whoami(&ann_token("one")).await, unavailable());
     long.finish().await;
 
     let url = provider.url();
     drop(provider);
     let gone = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
-    assert_eq!(gone.whoami(&ec("one")).await, unavailable());
+    assert_eq!(gone.whoami(&ann_token("one")).await, unavailable());
     // An anonymous client needs no keys.
-    let mut nobody = gone.client(None).await;
-    nobody.fence().await;
-    drop(nobody);
+    let mut anonymous = gone.client(None).await;
+    anonymous.fence().await;
+    drop(anonymous);
     gone.finish().await;
 }
 
@@ -277,14 +281,14 @@ async fn unusable_keys_in_a_set_are_ignored() {
     ])
     .await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("good")).await, ann());
+    assert_eq!(app.whoami(&ann_token("good")).await, ann());
     // If only one key has the algorithm, the token need not name it.
     assert_eq!(
         app.whoami(&sign("ec.pem", None, &claims("ann"))).await,
         ann()
     );
     for kid in ["encryption", "foreign", "off", "short", "weak", "shared"] {
-        assert_eq!(app.whoami(&ec(kid)).await.0, 401, "{kid}");
+        assert_eq!(app.whoami(&ann_token(kid)).await.0, 401, "{kid}");
     }
     let (rsa, _) = encoding_key("rsa.pem");
     let by = |algorithm: jsonwebtoken::Algorithm| {
@@ -320,13 +324,13 @@ async fn keys_of_other_servers_are_never_fetched() {
             (401, "UNAUTHENTICATED".to_owned()),
             "{kid}"
         );
-        told(&logs, &forged);
+        assert_refusal_is_logged(&logs, &forged);
         assert_eq!(
             app.websocket_rejection(&forged).await,
             Some(Closed(4403, "Forbidden".to_owned())),
             "{kid}"
         );
-        told(&logs, &forged);
+        assert_refusal_is_logged(&logs, &forged);
     }
     assert_eq!(forger.request_count(), 0);
     app.finish().await;

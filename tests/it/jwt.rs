@@ -14,7 +14,7 @@ use crate::support::{
 
 const SECRET: &str = "a secret of the tests, and of nothing else";
 
-const EC: [&str; 4] = [
+const CLAIM_FLAGS: [&str; 4] = [
     "--jwt-issuer",
     "https://issuer.test",
     "--jwt-audience",
@@ -24,28 +24,28 @@ const EC: [&str; 4] = [
 /// A server that verifies tokens with this key, and requires the issuer and the audience of the
 /// tests.
 async fn app(key: &[&str]) -> TestApp {
-    TestApp::with_flags(&[&["--auth", "jwt"], key, &EC].concat()).await
+    TestApp::with_flags(&[&["--auth", "jwt"], key, &CLAIM_FLAGS].concat()).await
 }
 
 /// Checks that a token is refused over HTTP and over WebSocket. Each refusal logs one line, which
 /// has the reason and no part of the token.
-async fn refused(app: &TestApp, logs: &Logs, name: &str, token: &str, reason: &str) {
+async fn assert_refused(app: &TestApp, logs: &Logs, name: &str, token: &str, reason: &str) {
     logs.take();
     assert_eq!(
         app.whoami(token).await,
         (401, "UNAUTHENTICATED".to_owned()),
         "{name}"
     );
-    told(logs, name, token, reason);
+    assert_refusal_is_logged(logs, name, token, reason);
     assert_eq!(
         app.websocket_rejection(token).await,
         Some(Closed(4403, "Forbidden".to_owned())),
         "{name}"
     );
-    told(logs, name, token, reason);
+    assert_refusal_is_logged(logs, name, token, reason);
 }
 
-fn told(logs: &Logs, name: &str, token: &str, reason: &str) {
+fn assert_refusal_is_logged(logs: &Logs, name: &str, token: &str, reason: &str) {
     let log = logs.take();
     assert_eq!(log.lines().count(), 1, "{name}: {log}");
     assert!(
@@ -65,12 +65,12 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
         app(&["--jwt-public-key", &key_path("ec.pub.pem")]).await,
         Logs::capture(Level::INFO),
     );
-    let good = sign("ec.pem", None, &claims("ann"));
-    assert_eq!(app.whoami(&good).await, (200, "ann".to_owned()));
+    let valid = sign("ec.pem", None, &claims("ann"));
+    assert_eq!(app.whoami(&valid).await, (200, "ann".to_owned()));
     assert_eq!(logs.take(), "");
 
     let changed = |changes: Value| sign("ec.pem", None, &claims_with("ann", &changes));
-    let parts: Vec<&str> = good.split('.').collect();
+    let parts: Vec<&str> = valid.split('.').collect();
     let other = sign("ec.pem", None, &claims("bob"));
     let swapped = format!(
         "{}.{}.{}",
@@ -78,7 +78,7 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
         other.split('.').nth(1).unwrap(),
         parts[2]
     );
-    let cut = |from: usize| good[..good.len() - from].to_owned();
+    let cut = |from: usize| valid[..valid.len() - from].to_owned();
     for (name, token, reason) in [
         (
             "expired",
@@ -175,7 +175,7 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
         ),
         (
             "five parts",
-            format!("{good}.x.y"),
+            format!("{valid}.x.y"),
             "the token cannot be read",
         ),
         ("no token", "a.b.c".to_owned(), "the token cannot be read"),
@@ -185,7 +185,7 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
             "longer than this server reads",
         ),
     ] {
-        refused(&app, &logs, name, &token, reason).await;
+        assert_refused(&app, &logs, name, &token, reason).await;
     }
     app.finish().await;
 }
@@ -222,7 +222,7 @@ async fn a2_the_header_of_a_token_cannot_choose_its_key() {
     let critical = json!({ "alg": "RS256", "crit": ["exp"], "exp": now() });
     let shared = |secret: &[u8]| EncodingKey::from_secret(secret);
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
-    let der = jsonwebtoken_der(&public);
+    let der = der_bytes(&public);
     for (name, token, reason) in [
         (
             "alg none",
@@ -295,12 +295,12 @@ async fn a2_the_header_of_a_token_cannot_choose_its_key() {
             "critical headers",
         ),
     ] {
-        refused(&app, &logs, name, &token, reason).await;
+        assert_refused(&app, &logs, name, &token, reason).await;
     }
     app.finish().await;
 }
 
-fn jsonwebtoken_der(pem: &str) -> Vec<u8> {
+fn der_bytes(pem: &str) -> Vec<u8> {
     pkcs8::Document::from_pem(pem.trim())
         .unwrap()
         .1
@@ -358,8 +358,8 @@ async fn each_kind_of_key_verifies_only_its_own_tokens() {
 #[tokio::test]
 async fn a_server_with_a_provider_has_no_guests() {
     let app = app(&["--jwt-secret", SECRET]).await;
-    let mut nobody = app.client(None).await;
-    let answer = nobody
+    let mut anonymous = app.client(None).await;
+    let answer = anonymous
         .execute("mutation { signIn(name: \"ann\") { token } }", json!({}))
         .await;
     assert_eq!(
@@ -373,7 +373,7 @@ async fn a_server_with_a_provider_has_no_guests() {
             .contains("identity provider"),
         "{answer}"
     );
-    let viewer = nobody
+    let viewer = anonymous
         .execute(
             "{ viewer { name } room(id: \"room-1\") { name } }",
             json!({}),
@@ -383,7 +383,7 @@ async fn a_server_with_a_provider_has_no_guests() {
         viewer["data"],
         json!({ "viewer": null, "room": { "name": "General" } })
     );
-    drop(nobody);
+    drop(anonymous);
     app.finish().await;
 }
 

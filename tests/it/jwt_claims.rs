@@ -28,9 +28,9 @@ use crate::support::{
 };
 
 /// The accounts of a real store. Counts the calls to it.
-struct Counted(Sqlite, AtomicUsize);
+struct CountingAccounts(Sqlite, AtomicUsize);
 
-impl Counted {
+impl CountingAccounts {
     fn count(&self) -> &Sqlite {
         self.1.fetch_add(1, Ordering::SeqCst);
         &self.0
@@ -42,7 +42,7 @@ impl Counted {
 }
 
 #[async_trait]
-impl Accounts for Counted {
+impl Accounts for CountingAccounts {
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
         self.count().create_user(user).await
     }
@@ -91,19 +91,19 @@ impl Accounts for Counted {
 }
 
 /// Checks tokens at any time that a test chooses, without a server.
-struct Bench {
+struct Verifier {
     auth: Auth,
-    accounts: Arc<Counted>,
+    accounts: Arc<CountingAccounts>,
     _folder: Folder,
 }
 
-impl Bench {
+impl Verifier {
     async fn with(change: impl FnOnce(&mut JwtSettings)) -> Self {
         let folder = Folder::new();
         let store = Sqlite::open(&folder.database(), SqliteLimits::default())
             .await
             .unwrap();
-        let accounts = Arc::new(Counted(store, AtomicUsize::new(0)));
+        let accounts = Arc::new(CountingAccounts(store, AtomicUsize::new(0)));
         let mut settings = JwtSettings {
             keys: KeySource::Fixed(Box::new(Key::from_pem(&key_pem("ed.pub.pem")).unwrap())),
             issuer: None,
@@ -170,7 +170,7 @@ fn at(seconds: i64) -> Timestamp {
 
 #[tokio::test]
 async fn times_are_exact_to_the_second_with_the_leeway() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let claims = json!({ "sub": "ann", "exp": NOW + 100, "nbf": NOW });
     for (now, expected) in [
         (NOW - 31, Err(BadToken::Early)),
@@ -179,7 +179,7 @@ async fn times_are_exact_to_the_second_with_the_leeway() {
         (NOW + 130, Err(BadToken::Expired)),
     ] {
         assert_eq!(
-            bench
+            verifier
                 .check(&claims, now)
                 .await
                 .map(|viewer| viewer.expires_at),
@@ -187,15 +187,19 @@ async fn times_are_exact_to_the_second_with_the_leeway() {
             "{now}"
         );
     }
-    let odd = |exp: Value| json!({ "sub": "ann", "exp": exp });
+    let with_exp = |exp: Value| json!({ "sub": "ann", "exp": exp });
     assert_eq!(
-        bench.check(&odd(json!(100.5)), 0).await.unwrap().expires_at,
+        verifier
+            .check(&with_exp(json!(100.5)), 0)
+            .await
+            .unwrap()
+            .expires_at,
         Timestamp(130_500_000)
     );
     // Times out of range are clamped to the end of the year 9999.
     for far in [json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
-        let until = bench
-            .check(&odd(far.clone()), NOW)
+        let until = verifier
+            .check(&with_exp(far.clone()), NOW)
             .await
             .unwrap()
             .expires_at;
@@ -209,25 +213,25 @@ async fn times_are_exact_to_the_second_with_the_leeway() {
 
 #[tokio::test]
 async fn each_subject_of_an_issuer_is_one_user() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let of =
         |issuer: &str, subject: &str| json!({ "iss": issuer, "sub": subject, "exp": NOW + 60 });
-    let user = async |claims: Value| bench.check(&claims, NOW).await.unwrap().user;
+    let user = async |claims: Value| verifier.check(&claims, NOW).await.unwrap().user;
     let ann = user(of("https://a", "ann")).await;
     assert_eq!(user(of("https://a", "ann")).await, ann);
     assert_ne!(user(of("https://b", "ann")).await, ann);
     assert_ne!(user(of("https://a", "Ann")).await, ann);
     assert_ne!(user(json!({ "sub": "ann", "exp": NOW + 60 })).await, ann);
     // A subject is an opaque text and is not parsed.
-    for odd in [
+    for subject in [
         "auth0|5f7c8ec7c33c6c004bbafe82",
         "ann@example.test",
         "usr_00000000000000000000000000000abc",
         " ",
         "ä\u{1f600}",
     ] {
-        let first = user(of("https://a", odd)).await;
-        assert_eq!(user(of("https://a", odd)).await, first, "{odd:?}");
+        let first = user(of("https://a", subject)).await;
+        assert_eq!(user(of("https://a", subject)).await, first, "{subject:?}");
     }
     // Another server on the same database finds the same user.
     let tasks = TaskTracker::new();
@@ -239,7 +243,7 @@ async fn each_subject_of_an_issuer_is_one_user() {
             leeway: Duration::ZERO,
             operator_claim: None,
         })),
-        bench.accounts.clone(),
+        verifier.accounts.clone(),
         AuthLimits::default(),
         &tasks,
         Arc::new(|| at(NOW)),
@@ -254,16 +258,16 @@ async fn each_subject_of_an_issuer_is_one_user() {
 
 #[tokio::test]
 async fn a5_a_known_subject_costs_no_call_to_the_database() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let claims = |iat: i64| json!({ "sub": "ann", "name": "Ann", "iat": iat, "exp": NOW + 60 });
-    bench.check(&claims(NOW - 5), NOW).await.unwrap();
-    assert_eq!(bench.accounts.calls(), 1);
+    verifier.check(&claims(NOW - 5), NOW).await.unwrap();
+    assert_eq!(verifier.accounts.calls(), 1);
     for iat in [NOW - 5, NOW - 4, NOW] {
-        bench.check(&claims(iat), NOW).await.unwrap();
+        verifier.check(&claims(iat), NOW).await.unwrap();
     }
-    assert_eq!(bench.accounts.calls(), 0);
+    assert_eq!(verifier.accounts.calls(), 0);
     let together = (0..20).map(|_| async {
-        bench
+        verifier
             .check(&json!({ "sub": "bob", "exp": NOW + 60 }), NOW)
             .await
             .unwrap()
@@ -272,7 +276,7 @@ async fn a5_a_known_subject_costs_no_call_to_the_database() {
     let users = futures::future::join_all(together).await;
     assert!(users.iter().all(|user| *user == users[0]));
     assert_eq!(
-        bench.accounts.calls(),
+        verifier.accounts.calls(),
         1,
         "concurrent requests share one call"
     );
@@ -280,28 +284,28 @@ async fn a5_a_known_subject_costs_no_call_to_the_database() {
 
 #[tokio::test]
 async fn the_name_follows_the_newest_token() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let named =
         |name: &str, iat: i64| json!({ "sub": "ann", "name": name, "iat": iat, "exp": NOW + 60 });
-    let ann = bench
+    let ann = verifier
         .check(&named("Ann", NOW - 20), NOW)
         .await
         .unwrap()
         .user;
-    assert_eq!(bench.name(ann).await, "Ann");
-    bench.check(&named("Anna", NOW - 10), NOW).await.unwrap();
-    assert_eq!(bench.name(ann).await, "Anna");
-    bench.accounts.calls();
-    bench.check(&named("Ann", NOW - 20), NOW).await.unwrap();
+    assert_eq!(verifier.name(ann).await, "Ann");
+    verifier.check(&named("Anna", NOW - 10), NOW).await.unwrap();
+    assert_eq!(verifier.name(ann).await, "Anna");
+    verifier.accounts.calls();
+    verifier.check(&named("Ann", NOW - 20), NOW).await.unwrap();
     assert_eq!(
-        (bench.name(ann).await.as_str(), bench.accounts.calls()),
+        (verifier.name(ann).await.as_str(), verifier.accounts.calls()),
         ("Anna", 0),
         "the name and the cache do not change for an older token"
     );
 
     let called = async |claims: Value| {
-        let user = bench.check(&claims, NOW).await.unwrap().user;
-        bench.name(user).await
+        let user = verifier.check(&claims, NOW).await.unwrap().user;
+        verifier.name(user).await
     };
     let of = |subject: &str, more: Value| {
         let mut claims = json!({ "sub": subject, "exp": NOW + 60 });
@@ -334,14 +338,14 @@ async fn the_name_follows_the_newest_token() {
         "ä".repeat(64)
     );
     assert_eq!(
-        bench.check(&of("s6", json!({ "name": 7 })), NOW).await,
+        verifier.check(&of("s6", json!({ "name": 7 })), NOW).await,
         Err(BadToken::Claim("name"))
     );
 }
 
 #[tokio::test]
 async fn a_viewer_is_an_operator_only_if_the_claim_is_true() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let claim = "https://example.test/operator";
     for (value, expected) in [
         (json!(true), true),
@@ -353,29 +357,29 @@ async fn a_viewer_is_an_operator_only_if_the_claim_is_true() {
         let mut claims = json!({ "sub": "ann", "exp": NOW + 60 });
         claims[claim] = value.clone();
         assert_eq!(
-            bench.check(&claims, NOW).await.unwrap().operator,
+            verifier.check(&claims, NOW).await.unwrap().operator,
             expected,
             "{value}"
         );
     }
-    let bench = Bench::with(|settings| settings.operator_claim = None).await;
+    let verifier = Verifier::with(|settings| settings.operator_claim = None).await;
     let claims = json!({ "sub": "ann", "exp": NOW + 60, "operator": true });
     assert!(
-        !bench.check(&claims, NOW).await.unwrap().operator,
+        !verifier.check(&claims, NOW).await.unwrap().operator,
         "no claim was configured"
     );
 }
 
 #[tokio::test]
 async fn a_server_without_an_audience_refuses_tokens_that_have_one() {
-    let bench = Bench::start().await;
+    let verifier = Verifier::start().await;
     let claims = |aud: Value| json!({ "sub": "ann", "exp": NOW + 60, "aud": aud });
     assert_eq!(
-        bench.check(&claims(json!("other")), NOW).await,
+        verifier.check(&claims(json!("other")), NOW).await,
         Err(BadToken::Audience)
     );
     assert_eq!(
-        bench.check(&claims(json!(["other"])), NOW).await,
+        verifier.check(&claims(json!(["other"])), NOW).await,
         Err(BadToken::Audience)
     );
     for unreadable in [
@@ -387,18 +391,18 @@ async fn a_server_without_an_audience_refuses_tokens_that_have_one() {
         json!([7]),
         json!([null]),
     ] {
-        let refused = bench.check(&claims(unreadable.clone()), NOW).await;
+        let refused = verifier.check(&claims(unreadable.clone()), NOW).await;
         assert_eq!(refused, Err(BadToken::Claim("aud")), "{unreadable}");
     }
-    for nobody in [json!(null), json!([])] {
-        assert!(bench.check(&claims(nobody), NOW).await.is_ok());
+    for no_audience in [json!(null), json!([])] {
+        assert!(verifier.check(&claims(no_audience), NOW).await.is_ok());
     }
-    let bench = Bench::with(|settings| settings.audience = Some("us".to_owned())).await;
+    let verifier = Verifier::with(|settings| settings.audience = Some("us".to_owned())).await;
     for us in [json!("us"), json!(["them", "us"])] {
-        assert!(bench.check(&claims(us), NOW).await.is_ok());
+        assert!(verifier.check(&claims(us), NOW).await.is_ok());
     }
     assert_eq!(
-        bench.check(&claims(json!(["us", ["them"]])), NOW).await,
+        verifier.check(&claims(json!(["us", ["them"]])), NOW).await,
         Err(BadToken::Claim("aud"))
     );
 }

@@ -40,7 +40,7 @@ async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
         ],
     )
     .await;
-    for say in [
+    for message in [
         json!({ "type": "ping" }),
         json!({ "type": "pong" }),
         json!({ "type": "complete", "id": "x" }),
@@ -49,25 +49,25 @@ async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
         client.send(&json!({ "type": "connection_init" })).await;
         // With `connection_init` and the last ping these are fifty messages: the whole burst.
         for _ in 0..48 {
-            client.send(&say).await;
+            client.send(&message).await;
         }
         client
             .send(&json!({ "type": "ping", "payload": { "last": true } }))
             .await;
         while client.receive().await["payload"]["last"].is_null() {}
-        let closed = until_closed(&mut client, &say).await;
+        let closed = until_closed(&mut client, &message).await;
         assert_eq!(
             closed,
             Closed(1013, "Too many messages".to_owned()),
-            "{say}"
+            "{message}"
         );
     }
     app.finish().await;
 }
 
 /// Sends the same message repeatedly, and returns how the connection ends.
-async fn until_closed(client: &mut Client, say: &Value) -> Closed {
-    let message = tokio_tungstenite::tungstenite::Message::text(say.to_string());
+async fn until_closed(client: &mut Client, message: &Value) -> Closed {
+    let message = tokio_tungstenite::tungstenite::Message::text(message.to_string());
     for _ in 0..TRIES {
         if futures::SinkExt::send(&mut client.socket, message.clone())
             .await
@@ -207,17 +207,17 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
     ])
     .await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     let document = |selection: &str| {
         format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}")
     };
     for selection in ["text", "id"] {
-        nobody.start(&document(selection), Value::Null).await;
-        nobody.wait_until_live().await;
+        anonymous.start(&document(selection), Value::Null).await;
+        anonymous.wait_until_live().await;
     }
     // Only this operation is refused, over every transport. The socket and its other operations
     // continue.
-    let refused = nobody
+    let refused = anonymous
         .execute_refused(&document("cursor"), Value::Null)
         .await;
     assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
@@ -232,24 +232,25 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
     );
     // A document that is cached costs nothing. Other users have a quota of their own, until the
     // address reaches its limit.
-    nobody.start(&document("text"), Value::Null).await;
-    nobody.wait_until_live().await;
-    let mut anns = app.client(Some(&ann)).await;
-    anns.start(&document("cursor"), Value::Null).await;
-    anns.wait_until_live().await;
-    let mut bobs = app.client(Some(&bob)).await;
+    anonymous.start(&document("text"), Value::Null).await;
+    anonymous.wait_until_live().await;
+    let mut ann_client = app.client(Some(&ann)).await;
+    ann_client.start(&document("cursor"), Value::Null).await;
+    ann_client.wait_until_live().await;
+    let mut bob_client = app.client(Some(&bob)).await;
     assert_eq!(
-        bobs.execute_refused(&document("createdAt"), Value::Null)
+        bob_client
+            .execute_refused(&document("createdAt"), Value::Null)
             .await[0]["extensions"]["code"],
         "TOO_COMPLEX"
     );
-    bobs.send_message("room-1", "hello").await;
-    for (client, subscriptions) in [(&mut nobody, 3), (&mut anns, 1)] {
+    bob_client.send_message("room-1", "hello").await;
+    for (client, subscriptions) in [(&mut anonymous, 3), (&mut ann_client, 1)] {
         for _ in 0..subscriptions {
             assert_eq!(client.receive().await["type"], "next");
         }
     }
-    drop((nobody, anns, bobs));
+    drop((anonymous, ann_client, bob_client));
     app.finish().await;
 }
 

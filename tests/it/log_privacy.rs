@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// A text that only this test sends.
-const WORDS: &str = "nobody but this test says heliotrope";
+const TEXT: &str = "only this test says heliotrope";
 
 /// Sends a token and a text over every transport, closes the clients, and returns the token.
-async fn talk(address: SocketAddr) -> String {
+async fn send_secrets(address: SocketAddr) -> String {
     let token = token(address).await;
     let bearer = format!("Bearer {token}");
     let post = json!({ "query": "{ viewer { name } }" }).to_string();
@@ -25,7 +25,7 @@ async fn talk(address: SocketAddr) -> String {
         200
     );
     let mut client = Client::connect(address, Some(&token)).await;
-    client.send_message("room-1", WORDS).await;
+    client.send_message("room-1", TEXT).await;
     client
         .send(&json!({ "type": "ping", "payload": { "authorization": bearer } }))
         .await;
@@ -72,9 +72,9 @@ async fn a3_no_log_level_shows_what_clients_send() {
             &flags,
             Stdio::from(fs::File::create(&log).unwrap()),
         );
-        let token = talk(process.address).await;
+        let token = send_secrets(process.address).await;
         process.kill();
-        let said = fs::read_to_string(&log).unwrap();
+        let logged = fs::read_to_string(&log).unwrap();
         // The header is the same in every token, and not secret. No other part of a token may
         // appear, neither as text nor in hex.
         let secret: Vec<char> = token.split_once('.').unwrap().1.chars().collect();
@@ -83,20 +83,20 @@ async fn a3_no_log_level_shows_what_clients_send() {
             .map(|part| part.iter().collect::<String>())
         {
             assert!(
-                !said.contains(&part) && !said.contains(&hex(&part)),
+                !logged.contains(&part) && !logged.contains(&hex(&part)),
                 "{filter}: the log has a part of the token"
             );
         }
         assert!(
-            !said.contains("heliotrope") && !said.contains(&hex("heliotrope")),
+            !logged.contains("heliotrope") && !logged.contains(&hex("heliotrope")),
             "{filter}: the log has the text of a message"
         );
         // The log is not simply empty.
-        let heard = if filter == "trace" {
+        let expected = if filter == "trace" {
             "DEBUG"
         } else {
             "\"DEBUG\""
         };
-        assert!(said.contains(heard), "{filter}: nothing was logged");
+        assert!(logged.contains(expected), "{filter}: nothing was logged");
     }
 }

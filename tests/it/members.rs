@@ -34,7 +34,7 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    let bobs = viewer_id(&mut bob).await;
+    let bob_id = viewer_id(&mut bob).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -42,7 +42,7 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     let head = bob.head("p").await;
@@ -50,7 +50,7 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     let before = ann.send_message("p", "before").await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     ann.send_message("p", "after").await;
@@ -81,7 +81,7 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
     let mut bob = app.client(Some(&token)).await;
-    let bobs = viewer_id(&mut bob).await;
+    let bob_id = viewer_id(&mut bob).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -89,17 +89,17 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     let head = ann.head("p").await;
-    (ann, token, bobs, head)
+    (ann, token, bob_id, head)
 }
 
 #[tokio::test]
 async fn v5_the_streams_of_a_removed_member_end_with_forbidden() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let (mut ann, token, bob_id, head) = private_room(&app).await;
     let body =
         json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
     let bearer = format!("Bearer {token}");
@@ -119,7 +119,7 @@ async fn v5_the_streams_of_a_removed_member_end_with_forbidden() {
     parts.read_until("before").await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     ann.send_message("p", "after").await;
@@ -140,14 +140,14 @@ async fn v5_the_streams_of_a_removed_member_end_with_forbidden() {
 #[tokio::test]
 async fn v5_a_waiting_poll_of_a_removed_member_returns_no_messages() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let (mut ann, token, bob_id, head) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let poll = "query ($after: Cursor!) { pollMessages(roomId: \"p\", after: $after) { messages { text } } }";
     bob.start(poll, json!({ "after": head })).await;
     bob.fence().await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     ann.send_message("p", "after").await;
@@ -162,7 +162,7 @@ async fn a_room_can_be_managed_through_the_api() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    let bobs = viewer_id(&mut bob).await;
+    let bob_id = viewer_id(&mut bob).await;
     mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
     let own = "viewerMembership { role } members { nodes { role user { name } } pageInfo { hasNextPage } }";
     let joined = mutate(&mut bob, &format!(r#"joinRoom(roomId: "p") {{ {own} }}"#)).await;
@@ -182,7 +182,7 @@ async fn a_room_can_be_managed_through_the_api() {
     );
 
     let raise =
-        format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MODERATOR) {{ {MEMBER} }}"#);
+        format!(r#"setRole(roomId: "p", userId: "{bob_id}", role: MODERATOR) {{ {MEMBER} }}"#);
     let member = mutate(&mut ann, &raise).await["data"]["answer"].clone();
     assert_eq!(
         (&member["role"], &member["room"]["id"]),
@@ -196,7 +196,7 @@ async fn a_room_can_be_managed_through_the_api() {
 
     let until = "2999-01-01T00:00:00Z";
     let mute =
-        format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "{until}") {{ {MEMBER} }}"#);
+        format!(r#"muteMember(roomId: "p", userId: "{bob_id}", until: "{until}") {{ {MEMBER} }}"#);
     assert_eq!(
         mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"],
         until
@@ -205,7 +205,7 @@ async fn a_room_can_be_managed_through_the_api() {
         code(&bob.send_with_nonce("p", "mmh", "n").await),
         "FORBIDDEN"
     );
-    let unmute = format!(r#"muteMember(roomId: "p", userId: "{bobs}") {{ {MEMBER} }}"#);
+    let unmute = format!(r#"muteMember(roomId: "p", userId: "{bob_id}") {{ {MEMBER} }}"#);
     assert_eq!(
         mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"],
         Value::Null
@@ -221,7 +221,7 @@ async fn a_room_can_be_managed_through_the_api() {
     );
     mutate(
         &mut ann,
-        &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#),
+        &format!(r#"setRole(roomId: "p", userId: "{bob_id}", role: MEMBER) {{ id }}"#),
     )
     .await;
     assert_eq!(code(&bob.send_with_nonce("p", "one", "1").await), "");

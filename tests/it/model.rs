@@ -19,9 +19,9 @@ use crate::support::{
 
 /// A small random number generator (xorshift64*). With a crate, the schedule would depend on its
 /// version.
-struct Chance(u64);
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -66,12 +66,12 @@ impl Subscriber {
         assert_eq!(seqs(&self.seen), expected, "seed {seed}");
         for frame in &self.seen[self.checked..] {
             let seq = frame.seq.0;
-            let said = if log.deleted.contains(&seq) {
+            let expected_text = if log.deleted.contains(&seq) {
                 String::new()
             } else {
                 seq.to_string()
             };
-            let text = format!(r#""text":"{said}""#);
+            let text = format!(r#""text":"{expected_text}""#);
             assert!(
                 frame.payload.contains(&text),
                 "seed {seed}: {} is not {text}",
@@ -88,7 +88,7 @@ impl Subscriber {
 }
 
 /// Deletes a random message that is not deleted yet, if there is one.
-async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
+async fn delete(core: &Core, log: &mut Log, random: &mut Random) {
     let messages: Vec<_> = log
         .after(0)
         .filter(|seq| !log.deleted.contains(seq))
@@ -96,7 +96,7 @@ async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
     if messages.is_empty() {
         return;
     }
-    let seq = messages[chance.below(messages.len() as u64) as usize];
+    let seq = messages[random.below(messages.len() as u64) as usize];
     core.change_room(
         core.ann,
         "room-1",
@@ -108,31 +108,31 @@ async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
 }
 
 async fn history(seed: u64) {
-    let mut chance = Chance(seed * 2 + 1);
+    let mut random = Random(seed * 2 + 1);
     let limits = ViewLimits {
-        ring_frames_max: 1 + chance.below(12) as usize,
+        ring_frames_max: 1 + random.below(12) as usize,
         pages_bytes_max: 4096,
         ..ViewLimits::default()
     };
     let hub = HubLimits {
-        tail_events_max: 1 + chance.below(12) as usize,
+        tail_events_max: 1 + random.below(12) as usize,
         ..HubLimits::default()
     };
     let core = Core::with_limits(limits, hub).await;
     let (mut log, mut subscribers) = (Log::default(), Vec::<Subscriber>::new());
     let documents = ["text", "id text", "text room { id }"];
     for _ in 0..120 {
-        match chance.below(11) {
+        match random.below(11) {
             0..3 => {
-                let count = 1 + chance.below(20);
+                let count = 1 + random.below(20);
                 core.send_messages(log.head() + 1..=log.head() + count)
                     .await;
                 log.sent.extend((0..count).map(|_| true));
             }
             3..5 if subscribers.len() < 12 => {
-                let after = chance.below(log.head() + 1);
+                let after = random.below(log.head() + 1);
                 let reader = core
-                    .reader(documents[chance.below(3) as usize], Some(after))
+                    .reader(documents[random.below(3) as usize], Some(after))
                     .await;
                 subscribers.push(Subscriber {
                     reader,
@@ -143,9 +143,9 @@ async fn history(seed: u64) {
             }
             5 if !subscribers.is_empty() => {
                 let mut gone =
-                    subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
+                    subscribers.swap_remove(random.below(subscribers.len() as u64) as usize);
                 gone.check(&log, seed);
-                if chance.below(2) == 0 {
+                if random.below(2) == 0 {
                     // The subscriber reconnects and resumes after the last frame that it saw.
                     let after = gone.cursor();
                     let reader = core.reader("text", Some(after)).await;
@@ -157,11 +157,11 @@ async fn history(seed: u64) {
                     });
                 }
             }
-            6 => delete(&core, &mut log, &mut chance).await,
+            6 => delete(&core, &mut log, &mut random).await,
             _ if !subscribers.is_empty() => {
-                let at = chance.below(subscribers.len() as u64) as usize;
+                let at = random.below(subscribers.len() as u64) as usize;
                 let Subscriber { reader, seen, .. } = &mut subscribers[at];
-                let bytes = chance.below(2000) as usize;
+                let bytes = random.below(2000) as usize;
                 // The reader is polled once. If it is not ready, it continues at its next turn, or
                 // never.
                 let polled =

@@ -17,7 +17,7 @@ fn polling(variables: &Value) -> String {
 }
 
 /// The texts and the cursor of a poll.
-fn polled(reply: &Value) -> (Vec<&str>, &str) {
+fn parse_poll(reply: &Value) -> (Vec<&str>, &str) {
     let poll = &reply["data"]["pollMessages"];
     let messages = poll["messages"]
         .as_array()
@@ -29,13 +29,13 @@ fn polled(reply: &Value) -> (Vec<&str>, &str) {
 }
 
 /// Waits until a poll waits for a room.
-async fn waits(app: &TestApp) {
-    let waits = async {
+async fn wait_for_poll(app: &TestApp) {
+    let wait_for_poll = async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
     };
-    wait_for("a waiting poll", waits).await;
+    wait_for("a waiting poll", wait_for_poll).await;
 }
 
 #[tokio::test]
@@ -48,23 +48,23 @@ async fn existing_messages_are_returned_at_once_with_the_next_cursor() {
     let third = ann.send_message("room-1", "3").await;
     let poll = async |variables: Value| post(app.address(), &polling(&variables), &[]).await.json();
     assert_eq!(
-        polled(&poll(json!({ "after": head, "limit": 2 })).await),
+        parse_poll(&poll(json!({ "after": head, "limit": 2 })).await),
         (vec!["1", "2"], second.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": second, "limit": 2 })).await),
+        parse_poll(&poll(json!({ "after": second, "limit": 2 })).await),
         (vec!["3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": first })).await),
+        parse_poll(&poll(json!({ "after": first })).await),
         (vec!["2", "3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": first, "wait": 0 })).await),
+        parse_poll(&poll(json!({ "after": first, "wait": 0 })).await),
         (vec!["2", "3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": third, "wait": 0 })).await),
+        parse_poll(&poll(json!({ "after": third, "wait": 0 })).await),
         (vec![], third.as_str())
     );
     drop(ann);
@@ -81,11 +81,11 @@ async fn a_poll_waits_until_a_message_arrives() {
         polling(&json!({ "after": head, "wait": 55 })),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     assert!(!poll.is_finished());
     let cursor = ann.send_message("room-1", "hello").await;
     assert_eq!(
-        polled(&wait_for("a response", poll).await.unwrap().json()),
+        parse_poll(&wait_for("a response", poll).await.unwrap().json()),
         (vec!["hello"], cursor.as_str())
     );
     drop(ann);
@@ -104,7 +104,7 @@ async fn a_poll_returns_when_its_wait_is_over() {
     )
     .await
     .json();
-    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    assert_eq!(parse_poll(&reply), (vec![], head.as_str()));
     drop(ann);
     app.finish().await;
 }
@@ -145,7 +145,7 @@ async fn a_poll_frees_its_resources_when_its_client_disconnects() {
     );
     let address = app.address();
     let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     let reply = post(app.address(), &body, &[]).await;
     assert_eq!(
         reply.error_code(),
@@ -168,7 +168,7 @@ async fn a_poll_frees_its_resources_when_its_client_disconnects() {
     )
     .await
     .json();
-    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    assert_eq!(parse_poll(&reply), (vec![], head.as_str()));
     app.finish().await;
 }
 
@@ -183,11 +183,11 @@ async fn a_drain_answers_waiting_polls_at_once() {
         polling(&json!({ "after": head, "wait": 55 })),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     app.stop().await;
     let reply = wait_for("a response", poll).await.unwrap();
     assert_eq!(
-        (reply.status, polled(&reply.json())),
+        (reply.status, parse_poll(&reply.json())),
         (200, (vec![], head.as_str()))
     );
 }
@@ -203,7 +203,7 @@ async fn a_poll_works_by_get() {
          &variables=%7B%22after%22%3A%22{head}%22%7D"
     );
     assert_eq!(
-        polled(&get(app.address(), &target, &[]).await.json()).0,
+        parse_poll(&get(app.address(), &target, &[]).await.json()).0,
         ["hello"]
     );
     drop(ann);
@@ -223,7 +223,7 @@ async fn a_poll_ends_when_its_token_is_revoked() {
         bearer.clone(),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[("authorization", &own)]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     let sign_out = json!({ "query": "mutation { signOut }" }).to_string();
     assert_eq!(
         post(app.address(), &sign_out, &[("authorization", &bearer)])
@@ -250,10 +250,10 @@ async fn each_operation_may_wait_once_also_in_a_batch() {
             "{name}: pollMessages(roomId: \"room-1\", after: \"{head}\", wait: {wait}) {{ cursor }}"
         )
     };
-    let asked = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
+    let operation = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
     let twice = post(
         app.address(),
-        &asked(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(),
+        &operation(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(),
         &[],
     )
     .await;
@@ -264,7 +264,10 @@ async fn each_operation_may_wait_once_also_in_a_batch() {
         "{}",
         twice.body
     );
-    let both = json!([asked(&[poll("a", 1)]), asked(&[poll("a", 1), poll("b", 0)])]);
+    let both = json!([
+        operation(&[poll("a", 1)]),
+        operation(&[poll("a", 1), poll("b", 0)])
+    ]);
     let both = post(app.address(), &both.to_string(), &[]).await.json();
     assert_eq!(both[0]["data"]["a"]["cursor"], head);
     assert_eq!(
@@ -279,8 +282,8 @@ async fn each_operation_may_wait_once_also_in_a_batch() {
 async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
     let app = TestApp::with_flags(&["--waits-per-viewer-max", "1"]).await;
     let ann = format!("Bearer {}", app.sign_in("ann").await);
-    let mut nobody = app.client(None).await;
-    let head = nobody.head("room-1").await;
+    let mut anonymous = app.client(None).await;
+    let head = anonymous.head("room-1").await;
     let (address, body) = (
         app.address(),
         polling(&json!({ "after": head, "wait": 55 })),
@@ -289,7 +292,7 @@ async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
         let headers = [&[("content-type", "application/json")], caller].concat();
         let request = request_text(address, "POST", "/graphql", &headers, &body);
         let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
-        waits(&app).await;
+        wait_for_poll(&app).await;
         let reply = post(
             address,
             &polling(&json!({ "after": head, "wait": 1 })),
@@ -312,12 +315,12 @@ async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
     }
     // A poll over a WebSocket counts for the same quota.
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
-    let result = nobody
+    wait_for_poll(&app).await;
+    let result = anonymous
         .execute(POLL, json!({ "after": head, "wait": 1 }))
         .await;
     assert_eq!(result["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     poll.abort();
-    drop(nobody);
+    drop(anonymous);
     app.finish().await;
 }

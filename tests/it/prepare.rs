@@ -371,11 +371,11 @@ async fn defer_and_stream_are_refused_wherever_they_appear() {
         ),
     ] {
         // The whole document is checked, even if another operation is selected.
-        let asked = Request {
+        let selected = Request {
             operation_name: query.contains("query A").then(|| "A".to_owned()),
             ..request(&query, json!({}))
         };
-        let errors = core.schema.prepare(asked).expect_err(&query);
+        let errors = core.schema.prepare(selected).expect_err(&query);
         let expected = format!("@{name} is not supported: every result comes in one piece.");
         assert_eq!(
             (errors[0].message.as_str(), code(&errors).as_str()),

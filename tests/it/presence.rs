@@ -23,7 +23,7 @@ const PRESENCE: &str = "subscription ($room: ID!) { presence(roomId: $room) {
     count present { user { name } } joined { user { name } } left { name } } }";
 
 /// Limits that send every change at once and have no grace period.
-fn quick() -> PresenceLimits {
+fn immediate() -> PresenceLimits {
     PresenceLimits {
         presence_interval: Duration::ZERO,
         presence_grace: Duration::ZERO,
@@ -77,7 +77,7 @@ fn names(users: &Value) -> Vec<&str> {
 
 /// The next event as text: `present …`, or `+` the users who joined and `-` those who left, and the
 /// count of present users.
-async fn told(reader: &mut Reader) -> String {
+async fn next_event(reader: &mut Reader) -> String {
     let mut frames = Vec::new();
     // One frame at a time.
     wait_for("a frame", reader.take(1, &mut frames))
@@ -122,34 +122,34 @@ async fn users(core: &Core, count: usize) -> Vec<Viewer> {
 
 #[tokio::test]
 async fn e1_a_user_with_several_subscriptions_is_present_once() {
-    let core = core(quick()).await;
+    let core = core(immediate()).await;
     let bob = core.create_user("bob").await;
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
-    assert_eq!(told(&mut reader).await, "present  = 0");
+    assert_eq!(next_event(&mut reader).await, "present  = 0");
     let first = core
         .reader_as(Caller::Viewer(core.ann), "room-1", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut reader).await, "+ann - = 1");
+    assert_eq!(next_event(&mut reader).await, "+ann - = 1");
     let second = core
         .reader_as(Caller::Viewer(core.ann), "room-1", "id", None)
         .await
         .unwrap();
-    let mut bobs = follow(&core, Caller::Viewer(bob), "room-1").await;
-    assert_eq!(told(&mut reader).await, "+bob - = 2");
+    let mut bob_reader = follow(&core, Caller::Viewer(bob), "room-1").await;
+    assert_eq!(next_event(&mut reader).await, "+bob - = 2");
     // The first snapshot may not have everybody yet.
-    while !told(&mut bobs).await.ends_with("= 2") {}
+    while !next_event(&mut bob_reader).await.ends_with("= 2") {}
     drop(first);
-    let nobody = core.reader("text", None).await;
-    drop(bobs);
+    let anonymous = core.reader("text", None).await;
+    drop(bob_reader);
     assert_eq!(
-        told(&mut reader).await,
+        next_event(&mut reader).await,
         "+ -bob = 1",
         "ann is still present, and an anonymous client never is"
     );
     drop(second);
-    assert_eq!(told(&mut reader).await, "+ -ann = 0");
-    drop((reader, nobody));
+    assert_eq!(next_event(&mut reader).await, "+ -ann = 0");
+    drop((reader, anonymous));
     while core.presence.rooms_live(Instant::now()) + core.views.plans_live() > 0 {
         tokio::task::yield_now().await;
     }
@@ -201,12 +201,12 @@ async fn e5_changes_of_presence_are_batched() {
         .subscribe(Caller::Anonymous, query.to_owned(), json!({}))
         .await
         .unwrap();
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 50).await);
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 50).await);
     take_frames(&mut reader, 1).await;
     tokio::time::pause();
-    let (start, mut here, mut counts) = (Instant::now(), Vec::new(), Vec::new());
-    for viewer in crowd {
-        here.push(attend(&lobby, viewer));
+    let (start, mut attendances, mut counts) = (Instant::now(), Vec::new(), Vec::new());
+    for viewer in viewers {
+        attendances.push(attend(&lobby, viewer));
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut frames = Vec::new();
         let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
@@ -232,21 +232,21 @@ async fn e5_changes_of_presence_are_batched() {
 async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
     let core = core(PresenceLimits {
         presence_shown_max: 2,
-        ..quick()
+        ..immediate()
     })
     .await;
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 8).await);
-    let mut here: Vec<_> = crowd[..3]
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 8).await);
+    let mut attendances: Vec<_> = viewers[..3]
         .iter()
         .map(|viewer| attend(&lobby, *viewer))
         .collect();
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
-    assert_eq!(told(&mut reader).await, "present u0,u1 = 3");
-    here.extend(crowd[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
-    assert_eq!(told(&mut reader).await, "+u3,u4 - = 5");
-    here.extend(crowd[5..].iter().map(|viewer| attend(&lobby, *viewer)));
+    assert_eq!(next_event(&mut reader).await, "present u0,u1 = 3");
+    attendances.extend(viewers[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
+    assert_eq!(next_event(&mut reader).await, "+u3,u4 - = 5");
+    attendances.extend(viewers[5..].iter().map(|viewer| attend(&lobby, *viewer)));
     assert_eq!(
-        told(&mut reader).await,
+        next_event(&mut reader).await,
         "present u0,u1 = 8",
         "more users joined than may be listed, so the reader gets a snapshot"
     );
@@ -268,7 +268,7 @@ async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
 
 #[tokio::test]
 async fn v1_followers_of_one_document_share_each_frame() {
-    let core = core(quick()).await;
+    let core = core(immediate()).await;
     let mut readers = Vec::new();
     for _ in 0..3 {
         readers.push(follow(&core, Caller::Anonymous, "room-1").await);
@@ -293,10 +293,10 @@ async fn v1_followers_of_one_document_share_each_frame() {
 
 /// The state of a client that applies events as the documentation says.
 #[derive(Default)]
-struct Known(BTreeSet<String>);
+struct ClientState(BTreeSet<String>);
 
-impl Known {
-    fn hear(&mut self, frames: &[Frame]) {
+impl ClientState {
+    fn apply(&mut self, frames: &[Frame]) {
         for event in frames.iter().map(event) {
             let set = |users: &Value| {
                 names(users)
@@ -318,22 +318,22 @@ impl Known {
     }
 }
 
-impl Known {
+impl ClientState {
     /// Reads until the state is as expected.
-    async fn learn(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
+    async fn read_until(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
         while self.0 != *expected {
             let mut frames = Vec::new();
             wait_for("the expected state", reader.take(500, &mut frames))
                 .await
                 .unwrap();
-            self.hear(&frames);
+            self.apply(&frames);
         }
     }
 }
 
 /// Users come and go at random. Readers start at any time and read at random moments.
-async fn every_follower_ends_in_the_same_state(seed: u64) {
-    let (mut chance, views) = (
+async fn follow_random_changes(seed: u64) {
+    let (mut random, views) = (
         StdRng::seed_from_u64(seed),
         ViewLimits {
             ring_frames_max: 4,
@@ -342,52 +342,56 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
     );
     let limits = PresenceLimits {
         presence_moves_kept_max: 6,
-        ..quick()
+        ..immediate()
     };
     let core = Core::with_all_limits(views, HubLimits::default(), limits).await;
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 10).await);
-    let mut here: Vec<Vec<Attendance>> = crowd.iter().map(|_| Vec::new()).collect();
-    let (mut leader, mut leads) = (
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 10).await);
+    let mut attendances: Vec<Vec<Attendance>> = viewers.iter().map(|_| Vec::new()).collect();
+    let (mut leader, mut leader_state) = (
         follow(&core, Caller::Anonymous, "room-1").await,
-        Known::default(),
+        ClientState::default(),
     );
     let mut readers = Vec::new();
     for step in 0..300 {
-        let number = chance.random_range(0..crowd.len());
-        match chance.random_range(0..3) {
-            0 => here[number].push(attend(&lobby, crowd[number])),
-            1 => _ = here[number].pop(),
+        let number = random.random_range(0..viewers.len());
+        match random.random_range(0..3) {
+            0 => attendances[number].push(attend(&lobby, viewers[number])),
+            1 => _ = attendances[number].pop(),
             // One reader reads everything at once, so that events are made before more changes
             // happen.
-            _ => leads.learn(&mut leader, &present(&here)).await,
+            _ => {
+                leader_state
+                    .read_until(&mut leader, &present(&attendances))
+                    .await
+            }
         }
         if step % 60 == 0 {
             readers.push((
                 follow(&core, Caller::Anonymous, "room-1").await,
-                Known::default(),
+                ClientState::default(),
             ));
         }
-        for (reader, known) in &mut readers {
+        for (reader, state) in &mut readers {
             let mut frames = Vec::new();
-            if chance.random_bool(0.1) {
+            if random.random_bool(0.1) {
                 let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
                     cx,
                     500,
                     &mut frames
                 )));
             }
-            known.hear(&frames);
+            state.apply(&frames);
         }
     }
-    for (reader, known) in &mut readers {
-        known.learn(reader, &present(&here)).await;
+    for (reader, state) in &mut readers {
+        state.read_until(reader, &present(&attendances)).await;
     }
 }
 
 /// The names of the users who are present.
-fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
-    (0..here.len())
-        .filter(|at| !here[*at].is_empty())
+fn present(attendances: &[Vec<Attendance>]) -> BTreeSet<String> {
+    (0..attendances.len())
+        .filter(|at| !attendances[*at].is_empty())
         .map(|at| format!("u{at}"))
         .collect()
 }
@@ -395,7 +399,7 @@ fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
 #[tokio::test]
 async fn e1_every_follower_ends_in_the_same_state() {
     for seed in 0..8 {
-        every_follower_ends_in_the_same_state(seed).await;
+        follow_random_changes(seed).await;
     }
 }
 
@@ -409,17 +413,17 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
     let (bob, eve) = (core.create_user("bob").await, core.create_user("eve").await);
     core.create_room("p", Visibility::Public).await;
     core.add_member("p", bob).await;
-    let mut anns = follow(&core, Caller::Viewer(core.ann), "p").await;
-    assert_eq!(told(&mut anns).await, "present ann = 1");
+    let mut ann_reader = follow(&core, Caller::Viewer(core.ann), "p").await;
+    assert_eq!(next_event(&mut ann_reader).await, "present ann = 1");
     // A reader of the log counts as present. It leaves the state before it notices itself that it
     // is shut out.
-    let eves = core
+    let eve_reader = core
         .reader_as(Caller::Viewer(eve), "p", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut anns).await, "+eve - = 2");
-    let mut bobs = follow(&core, Caller::Viewer(bob), "p").await;
-    assert_eq!(told(&mut anns).await, "+bob - = 3");
+    assert_eq!(next_event(&mut ann_reader).await, "+eve - = 2");
+    let mut bob_reader = follow(&core, Caller::Viewer(bob), "p").await;
+    assert_eq!(next_event(&mut ann_reader).await, "+bob - = 3");
     let visibility = Some(Visibility::Private);
     core.change_room(
         core.ann,
@@ -431,12 +435,16 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
         },
     )
     .await;
-    assert_eq!(told(&mut anns).await, "+ -eve = 2");
+    assert_eq!(next_event(&mut ann_reader).await, "+ -eve = 2");
     core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
-    assert_eq!(told(&mut anns).await, "+ -bob = 1");
+    assert_eq!(next_event(&mut ann_reader).await, "+ -bob = 1");
     let mut frames = Vec::new();
-    while wait_for("the end of the reader", bobs.take(usize::MAX, &mut frames)).await
+    while wait_for(
+        "the end of the reader",
+        bob_reader.take(usize::MAX, &mut frames),
+    )
+    .await
         != Err(ReadError::ShutOut)
     {}
     // Bob is added again while his old reader still exists. Dropping that reader changes nothing.
@@ -445,8 +453,8 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
         .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut anns).await, "+bob - = 2");
-    drop((bobs, eves));
+    assert_eq!(next_event(&mut ann_reader).await, "+bob - = 2");
+    drop((bob_reader, eve_reader));
     assert_eq!(
         lobby(&core, "p")
             .occupancy(0, Instant::now() + Duration::from_secs(9))

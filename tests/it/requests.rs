@@ -60,14 +60,14 @@ fn assert_too_fast(reply: &Reply) {
     let after = reply
         .header("retry-after")
         .and_then(|seconds| seconds.parse::<u64>().ok());
-    let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
+    let in_error = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
     assert_eq!(
         (reply.status, reply.error_code().as_str()),
         (429, "RATE_LIMITED"),
         "{reply:?}"
     );
     assert!(
-        after.is_some_and(|seconds| seconds > 0) && after == told,
+        after.is_some_and(|seconds| seconds > 0) && after == in_error,
         "{reply:?}"
     );
 }
@@ -223,11 +223,11 @@ async fn websocket_messages_count_as_requests_of_their_address(transport: Transp
         client.fence().await;
         clients.push(client);
     }
-    let (mut said, mut closed) = (0, None);
+    let (mut sent, mut closed) = (0, None);
     'until_refused: for _ in 0..TRIES {
         for client in &mut clients {
             client.send(&json!({ "type": "ping" })).await;
-            said += 1;
+            sent += 1;
             if let Err(why) = client.try_receive().await {
                 closed = Some(why);
                 break 'until_refused;
@@ -235,7 +235,7 @@ async fn websocket_messages_count_as_requests_of_their_address(transport: Transp
         }
     }
     assert_eq!(closed, Some(Closed(1013, "Too many messages".to_owned())));
-    assert!(said > 40, "{sent} messages in total");
+    assert!(sent > 40, "{sent} messages in total");
     let query = json!({ "query": "{ __typename }" }).to_string();
     assert_too_fast(&http::post(app.endpoint(), &query, &[]).await);
     drop(clients);
@@ -266,13 +266,13 @@ async fn sign_ins_of_an_address_are_limited_including_aliases_and_batches(transp
     );
     // A sign-in with an invalid name costs nothing.
     for _ in 0..10 {
-        let bad = http::post(
+        let invalid = http::post(
             app.endpoint(),
             r#"{"query":"mutation { signIn(name: \"\") { token } }"}"#,
             &[],
         )
         .await;
-        assert_eq!(bad.error_code(), "BAD_USER_INPUT");
+        assert_eq!(invalid.error_code(), "BAD_USER_INPUT");
     }
     // A WebSocket uses the same allowance. Two sign-ins are left, and one more for each second that
     // has passed.

@@ -151,7 +151,7 @@ async fn reserving_fails_as_the_protocol_requires() {
     )
     .await;
     assert_eq!(by_query.status, 409);
-    let bad = request(
+    let invalid = request(
         app.address(),
         "PUT",
         "/graphql",
@@ -160,7 +160,7 @@ async fn reserving_fails_as_the_protocol_requires() {
     )
     .await;
     assert_eq!(
-        (bad.status, bad.error_code().as_str()),
+        (invalid.status, invalid.error_code().as_str()),
         (401, "UNAUTHENTICATED")
     );
     let other = request(app.address(), "PATCH", "/graphql", &[(TOKEN, &token)], "").await;
@@ -377,8 +377,8 @@ async fn results_before_the_stream_opens_are_sent_when_it_opens() {
         seen[1],
         "event: next\ndata: {\"id\":\"m\",\"payload\":{\"data\":{\"sendMessage\":{\"text\":\"early\"}}}}"
     );
-    let heard = "event: next\ndata: {\"id\":\"s\",\"payload\":{\"data\":{\"newMessage\":{\"text\":\"early\",";
-    assert!(seen[2].starts_with(heard), "{}", seen[2]);
+    let expected = "event: next\ndata: {\"id\":\"s\",\"payload\":{\"data\":{\"newMessage\":{\"text\":\"early\",";
+    assert!(seen[2].starts_with(expected), "{}", seen[2]);
     drop((stream, bob));
     app.finish().await;
 }
@@ -527,15 +527,15 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
         "Bearer {}",
         other["data"]["refreshSession"]["token"].as_str().unwrap()
     );
-    let as_who = |bearer: &str| {
+    let authorization = |bearer: &str| {
         (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()))
     };
-    for (owner, same, strangers) in [
+    for (owner, same, other_callers) in [
         (ann.as_str(), other.as_str(), [bob.as_str(), ""]),
         ("", "", [&ann, &bob]),
     ] {
         let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
-            let caller = as_who(bearer);
+            let caller = authorization(bearer);
             let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
             headers.extend(
                 caller
@@ -546,21 +546,21 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
         };
         let token = send("PUT", "/graphql", owner, "none", "").await.body;
         let query = operation("q", "{ __typename }", &Value::Null);
-        for stranger in strangers {
+        for other_caller in other_callers {
             assert_eq!(
-                send("POST", "/graphql", stranger, &token, &query)
+                send("POST", "/graphql", other_caller, &token, &query)
                     .await
                     .status,
                 404
             );
             assert_eq!(
-                send("DELETE", "/graphql?operationId=q", stranger, &token, "")
+                send("DELETE", "/graphql?operationId=q", other_caller, &token, "")
                     .await
                     .status,
                 404
             );
             // For other callers this is distinct connections mode, without a query.
-            let caller = as_who(stranger);
+            let caller = authorization(other_caller);
             let mut headers = vec![SSE, (TOKEN, token.as_str())];
             headers.extend(
                 caller
@@ -570,7 +570,9 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
             // Other callers cannot find out that the token is taken.
             assert_eq!(
-                send("PUT", "/graphql", stranger, &token, "").await.status,
+                send("PUT", "/graphql", other_caller, &token, "")
+                    .await
+                    .status,
                 201
             );
         }
@@ -585,7 +587,7 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
                 .status,
             200
         );
-        let caller = as_who(same);
+        let caller = authorization(same);
         let mut headers = vec![SSE, (TOKEN, token.as_str())];
         headers.extend(
             caller

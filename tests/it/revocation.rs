@@ -273,7 +273,7 @@ async fn v5_readers_without_the_right_end_when_a_room_becomes_private_or_is_dele
     core.add_member("p", bob).await;
     let subscribe = async |caller: Caller| core.reader_as(caller, "p", "text", None).await.unwrap();
     let of = Caller::Viewer;
-    let (mut member, outsider, nobody) = (
+    let (mut member, outsider, anonymous) = (
         subscribe(of(bob)).await,
         subscribe(of(eve)).await,
         subscribe(Caller::Anonymous).await,
@@ -294,7 +294,7 @@ async fn v5_readers_without_the_right_end_when_a_room_becomes_private_or_is_dele
         Some("\"NOT_FOUND\"")
     );
     core.send_message("p", 2, None).await;
-    for shut_out in [outsider, nobody] {
+    for shut_out in [outsider, anonymous] {
         let (frames, end) = to_the_end(shut_out).await;
         assert_eq!(
             (frames.iter().map(text).collect::<Vec<_>>(), end),
@@ -431,8 +431,8 @@ async fn v2_a_viewer_field_gives_each_viewer_a_view() {
     assert_eq!(core.views.plans_live(), 3, "one plan for each caller");
     core.send_message("p", 1, None).await;
     let ann = r#"{"role":"OWNER","user":{"name":"ann"}}"#;
-    let bobs = r#"{"role":"MEMBER","user":{"name":"bob"}}"#;
-    for (reader, expected) in readers.iter_mut().zip([ann, ann, bobs, "null"]) {
+    let bob_membership = r#"{"role":"MEMBER","user":{"name":"bob"}}"#;
+    for (reader, expected) in readers.iter_mut().zip([ann, ann, bob_membership, "null"]) {
         let payload = take_frames(reader, 1).await[0].payload.clone();
         let own = format!(r#""room":{{"viewerMembership":{expected}}}"#);
         assert!(

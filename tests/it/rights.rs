@@ -12,14 +12,14 @@ use crate::support::{
 
 /// A transport. Every right must be the same over each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Transport {
     WebSocket,
     Http,
     EventStream,
     Multipart,
 }
 
-impl Way {
+impl Transport {
     fn accept(self) -> &'static str {
         match self {
             Self::WebSocket | Self::Http => "application/json",
@@ -31,7 +31,7 @@ impl Way {
 
 /// A caller who uses one of the transports.
 struct Actor {
-    way: Way,
+    transport: Transport,
     address: std::net::SocketAddr,
     token: Option<String>,
 }
@@ -41,11 +41,11 @@ impl Actor {
     async fn ask(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
-        let mut headers = vec![("accept", self.way.accept())];
+        let mut headers = vec![("accept", self.transport.accept())];
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         let streams = query.starts_with("subscription");
-        match self.way {
-            Way::WebSocket => {
+        match self.transport {
+            Transport::WebSocket => {
                 let mut client = Client::connect(self.address, self.token.as_deref()).await;
                 client.start(query, variables).await;
                 let message = client.receive().await;
@@ -56,14 +56,14 @@ impl Actor {
                     message["payload"].clone()
                 }
             }
-            Way::EventStream => {
+            Transport::EventStream => {
                 StreamedResponse::post(self.address, &body, &headers)
                     .await
                     .next_result()
                     .await
                     .0
             }
-            Way::Multipart if streams => {
+            Transport::Multipart if streams => {
                 let mut stream = StreamedResponse::post(self.address, &body, &headers).await;
                 loop {
                     let part = stream.read_until("\r\n--graphql").await;
@@ -82,7 +82,9 @@ impl Actor {
                     }
                 }
             }
-            Way::Http | Way::Multipart => post(self.address, &body, &headers).await.json(),
+            Transport::Http | Transport::Multipart => {
+                post(self.address, &body, &headers).await.json()
+            }
         }
     }
 }
@@ -186,9 +188,9 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
 }
 
 impl Scene {
-    async fn set(
+    async fn create(
         app: &TestApp,
-        way: Way,
+        transport: Transport,
         room: String,
         visibility: Visibility,
         standing: Standing,
@@ -197,7 +199,7 @@ impl Scene {
         let token = app.sign_in("actor").await;
         let token = (standing != Standing::Nobody).then_some(token);
         let actor = Actor {
-            way,
+            transport,
             address: app.address(),
             token,
         };
@@ -300,7 +302,7 @@ impl Scene {
                 let query =
                     format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
                 let read = outcome(&self.actor.ask(&query, json!({})).await);
-                if self.actor.way != Way::Http {
+                if self.actor.transport != Transport::Http {
                     let streamed = self
                         .actor
                         .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
@@ -415,20 +417,26 @@ fn expected(standing: Standing, visibility: Visibility, action: Action) -> Resul
     Err(refused.to_owned())
 }
 
-async fn every_cell_through(way: Way) {
+async fn every_cell_through(transport: Transport) {
     let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut cell = 0;
     for visibility in [Visibility::Public, Visibility::Private] {
         for (name, standing) in STANDINGS {
             for action in Action::ALL {
                 cell += 1;
-                let mut scene =
-                    Scene::set(&app, way, format!("cell-{cell}"), visibility, standing).await;
+                let mut scene = Scene::create(
+                    &app,
+                    transport,
+                    format!("cell-{cell}"),
+                    visibility,
+                    standing,
+                )
+                .await;
                 let found = scene.attempt(action).await;
                 assert_eq!(
                     found,
                     expected(standing, visibility, action),
-                    "{way:?}, {visibility:?}, {name}: {action:?}"
+                    "{transport:?}, {visibility:?}, {name}: {action:?}"
                 );
             }
         }
@@ -439,15 +447,15 @@ async fn every_cell_through(way: Way) {
 #[tokio::test]
 async fn every_right_holds_over_websocket_and_http() {
     futures::join!(
-        every_cell_through(Way::WebSocket),
-        every_cell_through(Way::Http)
+        every_cell_through(Transport::WebSocket),
+        every_cell_through(Transport::Http)
     );
 }
 
 #[tokio::test]
 async fn every_right_holds_over_streams() {
     futures::join!(
-        every_cell_through(Way::EventStream),
-        every_cell_through(Way::Multipart)
+        every_cell_through(Transport::EventStream),
+        every_cell_through(Transport::Multipart)
     );
 }

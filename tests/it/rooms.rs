@@ -40,8 +40,8 @@ async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
     .await;
     assert_eq!(ann.next_texts(1).await, ["psst"]);
 
-    let mut nobody = app.client(None).await;
-    for outsider in [&mut bob, &mut nobody] {
+    let mut anonymous = app.client(None).await;
+    for outsider in [&mut bob, &mut anonymous] {
         for room in ["secret", "no-such-room", "NO ROOM"] {
             assert_eq!(
                 code(&outsider.execute(PAGE, json!({ "room": room })).await),
@@ -90,7 +90,7 @@ async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
         ),
         "CONFLICT"
     );
-    drop((ann, bob, nobody));
+    drop((ann, bob, anonymous));
     app.finish().await;
 }
 
@@ -158,8 +158,8 @@ async fn invalid_and_expired_cursors_get_different_codes() {
     ann.execute(CREATE, json!({ "id": "other", "name": "Other" }))
         .await;
     let other = ann.send_message("other", "x").await;
-    let good = ann.send_message("room-1", "x").await;
-    let cursor: switchboard::domain::Cursor = good.parse().unwrap();
+    let valid = ann.send_message("room-1", "x").await;
+    let cursor: switchboard::domain::Cursor = valid.parse().unwrap();
     let changed = |seq: u64, epoch: u64| {
         let (seq, epoch) = (
             switchboard::domain::Seq(seq),

@@ -106,7 +106,7 @@ async fn callers_find_only_messages_that_they_may_read() {
     let app = TestApp::start().await;
     let ((mut ann, _), (mut bob, bobs_id)) = (person(&app, "ann").await, person(&app, "bob").await);
     let (mut eve, _) = person(&app, "eve").await;
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "p", visibility: PRIVATE) { id }"#,
@@ -122,7 +122,7 @@ async fn callers_find_only_messages_that_they_may_read() {
         ann.send_message("p", &format!("needle hidden {n}")).await;
     }
     ann.send_message("q", "needle open").await;
-    for client in [&mut eve, &mut nobody] {
+    for client in [&mut eve, &mut anonymous] {
         assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
         assert_eq!(
             texts(client, "needle", Some("p")).await,
@@ -176,7 +176,7 @@ async fn callers_find_only_messages_that_they_may_read() {
     .await;
     assert_eq!(texts(&mut eve, "needle", None).await, found(&[]));
     assert_eq!(
-        texts(&mut nobody, "needle", Some("q")).await,
+        texts(&mut anonymous, "needle", Some("q")).await,
         refused("NOT_FOUND")
     );
     assert_eq!(texts(&mut ann, "open", None).await, found(&["needle open"]));
@@ -186,7 +186,7 @@ async fn callers_find_only_messages_that_they_may_read() {
         texts(&mut ann, "open", Some("q")).await,
         refused("NOT_FOUND")
     );
-    for client in [ann, bob, eve, nobody] {
+    for client in [ann, bob, eve, anonymous] {
         client.close().await;
     }
     app.finish().await;
@@ -323,8 +323,8 @@ async fn searches_are_accepted_at_each_limit_and_refused_beyond_it() {
         "5",
     ];
     let app = TestApp::with_flags(&flags).await;
-    let mut nobody = app.client(None).await;
-    for (variables, good) in [
+    let mut anonymous = app.client(None).await;
+    for (variables, accepted) in [
         (json!({ "query": "a b c" }), true),
         (json!({ "query": "a b c d" }), false),
         (json!({ "query": "a \"b c\"" }), true),
@@ -342,14 +342,14 @@ async fn searches_are_accepted_at_each_limit_and_refused_beyond_it() {
             .unwrap()
             .entry("first")
             .or_insert(json!(5));
-        let result = search(&mut nobody, variables.clone()).await;
-        let expected = if good {
+        let result = search(&mut anonymous, variables.clone()).await;
+        let expected = if accepted {
             found(&[])
         } else {
             refused("BAD_USER_INPUT")
         };
         assert_eq!(read(&result), expected, "{variables}");
-        if !good {
+        if !accepted {
             let message = result["errors"][0]["message"].as_str().unwrap();
             assert!(
                 message.ends_with('.') && message.contains("must be")
@@ -358,7 +358,7 @@ async fn searches_are_accepted_at_each_limit_and_refused_beyond_it() {
             );
         }
     }
-    nobody.close().await;
+    anonymous.close().await;
     app.finish().await;
 }
 
@@ -425,8 +425,8 @@ async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
         )
         .await;
     }
-    let stood = search(&mut ann, json!({ "query": "needle", "first": 100 })).await;
-    let mut stood = read(&stood).unwrap();
+    let before = search(&mut ann, json!({ "query": "needle", "first": 100 })).await;
+    let mut before = read(&before).unwrap();
     let (mut bob, _) = person(&app, "bob").await;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
     // Bob sends until Ann has read every page. His messages fill a step of the index, and rank
@@ -466,8 +466,8 @@ async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
     let count = all.len();
     all.dedup();
     assert_eq!(all.len(), count, "a hit was returned twice");
-    stood.retain(|text| text.contains("and"));
-    assert!(stood.iter().all(|text| all.contains(text)));
+    before.retain(|text| text.contains("and"));
+    assert!(before.iter().all(|text| all.contains(text)));
     ann.close().await;
     app.finish().await;
 }
@@ -482,12 +482,12 @@ async fn messages_from_before_a_restart_are_found() {
     ann.close().await;
     let folder: Folder = app.finish().await;
     let app = TestApp::in_folder(folder, &[]).await;
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     for n in [0, 255, 256, 299] {
         let word = format!("needle{n}");
-        assert_eq!(texts(&mut nobody, &word, None).await, found(&[&word]));
+        assert_eq!(texts(&mut anonymous, &word, None).await, found(&[&word]));
     }
-    nobody.close().await;
+    anonymous.close().await;
     app.finish().await;
 }
 

@@ -51,7 +51,7 @@ async fn invalid_flags_print_one_line_and_exit_with_2() {
     let folder = Folder::new();
     let (database, key) = (folder.database(), key_path("ec.pub.pem"));
     let absent = folder.path().join("none.pem").display().to_string();
-    let (weak, odd, private) = (
+    let (weak, unsupported, private) = (
         key_path("weak.pub.pem"),
         key_path("ec521.pub.pem"),
         key_pem("ec.pem"),
@@ -117,7 +117,7 @@ async fn invalid_flags_print_one_line_and_exit_with_2() {
     for (given, expected) in [
         (&absent, "neither PEM nor a file that can be read"),
         (&weak, "the RSA key has 1024 bits"),
-        (&odd, "keys of this algorithm are not known here"),
+        (&unsupported, "keys of this algorithm are not known here"),
         (
             &private,
             "\"PRIVATE KEY\" is not read here; give the public half",

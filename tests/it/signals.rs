@@ -106,9 +106,9 @@ async fn e2_all_listeners_receive_the_same_signals_in_one_order() {
             }
         })
     });
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for reader in &mut readers {
-        heard.push(
+        received.push(
             take_frames(reader, 300)
                 .await
                 .iter()
@@ -118,13 +118,13 @@ async fn e2_all_listeners_receive_the_same_signals_in_one_order() {
     }
     futures::future::try_join_all(senders).await.unwrap();
     assert!(
-        heard.iter().all(|one| *one == heard[0]),
+        received.iter().all(|one| *one == received[0]),
         "all listeners receive the same"
     );
     for first in ["1", "2", "3"] {
-        let own: Vec<_> = heard[0]
+        let own: Vec<_> = received[0]
             .iter()
-            .filter(|said| said.starts_with(first))
+            .filter(|data| data.starts_with(first))
             .collect();
         assert!(own.len() == 100 && own.is_sorted(), "{own:?}");
     }

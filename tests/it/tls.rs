@@ -80,7 +80,7 @@ async fn the_handshake_negotiates_the_protocol() {
     let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let head = ann.head("room-1").await;
     let stream = certificate.connect(app.address(), &[b"h2"]).await.unwrap();
-    let mut http2 = Http2::over(stream, app.address()).await;
+    let mut http2 = Http2::over_stream(stream, app.address()).await;
     let (mut first, mut second) = (http2.socket().await, http2.socket().await);
     first.subscribe(&head).await;
     second.subscribe(&head).await;
@@ -146,18 +146,25 @@ async fn t3_a_client_that_sends_no_tls_or_no_request_is_disconnected() {
     let certificate = Certificate::new();
     let app = serve_with(&certificate, &["--header-timeout", "300ms"]).await;
     // The last entry is half of a ClientHello.
-    let words = [
+    let bytes = [
         &b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
         b"",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
     ];
-    for words in words {
+    for bytes in bytes {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        stream.write_all(words).await.unwrap();
-        let mut heard = Vec::new();
-        let _ = wait_for("the end of the connection", stream.read_to_end(&mut heard)).await;
+        stream.write_all(bytes).await.unwrap();
+        let mut received = Vec::new();
+        let _ = wait_for(
+            "the end of the connection",
+            stream.read_to_end(&mut received),
+        )
+        .await;
         // The server sends at most a TLS alert.
-        assert!(heard.len() <= 7 && !heard.starts_with(b"HTTP"), "{heard:?}");
+        assert!(
+            received.len() <= 7 && !received.starts_with(b"HTTP"),
+            "{received:?}"
+        );
     }
     // After the handshake, the timeout applies to the head of the request.
     let mut stream = certificate.connect(app.address(), &[]).await.unwrap();

@@ -24,9 +24,9 @@ use crate::support::{
 };
 
 /// Waits until new connections get this certificate.
-async fn served(app: SocketAddr, certificate: &Certificate) {
-    let served = async { while certificate.connect(app, &[]).await.is_err() {} };
-    wait_for("the new certificate", served).await;
+async fn wait_until_served(app: SocketAddr, certificate: &Certificate) {
+    let wait_until_served = async { while certificate.connect(app, &[]).await.is_err() {} };
+    wait_for("the new certificate", wait_until_served).await;
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn a_changed_certificate_is_served_and_open_connections_stay() {
     let app = serve_with(&first, &["--tls-check-interval", "5ms"]).await;
     let mut old = connect_client(&app, &first, None).await;
     second.write_to(&app.folder);
-    served(app.address(), &second).await;
+    wait_until_served(app.address(), &second).await;
     assert!(
         first.connect(app.address(), &[]).await.is_err(),
         "the old certificate is no longer served"
@@ -47,7 +47,7 @@ async fn a_changed_certificate_is_served_and_open_connections_stay() {
     std::fs::write(&key, &first.key).unwrap();
     second.connect(app.address(), &[]).await.unwrap();
     std::fs::write(&pem, &first.pem).unwrap();
-    served(app.address(), &first).await;
+    wait_until_served(app.address(), &first).await;
     old.close().await;
     app.finish().await;
 }
@@ -111,7 +111,7 @@ impl Process {
     }
 
     /// The next line of the log about the certificate.
-    async fn logged(&mut self) -> String {
+    async fn next_certificate_log(&mut self) -> String {
         loop {
             let line = wait_for("a line of the log", self.log.next_line())
                 .await
@@ -154,7 +154,7 @@ async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
     ] {
         std::fs::write(&pem, content).unwrap();
         process.signal("-HUP").await;
-        let line = process.logged().await;
+        let line = process.next_certificate_log().await;
         assert!(
             line.contains(complaint) && line.contains("stays as it was"),
             "{line}"
@@ -165,7 +165,7 @@ async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
     process.signal("-HUP").await;
     assert!(
         process
-            .logged()
+            .next_certificate_log()
             .await
             .contains("new connections get the certificate")
     );
@@ -182,7 +182,7 @@ async fn sighup_reloads_the_certificate_and_keeps_the_old_one_if_the_new_one_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_served_with_a_warning_at_start_and_at_each_reload() {
-    let (expired, good, folder) = (
+    let (expired, valid, folder) = (
         Certificate::expiring_on((2020, 1, 1)),
         Certificate::new(),
         Folder::new(),
@@ -197,7 +197,7 @@ async fn an_expired_certificate_is_served_with_a_warning_at_start_and_at_each_re
     let warned = |line: &str| {
         line.contains("WARN") && line.contains("the certificate has expired: clients refuse it")
     };
-    let line = process.logged().await;
+    let line = process.next_certificate_log().await;
     assert!(
         warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"),
         "{line}"
@@ -205,20 +205,20 @@ async fn an_expired_certificate_is_served_with_a_warning_at_start_and_at_each_re
     process.signal("-HUP").await;
     assert!(
         process
-            .logged()
+            .next_certificate_log()
             .await
             .contains("new connections get the certificate")
     );
-    assert!(warned(&process.logged().await));
-    good.write_to(&folder);
+    assert!(warned(&process.next_certificate_log().await));
+    valid.write_to(&folder);
     process.signal("-HUP").await;
     assert!(
         process
-            .logged()
+            .next_certificate_log()
             .await
             .contains("new connections get the certificate")
     );
-    good.connect(process.address, &[]).await.unwrap();
+    valid.connect(process.address, &[]).await.unwrap();
     process.signal("-TERM").await;
     let rest = wait_for("the rest of the log", async {
         let mut rest = String::new();
@@ -254,12 +254,12 @@ async fn each_warning_about_a_certificate_is_logged_once() {
         .collect();
     // The certificate is valid from 1975 on, and the clock starts in 1970.
     let app = TestApp::with_clock(clock, &flags).await;
-    let mut heard = logs.take();
+    let mut log = logs.take();
     assert!(
-        heard.contains("the certificate is not good yet: clients refuse it"),
-        "{heard}"
+        log.contains("the certificate is not good yet: clients refuse it"),
+        "{log}"
     );
-    for (at, told) in [
+    for (at, warning) in [
         (
             end.0 - 3 * DAY,
             "the certificate expires in less than 14 days",
@@ -267,18 +267,15 @@ async fn each_warning_about_a_certificate_is_logged_once() {
         (end.0 + 1, "the certificate has expired: clients refuse it"),
     ] {
         now.store(at, Ordering::Relaxed);
-        heard.clear();
+        log.clear();
         let warned = async {
-            while heard.is_empty() {
+            while log.is_empty() {
                 tokio::task::yield_now().await;
-                heard += &logs.take();
+                log += &logs.take();
             }
         };
         wait_for("a warning", warned).await;
-        assert!(
-            heard.contains(told) && heard.lines().count() == 1,
-            "{heard}"
-        );
+        assert!(log.contains(warning) && log.lines().count() == 1, "{log}");
     }
     app.finish().await;
     assert_eq!(logs.take(), "", "each warning is logged once");

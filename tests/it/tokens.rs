@@ -66,13 +66,13 @@ async fn ping(client: &mut Client, token: &str) {
 async fn a4_a_revoked_token_is_refused_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let (mut anns, mut annes, mut bobs) = (
+    let (mut ann_client, mut ann_subscriber, mut bob_client) = (
         app.client(Some(&ann)).await,
         app.client(Some(&ann)).await,
         app.client(Some(&bob)).await,
     );
-    let head = anns.head("room-1").await;
-    annes.subscribe("room-1", &head).await;
+    let head = ann_client.head("room-1").await;
+    ann_subscriber.subscribe("room-1", &head).await;
 
     assert_eq!(
         post(&app, Some(&ann), SIGN_OUT, json!({})).await,
@@ -80,11 +80,11 @@ async fn a4_a_revoked_token_is_refused_at_once_and_after_a_restart() {
     );
     assert_eq!(app.whoami(&ann).await, refused());
     assert_eq!(app.websocket_rejection(&ann).await, Some(forbidden()));
-    for client in [&mut anns, &mut annes] {
+    for client in [&mut ann_client, &mut ann_subscriber] {
         assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    bobs.send_message("room-1", "still here").await;
-    drop((anns, annes, bobs));
+    bob_client.send_message("room-1", "still here").await;
+    drop((ann_client, ann_subscriber, bob_client));
 
     let app = TestApp::in_folder(app.finish().await, &[]).await;
     assert_eq!(app.whoami(&ann).await, refused());
@@ -108,25 +108,25 @@ async fn a4_a_revoked_token_is_soon_refused_by_every_process_on_the_database() {
     ])
     .await;
     let (ann, bob) = (one.sign_in("ann").await, one.sign_in("bob").await);
-    let (mut anns, mut bobs) = (
+    let (mut ann_client, mut bob_client) = (
         other.client(Some(&ann)).await,
         other.client(Some(&bob)).await,
     );
-    anns.fence().await;
+    ann_client.fence().await;
 
     post(&one, Some(&ann), SIGN_OUT, json!({})).await;
     assert_eq!(
         wait_for(
             "the close of the socket in the other process",
-            anns.try_receive()
+            ann_client.try_receive()
         )
         .await,
         Err(forbidden())
     );
     assert_eq!(other.whoami(&ann).await, refused());
-    bobs.fence().await;
+    bob_client.fence().await;
     assert_eq!(other.whoami(&bob).await, (200, "bob".to_owned()));
-    drop((anns, bobs));
+    drop((ann_client, bob_client));
     other.finish().await;
     one.finish().await;
 }
@@ -142,13 +142,13 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
     );
     assert_eq!(ann.try_receive().await, Err(forbidden()));
     assert_eq!(app.whoami(&token).await, refused());
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     assert_eq!(
-        nobody.execute(SIGN_OUT, json!({})).await,
+        anonymous.execute(SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": false } })
     );
-    nobody.fence().await;
-    drop((ann, nobody));
+    anonymous.fence().await;
+    drop((ann, anonymous));
     app.finish().await;
 }
 
@@ -234,11 +234,11 @@ async fn a_refreshed_socket_no_longer_depends_on_its_old_token() {
     app.finish().await;
 }
 
-async fn provided() -> TestApp {
-    provided_with(&[]).await
+async fn app_with_provider() -> TestApp {
+    app_with_provider_flags(&[]).await
 }
 
-async fn provided_with(more: &[&str]) -> TestApp {
+async fn app_with_provider_flags(more: &[&str]) -> TestApp {
     let key = key_path("ec.pub.pem");
     let flags = [
         "--auth",
@@ -264,29 +264,29 @@ fn token(subject: &str, seconds: i64) -> String {
 
 #[tokio::test]
 async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     // Four seconds are enough for a slow machine to connect three times.
     let short = token("ann", 4);
-    let (mut left, mut asked, mut pinged) = (
+    let (mut not_refreshed, mut refreshed, mut pinged) = (
         app.client(Some(&short)).await,
         app.client(Some(&short)).await,
         app.client(Some(&short)).await,
     );
-    let head = asked.head("room-1").await;
-    left.subscribe("room-1", &head).await;
+    let head = refreshed.head("room-1").await;
+    not_refreshed.subscribe("room-1", &head).await;
     pinged.subscribe("room-1", &head).await;
 
     let long = token("ann", 3600);
-    let answer = asked.execute(REFRESH, json!({ "token": long })).await;
+    let answer = refreshed.execute(REFRESH, json!({ "token": long })).await;
     assert_eq!(
         answer["data"]["refreshSession"]["token"],
         json!(long),
         "{answer}"
     );
-    asked.subscribe("room-1", &head).await;
+    refreshed.subscribe("room-1", &head).await;
     ping(&mut pinged, &long).await;
 
-    assert_eq!(left.try_receive().await, Err(forbidden()));
+    assert_eq!(not_refreshed.try_receive().await, Err(forbidden()));
     assert!(
         now() >= claims_of(&short)["exp"].as_i64().unwrap(),
         "the socket ended before the token expired"
@@ -294,23 +294,23 @@ async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
     // The other sockets had the same token, and continue.
     let mut bob = app.client(Some(&token("bob", 3600))).await;
     bob.send_message("room-1", "after").await;
-    for client in [&mut asked, &mut pinged] {
+    for client in [&mut refreshed, &mut pinged] {
         assert_eq!(client.next_texts(1).await, ["after"]);
         client.fence().await;
     }
     // The token of a socket is the last one that it received.
     post(&app, Some(&long), SIGN_OUT, json!({})).await;
-    for client in [&mut asked, &mut pinged] {
+    for client in [&mut refreshed, &mut pinged] {
         assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    drop((left, asked, pinged, bob));
+    drop((not_refreshed, refreshed, pinged, bob));
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_new_token_may_expire_earlier_than_the_old_one() {
     // No other timer wakes the connection.
-    let app = provided_with(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
+    let app = app_with_provider_flags(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
     let mut ann = app.client(Some(&token("ann", 3600))).await;
     ping(&mut ann, &token("ann", 3)).await;
     assert_eq!(ann.try_receive().await, Err(forbidden()));
@@ -328,16 +328,16 @@ fn claims_of(token: &str) -> Value {
 
 #[tokio::test]
 async fn a_socket_cannot_change_its_user() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     let (ann, bob) = (token("ann", 3600), token("bob", 3600));
-    for bad in [bob.as_str(), "x", &token("ann", -1)] {
+    for invalid in [bob.as_str(), "x", &token("ann", -1)] {
         let mut client = app.client(Some(&ann)).await;
-        ping(&mut client, bad).await;
+        ping(&mut client, invalid).await;
         assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    let mut nobody = app.client(None).await;
-    ping(&mut nobody, &ann).await;
-    assert_eq!(nobody.try_receive().await, Err(forbidden()));
+    let mut anonymous = app.client(None).await;
+    ping(&mut anonymous, &ann).await;
+    assert_eq!(anonymous.try_receive().await, Err(forbidden()));
 
     let mut client = app.client(Some(&ann)).await;
     let answer = client.execute(REFRESH, json!({ "token": bob })).await;
@@ -349,13 +349,13 @@ async fn a_socket_cannot_change_its_user() {
     let mut early = Client::open(app.address()).await;
     ping(&mut early, "x").await;
     early.fence().await;
-    drop((nobody, client, early));
+    drop((anonymous, client, early));
     app.finish().await;
 }
 
 #[tokio::test]
 async fn a_token_without_an_id_is_revoked_by_its_claims() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     let (one, other) = (token("ann", 3600), token("ann", 3601));
     post(&app, Some(&one), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(&one).await, refused());
@@ -364,7 +364,7 @@ async fn a_token_without_an_id_is_revoked_by_its_claims() {
     // ones.
     let (head, _) = one.rsplit_once('.').unwrap();
     let (key, algorithm) = crate::support::tokens::encoding_key("ec.pem");
-    let again = malleable(
+    let again = with_other_signature(
         head,
         &jsonwebtoken::crypto::sign(head.as_bytes(), &key, algorithm).unwrap(),
     );
@@ -374,7 +374,7 @@ async fn a_token_without_an_id_is_revoked_by_its_claims() {
 }
 
 /// Returns the token with the other valid signature, in which s is n - s. Anybody can compute it.
-fn malleable(head: &str, signature: &str) -> String {
+fn with_other_signature(head: &str, signature: &str) -> String {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     const ORDER: [u8; 32] = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
@@ -392,7 +392,7 @@ fn malleable(head: &str, signature: &str) -> String {
 
 #[tokio::test]
 async fn token_ids_are_scoped_to_their_issuer() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     let named = |issuer: &str, seconds: i64| {
         let claims = claims_with(
             "ann",
@@ -423,7 +423,7 @@ async fn stream(app: &TestApp, token: &str, accept: &str) -> StreamedResponse {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_token_and_without_complete() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     let (short, long) = (token("ann", 3), token("ann", 3600));
     for (token, signs_out) in [(&short, false), (&long, true)] {
         let mut events = stream(&app, token, "text/event-stream").await;
@@ -531,7 +531,7 @@ async fn a_mutation_changes_nothing_after_its_token_expires() {
 
 #[tokio::test]
 async fn a_waiting_poll_ends_when_its_token_expires() {
-    let app = provided().await;
+    let app = app_with_provider().await;
     let head = post(&app, None, r#"{ room(id: "room-1") { head } }"#, json!({})).await;
     let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
     let variables = json!({ "after": head["data"]["room"]["head"] });

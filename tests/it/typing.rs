@@ -66,7 +66,7 @@ async fn e5_a_burst_of_changes_is_sent_once_per_interval() {
         "the limit of listed users, in one frame"
     );
     // A change every 10 ms for a second.
-    let (start, mut told) = (Instant::now(), 0);
+    let (start, mut frame_count) = (Instant::now(), 0);
     for number in 0..100 {
         set_typing(&lobby, 1, number % 2 == 0);
         tokio::time::advance(Duration::from_millis(10)).await;
@@ -74,11 +74,11 @@ async fn e5_a_burst_of_changes_is_sent_once_per_interval() {
             tokio::task::yield_now().await;
         }
         if let Poll::Ready(frames) = take_ready(&mut reader).await {
-            told += frames.unwrap().len();
+            frame_count += frames.unwrap().len();
         }
     }
     assert_eq!(start.elapsed(), Duration::from_secs(1));
-    assert!((5..=10).contains(&told), "{told}");
+    assert!((5..=10).contains(&frame_count), "{frame_count}");
 }
 
 #[tokio::test]
