@@ -137,6 +137,26 @@ fn persisted(text: &str, with_text: bool) -> Value {
     body
 }
 
+/// Runs a known document by its hash over a WebSocket, and an unknown one.
+async fn assert_persisted_over_websocket(app: &TestApp, text: &str, answer: &Value) {
+    let mut client = app.client(None).await;
+    client
+        .send(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
+        .await;
+    assert_eq!(
+        client.receive().await,
+        json!({ "id": "1", "type": "next", "payload": answer })
+    );
+    assert_eq!(client.receive().await["type"], "complete");
+    client.send(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
+    let error = client.receive().await;
+    assert_eq!(
+        (&error["type"], &error["payload"][0]["message"]),
+        (&json!("error"), &json!("PersistedQueryNotFound"))
+    );
+    drop(client);
+}
+
 #[tokio::test]
 async fn a_document_that_was_sent_once_can_be_named_by_its_hash() {
     let app = TestApp::start().await;
@@ -188,22 +208,7 @@ async fn a_document_that_was_sent_once_can_be_named_by_its_hash() {
     let mut stream =
         StreamedResponse::post(app.address(), &persisted(text, false).to_string(), &sse).await;
     assert_eq!(stream.next_result().await.0, answer);
-    let mut client = app.client(None).await;
-    client
-        .send(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
-        .await;
-    assert_eq!(
-        client.receive().await,
-        json!({ "id": "1", "type": "next", "payload": answer })
-    );
-    assert_eq!(client.receive().await["type"], "complete");
-    client.send(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
-    let error = client.receive().await;
-    assert_eq!(
-        (&error["type"], &error["payload"][0]["message"]),
-        (&json!("error"), &json!("PersistedQueryNotFound"))
-    );
-    drop(client);
+    assert_persisted_over_websocket(&app, text, &answer).await;
     app.finish().await;
 }
 

@@ -90,12 +90,56 @@ async fn t5_a_websocket_of_a_foreign_page_is_closed_before_anything_is_read() {
     app.finish().await;
 }
 
+/// Checks that requests with these headers of a page are refused, unless they change nothing.
+async fn assert_cannot_change(
+    app: &TestApp,
+    page_headers: &[(&str, &str)],
+    bearer: &str,
+    create: &str,
+) {
+    let json = ("content-type", "application/json");
+    for (method, accept) in [
+        ("POST", "application/json"),
+        ("POST", "text/event-stream"),
+        ("POST", "multipart/mixed;subscriptionSpec=1.0"),
+        ("PUT", "text/plain"),
+        ("DELETE", "*/*"),
+    ] {
+        // A token changes nothing: a page may send one only if the preflight allowed it.
+        let headers = [
+            page_headers,
+            &[json, ("accept", accept), ("authorization", bearer)],
+        ]
+        .concat();
+        let reply = http::request(app.address(), method, "/graphql", &headers, create).await;
+        assert_eq!(
+            (reply.status, reply.error_code().as_str()),
+            (403, "FORBIDDEN"),
+            "{method} {accept} {page_headers:?}"
+        );
+    }
+    // Requests that change nothing are answered, and the browser keeps the response from the
+    // page.
+    assert_eq!(
+        get(app.address(), BY_GET, page_headers).await.status,
+        200,
+        "{page_headers:?}"
+    );
+    let stream = [page_headers, &[("accept", "text/event-stream")]].concat();
+    assert_eq!(
+        StreamedResponse::get(app.address(), BY_GET, &stream)
+            .await
+            .status,
+        200,
+        "{page_headers:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_foreign_page_can_change_nothing_over_http() {
     let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let bearer = format!("Bearer {}", app.sign_in("ann").await);
-    let json = ("content-type", "application/json");
     let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" })
         .to_string();
     for page_headers in [
@@ -108,41 +152,7 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "cross-site")],
     ] {
-        for (method, accept) in [
-            ("POST", "application/json"),
-            ("POST", "text/event-stream"),
-            ("POST", "multipart/mixed;subscriptionSpec=1.0"),
-            ("PUT", "text/plain"),
-            ("DELETE", "*/*"),
-        ] {
-            // A token changes nothing: a page may send one only if the preflight allowed it.
-            let headers = [
-                page_headers,
-                &[json, ("accept", accept), ("authorization", &bearer)],
-            ]
-            .concat();
-            let reply = http::request(app.address(), method, "/graphql", &headers, &create).await;
-            assert_eq!(
-                (reply.status, reply.error_code().as_str()),
-                (403, "FORBIDDEN"),
-                "{method} {accept} {page_headers:?}"
-            );
-        }
-        // Requests that change nothing are answered, and the browser keeps the response from the
-        // page.
-        assert_eq!(
-            get(app.address(), BY_GET, page_headers).await.status,
-            200,
-            "{page_headers:?}"
-        );
-        let stream = [page_headers, &[("accept", "text/event-stream")]].concat();
-        assert_eq!(
-            StreamedResponse::get(app.address(), BY_GET, &stream)
-                .await
-                .status,
-            200,
-            "{page_headers:?}"
-        );
+        assert_cannot_change(&app, page_headers, &bearer, &create).await;
     }
     let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
     let room = ann
@@ -194,6 +204,34 @@ async fn status_at(
     reply.status
 }
 
+/// Checks that all requests with this `host` header get 421.
+async fn assert_misdirected(address: std::net::SocketAddr, host: &str) {
+    for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
+        assert_eq!(
+            status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await,
+            421,
+            "{host}{path}"
+        );
+    }
+    let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    assert_eq!(
+        status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await,
+        421,
+        "{host}"
+    );
+    assert_eq!(
+        status_at(
+            address,
+            "POST /graphql HTTP/1.1",
+            Some(host),
+            "content-length: 0\r\n"
+        )
+        .await,
+        421
+    );
+}
+
 #[tokio::test]
 async fn a_server_on_loopback_answers_only_for_its_own_host_names() {
     let app = TestApp::with_flags(&["--allow-host", "chat.example,192.168.0.7"]).await;
@@ -219,29 +257,7 @@ async fn a_server_on_loopback_answers_only_for_its_own_host_names() {
         "x@localhost",
         "192.168.0.8",
     ] {
-        for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
-            assert_eq!(
-                status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await,
-                421,
-                "{host}{path}"
-            );
-        }
-        let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-        assert_eq!(
-            status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await,
-            421,
-            "{host}"
-        );
-        assert_eq!(
-            status_at(
-                address,
-                "POST /graphql HTTP/1.1",
-                Some(host),
-                "content-length: 0\r\n"
-            )
-            .await,
-            421
-        );
+        assert_misdirected(address, host).await;
     }
     assert_eq!(
         status_at(address, "GET /readyz HTTP/1.0", None, "").await,
@@ -305,11 +321,8 @@ fn local(app: &TestApp) -> std::net::SocketAddr {
     (std::net::Ipv4Addr::LOCALHOST, app.address().port()).into()
 }
 
-#[tokio::test]
-async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
-    let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
-    let full = app.client(None).await;
-    let address = app.address();
+/// Checks that preflights from the allowed origin are answered, at any path.
+async fn assert_preflights_are_allowed(address: std::net::SocketAddr) {
     let preflight = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
@@ -345,6 +358,14 @@ async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
+    let full = app.client(None).await;
+    let address = app.address();
+    assert_preflights_are_allowed(address).await;
     // Successful responses and errors, over every transport.
     let origin = ("origin", FRIEND);
     let sse = ("accept", "text/event-stream");

@@ -150,6 +150,47 @@ async fn subscribe(
     }
 }
 
+/// A head of a room that is published when it is final, and the cursor at the beginning of the log.
+type End = (watch::Sender<Option<Seq>>, Cursor);
+
+/// Reads the whole log of each room, and publishes its head as the final one.
+async fn read_logs(address: SocketAddr, ends: &[End]) -> Vec<Vec<(Seq, String)>> {
+    let mut client = connected(address, None).await;
+    let mut logs = Vec::new();
+    for (end, start) in ends {
+        let head: Cursor = client.head(start.room.as_str()).await.parse().unwrap();
+        let id = client
+            .subscribe(start.room.as_str(), &start.to_string())
+            .await;
+        let texts = client
+            .next_texts(usize::try_from(head.seq.0).unwrap())
+            .await;
+        client.send(&json!({ "id": id, "type": "complete" })).await;
+        logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
+        end.send_replace(Some(head.seq));
+    }
+    logs
+}
+
+/// Creates all rooms but the first, which exists.
+async fn create_rooms(address: SocketAddr, token: &str, rooms: &[String]) -> Vec<End> {
+    let mut client = Client::connect(address, Some(token)).await;
+    for room in &rooms[1..] {
+        client
+            .execute(
+                "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
+                json!({ "id": room }),
+            )
+            .await;
+    }
+    let mut ends = Vec::new();
+    for room in rooms.iter() {
+        let start: Cursor = client.head(room).await.parse().unwrap();
+        ends.push((watch::Sender::new(None), start));
+    }
+    ends
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_equals_the_log_through_kills_and_reconnects() {
     let size = if std::env::var("CHECKER").is_ok_and(|size| size == "full") {
@@ -165,20 +206,8 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
             .map(|room| format!("room-{}", room + 1))
             .collect(),
     );
-    let mut client = Client::connect(address, Some(&token)).await;
-    for room in &rooms[1..] {
-        client
-            .execute(
-                "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
-                json!({ "id": room }),
-            )
-            .await;
-    }
-    let (mut ends, mut readers) = (Vec::new(), Vec::new());
-    for room in rooms.iter() {
-        let start: Cursor = client.head(room).await.parse().unwrap();
-        ends.push((watch::Sender::new(None), start));
-    }
+    let ends = create_rooms(address, &token, &rooms).await;
+    let mut readers = Vec::new();
     for number in 0..size.subscribers {
         let (end, start) = &ends[number % size.rooms];
         readers.push(tokio::spawn(subscribe(
@@ -212,20 +241,7 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
         publisher.await.unwrap();
     }
 
-    let mut client = connected(address, None).await;
-    let mut logs = Vec::new();
-    for (end, start) in &ends {
-        let head: Cursor = client.head(start.room.as_str()).await.parse().unwrap();
-        let id = client
-            .subscribe(start.room.as_str(), &start.to_string())
-            .await;
-        let texts = client
-            .next_texts(usize::try_from(head.seq.0).unwrap())
-            .await;
-        client.send(&json!({ "id": id, "type": "complete" })).await;
-        logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
-        end.send_replace(Some(head.seq));
-    }
+    let logs = read_logs(address, &ends).await;
     let all: usize = logs.iter().map(Vec::len).sum();
     assert_eq!(
         all as u64,

@@ -32,6 +32,23 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+async fn assert_invalid_arguments_exit_with_2() {
+    for arguments in [
+        &["--nope"][..],
+        &["serve", "--init-timeout", "soon"],
+        &["--database", "mysql://x"],
+        &["fly"],
+    ] {
+        let output = switchboard(arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).starts_with("error: "),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_cannot_start_prints_one_line_and_exits_with_2() {
     let (app, folder) = (TestApp::start().await, Folder::new());
@@ -80,20 +97,7 @@ async fn a_server_that_cannot_start_prints_one_line_and_exits_with_2() {
             "{error}"
         );
     }
-    for arguments in [
-        &["--nope"][..],
-        &["serve", "--init-timeout", "soon"],
-        &["--database", "mysql://x"],
-        &["fly"],
-    ] {
-        let output = switchboard(arguments).await;
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(
-            text(&output.stderr).starts_with("error: "),
-            "{}",
-            text(&output.stderr)
-        );
-    }
+    assert_invalid_arguments_exit_with_2().await;
     app.finish().await;
 }
 

@@ -144,6 +144,26 @@ async fn no_other_request_sets_the_cookie() {
     app.finish().await;
 }
 
+/// Checks that an Authorization header decides beside the cookie, whether it is valid or not.
+async fn assert_header_decides(app: &TestApp, given: (&str, &str)) {
+    let bob = format!("Bearer {}", app.sign_in("bob").await);
+    let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
+    assert_eq!(
+        reply.json(),
+        json!({ "data": { "viewer": { "name": "bob" } } })
+    );
+    assert_eq!(
+        get(
+            app.address(),
+            VIEWER,
+            &[given, ("authorization", "Bearer x")]
+        )
+        .await
+        .status,
+        401
+    );
+}
+
 #[tokio::test]
 async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
     let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
@@ -190,23 +210,7 @@ async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
         anonymous
     );
 
-    // If there is an Authorization header, it decides, whether it is valid or not.
-    let bob = format!("Bearer {}", app.sign_in("bob").await);
-    let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
-    assert_eq!(
-        reply.json(),
-        json!({ "data": { "viewer": { "name": "bob" } } })
-    );
-    assert_eq!(
-        get(
-            app.address(),
-            VIEWER,
-            &[given, ("authorization", "Bearer x")]
-        )
-        .await
-        .status,
-        401
-    );
+    assert_header_decides(&app, given).await;
     app.finish().await;
 }
 

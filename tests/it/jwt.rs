@@ -1,5 +1,6 @@
 //! Tokens of an identity provider, at a whole server: which are accepted and which are refused.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use tracing::Level;
@@ -9,7 +10,7 @@ use crate::support::{
     client::Closed,
     http,
     logs::Logs,
-    tokens::{claims, claims_with, encoding_key, forge, key_path, key_pem, now, sign},
+    tokens::{claims, claims_with, encoding_key, forge, jwk, key_path, key_pem, now, sign},
 };
 
 const SECRET: &str = "a secret of the tests, and of nothing else";
@@ -59,27 +60,13 @@ fn assert_refusal_is_logged(logs: &Logs, name: &str, token: &str, reason: &str) 
     );
 }
 
-#[tokio::test]
-async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
-    let (app, logs) = (
-        app(&["--jwt-public-key", &key_path("ec.pub.pem")]).await,
-        Logs::capture(Level::INFO),
-    );
-    let valid = sign("ec.pem", None, &claims("ann"));
-    assert_eq!(app.whoami(&valid).await, (200, "ann".to_owned()));
-    assert_eq!(logs.take(), "");
+/// A name for the log, an invalid token, and the reason in the log.
+type InvalidToken = (&'static str, String, &'static str);
 
+/// Tokens whose claims are invalid.
+fn tokens_with_invalid_claims() -> Vec<InvalidToken> {
     let changed = |changes: Value| sign("ec.pem", None, &claims_with("ann", &changes));
-    let parts: Vec<&str> = valid.split('.').collect();
-    let other = sign("ec.pem", None, &claims("bob"));
-    let swapped = format!(
-        "{}.{}.{}",
-        parts[0],
-        other.split('.').nth(1).unwrap(),
-        parts[2]
-    );
-    let cut = |from: usize| valid[..valid.len() - from].to_owned();
-    for (name, token, reason) in [
+    vec![
         (
             "expired",
             changed(json!({ "exp": now() - 31 })),
@@ -147,6 +134,22 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
             changed(json!({ "exp": -1 })),
             "the token has expired",
         ),
+    ]
+}
+
+/// Tokens whose form or signature is invalid.
+fn malformed_tokens(valid: &str) -> Vec<InvalidToken> {
+    let changed = |changes: Value| sign("ec.pem", None, &claims_with("ann", &changes));
+    let parts: Vec<&str> = valid.split('.').collect();
+    let other = sign("ec.pem", None, &claims("bob"));
+    let swapped = format!(
+        "{}.{}.{}",
+        parts[0],
+        other.split('.').nth(1).unwrap(),
+        parts[2]
+    );
+    let cut = |from: usize| valid[..valid.len() - from].to_owned();
+    vec![
         ("another payload", swapped, "the token's signature is wrong"),
         (
             "another key",
@@ -184,61 +187,38 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
             changed(json!({ "pad": "x".repeat(9000) })),
             "longer than this server reads",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
+    let (app, logs) = (
+        app(&["--jwt-public-key", &key_path("ec.pub.pem")]).await,
+        Logs::capture(Level::INFO),
+    );
+    let valid = sign("ec.pem", None, &claims("ann"));
+    assert_eq!(app.whoami(&valid).await, (200, "ann".to_owned()));
+    assert_eq!(logs.take(), "");
+
+    for (name, token, reason) in [tokens_with_invalid_claims(), malformed_tokens(&valid)].concat() {
         assert_refused(&app, &logs, name, &token, reason).await;
     }
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a2_the_header_of_a_token_cannot_choose_its_key() {
-    let public = key_pem("rsa.pub.pem");
-    let (app, logs) = (
-        app(&["--jwt-public-key", &key_path("rsa.pub.pem")]).await,
-        Logs::capture(Level::INFO),
-    );
-    assert_eq!(
-        app.whoami(&sign("rsa.pem", None, &claims("ann"))).await,
-        (200, "ann".to_owned())
-    );
+/// A token without a signature.
+fn unsigned(algorithm: &str) -> String {
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let header = json!({ "alg": algorithm, "typ": "JWT" });
+    format!("{}.{}.", part(header), part(claims("ann")))
+}
 
-    let unsigned = |alg: &str| {
-        let part = |value: Value| {
-            base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, value.to_string())
-        };
-        format!(
-            "{}.{}.",
-            part(json!({ "alg": alg, "typ": "JWT" })),
-            part(claims("ann"))
-        )
-    };
-    let (mine, algorithm) = encoding_key("other.pem");
-    let (rsa, _) = encoding_key("rsa.pem");
-    let with_own_key = json!({
-        "alg": "ES256", "jwk": crate::support::tokens::jwk("other.pem", "mine"), "jku": "http://127.0.0.1:1/keys.json",
-        "x5u": "http://127.0.0.1:1/", "kid": "mine",
-    });
-    let null_critical = json!({ "alg": "RS256", "crit": null });
-    let critical = json!({ "alg": "RS256", "crit": ["exp"], "exp": now() });
+/// Tokens that use the public key, or nothing, as a shared secret.
+fn tokens_with_a_public_secret(public: &str) -> Vec<InvalidToken> {
     let shared = |secret: &[u8]| EncodingKey::from_secret(secret);
     let hs256 = json!({ "alg": "HS256", "typ": "JWT" });
-    let der = der_bytes(&public);
-    for (name, token, reason) in [
-        (
-            "alg none",
-            unsigned("none"),
-            "an algorithm that its key is for",
-        ),
-        (
-            "alg None",
-            unsigned("None"),
-            "an algorithm that its key is for",
-        ),
-        (
-            "alg empty",
-            unsigned(""),
-            "an algorithm that its key is for",
-        ),
+    let der = der_bytes(public);
+    vec![
         (
             "HS256 with the public key's PEM",
             forge(
@@ -279,6 +259,35 @@ async fn a2_the_header_of_a_token_cannot_choose_its_key() {
             ),
             "the token's signature is wrong",
         ),
+    ]
+}
+
+/// Tokens whose header tries to choose the key or the algorithm.
+fn forged_tokens() -> Vec<InvalidToken> {
+    let (mine, algorithm) = encoding_key("other.pem");
+    let (rsa, _) = encoding_key("rsa.pem");
+    let with_own_key = json!({
+        "alg": "ES256", "kid": "mine", "jwk": jwk("other.pem", "mine"),
+        "jku": "http://127.0.0.1:1/keys.json", "x5u": "http://127.0.0.1:1/",
+    });
+    let null_critical = json!({ "alg": "RS256", "crit": null });
+    let critical = json!({ "alg": "RS256", "crit": ["exp"], "exp": now() });
+    vec![
+        (
+            "alg none",
+            unsigned("none"),
+            "an algorithm that its key is for",
+        ),
+        (
+            "alg None",
+            unsigned("None"),
+            "an algorithm that its key is for",
+        ),
+        (
+            "alg empty",
+            unsigned(""),
+            "an algorithm that its key is for",
+        ),
         (
             "a key that it brings",
             forge(&with_own_key, &claims("ann"), algorithm, &mine),
@@ -294,7 +303,22 @@ async fn a2_the_header_of_a_token_cannot_choose_its_key() {
             forge(&critical, &claims("ann"), Algorithm::RS256, &rsa),
             "critical headers",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn a2_the_header_of_a_token_cannot_choose_its_key() {
+    let public = key_pem("rsa.pub.pem");
+    let (app, logs) = (
+        app(&["--jwt-public-key", &key_path("rsa.pub.pem")]).await,
+        Logs::capture(Level::INFO),
+    );
+    assert_eq!(
+        app.whoami(&sign("rsa.pem", None, &claims("ann"))).await,
+        (200, "ann".to_owned())
+    );
+
+    for (name, token, reason) in [forged_tokens(), tokens_with_a_public_secret(&public)].concat() {
         assert_refused(&app, &logs, name, &token, reason).await;
     }
     app.finish().await;

@@ -59,6 +59,33 @@ struct Subscriber {
 }
 
 impl Subscriber {
+    fn new(reader: Reader, after: u64) -> Self {
+        Self {
+            reader,
+            after,
+            seen: Vec::new(),
+            checked: 0,
+        }
+    }
+
+    /// Polls the reader once. If it is not ready, it continues at its next turn, or never.
+    async fn poll(&mut self, bytes: usize, log: &Log, seed: u64) {
+        let Self { reader, seen, .. } = self;
+        let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
+        assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
+        self.check(log, seed);
+    }
+
+    /// Reads the rest of the log and checks it.
+    async fn finish(&mut self, log: &Log, seed: u64) {
+        while self.seen.len() < log.after(self.after).count() {
+            wait_for("a frame", self.reader.take(1000, &mut self.seen))
+                .await
+                .unwrap();
+        }
+        self.check(log, seed);
+    }
+
     /// H4: the frames are the log after the cursor. V1 and V6: each frame has the text of its
     /// message, unless the message was deleted before the frame was taken.
     fn check(&mut self, log: &Log, seed: u64) {
@@ -134,12 +161,7 @@ async fn history(seed: u64) {
                 let reader = core
                     .reader(documents[random.below(3) as usize], Some(after))
                     .await;
-                subscribers.push(Subscriber {
-                    reader,
-                    after,
-                    seen: Vec::new(),
-                    checked: 0,
-                });
+                subscribers.push(Subscriber::new(reader, after));
             }
             5 if !subscribers.is_empty() => {
                 let mut gone =
@@ -149,40 +171,21 @@ async fn history(seed: u64) {
                     // The subscriber reconnects and resumes after the last frame that it saw.
                     let after = gone.cursor();
                     let reader = core.reader("text", Some(after)).await;
-                    subscribers.push(Subscriber {
-                        reader,
-                        after,
-                        seen: Vec::new(),
-                        checked: 0,
-                    });
+                    subscribers.push(Subscriber::new(reader, after));
                 }
             }
             6 => delete(&core, &mut log, &mut random).await,
             _ if !subscribers.is_empty() => {
                 let at = random.below(subscribers.len() as u64) as usize;
-                let Subscriber { reader, seen, .. } = &mut subscribers[at];
                 let bytes = random.below(2000) as usize;
-                // The reader is polled once. If it is not ready, it continues at its next turn, or
-                // never.
-                let polled =
-                    futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
-                assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
-                subscribers[at].check(&log, seed);
+                subscribers[at].poll(bytes, &log, seed).await;
                 tokio::task::yield_now().await;
             }
             _ => {}
         }
     }
     for subscriber in &mut subscribers {
-        while subscriber.seen.len() < log.after(subscriber.after).count() {
-            wait_for(
-                "a frame",
-                subscriber.reader.take(1000, &mut subscriber.seen),
-            )
-            .await
-            .unwrap();
-        }
-        subscriber.check(&log, seed);
+        subscriber.finish(&log, seed).await;
     }
 }
 

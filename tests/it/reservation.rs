@@ -206,6 +206,41 @@ async fn opening_fails_as_the_protocol_requires() {
     app.finish().await;
 }
 
+async fn assert_operations_are_refused(app: &TestApp, token: &str) {
+    for (text, code) in [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "subscription { newMessage(roomId: \"none\") { id } }",
+            "NOT_FOUND",
+        ),
+    ] {
+        // A refused operation frees its id.
+        for _ in 0..2 {
+            let reply = operate(app, token, "x", text).await;
+            assert_eq!(
+                (reply.status, reply.error_code().as_str()),
+                (400, code),
+                "{text}"
+            );
+        }
+    }
+}
+
+async fn assert_operations_by_get(app: &TestApp, token: &str) {
+    let own = (TOKEN, token);
+    let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
+    let reply = get(app.address(), by_get, &[own]).await;
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
+    let by_get = "/graphql?query=%7B__typename%7D&extensions=%7B%22operationId%22%3A%22g%22%7D";
+    assert_eq!(get(app.address(), by_get, &[own]).await.status, 202);
+    let taken = operate(app, token, "g", "{ __typename }").await;
+    assert_eq!(
+        (taken.status, message(&taken).as_str()),
+        (409, "Operation with ID already exists")
+    );
+}
+
 #[tokio::test]
 async fn operating_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
@@ -264,34 +299,8 @@ async fn operating_fails_as_the_protocol_requires() {
             "{body}"
         );
     }
-    for (text, code) in [
-        ("{", "GRAPHQL_PARSE_FAILED"),
-        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        (
-            "subscription { newMessage(roomId: \"none\") { id } }",
-            "NOT_FOUND",
-        ),
-    ] {
-        // A refused operation frees its id.
-        for _ in 0..2 {
-            let reply = operate(&app, &token, "x", text).await;
-            assert_eq!(
-                (reply.status, reply.error_code().as_str()),
-                (400, code),
-                "{text}"
-            );
-        }
-    }
-    let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
-    let reply = get(app.address(), by_get, &[own]).await;
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
-    let by_get = "/graphql?query=%7B__typename%7D&extensions=%7B%22operationId%22%3A%22g%22%7D";
-    assert_eq!(get(app.address(), by_get, &[own]).await.status, 202);
-    let taken = operate(&app, &token, "g", "{ __typename }").await;
-    assert_eq!(
-        (taken.status, message(&taken).as_str()),
-        (409, "Operation with ID already exists")
-    );
+    assert_operations_are_refused(&app, &token).await;
+    assert_operations_by_get(&app, &token).await;
     app.stop().await;
 }
 
@@ -510,38 +519,38 @@ async fn a_drain_ends_open_streams_and_unopened_reservations() {
     );
 }
 
+/// These headers, and an Authorization header unless it is empty.
+fn with_bearer<'a>(
+    headers: &[(&'static str, &'a str)],
+    bearer: &'a str,
+) -> Vec<(&'static str, &'a str)> {
+    let bearer = (!bearer.is_empty()).then_some(("authorization", bearer));
+    headers.iter().copied().chain(bearer).collect()
+}
+
+/// The Authorization header of a second session of the same user.
+async fn refreshed(app: &TestApp, bearer: &str) -> String {
+    let token = bearer.strip_prefix("Bearer ").unwrap();
+    let refresh = format!("mutation {{ refreshSession(token: \"{token}\") {{ token }} }}");
+    let body = json!({ "query": refresh }).to_string();
+    let reply = post(app.address(), &body, &[("authorization", bearer)]).await;
+    let token = reply.json()["data"]["refreshSession"]["token"].clone();
+    format!("Bearer {}", token.as_str().unwrap())
+}
+
 #[tokio::test]
 async fn only_the_caller_who_made_a_reservation_can_use_it() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
-    let refresh = json!({ "query": format!("mutation {{ refreshSession(token: \"{}\") {{ token }} }}", &ann[7..]) });
-    let other = post(
-        app.address(),
-        &refresh.to_string(),
-        &[("authorization", &ann)],
-    )
-    .await
-    .json();
-    let other = format!(
-        "Bearer {}",
-        other["data"]["refreshSession"]["token"].as_str().unwrap()
-    );
-    let authorization = |bearer: &str| {
-        (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()))
-    };
+    let other = refreshed(&app, &ann).await;
     for (owner, same, other_callers) in [
         (ann.as_str(), other.as_str(), [bob.as_str(), ""]),
         ("", "", [&ann, &bob]),
     ] {
         let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
-            let caller = authorization(bearer);
-            let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
-            headers.extend(
-                caller
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
+            let headers = [("content-type", "application/json"), (TOKEN, token)];
+            let headers = with_bearer(&headers, bearer);
             request(app.address(), method, target, &headers, body).await
         };
         let token = send("PUT", "/graphql", owner, "none", "").await.body;
@@ -560,13 +569,7 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
                 404
             );
             // For other callers this is distinct connections mode, without a query.
-            let caller = authorization(other_caller);
-            let mut headers = vec![SSE, (TOKEN, token.as_str())];
-            headers.extend(
-                caller
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
+            let headers = with_bearer(&[SSE, (TOKEN, &token)], other_caller);
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
             // Other callers cannot find out that the token is taken.
             assert_eq!(
@@ -587,13 +590,7 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
                 .status,
             200
         );
-        let caller = authorization(same);
-        let mut headers = vec![SSE, (TOKEN, token.as_str())];
-        headers.extend(
-            caller
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        let headers = with_bearer(&[SSE, (TOKEN, &token)], same);
         assert_eq!(
             StreamedResponse::get(app.address(), "/graphql", &headers)
                 .await
