@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::json;
 use switchboard::domain::{Cursor, Seq};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     crash::{Process, token},
@@ -191,6 +191,29 @@ async fn create_rooms(address: SocketAddr, token: &str, rooms: &[String]) -> Vec
     ends
 }
 
+/// Starts the publishers. Returns the number of messages that they have sent, and their tasks.
+fn start_publishers(
+    address: SocketAddr,
+    token: &str,
+    rooms: &Arc<Vec<String>>,
+    size: &Size,
+) -> (Arc<AtomicU64>, Vec<JoinHandle<()>>) {
+    let sent = Arc::new(AtomicU64::new(0));
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|number| {
+            tokio::spawn(publish(
+                address,
+                token.to_owned(),
+                number,
+                rooms.clone(),
+                size.messages / PUBLISHERS,
+                sent.clone(),
+            ))
+        })
+        .collect();
+    (sent, publishers)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_equals_the_log_through_kills_and_reconnects() {
     let size = if std::env::var("CHECKER").is_ok_and(|size| size == "full") {
@@ -217,19 +240,7 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
             end.subscribe(),
         )));
     }
-    let sent = Arc::new(AtomicU64::new(0));
-    let publishers: Vec<_> = (0..PUBLISHERS)
-        .map(|number| {
-            tokio::spawn(publish(
-                address,
-                token.clone(),
-                number,
-                rooms.clone(),
-                size.messages / PUBLISHERS,
-                sent.clone(),
-            ))
-        })
-        .collect();
+    let (sent, publishers) = start_publishers(address, &token, &rooms, &size);
     for kill in 1..=size.kills {
         while sent.load(Ordering::Relaxed) < size.messages * kill / (size.kills + 1) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -13,6 +13,8 @@ use switchboard::{
     view::{Frame, ReadError, Reader, ViewLimits},
 };
 
+use tokio::task::JoinHandle;
+
 use crate::support::{
     core::{Core, message_id, seqs, take_frames, text},
     wait_for,
@@ -45,6 +47,29 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
 }
 
+/// Starts a live reader of Bob's, one far behind, and one with a view of his own. Returns the Seq after
+/// which each starts, and its task.
+async fn readers_of_bob(
+    core: &Core,
+    bob: Viewer,
+    joined: u64,
+) -> Vec<(u64, JoinHandle<(Vec<Frame>, ReadError)>)> {
+    let behind = joined.saturating_sub(20);
+    let mut readers = Vec::new();
+    for (after, document) in [
+        (None, "text"),
+        (Some(behind), "text"),
+        (None, "text room { viewerMembership { role } }"),
+    ] {
+        let reader = core
+            .reader_as(Caller::Viewer(bob), "p", document, after)
+            .await
+            .unwrap();
+        readers.push((after.unwrap_or(joined), tokio::spawn(to_the_end(reader))));
+    }
+    readers
+}
+
 /// The race between a removal and messages. `REVOCATION_MESSAGES=10000 cargo test --release
 /// removed_member` runs it at full size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,18 +86,7 @@ async fn v5_a_removed_member_receives_everything_before_the_removal_and_nothing_
     for run in 0..runs {
         let joined = core.add_member("p", bob).await.0;
         let (caller, ann) = (Caller::Viewer(bob), Caller::Viewer(core.ann));
-        // Bob has a live reader, one far behind, and one with a view of his own. Ann's reader
-        // stays.
-        let behind = joined.saturating_sub(20);
-        let mut readers = Vec::new();
-        for (after, document) in [
-            (None, "text"),
-            (Some(behind), "text"),
-            (None, "text room { viewerMembership { role } }"),
-        ] {
-            let reader = core.reader_as(caller, "p", document, after).await.unwrap();
-            readers.push((after.unwrap_or(joined), tokio::spawn(to_the_end(reader))));
-        }
+        let readers = readers_of_bob(&core, bob, joined).await;
         let mut stays = core.reader_as(ann, "p", "text", None).await.unwrap();
         let sends = async {
             for _ in 0..messages / 8 {

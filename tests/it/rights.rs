@@ -187,6 +187,21 @@ async fn mutate(client: &mut Client, field: &str) -> Value {
         .await
 }
 
+/// Gives the actor their standing in a room. Returns their id, unless they are anonymous.
+async fn join(owner: &mut Client, actor: &Actor, room: &str, standing: Standing) -> Option<String> {
+    if standing == Standing::Nobody {
+        return None;
+    }
+    let viewer = actor.ask("{ viewer { id } }", json!({})).await;
+    let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
+    if let Standing::Member(role) = standing {
+        let role = format!("{role:?}").to_uppercase();
+        let add = format!(r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#);
+        assert!(mutate(owner, &add).await["errors"].is_null());
+    }
+    Some(id)
+}
+
 impl Scene {
     async fn create(
         app: &TestApp,
@@ -222,19 +237,7 @@ impl Scene {
             .as_str()
             .unwrap()
             .to_owned();
-        let mut actors_id = None;
-        if standing != Standing::Nobody {
-            let viewer = actor.ask("{ viewer { id } }", json!({})).await;
-            let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
-            if let Standing::Member(role) = standing {
-                let role = format!("{role:?}").to_uppercase();
-                let add = format!(
-                    r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#
-                );
-                assert!(mutate(&mut owner, &add).await["errors"].is_null());
-            }
-            actors_id = Some(id);
-        }
+        let actors_id = join(&mut owner, &actor, &room, standing).await;
         if visibility == Visibility::Private {
             mutate(
                 &mut owner,
@@ -283,6 +286,91 @@ impl Scene {
         self.message.clone()
     }
 
+    /// Tries to read the room in every way. All must agree.
+    async fn attempt_read(&self) -> Result<(), String> {
+        let (room, message) = (&self.room, &self.message);
+        let query = format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
+        let read = outcome(&self.actor.ask(&query, json!({})).await);
+        if self.actor.transport != Transport::Http {
+            let streamed = self
+                .actor
+                .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
+                .await;
+            assert_eq!(
+                outcome(&streamed),
+                read,
+                "the right to read is the right to subscribe: {streamed}"
+            );
+            for stream in [
+                "typing(roomId: $room) { users { id } }",
+                "signals(roomId: $room) { kind }",
+                "presence(roomId: $room) { count }",
+            ] {
+                let query = format!("subscription ($room: ID!) {{ {stream} }}");
+                let streamed = self.actor.ask(&query, json!({ "room": room })).await;
+                assert_eq!(
+                    outcome(&streamed),
+                    read,
+                    "the right to read is the right to subscribe to ephemeral state: {streamed}"
+                );
+            }
+        }
+        let search = r#"query ($room: ID) {
+            searchMessages(query: "theirs", roomId: $room, first: 100) { nodes { id } } }"#;
+        let within = self.actor.ask(search, json!({ "room": room })).await;
+        assert_eq!(
+            outcome(&within),
+            read,
+            "the right to read is the right to search: {within}"
+        );
+        // Messages of other cells have the same text. The message of this cell is the
+        // newest.
+        let everywhere = self.actor.ask(search, json!({})).await;
+        let found = everywhere["data"]["searchMessages"]["nodes"]
+            .as_array()
+            .unwrap();
+        assert_eq!(
+            found.contains(&json!({ "id": message })),
+            read.is_ok(),
+            "{everywhere}"
+        );
+        read
+    }
+
+    /// Tries to show typing and to send a signal. Both must agree.
+    async fn attempt_signal(&self) -> Result<(), String> {
+        let room = &self.room;
+        let typed = outcome(
+            &self
+                .actor
+                .mutate(&format!(r#"setTyping(roomId: "{room}")"#))
+                .await,
+        );
+        let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
+        assert_eq!(
+            outcome(&self.actor.mutate(&signal).await),
+            typed,
+            "the right to show typing is the right to signal"
+        );
+        self.actor
+            .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
+            .await;
+        typed
+    }
+
+    /// Tries to mute and to remove a member. Both must agree.
+    async fn attempt_manage_member(&self) -> Result<(), String> {
+        let (room, bystander) = (&self.room, &self.bystander);
+        let mute = format!(
+            r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
+        );
+        let muted = outcome(&self.actor.mutate(&mute).await);
+        let remove = format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
+        let removed = outcome(&self.actor.mutate(&remove).await);
+        assert_eq!(muted, removed, "the right to remove is the right to mute");
+        removed
+    }
+
     /// Tries an action. Returns the error code if it is refused.
     async fn attempt(&mut self, action: Action) -> Result<(), String> {
         let own = if action == Action::DeleteOwn {
@@ -298,74 +386,9 @@ impl Scene {
             ..
         } = self;
         let field = match action {
-            Action::Read => {
-                let query =
-                    format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
-                let read = outcome(&self.actor.ask(&query, json!({})).await);
-                if self.actor.transport != Transport::Http {
-                    let streamed = self
-                        .actor
-                        .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
-                        .await;
-                    assert_eq!(
-                        outcome(&streamed),
-                        read,
-                        "the right to read is the right to subscribe: {streamed}"
-                    );
-                    for stream in [
-                        "typing(roomId: $room) { users { id } }",
-                        "signals(roomId: $room) { kind }",
-                        "presence(roomId: $room) { count }",
-                    ] {
-                        let query = format!("subscription ($room: ID!) {{ {stream} }}");
-                        let streamed = self.actor.ask(&query, json!({ "room": room })).await;
-                        assert_eq!(
-                            outcome(&streamed),
-                            read,
-                            "the right to read is the right to subscribe to ephemeral state: {streamed}"
-                        );
-                    }
-                }
-                let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
-                    nodes { id } } }"#;
-                let within = self.actor.ask(search, json!({ "room": room })).await;
-                assert_eq!(
-                    outcome(&within),
-                    read,
-                    "the right to read is the right to search: {within}"
-                );
-                // Messages of other cells have the same text. The message of this cell is the
-                // newest.
-                let everywhere = self.actor.ask(search, json!({})).await;
-                let found = everywhere["data"]["searchMessages"]["nodes"]
-                    .as_array()
-                    .unwrap();
-                assert_eq!(
-                    found.contains(&json!({ "id": message })),
-                    read.is_ok(),
-                    "{everywhere}"
-                );
-                return read;
-            }
+            Action::Read => return self.attempt_read().await,
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),
-            Action::Signal => {
-                let typed = outcome(
-                    &self
-                        .actor
-                        .mutate(&format!(r#"setTyping(roomId: "{room}")"#))
-                        .await,
-                );
-                let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
-                assert_eq!(
-                    outcome(&self.actor.mutate(&signal).await),
-                    typed,
-                    "the right to show typing is the right to signal"
-                );
-                self.actor
-                    .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
-                    .await;
-                return typed;
-            }
+            Action::Signal => return self.attempt_signal().await,
             Action::DeleteOwn => format!(r#"deleteMessage(id: "{own}") {{ id }}"#),
             Action::DeleteAny => format!(r#"deleteMessage(id: "{message}") {{ id }}"#),
             Action::Join => format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
@@ -373,17 +396,7 @@ impl Scene {
             Action::AddMember => {
                 format!(r#"addMember(roomId: "{room}", userId: "{newcomer}") {{ id }}"#)
             }
-            Action::ManageMember => {
-                let mute = format!(
-                    r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
-                );
-                let muted = outcome(&self.actor.mutate(&mute).await);
-                let remove =
-                    format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
-                let removed = outcome(&self.actor.mutate(&remove).await);
-                assert_eq!(muted, removed, "the right to remove is the right to mute");
-                return removed;
-            }
+            Action::ManageMember => return self.attempt_manage_member().await,
             Action::SetRole => format!(
                 r#"setRole(roomId: "{room}", userId: "{bystander}", role: MODERATOR) {{ id }}"#
             ),
