@@ -212,7 +212,7 @@ const COVERAGE: &[Line] = &[
         "a restart is short, and told",
         &[
             "a server that stops sends its clients elsewhere",
-            "test: s3_what_was_answered",
+            "test: s3_an_answered_write",
         ],
     ),
     (

@@ -107,6 +107,13 @@ fn tokens_with_invalid_claims() -> Vec<InvalidToken> {
             changed(json!({ "aud": null })),
             "another audience",
         ),
+    ]
+}
+
+/// Tokens whose claims are missing or of a wrong type.
+fn tokens_with_malformed_claims() -> Vec<InvalidToken> {
+    let changed = |changes: Value| sign("ec.pem", None, &claims_with("ann", &changes));
+    vec![
         ("no subject", changed(json!({ "sub": null })), "claim `sub`"),
         (
             "an empty subject",
@@ -200,7 +207,13 @@ async fn a1_invalid_tokens_are_refused_and_the_log_says_only_why() {
     assert_eq!(app.whoami(&valid).await, (200, "ann".to_owned()));
     assert_eq!(logs.take(), "");
 
-    for (name, token, reason) in [tokens_with_invalid_claims(), malformed_tokens(&valid)].concat() {
+    for (name, token, reason) in [
+        tokens_with_invalid_claims(),
+        tokens_with_malformed_claims(),
+        malformed_tokens(&valid),
+    ]
+    .concat()
+    {
         assert_refused(&app, &logs, name, &token, reason).await;
     }
     app.finish().await;

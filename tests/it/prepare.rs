@@ -83,6 +83,19 @@ async fn thirty_levels_of_doubling_fragments_are_refused_before_execution() {
     assert_eq!(refusal(&core, &unused, json!({})).await, "TOO_COMPLEX");
 }
 
+async fn assert_lists_count_with_their_length(core: &Core) {
+    // A list counts with its maximum length, even if a variable sets it.
+    let lists = "query ($n: Int) { rooms(first: 100) { nodes { messages(first: $n) { nodes { id text } } } } }";
+    assert_eq!(
+        run(core, lists, json!({ "n": 50 })).await["codes"],
+        json!([])
+    );
+    assert_eq!(
+        refusal(core, lists, json!({ "n": 100 })).await,
+        "TOO_COMPLEX"
+    );
+}
+
 #[tokio::test]
 async fn documents_are_accepted_at_each_limit_and_refused_beyond_it() {
     let core = Core::start().await;
@@ -140,16 +153,7 @@ async fn documents_are_accepted_at_each_limit_and_refused_beyond_it() {
         refusal(&core, &format!("{{ a(x: {}", "[".repeat(60_000)), json!({})).await,
         "TOO_COMPLEX"
     );
-    // A list counts with its maximum length, even if a variable sets it.
-    let lists = "query ($n: Int) { rooms(first: 100) { nodes { messages(first: $n) { nodes { id text } } } } }";
-    assert_eq!(
-        run(&core, lists, json!({ "n": 50 })).await["codes"],
-        json!([])
-    );
-    assert_eq!(
-        refusal(&core, lists, json!({ "n": 100 })).await,
-        "TOO_COMPLEX"
-    );
+    assert_lists_count_with_their_length(&core).await;
 }
 
 #[tokio::test]
@@ -191,6 +195,25 @@ async fn the_introspection_query_of_clients_is_within_the_limits() {
     );
 }
 
+/// Checks that the default of an argument applies if its variable is missing.
+async fn assert_missing_variables_are_not_null(core: &Core) {
+    let first = "query ($first: Int) { rooms(first: $first) { nodes { id } } }";
+    let rooms = json!({ "rooms": { "nodes": [{ "id": "room-1" }] } });
+    assert_eq!(run(core, first, json!({})).await["data"], rooms);
+    assert_eq!(run(core, first, json!({ "first": 1 })).await["data"], rooms);
+    for variables in [
+        json!({ "first": "1" }),
+        json!({ "first": 1.5 }),
+        json!({ "first": 3_000_000_000_u64 }),
+    ] {
+        assert_eq!(
+            refusal(core, first, variables.clone()).await,
+            "BAD_USER_INPUT",
+            "{variables}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn variables_follow_their_definitions() {
     let core = Core::start().await;
@@ -224,25 +247,7 @@ async fn variables_follow_their_definitions() {
         json!({ "room": null })
     );
 
-    // A missing variable is not null: the default of the argument applies.
-    let first = "query ($first: Int) { rooms(first: $first) { nodes { id } } }";
-    let rooms = json!({ "rooms": { "nodes": [{ "id": "room-1" }] } });
-    assert_eq!(run(&core, first, json!({})).await["data"], rooms);
-    assert_eq!(
-        run(&core, first, json!({ "first": 1 })).await["data"],
-        rooms
-    );
-    for variables in [
-        json!({ "first": "1" }),
-        json!({ "first": 1.5 }),
-        json!({ "first": 3_000_000_000_u64 }),
-    ] {
-        assert_eq!(
-            refusal(&core, first, variables.clone()).await,
-            "BAD_USER_INPUT",
-            "{variables}"
-        );
-    }
+    assert_missing_variables_are_not_null(&core).await;
     let unused =
         "query ($cursor: Cursor) { messages(roomId: \"room-1\", after: $cursor) { nodes { id } } }";
     assert_eq!(
@@ -325,6 +330,17 @@ fn sentence(core: &Core, query: &str) -> (String, String) {
     (errors[0].message.clone(), code(&errors))
 }
 
+async fn assert_similar_names_are_not_affected(core: &Core) {
+    assert_eq!(
+        refusal(core, "{ viewer @deferred { id } }", json!({})).await,
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    assert_eq!(
+        run(core, "{ defer: __typename }", json!({})).await["data"],
+        json!({ "defer": "Query" })
+    );
+}
+
 #[tokio::test]
 async fn defer_and_stream_are_refused_wherever_they_appear() {
     let core = Core::start().await;
@@ -383,15 +399,7 @@ async fn defer_and_stream_are_refused_wherever_they_appear() {
             "{query}"
         );
     }
-    // Names that only resemble these directives are not affected.
-    assert_eq!(
-        refusal(&core, "{ viewer @deferred { id } }", json!({})).await,
-        "GRAPHQL_VALIDATION_FAILED"
-    );
-    assert_eq!(
-        run(&core, "{ defer: __typename }", json!({})).await["data"],
-        json!({ "defer": "Query" })
-    );
+    assert_similar_names_are_not_affected(&core).await;
 }
 
 #[tokio::test]

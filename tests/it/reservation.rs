@@ -283,14 +283,8 @@ async fn operating_fails_as_the_protocol_requires() {
         .status,
         406
     );
-    let plain = request(
-        app.address(),
-        "POST",
-        "/graphql",
-        &[own, ("content-type", "text/plain")],
-        &query,
-    )
-    .await;
+    let headers = [own, ("content-type", "text/plain")];
+    let plain = request(app.address(), "POST", "/graphql", &headers, &query).await;
     assert_eq!(plain.status, 415);
     for body in ["junk", "[]", "{}", &format!("[{query}]")] {
         assert_eq!(
@@ -556,12 +550,8 @@ async fn only_the_caller_who_made_a_reservation_can_use_it() {
         let token = send("PUT", "/graphql", owner, "none", "").await.body;
         let query = operation("q", "{ __typename }", &Value::Null);
         for other_caller in other_callers {
-            assert_eq!(
-                send("POST", "/graphql", other_caller, &token, &query)
-                    .await
-                    .status,
-                404
-            );
+            let operation = send("POST", "/graphql", other_caller, &token, &query).await;
+            assert_eq!(operation.status, 404);
             assert_eq!(
                 send("DELETE", "/graphql?operationId=q", other_caller, &token, "")
                     .await

@@ -1,6 +1,7 @@
 //! Rooms: who sees them, their pages, and their cursors.
 
 use serde_json::{Value, json};
+use switchboard::domain::{Cursor, Epoch, Seq};
 
 use crate::support::{app::TestApp, client::Client};
 
@@ -15,6 +16,43 @@ fn code(result: &Value) -> &str {
     result["errors"][0]["extensions"]["code"]
         .as_str()
         .unwrap_or_default()
+}
+
+/// Checks that the room `secret` and this message in it look as if they did not exist.
+async fn assert_hidden_from(outsider: &mut Client, message: &Value) {
+    for room in ["secret", "no-such-room", "NO ROOM"] {
+        assert_eq!(
+            code(&outsider.execute(PAGE, json!({ "room": room })).await),
+            "NOT_FOUND",
+            "{room}"
+        );
+        let looked = outsider.execute(
+            "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
+            json!({ "id": room }),
+        );
+        assert_eq!(
+            looked.await,
+            json!({ "data": { "room": null, "node": null } })
+        );
+        let errors = outsider
+            .execute_refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
+            .await;
+        assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
+    }
+    let listed = outsider
+        .execute("{ rooms { nodes { id } } }", json!({}))
+        .await;
+    assert_eq!(
+        listed["data"]["rooms"]["nodes"],
+        json!([{ "id": "room-1" }])
+    );
+    let looked = outsider
+        .execute(
+            "query ($id: ID!) { node(id: $id) { id } }",
+            json!({ "id": message }),
+        )
+        .await;
+    assert_eq!(looked["data"]["node"], Value::Null);
 }
 
 #[tokio::test]
@@ -42,39 +80,7 @@ async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
 
     let mut anonymous = app.client(None).await;
     for outsider in [&mut bob, &mut anonymous] {
-        for room in ["secret", "no-such-room", "NO ROOM"] {
-            assert_eq!(
-                code(&outsider.execute(PAGE, json!({ "room": room })).await),
-                "NOT_FOUND",
-                "{room}"
-            );
-            let looked = outsider.execute(
-                "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
-                json!({ "id": room }),
-            );
-            assert_eq!(
-                looked.await,
-                json!({ "data": { "room": null, "node": null } })
-            );
-            let errors = outsider
-                .execute_refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
-                .await;
-            assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
-        }
-        let listed = outsider
-            .execute("{ rooms { nodes { id } } }", json!({}))
-            .await;
-        assert_eq!(
-            listed["data"]["rooms"]["nodes"],
-            json!([{ "id": "room-1" }])
-        );
-        let looked = outsider
-            .execute(
-                "query ($id: ID!) { node(id: $id) { id } }",
-                json!({ "id": message }),
-            )
-            .await;
-        assert_eq!(looked["data"]["node"], Value::Null);
+        assert_hidden_from(outsider, &message).await;
     }
     for room in ["secret", "no-such-room"] {
         assert_eq!(
@@ -151,6 +157,12 @@ async fn invalid_input_gets_a_code_and_is_not_stored() {
     app.finish().await;
 }
 
+fn with_seq_and_epoch(cursor: &Cursor, seq: u64, epoch: u64) -> String {
+    let (seq, epoch) = (Seq(seq), Epoch(epoch));
+    let room = cursor.room.clone();
+    Cursor { room, seq, epoch }.to_string()
+}
+
 #[tokio::test]
 async fn invalid_and_expired_cursors_get_different_codes() {
     let app = TestApp::start().await;
@@ -159,19 +171,8 @@ async fn invalid_and_expired_cursors_get_different_codes() {
         .await;
     let other = ann.send_message("other", "x").await;
     let valid = ann.send_message("room-1", "x").await;
-    let cursor: switchboard::domain::Cursor = valid.parse().unwrap();
-    let changed = |seq: u64, epoch: u64| {
-        let (seq, epoch) = (
-            switchboard::domain::Seq(seq),
-            switchboard::domain::Epoch(epoch),
-        );
-        switchboard::domain::Cursor {
-            seq,
-            epoch,
-            ..cursor.clone()
-        }
-        .to_string()
-    };
+    let cursor: Cursor = valid.parse().unwrap();
+    let changed = |seq, epoch| with_seq_and_epoch(&cursor, seq, epoch);
     for (cursor, expected) in [
         ("", "BAD_USER_INPUT"),
         ("nonsense", "BAD_USER_INPUT"),
@@ -240,6 +241,21 @@ async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2])
     )
 }
 
+async fn assert_invalid_pages_are_refused(client: &mut Client, room: &str) {
+    for variables in [
+        json!({ "room": room, "first": 1, "last": 1 }),
+        json!({ "room": room, "first": 101 }),
+        json!({ "room": room, "first": -1 }),
+        json!({ "room": room, "last": 101 }),
+    ] {
+        assert_eq!(
+            code(&client.execute(PAGE, variables.clone()).await),
+            "BAD_USER_INPUT",
+            "{variables}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn pages_work_in_both_directions() {
     let app = TestApp::start().await;
@@ -293,18 +309,7 @@ async fn pages_work_in_both_directions() {
             "{variables}"
         );
     }
-    for variables in [
-        json!({ "room": room, "first": 1, "last": 1 }),
-        json!({ "room": room, "first": 101 }),
-        json!({ "room": room, "first": -1 }),
-        json!({ "room": room, "last": 101 }),
-    ] {
-        assert_eq!(
-            code(&ann.execute(PAGE, variables.clone()).await),
-            "BAD_USER_INPUT",
-            "{variables}"
-        );
-    }
+    assert_invalid_pages_are_refused(&mut ann, room).await;
     drop(ann);
     app.finish().await;
 }

@@ -101,10 +101,49 @@ async fn a_search_returns_a_page_of_messages() {
     app.finish().await;
 }
 
+/// Checks that a client finds the message in `q` and learns nothing of those in `p`.
+async fn assert_only_the_open_room_is_found(client: &mut Client) {
+    assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
+    assert_eq!(
+        texts(client, "needle", Some("p")).await,
+        refused("NOT_FOUND")
+    );
+    let unknown = search(client, json!({ "query": "needle", "room": "unknown" })).await;
+    assert_eq!(
+        search(client, json!({ "query": "needle", "room": "p" })).await,
+        unknown,
+        "G5"
+    );
+    // The page does not reveal further hits that the caller may not read.
+    let page = search(client, json!({ "query": "needle", "first": 1 })).await;
+    assert_eq!(
+        page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
+        false
+    );
+}
+
+/// Removes Bob between two pages of a search in `p`.
+async fn assert_a_removed_member_finds_nothing(ann: &mut Client, bob: &mut Client, bob_id: &str) {
+    let page = search(bob, json!({ "query": "needle", "room": "p", "first": 5 })).await;
+    let cursor = &page["data"]["searchMessages"]["pageInfo"]["endCursor"];
+    mutate(
+        ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
+    )
+    .await;
+    let next = search(
+        bob,
+        json!({ "query": "needle", "room": "p", "first": 5, "after": cursor }),
+    )
+    .await;
+    assert_eq!(read(&next), refused("NOT_FOUND"));
+    assert_eq!(texts(bob, "needle", None).await, found(&["needle open"]));
+}
+
 #[tokio::test]
 async fn callers_find_only_messages_that_they_may_read() {
     let app = TestApp::start().await;
-    let ((mut ann, _), (mut bob, bobs_id)) = (person(&app, "ann").await, person(&app, "bob").await);
+    let ((mut ann, _), (mut bob, bob_id)) = (person(&app, "ann").await, person(&app, "bob").await);
     let (mut eve, _) = person(&app, "eve").await;
     let mut anonymous = app.client(None).await;
     mutate(
@@ -115,7 +154,7 @@ async fn callers_find_only_messages_that_they_may_read() {
     mutate(&mut ann, r#"createRoom(id: "q", name: "q") { id }"#).await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     for n in 0..30 {
@@ -123,23 +162,7 @@ async fn callers_find_only_messages_that_they_may_read() {
     }
     ann.send_message("q", "needle open").await;
     for client in [&mut eve, &mut anonymous] {
-        assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
-        assert_eq!(
-            texts(client, "needle", Some("p")).await,
-            refused("NOT_FOUND")
-        );
-        let unknown = search(client, json!({ "query": "needle", "room": "unknown" })).await;
-        assert_eq!(
-            search(client, json!({ "query": "needle", "room": "p" })).await,
-            unknown,
-            "G5"
-        );
-        // The page does not reveal further hits that the caller may not read.
-        let page = search(client, json!({ "query": "needle", "first": 1 })).await;
-        assert_eq!(
-            page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
-            false
-        );
+        assert_only_the_open_room_is_found(client).await;
     }
     assert_eq!(texts(&mut bob, "needle", None).await.unwrap().len(), 31);
     assert_eq!(
@@ -147,28 +170,7 @@ async fn callers_find_only_messages_that_they_may_read() {
         found(&["needle hidden 7"])
     );
 
-    let page = search(
-        &mut bob,
-        json!({ "query": "needle", "room": "p", "first": 5 }),
-    )
-    .await;
-    let cursor = &page["data"]["searchMessages"]["pageInfo"]["endCursor"];
-    mutate(
-        &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
-    )
-    .await;
-    let next = search(
-        &mut bob,
-        json!({ "query": "needle", "room": "p", "first": 5, "after": cursor }),
-    )
-    .await;
-    assert_eq!(read(&next), refused("NOT_FOUND"));
-    assert_eq!(
-        texts(&mut bob, "needle", None).await,
-        found(&["needle open"])
-    );
-
+    assert_a_removed_member_finds_nothing(&mut ann, &mut bob, &bob_id).await;
     mutate(
         &mut ann,
         r#"updateRoom(id: "q", visibility: PRIVATE) { id }"#,
@@ -210,6 +212,18 @@ async fn a_deleted_message_is_not_found() {
     assert_eq!(texts(&mut ann, "needle", None).await, found(&[]));
     ann.close().await;
     app.finish().await;
+}
+
+async fn assert_queries_without_words_are_refused(client: &mut Client) {
+    for query in [
+        "", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "...",
+    ] {
+        assert_eq!(
+            texts(client, query, None).await,
+            refused("BAD_USER_INPUT"),
+            "{query:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -265,15 +279,7 @@ async fn quotes_are_the_only_syntax_of_a_query() {
     ] {
         assert_eq!(texts(&mut ann, query, None).await, found(&[]), "{query:?}");
     }
-    for query in [
-        "", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "...",
-    ] {
-        assert_eq!(
-            texts(&mut ann, query, None).await,
-            refused("BAD_USER_INPUT"),
-            "{query:?}"
-        );
-    }
+    assert_queries_without_words_are_refused(&mut ann).await;
     ann.close().await;
     app.finish().await;
 }

@@ -296,6 +296,29 @@ async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
         .unwrap()
 }
 
+/// Checks that the server does not start and prints one line.
+async fn assert_refused_in_one_line(database: &str, flags: &[&str], expected: &str) {
+    let output = run(
+        &[
+            &["--listen", "127.0.0.1:0", "--database", database][..],
+            flags,
+        ]
+        .concat(),
+        None,
+    )
+    .await;
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), error.lines().count()),
+        (Some(2), 1),
+        "{flags:?}: {error}"
+    );
+    assert!(
+        error.contains(expected) && output.stdout.is_empty(),
+        "{flags:?}: {error}"
+    );
+}
+
 #[tokio::test]
 async fn unusable_certificate_files_are_refused_in_one_line() {
     let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
@@ -324,73 +347,23 @@ async fn unusable_certificate_files_are_refused_in_one_line() {
         put("foreign", &other.key),
         folder.path().display().to_string(),
     );
+    let pair = |cert, key| vec!["--tls-cert", cert, "--tls-key", key];
     for (flags, expected) in [
         (vec!["--tls-cert", &pem], "--tls-cert needs --tls-key"),
         (vec!["--tls-key", &key], "--tls-key needs --tls-cert"),
-        (
-            vec!["--tls-cert", &missing, "--tls-key", &key],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &missing],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &folder_itself, "--tls-key", &key],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &empty, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &junk, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &cut, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &key, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &no_der, "--tls-key", &key],
-            "cannot be used",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &pem],
-            "holds no private key in PEM",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &encrypted],
-            "that is not encrypted",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &foreign],
-            "is not that of the certificate",
-        ),
+        (pair(&missing, &key), "cannot read"),
+        (pair(&pem, &missing), "cannot read"),
+        (pair(&folder_itself, &key), "cannot read"),
+        (pair(&empty, &key), "holds no certificate in PEM"),
+        (pair(&junk, &key), "holds no certificate in PEM"),
+        (pair(&cut, &key), "holds no certificate in PEM"),
+        (pair(&key, &key), "holds no certificate in PEM"),
+        (pair(&no_der, &key), "cannot be used"),
+        (pair(&pem, &pem), "holds no private key in PEM"),
+        (pair(&pem, &encrypted), "that is not encrypted"),
+        (pair(&pem, &foreign), "is not that of the certificate"),
     ] {
-        let output = run(
-            &[
-                &["--listen", "127.0.0.1:0", "--database", &database][..],
-                &flags,
-            ]
-            .concat(),
-            None,
-        )
-        .await;
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            (output.status.code(), error.lines().count()),
-            (Some(2), 1),
-            "{flags:?}: {error}"
-        );
-        assert!(
-            error.contains(expected) && output.stdout.is_empty(),
-            "{flags:?}: {error}"
-        );
+        assert_refused_in_one_line(&database, &flags, expected).await;
     }
     assert!(
         !folder.path().join("test.db").exists(),

@@ -88,3 +88,19 @@ pub(crate) fn jwk(name: &str, kid: &str) -> Value {
     (jwk["kid"], jwk["use"]) = (kid.into(), "sig".into());
     jwk
 }
+
+/// Returns the token with the other valid signature, in which s is n - s. Anybody can compute it.
+pub(crate) fn with_other_signature(head: &str, signature: &str) -> String {
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let mut borrow = 0;
+    for (place, of_order) in bytes[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(of_order) - i16::from(*place) - borrow;
+        borrow = i16::from(difference < 0);
+        *place = difference.rem_euclid(256).try_into().unwrap();
+    }
+    format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
