@@ -54,14 +54,14 @@ fn fragments() -> Vec<Scenario> {
     });
     vec![
         scenario(
-            "a message may come in fragments",
+            "a message may arrive in fragments",
             [
                 raw([frame(TEXT, front), frame(CONTINUATION | FINAL, back)]),
                 hear([ack()]),
             ],
         ),
         scenario(
-            "a message may come byte by byte",
+            "a message may arrive in fragments of one byte",
             [raw(each), hear([ack()])],
         ),
         scenario("a fragment may be empty", {
@@ -77,7 +77,7 @@ fn fragments() -> Vec<Scenario> {
             ]
         }),
         scenario(
-            "control frames may come between fragments",
+            "control frames may arrive between fragments",
             [
                 raw([
                     frame(TEXT, front),
@@ -87,7 +87,7 @@ fn fragments() -> Vec<Scenario> {
                 hear([ack()]),
             ],
         ),
-        scenario("a frame may come in pieces", {
+        scenario("a frame may arrive in pieces", {
             let whole = frame(TEXT | FINAL, INIT);
             let (front, back) = whole.split_at(5);
             [
@@ -97,7 +97,7 @@ fn fragments() -> Vec<Scenario> {
             ]
         }),
         scenario(
-            "a WebSocket ping is no message",
+            "a WebSocket ping is not a message of the protocol",
             [
                 raw([frame(FINAL | PING, b"")]),
                 Step::Say(vec![r#"{"type":"ping"}"#.to_owned()]),
@@ -109,7 +109,7 @@ fn fragments() -> Vec<Scenario> {
 
 fn broken() -> Vec<Scenario> {
     let error = |name: &str, frames: Vec<Vec<u8>>| {
-        let name = format!("{name} breaks the protocol of WebSockets");
+        let name = format!("{name} violates the WebSocket protocol");
         ready(
             name,
             [
@@ -130,13 +130,10 @@ fn broken() -> Vec<Scenario> {
         error("a frame without a mask", vec![unmasked()]),
         error("a reserved bit", vec![frame(FINAL | 0x40 | TEXT, b"{}")]),
         error("all reserved bits", vec![frame(FINAL | 0x70 | TEXT, b"{}")]),
-        error("a reserved opcode of data", vec![frame(FINAL | 0x3, b"{}")]),
+        error("a reserved data opcode", vec![frame(FINAL | 0x3, b"{}")]),
+        error("a reserved control opcode", vec![frame(FINAL | 0xb, b"")]),
         error(
-            "a reserved opcode of control",
-            vec![frame(FINAL | 0xb, b"")],
-        ),
-        error(
-            "a continuation of nothing",
+            "a continuation without a first fragment",
             vec![frame(FINAL | CONTINUATION, b"{}")],
         ),
         error(
@@ -153,14 +150,14 @@ fn broken() -> Vec<Scenario> {
         ),
         error("a close of one byte", vec![frame(FINAL | CLOSE, &[3])]),
         scenario(
-            "frames that break the protocol are told so before init",
+            "an invalid frame before init is closed with a reason",
             [
                 raw([frame(FINAL | 0x3, b"{}")]),
                 closed(1002, "Protocol error"),
             ],
         ),
         ready(
-            "what follows a broken frame is not served",
+            "nothing after an invalid frame is served",
             [
                 raw([
                     frame(FINAL | 0x3, b""),
@@ -176,7 +173,7 @@ fn broken() -> Vec<Scenario> {
 fn no_text() -> Vec<Scenario> {
     let no_text = |name: &str, frames: Vec<Vec<u8>>| {
         ready(
-            format!("{name} is no text"),
+            format!("{name} is not valid text"),
             [raw(frames), closed(1007, "Invalid UTF-8")],
         )
     };
@@ -195,7 +192,7 @@ fn no_text() -> Vec<Scenario> {
             ],
         ),
         no_text("a surrogate", vec![frame(FINAL | TEXT, b"\xed\xa0\x80")]),
-        ready("a character may be cut between fragments", {
+        ready("a character may be split between fragments", {
             let text =
                 "{\"type\":\"subscribe\",\"id\":\"\u{2603}\",\"payload\":{\"query\":\"{ __typename }\"}}".as_bytes();
             let cut = 27;
@@ -208,7 +205,7 @@ fn no_text() -> Vec<Scenario> {
             ]
         }),
         ready(
-            "bytes in fragments are bytes",
+            "a binary message in fragments is invalid",
             [
                 raw([frame(BINARY, b"{"), frame(FINAL | CONTINUATION, b"}")]),
                 closed(4400, "Invalid message received"),
@@ -254,17 +251,17 @@ fn too_big() -> Vec<Scenario> {
     };
     vec![
         too_big(
-            "fragments that are too big together are too big",
+            "fragments that are too big in total are refused",
             (0..5)
                 .map(|at| frame(if at == 0 { TEXT } else { CONTINUATION }, &[b'x'; 1000]))
                 .collect(),
         ),
         too_big(
-            "a frame that only promises to be endless is too big",
+            "a frame that announces too many bytes is refused",
             vec![endless],
         ),
         too_big(
-            "the rest of what is too big is heard out",
+            "the rest of an oversized message is read before the close",
             vec![frame(FINAL | TEXT, &vec![b'x'; 2_000_000])],
         ),
     ]
@@ -310,15 +307,15 @@ fn closes() -> Vec<Scenario> {
     let nevers = [0, 999, 1005, 1006, 1015].map(never);
     let others = [
         scenario(
-            "a client may close before it said anything",
+            "a client may close before it sends anything",
             [close(4499, b""), closed(4499, "")],
         ),
         ready(
-            "a reason that is no text",
+            "a close reason that is not text is invalid",
             [close(1000, b"\xff"), closed(1007, "Invalid UTF-8")],
         ),
         ready(
-            "nothing is served behind a client's close",
+            "nothing after a client's close is served",
             [
                 raw([
                     frame(FINAL | CLOSE, &1000_u16.to_be_bytes()),

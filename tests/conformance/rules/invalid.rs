@@ -76,7 +76,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             format!("invalid before init: {text}"),
             [say(text.clone()), invalid()],
         );
-        let after = ready(format!("invalid after it: {text}"), [say(text), invalid()]);
+        let after = ready(
+            format!("invalid after init: {text}"),
+            [say(text), invalid()],
+        );
         [before, after]
     });
     at_both_times.chain(around()).collect()
@@ -119,33 +122,36 @@ fn subscribes() -> impl Iterator<Item = String> {
 fn around() -> Vec<Scenario> {
     let bytes = || Step::SayBytes(br#"{"type":"ping"}"#.to_vec());
     vec![
-        scenario("bytes before init are invalid", [bytes(), invalid()]),
-        ready("bytes are invalid", [bytes(), invalid()]),
+        scenario(
+            "a binary message before init is invalid",
+            [bytes(), invalid()],
+        ),
+        ready("a binary message is invalid", [bytes(), invalid()]),
         ready(
-            "no bytes at all are invalid",
+            "an empty binary message is invalid",
             [Step::SayBytes(Vec::new()), invalid()],
         ),
         ready(
-            "an invalid message ends what runs",
+            "an invalid message ends running operations",
             [subscribe("a", NEW_MESSAGE), say("junk"), invalid()],
         ),
         scenario(
-            "nothing is served behind an invalid message",
+            "nothing after an invalid message is served",
             [together([say("junk"), init(), ping()]), invalid()],
         ),
         ready(
-            "nothing that was asked behind an invalid message is answered",
+            "requests after an invalid message are not answered",
             [
                 together([say("junk"), ping(), subscribe("a", NEW_MESSAGE), say("{")]),
                 invalid(),
             ],
         ),
         ready(
-            "brackets without end are invalid",
+            "deeply nested arrays are invalid",
             [say("[".repeat(100_000)), invalid()],
         ),
         ready(
-            "objects without end are invalid",
+            "deeply nested objects are invalid",
             [
                 say(format!(
                     r#"{{"type":"ping","payload":{}"#,
@@ -155,19 +161,19 @@ fn around() -> Vec<Scenario> {
             ],
         ),
         scenario(
-            "an init that is pending does not excuse what is invalid",
+            "a message is invalid also while an init is pending",
             [init(), say("junk"), invalid()],
         )
         .slowly(),
         scenario(
-            "white space around a message is none of it",
+            "white space around a message is ignored",
             [
                 say(" \r\n\t{ \"type\" : \"connection_init\" } \n"),
                 hear([ack()]),
             ],
         ),
         scenario(
-            "a message may be escaped",
+            "a message may contain JSON escapes",
             [
                 say(r#"{"\u0074ype":"connection\u005finit"}"#),
                 hear([ack()]),

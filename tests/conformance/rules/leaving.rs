@@ -44,7 +44,7 @@ fn told_to_leave() -> Vec<Scenario> {
         ]
     });
     let prepared = ready_in_a_slow_world(
-        "a close while operations are prepared is the last word",
+        "nothing follows a close while operations are prepared",
         [
             subscribe("a", NEW_MESSAGE),
             Step::ServerLeaves(Close::ServiceRestart),
@@ -78,18 +78,21 @@ fn too_big() -> Vec<Scenario> {
     let longest = padded(MESSAGE_BYTES_MAX);
     vec![
         ready(
-            "a message may be as long as the bound",
+            "a message at the size limit is accepted",
             [ping_with(longest.clone()), hear([pong_with(longest)])],
         )
         .only(Reach::Sockets)
         .with(bound),
         too_big(
-            "a message of one byte more is too big",
+            "a message one byte beyond the limit is refused",
             MESSAGE_BYTES_MAX + 1,
         ),
-        too_big("a message of much more is too big", 64 * MESSAGE_BYTES_MAX),
+        too_big(
+            "a message far beyond the limit is refused",
+            64 * MESSAGE_BYTES_MAX,
+        ),
         scenario(
-            "nothing follows what is too big",
+            "nothing follows the close for an oversized message",
             [
                 together([ping_with(padded(2 * MESSAGE_BYTES_MAX)), ping()]),
                 closed(1009, "Message too big"),
@@ -104,7 +107,7 @@ fn crowded_and_stopped() -> Vec<Scenario> {
     let later = || Reason::Exactly("Try again later".to_owned());
     vec![
         ready(
-            "a server that is full sends the next one away for a while",
+            "a full server closes further connections with 1013",
             [
                 Step::AnotherIsClosed(1013, later()),
                 subscribe("a", NEW_MESSAGE),
@@ -115,7 +118,7 @@ fn crowded_and_stopped() -> Vec<Scenario> {
         .only(Reach::Sockets)
         .with(&["--connections-max", "1"]),
         ready(
-            "a server that stops sends its clients elsewhere",
+            "a server that stops closes its connections with 1012",
             [
                 together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
                 Step::Silence,
@@ -141,14 +144,14 @@ fn left_by_the_client() -> Vec<Scenario> {
     };
     let many = || (0..20).map(|id| subscribe(&id.to_string(), NEW_MESSAGE));
     vec![
-        scenario("a client may leave before init", [Step::ClientLeaves]).only(Reach::Sockets),
+        scenario("a client may close before init", [Step::ClientLeaves]).only(Reach::Sockets),
         left("a client may leave", vec![]),
         left(
-            "a client may leave what runs",
+            "a client may close with running operations",
             vec![together(many()), Step::Silence],
         ),
         left(
-            "a client may leave what is prepared",
+            "a client may close with operations in preparation",
             vec![together(many())],
         ),
         left(

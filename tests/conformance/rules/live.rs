@@ -32,7 +32,7 @@ fn when() -> Vec<Scenario> {
             [subscribe("s", NEW_MESSAGE), hear([live("s")])],
         ),
         ready(
-            "a subscription is live only after what there was",
+            "a subscription is live only after the earlier messages",
             [
                 publish("one"),
                 publish("two"),
@@ -43,7 +43,7 @@ fn when() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a long history comes first, whatever it is read from",
+            "a long history arrives first, from memory and from the database",
             (0..150).map(|number| publish(&number.to_string())).chain([
                 subscribe_with("s", after),
                 hear(
@@ -59,7 +59,7 @@ fn when() -> Vec<Scenario> {
 fn once() -> Vec<Scenario> {
     vec![
         ready(
-            "a subscription is said to be live once",
+            "a subscription is reported live once",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),
@@ -70,7 +70,7 @@ fn once() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "each subscription is said to be live",
+            "each subscription is reported live",
             [
                 publish("one"),
                 together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
@@ -83,7 +83,7 @@ fn once() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "an id that is used again is said to be live again",
+            "an id that is used again is reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),
@@ -110,14 +110,14 @@ fn once() -> Vec<Scenario> {
 fn never() -> Vec<Scenario> {
     vec![
         ready(
-            "a query is not live",
+            "a query is never reported live",
             [
                 subscribe("q", TYPENAME),
                 hear([next("q", typename()), completed("q")]),
             ],
         ),
         ready(
-            "what was refused is not live",
+            "a refused subscription is never reported live",
             [
                 subscribe("s", NO_SUCH_ROOM),
                 hear([refused("s", "NOT_FOUND")]),
@@ -125,7 +125,7 @@ fn never() -> Vec<Scenario> {
             ],
         ),
         ready_in_a_slow_world(
-            "what was completed while it was prepared is not live",
+            "a subscription completed during preparation is never reported live",
             [
                 subscribe("s", NEW_MESSAGE),
                 complete("s"),
@@ -134,7 +134,7 @@ fn never() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "what was completed is not live again",
+            "a completed subscription is not reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),

@@ -37,7 +37,7 @@ fn at_any_time() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "pings are answered in their order",
+            "pings are answered in order",
             [
                 together([
                     ping_with(json!({ "n": 1 })),
@@ -60,27 +60,27 @@ fn payloads() -> Vec<Scenario> {
     let large = json!({ "pad": "x".repeat(10_000) });
     vec![
         scenario(
-            "a payload comes back before init",
+            "the payload of a ping is returned before init",
             [ping_with(deep.clone()), hear([pong_with(deep.clone())])],
         ),
         ready(
-            "a payload comes back",
+            "the payload of a ping is returned",
             [ping_with(deep.clone()), hear([pong_with(deep)])],
         ),
         ready(
-            "an empty payload comes back",
+            "an empty payload is returned",
             [ping_with(json!({})), hear([pong_with(json!({}))])],
         ),
         ready(
-            "a large payload comes back",
+            "a large payload is returned",
             [ping_with(large.clone()), hear([pong_with(large)])],
         ),
         ready(
-            "a null payload is none",
+            "a null payload counts as absent",
             [ping_with(Value::Null), hear([pong()])],
         ),
         ready(
-            "an id beside a ping is ignored",
+            "the id of a ping is ignored",
             [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])],
         ),
     ]
@@ -94,7 +94,7 @@ fn credentials() -> Vec<Scenario> {
     let forbidden = || closed(4403, "Forbidden");
     vec![
         scenario(
-            "a bad token in a ping ends the connection",
+            "an invalid token in a ping ends the connection",
             [
                 init_with(signed_in.clone()),
                 hear([ack()]),
@@ -104,7 +104,7 @@ fn credentials() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "nobody stays nobody",
+            "an anonymous caller stays anonymous",
             [
                 ping_with(bad.clone()),
                 hear([pong_with(bad.clone())]),
@@ -112,7 +112,7 @@ fn credentials() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a token that is null is none",
+            "a null token counts as absent",
             [
                 ping_with(none.clone()),
                 hear([pong_with(none)]),
