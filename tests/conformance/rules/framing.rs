@@ -1,4 +1,5 @@
-//! Frames that break RFC 6455 or a bound: the client hears why before the connection ends, and it ends without a reset.
+//! Frames that violate RFC 6455 or a limit. The client receives the close code before the
+//! connection ends, and the connection ends without a reset.
 
 use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
@@ -20,7 +21,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         .collect()
 }
 
-/// A frame with this first byte. The mask is zero, so that the payload stands as it is.
+/// A frame with this first byte. Its mask is zero, so the payload is sent unchanged.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -274,9 +275,9 @@ fn close(code: u16, reason: &[u8]) -> Step {
     )])
 }
 
-/// What a client closes with is its own affair, as long as it is a code that may be sent.
+/// A client may close with any code that may be sent, and with any reason.
 fn closes() -> Vec<Scenario> {
-    let own = |code: u16, reason: &'static str| {
+    let may_close = |code: u16, reason: &'static str| {
         let name = format!("a client may close with {code} {reason}");
         ready(
             name,
@@ -287,13 +288,13 @@ fn closes() -> Vec<Scenario> {
             ],
         )
     };
-    let never = |code: u16| {
+    let must_not_close = |code: u16| {
         ready(
             format!("a client must not close with {code}"),
             [close(code, b""), closed(1002, "Protocol violation")],
         )
     };
-    let owns = [
+    let valid = [
         (1000, "Normal Closure"),
         (1001, ""),
         (3000, ""),
@@ -303,8 +304,8 @@ fn closes() -> Vec<Scenario> {
         (4499, "Terminated"),
         (4504, "Connection acknowledgement timeout"),
     ];
-    let owns = owns.map(|(code, reason)| own(code, reason));
-    let nevers = [0, 999, 1005, 1006, 1015].map(never);
+    let valid = valid.map(|(code, reason)| may_close(code, reason));
+    let invalid = [0, 999, 1005, 1006, 1015].map(must_not_close);
     let others = [
         scenario(
             "a client may close before it sends anything",
@@ -325,5 +326,5 @@ fn closes() -> Vec<Scenario> {
             ],
         ),
     ];
-    [owns.to_vec(), nevers.to_vec(), others.to_vec()].concat()
+    [valid.to_vec(), invalid.to_vec(), others.to_vec()].concat()
 }

@@ -1,4 +1,5 @@
-//! Ids: one operation each, from `subscribe` until either side ended it.
+//! Operation ids: an id is taken from `subscribe` until the client or the server ends the
+//! operation.
 
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use crate::{
     },
 };
 
-/// How long an id may be where a scenario is about that.
+/// The maximum length of an id in the scenarios about lengths.
 const ID_BYTES_MAX: usize = 128;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {

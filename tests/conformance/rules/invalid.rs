@@ -1,4 +1,4 @@
-//! What is no message of the protocol, or none that a client may send.
+//! Texts that are not messages of the protocol, or not messages that a client may send.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Texts that are invalid at any time.
+/// Texts that are invalid both before and after init.
 const INVALID: [&str; 40] = [
     "",
     "hello",
@@ -54,7 +54,7 @@ const INVALID: [&str; 40] = [
     r#"{"type":"complete","id":{}}"#,
 ];
 
-/// What a payload must not be where an object or nothing is asked for.
+/// Values that are invalid where the protocol requires an object or nothing.
 fn no_objects() -> [Value; 5] {
     [
         json!("text"),
@@ -82,7 +82,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         );
         [before, after]
     });
-    at_both_times.chain(around()).collect()
+    at_both_times.chain(other_scenarios()).collect()
 }
 
 fn payloads() -> impl Iterator<Item = String> {
@@ -93,7 +93,7 @@ fn payloads() -> impl Iterator<Item = String> {
         })
 }
 
-/// Payloads of `subscribe` with one field of a wrong type, and those that are no object themselves.
+/// Messages with a payload of `subscribe` that is not an object, or has a field of a wrong type.
 fn subscribes() -> impl Iterator<Item = String> {
     let query = "{ __typename }";
     let fields = ["variables", "extensions"]
@@ -107,7 +107,7 @@ fn subscribes() -> impl Iterator<Item = String> {
         json!({ "query": 1 }),
         json!({ "query": [query] }),
     ];
-    let wholes = [
+    let not_objects = [
         Value::Null,
         json!(query),
         json!(1),
@@ -115,11 +115,11 @@ fn subscribes() -> impl Iterator<Item = String> {
         json!([query]),
         json!([query, null, null, null]),
     ];
-    let all = fields.chain(names).chain(queries).chain(wholes);
+    let all = fields.chain(names).chain(queries).chain(not_objects);
     all.map(|payload| json!({ "type": "subscribe", "id": "a", "payload": payload }).to_string())
 }
 
-fn around() -> Vec<Scenario> {
+fn other_scenarios() -> Vec<Scenario> {
     let bytes = || Step::SayBytes(br#"{"type":"ping"}"#.to_vec());
     vec![
         scenario(

@@ -1,5 +1,5 @@
-//! The legacy dialect: the connection itself. What subscriptions-transport-ws 0.11 does is the measure, but for its
-//! accidents.
+//! The legacy protocol: the connection. The reference is subscriptions-transport-ws 0.11, without
+//! its bugs.
 
 use serde_json::{Value, json};
 use switchboard::protocol::{Close, Subprotocol};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What is no message, whoever sends it.
+/// Texts that are not messages, whoever sends them.
 const MALFORMED: [&str; 22] = [
     "",
     "hello",
@@ -279,7 +279,7 @@ fn leaving() -> Vec<Scenario> {
     let normal = || closed(1000, "Normal closure");
     let leave = |close: Close, code, reason: &'static str| {
         legacy_ready(
-            &format!("the server leaves: {reason}"),
+            &format!("the server closes: {reason}"),
             [
                 start("a", NEW_MESSAGE),
                 Step::ServerLeaves(close),

@@ -1,4 +1,4 @@
-//! The legacy dialect: operations, from `start` to whatever ends them.
+//! The legacy protocol: operations, from `start` to their end.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         streams(),
         stops(),
         repeated(),
-        held(),
+        waiting(),
         bounds(),
     ]
     .concat()
@@ -214,7 +214,7 @@ fn streams() -> Vec<Scenario> {
     ]
 }
 
-/// The reference answers `stop` with `complete`, and some clients wait for it.
+/// The reference implementation answers `stop` with `complete`, and some clients wait for it.
 fn stops() -> Vec<Scenario> {
     let witnessed = [publish("two"), hear([event("w", "two")]), Step::Silence];
     vec![
@@ -334,8 +334,8 @@ fn repeated() -> Vec<Scenario> {
     ]
 }
 
-/// What comes before the acknowledgement waits for it.
-fn held() -> Vec<Scenario> {
+/// Operations that start before the acknowledgement wait for it.
+fn waiting() -> Vec<Scenario> {
     vec![
         legacy(
             "a start right after the init is served",

@@ -1,4 +1,5 @@
-//! How a client learns that its subscription is live: one ping, behind all that there was.
+//! How a client learns that its subscription is live: the server sends one ping after the earlier
+//! messages.
 
 use serde_json::json;
 
@@ -43,7 +44,7 @@ fn when() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a long history arrives first, from memory and from the database",
+            "a long history arrives before the live ping",
             (0..150).map(|number| publish(&number.to_string())).chain([
                 subscribe_with("s", after),
                 hear(

@@ -1,4 +1,4 @@
-//! Ping and pong, at any time and from both sides.
+//! Ping and pong, at any time and in both directions.
 
 use serde_json::{Value, json};
 
@@ -86,10 +86,11 @@ fn payloads() -> Vec<Scenario> {
     ]
 }
 
-/// A token in a ping takes the place of the one from before. The pong comes at once, whatever is thought of it.
+/// A token in a ping replaces the earlier one. The pong is sent at once, even if the token is
+/// invalid.
 fn credentials() -> Vec<Scenario> {
-    let bad = json!({ "Authorization": "Bearer bad" });
-    let none = json!({ "authorization": null });
+    let invalid = json!({ "Authorization": "Bearer bad" });
+    let null = json!({ "authorization": null });
     let signed_in = json!({ "authorization": "Bearer TOKEN" });
     let forbidden = || closed(4403, "Forbidden");
     vec![
@@ -98,24 +99,24 @@ fn credentials() -> Vec<Scenario> {
             [
                 init_with(signed_in.clone()),
                 hear([ack()]),
-                ping_with(bad.clone()),
-                hear([pong_with(bad.clone())]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
         ready(
             "an anonymous caller stays anonymous",
             [
-                ping_with(bad.clone()),
-                hear([pong_with(bad.clone())]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
         ready(
             "a null token counts as absent",
             [
-                ping_with(none.clone()),
-                hear([pong_with(none)]),
+                ping_with(null.clone()),
+                hear([pong_with(null)]),
                 ping(),
                 hear([pong()]),
             ],
@@ -123,8 +124,8 @@ fn credentials() -> Vec<Scenario> {
         scenario(
             "a token in a ping before init is only its payload",
             [
-                ping_with(bad.clone()),
-                hear([pong_with(bad)]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid)]),
                 init_with(signed_in),
                 hear([ack()]),
             ],
@@ -132,7 +133,7 @@ fn credentials() -> Vec<Scenario> {
     ]
 }
 
-/// A pong is never answered, whether it was asked for or not.
+/// A pong is never answered, even if no ping asked for it.
 fn pongs() -> Vec<Scenario> {
     vec![
         scenario(

@@ -1,4 +1,4 @@
-//! From the upgrade to the acknowledgement.
+//! The opening of a connection, from the upgrade to the acknowledgement.
 
 use serde_json::{Value, json};
 use switchboard::protocol::Subprotocol;
@@ -121,57 +121,59 @@ fn acknowledgements() -> Vec<Scenario> {
     ]
 }
 
-/// Who asks is checked after the upgrade: clients take a failed upgrade as final, and 4403 as a reason to come back.
+/// The caller is checked after the upgrade. Clients take a failed upgrade as final, and reconnect
+/// after 4403.
 fn credentials() -> Vec<Scenario> {
-    let good = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
-    let bad = |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
+    let valid = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
+    let invalid_token =
+        |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
     let header = |authorization| Opening {
         offers: &[SUBPROTOCOL],
         authorization,
         spoken: Some(Subprotocol::TransportWs),
     };
     vec![
-        good(
+        valid(
             "a valid token is accepted",
             json!({ "authorization": "Bearer TOKEN" }),
         ),
-        good(
+        valid(
             "authorization may be written like a header",
             json!({ "Authorization": "Bearer TOKEN" }),
         ),
-        good(
+        valid(
             "authorization may be written in capitals",
             json!({ "AUTHORIZATION": "Bearer TOKEN" }),
         ),
-        good(
+        valid(
             "the scheme may be written in any letter case",
             json!({ "authorization": "bEARER TOKEN" }),
         ),
-        bad(
+        invalid_token(
             "an invalid token is rejected",
             json!({ "authorization": "Bearer bad" }),
         ),
-        bad(
+        invalid_token(
             "an invalid token is rejected in any letter case of the key",
             json!({ "AuthorizatioN": "Bearer bad" }),
         ),
-        bad(
+        invalid_token(
             "a token without a scheme is rejected",
             json!({ "authorization": "TOKEN" }),
         ),
-        bad(
+        invalid_token(
             "another scheme is rejected",
             json!({ "authorization": "Basic TOKEN" }),
         ),
-        bad(
+        invalid_token(
             "an empty authorization is rejected",
             json!({ "authorization": "" }),
         ),
-        bad(
+        invalid_token(
             "an authorization that is a number is rejected",
             json!({ "authorization": 7 }),
         ),
-        bad(
+        invalid_token(
             "an authorization that is an object is rejected",
             json!({ "authorization": { "Bearer": "TOKEN" } }),
         ),

@@ -19,7 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         documents(),
         roots(),
         variables(),
-        others_live_on(),
+        others_continue(),
         operations_max(),
     ]
     .concat()
@@ -124,7 +124,7 @@ fn variables() -> Vec<Scenario> {
     ]
 }
 
-fn others_live_on() -> Vec<Scenario> {
+fn others_continue() -> Vec<Scenario> {
     vec![
         ready(
             "an operation continues when another is refused",
@@ -164,18 +164,18 @@ fn others_live_on() -> Vec<Scenario> {
     ]
 }
 
-/// One operation too many is told so; those that run and the socket live on.
+/// An operation beyond the limit is refused. The running operations and the socket continue.
 fn operations_max() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
     let both_run = || together([subscribe("a", NEW_MESSAGE), subscribe("b", NEW_MESSAGE)]);
-    let one_too_many = || {
+    let beyond_the_limit = || {
         [
             subscribe("c", TYPENAME),
             hear([refused("c", "TOO_COMPLEX")]),
             Step::Silence,
         ]
     };
-    let begin = || std::iter::once(both_run()).chain(one_too_many());
+    let begin = || std::iter::once(both_run()).chain(beyond_the_limit());
     vec![
         ready(
             "an operation beyond the limit is refused, and the others continue",
@@ -196,7 +196,7 @@ fn operations_max() -> Vec<Scenario> {
         .with(two),
         ready(
             "the id of an operation beyond the limit is not taken",
-            begin().chain(one_too_many()),
+            begin().chain(beyond_the_limit()),
         )
         .with(two),
         ready(

@@ -88,7 +88,7 @@ fn answers() -> Vec<Scenario> {
     ]
 }
 
-/// What the payload of `subscribe` may look like.
+/// The forms that the payload of `subscribe` may have.
 fn shapes() -> Vec<Scenario> {
     let null =
         json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
@@ -132,7 +132,7 @@ fn shapes() -> Vec<Scenario> {
     ]
 }
 
-/// Errors of fields are part of a result: `next`, never `error`.
+/// Errors of fields are part of a result: it is a `next` and never an `error`.
 fn failures() -> Vec<Scenario> {
     vec![
         ready(

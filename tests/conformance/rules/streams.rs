@@ -1,4 +1,4 @@
-//! Subscriptions: a `next` for each message, until either side ends it.
+//! Subscriptions: a `next` for each message, until the client or the server ends the subscription.
 
 use serde_json::json;
 
@@ -121,8 +121,8 @@ fn side_by_side() -> Vec<Scenario> {
     ]
 }
 
-/// What was ended would be heard in the same moment as the witness `w`, so the witness's message and a fence prove that
-/// it is silent.
+/// A second operation, `w`, receives each message at the moment at which the ended one would. So
+/// its message and the fence after it prove that the ended operation sends nothing.
 fn ended_by_the_client() -> Vec<Scenario> {
     let witnessed = |text: &'static str| [publish(text), hear([event("w", text)]), Step::Silence];
     let both = || together([subscribe("w", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]);
