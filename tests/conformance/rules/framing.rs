@@ -15,7 +15,16 @@ const PING: u8 = 0x9;
 const FINAL: u8 = 0x80;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let all = [fragments(), broken(), no_text(), too_big(), closes()].concat();
+    let all = [
+        fragments(),
+        frames(),
+        broken(),
+        after_broken_frames(),
+        no_text(),
+        too_big(),
+        closes(),
+    ]
+    .concat();
     all.into_iter()
         .map(|scenario| scenario.only(Reach::Sockets))
         .collect()
@@ -88,6 +97,11 @@ fn fragments() -> Vec<Scenario> {
                 hear([ack()]),
             ],
         ),
+    ]
+}
+
+fn frames() -> Vec<Scenario> {
+    vec![
         scenario("a frame may arrive in pieces", {
             let whole = frame(TEXT | FINAL, INIT);
             let (front, back) = whole.split_at(5);
@@ -150,6 +164,11 @@ fn broken() -> Vec<Scenario> {
             vec![frame(FINAL | PING, &[b'x'; 126])],
         ),
         error("a close of one byte", vec![frame(FINAL | CLOSE, &[3])]),
+    ]
+}
+
+fn after_broken_frames() -> Vec<Scenario> {
+    vec![
         scenario(
             "an invalid frame before init is closed with a reason",
             [

@@ -18,7 +18,9 @@ const ID_BYTES_MAX: usize = 128;
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         taken_ids(),
+        ids_taken_in_preparation(),
         free_ids(),
+        reused_ids(),
         spellings(),
         lengths(),
         unknown_ids(),
@@ -57,6 +59,11 @@ fn taken_ids() -> Vec<Scenario> {
                 taken("a"),
             ],
         ),
+    ]
+}
+
+fn ids_taken_in_preparation() -> Vec<Scenario> {
+    vec![
         ready(
             "an id is taken while its operation is prepared",
             [
@@ -147,6 +154,11 @@ fn free_ids() -> Vec<Scenario> {
                 answered("a"),
             ],
         ),
+    ]
+}
+
+fn reused_ids() -> Vec<Scenario> {
+    vec![
         ready(
             "an id that was completed during preparation belongs to the next operation",
             [

@@ -82,7 +82,10 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         );
         [before, after]
     });
-    at_both_times.chain(other_scenarios()).collect()
+    at_both_times
+        .chain(other_scenarios())
+        .chain(nesting_and_spelling())
+        .collect()
 }
 
 fn payloads() -> impl Iterator<Item = String> {
@@ -146,6 +149,11 @@ fn other_scenarios() -> Vec<Scenario> {
                 invalid(),
             ],
         ),
+    ]
+}
+
+fn nesting_and_spelling() -> Vec<Scenario> {
+    vec![
         ready(
             "deeply nested arrays are invalid",
             [say("[".repeat(100_000)), invalid()],

@@ -47,6 +47,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         heartbeats(),
         too_late(),
         leaving(),
+        closing(),
     ]
     .concat()
 }
@@ -311,6 +312,11 @@ fn leaving() -> Vec<Scenario> {
         .slowly(),
         leave(Close::ServiceRestart, 1012, "Service restart"),
         leave(Close::TryAgainLater, 1013, "Try again later"),
+    ]
+}
+
+fn closing() -> Vec<Scenario> {
+    vec![
         legacy_ready(
             "a server that stops closes its connections with 1012",
             [

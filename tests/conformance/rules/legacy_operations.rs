@@ -18,11 +18,15 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         results(),
         refusals(),
+        malformed_starts(),
         streams(),
         stops(),
+        crossing_stops(),
         repeated(),
         waiting(),
+        changed_while_waiting(),
         bounds(),
+        bytes_bounds(),
     ]
     .concat()
 }
@@ -101,16 +105,6 @@ fn refusals() -> Vec<Scenario> {
             [start("a", query), hear([refused("a", code)]), Step::Silence],
         )
     };
-    let malformed = |name: &str, payload: Value| {
-        legacy_ready(
-            name,
-            [
-                start_with("a", &payload),
-                hear([refused("a", "BAD_USER_INPUT")]),
-                Step::Silence,
-            ],
-        )
-    };
     vec![
         refusal(
             "a document that is not GraphQL is an error",
@@ -132,6 +126,21 @@ fn refusals() -> Vec<Scenario> {
             BAD_CURSOR,
             "BAD_USER_INPUT",
         ),
+    ]
+}
+
+fn malformed_starts() -> Vec<Scenario> {
+    let malformed = |name: &str, payload: Value| {
+        legacy_ready(
+            name,
+            [
+                start_with("a", &payload),
+                hear([refused("a", "BAD_USER_INPUT")]),
+                Step::Silence,
+            ],
+        )
+    };
+    vec![
         malformed(
             "a start without a payload is an error of its operation",
             Value::Null,
@@ -259,6 +268,11 @@ fn stops() -> Vec<Scenario> {
                 Step::Silence,
             ],
         ),
+    ]
+}
+
+fn crossing_stops() -> Vec<Scenario> {
+    vec![
         legacy_ready(
             "a result and a stop may cross",
             [
@@ -388,6 +402,11 @@ fn waiting() -> Vec<Scenario> {
                 ]),
             ],
         ),
+    ]
+}
+
+fn changed_while_waiting() -> Vec<Scenario> {
+    vec![
         legacy(
             "a waiting start can be stopped",
             [
@@ -424,10 +443,6 @@ fn waiting() -> Vec<Scenario> {
 
 fn bounds() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
-    let long = start_with(
-        "b",
-        &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }),
-    );
     vec![
         legacy_ready(
             "an operation beyond the limit is refused, and the others continue",
@@ -460,6 +475,15 @@ fn bounds() -> Vec<Scenario> {
             ],
         )
         .with(two),
+    ]
+}
+
+fn bytes_bounds() -> Vec<Scenario> {
+    let long = start_with(
+        "b",
+        &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }),
+    );
+    vec![
         legacy(
             "the bytes of waiting operations are bounded",
             [

@@ -17,6 +17,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         subprotocols(),
         acknowledgements(),
         credentials(),
+        rejections(),
         too_early(),
         too_often(),
         too_late(),
@@ -127,11 +128,6 @@ fn credentials() -> Vec<Scenario> {
     let valid = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
     let invalid_token =
         |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
-    let header = |authorization| Opening {
-        offers: &[SUBPROTOCOL],
-        authorization,
-        spoken: Some(Subprotocol::TransportWs),
-    };
     vec![
         valid(
             "a valid token is accepted",
@@ -177,6 +173,16 @@ fn credentials() -> Vec<Scenario> {
             "an authorization that is an object is rejected",
             json!({ "authorization": { "Bearer": "TOKEN" } }),
         ),
+    ]
+}
+
+fn rejections() -> Vec<Scenario> {
+    let header = |authorization| Opening {
+        offers: &[SUBPROTOCOL],
+        authorization,
+        spoken: Some(Subprotocol::TransportWs),
+    };
+    vec![
         scenario(
             "nothing is served after a rejection",
             [

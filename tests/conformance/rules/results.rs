@@ -12,7 +12,14 @@ use crate::{
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [answers(), shapes(), failures(), races()].concat()
+    [
+        answers(),
+        answers_in_parallel(),
+        shapes(),
+        failures(),
+        races(),
+    ]
+    .concat()
 }
 
 fn answered(id: &str) -> Step {
@@ -66,6 +73,11 @@ fn answers() -> Vec<Scenario> {
                 hear([sent(), completed("m"), event("s", "from inside")]),
             ]),
         ),
+    ]
+}
+
+fn answers_in_parallel() -> Vec<Scenario> {
+    vec![
         ready(
             "several queries are each answered once",
             [
