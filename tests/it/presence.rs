@@ -447,7 +447,7 @@ async fn e4_a_shut_out_user_is_no_longer_present() {
     .await
         != Err(ReadError::ShutOut)
     {}
-    // Bob is added again while his old reader still exists. Dropping that reader changes nothing.
+    // Bob is added again while the old reader still exists. Dropping that reader changes nothing.
     core.add_member("p", bob).await;
     let _back = core
         .reader_as(Caller::Viewer(bob), "p", "text", None)

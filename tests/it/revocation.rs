@@ -1,5 +1,5 @@
-//! Revoked rights and deletions: a user who is shut out receives nothing newer than the event that
-//! did so, and nobody receives a deleted text.
+//! Revoked rights and deletions. A user who is shut out receives nothing newer than the event that
+//! did so, and no reader receives a deleted text.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -47,8 +47,8 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |value| value.parse().unwrap())
 }
 
-/// Starts a live reader of Bob's, one far behind, and one with a view of his own. Returns the Seq after
-/// which each starts, and its task.
+/// Starts three readers for Bob: a live one, one far behind, and one with a view of its own.
+/// Returns the Seq after which each starts, and its task.
 async fn readers_of_bob(
     core: &Core,
     bob: Viewer,

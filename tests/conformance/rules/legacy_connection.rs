@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Texts that are not messages, whoever sends them.
+/// Texts that are not messages of a client.
 const MALFORMED: [&str; 22] = [
     "",
     "hello",

@@ -133,7 +133,7 @@ impl TestApp {
             .to_owned()
     }
 
-    /// Asks the server, over HTTP, who the viewer of a token is. Returns the status, and the name of
+    /// Asks the server over HTTP who the viewer of a token is. Returns the status, and the name of
     /// the viewer or the error code.
     pub(crate) async fn whoami(&self, token: &str) -> (u16, String) {
         let query = serde_json::json!({ "query": "{ viewer { name } }" }).to_string();

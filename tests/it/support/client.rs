@@ -262,8 +262,8 @@ impl Client {
         texts
     }
 
-    /// Proves that the server sent nothing: everything that it sent before arrives before the answer
-    /// to this ping.
+    /// Proves that the server sent nothing else: everything that it sent before arrives before the
+    /// answer to this ping.
     pub(crate) async fn fence(&mut self) {
         self.send(&json!({ "type": "ping", "payload": { "fence": true } }))
             .await;

@@ -50,8 +50,8 @@ impl From<SocketAddr> for Endpoint {
 }
 
 impl Endpoint {
-    /// Connects for HTTP/1.1. The receive buffer is small: a test soon fills it when the client does
-    /// not read.
+    /// Connects for HTTP/1.1. The receive buffer is small, so a test soon fills it while the client
+    /// reads nothing.
     pub(crate) async fn connect(&self) -> io::Result<MaybeTlsStream<TcpStream>> {
         self.connect_with_protocol(b"http/1.1").await
     }
