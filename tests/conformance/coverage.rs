@@ -14,49 +14,49 @@ const COVERAGE: &[Line] = &[
         &[
             "no subprotocol is offered",
             "an unknown subprotocol is not echoed",
-            "what is spoken is the first in the client's order",
-            "what is spoken is the first in the client's order, also the legacy one",
+            "the first supported subprotocol of the client is chosen",
+            "the first supported subprotocol of the client is chosen, also the legacy one",
         ],
     ),
     (
         "messages are JSON text, each with a type",
         &[
-            "invalid after it: hello",
-            "invalid after it: {}",
-            "bytes are invalid",
-            "a message may be escaped",
+            "invalid after init: hello",
+            "invalid after init: {}",
+            "a binary message is invalid",
+            "a message may contain JSON escapes",
         ],
     ),
     (
         "operation messages have an id, a string that is not empty",
         &[
-            r#"invalid after it: {"type":"complete","id":""}"#,
-            r#"invalid after it: {"type":"complete"}"#,
+            r#"invalid after init: {"type":"complete","id":""}"#,
+            r#"invalid after init: {"type":"complete"}"#,
         ],
     ),
     (
         "connection_init: its payload is an object, null, or left out",
         &[
             "an init with a payload is acknowledged",
-            "a null payload of an init is none",
+            "a null payload of an init counts as absent",
             r#"invalid before init: {"payload":[],"type":"connection_init"}"#,
         ],
     ),
     (
         "connection_init must come in time",
         &[
-            "a client that says nothing is too late",
-            "a ping is no init",
+            "a client that sends nothing is closed after the init timeout",
+            "a ping does not stop the init timeout",
         ],
     ),
     (
         "connection_init is allowed once",
-        &["a second init is one too many"],
+        &["a second init is refused"],
     ),
     (
         "connection_ack: a connection counts as acknowledged before the message is sent",
         &[
-            "what follows an init at once is served",
+            "a subscribe right after the init is served",
             "an init is acknowledged",
         ],
     ),
@@ -71,7 +71,7 @@ const COVERAGE: &[Line] = &[
     (
         "pong brings the ping's payload back; one that nobody asked for is legal; it is never answered",
         &[
-            "a payload comes back",
+            "the payload of a ping is returned",
             "a pong is ignored",
             "a pong before init is ignored",
         ],
@@ -80,17 +80,17 @@ const COVERAGE: &[Line] = &[
         "subscribe only after the acknowledgement, for queries and mutations too",
         &[
             "subscribe before init is unauthorized",
-            "a query is answered and complete",
-            "a mutation is answered and complete",
+            "a query is answered and completed",
+            "a mutation is answered and completed",
         ],
     ),
     (
         "the payload of subscribe: query, operationName, variables, extensions, of these types",
         &[
-            "what is null is as if it was not there",
+            "null members count as absent",
             "the operation is chosen by its name",
             "unknown keys of a payload are ignored",
-            r#"invalid after it: {"id":"a","payload":{"query":1},"type":"subscribe"}"#,
+            r#"invalid after init: {"id":"a","payload":{"query":1},"type":"subscribe"}"#,
         ],
     ),
     (
@@ -103,14 +103,14 @@ const COVERAGE: &[Line] = &[
     (
         "error has a list of at least one error, ends the operation, and no complete follows",
         &[
-            "a document that is no GraphQL",
+            "a document that is not GraphQL",
             "an id is free after an error",
         ],
     ),
     (
         "complete of the server's follows the last next",
         &[
-            "a query is answered and complete",
+            "a query is answered and completed",
             "several queries are each answered once",
         ],
     ),
@@ -118,19 +118,19 @@ const COVERAGE: &[Line] = &[
         "complete of the client's: nothing more for the id, and no complete back",
         &[
             "the client's complete is not answered",
-            "nothing is heard after the client's complete",
+            "nothing arrives after the client's complete",
         ],
     ),
     (
         "4400: bad JSON, no object, unknown or missing type, wrong types of fields, empty id, a message of the server's",
         &[
-            "invalid after it: {",
-            "invalid after it: []",
-            r#"invalid after it: {"type":""}"#,
-            r#"invalid after it: {"id":"a"}"#,
-            r#"invalid after it: {"type":"connection_ack"}"#,
-            r#"invalid after it: {"type":"subscribe","id":1,"payload":{"query":"{ __typename }"}}"#,
-            r#"invalid after it: {"payload":"text","type":"ping"}"#,
+            "invalid after init: {",
+            "invalid after init: []",
+            r#"invalid after init: {"type":""}"#,
+            r#"invalid after init: {"id":"a"}"#,
+            r#"invalid after init: {"type":"connection_ack"}"#,
+            r#"invalid after init: {"type":"subscribe","id":1,"payload":{"query":"{ __typename }"}}"#,
+            r#"invalid after init: {"payload":"text","type":"ping"}"#,
         ],
     ),
     (
@@ -143,25 +143,25 @@ const COVERAGE: &[Line] = &[
     (
         "4403: init was rejected, after the upgrade",
         &[
-            "a bad token is rejected",
-            "a bad token in the upgrade's header is rejected at the init",
+            "an invalid token is rejected",
+            "an invalid token in the upgrade is rejected at the init",
         ],
     ),
     (
         "4406: the socket was opened without this subprotocol",
-        &["an init on a socket without subprotocol is not answered"],
+        &["an init without a subprotocol is not answered"],
     ),
     (
         "4408: no init in time; a slow check does not count",
         &[
-            "a client that says nothing is too late",
-            "a slow check is not the client's delay",
+            "a client that sends nothing is closed after the init timeout",
+            "a slow check does not count for the init timeout",
         ],
     ),
     (
         "4409: the id is active, whatever runs under it, also while it is prepared",
         &[
-            "an id that runs is taken",
+            "the id of a running operation is taken",
             "the id of a subscription is taken for a query",
             "an id is taken while its operation is prepared",
             "the id of a query that is prepared is taken",
@@ -170,8 +170,8 @@ const COVERAGE: &[Line] = &[
     (
         "4429: a second init, also while the first is pending",
         &[
-            "a second init is one too many",
-            "a second init while the first is pending is one too many",
+            "a second init is refused",
+            "a second init is refused while the first is pending",
         ],
     ),
     (
@@ -194,7 +194,7 @@ const COVERAGE: &[Line] = &[
             "a client may close with 4004 Bad response",
             "a client may close with 4005 Internal client error",
             "a client may close with 4504 Connection acknowledgement timeout",
-            "test: a_client_that_closes_while_much_waits_for_it_hears_its_close",
+            "test: a_client_that_closes_while_messages_wait_receives_the_close",
         ],
     ),
     (
@@ -204,33 +204,33 @@ const COVERAGE: &[Line] = &[
     (
         "rejections come after the upgrade, not before",
         &[
-            "a bad token in the upgrade's header is rejected at the init",
-            "a server that is full sends the next one away for a while",
+            "an invalid token in the upgrade is rejected at the init",
+            "a full server closes further connections with 1013",
         ],
     ),
     (
         "a restart is short, and told",
         &[
-            "a server that stops sends its clients elsewhere",
-            "test: s3_what_was_answered",
+            "a server that stops closes its connections with 1012",
+            "test: s3_an_answered_write",
         ],
     ),
     (
         "a reason has at most 123 bytes",
         &[
-            "a long id that is taken is cut",
-            "a long id is not cut inside a character",
-            "an endless id that is taken is cut",
+            "a long id that is taken is truncated in the reason",
+            "a long id is not truncated inside a character",
+            "a very long id that is taken is truncated in the reason",
         ],
     ),
     (
         "complete for an unknown or finished id is ignored",
         &[
             "complete for an unknown id is ignored",
-            "complete for an id that was answered is ignored",
-            "complete for an id that was refused is ignored",
+            "complete for an answered id is ignored",
+            "complete for a refused id is ignored",
             "a second complete is ignored",
-            "complete before init is about an unknown id",
+            "complete before init is ignored",
         ],
     ),
     (
@@ -244,27 +244,27 @@ const COVERAGE: &[Line] = &[
     (
         "race: the client completes before a long query has its result",
         &[
-            "a query that is completed before its result is silent",
+            "a query that is completed before its result sends nothing",
             "a result and the client's complete may cross",
         ],
     ),
     (
         "race: the client completes while subscribe stalls",
         &[
-            "a source that appears after the client's complete is given back",
-            "nothing is heard of what was completed while it was prepared",
+            "a source that opens after the client's complete is dropped",
+            "an operation completed during preparation sends nothing",
         ],
     ),
     (
         "race: the socket closes while an operation is prepared",
         &[
-            "a client may leave what is prepared",
-            "a close while operations are prepared is the last word",
+            "a client may close with operations in preparation",
+            "nothing follows a close while operations are prepared",
         ],
     ),
     (
         "all sources are given back on close",
-        &["a client may leave what runs"],
+        &["a client may close with running operations"],
     ),
     (
         "a source that fails does not end the socket with a final code",
@@ -276,13 +276,13 @@ const COVERAGE: &[Line] = &[
     (
         "errors of preparing are error: syntax, validation, unknown operation, variables",
         &[
-            "a document that is no GraphQL",
-            "a document that does not fit the schema",
-            "a name that no operation has",
-            "several operations and no name",
-            "a variable that is missing",
+            "a document that is not GraphQL",
+            "a document that does not match the schema",
+            "an unknown operation name",
+            "several operations without an operation name",
+            "a missing variable",
             "a variable of a wrong type",
-            "a subscription's variable that is missing",
+            "a missing variable of a subscription",
         ],
     ),
     (
@@ -297,14 +297,14 @@ const COVERAGE: &[Line] = &[
     (
         "keep-alive is by pings of the WebSocket; a quiet healthy client lives",
         &[
-            "a WebSocket ping is no message",
-            "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut",
+            "a WebSocket ping is not a message of the protocol",
+            "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected",
         ],
     ),
     (
         "a client that comes back under the same id goes on after its cursor",
         &[
-            "test: the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on",
+            "test: a_subscription_can_resume_from_the_cursor_of_the_live_ping",
             "test: a_restart_keeps_everything",
         ],
     ),
@@ -312,19 +312,19 @@ const COVERAGE: &[Line] = &[
         "ours: a subscription is said to be live, once, behind what there was",
         &[
             "a subscription from now on is live at once",
-            "a subscription is live only after what there was",
-            "each subscription is said to be live",
-            "what was completed is not live again",
+            "a subscription is live only after the earlier messages",
+            "each subscription is reported live",
+            "a completed subscription is not reported live again",
             "the client's pong is ignored, with and without the payload",
         ],
     ),
     (
         "ours: what is too big, or breaks RFC 6455, is told by a close that arrives",
         &[
-            "a message of one byte more is too big",
-            "the rest of what is too big is heard out",
-            "a reserved bit breaks the protocol of WebSockets",
-            "a byte that is never UTF-8 is no text",
+            "a message one byte beyond the limit is refused",
+            "the rest of an oversized message is read before the close",
+            "a reserved bit violates the WebSocket protocol",
+            "a byte that is never UTF-8 is not valid text",
         ],
     ),
 ];

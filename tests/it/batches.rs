@@ -1,4 +1,4 @@
-//! Several requests in one body, and documents that are named by their hash.
+//! Batches of requests in one body, and documents that are named by their hash.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{
     app::TestApp,
     http::{get, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 fn send(text: &str) -> Value {
@@ -18,7 +18,7 @@ fn batch(entries: &[Value]) -> String {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_in_its_order_and_started_in_it() {
+async fn a_batch_runs_and_is_answered_in_order() {
     let app = TestApp::start().await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
     let query = json!({ "query": "query A { __typename } query B { room(id: \"room-1\") { id } }", "operationName": "B" });
@@ -71,8 +71,8 @@ async fn a_batch_is_answered_in_its_order_and_started_in_it() {
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded_and_whole_or_refused() {
-    let app = TestApp::with(&["--batch-max", "2"]).await;
+async fn a_batch_is_bounded_and_refused_as_a_whole() {
+    let app = TestApp::with_flags(&["--batch-max", "2"]).await;
     let token = format!("Bearer {}", app.sign_in("ann").await);
     let as_ann = ("authorization", token.as_str());
     for (entries, reason) in [
@@ -90,7 +90,7 @@ async fn a_batch_is_bounded_and_whole_or_refused() {
     ] {
         let reply = post(app.address(), &batch(&entries), &[as_ann]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (400, "BAD_USER_INPUT"),
             "{reason}"
         );
@@ -108,7 +108,7 @@ async fn a_batch_is_bounded_and_whole_or_refused() {
     assert_eq!(
         answers[1],
         json!({ "data": { "messages": { "nodes": [] } } }),
-        "nothing of the refused ones ran"
+        "no entry of a refused batch ran"
     );
     let reply = post(
         app.address(),
@@ -127,7 +127,7 @@ fn hash(text: &str) -> String {
         .collect()
 }
 
-/// What a client sends for a document: its hash, and its text where the hash was not known.
+/// A persisted query as a client sends it: the hash of the document, with or without its text.
 fn persisted(text: &str, with_text: bool) -> Value {
     let mut body =
         json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": hash(text) } } });
@@ -137,13 +137,33 @@ fn persisted(text: &str, with_text: bool) -> Value {
     body
 }
 
+/// Runs a known document by its hash over a WebSocket, and an unknown one.
+async fn assert_persisted_over_websocket(app: &TestApp, text: &str, answer: &Value) {
+    let mut client = app.client(None).await;
+    client
+        .send(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
+        .await;
+    assert_eq!(
+        client.receive().await,
+        json!({ "id": "1", "type": "next", "payload": answer })
+    );
+    assert_eq!(client.receive().await["type"], "complete");
+    client.send(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
+    let error = client.receive().await;
+    assert_eq!(
+        (&error["type"], &error["payload"][0]["message"]),
+        (&json!("error"), &json!("PersistedQueryNotFound"))
+    );
+    drop(client);
+}
+
 #[tokio::test]
-async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
+async fn a_document_that_was_sent_once_can_be_named_by_its_hash() {
     let app = TestApp::start().await;
     let text = "query Persisted { __typename }";
     let unknown = post(app.address(), &persisted(text, false).to_string(), &[]).await;
     assert_eq!(
-        (unknown.status, unknown.code().as_str()),
+        (unknown.status, unknown.error_code().as_str()),
         (200, "PERSISTED_QUERY_NOT_FOUND")
     );
     assert_eq!(
@@ -158,7 +178,7 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
         answer
     );
 
-    // By its hash alone, whichever way in.
+    // By its hash alone, over every transport.
     assert_eq!(
         post(app.address(), &persisted(text, false).to_string(), &[])
             .await
@@ -185,29 +205,15 @@ async fn a_document_is_sent_once_and_named_by_its_hash_from_then_on() {
         json!([answer, answer])
     );
     let sse = [("accept", "text/event-stream")];
-    let mut stream = Streamed::post(app.address(), &persisted(text, false).to_string(), &sse).await;
-    assert_eq!(stream.next().await.0, answer);
-    let mut client = app.client(None).await;
-    client
-        .say(&json!({ "id": "1", "type": "subscribe", "payload": persisted(text, false) }))
-        .await;
-    assert_eq!(
-        client.heard().await,
-        json!({ "id": "1", "type": "next", "payload": answer })
-    );
-    assert_eq!(client.heard().await["type"], "complete");
-    client.say(&json!({ "id": "2", "type": "subscribe", "payload": persisted("{ other: __typename }", false) })).await;
-    let error = client.heard().await;
-    assert_eq!(
-        (&error["type"], &error["payload"][0]["message"]),
-        (&json!("error"), &json!("PersistedQueryNotFound"))
-    );
-    drop(client);
+    let mut stream =
+        StreamedResponse::post(app.address(), &persisted(text, false).to_string(), &sse).await;
+    assert_eq!(stream.next_result().await.0, answer);
+    assert_persisted_over_websocket(&app, text, &answer).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_hash_that_is_not_the_texts_is_refused_and_a_mutation_is_never_run_by_get() {
+async fn a_wrong_hash_is_refused_and_a_persisted_mutation_never_runs_by_get() {
     let app = TestApp::start().await;
     let mut wrong = persisted("{ __typename }", true);
     wrong["query"] = "{ other: __typename }".into();
@@ -218,7 +224,7 @@ async fn a_hash_that_is_not_the_texts_is_refused_and_a_mutation_is_never_run_by_
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (400, "BAD_USER_INPUT")
     );
     let mutation = "mutation { signIn(name: \"x\") { viewer { name } } }";

@@ -1,4 +1,5 @@
-//! What browsers send for pages that have no business here, and what they are told for those that have.
+//! Requests that browsers send for pages: foreign pages are refused, and pages of allowed origins
+//! get the CORS headers.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -7,16 +8,17 @@ use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 use crate::support::{
     app::TestApp,
     http::{self, get, post},
-    soon,
-    stream::Streamed,
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const FRIEND: &str = "https://friend.example";
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const BY_GET: &str = "/graphql?query=%7B__typename%7D";
 
-/// What a page's socket hears first, after it said init: a message, or the code and the reason of the close.
-async fn first_heard(
+/// The first message on a WebSocket after `connection_init`, or the code and the reason of the
+/// close.
+async fn first_message(
     app: &TestApp,
     subprotocol: &str,
     headers: &[(&str, &str)],
@@ -26,30 +28,30 @@ async fn first_heard(
     let request = headers.iter().fold(request, |request, (name, value)| {
         request.with_header(*name, *value)
     });
-    let (mut socket, _) = soon("the upgrade", tokio_tungstenite::connect_async(request))
+    let (mut socket, _) = wait_for("the upgrade", tokio_tungstenite::connect_async(request))
         .await
         .unwrap();
     // The server may have closed already.
     let _ = socket
         .send(Message::text(r#"{"type":"connection_init"}"#))
         .await;
-    match soon("an answer", socket.next()).await {
+    match wait_for("a message", socket.next()).await {
         Some(Ok(Message::Text(text))) => Ok(text.to_string()),
         Some(Ok(Message::Close(Some(frame)))) => {
-            let end = soon("the end", socket.next()).await;
+            let end = wait_for("the end of the connection", socket.next()).await;
             assert!(
                 !matches!(end, Some(Ok(_))),
-                "nothing follows a close: {end:?}"
+                "frames follow a close: {end:?}"
             );
             Err((frame.code.into(), frame.reason.to_string()))
         }
-        other => panic!("heard {other:?}"),
+        other => panic!("unexpected: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+async fn t5_a_websocket_of_a_foreign_page_is_closed_before_anything_is_read() {
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let forbidden = Err((4403, "Forbidden".to_owned()));
     for (headers, expected) in [
@@ -71,32 +73,76 @@ async fn t5_a_socket_of_a_foreign_page_is_closed_before_anything_is_read() {
         ),
         (&[("sec-fetch-site", "cross-site")], Err(())),
     ] {
-        let heard = first_heard(&app, "graphql-transport-ws", headers).await;
+        let received = first_message(&app, "graphql-transport-ws", headers).await;
         match expected {
             Ok(()) => assert_eq!(
-                heard.as_deref(),
+                received.as_deref(),
                 Ok(r#"{"type":"connection_ack"}"#),
                 "{headers:?}"
             ),
-            Err(()) => assert_eq!(heard, forbidden, "{headers:?}"),
+            Err(()) => assert_eq!(received, forbidden, "{headers:?}"),
         }
     }
     assert_eq!(
-        first_heard(&app, "graphql-ws", &[("origin", "null")]).await,
+        first_message(&app, "graphql-ws", &[("origin", "null")]).await,
         forbidden
     );
     app.finish().await;
 }
 
+/// Checks that requests with these headers of a page are refused, unless they change nothing.
+async fn assert_cannot_change(
+    app: &TestApp,
+    page_headers: &[(&str, &str)],
+    bearer: &str,
+    create: &str,
+) {
+    let json = ("content-type", "application/json");
+    for (method, accept) in [
+        ("POST", "application/json"),
+        ("POST", "text/event-stream"),
+        ("POST", "multipart/mixed;subscriptionSpec=1.0"),
+        ("PUT", "text/plain"),
+        ("DELETE", "*/*"),
+    ] {
+        // A token changes nothing: a page may send one only if the preflight allowed it.
+        let headers = [
+            page_headers,
+            &[json, ("accept", accept), ("authorization", bearer)],
+        ]
+        .concat();
+        let reply = http::request(app.address(), method, "/graphql", &headers, create).await;
+        assert_eq!(
+            (reply.status, reply.error_code().as_str()),
+            (403, "FORBIDDEN"),
+            "{method} {accept} {page_headers:?}"
+        );
+    }
+    // Requests that change nothing are answered, and the browser keeps the response from the
+    // page.
+    assert_eq!(
+        get(app.address(), BY_GET, page_headers).await.status,
+        200,
+        "{page_headers:?}"
+    );
+    let stream = [page_headers, &[("accept", "text/event-stream")]].concat();
+    assert_eq!(
+        StreamedResponse::get(app.address(), BY_GET, &stream)
+            .await
+            .status,
+        200,
+        "{page_headers:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_foreign_page_can_change_nothing_over_http() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     let bearer = format!("Bearer {}", app.sign_in("ann").await);
-    let json = ("content-type", "application/json");
     let create = json!({ "query": "mutation { createRoom(id: \"made\", name: \"Made\") { id } }" })
         .to_string();
-    for marks in [
+    for page_headers in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "null")],
         &[
@@ -106,61 +152,32 @@ async fn a_foreign_page_can_change_nothing_over_http() {
         &[("origin", own.as_str()), ("sec-fetch-site", "cross-site")],
         &[("sec-fetch-site", "cross-site")],
     ] {
-        for (method, accept) in [
-            ("POST", "application/json"),
-            ("POST", "text/event-stream"),
-            ("POST", "multipart/mixed;subscriptionSpec=1.0"),
-            ("PUT", "text/plain"),
-            ("DELETE", "*/*"),
-        ] {
-            // Not even with a token: no page gets to send one unless the browser was told that it may.
-            let headers = [
-                marks,
-                &[json, ("accept", accept), ("authorization", &bearer)],
-            ]
-            .concat();
-            let reply = http::request(app.address(), method, "/graphql", &headers, &create).await;
-            assert_eq!(
-                (reply.status, reply.code().as_str()),
-                (403, "FORBIDDEN"),
-                "{method} {accept} {marks:?}"
-            );
-        }
-        // What changes nothing is answered as to anybody, and the page's browser keeps the answer from it.
-        assert_eq!(
-            get(app.address(), BY_GET, marks).await.status,
-            200,
-            "{marks:?}"
-        );
-        let stream = [marks, &[("accept", "text/event-stream")]].concat();
-        assert_eq!(
-            Streamed::get(app.address(), BY_GET, &stream).await.status,
-            200,
-            "{marks:?}"
-        );
+        assert_cannot_change(&app, page_headers, &bearer, &create).await;
     }
     let mut ann = app.client(bearer.strip_prefix("Bearer ")).await;
-    let room = ann.ask("{ room(id: \"made\") { id } }", json!({})).await;
+    let room = ann
+        .execute("{ room(id: \"made\") { id } }", json!({}))
+        .await;
     assert_eq!(room["data"]["room"], json!(null), "{room}");
 
-    let marks: [&[(&str, &str)]; 4] = [
+    let page_headers: [&[(&str, &str)]; 4] = [
         &[],
         &[("origin", own.as_str()), ("sec-fetch-site", "same-origin")],
         &[("origin", FRIEND), ("sec-fetch-site", "cross-site")],
         &[("origin", FRIEND), ("sec-fetch-site", "same-site")],
     ];
-    for marks in marks {
+    for page_headers in page_headers {
         assert_eq!(
-            post(app.address(), QUERY, marks).await.status,
+            post(app.address(), QUERY, page_headers).await.status,
             200,
-            "{marks:?}"
+            "{page_headers:?}"
         );
     }
     drop(ann);
     app.finish().await;
 }
 
-/// The status of a request that says it is for this host, if for any.
+/// The status of a request with this `host` header, or without one.
 async fn status_at(
     address: std::net::SocketAddr,
     line: &str,
@@ -187,9 +204,37 @@ async fn status_at(
     reply.status
 }
 
+/// Checks that all requests with this `host` header get 421.
+async fn assert_misdirected(address: std::net::SocketAddr, host: &str) {
+    for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
+        assert_eq!(
+            status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await,
+            421,
+            "{host}{path}"
+        );
+    }
+    let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    assert_eq!(
+        status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await,
+        421,
+        "{host}"
+    );
+    assert_eq!(
+        status_at(
+            address,
+            "POST /graphql HTTP/1.1",
+            Some(host),
+            "content-length: 0\r\n"
+        )
+        .await,
+        421
+    );
+}
+
 #[tokio::test]
-async fn on_loopback_only_its_own_names_are_answered() {
-    let app = TestApp::with(&["--allow-host", "chat.example,192.168.0.7"]).await;
+async fn a_server_on_loopback_answers_only_for_its_own_host_names() {
+    let app = TestApp::with_flags(&["--allow-host", "chat.example,192.168.0.7"]).await;
     let address = app.address();
     for host in [
         "localhost",
@@ -212,29 +257,7 @@ async fn on_loopback_only_its_own_names_are_answered() {
         "x@localhost",
         "192.168.0.8",
     ] {
-        for path in ["/readyz", "/graphql", "/graphiql", "/", "/nowhere"] {
-            assert_eq!(
-                status_at(address, &format!("GET {path} HTTP/1.1"), Some(host), "").await,
-                421,
-                "{host}{path}"
-            );
-        }
-        let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-        assert_eq!(
-            status_at(address, "GET /graphql HTTP/1.1", Some(host), upgrade).await,
-            421,
-            "{host}"
-        );
-        assert_eq!(
-            status_at(
-                address,
-                "POST /graphql HTTP/1.1",
-                Some(host),
-                "content-length: 0\r\n"
-            )
-            .await,
-            421
-        );
+        assert_misdirected(address, host).await;
     }
     assert_eq!(
         status_at(address, "GET /readyz HTTP/1.0", None, "").await,
@@ -264,9 +287,9 @@ async fn on_loopback_only_its_own_names_are_answered() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_hosts_count_only_where_some_are_named() {
+async fn a_public_server_checks_hosts_only_if_some_are_allowed() {
     let beyond = ["--listen", "0.0.0.0:0", "--allow-remote-guests"];
-    let any = TestApp::with(&beyond).await;
+    let any = TestApp::with_flags(&beyond).await;
     assert_eq!(
         status_at(local(&any), "GET /readyz HTTP/1.1", Some("any.example"), "").await,
         200
@@ -276,7 +299,8 @@ async fn beyond_loopback_hosts_count_only_where_some_are_named() {
         200
     );
     any.finish().await;
-    let named = TestApp::with(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
+    let named =
+        TestApp::with_flags(&[&beyond[..], &["--allow-host", "chat.example"]].concat()).await;
     for (host, status) in [
         ("chat.example", 200),
         ("localhost", 200),
@@ -292,17 +316,14 @@ async fn beyond_loopback_hosts_count_only_where_some_are_named() {
     named.finish().await;
 }
 
-/// Where a server that listens everywhere is reached from here.
+/// The address at which the test reaches a server that listens on all interfaces.
 fn local(app: &TestApp) -> std::net::SocketAddr {
     (std::net::Ipv4Addr::LOCALHOST, app.address().port()).into()
 }
 
-#[tokio::test]
-async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
-    let app = TestApp::with(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
-    let full = app.client(None).await;
-    let address = app.address();
-    let asked = [
+/// Checks that preflights from the allowed origin are answered, at any path.
+async fn assert_preflights_are_allowed(address: std::net::SocketAddr) {
+    let preflight = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
         (
@@ -311,15 +332,19 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
         ),
     ];
     for path in ["/graphql", "/readyz", "/nowhere"] {
-        let told = http::request(address, "OPTIONS", path, &asked, "").await;
-        assert_eq!((told.status, told.body.as_str()), (204, ""), "{path}");
-        assert_eq!(shared_with(&told), (Some(FRIEND), Some("true")));
+        let response = http::request(address, "OPTIONS", path, &preflight, "").await;
         assert_eq!(
-            told.header("access-control-allow-methods"),
+            (response.status, response.body.as_str()),
+            (204, ""),
+            "{path}"
+        );
+        assert_eq!(shared_with(&response), (Some(FRIEND), Some("true")));
+        assert_eq!(
+            response.header("access-control-allow-methods"),
             Some("GET, POST, PUT, DELETE")
         );
-        assert_eq!(told.header("access-control-max-age"), Some("7200"));
-        let allowed = told.header("access-control-allow-headers").unwrap();
+        assert_eq!(response.header("access-control-max-age"), Some("7200"));
+        let allowed = response.header("access-control-allow-headers").unwrap();
         for name in [
             "authorization",
             "content-type",
@@ -329,11 +354,19 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
         ] {
             assert!(
                 allowed.split(", ").any(|found| found == name),
-                "{name} in {allowed}"
+                "{name} is missing in {allowed}"
             );
         }
     }
-    // The answers, good and bad, of every way in.
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_send_requests_and_read_responses() {
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND, "--connections-max", "1"]).await;
+    let full = app.client(None).await;
+    let address = app.address();
+    assert_preflights_are_allowed(address).await;
+    // Successful responses and errors, over every transport.
     let origin = ("origin", FRIEND);
     let sse = ("accept", "text/event-stream");
     for (reply, status) in [
@@ -365,8 +398,8 @@ async fn a_page_of_an_allowed_origin_may_ask_and_read_the_answer() {
 }
 
 #[tokio::test]
-async fn no_other_page_may_and_caches_are_told() {
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+async fn other_pages_may_not_read_responses_which_vary_by_origin() {
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let own = format!("http://{}", app.address());
     for page in [
         "https://evil.example",
@@ -375,14 +408,18 @@ async fn no_other_page_may_and_caches_are_told() {
         "null",
         &own,
     ] {
-        let asked = [("origin", page), ("access-control-request-method", "POST")];
-        let told = http::request(app.address(), "OPTIONS", "/graphql", &asked, "").await;
+        let preflight = [("origin", page), ("access-control-request-method", "POST")];
+        let response = http::request(app.address(), "OPTIONS", "/graphql", &preflight, "").await;
         assert_eq!(
-            (told.status, shared_with(&told)),
+            (response.status, shared_with(&response)),
             (403, (None, None)),
             "{page}"
         );
-        assert!(told.body.contains("--allow-origin"), "{}", told.body);
+        assert!(
+            response.body.contains("--allow-origin"),
+            "{}",
+            response.body
+        );
         let reply = get(app.address(), BY_GET, &[("origin", page)]).await;
         assert_eq!(
             (reply.status, shared_with(&reply)),
@@ -390,7 +427,7 @@ async fn no_other_page_may_and_caches_are_told() {
             "{page}"
         );
     }
-    // OPTIONS that asks for nothing of the kind is a method like others.
+    // An OPTIONS request that is not a preflight is a method that is not allowed.
     let reply = http::request(
         app.address(),
         "OPTIONS",
@@ -417,12 +454,12 @@ async fn no_other_page_may_and_caches_are_told() {
 }
 
 #[tokio::test]
-async fn every_answer_tells_browsers_to_be_careful() {
+async fn every_response_has_security_headers() {
     const NOTHING: &str =
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let app = TestApp::with(&["--allow-origin", FRIEND]).await;
+    let app = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
     let address = app.address();
-    let asked = [
+    let preflight = [
         ("origin", FRIEND),
         ("access-control-request-method", "POST"),
     ];
@@ -442,7 +479,7 @@ async fn every_answer_tells_browsers_to_be_careful() {
         ("nothing", get(address, "/nowhere", &[]).await),
         (
             "a preflight",
-            http::request(address, "OPTIONS", "/graphql", &asked, "").await,
+            http::request(address, "OPTIONS", "/graphql", &preflight, "").await,
         ),
         ("a page", get(address, "/graphiql", &[]).await),
         (
@@ -478,7 +515,7 @@ async fn every_answer_tells_browsers_to_be_careful() {
     app.finish().await;
 }
 
-/// With whom a browser shares an answer, and whether also one that was asked for with cookies.
+/// The origin that a browser shares a response with, and whether it does so with credentials.
 fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
     (
         reply.header("access-control-allow-origin"),
@@ -486,17 +523,17 @@ fn shared_with(reply: &http::Reply) -> (Option<&str>, Option<&str>) {
     )
 }
 
-/// The head of an answer whose body may be compressed.
+/// The head of a response whose body may be compressed.
 async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(app.address()).await.unwrap();
     let headers = [headers, &[("connection", "close")]].concat();
     stream
-        .write_all(http::written(app.address(), "GET", path, &headers, "").as_bytes())
+        .write_all(http::request_text(app.address(), "GET", path, &headers, "").as_bytes())
         .await
         .unwrap();
     let mut bytes = Vec::new();
-    soon("an answer", stream.read_to_end(&mut bytes))
+    wait_for("a response", stream.read_to_end(&mut bytes))
         .await
         .unwrap();
     String::from_utf8_lossy(&bytes)

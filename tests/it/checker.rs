@@ -1,7 +1,9 @@
-//! Many subscribers that come and go, read at their own pace and resume by cursor, while messages are sent and the server is
-//! killed and started again. In the end every subscriber's record equals the room's log.
+//! Many subscribers come and go, read at their own pace and resume by cursor. Meanwhile messages
+//! are sent, and the server is killed and restarted. At the end the record of each subscriber
+//! equals the log of its room.
 //!
-//! `CHECKER=full cargo test --release checker` runs 200 subscribers, 20 rooms, 50,000 messages and ten kills.
+//! `CHECKER=full cargo test --release checker` runs 200 subscribers, 20 rooms, 50,000 messages and
+//! ten kills.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +16,7 @@ use std::{
 
 use serde_json::json;
 use switchboard::domain::{Cursor, Seq};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     crash::{Process, token},
@@ -42,7 +44,7 @@ const FULL: Size = Size {
 };
 const PUBLISHERS: u64 = 25;
 
-/// While the server is away there is nothing to wait for but time.
+/// The pause between attempts to connect while the server is down.
 const AWAY: Duration = Duration::from_millis(20);
 
 async fn connected(address: SocketAddr, token: Option<&str>) -> Client {
@@ -54,7 +56,8 @@ async fn connected(address: SocketAddr, token: Option<&str>) -> Client {
     }
 }
 
-/// Sends this publisher's share; what was not answered is sent again under the same nonce.
+/// Sends the messages of one publisher. A message that was not answered is sent again with the same
+/// nonce.
 async fn publish(
     address: SocketAddr,
     token: String,
@@ -74,7 +77,7 @@ async fn publish(
                 .try_start(send, json!({ "r": room, "t": text }))
                 .await;
             while id.is_some() {
-                match client.next().await {
+                match client.try_receive().await {
                     Ok(message) if message["type"] == "complete" => break 'again,
                     Ok(message) => assert!(
                         message["payload"]["data"]["sendMessage"]["id"].is_string(),
@@ -89,7 +92,8 @@ async fn publish(
     }
 }
 
-/// Reads a room from its beginning until the final head is known and reached, through everything that happens.
+/// Reads a room from its beginning until it reaches the final head, and reconnects whenever the
+/// connection breaks.
 async fn subscribe(
     address: SocketAddr,
     start: Cursor,
@@ -97,12 +101,12 @@ async fn subscribe(
     mut end: watch::Receiver<Option<Seq>>,
 ) -> Vec<(Seq, String)> {
     let (mut record, mut cursor) = (Vec::<(Seq, String)>::new(), start);
-    let mut chance = seed;
-    let mut dice = move |sides: u64| {
-        chance = chance
+    let mut state = seed;
+    let mut random = move |sides: u64| {
+        state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (chance >> 33) % sides
+        (state >> 33) % sides
     };
     'connections: loop {
         let mut client = connected(address, None).await;
@@ -119,7 +123,7 @@ async fn subscribe(
                 return record;
             }
             let message = tokio::select! {
-                message = client.next() => message,
+                message = client.try_receive() => message,
                 _ = end.changed() => continue,
             };
             let Ok(message) = message else {
@@ -136,14 +140,78 @@ async fn subscribe(
                 .parse()
                 .unwrap();
             record.push((cursor.seq, text));
-            match dice(400) {
+            match random(400) {
                 0 => continue 'connections,
-                // A slow one, now and then.
-                1..4 => tokio::time::sleep(Duration::from_millis(dice(30))).await,
+                // Some reads are slow.
+                1..4 => tokio::time::sleep(Duration::from_millis(random(30))).await,
                 _ => {}
             }
         }
     }
+}
+
+/// A head of a room that is published when it is final, and the cursor at the beginning of the log.
+type End = (watch::Sender<Option<Seq>>, Cursor);
+
+/// Reads the whole log of each room, and publishes its head as the final one.
+async fn read_logs(address: SocketAddr, ends: &[End]) -> Vec<Vec<(Seq, String)>> {
+    let mut client = connected(address, None).await;
+    let mut logs = Vec::new();
+    for (end, start) in ends {
+        let head: Cursor = client.head(start.room.as_str()).await.parse().unwrap();
+        let id = client
+            .subscribe(start.room.as_str(), &start.to_string())
+            .await;
+        let texts = client
+            .next_texts(usize::try_from(head.seq.0).unwrap())
+            .await;
+        client.send(&json!({ "id": id, "type": "complete" })).await;
+        logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
+        end.send_replace(Some(head.seq));
+    }
+    logs
+}
+
+/// Creates all rooms but the first, which exists.
+async fn create_rooms(address: SocketAddr, token: &str, rooms: &[String]) -> Vec<End> {
+    let mut client = Client::connect(address, Some(token)).await;
+    for room in &rooms[1..] {
+        client
+            .execute(
+                "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
+                json!({ "id": room }),
+            )
+            .await;
+    }
+    let mut ends = Vec::new();
+    for room in rooms.iter() {
+        let start: Cursor = client.head(room).await.parse().unwrap();
+        ends.push((watch::Sender::new(None), start));
+    }
+    ends
+}
+
+/// Starts the publishers. Returns the number of messages that they have sent, and their tasks.
+fn start_publishers(
+    address: SocketAddr,
+    token: &str,
+    rooms: &Arc<Vec<String>>,
+    size: &Size,
+) -> (Arc<AtomicU64>, Vec<JoinHandle<()>>) {
+    let sent = Arc::new(AtomicU64::new(0));
+    let publishers: Vec<_> = (0..PUBLISHERS)
+        .map(|number| {
+            tokio::spawn(publish(
+                address,
+                token.to_owned(),
+                number,
+                rooms.clone(),
+                size.messages / PUBLISHERS,
+                sent.clone(),
+            ))
+        })
+        .collect();
+    (sent, publishers)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,20 +229,8 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
             .map(|room| format!("room-{}", room + 1))
             .collect(),
     );
-    let mut client = Client::connect(address, Some(&token)).await;
-    for room in &rooms[1..] {
-        client
-            .ask(
-                "mutation ($id: ID!) { createRoom(id: $id, name: $id) { id } }",
-                json!({ "id": room }),
-            )
-            .await;
-    }
-    let (mut ends, mut readers) = (Vec::new(), Vec::new());
-    for room in rooms.iter() {
-        let start: Cursor = client.head(room).await.parse().unwrap();
-        ends.push((watch::Sender::new(None), start));
-    }
+    let ends = create_rooms(address, &token, &rooms).await;
+    let mut readers = Vec::new();
     for number in 0..size.subscribers {
         let (end, start) = &ends[number % size.rooms];
         readers.push(tokio::spawn(subscribe(
@@ -184,19 +240,7 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
             end.subscribe(),
         )));
     }
-    let sent = Arc::new(AtomicU64::new(0));
-    let publishers: Vec<_> = (0..PUBLISHERS)
-        .map(|number| {
-            tokio::spawn(publish(
-                address,
-                token.clone(),
-                number,
-                rooms.clone(),
-                size.messages / PUBLISHERS,
-                sent.clone(),
-            ))
-        })
-        .collect();
+    let (sent, publishers) = start_publishers(address, &token, &rooms, &size);
     for kill in 1..=size.kills {
         while sent.load(Ordering::Relaxed) < size.messages * kill / (size.kills + 1) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -208,29 +252,18 @@ async fn every_record_equals_the_log_through_kills_and_reconnects() {
         publisher.await.unwrap();
     }
 
-    let mut client = connected(address, None).await;
-    let mut logs = Vec::new();
-    for (end, start) in &ends {
-        let head: Cursor = client.head(start.room.as_str()).await.parse().unwrap();
-        let id = client
-            .subscribe(start.room.as_str(), &start.to_string())
-            .await;
-        let texts = client.texts(usize::try_from(head.seq.0).unwrap()).await;
-        client.say(&json!({ "id": id, "type": "complete" })).await;
-        logs.push((1..).map(Seq).zip(texts).collect::<Vec<_>>());
-        end.send_replace(Some(head.seq));
-    }
+    let logs = read_logs(address, &ends).await;
     let all: usize = logs.iter().map(Vec::len).sum();
     assert_eq!(
         all as u64,
         size.messages / PUBLISHERS * PUBLISHERS,
-        "every message once"
+        "each message is in the logs exactly once"
     );
     for (number, reader) in readers.into_iter().enumerate() {
         let record = reader.await.unwrap();
         assert!(
             record == logs[number % size.rooms],
-            "subscriber {number} saw something else than the log"
+            "the record of subscriber {number} differs from the log"
         );
     }
     println!(

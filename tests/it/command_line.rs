@@ -1,4 +1,4 @@
-//! The real executable as a person meets it: good commands, and one clear line for bad ones.
+//! The executable as a person uses it: commands that work, and one clear line for each error.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use clap::Parser;
 use switchboard::config::CommandLine;
 use tokio::process::Command;
 
-use crate::support::{Folder, app::TestApp, soon};
+use crate::support::{Folder, app::TestApp, wait_for};
 
 async fn switchboard(arguments: &[&str]) -> Output {
     switchboard_in(&[], arguments).await
@@ -23,7 +23,7 @@ async fn switchboard_in(environment: &[(&str, &str)], arguments: &[&str]) -> Out
         .env("USER", "ann")
         .envs(environment.iter().copied())
         .kill_on_drop(true);
-    soon("the end of the command", command.output())
+    wait_for("the end of the command", command.output())
         .await
         .unwrap()
 }
@@ -32,8 +32,25 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+async fn assert_invalid_arguments_exit_with_2() {
+    for arguments in [
+        &["--nope"][..],
+        &["serve", "--init-timeout", "soon"],
+        &["--database", "mysql://x"],
+        &["fly"],
+    ] {
+        let output = switchboard(arguments).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(
+            text(&output.stderr).starts_with("error: "),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
 #[tokio::test]
-async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
+async fn a_server_that_cannot_start_prints_one_line_and_exits_with_2() {
     let (app, folder) = (TestApp::start().await, Folder::new());
     let (taken, database) = (app.address().to_string(), folder.database());
     for (arguments, expected) in [
@@ -80,20 +97,7 @@ async fn what_cannot_start_says_why_in_one_line_and_exits_with_2() {
             "{error}"
         );
     }
-    for arguments in [
-        &["--nope"][..],
-        &["serve", "--init-timeout", "soon"],
-        &["--database", "mysql://x"],
-        &["fly"],
-    ] {
-        let output = switchboard(arguments).await;
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(
-            text(&output.stderr).starts_with("error: "),
-            "{}",
-            text(&output.stderr)
-        );
-    }
+    assert_invalid_arguments_exit_with_2().await;
     app.finish().await;
 }
 
@@ -119,7 +123,7 @@ async fn a_limit_is_read_from_the_environment_and_its_flag_overrides_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     let folder = Folder::new();
     let path = folder.path().join("test.db");
     std::fs::write(
@@ -139,7 +143,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_of_something_else_is_refused_and_left_alone() {
+async fn a_database_of_another_program_is_refused_and_not_changed() {
     use sqlx::ConnectOptions;
     let folder = Folder::new();
     let path = folder.path().join("test.db");
@@ -164,7 +168,7 @@ async fn a_database_of_something_else_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn schema_migrate_and_token() {
+async fn the_commands_schema_migrate_and_token_work() {
     let folder = Folder::new();
     let schema = switchboard(&["schema"]).await;
     assert_eq!(text(&schema.stdout), switchboard::schema::sdl());
@@ -176,10 +180,10 @@ async fn schema_migrate_and_token() {
     );
     let token = switchboard(&["token", "--user", "robot", "--database", &folder.database()]).await;
     let token = text(&token.stdout).trim();
-    let app = TestApp::on(folder, &[]).await;
+    let app = TestApp::in_folder(folder, &[]).await;
     let mut robot = app.client(Some(token)).await;
     let viewer = robot
-        .ask("{ viewer { name } }", serde_json::json!({}))
+        .execute("{ viewer { name } }", serde_json::json!({}))
         .await;
     assert_eq!(viewer["data"]["viewer"]["name"], "robot");
     drop(robot);
@@ -187,7 +191,7 @@ async fn schema_migrate_and_token() {
 }
 
 #[tokio::test]
-async fn send_and_tail() {
+async fn the_commands_send_and_tail_work() {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let app = TestApp::start().await;
     let url = format!("http://{}/graphql", app.address());
@@ -203,7 +207,12 @@ async fn send_and_tail() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
-    let mut line = async || soon("a line", lines.next_line()).await.unwrap().unwrap();
+    let mut line = async || {
+        wait_for("a line", lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+    };
     assert!(line().await.ends_with("  ann: two"));
     switchboard(&[
         "send",
@@ -217,9 +226,9 @@ async fn send_and_tail() {
     .await;
     assert!(
         line().await.ends_with("  bob: three\\n\\u{1b}[2J"),
-        "other people's texts are one line of text"
+        "a text of another user is printed as one line"
     );
-    soon("the end of tail", tail.kill()).await.unwrap();
+    wait_for("the end of tail", tail.kill()).await.unwrap();
 
     for arguments in [
         &["send", "nowhere", "x", "--url", &url][..],
@@ -243,11 +252,11 @@ async fn send_and_tail() {
     app.finish().await;
 }
 
-/// The flags of a paragraph of the help, and their defaults: numbers as they are, times in milliseconds.
+/// The flags and their defaults in the chapter *Limits* of the help. Times are in milliseconds.
 fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
     let (_, limits) = help
         .split_once("\nLimits (")
-        .expect("the help has a chapter of limits");
+        .expect("the help has no chapter of limits");
     let mut flags = BTreeMap::new();
     for paragraph in limits.split("\n      --").skip(1) {
         let flag = paragraph.split_whitespace().next().unwrap();
@@ -265,7 +274,8 @@ fn limits_of_the_help(help: &str) -> BTreeMap<String, u64> {
     flags
 }
 
-/// A default as it is written for people.
+/// Parses a default as the documentation writes it, for example `64 KiB`. Times become
+/// milliseconds.
 fn number(text: &str) -> u64 {
     let (digits, unit) = text.split_once(' ').unwrap_or((text, ""));
     let factor = match unit {
@@ -273,7 +283,7 @@ fn number(text: &str) -> u64 {
         "s" => 1_000,
         "KiB" => 1024,
         "MiB" => 1024 * 1024,
-        _ => panic!("{text}: no unit that is used here"),
+        _ => panic!("{text}: unknown unit"),
     };
     digits
         .parse::<u64>()
@@ -281,10 +291,10 @@ fn number(text: &str) -> u64 {
         * factor
 }
 
-/// A flag of the tables of docs/OPERATING.md.
+/// A flag in the tables of docs/OPERATING.md.
 struct Documented {
     default: u64,
-    /// It is marked as one that `--no-rate-limits` lifts.
+    /// Whether it is marked as a limit that `--no-rate-limits` lifts.
     lifted: bool,
 }
 
@@ -296,7 +306,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
     for row in chapter.lines().filter(|line| line.starts_with("| `--")) {
         let cells: Vec<_> = row.split(" | ").collect();
         let [names, defaults, _] = cells[..] else {
-            panic!("{row}: three columns")
+            panic!("{row}: expected three columns")
         };
         let named: Vec<_> = names
             .split("`--")
@@ -312,7 +322,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
             };
             assert!(
                 flags.insert(format!("--{name}"), documented).is_none(),
-                "--{name} stands there twice"
+                "--{name} is listed twice"
             );
         }
     }
@@ -320,7 +330,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
 }
 
 #[tokio::test]
-async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else_is() {
+async fn the_documentation_lists_exactly_the_limits_of_the_help_with_their_defaults() {
     let output = switchboard(&["--help"]).await;
     let (help, documented) = (
         limits_of_the_help(text(&output.stdout)),
@@ -333,18 +343,15 @@ async fn every_limit_of_the_help_is_documented_with_its_default_and_nothing_else
             .unwrap_or_else(|| panic!("{flag} is not in a table of docs/OPERATING.md"));
         assert_eq!(found.default, *default, "{flag}");
     }
-    let strangers: Vec<_> = documented
+    let unknown: Vec<_> = documented
         .keys()
         .filter(|flag| !help.contains_key(*flag))
         .collect();
-    assert!(
-        strangers.is_empty(),
-        "there are no such flags: {strangers:?}"
-    );
+    assert!(unknown.is_empty(), "these flags do not exist: {unknown:?}");
 }
 
 #[test]
-fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
+fn the_documentation_marks_exactly_the_limits_that_no_rate_limits_lifts() {
     let parse = |flags: &[&str]| {
         let flags = CommandLine::try_parse_from(["switchboard"].iter().chain(flags)).unwrap();
         format!("{:#?}", flags.serve.limits())
@@ -375,7 +382,7 @@ fn the_limits_that_are_marked_are_those_that_no_rate_limits_lifts() {
 }
 
 #[tokio::test]
-async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
+async fn every_flag_in_the_documentation_exists() {
     let mut known = String::new();
     for command in [
         &["--help"][..],
@@ -392,7 +399,7 @@ async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
         ("docs/OPERATING.md", include_str!("../../docs/OPERATING.md")),
         ("docs/PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
     ] {
-        // Other programs have flags of their own, in examples.
+        // Flags in longer code are examples that may belong to other programs.
         let ours = document.split('`').filter(|code| code.starts_with("--"));
         for flag in ours.flat_map(words_of_flags) {
             assert!(
@@ -403,7 +410,7 @@ async fn every_flag_that_the_documentation_names_is_one_of_some_command() {
     }
 }
 
-/// Everything in a text that looks like a flag.
+/// All words in a text that look like flags.
 fn words_of_flags(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
     words.filter(|word| word.starts_with("--") && word.len() > 2)

@@ -1,27 +1,27 @@
-//! What is compressed, and what must not be.
+//! Which responses are compressed and which are not.
 
 use serde_json::json;
 
-use crate::support::{app::TestApp, client::NEW_MESSAGE, http::get, stream::Streamed};
+use crate::support::{app::TestApp, client::NEW_MESSAGE, http::get, stream::StreamedResponse};
 
 const GZIP: (&str, &str) = ("accept-encoding", "gzip, deflate, br");
 
-fn encoding(reply: &Streamed) -> (u16, Option<&str>) {
+fn encoding(reply: &StreamedResponse) -> (u16, Option<&str>) {
     (reply.status, reply.header("content-encoding"))
 }
 
 #[tokio::test]
-async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
+async fn pages_and_long_responses_are_compressed_for_clients_that_accept_it() {
     let app = TestApp::start().await;
     let types =
         json!({ "query": "{ __schema { types { name description fields { name description } } } }" }).to_string();
-    let long = Streamed::post(app.address(), &types, &[GZIP]).await;
+    let long = StreamedResponse::post(app.address(), &types, &[GZIP]).await;
     assert_eq!(
         (encoding(&long), long.header("vary")),
         ((200, Some("gzip")), Some("accept-encoding"))
     );
     assert_eq!(
-        encoding(&Streamed::post(app.address(), &types, &[]).await),
+        encoding(&StreamedResponse::post(app.address(), &types, &[]).await),
         (200, None)
     );
     let page = get(app.address(), "/graphiql", &[]).await.body;
@@ -32,10 +32,10 @@ async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
         .split('"')
         .next()
         .unwrap();
-    let file = Streamed::get(app.address(), script, &[GZIP]).await;
+    let file = StreamedResponse::get(app.address(), script, &[GZIP]).await;
     assert_eq!(encoding(&file), (200, Some("gzip")));
-    // What came compressed is known again by the same tag.
-    let again = Streamed::get(
+    // A compressed response has the same entity tag.
+    let again = StreamedResponse::get(
         app.address(),
         script,
         &[GZIP, ("if-none-match", file.header("etag").unwrap())],
@@ -46,11 +46,11 @@ async fn pages_and_long_answers_are_compressed_for_those_who_take_it() {
 }
 
 #[tokio::test]
-async fn small_answers_and_streams_are_not() {
+async fn small_responses_and_streams_are_not_compressed() {
     let app = TestApp::start().await;
     let small = json!({ "query": "{ __typename }" }).to_string();
     assert_eq!(
-        encoding(&Streamed::post(app.address(), &small, &[GZIP]).await),
+        encoding(&StreamedResponse::post(app.address(), &small, &[GZIP]).await),
         (200, None)
     );
     let subscription =
@@ -60,7 +60,7 @@ async fn small_answers_and_streams_are_not() {
         ("multipart/mixed;subscriptionSpec=1.0", None),
     ] {
         let stream =
-            Streamed::post(app.address(), &subscription, &[GZIP, ("accept", accept)]).await;
+            StreamedResponse::post(app.address(), &subscription, &[GZIP, ("accept", accept)]).await;
         assert_eq!(encoding(&stream), (200, expected), "{accept}");
     }
     app.finish().await;

@@ -1,11 +1,12 @@
-//! The session cookie: set for this server's own pages, read by GET alone, never for another site.
+//! The session cookie: set only for the server's own pages, read only by GET, and never for another
+//! site.
 
 use serde_json::json;
 
 use crate::support::{
     app::TestApp,
     http::{Reply, get, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const VIEWER: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
@@ -14,7 +15,7 @@ fn viewer_query() -> String {
     json!({ "query": "{ viewer { name } }" }).to_string()
 }
 
-/// Signs in as a browser's page of this origin would.
+/// Signs in with the headers that a browser sends for a page.
 async fn sign_in(app: &TestApp, headers: &[(&str, &str)]) -> Reply {
     let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
     post(app.address(), &body, headers).await
@@ -24,7 +25,7 @@ fn own(app: &TestApp) -> String {
     format!("http://{}", app.address())
 }
 
-/// The name and the value of the cookie that was set.
+/// The name and the value of the cookie that a response sets.
 fn cookie(reply: &Reply) -> String {
     reply
         .header("set-cookie")
@@ -36,8 +37,8 @@ fn cookie(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
-    let app = TestApp::with(&["--session-lifetime", "1h"]).await;
+async fn signing_in_from_an_own_page_sets_the_cookie_and_get_requests_read_it() {
+    let app = TestApp::with_flags(&["--session-lifetime", "1h"]).await;
     let reply = sign_in(
         &app,
         &[("origin", &own(&app)), ("sec-fetch-site", "same-origin")],
@@ -72,15 +73,15 @@ async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
         ("sec-fetch-site", "same-origin"),
     ];
     assert_eq!(
-        Streamed::get(app.address(), VIEWER, &sse)
+        StreamedResponse::get(app.address(), VIEWER, &sse)
             .await
-            .next()
+            .next_result()
             .await
             .0,
         ann
     );
 
-    // A batch signs in too.
+    // Signing in within a batch sets it too.
     let body = json!([{ "query": "mutation { signIn(name: \"bob\") { token } }" }]).to_string();
     let reply = post(app.address(), &body, &[("origin", &own(&app))]).await;
     let token = reply.json()[0]["data"]["signIn"]["token"]
@@ -97,7 +98,7 @@ async fn sign_in_from_a_page_of_the_servers_own_sets_it_and_gets_read_it() {
 }
 
 #[tokio::test]
-async fn a_page_that_came_over_tls_keeps_it_secure() {
+async fn the_cookie_of_a_page_over_tls_is_secure() {
     let app = TestApp::start().await;
     let reply = sign_in(&app, &[("origin", &format!("https://{}", app.address()))]).await;
     assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
@@ -105,8 +106,8 @@ async fn a_page_that_came_over_tls_keeps_it_secure() {
 }
 
 #[tokio::test]
-async fn nobody_else_has_it_set() {
-    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
+async fn no_other_request_sets_the_cookie() {
+    let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
     let own = own(&app);
     for (headers, status) in [
         (&[][..], 200),
@@ -137,59 +138,14 @@ async fn nobody_else_has_it_set() {
             "{headers:?}"
         );
     }
-    // Only what issues a session sets it.
+    // Only an operation that issues a session sets it.
     let reply = post(app.address(), &viewer_query(), &[("origin", &own)]).await;
     assert_eq!(reply.header("set-cookie"), None);
     app.finish().await;
 }
 
-#[tokio::test]
-async fn it_is_read_by_get_alone_and_never_for_another_site() {
-    let app = TestApp::with(&["--allow-origin", "https://friend.example"]).await;
-    let own = own(&app);
-    let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
-    let nobody = json!({ "data": { "viewer": null } });
-    let ann = json!({ "data": { "viewer": { "name": "ann" } } });
-    let given = ("cookie", cookie.as_str());
-    for (headers, expected) in [
-        (&[given][..], &ann),
-        (
-            &[
-                given,
-                ("sec-fetch-site", "same-origin"),
-                ("origin", own.as_str()),
-            ],
-            &ann,
-        ),
-        (&[given, ("sec-fetch-site", "none")], &ann),
-        (&[given, ("origin", "https://friend.example")], &ann),
-        (&[given, ("sec-fetch-site", "cross-site")], &nobody),
-        (&[given, ("sec-fetch-site", "same-site")], &nobody),
-        (
-            &[
-                given,
-                ("sec-fetch-site", "cross-site"),
-                ("origin", "https://friend.example"),
-            ],
-            &nobody,
-        ),
-        (&[given, ("origin", "https://evil.example")], &nobody),
-        (&[given, ("origin", "null")], &nobody),
-    ] {
-        assert_eq!(
-            get(app.address(), VIEWER, headers).await.json(),
-            *expected,
-            "{headers:?}"
-        );
-    }
-    assert_eq!(
-        post(app.address(), &viewer_query(), &[given, ("origin", &own)])
-            .await
-            .json(),
-        nobody
-    );
-
-    // The header counts, good or bad.
+/// Checks that an Authorization header decides beside the cookie, whether it is valid or not.
+async fn assert_header_decides(app: &TestApp, given: (&str, &str)) {
     let bob = format!("Bearer {}", app.sign_in("bob").await);
     let reply = get(app.address(), VIEWER, &[given, ("authorization", &bob)]).await;
     assert_eq!(
@@ -206,12 +162,61 @@ async fn it_is_read_by_get_alone_and_never_for_another_site() {
         .status,
         401
     );
+}
+
+#[tokio::test]
+async fn the_cookie_is_read_only_by_get_and_never_for_another_site() {
+    let app = TestApp::with_flags(&["--allow-origin", "https://friend.example"]).await;
+    let own = own(&app);
+    let cookie = cookie(&sign_in(&app, &[("origin", &own)]).await);
+    let anonymous = json!({ "data": { "viewer": null } });
+    let ann = json!({ "data": { "viewer": { "name": "ann" } } });
+    let given = ("cookie", cookie.as_str());
+    for (headers, expected) in [
+        (&[given][..], &ann),
+        (
+            &[
+                given,
+                ("sec-fetch-site", "same-origin"),
+                ("origin", own.as_str()),
+            ],
+            &ann,
+        ),
+        (&[given, ("sec-fetch-site", "none")], &ann),
+        (&[given, ("origin", "https://friend.example")], &ann),
+        (&[given, ("sec-fetch-site", "cross-site")], &anonymous),
+        (&[given, ("sec-fetch-site", "same-site")], &anonymous),
+        (
+            &[
+                given,
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://friend.example"),
+            ],
+            &anonymous,
+        ),
+        (&[given, ("origin", "https://evil.example")], &anonymous),
+        (&[given, ("origin", "null")], &anonymous),
+    ] {
+        assert_eq!(
+            get(app.address(), VIEWER, headers).await.json(),
+            *expected,
+            "{headers:?}"
+        );
+    }
+    assert_eq!(
+        post(app.address(), &viewer_query(), &[given, ("origin", &own)])
+            .await
+            .json(),
+        anonymous
+    );
+
+    assert_header_decides(&app, given).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
-    let app = TestApp::with(&["--session-lifetime", "0s"]).await;
+async fn an_invalid_cookie_is_refused_and_cleared() {
+    let app = TestApp::with_flags(&["--session-lifetime", "0s"]).await;
     let expired = format!("switchboard_token={}", app.sign_in("ann").await);
     for cookie in [expired.as_str(), "switchboard_token=junk"] {
         let reply = get(
@@ -221,7 +226,7 @@ async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
         )
         .await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED"),
             "{cookie}"
         );
@@ -236,7 +241,7 @@ async fn a_cookie_that_is_no_longer_good_is_refused_and_taken_away() {
 }
 
 #[tokio::test]
-async fn a_web_socket_does_not_read_it() {
+async fn a_websocket_does_not_read_the_cookie() {
     use futures::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 
@@ -265,7 +270,7 @@ async fn a_web_socket_does_not_read_it() {
 }
 
 #[tokio::test]
-async fn two_cookies_that_differ_are_no_credential() {
+async fn two_different_cookies_are_refused() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("switchboard_token={token}"));
@@ -276,7 +281,7 @@ async fn two_cookies_that_differ_are_no_credential() {
     ] {
         let reply = get(app.address(), VIEWER, &[("cookie", &cookies)]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED")
         );
         assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));

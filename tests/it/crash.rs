@@ -1,4 +1,4 @@
-//! The real executable, killed.
+//! The executable is killed and restarted.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{Folder, client::Client, http, soon};
+use crate::support::{Folder, client::Client, http, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_switchboard");
 
@@ -27,7 +27,7 @@ impl Process {
         Self::start_with(folder, &["--listen", address], Stdio::inherit())
     }
 
-    /// With flags of the test's own; the log goes there.
+    /// Starts a server with flags of the test. The log goes to `log`.
     pub(crate) fn start_with(folder: &Folder, flags: &[&str], log: Stdio) -> Self {
         Self::run(Command::new(BINARY), folder, flags, log)
     }
@@ -47,7 +47,7 @@ impl Process {
                 .split_once("endpoint")
                 .map(|(_, rest)| rest.to_owned())
         });
-        let endpoint = endpoint.expect("the server names its endpoint");
+        let endpoint = endpoint.expect("the server prints its endpoint");
         let address = endpoint
             .trim()
             .strip_prefix("http://")
@@ -61,7 +61,7 @@ impl Process {
         }
     }
 
-    /// `kill -9`.
+    /// Kills the process like `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -84,7 +84,7 @@ pub(crate) async fn token(address: SocketAddr) -> String {
         .to_owned()
 }
 
-/// Sends numbered messages until the connection breaks; returns the numbers that were answered.
+/// Sends numbered messages until the connection breaks. Returns the texts that were answered.
 async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec<String> {
     let mut client = Client::connect(address, Some(token)).await;
     let mut answered = Vec::new();
@@ -93,7 +93,7 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
         let query = "mutation ($t: String!) { sendMessage(roomId: \"room-1\", text: $t, nonce: $t) { id } }";
         client.start(query, json!({ "t": text })).await;
         loop {
-            match client.next().await {
+            match client.try_receive().await {
                 Ok(message) if message["type"] == "complete" => break,
                 Ok(message) => assert!(
                     message["payload"]["data"]["sendMessage"]["id"].is_string(),
@@ -107,12 +107,12 @@ async fn send_until_killed(address: SocketAddr, token: &str, sender: u32) -> Vec
     answered
 }
 
-/// The whole log of room-1 as a subscriber sees it: texts in order.
+/// The texts of the whole log of room-1, as a subscriber receives them.
 async fn log(client: &mut Client) -> Vec<String> {
     let oldest =
         "query { room(id: \"room-1\") { messages(first: 0) { pageInfo { hasNextPage } } head } }";
     let head: switchboard::domain::Cursor = {
-        let result = client.ask(oldest, json!({})).await;
+        let result = client.execute(oldest, json!({})).await;
         result["data"]["room"]["head"]
             .as_str()
             .unwrap()
@@ -126,9 +126,9 @@ async fn log(client: &mut Client) -> Vec<String> {
     client.subscribe("room-1", &start.to_string()).await;
     let mut texts = Vec::new();
     for expected in 1..=head.seq.0 {
-        let (text, cursor) = client.message().await;
+        let (text, cursor) = client.next_message().await;
         let cursor: switchboard::domain::Cursor = cursor.parse().unwrap();
-        assert_eq!(cursor.seq.0, expected, "S2: Seq has no hole");
+        assert_eq!(cursor.seq.0, expected, "S2: the Seqs have a hole");
         texts.push(text);
     }
     client.fence().await;
@@ -136,7 +136,7 @@ async fn log(client: &mut Client) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
+async fn s3_an_answered_write_survives_kill_9_exactly_once() {
     let folder = Folder::new();
     let mut answered = HashSet::new();
     let mut sender = 0;
@@ -153,9 +153,9 @@ async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
         let mut watcher = Client::connect(address, None).await;
         let head = watcher.head("room-1").await;
         watcher.subscribe("room-1", &head).await;
-        watcher.texts(kill_after).await;
+        watcher.next_texts(kill_after).await;
         server.kill();
-        for record in soon("the senders", futures::future::join_all(senders)).await {
+        for record in wait_for("the senders", futures::future::join_all(senders)).await {
             answered.extend(record.unwrap());
         }
     }
@@ -163,11 +163,11 @@ async fn s3_what_was_answered_survives_kill_9_and_nothing_is_there_twice() {
     let mut client = Client::connect(server.address, None).await;
     let texts = log(&mut client).await;
     let distinct: HashSet<_> = texts.iter().cloned().collect();
-    assert_eq!(distinct.len(), texts.len(), "nothing is there twice");
+    assert_eq!(distinct.len(), texts.len(), "a message is in the log twice");
     let lost: Vec<_> = answered.difference(&distinct).collect();
     assert!(
         lost.is_empty() && answered.len() > 1_000,
-        "{} were answered; lost: {lost:?}",
+        "{} messages were answered; lost: {lost:?}",
         answered.len()
     );
 }

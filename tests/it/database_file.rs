@@ -1,4 +1,4 @@
-//! The database's file as others on the machine find it.
+//! The permissions of the database file.
 
 use std::{
     fs::{self, Permissions},
@@ -15,8 +15,8 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn a_new_database_is_its_owners_alone_and_so_is_what_stands_beside_it() {
-    let (logs, app) = (Logs::of(Level::WARN), TestApp::start().await);
+async fn a_new_database_and_its_side_files_are_readable_by_their_owner_only() {
+    let (logs, app) = (Logs::capture(Level::WARN), TestApp::start().await);
     app.sign_in("ann").await;
     for name in ["test.db", "test.db-wal", "test.db-shm"] {
         assert_eq!(mode(&app.folder.path().join(name)), 0o600, "{name}");
@@ -26,35 +26,35 @@ async fn a_new_database_is_its_owners_alone_and_so_is_what_stands_beside_it() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_there_keeps_its_mode_and_the_log_warns_once_of_its_readers() {
+async fn an_existing_database_keeps_its_mode_and_the_log_warns_if_others_can_read_it() {
     let folder = TestApp::start().await.finish().await;
     let path = folder.path().join("test.db");
     for (given, warnings) in [(0o640, 1), (0o604, 1), (0o600, 0), (0o622, 0)] {
         fs::set_permissions(&path, Permissions::from_mode(given)).unwrap();
-        let logs = Logs::of(Level::WARN);
+        let logs = Logs::capture(Level::WARN);
         let copy = Folder::new();
-        // It keeps its mode.
+        // The copy keeps the mode.
         fs::copy(&path, copy.path().join("test.db")).unwrap();
-        let app = TestApp::on(copy, &[]).await;
+        let app = TestApp::in_folder(copy, &[]).await;
         app.sign_in("ann").await;
         assert_eq!(mode(&app.folder.path().join("test.db")), given);
         assert_eq!(mode(&app.folder.path().join("test.db-wal")), given);
-        let said = logs.take();
+        let log = logs.take();
         assert_eq!(
-            said.matches("others can read the database").count(),
+            log.matches("others can read the database").count(),
             warnings,
-            "{given:o}: {said}"
+            "{given:o}: {log}"
         );
         app.finish().await;
     }
 }
 
 #[tokio::test]
-async fn a_database_behind_a_link_is_made_for_its_owner_too() {
+async fn a_database_behind_a_symlink_is_created_for_its_owner_only() {
     let (folder, target) = (Folder::new(), Folder::new());
     let file = target.path().join("elsewhere.db");
     std::os::unix::fs::symlink(&file, folder.path().join("test.db")).unwrap();
-    let app = TestApp::on(folder, &[]).await;
+    let app = TestApp::in_folder(folder, &[]).await;
     app.sign_in("ann").await;
     assert_eq!(mode(&file), 0o600);
     app.finish().await;

@@ -1,4 +1,4 @@
-//! What subscribers see over real sockets: everything, once, in one order.
+//! Delivery over real sockets: each subscriber receives each message once, in the same order.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn the_seed_subscription_runs_verbatim_without_a_token() {
+async fn the_example_subscription_runs_without_a_token() {
     let app = TestApp::start().await;
     let mut reader = app.client(None).await;
     let id = reader
@@ -23,10 +23,10 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
         )
         .await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let (live, _) = reader.live().await;
+    let (live, _) = reader.wait_until_live().await;
     assert_eq!(live, id);
-    ann.send("room-1", "hello").await;
-    let next = reader.heard().await;
+    ann.send_message("room-1", "hello").await;
+    let next = reader.receive().await;
     assert_eq!(next["id"], json!(id));
     let message = &next["payload"]["data"]["newMessage"];
     assert_eq!(
@@ -40,36 +40,39 @@ async fn the_seed_subscription_runs_verbatim_without_a_token() {
 }
 
 #[tokio::test]
-async fn the_cursor_of_a_live_subscription_is_where_the_next_one_may_go_on() {
+async fn a_subscription_can_resume_from_the_cursor_of_the_live_ping() {
     let app = TestApp::start().await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
         app.client(None).await,
     );
-    ann.send("room-1", "before").await;
+    ann.send_message("room-1", "before").await;
     let id = bob
         .start(
             r#"subscription { newMessage(roomId: "room-1") { text } }"#,
             json!({}),
         )
         .await;
-    let (live, cursor) = bob.live().await;
+    let (live, cursor) = bob.wait_until_live().await;
     assert_eq!(
         (live, cursor.as_str()),
         (id, ann.head("room-1").await.as_str())
     );
     drop(bob);
-    let last = ann.send("room-1", "meanwhile").await;
+    let last = ann.send_message("room-1", "meanwhile").await;
     let mut bob = app.client(None).await;
     let id = bob.subscribe("room-1", &cursor).await;
-    assert_eq!(bob.message().await, ("meanwhile".to_owned(), last.clone()));
-    assert_eq!(bob.live().await, (id, last));
+    assert_eq!(
+        bob.next_message().await,
+        ("meanwhile".to_owned(), last.clone())
+    );
+    assert_eq!(bob.wait_until_live().await, (id, last));
     drop((ann, bob));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_subscriber_sees_every_message_once_in_one_order() {
+async fn every_subscriber_receives_every_message_once_in_the_same_order() {
     let app = TestApp::start().await;
     let mut readers = Vec::new();
     for _ in 0..5 {
@@ -81,13 +84,15 @@ async fn every_subscriber_sees_every_message_once_in_one_order() {
     let senders = ["ann", "bob"].map(async |name| {
         let mut client = app.client(Some(&app.sign_in(name).await)).await;
         for number in 0..100 {
-            client.send("room-1", &format!("{name} {number}")).await;
+            client
+                .send_message("room-1", &format!("{name} {number}"))
+                .await;
         }
     });
     futures::future::join_all(senders).await;
-    let first = readers[0].texts(200).await;
+    let first = readers[0].next_texts(200).await;
     for reader in &mut readers[1..] {
-        assert_eq!(reader.texts(200).await, first);
+        assert_eq!(reader.next_texts(200).await, first);
     }
     for name in ["ann", "bob"] {
         let own: Vec<_> = first
@@ -110,29 +115,29 @@ async fn every_subscriber_sees_every_message_once_in_one_order() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_everything_and_a_cursor_goes_on_from_there() {
+async fn a_restart_keeps_everything_and_cursors_stay_valid() {
     let app = TestApp::start().await;
     let token = app.sign_in("ann").await;
     let mut ann = app.client(Some(&token)).await;
-    ann.send("room-1", "seen").await;
+    ann.send_message("room-1", "seen").await;
     let cursor = ann.head("room-1").await;
     for text in ["missed 1", "missed 2"] {
-        ann.send("room-1", text).await;
+        ann.send_message("room-1", text).await;
     }
     let folder = app.stop().await;
     assert_eq!(
-        ann.next().await,
+        ann.try_receive().await,
         Err(Closed(1012, "Service restart".to_owned()))
     );
 
-    let app = TestApp::on(folder, &[]).await;
-    // The token is good after the restart too: its key is in the database.
+    let app = TestApp::in_folder(folder, &[]).await;
+    // The token is still valid after the restart, because its key is in the database.
     let mut ann = app.client(Some(&token)).await;
     ann.subscribe("room-1", &cursor).await;
-    assert_eq!(ann.texts(2).await, ["missed 1", "missed 2"]);
+    assert_eq!(ann.next_texts(2).await, ["missed 1", "missed 2"]);
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    bob.send("room-1", "live").await;
-    assert_eq!(ann.texts(1).await, ["live"]);
+    bob.send_message("room-1", "live").await;
+    assert_eq!(ann.next_texts(1).await, ["live"]);
     ann.fence().await;
     drop((ann, bob));
     app.finish().await;
@@ -146,41 +151,53 @@ async fn s4_the_same_nonce_is_the_same_message() {
         app.client(Some(&app.sign_in("bob").await)).await,
     );
     let head = ann.head("room-1").await;
-    let first = ann.send_once("room-1", "once", "n 1").await;
-    assert_eq!(ann.send_once("room-1", "once", "n 1").await, first);
-    let other = ann.send_once("room-1", "twice", "n 1").await;
+    let first = ann.send_with_nonce("room-1", "once", "n 1").await;
+    assert_eq!(ann.send_with_nonce("room-1", "once", "n 1").await, first);
+    let other = ann.send_with_nonce("room-1", "twice", "n 1").await;
     assert_eq!(other["errors"][0]["extensions"]["code"], "CONFLICT");
     assert_eq!(other["data"], json!({ "sendMessage": null }));
-    // A nonce is its sender's own.
-    let bobs = bob.send_once("room-1", "once", "n 1").await;
+    // Nonces are scoped to their sender.
+    let of_bob = bob.send_with_nonce("room-1", "once", "n 1").await;
     assert_ne!(
-        bobs["data"]["sendMessage"]["id"],
+        of_bob["data"]["sendMessage"]["id"],
         first["data"]["sendMessage"]["id"]
     );
     bob.subscribe("room-1", &head).await;
-    assert_eq!(bob.texts(2).await, ["once", "once"]);
+    assert_eq!(bob.next_texts(2).await, ["once", "once"]);
     bob.fence().await;
     drop((ann, bob));
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn h2_a_slow_reader_gets_everything_and_delays_nobody() {
-    let app = TestApp::with(&["--ring-frames-max", "16", "--tail-events-max", "16"]).await;
+async fn h2_a_slow_reader_receives_everything_and_delays_no_other() {
+    let app = TestApp::with_flags(&["--ring-frames-max", "16", "--tail-events-max", "16"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let mut slow = app.client(None).await;
     slow.subscribe("room-1", &head).await;
     let mut quick = app.client(None).await;
     quick.subscribe("room-1", &head).await;
-    // About 6 MB: more than the buffers between server and reader hold.
+    // About 6 MB, which is more than the buffers between the server and the reader hold.
     let long = "x".repeat(8_000);
     for number in 0..750 {
-        ann.send("room-1", &format!("{number} {long}")).await;
-        assert!(quick.message().await.0.starts_with(&format!("{number} ")));
+        ann.send_message("room-1", &format!("{number} {long}"))
+            .await;
+        assert!(
+            quick
+                .next_message()
+                .await
+                .0
+                .starts_with(&format!("{number} "))
+        );
     }
     for number in 0..750 {
-        assert!(slow.message().await.0.starts_with(&format!("{number} ")));
+        assert!(
+            slow.next_message()
+                .await
+                .0
+                .starts_with(&format!("{number} "))
+        );
     }
     slow.fence().await;
     drop((ann, slow, quick));
@@ -188,41 +205,44 @@ async fn h2_a_slow_reader_gets_everything_and_delays_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_reads_nothing_is_ended_and_comes_back_to_what_it_missed() {
-    let app = TestApp::with(&["--write-timeout", "300ms", "--no-rate-limits"]).await;
+async fn a_reader_that_reads_nothing_is_disconnected_and_can_resume() {
+    let app = TestApp::with_flags(&["--write-timeout", "300ms", "--no-rate-limits"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let mut stuck = app.client(None).await;
     stuck.subscribe("room-1", &head).await;
     let long = "x".repeat(8_000);
     for number in 0..1_500 {
-        ann.send("room-1", &format!("{number} {long}")).await;
+        ann.send_message("room-1", &format!("{number} {long}"))
+            .await;
     }
     drop(ann);
-    // The server lets go of the one that is stuck although it is still connected.
+    // The server disconnects the client that is stuck, although its connection is open.
     let folder = app.finish().await;
-    // It sees that as a broken connection, after what was on its way.
+    // The client reads what was on its way, and then a broken connection.
     let mut seen = 0;
     while let Some(Ok(_)) = stuck.socket.next().await {
         seen += 1;
     }
-    assert!(
-        seen < 1_500,
-        "the test sent too little to fill the buffers in between"
-    );
+    assert!(seen < 1_500, "the test sent too little to fill the buffers");
 
-    let app = TestApp::on(folder, &[]).await;
+    let app = TestApp::in_folder(folder, &[]).await;
     let mut back = app.client(None).await;
     back.subscribe("room-1", &head).await;
     for number in 0..1_500 {
-        assert!(back.message().await.0.starts_with(&format!("{number} ")));
+        assert!(
+            back.next_message()
+                .await
+                .0
+                .starts_with(&format!("{number} "))
+        );
     }
     drop(back);
     app.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
+async fn a_client_that_closes_while_messages_wait_receives_the_close() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -230,9 +250,10 @@ async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
     late.subscribe("room-1", &head).await;
     let long = "x".repeat(8_000);
     for number in 0..1_500 {
-        ann.send("room-1", &format!("{number} {long}")).await;
+        ann.send_message("room-1", &format!("{number} {long}"))
+            .await;
     }
-    // More waits than the buffers in between hold, and none of it has been read.
+    // More messages wait than the buffers hold, and the client has read none of them.
     let frame = CloseFrame {
         code: CloseCode::Library(4499),
         reason: "Terminated".into(),
@@ -242,7 +263,7 @@ async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
         .await
         .unwrap();
     let closed = loop {
-        if let Err(closed) = late.next().await {
+        if let Err(closed) = late.try_receive().await {
             break closed;
         }
     };
@@ -252,30 +273,30 @@ async fn a_client_that_closes_while_much_waits_for_it_hears_its_close() {
 }
 
 #[tokio::test]
-async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_cut() {
-    let app = TestApp::with(&["--ping-interval", "50ms", "--pong-timeout", "50ms"]).await;
+async fn t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected() {
+    let app = TestApp::with_flags(&["--ping-interval", "50ms", "--pong-timeout", "50ms"]).await;
     let mut alive = app.client(None).await;
     let dead = app.client(None).await;
-    // The one that reads answers pings and stays; the other one says nothing, not even that.
+    // The client that reads answers pings and stays. The other one does not even answer pings.
     let only_alive_left = async {
         while app.connections() > 1 {
             alive.fence().await;
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    crate::support::soon("the end of the dead one", only_alive_left).await;
+    crate::support::wait_for("the end of the dead connection", only_alive_left).await;
     alive.fence().await;
     drop((alive, dead));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_told_to_come_back() {
-    let app = TestApp::with(&["--connections-max", "1"]).await;
+async fn connections_beyond_the_limit_are_closed_with_try_again_later() {
+    let app = TestApp::with_flags(&["--connections-max", "1"]).await;
     let mut first = app.client(None).await;
     let mut second = Client::open(app.address()).await;
     assert_eq!(
-        second.next().await,
+        second.try_receive().await,
         Err(Closed(1013, "Try again later".to_owned()))
     );
     first.fence().await;
@@ -292,12 +313,12 @@ async fn r1_no_task_is_left_when_the_server_has_stopped() {
             .num_alive_tasks()
     };
     assert_eq!(alive(), 0);
-    let app = TestApp::with(&["--drain-window", "10ms"]).await;
+    let app = TestApp::with_flags(&["--drain-window", "10ms"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     ann.subscribe("room-1", &head).await;
-    ann.send("room-1", "hello").await;
-    assert_eq!(ann.texts(1).await, ["hello"]);
+    ann.send_message("room-1", "hello").await;
+    assert_eq!(ann.next_texts(1).await, ["hello"]);
     assert_ne!(alive(), 0, "the server has tasks");
     // The client is still connected, and the server closes its socket.
     let closed = async { while let Some(Ok(_)) = ann.socket.next().await {} };
@@ -306,9 +327,9 @@ async fn r1_no_task_is_left_when_the_server_has_stopped() {
 }
 
 #[tokio::test]
-async fn r2_readiness_turns_false_before_the_sockets_leave() {
+async fn r2_readiness_turns_false_before_the_sockets_close() {
     let app = TestApp::start().await;
-    // One that does not answer the close keeps the drain going for a while.
+    // A client that does not answer the close keeps the drain going for a while.
     let silent = app.client(None).await;
     let address = app.address();
     let stopping = tokio::spawn(app.stop());
@@ -321,7 +342,7 @@ async fn r2_readiness_turns_false_before_the_sockets_leave() {
             tokio::task::yield_now().await;
         }
     };
-    crate::support::soon("503 from /readyz", draining).await;
+    crate::support::wait_for("503 from /readyz", draining).await;
     drop(silent);
     stopping.await.unwrap();
 }

@@ -1,21 +1,22 @@
-//! The fuzz targets, briefly: their seeds, and inputs that are made from them by chance from a fixed seed.
+//! Runs the fuzz targets briefly: on their seeds, and on inputs that are mutated from the seeds
+//! with fixed randomness.
 
 use std::{fs, path::Path};
 
-/// The functions that `cargo fuzz` runs for as long as one likes.
+/// The functions that `cargo fuzz` runs for longer.
 #[expect(unreachable_pub, reason = "there it is the face of a crate")]
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
 
-/// Inputs by chance for each target.
+/// The number of random inputs for each target.
 const INPUTS: usize = 4_000;
 
 const BYTES_MAX: usize = 600;
 
-/// Marsaglia's xorshift: the same inputs in every run.
-struct Chance(u64);
+/// Marsaglia's xorshift. It generates the same inputs in every run.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -27,7 +28,8 @@ impl Chance {
         u8::try_from(self.below(256)).unwrap()
     }
 
-    /// Some bytes, mostly from a seed, with a part of another one, some bytes changed, some gone.
+    /// A random input: a seed with some bytes changed or removed, often with a part of another
+    /// seed.
     fn input(&mut self, seeds: &[Vec<u8>]) -> Vec<u8> {
         let mut input = seeds[self.below(seeds.len())].clone();
         let other = &seeds[self.below(seeds.len())];
@@ -49,7 +51,7 @@ impl Chance {
     }
 }
 
-fn briefly(target: fn(&[u8]), name: &str) {
+fn run_briefly(target: fn(&[u8]), name: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/seeds")
         .join(name);
@@ -59,28 +61,28 @@ fn briefly(target: fn(&[u8]), name: &str) {
         .collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-    assert!(seeds.len() >= 5, "there are seeds");
+    assert!(seeds.len() >= 5, "too few seeds");
     seeds.iter().for_each(|seed| target(seed));
-    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
-    (0..INPUTS).for_each(|_| target(&chance.input(&seeds)));
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    (0..INPUTS).for_each(|_| target(&random.input(&seeds)));
 }
 
 #[test]
-fn p1_the_machines_bear_any_history() {
-    briefly(targets::machine, "machine");
+fn p1_the_protocol_machines_accept_any_history() {
+    run_briefly(targets::machine, "machine");
 }
 
 #[test]
-fn cursors_have_one_text_and_no_other() {
-    briefly(targets::cursor, "cursor");
+fn each_cursor_has_exactly_one_text() {
+    run_briefly(targets::cursor, "cursor");
 }
 
 #[test]
-fn any_request_is_read_or_refused() {
-    briefly(targets::request, "request");
+fn any_request_is_parsed_or_refused() {
+    run_briefly(targets::request, "request");
 }
 
 #[test]
 fn any_document_is_prepared_or_refused() {
-    briefly(targets::prepare, "prepare");
+    run_briefly(targets::prepare, "prepare");
 }

@@ -1,4 +1,4 @@
-//! Clients that mean harm, or do it all the same: the process lives on and others are served.
+//! Malicious and broken clients: the server keeps running and serves others.
 
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
@@ -11,24 +11,24 @@ use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed},
-    http, soon,
-    wire::{Over, over_both},
+    endpoint::{Transport, over_tcp_and_tls},
+    http, wait_for,
 };
 
-// What bytes inside can do is the same over TLS; what they run into is not.
-over_both!(
-    a_message_past_the_bound_is_refused_and_one_at_it_is_read,
-    t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded,
-    t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended,
-    floods_of_control_frames_and_empty_fragments_stall_nobody,
-    fragments_without_end_are_bounded_like_one_message,
-    one_that_never_stops_sending_what_is_too_big_is_let_go,
-    one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not,
-    a_head_that_is_too_long_is_refused,
+// Tests that depend on the bytes on the wire run over TLS too.
+over_tcp_and_tls!(
+    a_message_at_the_size_limit_is_read_and_a_longer_one_is_refused,
+    t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounded,
+    t1_a_flood_of_websocket_pings_from_a_client_that_does_not_read_is_ended,
+    floods_of_control_frames_and_empty_fragments_stall_no_other_client,
+    endless_fragments_are_bounded_like_one_message,
+    a_client_that_keeps_sending_an_oversized_message_is_disconnected,
+    a_client_that_sends_its_request_too_slowly_is_disconnected,
+    headers_that_are_too_long_are_refused,
 );
 
 #[tokio::test]
-async fn half_a_handshake_and_half_a_frame_harm_nobody() {
+async fn half_a_handshake_and_half_a_frame_harm_no_other_client() {
     let app = TestApp::start().await;
     let mut half = Vec::new();
     for bytes in [
@@ -42,7 +42,7 @@ async fn half_a_handshake_and_half_a_frame_harm_nobody() {
     }
     let client = Client::open(app.address()).await;
     let mut raw = client.socket.into_inner();
-    // A masked text frame that promises 100 bytes and brings three.
+    // A masked text frame that announces 100 bytes and contains three.
     raw.write_all(&[0x81, 0xe4, 1, 2, 3, 4, b'a', b'b', b'c'])
         .await
         .unwrap();
@@ -68,12 +68,12 @@ async fn deep_json_and_deep_documents_are_refused() {
     );
     let body = json!({ "query": format!("{{ a(x: {deep} }}") }).to_string();
     assert_eq!(
-        http::post(app.address(), &body, &[]).await.code(),
+        http::post(app.address(), &body, &[]).await.error_code(),
         "TOO_COMPLEX"
     );
     let braces = json!({ "query": "{a".repeat(30_000) }).to_string();
     assert_eq!(
-        http::post(app.address(), &braces, &[]).await.code(),
+        http::post(app.address(), &braces, &[]).await.error_code(),
         "TOO_COMPLEX"
     );
     let mut client = Client::open(app.address()).await;
@@ -85,15 +85,15 @@ async fn deep_json_and_deep_documents_are_refused() {
         .await
         .unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(4400, "Invalid message received".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
-    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
+async fn a_message_at_the_size_limit_is_read_and_a_longer_one_is_refused(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let ping = |bytes: usize| {
         let empty = json!({ "type": "ping", "payload": { "x": "" } })
@@ -102,21 +102,24 @@ async fn a_message_past_the_bound_is_refused_and_one_at_it_is_read(over: Over) {
         json!({ "type": "ping", "payload": { "x": "x".repeat(bytes - empty) } }).to_string()
     };
     client.socket.send(Message::text(ping(4096))).await.unwrap();
-    assert_eq!(client.heard().await["type"], "pong");
+    assert_eq!(client.receive().await["type"], "pong");
     client.socket.send(Message::text(ping(4097))).await.unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(1009, "Message too big".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "500ms"]).await;
+async fn t1_a_flood_of_protocol_pings_from_a_client_that_does_not_read_is_bounded(
+    transport: Transport,
+) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "500ms"]).await;
     let mut flood = app.client(None).await;
     let ping = json!({ "type": "ping", "payload": { "x": "x".repeat(60_000) } }).to_string();
-    // The server stops reading at its bound on unsent replies, so that sending gets stuck; then it lets go.
+    // The server stops reading at its limit on unsent replies. Then sending blocks, and the write
+    // timeout ends the connection.
     let stuck = async {
         loop {
             if flood
@@ -129,15 +132,15 @@ async fn t1_a_flood_of_pings_from_one_that_does_not_read_stays_bounded(over: Ove
             }
         }
     };
-    soon("the end of the flood", stuck).await;
-    while let Some(Ok(_)) = soon("the rest", flood.socket.next()).await {}
+    wait_for("the end of the flood", stuck).await;
+    while let Some(Ok(_)) = wait_for("the rest of the connection", flood.socket.next()).await {}
     let mut other = app.client(None).await;
     other.fence().await;
     drop((flood, other));
     app.finish().await;
 }
 
-/// A client's frame with a mask of zeros.
+/// A client's frame, masked with zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() < 126);
     [
@@ -159,24 +162,31 @@ async fn raw(app: &TestApp) -> MaybeTlsStream<TcpStream> {
     app.client(None).await.socket.into_inner()
 }
 
-/// Sends the same over and over until the server lets go, or for as many times.
+/// Sends the same bytes up to `times` times, until the server disconnects. Returns how often.
 async fn flood(stream: &mut MaybeTlsStream<TcpStream>, bytes: &[u8], times: usize) -> usize {
     let mut sent = 0;
-    while sent < times && soon("room for more", stream.write_all(bytes)).await.is_ok() {
+    while sent < times
+        && wait_for("room to send", stream.write_all(bytes))
+            .await
+            .is_ok()
+    {
         sent += 1;
     }
     sent
 }
 
-async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over: Over) {
-    let app = TestApp::over(over, &["--write-timeout", "4s"]).await;
+async fn t1_a_flood_of_websocket_pings_from_a_client_that_does_not_read_is_ended(
+    transport: Transport,
+) {
+    let app = TestApp::start_over(transport, &["--write-timeout", "4s"]).await;
     let mut stream = raw(&app).await;
     let pings = frame(0x89, &[b'x'; 125]).repeat(1_000);
-    // More than the buffers between the two hold; a server that kept a pong for each would read all of this in time.
+    // This is more than the buffers hold. A server that queued a pong for each ping would read all
+    // of it in time.
     let most = 400;
     assert!(
         flood(&mut stream, &pings, most).await < most,
-        "a client that reads nothing was read on and on"
+        "the server kept reading from a client that reads nothing"
     );
     let mut other = app.client(None).await;
     other.fence().await;
@@ -184,8 +194,8 @@ async fn t1_a_flood_of_websocket_pings_from_one_that_does_not_read_is_ended(over
     app.finish().await;
 }
 
-async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
-    let app = TestApp::over(over, &[]).await;
+async fn floods_of_control_frames_and_empty_fragments_stall_no_other_client(transport: Transport) {
+    let app = TestApp::start_over(transport, &[]).await;
     let mut other = app.client(None).await;
     for bytes in [
         frame(0x89, b"").repeat(1_000),
@@ -200,7 +210,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
         let stream = raw(&app).await;
         let (mut reading, mut writing) = tokio::io::split(stream);
         let mut answers = tokio::io::sink();
-        // Half a fragmented message ends with an invalid one, so that the server may close meanwhile.
+        // The fragments make an invalid message, so the server may close the connection meanwhile.
         let flood = async {
             for _ in 0..200 {
                 if writing.write_all(&bytes).await.is_err() {
@@ -210,7 +220,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
             other.fence().await;
         };
         tokio::select! {
-            () = async { soon("the end of the flood", flood).await } => {}
+            () = async { wait_for("the end of the flood", flood).await } => {}
             Ok(_) = tokio::io::copy(&mut reading, &mut answers) => {}
         }
         other.fence().await;
@@ -221,7 +231,7 @@ async fn floods_of_control_frames_and_empty_fragments_stall_nobody(over: Over) {
 
 #[tokio::test]
 async fn each_fragment_counts_as_a_message() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--messages-per-second-max",
         "1",
         "--messages-burst-max",
@@ -233,7 +243,7 @@ async fn each_fragment_counts_as_a_message() {
         for piece in [&b""[..], b" "] {
             let mut client = app.client(None).await;
             let stream = client.socket.get_mut();
-            // Never whole where there are too many of them.
+            // The message is not finished if it has too many fragments.
             let end = if expected.is_none() {
                 frame(0x80, b"}")
             } else {
@@ -245,8 +255,8 @@ async fn each_fragment_counts_as_a_message() {
                 .await
                 .unwrap();
             match expected {
-                None => assert_eq!(client.heard().await, json!({ "type": "pong" })),
-                Some(closed) => assert_eq!(client.next().await.as_ref(), Err(closed)),
+                None => assert_eq!(client.receive().await, json!({ "type": "pong" })),
+                Some(closed) => assert_eq!(client.try_receive().await.as_ref(), Err(closed)),
             }
             drop(client);
         }
@@ -256,7 +266,7 @@ async fn each_fragment_counts_as_a_message() {
 
 #[tokio::test]
 async fn p2_no_pong_follows_the_close() {
-    let app = TestApp::with(&[
+    let app = TestApp::with_flags(&[
         "--messages-per-second-max",
         "1",
         "--messages-burst-max",
@@ -271,14 +281,17 @@ async fn p2_no_pong_follows_the_close() {
             .await
             .unwrap();
         stream.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        soon("the end", stream.read_to_end(&mut heard))
-            .await
-            .unwrap();
+        let mut received = Vec::new();
+        wait_for(
+            "the end of the connection",
+            stream.read_to_end(&mut received),
+        )
+        .await
+        .unwrap();
         let mut opcodes = Vec::new();
-        while let [first, length, ..] = heard[..] {
+        while let [first, length, ..] = received[..] {
             opcodes.push(first);
-            heard.drain(..2 + usize::from(length));
+            received.drain(..2 + usize::from(length));
         }
         assert_eq!(
             opcodes.iter().position(|opcode| *opcode == 0x88),
@@ -289,8 +302,8 @@ async fn p2_no_pong_follows_the_close() {
     app.finish().await;
 }
 
-async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
-    let app = TestApp::over(over, &["--message-bytes-max", "4096"]).await;
+async fn endless_fragments_are_bounded_like_one_message(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--message-bytes-max", "4096"]).await;
     let mut client = app.client(None).await;
     let fragments = [
         frame(0x01, &[b'x'; 100]),
@@ -300,16 +313,16 @@ async fn fragments_without_end_are_bounded_like_one_message(over: Over) {
     let stream = client.socket.get_mut();
     stream.write_all(&fragments).await.unwrap();
     assert_eq!(
-        client.next().await,
+        client.try_receive().await,
         Err(Closed(1009, "Message too big".to_owned()))
     );
     drop(client);
     app.finish().await;
 }
 
-async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn a_client_that_keeps_sending_an_oversized_message_is_disconnected(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--message-bytes-max",
             "4096",
@@ -320,21 +333,21 @@ async fn one_that_never_stops_sending_what_is_too_big_is_let_go(over: Over) {
     .await;
     let mut client = app.client(None).await;
     let stream = client.socket.get_mut();
-    // A text that promises 2^40 bytes.
+    // A text frame that announces 2^40 bytes.
     let head = [0x81, 0x80 | 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     stream.write_all(&head).await.unwrap();
     let most = 2_000;
     assert!(
         flood(stream, &[b'x'; 64 * 1024], most).await < most,
-        "it was read on and on"
+        "the server kept reading"
     );
     drop(client);
     app.finish().await;
 }
 
-async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over) {
-    let app = TestApp::over(over, &["--header-timeout", "200ms"]).await;
-    let mut asked = app.client(None).await;
+async fn a_client_that_sends_its_request_too_slowly_is_disconnected(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--header-timeout", "200ms"]).await;
+    let mut connected = app.client(None).await;
     for beginning in [
         &b""[..],
         b"P",
@@ -342,29 +355,33 @@ async fn one_that_is_slow_to_ask_is_let_go_and_one_that_asked_is_not(over: Over)
         b"GET / HT",
         b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n",
     ] {
-        let mut stream = app.wire().connect().await.unwrap();
+        let mut stream = app.endpoint().connect().await.unwrap();
         stream.write_all(beginning).await.unwrap();
         let mut rest = Vec::new();
-        // The end, with a word or without one.
-        let _ = soon("the end of one that is slow", stream.read_to_end(&mut rest)).await;
+        // The server may send a response before it disconnects.
+        let _ = wait_for(
+            "the end of the slow connection",
+            stream.read_to_end(&mut rest),
+        )
+        .await;
         assert!(!rest.starts_with(b"HTTP/1.1 200"), "{rest:?}");
     }
-    asked.fence().await;
-    drop(asked);
+    connected.fence().await;
+    drop(connected);
     app.finish().await;
 }
 
-async fn a_head_that_is_too_long_is_refused(over: Over) {
-    let app = TestApp::over(over, &["--header-bytes-max", "8192"]).await;
+async fn headers_that_are_too_long_are_refused(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--header-bytes-max", "8192"]).await;
     let (fits, long) = ("x".repeat(7_000), "x".repeat(9_000));
     assert_eq!(
-        http::get(app.wire(), "/healthz", &[("x-pad", &fits)])
+        http::get(app.endpoint(), "/healthz", &[("x-pad", &fits)])
             .await
             .status,
         200
     );
     assert_eq!(
-        http::get(app.wire(), "/healthz", &[("x-pad", &long)])
+        http::get(app.endpoint(), "/healthz", &[("x-pad", &long)])
             .await
             .status,
         431
@@ -373,18 +390,19 @@ async fn a_head_that_is_too_long_is_refused(over: Over) {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
-    // What is kept open after the answer is closed soon.
-    let app = TestApp::with(&["--header-timeout", "500ms"]).await;
+async fn an_invalid_websocket_handshake_is_refused_with_an_explanation() {
+    // Connections that stay open after the response are closed by the header timeout.
+    let app = TestApp::with_flags(&["--header-timeout", "500ms"]).await;
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let good = [
+    let valid = [
         ("connection", "close, Upgrade"),
         ("upgrade", "WebSocket"),
         ("sec-websocket-version", "13"),
         key,
     ];
     let without = |name: &str| {
-        good.into_iter()
+        valid
+            .into_iter()
             .filter(|(known, _)| *known != name)
             .collect::<Vec<_>>()
     };
@@ -411,28 +429,28 @@ async fn an_upgrade_that_is_none_is_refused_with_a_sentence() {
     assert_eq!(
         upgrade(app.address(), &without("upgrade")).await.status,
         400,
-        "no WebSocket, and no query either"
+        "neither a WebSocket nor a query"
     );
     app.finish().await;
 }
 
-/// A GET with exactly these headers.
+/// Sends a GET with exactly these headers.
 async fn upgrade(address: std::net::SocketAddr, headers: &[(&str, &str)]) -> http::Reply {
-    http::bare(address, "GET /graphql HTTP/1.1", headers).await
+    http::exact_request(address, "GET /graphql HTTP/1.1", headers).await
 }
 
 #[tokio::test]
-async fn thousands_of_operations_come_and_go() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+async fn thousands_of_operations_can_start_and_end_on_one_connection() {
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut client = app.client(None).await;
     for _ in 0..50 {
         let mut ids = std::collections::HashSet::new();
         for _ in 0..100 {
             ids.insert(client.subscribe("room-1", "").await);
         }
-        // An empty cursor is refused, in whatever order the refusals come.
+        // An empty cursor is refused. The refusals may arrive in any order.
         for _ in 0..100 {
-            let error = client.heard().await;
+            let error = client.receive().await;
             assert_eq!(error["type"], "error", "{error}");
             assert!(ids.remove(error["id"].as_str().unwrap()));
         }
@@ -443,7 +461,7 @@ async fn thousands_of_operations_come_and_go() {
 }
 
 #[tokio::test]
-async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
+async fn a_websocket_without_a_known_subprotocol_is_closed_with_4406() {
     let app = TestApp::start().await;
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     let request = "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -456,13 +474,13 @@ async fn a_socket_that_was_upgraded_without_the_protocol_is_told() {
         .windows(2)
         .any(|bytes| bytes == 4406_u16.to_be_bytes())
     {
-        let more = soon("a close frame", stream.read(&mut reply[read..]))
+        let more = wait_for("a close frame", stream.read(&mut reply[read..]))
             .await
             .unwrap();
         assert_ne!(
             more,
             0,
-            "the connection ended without a close: {:?}",
+            "the connection ended without a close frame: {:?}",
             &reply[..read]
         );
         read += more;

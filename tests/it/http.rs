@@ -1,4 +1,4 @@
-//! GraphQL over HTTP: media types, status codes, and what GET may do.
+//! GraphQL over HTTP: media types, status codes, and the operations that GET may run.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ fn outcome(reply: &Reply) -> (u16, &str) {
 }
 
 #[tokio::test]
-async fn the_media_type_is_the_one_asked_for() {
+async fn the_response_has_the_media_type_that_was_requested() {
     let app = TestApp::start().await;
     let body = query("{ __typename }");
     for (accept, expected) in [
@@ -66,14 +66,14 @@ async fn request_errors_have_a_status_and_no_data() {
             "{text}"
         );
         assert_eq!(
-            (strict.code().as_str(), strict.json().get("data")),
+            (strict.error_code().as_str(), strict.json().get("data")),
             (code, None),
             "{text}"
         );
-        // Clients of the older media type read the errors only from a 200.
+        // Clients that accept only the older media type read errors only from a 200.
         let lenient = post(app.address(), &query(text), &[]).await;
         assert_eq!(
-            (outcome(&lenient), lenient.code().as_str()),
+            (outcome(&lenient), lenient.error_code().as_str()),
             ((200, "application/json"), code),
             "{text}"
         );
@@ -82,7 +82,7 @@ async fn request_errors_have_a_status_and_no_data() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_requests_are_400() {
+async fn invalid_bodies_are_400() {
     let app = TestApp::start().await;
     for body in [
         "",
@@ -101,7 +101,7 @@ async fn bodies_that_are_no_requests_are_400() {
     ] {
         let reply = post(app.address(), body, &[]).await;
         assert_eq!(
-            (outcome(&reply), reply.code().as_str()),
+            (outcome(&reply), reply.error_code().as_str()),
             ((400, "application/json"), "BAD_USER_INPUT"),
             "{body}"
         );
@@ -115,7 +115,7 @@ async fn bodies_that_are_no_requests_are_400() {
 }
 
 #[tokio::test]
-async fn only_json_is_read() {
+async fn only_json_bodies_are_read() {
     let app = TestApp::start().await;
     let body = query("{ __typename }");
     for media in [
@@ -152,7 +152,7 @@ async fn only_json_is_read() {
 }
 
 #[tokio::test]
-async fn get_reads_and_never_writes() {
+async fn get_runs_queries_and_never_mutations() {
     let app = TestApp::start().await;
     let reply = get(
         app.address(),
@@ -197,22 +197,22 @@ async fn get_reads_and_never_writes() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_refused_never_taken_for_nobody() {
+async fn an_invalid_token_is_refused_and_never_becomes_anonymous() {
     let app = TestApp::start().await;
     let body = query("{ viewer { name } }");
-    let good = format!("Bearer {}", app.sign_in("ann").await);
-    let reply = post(app.address(), &body, &[("authorization", &good)]).await;
+    let valid = format!("Bearer {}", app.sign_in("ann").await);
+    let reply = post(app.address(), &body, &[("authorization", &valid)]).await;
     assert_eq!(
         reply.json(),
         json!({ "data": { "viewer": { "name": "ann" } } })
     );
-    let nobody = post(app.address(), &body, &[]).await;
-    assert_eq!(nobody.json(), json!({ "data": { "viewer": null } }));
+    let anonymous = post(app.address(), &body, &[]).await;
+    assert_eq!(anonymous.json(), json!({ "data": { "viewer": null } }));
 
-    // Changed in its middle, so that it is well formed and wrong.
-    let changed = good.replacen('.', ".e", 1);
+    // Changed in the middle, so that the token is well-formed and its signature wrong.
+    let changed = valid.replacen('.', ".e", 1);
     let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c3JfMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAiLCJleHAiOjk5OTk5OTk5OTl9.";
-    for bad in [
+    for invalid in [
         changed.as_str(),
         unsigned,
         "Bearer x",
@@ -221,11 +221,11 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
         "",
         &format!("Bearer {}", "x".repeat(9000)),
     ] {
-        let reply = post(app.address(), &body, &[("authorization", bad)]).await;
+        let reply = post(app.address(), &body, &[("authorization", invalid)]).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED"),
-            "{bad}"
+            "{invalid}"
         );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }
@@ -234,7 +234,7 @@ async fn a_bad_token_is_refused_never_taken_for_nobody() {
 
 #[tokio::test]
 async fn an_expired_token_is_refused() {
-    let app = TestApp::with(&["--session-lifetime", "0s"]).await;
+    let app = TestApp::with_flags(&["--session-lifetime", "0s"]).await;
     let expired = format!("Bearer {}", app.sign_in("ann").await);
     let reply = post(
         app.address(),
@@ -243,7 +243,7 @@ async fn an_expired_token_is_refused() {
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (401, "UNAUTHENTICATED")
     );
     app.finish().await;
@@ -251,7 +251,7 @@ async fn an_expired_token_is_refused() {
 
 #[tokio::test]
 async fn bodies_are_bounded() {
-    let app = TestApp::with(&["--body-bytes-max", "1000"]).await;
+    let app = TestApp::with_flags(&["--body-bytes-max", "1000"]).await;
     let sized = |bytes: usize| {
         let empty = query("{ __typename } #");
         query(&format!(
@@ -262,14 +262,14 @@ async fn bodies_are_bounded() {
     assert_eq!(post(app.address(), &sized(1000), &[]).await.status, 200);
     let reply = post(app.address(), &sized(1001), &[]).await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (413, "BAD_USER_INPUT")
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_browser_finds_the_playground_and_its_files() {
+async fn a_browser_is_sent_to_the_playground_which_loads_its_files() {
     let app = TestApp::start().await;
     let reply = get(
         app.address(),
@@ -326,7 +326,7 @@ async fn a_browser_finds_the_playground_and_its_files() {
 }
 
 #[tokio::test]
-async fn health_and_readiness() {
+async fn health_and_readiness_are_200() {
     let app = TestApp::start().await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(get(app.address(), path, &[]).await.status, 200, "{path}");
@@ -335,7 +335,7 @@ async fn health_and_readiness() {
 }
 
 #[tokio::test]
-async fn a_subscription_by_post_is_told_where_to_go() {
+async fn a_subscription_that_accepts_no_stream_is_406_and_names_the_transports() {
     let app = TestApp::start().await;
     let reply = post(
         app.address(),
@@ -344,7 +344,7 @@ async fn a_subscription_by_post_is_told_where_to_go() {
     )
     .await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (406, "BAD_USER_INPUT")
     );
     assert!(reply.body.contains("graphql-transport-ws"));

@@ -1,4 +1,5 @@
-//! Keys that a provider publishes: fetched, kept, changed, and what happens while they cannot be had.
+//! The keys that a provider publishes: how they are fetched, cached and replaced, and what happens
+//! while they are unavailable.
 
 use std::sync::{
     Arc,
@@ -13,12 +14,13 @@ use crate::support::{
     client::Closed,
     logs::Logs,
     provider::Provider,
-    soon,
     tokens::{claims, encoding_key, forge, jwk, now, sign},
+    wait_for,
 };
 
-/// One line, which says that a token was refused and holds nothing of it.
-fn told(logs: &Logs, token: &str) {
+/// Checks that one line of the log says that a token was refused, and that it holds no part of the
+/// token.
+fn assert_refusal_is_logged(logs: &Logs, token: &str) {
     let log = logs.take();
     assert_eq!(log.matches("a token was refused").count(), 1, "{log}");
     assert!(
@@ -32,11 +34,11 @@ fn told(logs: &Logs, token: &str) {
 
 /// No pause between fetches.
 const AT_ONCE: &str = "--jwks-refetch-interval=0s";
-/// No second fetch while the test runs.
+/// No second fetch during the test.
 const ONCE: &str = "--jwks-refetch-interval=1h";
 
 async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
-    TestApp::with(
+    TestApp::with_flags(
         &[
             &[
                 "--auth",
@@ -53,7 +55,7 @@ async fn app(provider: &Provider, flags: &[&str]) -> TestApp {
     .await
 }
 
-fn ec(kid: &str) -> String {
+fn ann_token(kid: &str) -> String {
     sign("ec.pem", Some(kid), &claims("ann"))
 }
 
@@ -66,11 +68,11 @@ fn ann() -> (u16, String) {
 }
 
 #[tokio::test]
-async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
+async fn old_keys_stay_valid_until_new_ones_are_fetched() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
+    assert_eq!(provider.request_count(), 1);
 
     let new = sign("rsa.pem", Some("two"), &claims("ann"));
     for (status, body) in [
@@ -80,14 +82,18 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
         ("200 OK", r#"{"keys":[]}"#),
         ("302 Found", ""),
     ] {
-        provider.answer(status, body);
+        provider.respond_with(status, body);
         assert_eq!(app.whoami(&new).await, unavailable(), "{status} {body}");
         assert_eq!(
-            app.rejection(&new).await,
+            app.websocket_rejection(&new).await,
             Some(Closed(1013, "Try again later".to_owned())),
             "{status} {body}"
         );
-        assert_eq!(app.whoami(&ec("one")).await, ann(), "{status} {body}");
+        assert_eq!(
+            app.whoami(&ann_token("one")).await,
+            ann(),
+            "{status} {body}"
+        );
     }
     provider.publish(&[jwk("rsa.pem", "two"), jwk("ed.pem", "three")]);
     assert_eq!(app.whoami(&new).await, ann());
@@ -97,36 +103,36 @@ async fn keys_change_and_the_old_ones_stay_good_until_a_fetch_succeeds() {
         ann()
     );
     assert_eq!(
-        app.whoami(&ec("one")).await.0,
+        app.whoami(&ann_token("one")).await.0,
         401,
-        "the key was taken back"
+        "the provider no longer publishes the key"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_asked_for_once_and_then_refused() {
+async fn an_unknown_key_is_fetched_once_and_then_refused() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let (app, logs) = (
         app(&provider, &[AT_ONCE]).await,
-        Logs::of(tracing::Level::INFO),
+        Logs::capture(tracing::Level::INFO),
     );
-    assert_eq!(app.whoami(&ec("one")).await, ann());
-    let unknown = ec("two");
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
+    let unknown = ann_token("two");
     logs.take();
     assert_eq!(
         app.whoami(&unknown).await,
         (401, "UNAUTHENTICATED".to_owned())
     );
-    told(&logs, &unknown);
-    assert_eq!(provider.asked(), 2);
+    assert_refusal_is_logged(&logs, &unknown);
+    assert_eq!(provider.request_count(), 2);
     assert_eq!(
-        app.rejection(&unknown).await,
+        app.websocket_rejection(&unknown).await,
         Some(Closed(4403, "Forbidden".to_owned()))
     );
-    told(&logs, &unknown);
-    assert_eq!(provider.asked(), 3);
-    // A name that is known, for a key that it does not fit: nothing to ask for.
+    assert_refusal_is_logged(&logs, &unknown);
+    assert_eq!(provider.request_count(), 3);
+    // The name of the key is known, but the signature is of another key. Nothing is fetched.
     assert_eq!(
         app.whoami(&sign("other.pem", Some("one"), &claims("ann")))
             .await
@@ -139,7 +145,7 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
             .0,
         401
     );
-    // Nor for a shared secret: the set is public.
+    // Nothing is fetched for a shared secret either, because the set is public.
     let (secret, header) = (
         jsonwebtoken::EncodingKey::from_secret(b"public"),
         json!({ "alg": "HS256", "kid": "four" }),
@@ -151,51 +157,51 @@ async fn an_unknown_key_is_asked_for_once_and_then_refused() {
         &secret,
     );
     assert_eq!(app.whoami(&forged).await.0, 401);
-    assert_eq!(provider.asked(), 3);
+    assert_eq!(provider.request_count(), 3);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_crowd_with_an_unknown_key_is_one_fetch() {
+async fn many_requests_with_an_unknown_key_share_one_fetch() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
-    provider.open(false);
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
+    provider.hold_answers();
     provider.publish(&[jwk("ec.pem", "two")]);
-    let token = ec("two");
-    let crowd = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
+    let token = ann_token("two");
+    let requests = futures::future::join_all((0..20).map(|_| app.whoami(&token)));
     let known = async {
-        provider.asked_for(2).await;
-        // Whose key is known waits for nobody.
-        assert_eq!(app.whoami(&ec("one")).await, ann());
-        provider.open(true);
+        provider.wait_for_requests(2).await;
+        // A token with a known key does not wait for the fetch.
+        assert_eq!(app.whoami(&ann_token("one")).await, ann());
+        provider.release_answers();
     };
-    let (answers, ()) = tokio::join!(crowd, known);
+    let (answers, ()) = tokio::join!(requests, known);
     assert!(answers.iter().all(|answer| *answer == ann()), "{answers:?}");
-    assert_eq!(provider.asked(), 2);
+    assert_eq!(provider.request_count(), 2);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn fetches_are_apart_and_until_the_next_one_nobody_knows() {
+async fn an_unknown_key_is_unavailable_until_the_next_allowed_fetch() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let app = app(&provider, &[ONCE]).await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     provider.publish(&[jwk("ec.pem", "two")]);
     for _ in 0..20 {
-        assert_eq!(app.whoami(&ec("two")).await, unavailable());
+        assert_eq!(app.whoami(&ann_token("two")).await, unavailable());
     }
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(provider.request_count(), 1);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
+async fn old_keys_are_refreshed_in_the_background() {
     let mut provider = Provider::start(&[jwk("ec.pem", "one")]).await;
     let time = Arc::new(AtomicI64::new(now() * 1_000_000));
     let shown = time.clone();
     let clock: Clock = Arc::new(move || Timestamp(shown.load(Ordering::SeqCst)));
-    let app = TestApp::at(
+    let app = TestApp::with_clock(
         clock,
         &[
             "--auth",
@@ -207,54 +213,54 @@ async fn keys_are_fetched_again_in_the_background_when_they_are_old() {
         ],
     )
     .await;
-    assert_eq!(app.whoami(&ec("one")).await, ann());
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
     provider.publish(&[jwk("ec.pem", "two")]);
     time.fetch_add(599 * 1_000_000, Ordering::SeqCst);
-    assert_eq!(app.whoami(&ec("one")).await, ann());
-    assert_eq!(provider.asked(), 1);
+    assert_eq!(app.whoami(&ann_token("one")).await, ann());
+    assert_eq!(provider.request_count(), 1);
 
     time.fetch_add(2 * 1_000_000, Ordering::SeqCst);
-    provider.open(false);
+    provider.hold_answers();
     assert_eq!(
-        app.whoami(&ec("one")).await,
+        app.whoami(&ann_token("one")).await,
         ann(),
-        "the old keys do while the new ones come"
+        "the old keys are used while the new ones are fetched"
     );
-    provider.asked_for(2).await;
-    provider.open(true);
-    let taken_back = async { while app.whoami(&ec("one")).await == ann() {} };
-    soon("the new keys", taken_back).await;
-    assert_eq!(app.whoami(&ec("two")).await, ann());
-    assert_eq!(provider.asked(), 2);
+    provider.wait_for_requests(2).await;
+    provider.release_answers();
+    let taken_back = async { while app.whoami(&ann_token("one")).await == ann() {} };
+    wait_for("the new keys", taken_back).await;
+    assert_eq!(app.whoami(&ann_token("two")).await, ann());
+    assert_eq!(provider.request_count(), 2);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_provider_that_is_slow_or_long_or_gone_is_given_up() {
+async fn a_slow_oversized_or_unreachable_provider_makes_tokens_unavailable() {
     let provider = Provider::start(&[jwk("ec.pem", "one")]).await;
-    provider.open(false);
+    provider.hold_answers();
     let slow = app(&provider, &["--jwks-timeout", "100ms", ONCE]).await;
-    assert_eq!(slow.whoami(&ec("one")).await, unavailable());
+    assert_eq!(slow.whoami(&ann_token("one")).await, unavailable());
     slow.finish().await;
 
-    provider.open(true);
+    provider.release_answers();
     let long = app(&provider, &["--jwks-bytes-max", "100", ONCE]).await;
-    assert_eq!(long.whoami(&ec("one")).await, unavailable());
+    assert_eq!(long.whoami(&ann_token("one")).await, unavailable());
     long.finish().await;
 
     let url = provider.url();
     drop(provider);
-    let gone = TestApp::with(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
-    assert_eq!(gone.whoami(&ec("one")).await, unavailable());
-    // Whoever brings no token needs no keys.
-    let mut nobody = gone.client(None).await;
-    nobody.fence().await;
-    drop(nobody);
+    let gone = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &url, ONCE]).await;
+    assert_eq!(gone.whoami(&ann_token("one")).await, unavailable());
+    // An anonymous client needs no keys.
+    let mut anonymous = gone.client(None).await;
+    anonymous.fence().await;
+    drop(anonymous);
     gone.finish().await;
 }
 
 #[tokio::test]
-async fn a_set_may_hold_keys_that_cannot_be_used() {
+async fn unusable_keys_in_a_set_are_ignored() {
     let mut narrow = jwk("rsa.pem", "narrow");
     narrow["alg"] = "PS256".into();
     let mut encryption = jwk("ec.pem", "encryption");
@@ -275,14 +281,14 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
     ])
     .await;
     let app = app(&provider, &[AT_ONCE]).await;
-    assert_eq!(app.whoami(&ec("good")).await, ann());
-    // The only key of its algorithm needs no name.
+    assert_eq!(app.whoami(&ann_token("good")).await, ann());
+    // If only one key has the algorithm, the token need not name it.
     assert_eq!(
         app.whoami(&sign("ec.pem", None, &claims("ann"))).await,
         ann()
     );
     for kid in ["encryption", "foreign", "off", "short", "weak", "shared"] {
-        assert_eq!(app.whoami(&ec(kid)).await.0, 401, "{kid}");
+        assert_eq!(app.whoami(&ann_token(kid)).await.0, 401, "{kid}");
     }
     let (rsa, _) = encoding_key("rsa.pem");
     let by = |algorithm: jsonwebtoken::Algorithm| {
@@ -293,20 +299,20 @@ async fn a_set_may_hold_keys_that_cannot_be_used() {
     assert_eq!(
         app.whoami(&by(jsonwebtoken::Algorithm::RS256)).await.0,
         401,
-        "the key says PS256"
+        "the key allows only PS256"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn keys_that_somebody_else_serves_are_not_looked_at() {
+async fn keys_of_other_servers_are_never_fetched() {
     let (provider, forger) = (
         Provider::start(&[jwk("ec.pem", "one")]).await,
         Provider::start(&[jwk("other.pem", "forged")]).await,
     );
     let (app, logs) = (
         app(&provider, &[AT_ONCE]).await,
-        Logs::of(tracing::Level::INFO),
+        Logs::capture(tracing::Level::INFO),
     );
     let (mine, algorithm) = encoding_key("other.pem");
     for kid in ["one", "forged"] {
@@ -318,14 +324,14 @@ async fn keys_that_somebody_else_serves_are_not_looked_at() {
             (401, "UNAUTHENTICATED".to_owned()),
             "{kid}"
         );
-        told(&logs, &forged);
+        assert_refusal_is_logged(&logs, &forged);
         assert_eq!(
-            app.rejection(&forged).await,
+            app.websocket_rejection(&forged).await,
             Some(Closed(4403, "Forbidden".to_owned())),
             "{kid}"
         );
-        told(&logs, &forged);
+        assert_refusal_is_logged(&logs, &forged);
     }
-    assert_eq!(forger.asked(), 0);
+    assert_eq!(forger.request_count(), 0);
     app.finish().await;
 }

@@ -1,7 +1,8 @@
-//! Limits by address, by user and by rate: what is at the edge is served, what is past it hears the documented code. All of it
-//! over TCP as it is and over TLS.
+//! Limits on messages, mutations, plans and requests.
 //!
-//! Rates are proved without a clock: whoever goes on without a pause is refused at some time, and a whole burst never is.
+//! A request at a limit is served, and a request beyond it gets the documented code. Limits on
+//! connections are tested over TCP and over TLS. Rates are tested without a clock: a client that
+//! never pauses is refused sooner or later, and a burst of the allowed size never is.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,298 +10,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http::{self, Reply},
-    soon,
-    stream::Streamed,
-    wire::{Over, Wire, over_both},
+    endpoint::{Transport, over_tcp_and_tls},
+    http,
+    stream::StreamedResponse,
+    wait_for,
 };
 
-over_both!(
-    connections_of_all_together_are_bounded,
-    connections_of_an_address_are_bounded_whatever_they_are,
-    connections_of_a_user_are_bounded_and_others_are_not_affected,
-    a_burst_of_connections_is_served_and_then_clients_hear_to_come_back,
-    whoever_goes_on_connecting_is_closed_without_a_word,
-    behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy,
-    what_a_client_says_of_itself_counts_for_nothing_without_a_proxy,
-    messages_are_bounded_by_rate_pongs_among_them,
-    changes_of_a_user_are_bounded_over_all_his_ways_in_together,
-    without_rate_limits_nobody_is_refused,
-    addresses_and_heads_that_are_too_long_are_refused,
-    a_body_that_comes_too_slowly_is_408,
-    connections_that_ask_for_nothing_are_bounded,
-    connections_of_http_are_bounded_also_those_that_ask,
-    a_kept_connection_that_is_idle_is_ended,
+over_tcp_and_tls!(
+    the_message_rate_is_limited_including_pongs,
+    the_mutation_rate_of_a_user_is_limited_across_transports,
+    with_no_rate_limits_no_client_is_refused,
+    uris_and_headers_beyond_their_limits_are_refused,
+    a_body_that_arrives_too_slowly_is_408,
 );
 
-/// More tries than any limit of these tests takes, even on a machine that stalls.
+/// More attempts than any limit of these tests needs, even on a machine that stalls.
 const TRIES: usize = 2_000;
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
 
-fn too_many_connections() -> Closed {
-    Closed(1013, "Too many connections".to_owned())
-}
-
-/// A WebSocket that says who it is; how that ends, if it does.
-async fn connect(wire: Wire, token: Option<&str>) -> Result<Client, Closed> {
-    let mut client = Client::open(wire).await;
-    let payload = token.map(|token| json!({ "authorization": format!("Bearer {token}") }));
-    client
-        .say(&json!({ "type": "connection_init", "payload": payload }))
-        .await;
-    client.next().await.map(|_| client)
-}
-
-fn subscription() -> String {
-    json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string()
-}
-
-/// 429, with the seconds after which to come back in the header and in the error.
-fn is_turned_away(reply: &Reply) -> bool {
-    let after = reply
-        .header("retry-after")
-        .and_then(|seconds| seconds.parse::<u64>().ok());
-    let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
-    reply.status == 429
-        && reply.code() == "RATE_LIMITED"
-        && after.is_some_and(|seconds| seconds > 0)
-        && after == told
-}
-
-async fn connections_of_all_together_are_bounded(over: Over) {
-    let app = TestApp::over(over, &["--connections-max", "1"]).await;
-    let first = connect(app.wire(), None).await.unwrap();
-    let refused = Client::open(app.wire()).await.next().await;
-    assert_eq!(refused, Err(Closed(1013, "Try again later".to_owned())));
-    let reply = http::post(app.wire(), &subscription(), &[SSE]).await;
-    assert_eq!(
-        (
-            reply.status,
-            reply.code().as_str(),
-            reply.header("retry-after")
-        ),
-        (503, "UNAVAILABLE", Some("1"))
-    );
-    first.close().await;
-    app.finish().await;
-    // Those that ask for nothing, also before or in the middle of the handshake of TLS.
-    for limit in ["--handshakes-max", "--http-connections-max"] {
-        let app = TestApp::over(over, &[limit, "2"]).await;
-        let silent = (
-            app.wire().bare().await.unwrap(),
-            app.wire().bare().await.unwrap(),
-        );
-        let mut one_more = app.wire().bare().await.unwrap();
-        assert_eq!(
-            soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
-            0,
-            "{limit}"
-        );
-        drop((silent, one_more));
-        app.finish().await;
-    }
-}
-
-async fn connections_of_an_address_are_bounded_whatever_they_are(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-address-max", "3"]).await;
-    let socket = connect(app.wire(), None).await.unwrap();
-    let stream = Streamed::post(app.wire(), &subscription(), &[SSE]).await;
-    let reserved = http::request(app.wire(), "PUT", "/graphql", &[], "").await;
-    assert_eq!((stream.status, reserved.status), (200, 201));
-
-    let refused = Client::open(app.wire()).await.next().await;
-    assert_eq!(refused, Err(too_many_connections()));
-    for reply in [
-        http::post(app.wire(), &subscription(), &[SSE]).await,
-        http::request(app.wire(), "PUT", "/graphql", &[], "").await,
-    ] {
-        assert!(is_turned_away(&reply), "{reply:?}");
-    }
-    // What is no connection that stays is not counted.
-    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
-
-    drop(stream);
-    let freed = async {
-        while app.connections() > 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("a free place", freed).await;
-    connect(app.wire(), None).await.unwrap().close().await;
-    drop(socket);
-    app.stop().await;
-}
-
-async fn connections_of_a_user_are_bounded_and_others_are_not_affected(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-user-max", "2"]).await;
-    let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let bearer = format!("Bearer {ann}");
-    let first = connect(app.wire(), Some(&ann)).await.unwrap();
-    let stream = Streamed::post(
-        app.wire(),
-        &subscription(),
-        &[SSE, ("authorization", &bearer)],
-    )
-    .await;
-    assert_eq!(stream.status, 200);
-    assert_eq!(
-        connect(app.wire(), Some(&ann)).await.err(),
-        Some(too_many_connections())
-    );
-    for reply in [
-        http::post(
-            app.wire(),
-            &subscription(),
-            &[SSE, ("authorization", &bearer)],
-        )
-        .await,
-        http::request(
-            app.wire(),
-            "PUT",
-            "/graphql",
-            &[("authorization", &bearer)],
-            "",
-        )
-        .await,
-    ] {
-        assert!(is_turned_away(&reply), "{reply:?}");
-    }
-    let others = (
-        connect(app.wire(), Some(&bob)).await.unwrap(),
-        connect(app.wire(), None).await.unwrap(),
-    );
-    first.close().await;
-    connect(app.wire(), Some(&ann)).await.unwrap().close().await;
-    drop((stream, others));
-    app.finish().await;
-}
-
-async fn a_burst_of_connections_is_served_and_then_clients_hear_to_come_back(over: Over) {
-    // Some of the burst is left for the requests of the test's own.
-    let app = TestApp::over(
-        over,
-        &[
-            "--connects-per-second-per-address-max",
-            "1",
-            "--connects-burst-max",
-            "20",
-        ],
-    )
-    .await;
-    for _ in 0..10 {
-        assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
-    }
-    for _ in 0..10 {
-        connect(app.wire(), None).await.unwrap();
-    }
-    // Each hears a word, as many as a burst has.
-    let mut reply = http::get(app.wire(), "/healthz", &[]).await;
-    let mut tries = 0;
-    while reply.status == 200 && tries < TRIES {
-        reply = http::get(app.wire(), "/healthz", &[]).await;
-        tries += 1;
-    }
-    assert!(is_turned_away(&reply), "{reply:?}");
-    assert_eq!(reply.header("connection"), Some("close"));
-    let mut heard = Client::open(app.wire()).await.next().await;
-    while heard.is_ok() && tries < TRIES {
-        heard = Client::open(app.wire()).await.next().await;
-        tries += 1;
-    }
-    assert_eq!(heard, Err(too_many_connections()));
-    app.finish().await;
-}
-
-async fn whoever_goes_on_connecting_is_closed_without_a_word(over: Over) {
-    let app = TestApp::over(
-        over,
-        &[
-            "--connects-per-second-per-address-max",
-            "1",
-            "--connects-burst-max",
-            "5",
-        ],
-    )
-    .await;
-    let request = http::written(
-        app.address(),
-        "GET",
-        "/healthz",
-        &[("connection", "close")],
-        "",
-    );
-    for _ in 0..TRIES {
-        // Over TLS the handshake already ends.
-        let Ok(mut stream) = app.wire().connect().await else {
-            return drop(app.finish().await);
-        };
-        let mut answer = Vec::new();
-        let _ = stream.write_all(request.as_bytes()).await;
-        let _ = soon("an answer or an end", stream.read_to_end(&mut answer)).await;
-        if answer.is_empty() {
-            return drop(app.finish().await);
-        }
-    }
-    panic!("every one of {TRIES} connections got an answer");
-}
-
-async fn behind_a_trusted_proxy_clients_are_counted_and_not_the_proxy(over: Over) {
-    let app = TestApp::over(
-        over,
-        &[
-            "--trust-proxy",
-            "1",
-            "--connections-per-address-max",
-            "1",
-            "--connects-burst-max",
-            "1",
-        ],
-    )
-    .await;
-    let open = async |forwarded: &str| {
-        Streamed::post(
-            app.wire(),
-            &subscription(),
-            &[SSE, ("x-forwarded-for", forwarded)],
-        )
-        .await
-    };
-    let streams = [
-        open("192.0.2.1").await,
-        open("192.0.2.1, 192.0.2.2").await,
-        open("2001:db8::1").await,
-    ];
-    assert!(streams.iter().all(|stream| stream.status == 200));
-    assert_eq!(
-        open("192.0.2.9, 192.0.2.1").await.status,
-        429,
-        "what a client writes itself counts for nothing"
-    );
-    assert_eq!(
-        open("2001:db8::2").await.status,
-        429,
-        "one network of 64 bits is one address"
-    );
-    assert_eq!(open("2001:db8:0:1::1").await.status, 200);
-    drop(streams);
-    app.finish().await;
-}
-
-async fn what_a_client_says_of_itself_counts_for_nothing_without_a_proxy(over: Over) {
-    let app = TestApp::over(over, &["--connections-per-address-max", "1"]).await;
-    let forwarded = |address| [SSE, ("x-forwarded-for", address)];
-    let stream = Streamed::post(app.wire(), &subscription(), &forwarded("192.0.2.1")).await;
-    assert_eq!(stream.status, 200);
-    let other = http::post(app.wire(), &subscription(), &forwarded("192.0.2.2")).await;
-    assert!(is_turned_away(&other), "{other:?}");
-    drop(stream);
-    app.finish().await;
-}
-
-async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn the_message_rate_is_limited_including_pongs(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--messages-per-second-max",
             "1",
@@ -309,34 +40,34 @@ async fn messages_are_bounded_by_rate_pongs_among_them(over: Over) {
         ],
     )
     .await;
-    for say in [
+    for message in [
         json!({ "type": "ping" }),
         json!({ "type": "pong" }),
         json!({ "type": "complete", "id": "x" }),
     ] {
-        let mut client = Client::open(app.wire()).await;
-        client.say(&json!({ "type": "connection_init" })).await;
-        // With the first it is fifty: the whole burst.
+        let mut client = Client::open(app.endpoint()).await;
+        client.send(&json!({ "type": "connection_init" })).await;
+        // With `connection_init` and the last ping these are fifty messages: the whole burst.
         for _ in 0..48 {
-            client.say(&say).await;
+            client.send(&message).await;
         }
         client
-            .say(&json!({ "type": "ping", "payload": { "last": true } }))
+            .send(&json!({ "type": "ping", "payload": { "last": true } }))
             .await;
-        while client.heard().await["payload"]["last"].is_null() {}
-        let closed = until_closed(&mut client, &say).await;
+        while client.receive().await["payload"]["last"].is_null() {}
+        let closed = until_closed(&mut client, &message).await;
         assert_eq!(
             closed,
             Closed(1013, "Too many messages".to_owned()),
-            "{say}"
+            "{message}"
         );
     }
     app.finish().await;
 }
 
-/// Says the same on and on, and reads how that ends.
-async fn until_closed(client: &mut Client, say: &Value) -> Closed {
-    let message = tokio_tungstenite::tungstenite::Message::text(say.to_string());
+/// Sends the same message repeatedly, and returns how the connection ends.
+async fn until_closed(client: &mut Client, message: &Value) -> Closed {
+    let message = tokio_tungstenite::tungstenite::Message::text(message.to_string());
     for _ in 0..TRIES {
         if futures::SinkExt::send(&mut client.socket, message.clone())
             .await
@@ -346,18 +77,18 @@ async fn until_closed(client: &mut Client, say: &Value) -> Closed {
         }
     }
     loop {
-        if let Err(closed) = client.next().await {
+        if let Err(closed) = client.try_receive().await {
             return closed;
         }
     }
 }
 
-/// The answers to so many messages sent at once, as one batch.
+/// Sends this many chat messages in one batch, and returns the answers.
 async fn send_many(app: &TestApp, token: &str, count: usize) -> Vec<Value> {
     let one = json!({ "query": r#"mutation { sendMessage(roomId: "room-1", text: "x") { id } }"# });
     let body = Value::from(vec![one; count]).to_string();
     let authorization = ("authorization", &*format!("Bearer {token}"));
-    http::post(app.wire(), &body, &[authorization])
+    http::post(app.endpoint(), &body, &[authorization])
         .await
         .json()
         .as_array()
@@ -373,9 +104,9 @@ fn is_rate_limited(answer: &Value) -> bool {
             .is_some_and(|seconds| seconds > 0)
 }
 
-async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn the_mutation_rate_of_a_user_is_limited_across_transports(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--mutations-per-second-per-user-max",
             "1",
@@ -400,7 +131,9 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     let mut client = app.client(Some(&ann)).await;
     let mut tries = 0;
     let refused = loop {
-        let answer = client.send_once("room-1", "more", &tries.to_string()).await;
+        let answer = client
+            .send_with_nonce("room-1", "more", &tries.to_string())
+            .await;
         tries += 1;
         if answer["data"]["sendMessage"].is_null() || tries > TRIES {
             break answer;
@@ -408,16 +141,16 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     };
     assert!(is_rate_limited(&refused), "{refused}");
     assert!(refused["data"]["sendMessage"].is_null());
-    // In one document, each change is one.
+    // Each mutation in a document counts.
     let many = (0..30)
         .map(|n| format!(r#"m{n}: sendMessage(roomId: "room-1", text: "x") {{ id }} "#))
         .collect::<String>();
     let answer = client
-        .ask(&format!("mutation {{ {many} }}"), json!({}))
+        .execute(&format!("mutation {{ {many} }}"), json!({}))
         .await;
     assert!(is_rate_limited(&answer), "{answer}");
 
-    // Who reads is not affected, and neither is anybody else.
+    // Neither queries nor other users are affected.
     assert!(!client.head("room-1").await.is_empty());
     assert!(
         send_many(&app, &bob, 10)
@@ -429,7 +162,7 @@ async fn changes_of_a_user_are_bounded_over_all_his_ways_in_together(over: Over)
     app.finish().await;
 }
 
-async fn without_rate_limits_nobody_is_refused(over: Over) {
+async fn with_no_rate_limits_no_client_is_refused(transport: Transport) {
     let flags = [
         ["--connections-per-address-max", "1"],
         ["--connections-per-user-max", "1"],
@@ -443,8 +176,8 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
         ["--plans-bytes-per-viewer-max", "1"],
         ["--plans-bytes-per-address-max", "1"],
     ];
-    let app = TestApp::over(
-        over,
+    let app = TestApp::start_over(
+        transport,
         &[&["--no-rate-limits"], flags.as_flattened()].concat(),
     )
     .await;
@@ -453,10 +186,10 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
     for _ in 0..5 {
         let mut client = app.client(Some(&token)).await;
         for text in ["one", "two", "three"] {
-            client.send("room-1", text).await;
+            client.send_message("room-1", text).await;
         }
         client.start(NEW_MESSAGE, json!({ "room": "room-1" })).await;
-        client.live().await;
+        client.wait_until_live().await;
         client.close().await;
         clients.push(app.client(Some(&token)).await);
     }
@@ -465,8 +198,8 @@ async fn without_rate_limits_nobody_is_refused(over: Over) {
 }
 
 #[tokio::test]
-async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
-    let app = TestApp::with(&[
+async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
+    let app = TestApp::with_flags(&[
         "--plans-bytes-per-viewer-max",
         "60000",
         "--plans-bytes-per-address-max",
@@ -474,166 +207,100 @@ async fn documents_of_one_viewer_are_bounded_and_leave_room_for_others() {
     ])
     .await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     let document = |selection: &str| {
         format!("subscription {{ newMessage(roomId: \"room-1\") {{ {selection} }} }}")
     };
     for selection in ["text", "id"] {
-        nobody.start(&document(selection), Value::Null).await;
-        nobody.live().await;
+        anonymous.start(&document(selection), Value::Null).await;
+        anonymous.wait_until_live().await;
     }
-    // It is that operation's alone, over whatever it comes: the socket and what runs on it go on.
-    let refused = nobody.refused(&document("cursor"), Value::Null).await;
+    // Only this operation is refused, over every transport. The socket and its other operations
+    // continue.
+    let refused = anonymous
+        .execute_refused(&document("cursor"), Value::Null)
+        .await;
     assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
     let body = json!({ "query": document("cursor") }).to_string();
     assert_eq!(
-        Streamed::post(app.address(), &body, &[SSE])
+        StreamedResponse::post(app.address(), &body, &[SSE])
             .await
-            .next()
+            .next_result()
             .await
             .0["errors"],
         refused
     );
-    // One that is known costs nothing, and others have a share of their own: until it is the address that has too much.
-    nobody.start(&document("text"), Value::Null).await;
-    nobody.live().await;
-    let mut anns = app.client(Some(&ann)).await;
-    anns.start(&document("cursor"), Value::Null).await;
-    anns.live().await;
-    let mut bobs = app.client(Some(&bob)).await;
+    // A document that is cached costs nothing. Other users have a quota of their own, until the
+    // address reaches its limit.
+    anonymous.start(&document("text"), Value::Null).await;
+    anonymous.wait_until_live().await;
+    let mut ann_client = app.client(Some(&ann)).await;
+    ann_client.start(&document("cursor"), Value::Null).await;
+    ann_client.wait_until_live().await;
+    let mut bob_client = app.client(Some(&bob)).await;
     assert_eq!(
-        bobs.refused(&document("createdAt"), Value::Null).await[0]["extensions"]["code"],
+        bob_client
+            .execute_refused(&document("createdAt"), Value::Null)
+            .await[0]["extensions"]["code"],
         "TOO_COMPLEX"
     );
-    bobs.send("room-1", "hello").await;
-    for (client, subscriptions) in [(&mut nobody, 3), (&mut anns, 1)] {
+    bob_client.send_message("room-1", "hello").await;
+    for (client, subscriptions) in [(&mut anonymous, 3), (&mut ann_client, 1)] {
         for _ in 0..subscriptions {
-            assert_eq!(client.heard().await["type"], "next");
+            assert_eq!(client.receive().await["type"], "next");
         }
     }
-    drop((nobody, anns, bobs));
+    drop((anonymous, ann_client, bob_client));
     app.finish().await;
 }
 
-async fn addresses_and_heads_that_are_too_long_are_refused(over: Over) {
-    let app = TestApp::over(over, &["--uri-bytes-max", "100", "--headers-max", "10"]).await;
+async fn uris_and_headers_beyond_their_limits_are_refused(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
+        &["--uri-bytes-max", "100", "--headers-max", "10"],
+    )
+    .await;
     let path = |bytes: usize| format!("/healthz?{}", "x".repeat(bytes - "/healthz?".len()));
-    assert_eq!(http::get(app.wire(), &path(100), &[]).await.status, 200);
-    let long = http::get(app.wire(), &path(101), &[]).await;
-    assert_eq!((long.status, long.code().as_str()), (414, "BAD_USER_INPUT"));
-    // `host` and `connection` are sent with every request here.
+    assert_eq!(http::get(app.endpoint(), &path(100), &[]).await.status, 200);
+    let long = http::get(app.endpoint(), &path(101), &[]).await;
+    assert_eq!(
+        (long.status, long.error_code().as_str()),
+        (414, "BAD_USER_INPUT")
+    );
+    // Each request of this client has the headers `host` and `connection`.
     let headers = |count: usize| vec![("x-more", "x"); count - 2];
     assert_eq!(
-        http::get(app.wire(), "/healthz", &headers(10)).await.status,
+        http::get(app.endpoint(), "/healthz", &headers(10))
+            .await
+            .status,
         200
     );
     assert_eq!(
-        http::get(app.wire(), "/healthz", &headers(11)).await.status,
+        http::get(app.endpoint(), "/healthz", &headers(11))
+            .await
+            .status,
         431
     );
     app.finish().await;
 }
 
-async fn a_body_that_comes_too_slowly_is_408(over: Over) {
-    let app = TestApp::over(over, &["--body-timeout", "200ms"]).await;
-    let mut stream = app.wire().connect().await.unwrap();
+async fn a_body_that_arrives_too_slowly_is_408(transport: Transport) {
+    let app = TestApp::start_over(transport, &["--body-timeout", "200ms"]).await;
+    let mut stream = app.endpoint().connect().await.unwrap();
     let head = format!(
         "POST /graphql HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{\"que",
         app.address()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply))
-        .await
-        .unwrap();
+    wait_for(
+        "a response and the end of the connection",
+        stream.read_to_string(&mut reply),
+    )
+    .await
+    .unwrap();
     assert!(
         reply.starts_with("HTTP/1.1 408") && reply.contains("BAD_USER_INPUT"),
-        "{reply}"
-    );
-    app.finish().await;
-}
-
-async fn connections_that_ask_for_nothing_are_bounded(over: Over) {
-    let app = TestApp::over(over, &["--handshakes-per-address-max", "3"]).await;
-    let mut silent = Vec::new();
-    for _ in 0..3 {
-        silent.push(app.wire().connect().await.unwrap());
-    }
-    let mut one_more = app.wire().bare().await.unwrap();
-    assert_eq!(
-        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
-        0
-    );
-    // One that asks makes room, although it stays.
-    let mut asking = silent.pop().unwrap();
-    asking
-        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
-        .await
-        .unwrap();
-    let mut answer = [0; 12];
-    soon("an answer", asking.read_exact(&mut answer))
-        .await
-        .unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    assert_eq!(http::get(app.wire(), "/healthz", &[]).await.status, 200);
-    drop((silent, asking));
-    app.finish().await;
-}
-
-async fn connections_of_http_are_bounded_also_those_that_ask(over: Over) {
-    let app = TestApp::over(over, &["--http-connections-per-address-max", "3"]).await;
-    let request = http::written(app.address(), "GET", "/healthz", &[], "");
-    let mut kept = Vec::new();
-    for _ in 0..3 {
-        let mut stream = app.wire().connect().await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        soon("an answer", stream.read_exact(&mut answer))
-            .await
-            .unwrap();
-        kept.push(stream);
-    }
-    let mut one_more = app.wire().bare().await.unwrap();
-    assert_eq!(
-        soon("its end", one_more.read(&mut [0])).await.unwrap_or(0),
-        0
-    );
-    kept.pop();
-    let freed = async {
-        while app.in_use().http_connections > 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("a free place", freed).await;
-    // One that became a WebSocket is none any more.
-    for _ in 0..3 {
-        let mut client = app.client(None).await;
-        client.fence().await;
-        let upgraded = async {
-            while app.in_use().http_connections > 2 {
-                tokio::task::yield_now().await;
-            }
-        };
-        soon("a free place", upgraded).await;
-        kept.push(client.socket.into_inner());
-    }
-    drop(kept);
-    app.finish().await;
-}
-
-async fn a_kept_connection_that_is_idle_is_ended(over: Over) {
-    let app = TestApp::over(over, &["--idle-timeout", "200ms", "--header-timeout", "0s"]).await;
-    let mut stream = app.wire().connect().await.unwrap();
-    stream
-        .write_all(http::written(app.address(), "GET", "/healthz", &[], "").as_bytes())
-        .await
-        .unwrap();
-    let mut reply = String::new();
-    soon("an answer and the end", stream.read_to_string(&mut reply))
-        .await
-        .unwrap();
-    assert!(
-        reply.starts_with("HTTP/1.1 200") && !reply.contains("connection: close"),
         "{reply}"
     );
     app.finish().await;

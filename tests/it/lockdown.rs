@@ -1,4 +1,4 @@
-//! A server that does not tell its schema, and one that runs the documents of a list and no others.
+//! Servers without introspection, and servers that run only the documents of a list.
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use crate::support::{app::TestApp, client::NEW_MESSAGE, http};
 const HEAD: &str = r#"query Head { room(id: "room-1") { head } }"#;
 
 #[tokio::test]
-async fn introspection_can_be_turned_off_and_typename_stays() {
-    let app = TestApp::with(&["--introspection", "off"]).await;
+async fn introspection_can_be_turned_off_and_typename_still_works() {
+    let app = TestApp::with_flags(&["--introspection", "off"]).await;
     let mut client = app.client(None).await;
     for document in [
         "{ __schema { types { name } } }",
@@ -20,15 +20,19 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
     ] {
         let body = json!({ "query": document, "operationName": document.contains("query B").then_some("B") });
         let reply = http::post(app.address(), &body.to_string(), &[]).await;
-        assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED", "{document}");
+        assert_eq!(
+            reply.error_code(),
+            "GRAPHQL_VALIDATION_FAILED",
+            "{document}"
+        );
         assert!(reply.json().get("data").is_none(), "{document}");
     }
     let errors = client
-        .refused("{ __schema { types { name } } }", json!({}))
+        .execute_refused("{ __schema { types { name } } }", json!({}))
         .await;
     assert_eq!(errors[0]["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
     let answer = client
-        .ask(
+        .execute(
             r#"{ __typename room(id: "room-1") { __typename } }"#,
             json!({}),
         )
@@ -44,7 +48,7 @@ async fn introspection_can_be_turned_off_and_typename_stays() {
 #[tokio::test]
 async fn without_introspection_no_error_suggests_a_name() {
     for (flags, suggests) in [(&["--introspection", "off"][..], false), (&[], true)] {
-        let (app, mut suggested) = (TestApp::with(flags).await, false);
+        let (app, mut suggested) = (TestApp::with_flags(flags).await, false);
         for document in [
             "{ viewe { id } }",
             r#"{ room(id: "room-1") { heads } }"#,
@@ -71,14 +75,14 @@ async fn without_introspection_no_error_suggests_a_name() {
             json!({ "query": "{ __typename @skip(iff: true) viewer @skip(iff: true) { id } }" })
                 .to_string();
         let reply = http::post(app.address(), &body, &[]).await;
-        assert_eq!(reply.code(), "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(reply.error_code(), "GRAPHQL_VALIDATION_FAILED");
         assert!(!reply.body.contains("Did you mean"), "{}", reply.body);
         app.finish().await;
     }
 }
 
 #[tokio::test]
-async fn introspection_is_on_unless_it_is_turned_off() {
+async fn introspection_is_on_by_default() {
     let app = TestApp::start().await;
     let reply = http::post(
         app.address(),
@@ -93,13 +97,13 @@ async fn introspection_is_on_unless_it_is_turned_off() {
     app.finish().await;
 }
 
-/// A file that holds these, and a server that runs nothing else.
+/// Starts a server that runs only these documents. Returns it with the folder of the list.
 async fn with_list(documents: &Value) -> (TestApp, crate::support::Folder) {
     let folder = crate::support::Folder::new();
     let path = folder.path().join("operations.json");
     std::fs::write(&path, documents.to_string()).unwrap();
     (
-        TestApp::with(&["--persisted-operations", path.to_str().unwrap()]).await,
+        TestApp::with_flags(&["--persisted-operations", path.to_str().unwrap()]).await,
         folder,
     )
 }
@@ -117,7 +121,7 @@ fn hash(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_listed_document_is_run_by_each_of_its_names_and_by_its_text() {
+async fn a_listed_document_runs_by_each_of_its_names_and_by_its_text() {
     let (app, _folder) = with_list(&json!({ hash(HEAD): HEAD })).await;
     let mut requests = vec![json!({ "query": HEAD })];
     for name in [hash(HEAD), hash(HEAD).to_uppercase()] {
@@ -161,7 +165,7 @@ async fn a_listed_document_is_run_by_each_of_its_names_and_by_its_text() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
+async fn documents_that_are_not_listed_are_refused_and_never_registered() {
     let (app, _folder) =
         with_list(&json!({ hash(HEAD): HEAD, hash(NEW_MESSAGE): NEW_MESSAGE })).await;
     let other = "{ viewer { id } }";
@@ -177,7 +181,7 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
     ] {
         for media in ["application/json", "application/graphql-response+json"] {
             let reply = http::post(app.address(), &body.to_string(), &[("accept", media)]).await;
-            assert_eq!(reply.code(), "PERSISTED_QUERY_NOT_IN_LIST", "{body}");
+            assert_eq!(reply.error_code(), "PERSISTED_QUERY_NOT_IN_LIST", "{body}");
             assert_eq!(
                 reply.status,
                 if media == "application/json" {
@@ -190,23 +194,23 @@ async fn whatever_is_not_listed_is_refused_and_nothing_is_learned() {
         }
     }
     let mut client = app.client(None).await;
-    let errors = client.refused(other, json!({})).await;
+    let errors = client.execute_refused(other, json!({})).await;
     assert_eq!(
         errors[0]["extensions"]["code"],
         "PERSISTED_QUERY_NOT_IN_LIST"
     );
-    // Over a WebSocket a listed document is named the same way.
+    // Over a WebSocket, a listed document is named in the same way.
     let payload = json!({ "documentId": hash(NEW_MESSAGE), "variables": { "room": "room-1" } });
     client
-        .say(&json!({ "id": "a", "type": "subscribe", "payload": payload }))
+        .send(&json!({ "id": "a", "type": "subscribe", "payload": payload }))
         .await;
-    assert_eq!(client.live().await.0, "a");
+    assert_eq!(client.wait_until_live().await.0, "a");
     drop(client);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_used_is_told_in_one_line_and_nothing_starts() {
+async fn an_invalid_list_is_reported_in_one_line_and_the_server_does_not_start() {
     let folder = crate::support::Folder::new();
     let path = folder.path().join("operations.json");
     for (content, expected) in [

@@ -1,11 +1,11 @@
-//! Rooms and their members over real sockets: what clients see of being let in and shown out.
+//! Rooms and their members over real sockets, and what a removed member still receives.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     app::TestApp,
     client::{Client, NEW_MESSAGE},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const MEMBER: &str = "id role user { name } room { id } mutedUntil";
@@ -18,23 +18,23 @@ fn code(result: &Value) -> &str {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
 async fn viewer_id(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
 }
 
 #[tokio::test]
-async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
+async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays_open() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    let bobs = viewer_id(&mut bob).await;
+    let bob_id = viewer_id(&mut bob).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -42,29 +42,32 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     let head = bob.head("p").await;
     let id = bob.subscribe("p", &head).await;
-    let before = ann.send("p", "before").await;
+    let before = ann.send_message("p", "before").await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    assert_eq!(bob.message().await, ("before".to_owned(), before.clone()));
-    let error = bob.heard().await;
+    ann.send_message("p", "after").await;
+    assert_eq!(
+        bob.next_message().await,
+        ("before".to_owned(), before.clone())
+    );
+    let error = bob.receive().await;
     assert_eq!(
         (&error["type"], &error["id"]),
         (&json!("error"), &json!(id)),
         "{error}"
     );
     assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
-    // The socket serves on; the room is as if it was not there.
+    // The socket stays open, and the room looks as if it did not exist.
     let errors = bob
-        .refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
+        .execute_refused(NEW_MESSAGE, json!({ "room": "p", "after": before }))
         .await;
     assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
     bob.fence().await;
@@ -72,12 +75,13 @@ async fn v5_the_operation_of_a_removed_member_ends_and_the_socket_stays() {
     app.finish().await;
 }
 
-/// A private room of ann's with bob in it; ann, bob's token and id, and where the room's log stands.
+/// Creates a private room, owned by Ann, with Bob as a member. Returns Ann's client, the token and
+/// the id of Bob, and the head of the room.
 async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
     let mut bob = app.client(Some(&token)).await;
-    let bobs = viewer_id(&mut bob).await;
+    let bob_id = viewer_id(&mut bob).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -85,22 +89,22 @@ async fn private_room(app: &TestApp) -> (Client, String, String, String) {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     let head = ann.head("p").await;
-    (ann, token, bobs, head)
+    (ann, token, bob_id, head)
 }
 
 #[tokio::test]
-async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
+async fn v5_the_streams_of_a_removed_member_end_with_forbidden() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let (mut ann, token, bob_id, head) = private_room(&app).await;
     let body =
         json!({ "query": NEW_MESSAGE, "variables": { "room": "p", "after": head } }).to_string();
     let bearer = format!("Bearer {token}");
     let open = async |accept: &str| {
-        Streamed::post(
+        StreamedResponse::post(
             app.address(),
             &body,
             &[("accept", accept), ("authorization", &bearer)],
@@ -109,103 +113,87 @@ async fn v5_the_streams_of_a_removed_member_end_with_the_same_word() {
     };
     let mut events = open("text/event-stream").await;
     let mut parts = open("multipart/mixed;subscriptionSpec=1.0").await;
-    ann.send("p", "before").await;
-    let (next, _) = events.next().await;
+    ann.send_message("p", "before").await;
+    let (next, _) = events.next_result().await;
     assert_eq!(next["data"]["newMessage"]["text"], "before");
-    parts.until("before").await;
+    parts.read_until("before").await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    let (last, id) = events.next().await;
+    ann.send_message("p", "after").await;
+    let (last, id) = events.next_result().await;
     assert_eq!((code(&last), id.as_deref()), ("FORBIDDEN", Some("end")));
-    assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
-    let rest = parts.rest().await;
+    assert_eq!(events.read_to_end().await, "event: complete\ndata:\n\n");
+    let rest = parts.read_to_end().await;
     assert!(
         rest.contains("FORBIDDEN") && !rest.contains("after") && rest.ends_with("--graphql--\r\n"),
         "{rest}"
     );
-    let again = open("text/event-stream").await.next().await.0;
+    let again = open("text/event-stream").await.next_result().await.0;
     assert_eq!(code(&again), "NOT_FOUND");
     drop((events, parts, ann));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn v5_a_poll_that_waits_while_its_viewer_is_removed_gets_nothing() {
+async fn v5_a_waiting_poll_of_a_removed_member_returns_no_messages() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs, head) = private_room(&app).await;
+    let (mut ann, token, bob_id, head) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let poll = "query ($after: Cursor!) { pollMessages(roomId: \"p\", after: $after) { messages { text } } }";
     bob.start(poll, json!({ "after": head })).await;
     bob.fence().await;
     mutate(
         &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
-    ann.send("p", "after").await;
-    let answer = bob.heard().await;
+    ann.send_message("p", "after").await;
+    let answer = bob.receive().await;
     assert_eq!(code(&answer["payload"]), "NOT_FOUND", "{answer}");
     drop((ann, bob));
     app.finish().await;
 }
 
-#[tokio::test]
-async fn a_rooms_life_through_the_api() {
-    let app = TestApp::start().await;
-    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
-    let bobs = viewer_id(&mut bob).await;
-    mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
-    let own = "viewerMembership { role } members { nodes { role user { name } } pageInfo { hasNextPage } }";
-    let joined = mutate(&mut bob, &format!(r#"joinRoom(roomId: "p") {{ {own} }}"#)).await;
-    assert_eq!(
-        joined["data"]["answer"]["viewerMembership"],
-        json!({ "role": "MEMBER" })
-    );
-    let members = joined["data"]["answer"]["members"]["nodes"]
-        .as_array()
-        .unwrap();
-    assert_eq!(
-        members
-            .iter()
-            .map(|member| &member["user"]["name"])
-            .collect::<Vec<_>>(),
-        ["ann", "bob"]
-    );
-
+async fn assert_role_can_be_set(ann: &mut Client, bob_id: &str) {
     let raise =
-        format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MODERATOR) {{ {MEMBER} }}"#);
-    let member = mutate(&mut ann, &raise).await["data"]["answer"].clone();
+        format!(r#"setRole(roomId: "p", userId: "{bob_id}", role: MODERATOR) {{ {MEMBER} }}"#);
+    let member = mutate(ann, &raise).await["data"]["answer"].clone();
     assert_eq!(
         (&member["role"], &member["room"]["id"]),
         (&json!("MODERATOR"), &json!("p"))
     );
-    let found = ann.ask(
+    let found = ann.execute(
         "query ($id: ID!) { node(id: $id) { ... on Member { role } } }",
         json!({ "id": member["id"] }),
     );
     assert_eq!(found.await["data"]["node"]["role"], "MODERATOR");
+}
 
+async fn assert_member_can_be_muted(ann: &mut Client, bob: &mut Client, bob_id: &str) {
     let until = "2999-01-01T00:00:00Z";
     let mute =
-        format!(r#"muteMember(roomId: "p", userId: "{bobs}", until: "{until}") {{ {MEMBER} }}"#);
+        format!(r#"muteMember(roomId: "p", userId: "{bob_id}", until: "{until}") {{ {MEMBER} }}"#);
     assert_eq!(
-        mutate(&mut ann, &mute).await["data"]["answer"]["mutedUntil"],
+        mutate(ann, &mute).await["data"]["answer"]["mutedUntil"],
         until
     );
-    assert_eq!(code(&bob.send_once("p", "mmh", "n").await), "FORBIDDEN");
-    let unmute = format!(r#"muteMember(roomId: "p", userId: "{bobs}") {{ {MEMBER} }}"#);
     assert_eq!(
-        mutate(&mut ann, &unmute).await["data"]["answer"]["mutedUntil"],
+        code(&bob.send_with_nonce("p", "mmh", "n").await),
+        "FORBIDDEN"
+    );
+    let unmute = format!(r#"muteMember(roomId: "p", userId: "{bob_id}") {{ {MEMBER} }}"#);
+    assert_eq!(
+        mutate(ann, &unmute).await["data"]["answer"]["mutedUntil"],
         Value::Null
     );
+}
 
+async fn assert_slow_mode_limits_members(ann: &mut Client, bob: &mut Client, bob_id: &str) {
     let slowed = mutate(
-        &mut ann,
+        ann,
         r#"updateRoom(id: "p", name: "Slow", slowModeSeconds: 60) { name slowModeSeconds }"#,
     );
     assert_eq!(
@@ -213,12 +201,12 @@ async fn a_rooms_life_through_the_api() {
         json!({ "name": "Slow", "slowModeSeconds": 60 })
     );
     mutate(
-        &mut ann,
-        &format!(r#"setRole(roomId: "p", userId: "{bobs}", role: MEMBER) {{ id }}"#),
+        ann,
+        &format!(r#"setRole(roomId: "p", userId: "{bob_id}", role: MEMBER) {{ id }}"#),
     )
     .await;
-    assert_eq!(code(&bob.send_once("p", "one", "1").await), "");
-    let hasty = bob.send_once("p", "two", "2").await;
+    assert_eq!(code(&bob.send_with_nonce("p", "one", "1").await), "");
+    let hasty = bob.send_with_nonce("p", "two", "2").await;
     assert_eq!(
         (
             code(&hasty),
@@ -226,7 +214,9 @@ async fn a_rooms_life_through_the_api() {
         ),
         ("RATE_LIMITED", &json!(60))
     );
+}
 
+async fn assert_invalid_changes_are_refused(ann: &mut Client) {
     for (field, expected) in [
         (r#"leaveRoom(roomId: "p")"#, "CONFLICT"),
         (
@@ -245,13 +235,43 @@ async fn a_rooms_life_through_the_api() {
         (r#"deleteMessage(id: "nothing") { id }"#, "NOT_FOUND"),
         (r#"joinRoom(roomId: "NO ROOM") { id }"#, "NOT_FOUND"),
     ] {
-        let result = mutate(&mut ann, field).await;
+        let result = mutate(ann, field).await;
         assert_eq!(
             (code(&result), &result["data"]["answer"]),
             (expected, &Value::Null),
             "{field}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_room_can_be_managed_through_the_api() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
+    let bob_id = viewer_id(&mut bob).await;
+    mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
+    let own = "viewerMembership { role } members { nodes { role user { name } } pageInfo { hasNextPage } }";
+    let joined = mutate(&mut bob, &format!(r#"joinRoom(roomId: "p") {{ {own} }}"#)).await;
+    assert_eq!(
+        joined["data"]["answer"]["viewerMembership"],
+        json!({ "role": "MEMBER" })
+    );
+    let members = joined["data"]["answer"]["members"]["nodes"]
+        .as_array()
+        .unwrap();
+    assert_eq!(
+        members
+            .iter()
+            .map(|member| &member["user"]["name"])
+            .collect::<Vec<_>>(),
+        ["ann", "bob"]
+    );
+
+    assert_role_can_be_set(&mut ann, &bob_id).await;
+    assert_member_can_be_muted(&mut ann, &mut bob, &bob_id).await;
+    assert_slow_mode_limits_members(&mut ann, &mut bob, &bob_id).await;
+    assert_invalid_changes_are_refused(&mut ann).await;
     assert_eq!(
         mutate(&mut bob, r#"leaveRoom(roomId: "p")"#).await["data"]["answer"],
         "p"
@@ -261,7 +281,7 @@ async fn a_rooms_life_through_the_api() {
         "p"
     );
     assert_eq!(
-        ann.ask(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"],
+        ann.execute(r#"{ room(id: "p") { id } }"#, json!({})).await["data"]["room"],
         Value::Null
     );
     drop((ann, bob));
@@ -269,19 +289,19 @@ async fn a_rooms_life_through_the_api() {
 }
 
 #[tokio::test]
-async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
+async fn v6_a_deleted_message_keeps_its_seq_and_loses_its_text() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     let start = ann.head("room-1").await;
-    let sent = ann.send_once("room-1", "regret", "n").await;
+    let sent = ann.send_with_nonce("room-1", "regret", "n").await;
     let id = sent["data"]["sendMessage"]["id"]
         .as_str()
         .unwrap()
         .to_owned();
     let reply = "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"what?\", replyTo: $to) { replyTo { text } } }";
     assert_eq!(
-        bob.ask(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"],
+        bob.execute(reply, json!({ "to": id })).await["data"]["sendMessage"]["replyTo"]["text"],
         "regret"
     );
     let delete = format!(r#"deleteMessage(id: "{id}") {{ id text deletedAt }}"#);
@@ -292,7 +312,7 @@ async fn v6_a_deleted_message_keeps_its_place_and_loses_its_text() {
         assert!(deleted["deletedAt"].is_string());
     }
     bob.subscribe("room-1", &start).await;
-    assert_eq!(bob.texts(2).await, ["", "what?"]);
+    assert_eq!(bob.next_texts(2).await, ["", "what?"]);
     drop((ann, bob));
     app.finish().await;
 }

@@ -1,6 +1,8 @@
-//! Random interleavings against a model: whatever readers do, each sees the log after its cursor, once and in order.
+//! Random interleavings, compared with a model. Whatever readers do, each one sees the log after
+//! its cursor, once and in order.
 //!
-//! The schedule comes from a seed, so that a failure can be run again: `MODEL_SEED=7 cargo test model`.
+//! The schedule comes from a seed, so that a failure can be repeated: `MODEL_SEED=7 cargo test
+//! model`.
 
 use std::{collections::HashSet, task::Poll};
 
@@ -12,13 +14,14 @@ use switchboard::{
 
 use crate::support::{
     core::{Core, message_id, seqs},
-    soon,
+    wait_for,
 };
 
-/// A small generator of numbers that look random (xorshift64*): the schedule must not depend on a crate's version.
-struct Chance(u64);
+/// A small random number generator (xorshift64*). With a crate, the schedule would depend on its
+/// version.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -27,10 +30,10 @@ impl Chance {
     }
 }
 
-/// The room's log as the model knows it.
+/// The log of the room in the model.
 #[derive(Default)]
 struct Log {
-    /// Whether the event of each Seq sent a message, from 1 on.
+    /// For each Seq from 1 on, whether its event sent a message.
     sent: Vec<bool>,
     deleted: HashSet<u64>,
 }
@@ -40,35 +43,62 @@ impl Log {
         self.sent.len() as u64
     }
 
-    /// The messages after an event.
+    /// The Seqs of the messages after an event.
     fn after(&self, seq: u64) -> impl Iterator<Item = u64> {
         (seq + 1..=self.head()).filter(|seq| self.sent[*seq as usize - 1])
     }
 }
 
-/// A subscriber as the model knows it.
+/// A subscriber in the model.
 struct Subscriber {
     reader: Reader,
     after: u64,
     seen: Vec<Frame>,
-    /// How many of them were checked.
+    /// The number of frames that were checked.
     checked: usize,
 }
 
 impl Subscriber {
-    /// H4: what was seen is the log after the cursor. V1 and V6: each with its own text, but for what was deleted before it was
-    /// taken.
+    fn new(reader: Reader, after: u64) -> Self {
+        Self {
+            reader,
+            after,
+            seen: Vec::new(),
+            checked: 0,
+        }
+    }
+
+    /// Polls the reader once. If it is not ready, it continues at its next turn, or never.
+    async fn poll(&mut self, bytes: usize, log: &Log, seed: u64) {
+        let Self { reader, seen, .. } = self;
+        let polled = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
+        assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
+        self.check(log, seed);
+    }
+
+    /// Reads the rest of the log and checks it.
+    async fn finish(&mut self, log: &Log, seed: u64) {
+        while self.seen.len() < log.after(self.after).count() {
+            wait_for("a frame", self.reader.take(1000, &mut self.seen))
+                .await
+                .unwrap();
+        }
+        self.check(log, seed);
+    }
+
+    /// H4: the frames are the log after the cursor. V1 and V6: each frame has the text of its
+    /// message, unless the message was deleted before the frame was taken.
     fn check(&mut self, log: &Log, seed: u64) {
         let expected: Vec<_> = log.after(self.after).take(self.seen.len()).collect();
         assert_eq!(seqs(&self.seen), expected, "seed {seed}");
         for frame in &self.seen[self.checked..] {
             let seq = frame.seq.0;
-            let said = if log.deleted.contains(&seq) {
+            let expected_text = if log.deleted.contains(&seq) {
                 String::new()
             } else {
                 seq.to_string()
             };
-            let text = format!(r#""text":"{said}""#);
+            let text = format!(r#""text":"{expected_text}""#);
             assert!(
                 frame.payload.contains(&text),
                 "seed {seed}: {} is not {text}",
@@ -78,14 +108,14 @@ impl Subscriber {
         self.checked = self.seen.len();
     }
 
-    /// Where it goes on after a reconnect.
+    /// The Seq after which the subscriber resumes when it reconnects.
     fn cursor(&self) -> u64 {
         self.seen.last().map_or(self.after, |frame| frame.seq.0)
     }
 }
 
-/// Deletes one of the messages, if it was not deleted before.
-async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
+/// Deletes a random message that is not deleted yet, if there is one.
+async fn delete(core: &Core, log: &mut Log, random: &mut Random) {
     let messages: Vec<_> = log
         .after(0)
         .filter(|seq| !log.deleted.contains(seq))
@@ -93,8 +123,8 @@ async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
     if messages.is_empty() {
         return;
     }
-    let seq = messages[chance.below(messages.len() as u64) as usize];
-    core.change(
+    let seq = messages[random.below(messages.len() as u64) as usize];
+    core.change_room(
         core.ann,
         "room-1",
         RoomChange::DeleteMessage(message_id(seq)),
@@ -105,84 +135,62 @@ async fn delete(core: &Core, log: &mut Log, chance: &mut Chance) {
 }
 
 async fn history(seed: u64) {
-    let mut chance = Chance(seed * 2 + 1);
+    let mut random = Random(seed * 2 + 1);
     let limits = ViewLimits {
-        ring_frames_max: 1 + chance.below(12) as usize,
+        ring_frames_max: 1 + random.below(12) as usize,
         pages_bytes_max: 4096,
         ..ViewLimits::default()
     };
     let hub = HubLimits {
-        tail_events_max: 1 + chance.below(12) as usize,
+        tail_events_max: 1 + random.below(12) as usize,
         ..HubLimits::default()
     };
-    let core = Core::with(limits, hub, |log| log).await;
+    let core = Core::with_limits(limits, hub).await;
     let (mut log, mut subscribers) = (Log::default(), Vec::<Subscriber>::new());
     let documents = ["text", "id text", "text room { id }"];
     for _ in 0..120 {
-        match chance.below(11) {
+        match random.below(11) {
             0..3 => {
-                let count = 1 + chance.below(20);
-                core.send(log.head() + 1..=log.head() + count).await;
+                let count = 1 + random.below(20);
+                core.send_messages(log.head() + 1..=log.head() + count)
+                    .await;
                 log.sent.extend((0..count).map(|_| true));
             }
             3..5 if subscribers.len() < 12 => {
-                let after = chance.below(log.head() + 1);
+                let after = random.below(log.head() + 1);
                 let reader = core
-                    .reader(documents[chance.below(3) as usize], Some(after))
+                    .reader(documents[random.below(3) as usize], Some(after))
                     .await;
-                subscribers.push(Subscriber {
-                    reader,
-                    after,
-                    seen: Vec::new(),
-                    checked: 0,
-                });
+                subscribers.push(Subscriber::new(reader, after));
             }
             5 if !subscribers.is_empty() => {
                 let mut gone =
-                    subscribers.swap_remove(chance.below(subscribers.len() as u64) as usize);
+                    subscribers.swap_remove(random.below(subscribers.len() as u64) as usize);
                 gone.check(&log, seed);
-                if chance.below(2) == 0 {
-                    // It comes back where it was, and knows what it saw.
+                if random.below(2) == 0 {
+                    // The subscriber reconnects and resumes after the last frame that it saw.
                     let after = gone.cursor();
                     let reader = core.reader("text", Some(after)).await;
-                    subscribers.push(Subscriber {
-                        reader,
-                        after,
-                        seen: Vec::new(),
-                        checked: 0,
-                    });
+                    subscribers.push(Subscriber::new(reader, after));
                 }
             }
-            6 => delete(&core, &mut log, &mut chance).await,
+            6 => delete(&core, &mut log, &mut random).await,
             _ if !subscribers.is_empty() => {
-                let at = chance.below(subscribers.len() as u64) as usize;
-                let Subscriber { reader, seen, .. } = &mut subscribers[at];
-                let bytes = chance.below(2000) as usize;
-                // Polled once: what it does not finish now it goes on with when its turn comes again, or never.
-                let polled =
-                    futures::poll!(std::future::poll_fn(|cx| reader.poll_take(cx, bytes, seen)));
-                assert!(!matches!(polled, Poll::Ready(Err(_))), "seed {seed}");
-                subscribers[at].check(&log, seed);
+                let at = random.below(subscribers.len() as u64) as usize;
+                let bytes = random.below(2000) as usize;
+                subscribers[at].poll(bytes, &log, seed).await;
                 tokio::task::yield_now().await;
             }
             _ => {}
         }
     }
     for subscriber in &mut subscribers {
-        while subscriber.seen.len() < log.after(subscriber.after).count() {
-            soon(
-                "a frame",
-                subscriber.reader.take(1000, &mut subscriber.seen),
-            )
-            .await
-            .unwrap();
-        }
-        subscriber.check(&log, seed);
+        subscriber.finish(&log, seed).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h4_v1_v6_random_histories_on_two_threads() {
+async fn h4_v1_v6_hold_in_random_histories_on_two_threads() {
     let seeds = match std::env::var("MODEL_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..60).collect(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{app::TestApp, client::NEW_MESSAGE, http::post, stream::Streamed};
+use crate::support::{app::TestApp, client::NEW_MESSAGE, http::post, stream::StreamedResponse};
 
 const PARTS: (&str, &str) = (
     "accept",
@@ -29,7 +29,7 @@ async fn a_subscription_is_streamed_in_parts() {
         r#"multipart/mixed; boundary="graphql"; subscriptionSpec=1.0"#,
         r#"application/json;q=0.9, multipart/mixed;boundary=graphql;subscriptionspec="1.0""#,
     ] {
-        let mut stream = Streamed::post(
+        let mut stream = StreamedResponse::post(
             app.address(),
             &subscription(Some(&head)),
             &[("accept", accept)],
@@ -47,13 +47,13 @@ async fn a_subscription_is_streamed_in_parts() {
         ] {
             assert_eq!(stream.header(name).unwrap_or_default(), value, "{name}");
         }
-        assert_eq!(stream.until("{}\r\n--graphql").await, BEGIN);
+        assert_eq!(stream.read_until("{}\r\n--graphql").await, BEGIN);
         if accept == PARTS.1 {
-            ann.send("room-1", "one").await;
-            ann.send("room-1", "two").await;
+            ann.send_message("room-1", "one").await;
+            ann.send_message("room-1", "two").await;
         }
         for text in ["one", "two"] {
-            let sent = stream.until("--graphql").await;
+            let sent = stream.read_until("--graphql").await;
             let data = format!(r#"{{"newMessage":{{"text":"{text}","sender":{{"name":"ann"}}}}}}"#);
             let cursor = sent
                 .split(r#""cursor":""#)
@@ -73,18 +73,18 @@ async fn a_subscription_is_streamed_in_parts() {
 
 #[tokio::test]
 async fn a_quiet_stream_sends_empty_parts() {
-    let app = TestApp::with(&["--multipart-heartbeat-interval", "20ms"]).await;
-    let mut stream = Streamed::post(app.address(), &subscription(None), &[PARTS]).await;
-    assert_eq!(stream.until("{}\r\n--graphql").await, BEGIN);
+    let app = TestApp::with_flags(&["--multipart-heartbeat-interval", "20ms"]).await;
+    let mut stream = StreamedResponse::post(app.address(), &subscription(None), &[PARTS]).await;
+    assert_eq!(stream.read_until("{}\r\n--graphql").await, BEGIN);
     for _ in 0..3 {
-        assert_eq!(stream.until("--graphql").await, part("{}"));
+        assert_eq!(stream.read_until("--graphql").await, part("{}"));
     }
     drop(stream);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_is_refused_is_a_fatal_part_and_the_end() {
+async fn a_refused_subscription_is_one_fatal_part() {
     let app = TestApp::start().await;
     for (query, message, code) in [
         (
@@ -98,7 +98,7 @@ async fn what_is_refused_is_a_fatal_part_and_the_end() {
             "BAD_USER_INPUT",
         ),
     ] {
-        let mut stream = Streamed::post(
+        let mut stream = StreamedResponse::post(
             app.address(),
             &json!({ "query": query }).to_string(),
             &[PARTS],
@@ -107,7 +107,7 @@ async fn what_is_refused_is_a_fatal_part_and_the_end() {
         let error = format!(r#"{{"message":"{message}","extensions":{{"code":"{code}"}}}}"#);
         let fatal = part(&format!(r#"{{"payload":null,"errors":[{error}]}}"#));
         assert_eq!(
-            (stream.status, stream.rest().await),
+            (stream.status, stream.read_to_end().await),
             (200, format!("{BEGIN}{fatal}--\r\n"))
         );
     }
@@ -115,7 +115,7 @@ async fn what_is_refused_is_a_fatal_part_and_the_end() {
 }
 
 #[tokio::test]
-async fn queries_and_mutations_are_json_where_that_is_taken() {
+async fn queries_and_mutations_are_answered_as_json_if_the_client_accepts_it() {
     let app = TestApp::start().await;
     let query = json!({ "query": "{ __typename }" }).to_string();
     let reply = post(app.address(), &query, &[PARTS]).await;
@@ -131,15 +131,15 @@ async fn queries_and_mutations_are_json_where_that_is_taken() {
     )
     .await;
     assert_eq!(
-        (wrong.status, wrong.code().as_str()),
+        (wrong.status, wrong.error_code().as_str()),
         (200, "GRAPHQL_VALIDATION_FAILED")
     );
-    // Nothing else is taken.
+    // The client accepts nothing but multipart.
     let only = ("accept", "multipart/mixed;subscriptionSpec=1.0");
-    let mut stream = Streamed::post(app.address(), &query, &[only]).await;
+    let mut stream = StreamedResponse::post(app.address(), &query, &[only]).await;
     let answer = part(r#"{"payload":{"data":{"__typename":"Query"}}}"#);
-    assert_eq!(stream.rest().await, format!("{BEGIN}{answer}--\r\n"));
-    // Another protocol's parts.
+    assert_eq!(stream.read_to_end().await, format!("{BEGIN}{answer}--\r\n"));
+    // Parts of other protocols are not supported.
     for accept in [
         "multipart/mixed;deferSpec=20220824, application/json",
         "multipart/mixed, application/json",
@@ -156,14 +156,14 @@ async fn queries_and_mutations_are_json_where_that_is_taken() {
 }
 
 #[tokio::test]
-async fn a_drain_breaks_the_stream_off_before_its_end() {
+async fn a_drain_ends_the_stream_without_the_closing_delimiter() {
     let app = TestApp::start().await;
-    let mut stream = Streamed::post(app.address(), &subscription(None), &[PARTS]).await;
-    stream.until(BEGIN).await;
+    let mut stream = StreamedResponse::post(app.address(), &subscription(None), &[PARTS]).await;
+    stream.read_until(BEGIN).await;
     app.stop().await;
     assert_eq!(
-        stream.rest().await,
+        stream.read_to_end().await,
         "",
-        "no closing delimiter, which would be final"
+        "a closing delimiter would be final"
     );
 }

@@ -1,12 +1,12 @@
-//! The long poll: it waits for the log to grow, and for nothing longer than it must.
+//! Long polling: a poll waits for new messages, and no longer than it must.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     app::TestApp,
-    http::{get, post, written},
-    soon,
-    stream::Streamed,
+    http::{get, post, request_text},
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const POLL: &str = "query ($room: ID! = \"room-1\", $after: Cursor!, $wait: Int! = 25, $limit: Int! = 100) {
@@ -16,8 +16,8 @@ fn polling(variables: &Value) -> String {
     json!({ "query": POLL, "variables": variables }).to_string()
 }
 
-/// The texts and the cursor of an answer.
-fn polled(reply: &Value) -> (Vec<&str>, &str) {
+/// The texts and the cursor of a poll.
+fn parse_poll(reply: &Value) -> (Vec<&str>, &str) {
     let poll = &reply["data"]["pollMessages"];
     let messages = poll["messages"]
         .as_array()
@@ -28,43 +28,43 @@ fn polled(reply: &Value) -> (Vec<&str>, &str) {
     (texts.collect(), poll["cursor"].as_str().unwrap())
 }
 
-/// Until somebody waits for a room.
-async fn waits(app: &TestApp) {
-    let waits = async {
+/// Waits until a poll waits for a room.
+async fn wait_for_poll(app: &TestApp) {
+    let wait_for_poll = async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
     };
-    soon("a poll that waits", waits).await;
+    wait_for("a waiting poll", wait_for_poll).await;
 }
 
 #[tokio::test]
-async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
+async fn existing_messages_are_returned_at_once_with_the_next_cursor() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let first = ann.send("room-1", "1").await;
-    let second = ann.send("room-1", "2").await;
-    let third = ann.send("room-1", "3").await;
+    let first = ann.send_message("room-1", "1").await;
+    let second = ann.send_message("room-1", "2").await;
+    let third = ann.send_message("room-1", "3").await;
     let poll = async |variables: Value| post(app.address(), &polling(&variables), &[]).await.json();
     assert_eq!(
-        polled(&poll(json!({ "after": head, "limit": 2 })).await),
+        parse_poll(&poll(json!({ "after": head, "limit": 2 })).await),
         (vec!["1", "2"], second.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": second, "limit": 2 })).await),
+        parse_poll(&poll(json!({ "after": second, "limit": 2 })).await),
         (vec!["3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": first })).await),
+        parse_poll(&poll(json!({ "after": first })).await),
         (vec!["2", "3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": first, "wait": 0 })).await),
+        parse_poll(&poll(json!({ "after": first, "wait": 0 })).await),
         (vec!["2", "3"], third.as_str())
     );
     assert_eq!(
-        polled(&poll(json!({ "after": third, "wait": 0 })).await),
+        parse_poll(&poll(json!({ "after": third, "wait": 0 })).await),
         (vec![], third.as_str())
     );
     drop(ann);
@@ -72,7 +72,7 @@ async fn what_is_there_is_answered_at_once_and_the_cursor_goes_on() {
 }
 
 #[tokio::test]
-async fn it_holds_until_something_comes() {
+async fn a_poll_waits_until_a_message_arrives() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -81,11 +81,11 @@ async fn it_holds_until_something_comes() {
         polling(&json!({ "after": head, "wait": 55 })),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     assert!(!poll.is_finished());
-    let cursor = ann.send("room-1", "hello").await;
+    let cursor = ann.send_message("room-1", "hello").await;
     assert_eq!(
-        polled(&soon("an answer", poll).await.unwrap().json()),
+        parse_poll(&wait_for("a response", poll).await.unwrap().json()),
         (vec!["hello"], cursor.as_str())
     );
     drop(ann);
@@ -93,7 +93,7 @@ async fn it_holds_until_something_comes() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_in_time() {
+async fn a_poll_returns_when_its_wait_is_over() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -104,14 +104,14 @@ async fn a_wait_ends_in_time() {
     )
     .await
     .json();
-    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    assert_eq!(parse_poll(&reply), (vec![], head.as_str()));
     drop(ann);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn arguments_out_of_their_range_are_refused() {
-    let app = TestApp::with(&["--page-max", "100"]).await;
+async fn arguments_out_of_range_are_refused() {
+    let app = TestApp::with_flags(&["--page-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     for (variables, code) in [
@@ -123,20 +123,20 @@ async fn arguments_out_of_their_range_are_refused() {
         (json!({ "after": head, "room": "none" }), "NOT_FOUND"),
     ] {
         let reply = post(app.address(), &polling(&variables), &[]).await;
-        assert_eq!(reply.code(), code, "{variables}");
+        assert_eq!(reply.error_code(), code, "{variables}");
     }
     drop(ann);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_what_its_poll_held() {
-    let app = TestApp::with(&["--waits-max", "1"]).await;
+async fn a_poll_frees_its_resources_when_its_client_disconnects() {
+    let app = TestApp::with_flags(&["--waits-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     ann.close().await;
     let body = polling(&json!({ "after": head, "wait": 55 }));
-    let request = written(
+    let request = request_text(
         app.address(),
         "POST",
         "/graphql",
@@ -144,11 +144,15 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
         &body,
     );
     let address = app.address();
-    let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
-    waits(&app).await;
+    let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
+    wait_for_poll(&app).await;
     let reply = post(app.address(), &body, &[]).await;
-    assert_eq!(reply.code(), "UNAVAILABLE", "as many wait as may");
-    // The connection is closed with the task that held it.
+    assert_eq!(
+        reply.error_code(),
+        "UNAVAILABLE",
+        "the limit of waiting polls is reached"
+    );
+    // Aborting the task closes the connection.
     poll.abort();
     assert!(poll.await.is_err());
     let free = async {
@@ -156,7 +160,7 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
             tokio::task::yield_now().await;
         }
     };
-    soon("the end of the wait", free).await;
+    wait_for("the end of the wait", free).await;
     let reply = post(
         app.address(),
         &polling(&json!({ "after": head, "wait": 0 })),
@@ -164,12 +168,12 @@ async fn a_client_that_goes_away_frees_what_its_poll_held() {
     )
     .await
     .json();
-    assert_eq!(polled(&reply), (vec![], head.as_str()));
+    assert_eq!(parse_poll(&reply), (vec![], head.as_str()));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_drain_answers_what_waits_at_once() {
+async fn a_drain_answers_waiting_polls_at_once() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -179,27 +183,27 @@ async fn a_drain_answers_what_waits_at_once() {
         polling(&json!({ "after": head, "wait": 55 })),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     app.stop().await;
-    let reply = soon("an answer", poll).await.unwrap();
+    let reply = wait_for("a response", poll).await.unwrap();
     assert_eq!(
-        (reply.status, polled(&reply.json())),
+        (reply.status, parse_poll(&reply.json())),
         (200, (vec![], head.as_str()))
     );
 }
 
 #[tokio::test]
-async fn it_works_by_get_with_nothing_but_an_address() {
+async fn a_poll_works_by_get() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    ann.send("room-1", "hello").await;
+    ann.send_message("room-1", "hello").await;
     let target = format!(
         "/graphql?query=query(%24after%3ACursor!)%7BpollMessages(roomId%3A%22room-1%22%2Cafter%3A%24after)%7Bmessages%7Btext%7Dcursor%7D%7D\
          &variables=%7B%22after%22%3A%22{head}%22%7D"
     );
     assert_eq!(
-        polled(&get(app.address(), &target, &[]).await.json()).0,
+        parse_poll(&get(app.address(), &target, &[]).await.json()).0,
         ["hello"]
     );
     drop(ann);
@@ -207,7 +211,7 @@ async fn it_works_by_get_with_nothing_but_an_address() {
 }
 
 #[tokio::test]
-async fn a_poll_ends_with_the_token_it_came_with() {
+async fn a_poll_ends_when_its_token_is_revoked() {
     let app = TestApp::start().await;
     let token = app.sign_in("ann").await;
     let bearer = format!("Bearer {token}");
@@ -219,17 +223,17 @@ async fn a_poll_ends_with_the_token_it_came_with() {
         bearer.clone(),
     );
     let poll = tokio::spawn(async move { post(address, &body, &[("authorization", &own)]).await });
-    waits(&app).await;
+    wait_for_poll(&app).await;
     let sign_out = json!({ "query": "mutation { signOut }" }).to_string();
     assert_eq!(
         post(app.address(), &sign_out, &[("authorization", &bearer)])
             .await
-            .code(),
+            .error_code(),
         ""
     );
-    let reply = soon("the end of the poll", poll).await.unwrap();
+    let reply = wait_for("the end of the poll", poll).await.unwrap();
     assert_eq!(
-        (reply.code().as_str(), &reply.json()["data"]),
+        (reply.error_code().as_str(), &reply.json()["data"]),
         ("UNAUTHENTICATED", &Value::Null)
     );
     drop(bob);
@@ -237,7 +241,7 @@ async fn a_poll_ends_with_the_token_it_came_with() {
 }
 
 #[tokio::test]
-async fn an_operation_waits_once_and_each_of_a_batch_does() {
+async fn each_operation_may_wait_once_also_in_a_batch() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
@@ -246,21 +250,24 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
             "{name}: pollMessages(roomId: \"room-1\", after: \"{head}\", wait: {wait}) {{ cursor }}"
         )
     };
-    let asked = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
+    let operation = |fields: &[String]| json!({ "query": format!("{{ {} }}", fields.join(" ")) });
     let twice = post(
         app.address(),
-        &asked(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(),
+        &operation(&[poll("a", 1), poll("b", 1), poll("c", 0)]).to_string(),
         &[],
     )
     .await;
     let codes = twice.json()["errors"].as_array().unwrap().len();
     assert_eq!(
-        (twice.code().as_str(), codes),
+        (twice.error_code().as_str(), codes),
         ("TOO_COMPLEX", 1),
         "{}",
         twice.body
     );
-    let both = json!([asked(&[poll("a", 1)]), asked(&[poll("a", 1), poll("b", 0)])]);
+    let both = json!([
+        operation(&[poll("a", 1)]),
+        operation(&[poll("a", 1), poll("b", 0)])
+    ]);
     let both = post(app.address(), &both.to_string(), &[]).await.json();
     assert_eq!(both[0]["data"]["a"]["cursor"], head);
     assert_eq!(
@@ -272,20 +279,20 @@ async fn an_operation_waits_once_and_each_of_a_batch_does() {
 }
 
 #[tokio::test]
-async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
-    let app = TestApp::with(&["--waits-per-viewer-max", "1"]).await;
+async fn waiting_polls_are_bounded_per_user_and_per_anonymous_address() {
+    let app = TestApp::with_flags(&["--waits-per-viewer-max", "1"]).await;
     let ann = format!("Bearer {}", app.sign_in("ann").await);
-    let mut nobody = app.client(None).await;
-    let head = nobody.head("room-1").await;
+    let mut anonymous = app.client(None).await;
+    let head = anonymous.head("room-1").await;
     let (address, body) = (
         app.address(),
         polling(&json!({ "after": head, "wait": 55 })),
     );
     for caller in [&[][..], &[("authorization", ann.as_str())]] {
         let headers = [&[("content-type", "application/json")], caller].concat();
-        let request = written(address, "POST", "/graphql", &headers, &body);
-        let poll = tokio::spawn(async move { Streamed::open(address, &request).await });
-        waits(&app).await;
+        let request = request_text(address, "POST", "/graphql", &headers, &body);
+        let poll = tokio::spawn(async move { StreamedResponse::open(address, &request).await });
+        wait_for_poll(&app).await;
         let reply = post(
             address,
             &polling(&json!({ "after": head, "wait": 1 })),
@@ -294,7 +301,7 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
         .await;
         let retry_after = reply.json()["errors"][0]["extensions"]["retryAfter"].clone();
         assert_eq!(
-            (reply.code().as_str(), retry_after),
+            (reply.error_code().as_str(), retry_after),
             ("RATE_LIMITED", json!(1))
         );
         poll.abort();
@@ -304,14 +311,16 @@ async fn polls_of_a_user_and_those_of_nobody_at_an_address_are_bounded() {
                 tokio::task::yield_now().await;
             }
         };
-        soon("the end of the wait", free).await;
+        wait_for("the end of the wait", free).await;
     }
-    // A WebSocket takes of the same share.
+    // A poll over a WebSocket counts for the same quota.
     let poll = tokio::spawn(async move { post(address, &body, &[]).await });
-    waits(&app).await;
-    let result = nobody.ask(POLL, json!({ "after": head, "wait": 1 })).await;
+    wait_for_poll(&app).await;
+    let result = anonymous
+        .execute(POLL, json!({ "after": head, "wait": 1 }))
+        .await;
     assert_eq!(result["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     poll.abort();
-    drop(nobody);
+    drop(anonymous);
     app.finish().await;
 }

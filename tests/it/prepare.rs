@@ -1,4 +1,5 @@
-//! What the library gets wrong, and what it would be made to suffer for.
+//! How requests are prepared: limits on documents, and checks that the GraphQL library lacks or
+//! gets wrong.
 
 use async_graphql::{ServerError, Variables};
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use switchboard::{
     schema::{Answer, Prepared, Request, RequestContext},
 };
 
-use crate::support::core::{Core, take};
+use crate::support::core::{Core, take_frames};
 
 fn request(query: &str, variables: Value) -> Request {
     Request {
@@ -34,7 +35,7 @@ fn prepared(core: &Core, query: &str, variables: Value) -> Prepared {
         .unwrap_or_else(|errors| panic!("{query}: {errors:?}"))
 }
 
-/// The code with which a request is refused before or by validation.
+/// The error code with which a request is refused before execution.
 async fn refusal(core: &Core, query: &str, variables: Value) -> String {
     let prepared = match core.schema.prepare(request(query, variables)) {
         Ok(prepared) => prepared,
@@ -55,7 +56,7 @@ async fn refusal(core: &Core, query: &str, variables: Value) -> String {
     }
 }
 
-/// The data and the errors' codes of a request that is executed.
+/// The data and the error codes of a request that is executed.
 async fn run(core: &Core, query: &str, variables: Value) -> Value {
     match core
         .schema
@@ -80,7 +81,7 @@ async fn run(core: &Core, query: &str, variables: Value) -> Value {
 }
 
 #[tokio::test]
-async fn thirty_levels_of_doubling_fragments_are_refused_before_the_library_sees_them() {
+async fn thirty_levels_of_doubling_fragments_are_refused_before_execution() {
     let core = Core::start().await;
     let mut text = "query { viewer { ...f0 } }".to_owned();
     for level in 0..30 {
@@ -91,13 +92,26 @@ async fn thirty_levels_of_doubling_fragments_are_refused_before_the_library_sees
     }
     text.push_str(" fragment f30 on User { id }");
     assert_eq!(refusal(&core, &text, json!({})).await, "TOO_COMPLEX");
-    // The same among fragments that nothing uses.
+    // Fragments that are not used are bounded too.
     let unused = text.replace("viewer { ...f0 }", "viewer { id }");
     assert_eq!(refusal(&core, &unused, json!({})).await, "TOO_COMPLEX");
 }
 
+async fn assert_lists_count_with_their_length(core: &Core) {
+    // A list counts with its maximum length, even if a variable sets it.
+    let lists = "query ($n: Int) { rooms(first: 100) { nodes { messages(first: $n) { nodes { id text } } } } }";
+    assert_eq!(
+        run(core, lists, json!({ "n": 50 })).await["codes"],
+        json!([])
+    );
+    assert_eq!(
+        refusal(core, lists, json!({ "n": 100 })).await,
+        "TOO_COMPLEX"
+    );
+}
+
 #[tokio::test]
-async fn g4_documents_are_bounded_at_and_past_each_edge() {
+async fn g4_documents_are_accepted_at_each_limit_and_refused_beyond_it() {
     let core = Core::start().await;
     let nested = |levels: usize| {
         let (open, close) = (
@@ -153,20 +167,11 @@ async fn g4_documents_are_bounded_at_and_past_each_edge() {
         refusal(&core, &format!("{{ a(x: {}", "[".repeat(60_000)), json!({})).await,
         "TOO_COMPLEX"
     );
-    // Lists count as often as they may be long, also when a variable says how long.
-    let lists = "query ($n: Int) { rooms(first: 100) { nodes { messages(first: $n) { nodes { id text } } } } }";
-    assert_eq!(
-        run(&core, lists, json!({ "n": 50 })).await["codes"],
-        json!([])
-    );
-    assert_eq!(
-        refusal(&core, lists, json!({ "n": 100 })).await,
-        "TOO_COMPLEX"
-    );
+    assert_lists_count_with_their_length(&core).await;
 }
 
 #[tokio::test]
-async fn fragments_that_spread_themselves_are_refused() {
+async fn recursive_fragments_are_refused() {
     let core = Core::start().await;
     let cycle = "{ viewer { ...a } } fragment a on User { ...b } fragment b on User { ...a }";
     assert_eq!(
@@ -181,7 +186,7 @@ async fn fragments_that_spread_themselves_are_refused() {
 }
 
 #[tokio::test]
-async fn introspection_as_clients_send_it_is_within_the_bounds() {
+async fn the_introspection_query_of_clients_is_within_the_limits() {
     let core = Core::start().await;
     let of_types = "ofType { kind name ".repeat(9) + &"}".repeat(9);
     let query = format!(
@@ -202,6 +207,25 @@ async fn introspection_as_clients_send_it_is_within_the_bounds() {
         result["data"]["__schema"]["subscriptionType"]["name"],
         "Subscription"
     );
+}
+
+/// Checks that the default of an argument applies if its variable is missing.
+async fn assert_missing_variables_are_not_null(core: &Core) {
+    let first = "query ($first: Int) { rooms(first: $first) { nodes { id } } }";
+    let rooms = json!({ "rooms": { "nodes": [{ "id": "room-1" }] } });
+    assert_eq!(run(core, first, json!({})).await["data"], rooms);
+    assert_eq!(run(core, first, json!({ "first": 1 })).await["data"], rooms);
+    for variables in [
+        json!({ "first": "1" }),
+        json!({ "first": 1.5 }),
+        json!({ "first": 3_000_000_000_u64 }),
+    ] {
+        assert_eq!(
+            refusal(core, first, variables.clone()).await,
+            "BAD_USER_INPUT",
+            "{variables}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -237,25 +261,7 @@ async fn variables_follow_their_definitions() {
         json!({ "room": null })
     );
 
-    // A missing variable is no null: the argument's own default holds.
-    let first = "query ($first: Int) { rooms(first: $first) { nodes { id } } }";
-    let rooms = json!({ "rooms": { "nodes": [{ "id": "room-1" }] } });
-    assert_eq!(run(&core, first, json!({})).await["data"], rooms);
-    assert_eq!(
-        run(&core, first, json!({ "first": 1 })).await["data"],
-        rooms
-    );
-    for variables in [
-        json!({ "first": "1" }),
-        json!({ "first": 1.5 }),
-        json!({ "first": 3_000_000_000_u64 }),
-    ] {
-        assert_eq!(
-            refusal(&core, first, variables.clone()).await,
-            "BAD_USER_INPUT",
-            "{variables}"
-        );
-    }
+    assert_missing_variables_are_not_null(&core).await;
     let unused =
         "query ($cursor: Cursor) { messages(roomId: \"room-1\", after: $cursor) { nodes { id } } }";
     assert_eq!(
@@ -280,7 +286,7 @@ async fn variables_follow_their_definitions() {
 }
 
 #[tokio::test]
-async fn errors_of_the_request_are_told_from_errors_of_the_execution() {
+async fn request_errors_are_distinguished_from_execution_errors() {
     let core = Core::start().await;
     let result = run(&core, "mutation { a: sendMessage(roomId: \"room-1\", text: \"x\") { id } b: signIn(name: \"bob\") { viewer { name } } }", json!({})).await;
     assert_eq!(
@@ -301,7 +307,7 @@ async fn errors_of_the_request_are_told_from_errors_of_the_execution() {
 }
 
 #[tokio::test]
-async fn a_subscriptions_root_is_one_plain_field() {
+async fn the_root_of_a_subscription_is_one_plain_field() {
     let core = Core::start().await;
     let field = "newMessage(roomId: \"room-1\")";
     for refused in [
@@ -328,7 +334,7 @@ async fn a_subscriptions_root_is_one_plain_field() {
     }
 }
 
-/// The sentence and the code with which a document is refused before anything of it runs.
+/// The message and the code with which a document is refused while it is prepared.
 fn sentence(core: &Core, query: &str) -> (String, String) {
     let errors = core
         .schema
@@ -338,8 +344,19 @@ fn sentence(core: &Core, query: &str) -> (String, String) {
     (errors[0].message.clone(), code(&errors))
 }
 
+async fn assert_similar_names_are_not_affected(core: &Core) {
+    assert_eq!(
+        refusal(core, "{ viewer @deferred { id } }", json!({})).await,
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    assert_eq!(
+        run(core, "{ defer: __typename }", json!({})).await["data"],
+        json!({ "defer": "Query" })
+    );
+}
+
 #[tokio::test]
-async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_for() {
+async fn defer_and_stream_are_refused_wherever_they_appear() {
     let core = Core::start().await;
     let message = "newMessage(roomId: \"room-1\")";
     for (name, query) in [
@@ -383,12 +400,12 @@ async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_fo
             format!("subscription @defer {{ {message} {{ text }} }}"),
         ),
     ] {
-        // Also where another operation was chosen: the document is one.
-        let asked = Request {
+        // The whole document is checked, even if another operation is selected.
+        let selected = Request {
             operation_name: query.contains("query A").then(|| "A".to_owned()),
             ..request(&query, json!({}))
         };
-        let errors = core.schema.prepare(asked).expect_err(&query);
+        let errors = core.schema.prepare(selected).expect_err(&query);
         let expected =
             format!("@{name} is not supported: the server sends each result in one piece.");
         assert_eq!(
@@ -397,19 +414,11 @@ async fn answers_in_several_parts_are_refused_by_name_wherever_they_are_asked_fo
             "{query}"
         );
     }
-    // A name that only looks like it is none.
-    assert_eq!(
-        refusal(&core, "{ viewer @deferred { id } }", json!({})).await,
-        "GRAPHQL_VALIDATION_FAILED"
-    );
-    assert_eq!(
-        run(&core, "{ defer: __typename }", json!({})).await["data"],
-        json!({ "defer": "Query" })
-    );
+    assert_similar_names_are_not_affected(&core).await;
 }
 
 #[tokio::test]
-async fn what_is_not_supported_on_a_subscriptions_root_is_said() {
+async fn skip_and_include_on_the_root_of_a_subscription_are_refused_with_a_reason() {
     let core = Core::start().await;
     for (name, query) in [
         (
@@ -463,8 +472,8 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
             .head()
             .0
             + 1;
-        core.send(next..=next + 1).await;
-        let frames = take(&mut reader, 2).await;
+        core.send_messages(next..=next + 1).await;
+        let frames = take_frames(&mut reader, 2).await;
         assert!(
             frames[0]
                 .payload
@@ -475,7 +484,7 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
 }
 
 #[tokio::test]
-async fn a_plan_knows_its_document_by_what_it_says() {
+async fn equivalent_documents_share_a_plan() {
     let core = Core::start().await;
     let key = |query: &str, variables: Value| prepared(&core, query, variables).plan().key.clone();
     let plain = key(
@@ -511,7 +520,7 @@ async fn a_plan_knows_its_document_by_what_it_says() {
 }
 
 #[tokio::test]
-async fn directives_are_known_and_stand_where_they_may() {
+async fn unknown_and_misplaced_directives_are_refused() {
     let core = Core::start().await;
     for (query, reason) in [
         ("{ __typename @a }", "Unknown directive \"@a\"."),

@@ -1,6 +1,7 @@
-//! How often HTTP may be asked, by connection and by address, and how often guests may sign in; over TCP as it is and over TLS.
+//! Rate limits on HTTP requests, by connection and by address, and on sign-ins of guests; over TCP
+//! and over TLS.
 //!
-//! As in `limits.rs`, rates are proved without a clock.
+//! As in `limits.rs`, rates are tested without a clock.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -11,29 +12,29 @@ use crate::{
     support::{
         app::TestApp,
         client::{Client, Closed},
+        endpoint::{Transport, over_tcp_and_tls},
         http::{self, Reply},
-        soon,
-        wire::{Over, over_both},
+        wait_for,
     },
 };
 
-over_both!(
-    requests_of_a_connection_are_bounded_and_others_go_on,
-    requests_of_a_connection_of_http2_are_bounded,
-    requests_of_an_address_are_bounded_over_all_its_connections,
-    messages_on_websockets_count_for_their_address,
-    guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch,
+over_tcp_and_tls!(
+    the_request_rate_of_a_connection_is_limited_and_others_continue,
+    the_request_rate_of_an_http2_connection_is_limited,
+    the_request_rate_of_an_address_is_limited_across_connections,
+    websocket_messages_count_as_requests_of_their_address,
+    sign_ins_of_an_address_are_limited_including_aliases_and_batches,
 );
 
 const TRIES: usize = 2_000;
 
 const BURST: usize = 20;
 
-/// Reads one answer from a connection that is kept.
+/// Reads one response from a connection that stays open.
 async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
     let mut bytes = Vec::new();
     loop {
-        let read = soon("an answer", stream.read_buf(&mut bytes))
+        let read = wait_for("a response", stream.read_buf(&mut bytes))
             .await
             .unwrap();
         assert_ne!(
@@ -44,7 +45,7 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
         );
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((_, body)) = text.split_once("\r\n\r\n") {
-            let reply = Reply::read(&text);
+            let reply = Reply::parse(&text);
             let length: usize = reply.header("content-length").unwrap().parse().unwrap();
             if body.len() == length {
                 return reply;
@@ -53,26 +54,27 @@ async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> Reply {
     }
 }
 
-/// 429, with the seconds after which to come back in the header and in the error.
+/// Checks that a response is 429, with the seconds until a retry both in the header and in the
+/// error.
 fn assert_too_fast(reply: &Reply) {
     let after = reply
         .header("retry-after")
         .and_then(|seconds| seconds.parse::<u64>().ok());
-    let told = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
+    let in_error = reply.json()["errors"][0]["extensions"]["retryAfter"].as_u64();
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (429, "RATE_LIMITED"),
         "{reply:?}"
     );
     assert!(
-        after.is_some_and(|seconds| seconds > 0) && after == told,
+        after.is_some_and(|seconds| seconds > 0) && after == in_error,
         "{reply:?}"
     );
 }
 
-async fn requests_of_a_connection_are_bounded_and_others_go_on(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn the_request_rate_of_a_connection_is_limited_and_others_continue(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--requests-per-second-max",
             "1",
@@ -81,10 +83,10 @@ async fn requests_of_a_connection_are_bounded_and_others_go_on(over: Over) {
         ],
     )
     .await;
-    let mut stream = app.wire().connect().await.unwrap();
+    let mut stream = app.endpoint().connect().await.unwrap();
     let query = json!({ "query": "{ __typename }" }).to_string();
     let headers = [("content-type", "application/json")];
-    let request = http::written(app.address(), "POST", "/graphql", &headers, &query);
+    let request = http::request_text(app.address(), "POST", "/graphql", &headers, &query);
     let mut ask = async || {
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
@@ -100,16 +102,17 @@ async fn requests_of_a_connection_are_bounded_and_others_go_on(over: Over) {
         tries += 1;
     }
     assert_too_fast(&refused);
-    // It is told so as often as it asks, on the same connection; and another connection is not affected.
+    // Further requests on the connection are refused in the same way. Other connections are not
+    // affected.
     assert_too_fast(&ask().await);
-    assert_eq!(http::post(app.wire(), &query, &[]).await.status, 200);
+    assert_eq!(http::post(app.endpoint(), &query, &[]).await.status, 200);
     drop(stream);
     app.finish().await;
 }
 
-async fn requests_of_a_connection_of_http2_are_bounded(over: Over) {
-    let app = TestApp::over(
-        over,
+async fn the_request_rate_of_an_http2_connection_is_limited(transport: Transport) {
+    let app = TestApp::start_over(
+        transport,
         &[
             "--requests-per-second-max",
             "1",
@@ -118,7 +121,7 @@ async fn requests_of_a_connection_of_http2_are_bounded(over: Over) {
         ],
     )
     .await;
-    let mut http2 = Http2::connect(app.wire()).await;
+    let mut http2 = Http2::connect(app.endpoint()).await;
     let (mut served, mut refused) = (0, None);
     while refused.is_none() && served < TRIES {
         let request = http2
@@ -126,39 +129,41 @@ async fn requests_of_a_connection_of_http2_are_bounded(over: Over) {
             .body(())
             .unwrap();
         let (response, _) = http2.send(request, true);
-        let response = soon("an answer", response).await.unwrap();
+        let response = wait_for("a response", response).await.unwrap();
         match response.status().as_u16() {
             200 => served += 1,
             _ => refused = Some(response),
         }
     }
-    let refused = refused.expect("one is refused");
+    let refused = refused.expect("a refused request");
     assert!(
         served >= BURST && refused.status() == 429,
         "{served} were served, then {}",
         refused.status()
     );
     assert!(refused.headers().contains_key("retry-after"));
-    // A WebSocket is upgraded, and hears it from the close.
+    // A WebSocket is upgraded first and then closed with a code.
     let mut socket = http2.socket().await;
     assert_eq!(
-        socket.heard().await,
+        socket.try_receive().await,
         Err(Closed(1013, "Too many connections".to_owned()))
     );
     drop((http2, socket, refused));
     app.finish().await;
 }
 
-async fn requests_of_an_address_are_bounded_over_all_its_connections(over: Over) {
+async fn the_request_rate_of_an_address_is_limited_across_connections(transport: Transport) {
     let limits = [
         "--requests-per-second-per-address-max",
         "1",
         "--requests-per-address-burst-max",
         "20",
     ];
-    let app = TestApp::over(over, &[&["--trust-proxy", "1"], &limits[..]].concat()).await;
-    let ask =
-        async |from: &str| http::get(app.wire(), "/healthz", &[("x-forwarded-for", from)]).await;
+    let app =
+        TestApp::start_over(transport, &[&["--trust-proxy", "1"], &limits[..]].concat()).await;
+    let ask = async |from: &str| {
+        http::get(app.endpoint(), "/healthz", &[("x-forwarded-for", from)]).await
+    };
     for _ in 0..BURST {
         assert_eq!(ask("2001:db8::1").await.status, 200);
     }
@@ -180,7 +185,8 @@ fn sign_ins(count: usize) -> String {
     format!("mutation {{ {fields} }}")
 }
 
-/// How many guests an answer signs in; the others are refused and told when to come back.
+/// The number of guests that an answer signs in. All others must be refused with the time of a
+/// retry.
 fn signed_in(answer: &Value) -> usize {
     let sessions = answer["data"].as_object().unwrap().values();
     let (made, refused): (Vec<_>, Vec<_>) =
@@ -202,52 +208,52 @@ fn signed_in(answer: &Value) -> usize {
     made.len()
 }
 
-async fn messages_on_websockets_count_for_their_address(over: Over) {
+async fn websocket_messages_count_as_requests_of_their_address(transport: Transport) {
     let limits = [
         "--requests-per-second-per-address-max",
         "1",
         "--requests-per-address-burst-max",
         "60",
     ];
-    let app = TestApp::over(over, &limits).await;
+    let app = TestApp::start_over(transport, &limits).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
-        // Each is a request and two messages by now.
+        // Each client has made one request and sent two messages by now.
         let mut client = app.client(None).await;
         client.fence().await;
         clients.push(client);
     }
-    let (mut said, mut closed) = (0, None);
+    let (mut sent, mut closed) = (0, None);
     'until_refused: for _ in 0..TRIES {
         for client in &mut clients {
-            client.say(&json!({ "type": "ping" })).await;
-            said += 1;
-            if let Err(why) = client.next().await {
+            client.send(&json!({ "type": "ping" })).await;
+            sent += 1;
+            if let Err(why) = client.try_receive().await {
                 closed = Some(why);
                 break 'until_refused;
             }
         }
     }
     assert_eq!(closed, Some(Closed(1013, "Too many messages".to_owned())));
-    assert!(said > 40, "{said}: all of them together");
+    assert!(sent > 40, "{sent} messages in total");
     let query = json!({ "query": "{ __typename }" }).to_string();
-    assert_too_fast(&http::post(app.wire(), &query, &[]).await);
+    assert_too_fast(&http::post(app.endpoint(), &query, &[]).await);
     drop(clients);
     app.finish().await;
 }
 
-async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: Over) {
+async fn sign_ins_of_an_address_are_limited_including_aliases_and_batches(transport: Transport) {
     let limits = [
         "--sign-ins-per-second-per-address-max",
         "1",
         "--sign-ins-burst-max",
         "20",
     ];
-    let app = TestApp::over(over, &limits).await;
+    let app = TestApp::start_over(transport, &limits).await;
     let body = |count| json!({ "query": sign_ins(count) });
-    let first = http::post(app.wire(), &body(8).to_string(), &[]).await;
+    let first = http::post(app.endpoint(), &body(8).to_string(), &[]).await;
     assert_eq!(signed_in(&first.json()), 8);
-    let batch = http::post(app.wire(), &json!([body(5), body(5)]).to_string(), &[]).await;
+    let batch = http::post(app.endpoint(), &json!([body(5), body(5)]).to_string(), &[]).await;
     assert_eq!(
         batch
             .json()
@@ -258,21 +264,22 @@ async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: O
             .sum::<usize>(),
         10
     );
-    // A name that is none costs nothing.
+    // A sign-in with an invalid name costs nothing.
     for _ in 0..10 {
-        let bad = http::post(
-            app.wire(),
+        let invalid = http::post(
+            app.endpoint(),
             r#"{"query":"mutation { signIn(name: \"\") { token } }"}"#,
             &[],
         )
         .await;
-        assert_eq!(bad.code(), "BAD_USER_INPUT");
+        assert_eq!(invalid.error_code(), "BAD_USER_INPUT");
     }
-    // Over a WebSocket it is the same allowance: two are left, and one more for each second that has passed.
-    let mut client = Client::connect(app.wire(), None).await;
-    let made = signed_in(&client.ask(&sign_ins(90), json!({})).await);
-    assert!((2..90).contains(&made), "{made} more were let in");
-    // Who is here already goes on, and whoever asks for anything else.
+    // A WebSocket uses the same allowance. Two sign-ins are left, and one more for each second that
+    // has passed.
+    let mut client = Client::connect(app.endpoint(), None).await;
+    let made = signed_in(&client.execute(&sign_ins(90), json!({})).await);
+    assert!((2..90).contains(&made), "{made} more were accepted");
+    // Existing sessions are not affected.
     let token = first.json()["data"]["s0"]["token"]
         .as_str()
         .unwrap()
@@ -283,14 +290,14 @@ async fn guests_of_an_address_are_bounded_each_alias_and_each_of_a_batch(over: O
 }
 
 #[tokio::test]
-async fn guests_are_counted_by_their_own_network_behind_a_proxy() {
+async fn behind_a_proxy_sign_ins_are_limited_per_client_network() {
     let limits = [
         "--sign-ins-per-second-per-address-max",
         "1",
         "--sign-ins-burst-max",
         "3",
     ];
-    let app = TestApp::with(&[&["--trust-proxy", "1"], &limits[..]].concat()).await;
+    let app = TestApp::with_flags(&[&["--trust-proxy", "1"], &limits[..]].concat()).await;
     let body = json!({ "query": sign_ins(20) }).to_string();
     let from = async |address: &str| {
         signed_in(
@@ -309,7 +316,7 @@ async fn guests_are_counted_by_their_own_network_behind_a_proxy() {
 }
 
 #[tokio::test]
-async fn without_rate_limits_requests_and_guests_are_not_bounded() {
+async fn with_no_rate_limits_requests_and_sign_ins_are_not_limited() {
     let flags = [
         ["--requests-per-second-max", "1"],
         ["--requests-burst-max", "1"],
@@ -319,12 +326,15 @@ async fn without_rate_limits_requests_and_guests_are_not_bounded() {
         ["--sign-ins-burst-max", "1"],
         ["--http-connections-per-address-max", "1"],
     ];
-    let app = TestApp::with(&[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
+    let app = TestApp::with_flags(&[&["--no-rate-limits"], flags.as_flattened()].concat()).await;
     let mut http2 = Http2::connect(app.address()).await;
     for _ in 0..10 {
         let request = http2.request(Method::GET, "/healthz").body(()).unwrap();
         let (response, _) = http2.send(request, true);
-        assert_eq!(soon("an answer", response).await.unwrap().status(), 200);
+        assert_eq!(
+            wait_for("a response", response).await.unwrap().status(),
+            200
+        );
         app.sign_in("ann").await;
     }
     drop(http2);

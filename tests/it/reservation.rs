@@ -1,13 +1,13 @@
-//! graphql-sse in the mode of a single connection: the table of the protocol, row by row.
+//! graphql-sse in single connection mode: the table of the protocol, row by row.
 
 use serde_json::{Value, json};
 
 use crate::support::{
     app::TestApp,
     client::NEW_MESSAGE,
-    http::{Reply, get, post, request, written},
-    soon,
-    stream::Streamed,
+    http::{Reply, get, post, request, request_text},
+    stream::StreamedResponse,
+    wait_for,
 };
 
 const SSE: (&str, &str) = ("accept", "text/event-stream");
@@ -22,8 +22,8 @@ async fn reserve(app: &TestApp) -> String {
     reply.body
 }
 
-async fn open(app: &TestApp, token: &str) -> Streamed {
-    let stream = Streamed::get(app.address(), "/graphql", &[SSE, (TOKEN, token)]).await;
+async fn open(app: &TestApp, token: &str) -> StreamedResponse {
+    let stream = StreamedResponse::get(app.address(), "/graphql", &[SSE, (TOKEN, token)]).await;
     assert_eq!(
         (stream.status, stream.header("content-type")),
         (200, Some("text/event-stream; charset=utf-8"))
@@ -64,17 +64,19 @@ fn message(reply: &Reply) -> String {
 }
 
 #[tokio::test]
-async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
+async fn operations_report_on_one_stream_in_the_format_of_the_protocol() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
     let token = reserve(&app).await;
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.until(":\n\n").await, ":\n\n");
+    assert_eq!(stream.read_until(":\n\n").await, ":\n\n");
     let reply = operate(&app, &token, "q", "{ __typename }").await;
     assert_eq!((reply.status, reply.body.as_str()), (202, ""));
     assert_eq!(
-        stream.until("complete\ndata: {\"id\":\"q\"}\n\n").await,
+        stream
+            .read_until("complete\ndata: {\"id\":\"q\"}\n\n")
+            .await,
         "event: next\ndata: {\"id\":\"q\",\"payload\":{\"data\":{\"__typename\":\"Query\"}}}\n\n\
          event: complete\ndata: {\"id\":\"q\"}\n\n"
     );
@@ -85,8 +87,11 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
             202
         );
     }
-    let cursor = ann.send("room-1", "hello").await;
-    let mut seen = [stream.until("\n\n").await, stream.until("\n\n").await];
+    let cursor = ann.send_message("room-1", "hello").await;
+    let mut seen = [
+        stream.read_until("\n\n").await,
+        stream.read_until("\n\n").await,
+    ];
     seen.sort();
     let expected = ["a", "b"].map(|id| {
         let data = r#"{"newMessage":{"text":"hello","sender":{"name":"ann"}}}"#;
@@ -94,23 +99,23 @@ async fn operations_report_on_one_stream_with_the_bytes_of_the_protocol() {
         format!("event: next\ndata: {{\"id\":\"{id}\",\"payload\":{payload}}}\n\n")
     });
     assert_eq!(seen, expected);
-    // Stopped, nothing more comes for it; the other one goes on.
+    // A stopped operation sends nothing more, and the other one continues.
     assert_eq!(stop(&app, &token, "?operationId=a").await.status, 200);
-    ann.send("room-1", "again").await;
-    assert_eq!(stream.next().await.0["id"], "b");
+    ann.send_message("room-1", "again").await;
+    assert_eq!(stream.next_result().await.0["id"], "b");
     assert_eq!(
         operate(&app, &token, "fence", "{ __typename }")
             .await
             .status,
         202
     );
-    assert_eq!(stream.next().await.0["id"], "fence");
+    assert_eq!(stream.next_result().await.0["id"], "fence");
     drop((stream, ann));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn reserving_fails_as_the_protocol_says() {
+async fn reserving_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     assert!(token.len() >= 32 && token != reserve(&app).await, "{token}");
@@ -146,7 +151,7 @@ async fn reserving_fails_as_the_protocol_says() {
     )
     .await;
     assert_eq!(by_query.status, 409);
-    let bad = request(
+    let invalid = request(
         app.address(),
         "PUT",
         "/graphql",
@@ -154,7 +159,10 @@ async fn reserving_fails_as_the_protocol_says() {
         "",
     )
     .await;
-    assert_eq!((bad.status, bad.code().as_str()), (401, "UNAUTHENTICATED"));
+    assert_eq!(
+        (invalid.status, invalid.error_code().as_str()),
+        (401, "UNAUTHENTICATED")
+    );
     let other = request(app.address(), "PATCH", "/graphql", &[(TOKEN, &token)], "").await;
     assert_eq!(
         (other.status, other.header("allow")),
@@ -164,18 +172,19 @@ async fn reserving_fails_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn opening_fails_as_the_protocol_says() {
+async fn opening_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
-    // By the address, as EventSource must.
-    let stream = Streamed::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
+    // The token is in the query string, because EventSource cannot send headers.
+    let stream =
+        StreamedResponse::get(app.address(), &format!("/graphql?token={token}"), &[SSE]).await;
     assert_eq!(stream.status, 200);
     let again = get(app.address(), "/graphql", &[SSE, (TOKEN, &token)]).await;
     assert_eq!(
         (again.status, message(&again).as_str()),
         (409, "Stream already open")
     );
-    // An unknown token is the mode of distinct connections.
+    // A request with an unknown token is in distinct connections mode.
     let distinct = get(
         app.address(),
         "/graphql?query=%7B__typename%7D&token=none",
@@ -191,14 +200,49 @@ async fn opening_fails_as_the_protocol_says() {
             .await
             .status,
         400,
-        "which needs a query"
+        "distinct connections mode needs a query"
     );
     drop(stream);
     app.finish().await;
 }
 
+async fn assert_operations_are_refused(app: &TestApp, token: &str) {
+    for (text, code) in [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "subscription { newMessage(roomId: \"none\") { id } }",
+            "NOT_FOUND",
+        ),
+    ] {
+        // A refused operation frees its id.
+        for _ in 0..2 {
+            let reply = operate(app, token, "x", text).await;
+            assert_eq!(
+                (reply.status, reply.error_code().as_str()),
+                (400, code),
+                "{text}"
+            );
+        }
+    }
+}
+
+async fn assert_operations_by_get(app: &TestApp, token: &str) {
+    let own = (TOKEN, token);
+    let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
+    let reply = get(app.address(), by_get, &[own]).await;
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
+    let by_get = "/graphql?query=%7B__typename%7D&extensions=%7B%22operationId%22%3A%22g%22%7D";
+    assert_eq!(get(app.address(), by_get, &[own]).await.status, 202);
+    let taken = operate(app, token, "g", "{ __typename }").await;
+    assert_eq!(
+        (taken.status, message(&taken).as_str()),
+        (409, "Operation with ID already exists")
+    );
+}
+
 #[tokio::test]
-async fn operating_fails_as_the_protocol_says() {
+async fn operating_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     let own = (TOKEN, token.as_str());
@@ -206,7 +250,7 @@ async fn operating_fails_as_the_protocol_says() {
 
     let nowhere = post(app.address(), &query, &[(TOKEN, "none")]).await;
     assert_eq!(
-        (nowhere.status, nowhere.code().as_str()),
+        (nowhere.status, nowhere.error_code().as_str()),
         (404, "NOT_FOUND")
     );
     for extensions in [
@@ -239,14 +283,8 @@ async fn operating_fails_as_the_protocol_says() {
         .status,
         406
     );
-    let plain = request(
-        app.address(),
-        "POST",
-        "/graphql",
-        &[own, ("content-type", "text/plain")],
-        &query,
-    )
-    .await;
+    let headers = [own, ("content-type", "text/plain")];
+    let plain = request(app.address(), "POST", "/graphql", &headers, &query).await;
     assert_eq!(plain.status, 415);
     for body in ["junk", "[]", "{}", &format!("[{query}]")] {
         assert_eq!(
@@ -255,35 +293,13 @@ async fn operating_fails_as_the_protocol_says() {
             "{body}"
         );
     }
-    for (text, code) in [
-        ("{", "GRAPHQL_PARSE_FAILED"),
-        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        (
-            "subscription { newMessage(roomId: \"none\") { id } }",
-            "NOT_FOUND",
-        ),
-    ] {
-        // What was refused gives its id back.
-        for _ in 0..2 {
-            let reply = operate(&app, &token, "x", text).await;
-            assert_eq!((reply.status, reply.code().as_str()), (400, code), "{text}");
-        }
-    }
-    let by_get = "/graphql?query=mutation%7BsignIn(name%3A%22x%22)%7Btoken%7D%7D&extensions=%7B%22operationId%22%3A%22m%22%7D";
-    let reply = get(app.address(), by_get, &[own]).await;
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")));
-    let by_get = "/graphql?query=%7B__typename%7D&extensions=%7B%22operationId%22%3A%22g%22%7D";
-    assert_eq!(get(app.address(), by_get, &[own]).await.status, 202);
-    let taken = operate(&app, &token, "g", "{ __typename }").await;
-    assert_eq!(
-        (taken.status, message(&taken).as_str()),
-        (409, "Operation with ID already exists")
-    );
+    assert_operations_are_refused(&app, &token).await;
+    assert_operations_by_get(&app, &token).await;
     app.stop().await;
 }
 
 #[tokio::test]
-async fn stopping_fails_as_the_protocol_says() {
+async fn stopping_fails_as_the_protocol_requires() {
     let app = TestApp::start().await;
     let token = reserve(&app).await;
     assert_eq!(stop(&app, "none", "?operationId=a").await.status, 404);
@@ -299,7 +315,7 @@ async fn stopping_fails_as_the_protocol_says() {
         (400, "Operation ID is missing")
     );
     assert_eq!(stop(&app, &token, "?operationId=unknown").await.status, 200);
-    // A stopped operation's id is free again, and what it had to say is gone.
+    // The id of a stopped operation can be used again, and its results are dropped.
     for _ in 0..2 {
         assert_eq!(
             operate(&app, &token, "a", "{ __typename }").await.status,
@@ -312,13 +328,13 @@ async fn stopping_fails_as_the_protocol_says() {
         202
     );
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.next().await.0["id"], "b");
+    assert_eq!(stream.next_result().await.0["id"], "b");
     drop(stream);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
+async fn results_before_the_stream_opens_are_sent_when_it_opens() {
     let app = TestApp::start().await;
     let session = format!("Bearer {}", app.sign_in("ann").await);
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
@@ -345,17 +361,18 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
         &Value::Null,
     );
     assert_eq!(post(app.address(), &mutation, &own).await.status, 202);
-    // It ran at once, though nobody hears of it yet.
+    // The mutation runs at once, before the stream is open.
     let messages = "query { messages(roomId: \"room-1\", last: 1) { nodes { text } } }";
     assert_eq!(
-        bob.ask(messages, Value::Null).await["data"]["messages"]["nodes"],
+        bob.execute(messages, Value::Null).await["data"]["messages"]["nodes"],
         json!([{ "text": "early" }])
     );
-    let mut stream = Streamed::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
+    let mut stream =
+        StreamedResponse::get(app.address(), "/graphql", &[&[SSE][..], &own].concat()).await;
     let mut seen = [
-        stream.event().await,
-        stream.event().await,
-        stream.event().await,
+        stream.next_event().await,
+        stream.next_event().await,
+        stream.next_event().await,
     ];
     seen.sort();
     assert_eq!(seen[0], "event: complete\ndata: {\"id\":\"m\"}");
@@ -363,15 +380,16 @@ async fn what_is_started_before_the_stream_is_open_is_told_when_it_is() {
         seen[1],
         "event: next\ndata: {\"id\":\"m\",\"payload\":{\"data\":{\"sendMessage\":{\"text\":\"early\"}}}}"
     );
-    let heard = "event: next\ndata: {\"id\":\"s\",\"payload\":{\"data\":{\"newMessage\":{\"text\":\"early\",";
-    assert!(seen[2].starts_with(heard), "{}", seen[2]);
+    let expected = "event: next\ndata: {\"id\":\"s\",\"payload\":{\"data\":{\"newMessage\":{\"text\":\"early\",";
+    assert!(seen[2].starts_with(expected), "{}", seen[2]);
     drop((stream, bob));
     app.finish().await;
 }
 
 #[tokio::test]
 async fn operations_of_a_reservation_are_bounded() {
-    let app = TestApp::with(&["--operations-max", "2", "--operation-id-bytes-max", "4"]).await;
+    let app =
+        TestApp::with_flags(&["--operations-max", "2", "--operation-id-bytes-max", "4"]).await;
     let token = reserve(&app).await;
     for id in ["a", "b"] {
         assert_eq!(
@@ -380,34 +398,40 @@ async fn operations_of_a_reservation_are_bounded() {
         );
     }
     let reply = operate(&app, &token, "c", "{ __typename }").await;
-    assert_eq!((reply.status, reply.code().as_str()), (400, "TOO_COMPLEX"));
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (400, "TOO_COMPLEX")
+    );
     let reply = operate(&app, &token, "12345", "{ __typename }").await;
     assert_eq!(
-        (reply.status, reply.code().as_str()),
+        (reply.status, reply.error_code().as_str()),
         (400, "BAD_USER_INPUT")
     );
     let mut stream = open(&app, &token).await;
-    assert_eq!(stream.next().await.0["id"], "a");
-    stream.until("complete\ndata: {\"id\":\"b\"}\n\n").await;
+    assert_eq!(stream.next_result().await.0["id"], "a");
+    stream
+        .read_until("complete\ndata: {\"id\":\"b\"}\n\n")
+        .await;
     assert_eq!(
         operate(&app, &token, "1234", "{ __typename }").await.status,
         202
     );
-    assert_eq!(stream.next().await.0["id"], "1234");
+    assert_eq!(stream.next_result().await.0["id"], "1234");
     drop(stream);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends() {
-    let app = TestApp::with(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
+async fn a_reservation_ends_when_it_is_not_opened_or_its_stream_ends() {
+    let app =
+        TestApp::with_flags(&["--reservation-timeout", "100ms", "--connections-max", "1"]).await;
     let token = reserve(&app).await;
     assert_eq!(
         request(app.address(), "PUT", "/graphql", &[], "")
             .await
             .status,
         503,
-        "reservations are connections"
+        "reservations count as connections"
     );
     let subscription = "subscription { newMessage(roomId: \"room-1\") { id } }";
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
@@ -416,7 +440,7 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
             tokio::task::yield_now().await;
         }
     };
-    soon("the end of the reservation", gone).await;
+    wait_for("the end of the reservation", gone).await;
     assert_eq!(
         operate(&app, &token, "t", "{ __typename }").await.status,
         404
@@ -426,7 +450,7 @@ async fn a_reservation_that_nobody_opens_goes_and_so_does_one_whose_stream_ends(
     let stream = open(&app, &token).await;
     assert_eq!(operate(&app, &token, "s", subscription).await.status, 202);
     drop(stream);
-    soon("the end of what it ran", async {
+    wait_for("the end of the operations", async {
         while app.in_use() != switchboard::server::InUse::default() {
             tokio::task::yield_now().await;
         }
@@ -453,11 +477,12 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         (TOKEN, token.as_str()),
         ("connection", "close"),
     ];
-    let waiting = written(app.address(), "POST", "/graphql", &headers, &body);
+    let waiting = request_text(app.address(), "POST", "/graphql", &headers, &body);
     let address = app.address();
-    let waiting = tokio::spawn(async move { Streamed::open(address, &waiting).await.status });
-    // Its id is taken as soon as it has begun.
-    soon("the operation's start", async {
+    let waiting =
+        tokio::spawn(async move { StreamedResponse::open(address, &waiting).await.status });
+    // The id is taken as soon as the operation starts.
+    wait_for("the start of the operation", async {
         while app.in_use().rooms == 0 {
             tokio::task::yield_now().await;
         }
@@ -468,13 +493,13 @@ async fn an_operation_that_is_stopped_while_it_starts_is_204() {
         409
     );
     assert_eq!(stop(&app, &token, "?operationId=p").await.status, 200);
-    assert_eq!(soon("an answer", waiting).await.unwrap(), 204);
+    assert_eq!(wait_for("a response", waiting).await.unwrap(), 204);
     drop(ann);
     app.stop().await;
 }
 
 #[tokio::test]
-async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
+async fn a_drain_ends_open_streams_and_unopened_reservations() {
     let app = TestApp::start().await;
     let (opened, _reserved) = (reserve(&app).await, reserve(&app).await);
     let mut stream = open(&app, &opened).await;
@@ -482,73 +507,65 @@ async fn a_drain_ends_the_stream_and_what_was_only_reserved() {
     assert_eq!(operate(&app, &opened, "s", subscription).await.status, 202);
     app.stop().await;
     assert_eq!(
-        stream.rest().await,
+        stream.read_to_end().await,
         ":\n\n",
-        "no `complete`, which would be final"
+        "a `complete` would be final"
     );
 }
 
+/// These headers, and an Authorization header unless it is empty.
+fn with_bearer<'a>(
+    headers: &[(&'static str, &'a str)],
+    bearer: &'a str,
+) -> Vec<(&'static str, &'a str)> {
+    let bearer = (!bearer.is_empty()).then_some(("authorization", bearer));
+    headers.iter().copied().chain(bearer).collect()
+}
+
+/// The Authorization header of a second session of the same user.
+async fn refreshed(app: &TestApp, bearer: &str) -> String {
+    let token = bearer.strip_prefix("Bearer ").unwrap();
+    let refresh = format!("mutation {{ refreshSession(token: \"{token}\") {{ token }} }}");
+    let body = json!({ "query": refresh }).to_string();
+    let reply = post(app.address(), &body, &[("authorization", bearer)]).await;
+    let token = reply.json()["data"]["refreshSession"]["token"].clone();
+    format!("Bearer {}", token.as_str().unwrap())
+}
+
 #[tokio::test]
-async fn a_reservation_is_there_for_who_made_it_alone() {
+async fn only_the_caller_who_made_a_reservation_can_use_it() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
-    let refresh = json!({ "query": format!("mutation {{ refreshSession(token: \"{}\") {{ token }} }}", &ann[7..]) });
-    let other = post(
-        app.address(),
-        &refresh.to_string(),
-        &[("authorization", &ann)],
-    )
-    .await
-    .json();
-    let other = format!(
-        "Bearer {}",
-        other["data"]["refreshSession"]["token"].as_str().unwrap()
-    );
-    let as_who = |bearer: &str| {
-        (!bearer.is_empty()).then(|| ("authorization".to_owned(), bearer.to_owned()))
-    };
-    for (owner, same, strangers) in [
+    let other = refreshed(&app, &ann).await;
+    for (owner, same, other_callers) in [
         (ann.as_str(), other.as_str(), [bob.as_str(), ""]),
         ("", "", [&ann, &bob]),
     ] {
         let send = async |method: &str, target: &str, bearer: &str, token: &str, body: &str| {
-            let caller = as_who(bearer);
-            let mut headers = vec![("content-type", "application/json"), (TOKEN, token)];
-            headers.extend(
-                caller
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
+            let headers = [("content-type", "application/json"), (TOKEN, token)];
+            let headers = with_bearer(&headers, bearer);
             request(app.address(), method, target, &headers, body).await
         };
         let token = send("PUT", "/graphql", owner, "none", "").await.body;
         let query = operation("q", "{ __typename }", &Value::Null);
-        for stranger in strangers {
+        for other_caller in other_callers {
+            let operation = send("POST", "/graphql", other_caller, &token, &query).await;
+            assert_eq!(operation.status, 404);
             assert_eq!(
-                send("POST", "/graphql", stranger, &token, &query)
+                send("DELETE", "/graphql?operationId=q", other_caller, &token, "")
                     .await
                     .status,
                 404
             );
-            assert_eq!(
-                send("DELETE", "/graphql?operationId=q", stranger, &token, "")
-                    .await
-                    .status,
-                404
-            );
-            // A distinct connection, which asks for nothing.
-            let caller = as_who(stranger);
-            let mut headers = vec![SSE, (TOKEN, token.as_str())];
-            headers.extend(
-                caller
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
+            // For other callers this is distinct connections mode, without a query.
+            let headers = with_bearer(&[SSE, (TOKEN, &token)], other_caller);
             assert_eq!(get(app.address(), "/graphql", &headers).await.status, 400);
-            // Nor is it known that the token is taken.
+            // Other callers cannot find out that the token is taken.
             assert_eq!(
-                send("PUT", "/graphql", stranger, &token, "").await.status,
+                send("PUT", "/graphql", other_caller, &token, "")
+                    .await
+                    .status,
                 201
             );
         }
@@ -563,15 +580,9 @@ async fn a_reservation_is_there_for_who_made_it_alone() {
                 .status,
             200
         );
-        let caller = as_who(same);
-        let mut headers = vec![SSE, (TOKEN, token.as_str())];
-        headers.extend(
-            caller
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        let headers = with_bearer(&[SSE, (TOKEN, &token)], same);
         assert_eq!(
-            Streamed::get(app.address(), "/graphql", &headers)
+            StreamedResponse::get(app.address(), "/graphql", &headers)
                 .await
                 .status,
             200

@@ -1,4 +1,4 @@
-//! The table of rights, cell by cell: in the documentation, and through the API.
+//! The table of rights, cell by cell: in the documentation and through the API.
 
 use serde_json::{Value, json};
 use switchboard::domain::{Action, Role, Standing, Visibility, may};
@@ -7,19 +7,19 @@ use crate::support::{
     app::TestApp,
     client::{Client, NEW_MESSAGE},
     http::post,
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
-/// A way in. The right must be the same through each.
+/// A transport. Every right must be the same over each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Transport {
     WebSocket,
     Http,
     EventStream,
     Multipart,
 }
 
-impl Way {
+impl Transport {
     fn accept(self) -> &'static str {
         match self {
             Self::WebSocket | Self::Http => "application/json",
@@ -29,26 +29,26 @@ impl Way {
     }
 }
 
-/// Somebody who comes in by one of the ways.
+/// A caller who uses one of the transports.
 struct Actor {
-    way: Way,
+    transport: Transport,
     address: std::net::SocketAddr,
     token: Option<String>,
 }
 
 impl Actor {
-    /// The result of a query, a mutation, or of the first event of a subscription.
+    /// The result of a query or a mutation, or the first result of a subscription.
     async fn ask(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
-        let mut headers = vec![("accept", self.way.accept())];
+        let mut headers = vec![("accept", self.transport.accept())];
         headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
         let streams = query.starts_with("subscription");
-        match self.way {
-            Way::WebSocket => {
+        match self.transport {
+            Transport::WebSocket => {
                 let mut client = Client::connect(self.address, self.token.as_deref()).await;
                 client.start(query, variables).await;
-                let message = client.heard().await;
+                let message = client.receive().await;
                 client.close().await;
                 if message["type"] == "error" {
                     json!({ "errors": message["payload"] })
@@ -56,23 +56,23 @@ impl Actor {
                     message["payload"].clone()
                 }
             }
-            Way::EventStream => {
-                Streamed::post(self.address, &body, &headers)
+            Transport::EventStream => {
+                StreamedResponse::post(self.address, &body, &headers)
                     .await
-                    .next()
+                    .next_result()
                     .await
                     .0
             }
-            Way::Multipart if streams => {
-                let mut stream = Streamed::post(self.address, &body, &headers).await;
+            Transport::Multipart if streams => {
+                let mut stream = StreamedResponse::post(self.address, &body, &headers).await;
                 loop {
-                    let part = stream.until("\r\n--graphql").await;
+                    let part = stream.read_until("\r\n--graphql").await;
                     let json = part
                         .trim_end_matches("\r\n--graphql")
                         .rsplit("\r\n")
                         .next()
                         .unwrap_or_default();
-                    // Empty parts are signs of life. A payload of null has its errors beside it.
+                    // Empty parts are heartbeats. If the payload is null, the errors are beside it.
                     match serde_json::from_str::<Value>(json) {
                         Ok(mut found) if found["payload"].is_object() => {
                             return found["payload"].take();
@@ -82,7 +82,9 @@ impl Actor {
                     }
                 }
             }
-            Way::Http | Way::Multipart => post(self.address, &body, &headers).await.json(),
+            Transport::Http | Transport::Multipart => {
+                post(self.address, &body, &headers).await.json()
+            }
         }
     }
 }
@@ -141,11 +143,11 @@ fn table() -> String {
 }
 
 #[test]
-fn the_documentation_has_the_same_table() {
+fn the_documentation_has_the_table_of_rights() {
     let documented = include_str!("../../docs/RIGHTS.md");
     assert!(
         documented.contains(&table()),
-        "docs/RIGHTS.md should hold:\n\n{}",
+        "docs/RIGHTS.md should contain:\n\n{}",
         table()
     );
 }
@@ -157,22 +159,23 @@ impl Actor {
     }
 }
 
-/// A room with somebody of every standing in it, made anew for each cell: a right that is used changes the room.
+/// A room with a user of every standing. Each cell gets a new room, because using a right changes
+/// the room.
 struct Scene {
     owner: Client,
     actor: Actor,
     actors_id: Option<String>,
-    /// Where the room's log begins.
+    /// The head of the room when it was created.
     start: Value,
     room: String,
-    /// A member whom others do things to, and one who might become one.
+    /// A member whom the actor may manage, and a user whom the actor may add.
     bystander: String,
     newcomer: String,
     message: String,
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -180,14 +183,29 @@ async fn id_of(client: &mut Client) -> String {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
+/// Gives the actor their standing in a room. Returns their id, unless they are anonymous.
+async fn join(owner: &mut Client, actor: &Actor, room: &str, standing: Standing) -> Option<String> {
+    if standing == Standing::Anonymous {
+        return None;
+    }
+    let viewer = actor.ask("{ viewer { id } }", json!({})).await;
+    let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
+    if let Standing::Member(role) = standing {
+        let role = format!("{role:?}").to_uppercase();
+        let add = format!(r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#);
+        assert!(mutate(owner, &add).await["errors"].is_null());
+    }
+    Some(id)
+}
+
 impl Scene {
-    async fn set(
+    async fn create(
         app: &TestApp,
-        way: Way,
+        transport: Transport,
         room: String,
         visibility: Visibility,
         standing: Standing,
@@ -196,7 +214,7 @@ impl Scene {
         let token = app.sign_in("actor").await;
         let token = (standing != Standing::Anonymous).then_some(token);
         let actor = Actor {
-            way,
+            transport,
             address: app.address(),
             token,
         };
@@ -214,24 +232,12 @@ impl Scene {
             &format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
         )
         .await;
-        let sent = other.send_once(&room, "theirs", "n").await;
+        let sent = other.send_with_nonce(&room, "theirs", "n").await;
         let message = sent["data"]["sendMessage"]["id"]
             .as_str()
             .unwrap()
             .to_owned();
-        let mut actors_id = None;
-        if standing != Standing::Anonymous {
-            let viewer = actor.ask("{ viewer { id } }", json!({})).await;
-            let id = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
-            if let Standing::Member(role) = standing {
-                let role = format!("{role:?}").to_uppercase();
-                let add = format!(
-                    r#"addMember(roomId: "{room}", userId: "{id}", role: {role}) {{ id }}"#
-                );
-                assert!(mutate(&mut owner, &add).await["errors"].is_null());
-            }
-            actors_id = Some(id);
-        }
+        let actors_id = join(&mut owner, &actor, &room, standing).await;
         if visibility == Visibility::Private {
             mutate(
                 &mut owner,
@@ -251,15 +257,15 @@ impl Scene {
         }
     }
 
-    /// A message of the actor's own, sent when the actor could.
+    /// The id of a message that the actor sent while that was allowed.
     async fn own_message(&mut self) -> String {
         let room = self.room.clone();
         if let Some(id) = &self.actors_id {
-            // In a private room an outsider has one only from before it was closed.
+            // An outsider can send only while the room is public.
             let show = format!(r#"updateRoom(id: "{room}", visibility: PUBLIC) {{ visibility }}"#);
             let before = self
                 .owner
-                .ask(
+                .execute(
                     &format!(r#"{{ room(id: "{room}") {{ visibility }} }}"#),
                     json!({}),
                 )
@@ -280,7 +286,92 @@ impl Scene {
         self.message.clone()
     }
 
-    /// Tries it, and says whether it was done or with which code it was refused.
+    /// Tries to read the room in every way. All must agree.
+    async fn attempt_read(&self) -> Result<(), String> {
+        let (room, message) = (&self.room, &self.message);
+        let query = format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
+        let read = outcome(&self.actor.ask(&query, json!({})).await);
+        if self.actor.transport != Transport::Http {
+            let streamed = self
+                .actor
+                .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
+                .await;
+            assert_eq!(
+                outcome(&streamed),
+                read,
+                "the right to read is the right to subscribe: {streamed}"
+            );
+            for stream in [
+                "typing(roomId: $room) { users { id } }",
+                "signals(roomId: $room) { kind }",
+                "presence(roomId: $room) { count }",
+            ] {
+                let query = format!("subscription ($room: ID!) {{ {stream} }}");
+                let streamed = self.actor.ask(&query, json!({ "room": room })).await;
+                assert_eq!(
+                    outcome(&streamed),
+                    read,
+                    "the right to read is the right to subscribe to ephemeral state: {streamed}"
+                );
+            }
+        }
+        let search = r#"query ($room: ID) {
+            searchMessages(query: "theirs", roomId: $room, first: 100) { nodes { id } } }"#;
+        let within = self.actor.ask(search, json!({ "room": room })).await;
+        assert_eq!(
+            outcome(&within),
+            read,
+            "the right to read is the right to search: {within}"
+        );
+        // Messages of other cells have the same text. The message of this cell is the
+        // newest.
+        let everywhere = self.actor.ask(search, json!({})).await;
+        let found = everywhere["data"]["searchMessages"]["nodes"]
+            .as_array()
+            .unwrap();
+        assert_eq!(
+            found.contains(&json!({ "id": message })),
+            read.is_ok(),
+            "{everywhere}"
+        );
+        read
+    }
+
+    /// Tries to show typing and to send a signal. Both must agree.
+    async fn attempt_signal(&self) -> Result<(), String> {
+        let room = &self.room;
+        let typed = outcome(
+            &self
+                .actor
+                .mutate(&format!(r#"setTyping(roomId: "{room}")"#))
+                .await,
+        );
+        let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
+        assert_eq!(
+            outcome(&self.actor.mutate(&signal).await),
+            typed,
+            "the right to show typing is the right to signal"
+        );
+        self.actor
+            .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
+            .await;
+        typed
+    }
+
+    /// Tries to mute and to remove a member. Both must agree.
+    async fn attempt_manage_member(&self) -> Result<(), String> {
+        let (room, bystander) = (&self.room, &self.bystander);
+        let mute = format!(
+            r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
+        );
+        let muted = outcome(&self.actor.mutate(&mute).await);
+        let remove = format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
+        let removed = outcome(&self.actor.mutate(&remove).await);
+        assert_eq!(muted, removed, "the right to remove is the right to mute");
+        removed
+    }
+
+    /// Tries an action. Returns the error code if it is refused.
     async fn attempt(&mut self, action: Action) -> Result<(), String> {
         let own = if action == Action::DeleteOwn {
             self.own_message().await
@@ -295,69 +386,9 @@ impl Scene {
             ..
         } = self;
         let field = match action {
-            Action::Read => {
-                let query =
-                    format!(r#"{{ answer: messages(roomId: "{room}") {{ nodes {{ text }} }} }}"#);
-                let read = outcome(&self.actor.ask(&query, json!({})).await);
-                if self.actor.way != Way::Http {
-                    let streamed = self
-                        .actor
-                        .ask(NEW_MESSAGE, json!({ "room": room, "after": self.start }))
-                        .await;
-                    assert_eq!(
-                        outcome(&streamed),
-                        read,
-                        "who may read may subscribe: {streamed}"
-                    );
-                    for stream in [
-                        "typing(roomId: $room) { users { id } }",
-                        "signals(roomId: $room) { kind }",
-                        "presence(roomId: $room) { count }",
-                    ] {
-                        let query = format!("subscription ($room: ID!) {{ {stream} }}");
-                        let streamed = self.actor.ask(&query, json!({ "room": room })).await;
-                        assert_eq!(
-                            outcome(&streamed),
-                            read,
-                            "who may read may listen: {streamed}"
-                        );
-                    }
-                }
-                let search = r#"query ($room: ID) { searchMessages(query: "theirs", roomId: $room, first: 100) {
-                    nodes { id } } }"#;
-                let within = self.actor.ask(search, json!({ "room": room })).await;
-                assert_eq!(outcome(&within), read, "who may read may search: {within}");
-                // The other cells' messages say the same; this one's is the newest.
-                let everywhere = self.actor.ask(search, json!({})).await;
-                let found = everywhere["data"]["searchMessages"]["nodes"]
-                    .as_array()
-                    .unwrap();
-                assert_eq!(
-                    found.contains(&json!({ "id": message })),
-                    read.is_ok(),
-                    "{everywhere}"
-                );
-                return read;
-            }
+            Action::Read => return self.attempt_read().await,
             Action::Send => format!(r#"sendMessage(roomId: "{room}", text: "x") {{ id }}"#),
-            Action::Signal => {
-                let typed = outcome(
-                    &self
-                        .actor
-                        .mutate(&format!(r#"setTyping(roomId: "{room}")"#))
-                        .await,
-                );
-                let signal = format!(r#"sendSignal(roomId: "{room}", kind: "x", data: {{}})"#);
-                assert_eq!(
-                    outcome(&self.actor.mutate(&signal).await),
-                    typed,
-                    "who may show that they type may signal"
-                );
-                self.actor
-                    .mutate(&format!(r#"setTyping(roomId: "{room}", typing: false)"#))
-                    .await;
-                return typed;
-            }
+            Action::Signal => return self.attempt_signal().await,
             Action::DeleteOwn => format!(r#"deleteMessage(id: "{own}") {{ id }}"#),
             Action::DeleteAny => format!(r#"deleteMessage(id: "{message}") {{ id }}"#),
             Action::Join => format!(r#"joinRoom(roomId: "{room}") {{ id }}"#),
@@ -365,17 +396,7 @@ impl Scene {
             Action::AddMember => {
                 format!(r#"addMember(roomId: "{room}", userId: "{newcomer}") {{ id }}"#)
             }
-            Action::ManageMember => {
-                let mute = format!(
-                    r#"muteMember(roomId: "{room}", userId: "{bystander}", until: "2999-01-01T00:00:00Z") {{ id }}"#
-                );
-                let muted = outcome(&self.actor.mutate(&mute).await);
-                let remove =
-                    format!(r#"removeMember(roomId: "{room}", userId: "{bystander}") {{ id }}"#);
-                let removed = outcome(&self.actor.mutate(&remove).await);
-                assert_eq!(muted, removed, "who may remove may mute");
-                return removed;
-            }
+            Action::ManageMember => return self.attempt_manage_member().await,
             Action::SetRole => format!(
                 r#"setRole(roomId: "{room}", userId: "{bystander}", role: MODERATOR) {{ id }}"#
             ),
@@ -393,13 +414,13 @@ fn outcome(result: &Value) -> Result<(), String> {
     }
 }
 
-/// What the table says of a cell, in codes.
+/// The result of an action that the table requires.
 fn expected(standing: Standing, visibility: Visibility, action: Action) -> Result<(), String> {
     let refused = match (may(standing, visibility, action), standing, action) {
         (true, ..) => return Ok(()),
         (false, Standing::Anonymous, Action::Read) => "NOT_FOUND",
         (false, Standing::Anonymous, _) => "UNAUTHENTICATED",
-        // It is so already.
+        // Leaving a public room without being a member succeeds and changes nothing.
         (false, Standing::Outsider, Action::Leave) if visibility == Visibility::Public => {
             return Ok(());
         }
@@ -409,20 +430,26 @@ fn expected(standing: Standing, visibility: Visibility, action: Action) -> Resul
     Err(refused.to_owned())
 }
 
-async fn every_cell_through(way: Way) {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+async fn every_cell_through(transport: Transport) {
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let mut cell = 0;
     for visibility in [Visibility::Public, Visibility::Private] {
         for (name, standing) in STANDINGS {
             for action in Action::ALL {
                 cell += 1;
-                let mut scene =
-                    Scene::set(&app, way, format!("cell-{cell}"), visibility, standing).await;
+                let mut scene = Scene::create(
+                    &app,
+                    transport,
+                    format!("cell-{cell}"),
+                    visibility,
+                    standing,
+                )
+                .await;
                 let found = scene.attempt(action).await;
                 assert_eq!(
                     found,
                     expected(standing, visibility, action),
-                    "{way:?}, {visibility:?}, {name}: {action:?}"
+                    "{transport:?}, {visibility:?}, {name}: {action:?}"
                 );
             }
         }
@@ -431,17 +458,17 @@ async fn every_cell_through(way: Way) {
 }
 
 #[tokio::test]
-async fn every_cell_of_the_table_through_websocket_and_http() {
+async fn every_right_holds_over_websocket_and_http() {
     futures::join!(
-        every_cell_through(Way::WebSocket),
-        every_cell_through(Way::Http)
+        every_cell_through(Transport::WebSocket),
+        every_cell_through(Transport::Http)
     );
 }
 
 #[tokio::test]
-async fn every_cell_of_the_table_through_streams() {
+async fn every_right_holds_over_streams() {
     futures::join!(
-        every_cell_through(Way::EventStream),
-        every_cell_through(Way::Multipart)
+        every_cell_through(Transport::EventStream),
+        every_cell_through(Transport::Multipart)
     );
 }

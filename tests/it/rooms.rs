@@ -1,6 +1,7 @@
-//! Rooms: who sees them, their pages, their cursors.
+//! Rooms: who sees them, their pages, and their cursors.
 
 use serde_json::{Value, json};
+use switchboard::domain::{Cursor, Epoch, Seq};
 
 use crate::support::{app::TestApp, client::Client};
 
@@ -17,80 +18,90 @@ fn code(result: &Value) -> &str {
         .unwrap_or_default()
 }
 
+/// Checks that the room `secret` and this message in it look as if they did not exist.
+async fn assert_hidden_from(outsider: &mut Client, message: &Value) {
+    for room in ["secret", "no-such-room", "NO ROOM"] {
+        assert_eq!(
+            code(&outsider.execute(PAGE, json!({ "room": room })).await),
+            "NOT_FOUND",
+            "{room}"
+        );
+        let looked = outsider.execute(
+            "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
+            json!({ "id": room }),
+        );
+        assert_eq!(
+            looked.await,
+            json!({ "data": { "room": null, "node": null } })
+        );
+        let errors = outsider
+            .execute_refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
+            .await;
+        assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
+    }
+    let listed = outsider
+        .execute("{ rooms { nodes { id } } }", json!({}))
+        .await;
+    assert_eq!(
+        listed["data"]["rooms"]["nodes"],
+        json!([{ "id": "room-1" }])
+    );
+    let looked = outsider
+        .execute(
+            "query ($id: ID!) { node(id: $id) { id } }",
+            json!({ "id": message }),
+        )
+        .await;
+    assert_eq!(looked["data"]["node"], Value::Null);
+}
+
 #[tokio::test]
-async fn a_private_room_is_as_if_it_was_not_there() {
+async fn g5_a_private_room_looks_like_a_room_that_does_not_exist() {
     let app = TestApp::start().await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
         app.client(Some(&app.sign_in("bob").await)).await,
     );
     let created = ann
-        .ask(
+        .execute(
             CREATE,
             json!({ "id": "secret", "name": "Secret", "visibility": "PRIVATE" }),
         )
         .await;
     assert_eq!(created["data"]["createRoom"]["visibility"], "PRIVATE");
-    let sent = ann.send_once("secret", "psst", "n").await;
+    let sent = ann.send_with_nonce("secret", "psst", "n").await;
     let message = sent["data"]["sendMessage"]["id"].clone();
     ann.subscribe(
         "secret",
         created["data"]["createRoom"]["head"].as_str().unwrap(),
     )
     .await;
-    assert_eq!(ann.texts(1).await, ["psst"]);
+    assert_eq!(ann.next_texts(1).await, ["psst"]);
 
-    let mut nobody = app.client(None).await;
-    for outsider in [&mut bob, &mut nobody] {
-        for room in ["secret", "no-such-room", "NO ROOM"] {
-            assert_eq!(
-                code(&outsider.ask(PAGE, json!({ "room": room })).await),
-                "NOT_FOUND",
-                "{room}"
-            );
-            let looked = outsider.ask(
-                "query ($id: ID!) { room(id: $id) { id } node(id: $id) { id } }",
-                json!({ "id": room }),
-            );
-            assert_eq!(
-                looked.await,
-                json!({ "data": { "room": null, "node": null } })
-            );
-            let errors = outsider
-                .refused(crate::support::client::NEW_MESSAGE, json!({ "room": room }))
-                .await;
-            assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
-        }
-        let listed = outsider.ask("{ rooms { nodes { id } } }", json!({})).await;
-        assert_eq!(
-            listed["data"]["rooms"]["nodes"],
-            json!([{ "id": "room-1" }])
-        );
-        let looked = outsider
-            .ask(
-                "query ($id: ID!) { node(id: $id) { id } }",
-                json!({ "id": message }),
-            )
-            .await;
-        assert_eq!(looked["data"]["node"], Value::Null);
+    let mut anonymous = app.client(None).await;
+    for outsider in [&mut bob, &mut anonymous] {
+        assert_hidden_from(outsider, &message).await;
     }
     for room in ["secret", "no-such-room"] {
-        assert_eq!(code(&bob.send_once(room, "psst", "n").await), "NOT_FOUND");
+        assert_eq!(
+            code(&bob.send_with_nonce(room, "psst", "n").await),
+            "NOT_FOUND"
+        );
     }
-    // That an id is taken is public knowledge.
+    // That an id is taken is not secret.
     assert_eq!(
         code(
-            &bob.ask(CREATE, json!({ "id": "secret", "name": "Mine" }))
+            &bob.execute(CREATE, json!({ "id": "secret", "name": "Mine" }))
                 .await
         ),
         "CONFLICT"
     );
-    drop((ann, bob, nobody));
+    drop((ann, bob, anonymous));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn g3_bad_input_has_a_code_and_loses_nothing() {
+async fn g3_invalid_input_gets_a_code_and_is_not_stored() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let long = "x".repeat(8193);
@@ -102,71 +113,66 @@ async fn g3_bad_input_has_a_code_and_loses_nothing() {
         ("room-1", &"x".repeat(100_000), "BAD_USER_INPUT"),
         ("nowhere", "hello", "NOT_FOUND"),
     ] {
-        let result = ann.send_once(room, text, "n").await;
+        let result = ann.send_with_nonce(room, text, "n").await;
         assert_eq!(
             (code(&result), &result["data"]),
             (expected, &json!({ "sendMessage": null }))
         );
     }
     assert_eq!(
-        code(&ann.send_once("room-1", "x", "").await),
+        code(&ann.send_with_nonce("room-1", "x", "").await),
         "BAD_USER_INPUT"
     );
     assert_eq!(
-        code(&ann.send_once("room-1", "x", &"n".repeat(129)).await),
+        code(&ann.send_with_nonce("room-1", "x", &"n".repeat(129)).await),
         "BAD_USER_INPUT"
     );
     for id in ["", "Room", "a b", &"r".repeat(65)] {
         assert_eq!(
-            code(&ann.ask(CREATE, json!({ "id": id, "name": "x" })).await),
+            code(&ann.execute(CREATE, json!({ "id": id, "name": "x" })).await),
             "BAD_USER_INPUT",
             "{id}"
         );
     }
     assert_eq!(
-        code(&ann.ask(CREATE, json!({ "name": "" })).await),
+        code(&ann.execute(CREATE, json!({ "name": "" })).await),
         "BAD_USER_INPUT"
     );
     assert_eq!(
         code(
-            &ann.ask(CREATE, json!({ "id": "room-1", "name": "x" }))
+            &ann.execute(CREATE, json!({ "id": "room-1", "name": "x" }))
                 .await
         ),
         "CONFLICT"
     );
     let result = ann
-        .ask("mutation { signIn(name: \" \") { token } }", json!({}))
+        .execute("mutation { signIn(name: \" \") { token } }", json!({}))
         .await;
     assert_eq!(code(&result), "BAD_USER_INPUT");
     let text = &long[1..];
-    ann.send("room-1", text).await;
-    let page = ann.ask(PAGE, json!({ "room": "room-1" })).await;
+    ann.send_message("room-1", text).await;
+    let page = ann.execute(PAGE, json!({ "room": "room-1" })).await;
     assert_eq!(page["data"]["messages"]["nodes"], json!([{ "text": text }]));
     drop(ann);
     app.finish().await;
 }
 
+fn with_seq_and_epoch(cursor: &Cursor, seq: u64, epoch: u64) -> String {
+    let (seq, epoch) = (Seq(seq), Epoch(epoch));
+    let room = cursor.room.clone();
+    Cursor { room, seq, epoch }.to_string()
+}
+
 #[tokio::test]
-async fn bad_cursors_are_told_apart() {
+async fn invalid_and_expired_cursors_get_different_codes() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask(CREATE, json!({ "id": "other", "name": "Other" }))
+    ann.execute(CREATE, json!({ "id": "other", "name": "Other" }))
         .await;
-    let other = ann.send("other", "x").await;
-    let good = ann.send("room-1", "x").await;
-    let cursor: switchboard::domain::Cursor = good.parse().unwrap();
-    let changed = |seq: u64, epoch: u64| {
-        let (seq, epoch) = (
-            switchboard::domain::Seq(seq),
-            switchboard::domain::Epoch(epoch),
-        );
-        switchboard::domain::Cursor {
-            seq,
-            epoch,
-            ..cursor.clone()
-        }
-        .to_string()
-    };
+    let other = ann.send_message("other", "x").await;
+    let valid = ann.send_message("room-1", "x").await;
+    let cursor: Cursor = valid.parse().unwrap();
+    let changed = |seq, epoch| with_seq_and_epoch(&cursor, seq, epoch);
     for (cursor, expected) in [
         ("", "BAD_USER_INPUT"),
         ("nonsense", "BAD_USER_INPUT"),
@@ -177,29 +183,29 @@ async fn bad_cursors_are_told_apart() {
     ] {
         for direction in ["after", "before"] {
             let result = ann
-                .ask(PAGE, json!({ "room": "room-1", direction: cursor }))
+                .execute(PAGE, json!({ "room": "room-1", direction: cursor }))
                 .await;
             assert_eq!(code(&result), expected, "{direction} {cursor}");
         }
         let variables = json!({ "room": "room-1", "after": cursor });
         let errors = ann
-            .refused(crate::support::client::NEW_MESSAGE, variables)
+            .execute_refused(crate::support::client::NEW_MESSAGE, variables)
             .await;
         assert_eq!(errors[0]["extensions"]["code"], expected, "{cursor}");
         if expected == "CURSOR_EXPIRED" {
-            // The oldest cursor that it names is one to begin from.
+            // A reader can start at the oldest cursor, which the error names.
             let id = ann
                 .subscribe(
                     "room-1",
                     errors[0]["extensions"]["oldest"].as_str().unwrap(),
                 )
                 .await;
-            assert_eq!(ann.texts(1).await, ["x"]);
-            ann.say(&json!({ "id": id, "type": "complete" })).await;
+            assert_eq!(ann.next_texts(1).await, ["x"]);
+            ann.send(&json!({ "id": id, "type": "complete" })).await;
         }
     }
     let result = ann
-        .ask(
+        .execute(
             "{ rooms(after: \"no cursor\") { nodes { id } } }",
             json!({}),
         )
@@ -210,7 +216,7 @@ async fn bad_cursors_are_told_apart() {
 }
 
 async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2]) {
-    let result = client.ask(PAGE, variables).await;
+    let result = client.execute(PAGE, variables).await;
     let page = &result["data"]["messages"];
     let texts = page["nodes"]
         .as_array()
@@ -235,13 +241,28 @@ async fn page(client: &mut Client, variables: Value) -> (Vec<String>, [bool; 2])
     )
 }
 
+async fn assert_invalid_pages_are_refused(client: &mut Client, room: &str) {
+    for variables in [
+        json!({ "room": room, "first": 1, "last": 1 }),
+        json!({ "room": room, "first": 101 }),
+        json!({ "room": room, "first": -1 }),
+        json!({ "room": room, "last": 101 }),
+    ] {
+        assert_eq!(
+            code(&client.execute(PAGE, variables.clone()).await),
+            "BAD_USER_INPUT",
+            "{variables}"
+        );
+    }
+}
+
 #[tokio::test]
-async fn pages_go_both_ways() {
+async fn pages_work_in_both_directions() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut cursors = Vec::new();
     for number in 1..=5 {
-        cursors.push(ann.send("room-1", &number.to_string()).await);
+        cursors.push(ann.send_message("room-1", &number.to_string()).await);
     }
     let room = "room-1";
     for (variables, texts, more) in [
@@ -288,30 +309,19 @@ async fn pages_go_both_ways() {
             "{variables}"
         );
     }
-    for variables in [
-        json!({ "room": room, "first": 1, "last": 1 }),
-        json!({ "room": room, "first": 101 }),
-        json!({ "room": room, "first": -1 }),
-        json!({ "room": room, "last": 101 }),
-    ] {
-        assert_eq!(
-            code(&ann.ask(PAGE, variables.clone()).await),
-            "BAD_USER_INPUT",
-            "{variables}"
-        );
-    }
+    assert_invalid_pages_are_refused(&mut ann, room).await;
     drop(ann);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn rooms_are_listed_and_found() {
+async fn rooms_are_listed_in_pages_and_found_by_name() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     for (id, name) in [("zoo", "Animals"), ("alpha", "First"), ("beta", "Second")] {
-        ann.ask(CREATE, json!({ "id": id, "name": name })).await;
+        ann.execute(CREATE, json!({ "id": id, "name": name })).await;
     }
-    let generated = ann.ask(CREATE, json!({ "name": "Nameless" })).await;
+    let generated = ann.execute(CREATE, json!({ "name": "Nameless" })).await;
     assert_eq!(
         generated["data"]["createRoom"]["id"]
             .as_str()
@@ -322,7 +332,7 @@ async fn rooms_are_listed_and_found() {
     let list = "query ($first: Int! = 50, $after: String, $search: String) {
         rooms(first: $first, after: $after, search: $search) { nodes { id } pageInfo { hasNextPage endCursor } } }";
     let mut ids = async |variables: Value| {
-        let result = ann.ask(list, variables).await;
+        let result = ann.execute(list, variables).await;
         let rooms = &result["data"]["rooms"];
         let ids: Vec<_> = rooms["nodes"]
             .as_array()
@@ -337,7 +347,7 @@ async fn rooms_are_listed_and_found() {
         (vec!["zoo".to_owned()], false)
     );
     assert_eq!(ids(json!({ "search": "%" })).await, (vec![], false));
-    // By id: alpha, beta, then the generated one or room-1, zoo.
+    // The order is by id: alpha, beta, then the generated id and room-1 in any order, then zoo.
     let (first, more) = ids(json!({ "first": 2 })).await;
     assert!(more);
     let rest = ids(json!({ "after": first[1] })).await;
@@ -348,15 +358,18 @@ async fn rooms_are_listed_and_found() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_frame_is_the_frames_own_cursor() {
+async fn the_head_in_a_frame_is_the_cursor_of_its_event() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let head = ann.head("room-1").await;
-    let cursors = [ann.send("room-1", "1").await, ann.send("room-1", "2").await];
+    let cursors = [
+        ann.send_message("room-1", "1").await,
+        ann.send_message("room-1", "2").await,
+    ];
     let query = "subscription ($after: Cursor) { newMessage(roomId: \"room-1\", after: $after) { cursor room { head name } } }";
     ann.start(query, json!({ "after": head })).await;
     for cursor in cursors {
-        let payload = ann.heard().await["payload"].clone();
+        let payload = ann.receive().await["payload"].clone();
         assert_eq!(payload["extensions"]["cursor"], json!(cursor));
         assert_eq!(
             payload["data"]["newMessage"],

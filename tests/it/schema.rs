@@ -1,4 +1,4 @@
-//! The schema that is committed, and rules that every part of it keeps.
+//! The committed schema, and rules for all of it.
 
 use async_graphql::parser::{
     parse_schema,
@@ -15,7 +15,7 @@ fn g1_the_committed_schema_is_the_exported_one() {
 }
 
 #[test]
-fn mutations_are_nullable_at_the_root() {
+fn mutation_fields_are_nullable() {
     for definition in parse_schema(switchboard::schema::sdl())
         .unwrap()
         .definitions
@@ -27,12 +27,12 @@ fn mutations_are_nullable_at_the_root() {
             continue;
         }
         let TypeKind::Object(object) = definition.node.kind else {
-            panic!("Mutation is no object")
+            panic!("Mutation is not an object")
         };
         for field in object.fields {
             assert!(
                 field.node.ty.node.nullable,
-                "a failing {} would hide its siblings' answers",
+                "if {} failed, it would hide the results of the other fields",
                 field.node.name.node
             );
         }

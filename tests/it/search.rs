@@ -1,4 +1,4 @@
-//! Searching, through the real server.
+//! Searching, through a whole server.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,10 @@ const SEARCH: &str = "query ($query: String!, $room: ID, $first: Int! = 20, $aft
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
 
 async fn search(client: &mut Client, variables: Value) -> Value {
-    client.ask(SEARCH, variables).await
+    client.execute(SEARCH, variables).await
 }
 
-/// The texts that are found, or the code of the refusal.
+/// The texts of the hits, or the error code of the refusal.
 async fn texts(
     client: &mut Client,
     query: &str,
@@ -53,7 +53,7 @@ fn refused(code: &str) -> Result<Vec<String>, String> {
 
 async fn person(app: &TestApp, name: &str) -> (Client, String) {
     let mut client = app.client(Some(&app.sign_in(name).await)).await;
-    let viewer = client.ask("{ viewer { id } }", json!({})).await;
+    let viewer = client.execute("{ viewer { id } }", json!({})).await;
     (
         client,
         viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned(),
@@ -62,18 +62,19 @@ async fn person(app: &TestApp, name: &str) -> (Client, String) {
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     let result = client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await;
     assert!(result["errors"].is_null(), "{field}: {result}");
     result["data"]["answer"].clone()
 }
 
 #[tokio::test]
-async fn a_search_is_a_page_of_messages() {
+async fn a_search_returns_a_page_of_messages() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "Release notes for the café").await;
-    ann.send("room-1", "notes").await;
+    ann.send_message("room-1", "Release notes for the café")
+        .await;
+    ann.send_message("room-1", "notes").await;
     let result = search(&mut ann, json!({ "query": "NOTES", "first": 1 })).await;
     let page = &result["data"]["searchMessages"];
     assert_eq!(page["nodes"][0]["text"], "notes", "{result}");
@@ -100,12 +101,51 @@ async fn a_search_is_a_page_of_messages() {
     app.finish().await;
 }
 
+/// Checks that a client finds the message in `q` and learns nothing of those in `p`.
+async fn assert_only_the_open_room_is_found(client: &mut Client) {
+    assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
+    assert_eq!(
+        texts(client, "needle", Some("p")).await,
+        refused("NOT_FOUND")
+    );
+    let unknown = search(client, json!({ "query": "needle", "room": "unknown" })).await;
+    assert_eq!(
+        search(client, json!({ "query": "needle", "room": "p" })).await,
+        unknown,
+        "G5"
+    );
+    // The page does not reveal further hits that the caller may not read.
+    let page = search(client, json!({ "query": "needle", "first": 1 })).await;
+    assert_eq!(
+        page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
+        false
+    );
+}
+
+/// Removes Bob between two pages of a search in `p`.
+async fn assert_a_removed_member_finds_nothing(ann: &mut Client, bob: &mut Client, bob_id: &str) {
+    let page = search(bob, json!({ "query": "needle", "room": "p", "first": 5 })).await;
+    let cursor = &page["data"]["searchMessages"]["pageInfo"]["endCursor"];
+    mutate(
+        ann,
+        &format!(r#"removeMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
+    )
+    .await;
+    let next = search(
+        bob,
+        json!({ "query": "needle", "room": "p", "first": 5, "after": cursor }),
+    )
+    .await;
+    assert_eq!(read(&next), refused("NOT_FOUND"));
+    assert_eq!(texts(bob, "needle", None).await, found(&["needle open"]));
+}
+
 #[tokio::test]
-async fn nobody_finds_what_they_may_not_read() {
+async fn callers_find_only_messages_that_they_may_read() {
     let app = TestApp::start().await;
-    let ((mut ann, _), (mut bob, bobs_id)) = (person(&app, "ann").await, person(&app, "bob").await);
+    let ((mut ann, _), (mut bob, bob_id)) = (person(&app, "ann").await, person(&app, "bob").await);
     let (mut eve, _) = person(&app, "eve").await;
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "p", visibility: PRIVATE) { id }"#,
@@ -114,31 +154,15 @@ async fn nobody_finds_what_they_may_not_read() {
     mutate(&mut ann, r#"createRoom(id: "q", name: "q") { id }"#).await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
     for n in 0..30 {
-        ann.send("p", &format!("needle hidden {n}")).await;
+        ann.send_message("p", &format!("needle hidden {n}")).await;
     }
-    ann.send("q", "needle open").await;
-    for client in [&mut eve, &mut nobody] {
-        assert_eq!(texts(client, "needle", None).await, found(&["needle open"]));
-        assert_eq!(
-            texts(client, "needle", Some("p")).await,
-            refused("NOT_FOUND")
-        );
-        let unknown = search(client, json!({ "query": "needle", "room": "unknown" })).await;
-        assert_eq!(
-            search(client, json!({ "query": "needle", "room": "p" })).await,
-            unknown,
-            "G5"
-        );
-        // No hit beyond the readable one is told of.
-        let page = search(client, json!({ "query": "needle", "first": 1 })).await;
-        assert_eq!(
-            page["data"]["searchMessages"]["pageInfo"]["hasNextPage"],
-            false
-        );
+    ann.send_message("q", "needle open").await;
+    for client in [&mut eve, &mut anonymous] {
+        assert_only_the_open_room_is_found(client).await;
     }
     assert_eq!(texts(&mut bob, "needle", None).await.unwrap().len(), 31);
     assert_eq!(
@@ -146,28 +170,7 @@ async fn nobody_finds_what_they_may_not_read() {
         found(&["needle hidden 7"])
     );
 
-    let page = search(
-        &mut bob,
-        json!({ "query": "needle", "room": "p", "first": 5 }),
-    )
-    .await;
-    let cursor = &page["data"]["searchMessages"]["pageInfo"]["endCursor"];
-    mutate(
-        &mut ann,
-        &format!(r#"removeMember(roomId: "p", userId: "{bobs_id}") {{ id }}"#),
-    )
-    .await;
-    let next = search(
-        &mut bob,
-        json!({ "query": "needle", "room": "p", "first": 5, "after": cursor }),
-    )
-    .await;
-    assert_eq!(read(&next), refused("NOT_FOUND"));
-    assert_eq!(
-        texts(&mut bob, "needle", None).await,
-        found(&["needle open"])
-    );
-
+    assert_a_removed_member_finds_nothing(&mut ann, &mut bob, &bob_id).await;
     mutate(
         &mut ann,
         r#"updateRoom(id: "q", visibility: PRIVATE) { id }"#,
@@ -175,7 +178,7 @@ async fn nobody_finds_what_they_may_not_read() {
     .await;
     assert_eq!(texts(&mut eve, "needle", None).await, found(&[]));
     assert_eq!(
-        texts(&mut nobody, "needle", Some("q")).await,
+        texts(&mut anonymous, "needle", Some("q")).await,
         refused("NOT_FOUND")
     );
     assert_eq!(texts(&mut ann, "open", None).await, found(&["needle open"]));
@@ -185,14 +188,14 @@ async fn nobody_finds_what_they_may_not_read() {
         texts(&mut ann, "open", Some("q")).await,
         refused("NOT_FOUND")
     );
-    for client in [ann, bob, eve, nobody] {
+    for client in [ann, bob, eve, anonymous] {
         client.close().await;
     }
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_deleted_message_is_found_no_more() {
+async fn a_deleted_message_is_not_found() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     let sent = mutate(
@@ -211,11 +214,23 @@ async fn a_deleted_message_is_found_no_more() {
     app.finish().await;
 }
 
+async fn assert_queries_without_words_are_refused(client: &mut Client) {
+    for query in [
+        "", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "...",
+    ] {
+        assert_eq!(
+            texts(client, query, None).await,
+            refused("BAD_USER_INPUT"),
+            "{query:?}"
+        );
+    }
+}
+
 #[tokio::test]
-async fn a_query_has_no_syntax_but_quotes() {
+async fn quotes_are_the_only_syntax_of_a_query() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "near the column: or not, and 2 more")
+    ann.send_message("room-1", "near the column: or not, and 2 more")
         .await;
     let all = found(&["near the column: or not, and 2 more"]);
     for query in [
@@ -250,7 +265,7 @@ async fn a_query_has_no_syntax_but_quotes() {
             "{query:?}"
         );
     }
-    // What is glued together is a phrase.
+    // Words that are joined by punctuation are a phrase.
     for query in [
         "NEAR(column",
         "near\u{0}column",
@@ -264,15 +279,7 @@ async fn a_query_has_no_syntax_but_quotes() {
     ] {
         assert_eq!(texts(&mut ann, query, None).await, found(&[]), "{query:?}");
     }
-    for query in [
-        "", " ", "\"\"", "\"", "*", "^", "-", "()", ":", "🎉", "\u{0}", "%", "...",
-    ] {
-        assert_eq!(
-            texts(&mut ann, query, None).await,
-            refused("BAD_USER_INPUT"),
-            "{query:?}"
-        );
-    }
+    assert_queries_without_words_are_refused(&mut ann).await;
     ann.close().await;
     app.finish().await;
 }
@@ -291,7 +298,7 @@ async fn words_of_many_languages_are_found() {
         ("नमस्ते दुनिया", &["नमस्ते"]),
         ("مُحَمَّد والسلام", &["محمد"]),
     ] {
-        ann.send("room-1", text).await;
+        ann.send_message("room-1", text).await;
         for query in queries {
             assert_eq!(
                 texts(&mut ann, query, Some("room-1")).await,
@@ -312,7 +319,7 @@ async fn words_of_many_languages_are_found() {
 }
 
 #[tokio::test]
-async fn searches_are_bounded_at_and_past_their_edges() {
+async fn searches_are_accepted_at_each_limit_and_refused_beyond_it() {
     let flags = [
         "--search-bytes-max",
         "12",
@@ -321,9 +328,9 @@ async fn searches_are_bounded_at_and_past_their_edges() {
         "--page-max",
         "5",
     ];
-    let app = TestApp::with(&flags).await;
-    let mut nobody = app.client(None).await;
-    for (variables, good) in [
+    let app = TestApp::with_flags(&flags).await;
+    let mut anonymous = app.client(None).await;
+    for (variables, accepted) in [
         (json!({ "query": "a b c" }), true),
         (json!({ "query": "a b c d" }), false),
         (json!({ "query": "a \"b c\"" }), true),
@@ -341,14 +348,14 @@ async fn searches_are_bounded_at_and_past_their_edges() {
             .unwrap()
             .entry("first")
             .or_insert(json!(5));
-        let result = search(&mut nobody, variables.clone()).await;
-        let expected = if good {
+        let result = search(&mut anonymous, variables.clone()).await;
+        let expected = if accepted {
             found(&[])
         } else {
             refused("BAD_USER_INPUT")
         };
         assert_eq!(read(&result), expected, "{variables}");
-        if !good {
+        if !accepted {
             let message = result["errors"][0]["message"].as_str().unwrap();
             assert!(
                 message.ends_with('.') && message.contains("must be")
@@ -357,16 +364,16 @@ async fn searches_are_bounded_at_and_past_their_edges() {
             );
         }
     }
-    nobody.close().await;
+    anonymous.close().await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_cursor_is_good_for_its_search_only() {
+async fn a_cursor_is_valid_only_for_its_search() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
     for text in ["one needle", "two needle"] {
-        ann.send("room-1", text).await;
+        ann.send_message("room-1", text).await;
     }
     let page = search(
         &mut ann,
@@ -414,25 +421,26 @@ async fn a_cursor_is_good_for_its_search_only() {
 }
 
 #[tokio::test]
-async fn pages_neither_repeat_nor_skip_while_others_send() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+async fn pages_neither_repeat_nor_skip_hits_while_others_send() {
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..120 {
-        ann.send(
+        ann.send_message(
             "room-1",
             &format!("needle {n}{}", " and so on".repeat(n % 5)),
         )
         .await;
     }
-    let stood = search(&mut ann, json!({ "query": "needle", "first": 100 })).await;
-    let mut stood = read(&stood).unwrap();
+    let before = search(&mut ann, json!({ "query": "needle", "first": 100 })).await;
+    let mut before = read(&before).unwrap();
     let (mut bob, _) = person(&app, "bob").await;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    // Bob sends until Ann has read every page: past a step of the index, and better answers than hers.
+    // Bob sends until Ann has read every page. His messages fill a step of the index, and rank
+    // higher than hers.
     let sending = async {
         let mut sent = 0;
         while sent < 300 || stopped.try_recv().is_err() {
-            bob.send("room-1", "needle").await;
+            bob.send_message("room-1", "needle").await;
             sent += 1;
         }
         bob.close().await;
@@ -459,41 +467,41 @@ async fn pages_neither_repeat_nor_skip_while_others_send() {
         all
     };
     let (mut all, ()) = futures::join!(reading, sending);
-    assert_eq!(all.len(), 96, "four of five hold both words");
+    assert_eq!(all.len(), 96, "four of five messages hold both words");
     all.sort();
     let count = all.len();
     all.dedup();
-    assert_eq!(all.len(), count, "a hit came twice");
-    stood.retain(|text| text.contains("and"));
-    assert!(stood.iter().all(|text| all.contains(text)));
+    assert_eq!(all.len(), count, "a hit was returned twice");
+    before.retain(|text| text.contains("and"));
+    assert!(before.iter().all(|text| all.contains(text)));
     ann.close().await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_restart_finds_what_was_sent_before() {
-    let app = TestApp::with(&["--no-rate-limits"]).await;
+async fn messages_from_before_a_restart_are_found() {
+    let app = TestApp::with_flags(&["--no-rate-limits"]).await;
     let (mut ann, _) = person(&app, "ann").await;
     for n in 0..300 {
-        ann.send("room-1", &format!("needle{n}")).await;
+        ann.send_message("room-1", &format!("needle{n}")).await;
     }
     ann.close().await;
     let folder: Folder = app.finish().await;
-    let app = TestApp::on(folder, &[]).await;
-    let mut nobody = app.client(None).await;
+    let app = TestApp::in_folder(folder, &[]).await;
+    let mut anonymous = app.client(None).await;
     for n in [0, 255, 256, 299] {
         let word = format!("needle{n}");
-        assert_eq!(texts(&mut nobody, &word, None).await, found(&[&word]));
+        assert_eq!(texts(&mut anonymous, &word, None).await, found(&[&word]));
     }
-    nobody.close().await;
+    anonymous.close().await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn searching_works_over_plain_http_too() {
+async fn searching_works_over_http_too() {
     let app = TestApp::start().await;
     let (mut ann, _) = person(&app, "ann").await;
-    ann.send("room-1", "needle").await;
+    ann.send_message("room-1", "needle").await;
     let body =
         json!({ "query": r#"{ searchMessages(query: "needle") { nodes { text } } }"# }).to_string();
     let reply = post(app.address(), &body, &[]).await;

@@ -1,4 +1,4 @@
-//! Sign-in from the command line: one line for what cannot be, nothing that tells a secret, tokens for scripts.
+//! Flags for sign-in: errors in one line, secrets that are never shown, and tokens for scripts.
 
 use std::process::{Output, Stdio};
 
@@ -17,8 +17,8 @@ use crate::support::{
     http,
     logs::Logs,
     provider::Provider,
-    soon,
-    tokens::{claims, jwk, path, pem, sign},
+    tokens::{claims, jwk, key_path, key_pem, sign},
+    wait_for,
 };
 
 const SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
@@ -34,7 +34,7 @@ fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 }
 
 async fn switchboard(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    soon(
+    wait_for(
         "the end of the command",
         program(arguments, environment).output(),
     )
@@ -46,15 +46,34 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-#[tokio::test]
-async fn what_cannot_be_is_one_line_and_exit_code_2() {
-    let folder = Folder::new();
-    let (database, key) = (folder.database(), path("ec.pub.pem"));
-    let absent = folder.path().join("none.pem").display().to_string();
-    let (weak, odd, private) = (path("weak.pub.pem"), path("ec521.pub.pem"), pem("ec.pem"));
-    let (certificate, broken) = (path("tls.pem"), pem("ec.pub.pem").replacen("MFk", "MFm", 1));
+/// Checks that the server does not start, prints one line, and shows no part of a secret.
+async fn assert_refused_in_one_line(database: &str, arguments: &[&str], expected: &str) {
+    let arguments = [
+        &["--database", database, "--listen", "127.0.0.1:0"],
+        arguments,
+    ]
+    .concat();
+    let output = switchboard(&arguments, &[]).await;
+    let error = text(&output.stderr);
+    assert_eq!(
+        (output.status.code(), error.lines().count()),
+        (Some(2), 1),
+        "{arguments:?}: {error}"
+    );
+    assert!(
+        error.contains(expected) && output.stdout.is_empty(),
+        "{expected}: {error}"
+    );
+    assert!(
+        !error.contains("hunter2") && !error.contains("short-short") && !error.contains("MFk"),
+        "{error}"
+    );
+}
+
+/// Combinations of flags that are invalid, with a part of the error.
+fn invalid_combinations() -> Vec<(Vec<&'static str>, &'static str)> {
     let jwt = |more: &[&'static str]| [&["--auth", "jwt"], more].concat();
-    let mut cases: Vec<(Vec<&str>, &str)> = vec![
+    vec![
         (jwt(&[]), "needs a key"),
         (
             jwt(&["--jwt-secret", "short-short-short-short-short-1"]),
@@ -106,11 +125,28 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
             vec!["--auth", "guest", "--jwt-leeway", "1s"],
             "--jwt-leeway is for --auth jwt",
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn invalid_flags_print_one_line_and_exit_with_2() {
+    let folder = Folder::new();
+    let (database, key) = (folder.database(), key_path("ec.pub.pem"));
+    let absent = folder.path().join("none.pem").display().to_string();
+    let (weak, unsupported, private) = (
+        key_path("weak.pub.pem"),
+        key_path("ec521.pub.pem"),
+        key_pem("ec.pem"),
+    );
+    let (certificate, broken) = (
+        key_path("tls.pem"),
+        key_pem("ec.pub.pem").replacen("MFk", "MFm", 1),
+    );
+    let mut cases = Vec::new();
     for (given, expected) in [
         (&absent, "neither PEM nor a file that can be read"),
         (&weak, "the RSA key has 1024 bits"),
-        (&odd, "keys of this algorithm are not supported"),
+        (&unsupported, "keys of this algorithm are not supported"),
         (
             &private,
             "\"PRIVATE KEY\" is not supported; give its public key",
@@ -131,27 +167,8 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
         ],
         "not several",
     ));
-    for (arguments, expected) in cases {
-        let arguments = [
-            &["--database", &database, "--listen", "127.0.0.1:0"],
-            arguments.as_slice(),
-        ]
-        .concat();
-        let output = switchboard(&arguments, &[]).await;
-        let error = text(&output.stderr);
-        assert_eq!(
-            (output.status.code(), error.lines().count()),
-            (Some(2), 1),
-            "{arguments:?}: {error}"
-        );
-        assert!(
-            error.contains(expected) && output.stdout.is_empty(),
-            "{expected}: {error}"
-        );
-        assert!(
-            !error.contains("hunter2") && !error.contains("short-short") && !error.contains("MFk"),
-            "{error}"
-        );
+    for (arguments, expected) in invalid_combinations().into_iter().chain(cases) {
+        assert_refused_in_one_line(&database, &arguments, expected).await;
     }
     assert_eq!(
         switchboard(&["--auth", "basic"], &[]).await.status.code(),
@@ -159,8 +176,33 @@ async fn what_cannot_be_is_one_line_and_exit_code_2() {
     );
 }
 
+/// Runs and stops a server with everything logged.
+async fn assert_log_shows_no_secret() {
+    let logs = Logs::capture(Level::TRACE);
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
+    let signer = switchboard::auth::Signer::secret(SECRET.as_bytes()).unwrap();
+    let token = signer.sign(&json!({ "sub": "ann", "exp": 4_000_000_000_i64 }));
+    assert_eq!(app.whoami(&token).await, (200, "ann".to_owned()));
+    let mut ann = app.client(Some(&token)).await;
+    let refresh = "mutation ($token: String!) { refreshSession(token: $token) { token } }";
+    ann.execute(refresh, json!({ "token": token })).await;
+    ann.execute("mutation { signOut }", json!({})).await;
+    assert_eq!(app.whoami(&token).await.0, 401);
+    drop(ann);
+    app.finish().await;
+    let (log, signature) = (logs.take(), token.rsplit('.').next().unwrap().to_owned());
+    assert!(log.contains("a token was refused"), "{log}");
+    let own = log.lines().filter(|line| line.contains("switchboard"));
+    for line in own {
+        assert!(
+            !line.contains("hunter2") && !line.contains(&signature),
+            "{line}"
+        );
+    }
+}
+
 #[tokio::test]
-async fn a3_secrets_are_not_shown() {
+async fn a3_secrets_appear_in_no_help_debug_output_or_log() {
     let _ = SECRET;
     let environment = [
         ("SWITCHBOARD_JWT_SECRET", SECRET),
@@ -209,114 +251,14 @@ async fn a3_secrets_are_not_shown() {
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 
-    // A whole life of a server, with everything logged that can be.
-    let logs = Logs::of(Level::TRACE);
-    let app = TestApp::with(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
-    let signer = switchboard::auth::Signer::secret(SECRET.as_bytes()).unwrap();
-    let token = signer.sign(&json!({ "sub": "ann", "exp": 4_000_000_000_i64 }));
-    assert_eq!(app.whoami(&token).await, (200, "ann".to_owned()));
-    let mut ann = app.client(Some(&token)).await;
-    let refresh = "mutation ($token: String!) { refreshSession(token: $token) { token } }";
-    ann.ask(refresh, json!({ "token": token })).await;
-    ann.ask("mutation { signOut }", json!({})).await;
-    assert_eq!(app.whoami(&token).await.0, 401);
-    drop(ann);
-    app.finish().await;
-    let (log, signature) = (logs.take(), token.rsplit('.').next().unwrap().to_owned());
-    assert!(log.contains("a token was refused"), "{log}");
-    let own = log.lines().filter(|line| line.contains("switchboard"));
-    for line in own {
-        assert!(
-            !line.contains("hunter2") && !line.contains(&signature),
-            "{line}"
-        );
-    }
+    assert_log_shows_no_secret().await;
 }
 
-#[tokio::test]
-async fn a_token_for_a_script_is_good_where_its_key_is_known() {
+/// Checks that the command refuses missing, unusable and superfluous keys in one line.
+async fn assert_token_needs_one_valid_key() {
+    let key = key_path("other.pem");
     let folder = Folder::new();
     let database = folder.database();
-    let shape = [
-        "--jwt-issuer",
-        "https://issuer.test",
-        "--jwt-audience",
-        "switchboard",
-    ];
-    for (public, private) in [
-        ("rsa.pub.pem", "rsa.pem"),
-        ("ec.pub.pem", "ec.pem"),
-        ("ed.pub.pem", "ed.pem"),
-    ] {
-        let key = path(private);
-        let arguments = [
-            &[
-                "token",
-                "--user",
-                "robot",
-                "--auth",
-                "jwt",
-                "--jwt-private-key",
-                &key,
-            ],
-            &shape[..],
-        ]
-        .concat();
-        let output = switchboard(&arguments, &[]).await;
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let app = TestApp::with(
-            &[
-                &["--auth", "jwt", "--jwt-public-key", &path(public)],
-                &shape[..],
-            ]
-            .concat(),
-        )
-        .await;
-        assert_eq!(
-            app.whoami(text(&output.stdout).trim()).await,
-            (200, "robot".to_owned()),
-            "{private}"
-        );
-        app.finish().await;
-    }
-    let environment = [
-        ("SWITCHBOARD_JWT_SECRET", SECRET),
-        ("SWITCHBOARD_AUTH", "jwt"),
-    ];
-    let output = switchboard(
-        &["token", "--user", "robot", "--lifetime", "1h"],
-        &environment,
-    )
-    .await;
-    let app = TestApp::with(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
-    assert_eq!(
-        app.whoami(text(&output.stdout).trim()).await,
-        (200, "robot".to_owned())
-    );
-    app.finish().await;
-
-    let provider = Provider::start(&[jwk("ec.pem", "one"), jwk("other.pem", "two")]).await;
-    let app = TestApp::with(&["--auth", "jwt", "--jwks-url", &provider.url()]).await;
-    let key = path("other.pem");
-    let named = [
-        "token",
-        "--user",
-        "robot",
-        "--auth",
-        "jwt",
-        "--jwt-private-key",
-        &key,
-        "--jwt-key-id",
-        "two",
-    ]
-    .map(str::to_owned);
-    let output = switchboard(&named.each_ref().map(String::as_str), &[]).await;
-    assert_eq!(
-        app.whoami(text(&output.stdout).trim()).await,
-        (200, "robot".to_owned())
-    );
-    app.finish().await;
-
     for (arguments, expected) in [
         (
             &["--auth", "jwt"][..],
@@ -338,7 +280,12 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
             "--jwt-private-key: this is not PEM",
         ),
         (
-            &["--auth", "jwt", "--jwt-private-key", &path("ec.pub.pem")],
+            &[
+                "--auth",
+                "jwt",
+                "--jwt-private-key",
+                &key_path("ec.pub.pem"),
+            ],
             "give a PRIVATE KEY",
         ),
         (&["--jwt-private-key", &key], "for --auth jwt"),
@@ -363,16 +310,100 @@ async fn a_token_for_a_script_is_good_where_its_key_is_known() {
     }
 }
 
+/// Checks that a server accepts the token that the command printed.
+async fn assert_is_robot(app: TestApp, output: &Output) {
+    let token = text(&output.stdout).trim();
+    assert_eq!(app.whoami(token).await, (200, "robot".to_owned()));
+    app.finish().await;
+}
+
+/// Checks a token that names its key, at a server that fetches several keys from a provider.
+async fn assert_token_may_name_its_key() {
+    let provider = Provider::start(&[jwk("ec.pem", "one"), jwk("other.pem", "two")]).await;
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwks-url", &provider.url()]).await;
+    let key = key_path("other.pem");
+    let named = [
+        "token",
+        "--user",
+        "robot",
+        "--auth",
+        "jwt",
+        "--jwt-private-key",
+        &key,
+        "--jwt-key-id",
+        "two",
+    ]
+    .map(str::to_owned);
+    let output = switchboard(&named.each_ref().map(String::as_str), &[]).await;
+    assert_is_robot(app, &output).await;
+}
+
 #[tokio::test]
-async fn keys_are_fetched_over_tls_from_a_server_that_this_machine_trusts() {
+async fn the_token_command_makes_tokens_that_servers_with_the_key_accept() {
+    let shape = [
+        "--jwt-issuer",
+        "https://issuer.test",
+        "--jwt-audience",
+        "switchboard",
+    ];
+    for (public, private) in [
+        ("rsa.pub.pem", "rsa.pem"),
+        ("ec.pub.pem", "ec.pem"),
+        ("ed.pub.pem", "ed.pem"),
+    ] {
+        let key = key_path(private);
+        let arguments = [
+            &[
+                "token",
+                "--user",
+                "robot",
+                "--auth",
+                "jwt",
+                "--jwt-private-key",
+                &key,
+            ],
+            &shape[..],
+        ]
+        .concat();
+        let output = switchboard(&arguments, &[]).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let app = TestApp::with_flags(
+            &[
+                &["--auth", "jwt", "--jwt-public-key", &key_path(public)],
+                &shape[..],
+            ]
+            .concat(),
+        )
+        .await;
+        assert_is_robot(app, &output).await;
+    }
+    let environment = [
+        ("SWITCHBOARD_JWT_SECRET", SECRET),
+        ("SWITCHBOARD_AUTH", "jwt"),
+    ];
+    let output = switchboard(
+        &["token", "--user", "robot", "--lifetime", "1h"],
+        &environment,
+    )
+    .await;
+    let app = TestApp::with_flags(&["--auth", "jwt", "--jwt-secret", SECRET]).await;
+    assert_is_robot(app, &output).await;
+
+    assert_token_may_name_its_key().await;
+    assert_token_needs_one_valid_key().await;
+}
+
+#[tokio::test]
+async fn keys_are_fetched_over_tls_only_from_trusted_servers() {
     let provider = Provider::start_tls(&[jwk("ec.pem", "one")]).await;
     let port = provider.address.port();
     let (trusted, url) = (
-        path("ca.pem"),
+        key_path("ca.pem"),
         format!("https://localhost:{port}/keys.json"),
     );
-    let other = path("ec521.pub.pem");
-    // One machine trusts the provider, another one nobody whom the provider knows, and one goes to another name.
+    let other = key_path("ec521.pub.pem");
+    // The certificate is valid for `localhost` only. A machine without trusted roots does not
+    // start.
     for (roots, url, expected) in [
         (&trusted, url.clone(), 200),
         (&trusted, url.replace("localhost", "127.0.0.1"), 503),
@@ -404,7 +435,8 @@ async fn keys_are_fetched_over_tls_from_a_server_that_this_machine_trusts() {
     );
 }
 
-/// What the real executable answers to a token of the provider, trusting these roots; and its log.
+/// Runs the executable with these trusted roots. Returns the status of a request with a token of
+/// the provider, and the log.
 async fn ask(url: &str, roots: &str) -> (u16, String) {
     let folder = Folder::new();
     let database = folder.database();
@@ -434,7 +466,7 @@ async fn ask(url: &str, roots: &str) -> (u16, String) {
     .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let address: std::net::SocketAddr = loop {
-        let line = soon("the address", lines.next_line())
+        let line = wait_for("the address", lines.next_line())
             .await
             .unwrap()
             .unwrap();
@@ -452,7 +484,9 @@ async fn ask(url: &str, roots: &str) -> (u16, String) {
         &[("authorization", &bearer)],
     )
     .await;
-    soon("the end of the server", server.kill()).await.unwrap();
+    wait_for("the end of the server", server.kill())
+        .await
+        .unwrap();
     let mut log = String::new();
     server
         .stderr

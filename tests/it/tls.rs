@@ -1,123 +1,52 @@
-//! TLS on the port itself, over real sockets, with certificates that each test makes.
-
-use std::{
-    net::SocketAddr,
-    process::{Output, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+//! TLS on the port of the server, over real sockets.
 
 use serde_json::json;
-use switchboard::domain::{Clock, Timestamp};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    process::{Child, ChildStderr, Command},
 };
-use tokio_tungstenite::MaybeTlsStream;
 
 use crate::{
     http2::Http2,
     support::{
-        Folder,
-        app::TestApp,
-        client::{Client, Closed},
-        http::{Reply, written},
-        logs::Logs,
-        soon,
-        tls::{Certificate, NAME, files},
+        client::Closed,
+        http::{Reply, request_text},
+        tls::{Certificate, SERVER_NAME, connect_client, post_from_page, serve_with, sign_in},
+        wait_for,
     },
 };
 
-/// A server that has this certificate and goes by its name.
-async fn serve(certificate: &Certificate, flags: &[&str]) -> TestApp {
-    let folder = Folder::new();
-    let own = certificate.put(&folder);
-    let own: Vec<_> = own
-        .iter()
-        .map(String::as_str)
-        .chain(["--allow-host", NAME])
-        .collect();
-    TestApp::on(folder, &[&own, flags].concat()).await
-}
-
-/// Posts to the endpoint as a page would that came from it.
-async fn post(
-    app: &TestApp,
-    certificate: &Certificate,
-    host: &str,
-    page: &str,
-    query: &str,
-) -> Reply {
-    let body = json!({ "query": query }).to_string();
-    let head = "POST /graphql HTTP/1.1\r\ncontent-type: application/json\r\nconnection: close";
-    let length = body.len();
-    let text = format!(
-        "{head}\r\nhost: {host}\r\norigin: {page}\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    certificate.exchange(app.address(), &text).await
-}
-
-async fn sign_in(app: &TestApp, certificate: &Certificate) -> (String, Reply) {
-    let page = format!("https://{NAME}");
-    let reply = post(
-        app,
-        certificate,
-        NAME,
-        &page,
-        "mutation { signIn(name: \"ann\") { token } }",
-    )
-    .await;
-    (
-        reply.json()["data"]["signIn"]["token"]
-            .as_str()
-            .unwrap()
-            .to_owned(),
-        reply,
-    )
-}
-
-async fn client(app: &TestApp, certificate: &Certificate, token: Option<&str>) -> Client {
-    let stream = certificate
-        .connect(app.address(), &[b"http/1.1"])
-        .await
-        .unwrap();
-    Client::over(MaybeTlsStream::Rustls(stream), NAME, token).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_and_subscriptions_over_https_and_wss() {
+async fn queries_and_subscriptions_work_over_https_and_wss() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--drain-window", "50ms"]).await;
+    let app = serve_with(&certificate, &["--drain-window", "50ms"]).await;
     let (token, reply) = sign_in(&app, &certificate).await;
     assert!(reply.header("set-cookie").unwrap().ends_with("; Secure"));
-    let mut ann = client(&app, &certificate, Some(&token)).await;
-    let mut reader = client(&app, &certificate, None).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
+    let mut reader = connect_client(&app, &certificate, None).await;
     let head = ann.head("room-1").await;
     reader.subscribe("room-1", &head).await;
     let long = "long ".repeat(1_500);
     for text in ["one", &long, "three"] {
-        ann.send("room-1", text).await;
-        assert_eq!(reader.message().await.0, text);
+        ann.send_message("room-1", text).await;
+        assert_eq!(reader.next_message().await.0, text);
     }
     ann.close().await;
-    // A drain is heard inside.
+    // A drain closes WebSockets under TLS with its code.
     let stopping = tokio::spawn(app.stop());
     assert_eq!(
-        reader.next().await,
+        reader.try_receive().await,
         Err(Closed(1012, "Service restart".to_owned()))
     );
     drop(reader);
-    soon("the end of the server", stopping).await.unwrap();
+    wait_for("the end of the server", stopping).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
+async fn the_handshake_negotiates_the_protocol() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let query = written(
+    let app = serve_with(&certificate, &[]).await;
+    let query = request_text(
         app.address(),
         "GET",
         "/graphql?query=%7B__typename%7D",
@@ -135,29 +64,32 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
         if agreed != Some(b"h2") {
             stream.write_all(query.as_bytes()).await.unwrap();
             let mut reply = String::new();
-            soon("a reply", stream.read_to_string(&mut reply))
+            wait_for("a response", stream.read_to_string(&mut reply))
                 .await
                 .unwrap();
             assert_eq!(
-                Reply::read(&reply).json(),
+                Reply::parse(&reply).json(),
                 json!({ "data": { "__typename": "Query" } })
             );
         }
     }
     assert!(certificate.connect(app.address(), &[b"h3"]).await.is_err());
 
-    // WebSockets over HTTP/2 over TLS.
+    // Several WebSockets run over one connection of HTTP/2 under TLS.
     let (token, _) = sign_in(&app, &certificate).await;
-    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let head = ann.head("room-1").await;
     let stream = certificate.connect(app.address(), &[b"h2"]).await.unwrap();
-    let mut http2 = Http2::over(stream, app.address()).await;
+    let mut http2 = Http2::over_stream(stream, app.address()).await;
     let (mut first, mut second) = (http2.socket().await, http2.socket().await);
     first.subscribe(&head).await;
     second.subscribe(&head).await;
-    ann.send("room-1", "over both").await;
+    ann.send_message("room-1", "over both").await;
     assert_eq!(
-        (first.text().await.as_str(), second.text().await.as_str()),
+        (
+            first.next_text().await.as_str(),
+            second.next_text().await.as_str()
+        ),
         ("over both", "over both")
     );
     drop((ann, first, second, http2));
@@ -165,20 +97,30 @@ async fn what_is_spoken_inside_is_agreed_on_in_the_handshake() {
 }
 
 #[tokio::test]
-async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
+async fn http_pages_are_foreign_and_hsts_is_sent_for_named_hosts() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let (own, query) = (format!("https://{NAME}"), "{ __typename }");
-    let reply = post(&app, &certificate, NAME, &own, query).await;
+    let app = serve_with(&certificate, &[]).await;
+    let (own, query) = (format!("https://{SERVER_NAME}"), "{ __typename }");
+    let reply = post_from_page(&app, &certificate, SERVER_NAME, &own, query).await;
     assert_eq!(
         (reply.status, reply.header("strict-transport-security")),
         (200, Some("max-age=31536000"))
     );
-    // The same host and port, and yet no page of this server's.
-    let reply = post(&app, &certificate, NAME, &format!("http://{NAME}"), query).await;
-    assert_eq!((reply.status, reply.code().as_str()), (403, "FORBIDDEN"));
-    // What is remembered counts for all ports of a host.
-    let reply = post(
+    // The same host without TLS is another origin.
+    let reply = post_from_page(
+        &app,
+        &certificate,
+        SERVER_NAME,
+        &format!("http://{SERVER_NAME}"),
+        query,
+    )
+    .await;
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (403, "FORBIDDEN")
+    );
+    // Browsers apply HSTS to all ports of a host, so the server does not send it for `localhost`.
+    let reply = post_from_page(
         &app,
         &certificate,
         "localhost:4000",
@@ -191,7 +133,7 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
         (200, None)
     );
     assert_eq!(
-        post(&app, &certificate, "evil.example", &own, query)
+        post_from_page(&app, &certificate, "evil.example", &own, query)
             .await
             .status,
         421
@@ -200,45 +142,52 @@ async fn pages_without_tls_are_foreign_and_browsers_may_remember_that() {
 }
 
 #[tokio::test]
-async fn t3_a_client_without_tls_or_without_a_word_is_let_go() {
+async fn t3_a_client_that_sends_no_tls_or_no_request_is_disconnected() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--header-timeout", "300ms"]).await;
-    // The last one is half of a ClientHello.
-    let words = [
+    let app = serve_with(&certificate, &["--header-timeout", "300ms"]).await;
+    // The last entry is half of a ClientHello.
+    let bytes = [
         &b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"[..],
         b"",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
     ];
-    for words in words {
+    for bytes in bytes {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        stream.write_all(words).await.unwrap();
-        let mut heard = Vec::new();
-        let _ = soon("the end", stream.read_to_end(&mut heard)).await;
-        // At most an alert of TLS's.
-        assert!(heard.len() <= 7 && !heard.starts_with(b"HTTP"), "{heard:?}");
+        stream.write_all(bytes).await.unwrap();
+        let mut received = Vec::new();
+        let _ = wait_for(
+            "the end of the connection",
+            stream.read_to_end(&mut received),
+        )
+        .await;
+        // The server sends at most a TLS alert.
+        assert!(
+            received.len() <= 7 && !received.starts_with(b"HTTP"),
+            "{received:?}"
+        );
     }
-    // After the handshake the head of a request is waited for no longer either.
+    // After the handshake, the timeout applies to the head of the request.
     let mut stream = certificate.connect(app.address(), &[]).await.unwrap();
-    let end = soon("the end", stream.read(&mut [0])).await;
+    let end = wait_for("the end of the connection", stream.read(&mut [0])).await;
     assert!(
         !matches!(end, Ok(1)),
-        "nothing was asked, and something said"
+        "the server sent data without a request"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
+async fn t1_a_stream_that_is_not_read_is_disconnected_under_tls_too() {
     let certificate = Certificate::new();
-    let app = serve(&certificate, &["--write-timeout", "300ms"]).await;
+    let app = serve_with(&certificate, &["--write-timeout", "300ms"]).await;
     let (token, _) = sign_in(&app, &certificate).await;
-    let mut ann = client(&app, &certificate, Some(&token)).await;
+    let mut ann = connect_client(&app, &certificate, Some(&token)).await;
     let mut idle = certificate
         .connect(app.address(), &[b"http/1.1"])
         .await
         .unwrap();
     let target = "/graphql?query=subscription%7BnewMessage(roomId:%22room-1%22)%7Btext%7D%7D";
-    let text = written(
+    let text = request_text(
         app.address(),
         "GET",
         target,
@@ -247,420 +196,17 @@ async fn t1_a_stream_that_is_not_read_is_cut_off_under_tls_too() {
     );
     idle.write_all(text.as_bytes()).await.unwrap();
     let mut first = [0; 12];
-    soon("the answer", idle.read_exact(&mut first))
+    wait_for("the response", idle.read_exact(&mut first))
         .await
         .unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
     let long = "long ".repeat(1_600);
     let cut_off = async {
         while app.connections() > 1 {
-            ann.send("room-1", &long).await;
+            ann.send_message("room-1", &long).await;
         }
     };
-    soon("the cut", cut_off).await;
+    wait_for("the end of the stream", cut_off).await;
     drop((ann, idle));
-    app.finish().await;
-}
-
-/// Waits until new connections get this certificate.
-async fn served(app: SocketAddr, certificate: &Certificate) {
-    let served = async { while certificate.connect(app, &[]).await.is_err() {} };
-    soon("the new certificate", served).await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_changes_is_served_and_open_connections_stay() {
-    let (first, second) = (Certificate::new(), Certificate::new());
-    let app = serve(&first, &["--tls-check-interval", "5ms"]).await;
-    let mut old = client(&app, &first, None).await;
-    second.put(&app.folder);
-    served(app.address(), &second).await;
-    assert!(
-        first.connect(app.address(), &[]).await.is_err(),
-        "the old one is no longer served"
-    );
-    old.fence().await;
-    // Back again, by way of files that are gone and files that are not a pair.
-    let [pem, key] = files(&app.folder);
-    std::fs::remove_file(&pem).unwrap();
-    std::fs::write(&key, &first.key).unwrap();
-    second.connect(app.address(), &[]).await.unwrap();
-    std::fs::write(&pem, &first.pem).unwrap();
-    served(app.address(), &first).await;
-    old.close().await;
-    app.finish().await;
-}
-
-/// The real executable.
-struct Process {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    greeting: String,
-    address: SocketAddr,
-}
-
-impl Process {
-    async fn start(flags: &[&str], folder: &Folder) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--database",
-                &folder.database(),
-                "--log",
-                "info",
-            ])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut greeting = String::new();
-        while !greeting.contains(" send ") {
-            greeting += &soon("the greeting", lines.next_line())
-                .await
-                .unwrap()
-                .expect("more of the greeting");
-            greeting.push('\n');
-        }
-        let (_, rest) = greeting
-            .split_once("https://")
-            .unwrap_or_else(|| panic!("{greeting}"));
-        let address = rest.split('/').next().unwrap().parse().unwrap();
-        Self {
-            log: BufReader::new(child.stderr.take().unwrap()).lines(),
-            child,
-            greeting,
-            address,
-        }
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &id])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// The next line of the log that says something of the certificate.
-    async fn logged(&mut self) -> String {
-        loop {
-            let line = soon("a line of the log", self.log.next_line())
-                .await
-                .unwrap()
-                .expect("the server runs");
-            if line.contains("certificate") {
-                return line;
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sighup_reads_it_anew_and_a_broken_one_is_told_and_left() {
-    let (first, second, folder) = (Certificate::new(), Certificate::new(), Folder::new());
-    let flags = first.put(&folder);
-    let flags: Vec<_> = flags
-        .iter()
-        .map(String::as_str)
-        .chain(["--tls-check-interval", "0s"])
-        .collect();
-    let mut process = Process::start(&flags, &folder).await;
-    for shown in ["https://", "wss://", "--url https://NAME:"] {
-        assert!(
-            process.greeting.contains(shown),
-            "{shown} in {}",
-            process.greeting
-        );
-    }
-    assert!(
-        !process.greeting.contains("http://") && !process.greeting.contains("ws://1"),
-        "{}",
-        process.greeting
-    );
-
-    let [pem, _] = files(&folder);
-    for (content, complaint) in [
-        ("broken", "holds no certificate"),
-        (second.pem.as_str(), "does not belong to"),
-    ] {
-        std::fs::write(&pem, content).unwrap();
-        process.signal("-HUP").await;
-        let line = process.logged().await;
-        assert!(
-            line.contains(complaint) && line.contains("stays as it was"),
-            "{line}"
-        );
-        first.connect(process.address, &[]).await.unwrap();
-    }
-    second.put(&folder);
-    process.signal("-HUP").await;
-    assert!(
-        process
-            .logged()
-            .await
-            .contains("new connections get the certificate")
-    );
-    second.connect(process.address, &[]).await.unwrap();
-    assert!(first.connect(process.address, &[]).await.is_err());
-    process.signal("-TERM").await;
-    assert!(
-        soon("the end", process.child.wait())
-            .await
-            .unwrap()
-            .success()
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_has_expired_is_served_and_warned_of_at_the_start_and_when_it_is_read_again()
- {
-    let (expired, good, folder) = (
-        Certificate::until((2020, 1, 1)),
-        Certificate::new(),
-        Folder::new(),
-    );
-    let flags = expired.put(&folder);
-    let flags: Vec<_> = flags
-        .iter()
-        .map(String::as_str)
-        .chain(["--tls-check-interval", "0s"])
-        .collect();
-    let mut process = Process::start(&flags, &folder).await;
-    let warned = |line: &str| {
-        line.contains("WARN") && line.contains("the certificate has expired: clients refuse it")
-    };
-    let line = process.logged().await;
-    assert!(
-        warned(&line) && line.contains("2020-01-01T00:00:00Z") && line.contains("cert.pem"),
-        "{line}"
-    );
-    process.signal("-HUP").await;
-    assert!(
-        process
-            .logged()
-            .await
-            .contains("new connections get the certificate")
-    );
-    assert!(warned(&process.logged().await));
-    good.put(&folder);
-    process.signal("-HUP").await;
-    assert!(
-        process
-            .logged()
-            .await
-            .contains("new connections get the certificate")
-    );
-    good.connect(process.address, &[]).await.unwrap();
-    process.signal("-TERM").await;
-    let rest = soon("the rest of the log", async {
-        let mut rest = String::new();
-        while let Some(line) = process.log.next_line().await.unwrap() {
-            rest += &line;
-        }
-        rest
-    });
-    assert!(
-        !rest.await.contains("certificate"),
-        "there is nothing to say of one that is good"
-    );
-}
-
-#[tokio::test]
-async fn a_certificate_is_warned_of_once_when_its_time_comes() {
-    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-    let logs = Logs::of(tracing::Level::WARN);
-    let (certificate, folder) = (Certificate::until((2030, 1, 1)), Folder::new());
-    let (end, now) = (
-        Timestamp(1_893_456_000_000_000),
-        Arc::new(AtomicI64::new(0)),
-    );
-    let clock: Clock = {
-        let now = now.clone();
-        Arc::new(move || Timestamp(now.load(Ordering::Relaxed)))
-    };
-    let flags = certificate.put(&folder);
-    let flags: Vec<_> = flags
-        .iter()
-        .map(String::as_str)
-        .chain(["--tls-check-interval", "2ms"])
-        .collect();
-    // Its first day is in 1975.
-    let app = TestApp::at(clock, &flags).await;
-    let mut heard = logs.take();
-    assert!(
-        heard.contains("the certificate is not valid yet: clients refuse it"),
-        "{heard}"
-    );
-    for (at, told) in [
-        (
-            end.0 - 3 * DAY,
-            "the certificate expires in less than 14 days",
-        ),
-        (end.0 + 1, "the certificate has expired: clients refuse it"),
-    ] {
-        now.store(at, Ordering::Relaxed);
-        heard.clear();
-        let warned = async {
-            while heard.is_empty() {
-                tokio::task::yield_now().await;
-                heard += &logs.take();
-            }
-        };
-        soon("a warning", warned).await;
-        assert!(
-            heard.contains(told) && heard.lines().count() == 1,
-            "{heard}"
-        );
-    }
-    app.finish().await;
-    assert_eq!(logs.take(), "", "it is told once");
-}
-
-async fn run(arguments: &[&str], trusted: Option<&str>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-    command
-        .args(arguments)
-        .env("USER", "ann")
-        .env_remove("DATABASE_URL")
-        .kill_on_drop(true);
-    if let Some(file) = trusted {
-        command.env("SSL_CERT_FILE", file);
-    }
-    soon("the end of the command", command.output())
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn what_cannot_be_served_is_refused_in_one_line() {
-    let (folder, other, certificate) = (Folder::new(), Certificate::new(), Certificate::new());
-    let database = folder.database();
-    let [pem, key] = files(&folder);
-    let put = |name: &str, content: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path.display().to_string()
-    };
-    certificate.put(&folder);
-    let missing = folder.path().join("missing.pem").display().to_string();
-    let (empty, junk) = (put("empty", ""), put("junk", "\u{0}no certificate\n"));
-    let encrypted = put(
-        "encrypted",
-        &certificate
-            .key
-            .replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
-    );
-    let cut = put("cut", &certificate.pem[..certificate.pem.len() / 2]);
-    let no_der = put(
-        "no_der",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    );
-    let (foreign, folder_itself) = (
-        put("foreign", &other.key),
-        folder.path().display().to_string(),
-    );
-    for (flags, expected) in [
-        (vec!["--tls-cert", &pem], "--tls-cert needs --tls-key"),
-        (vec!["--tls-key", &key], "--tls-key needs --tls-cert"),
-        (
-            vec!["--tls-cert", &missing, "--tls-key", &key],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &missing],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &folder_itself, "--tls-key", &key],
-            "cannot read",
-        ),
-        (
-            vec!["--tls-cert", &empty, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &junk, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &cut, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &key, "--tls-key", &key],
-            "holds no certificate in PEM",
-        ),
-        (
-            vec!["--tls-cert", &no_der, "--tls-key", &key],
-            "cannot be used",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &pem],
-            "holds no private key in PEM",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &encrypted],
-            "encrypted keys are not supported",
-        ),
-        (
-            vec!["--tls-cert", &pem, "--tls-key", &foreign],
-            "does not belong to the certificate",
-        ),
-    ] {
-        let output = run(
-            &[
-                &["--listen", "127.0.0.1:0", "--database", &database][..],
-                &flags,
-            ]
-            .concat(),
-            None,
-        )
-        .await;
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            (output.status.code(), error.lines().count()),
-            (Some(2), 1),
-            "{flags:?}: {error}"
-        );
-        assert!(
-            error.contains(expected) && output.stdout.is_empty(),
-            "{flags:?}: {error}"
-        );
-    }
-    assert!(
-        !folder.path().join("test.db").exists(),
-        "nothing was started"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_commands_speak_tls_to_whom_the_system_trusts() {
-    let certificate = Certificate::new();
-    let app = serve(&certificate, &[]).await;
-    let [pem, _] = files(&app.folder);
-    let url = format!("https://localhost:{}/graphql", app.address().port());
-    let send = ["send", "room-1", "Hello", "--url", &url];
-    let sent = run(&send, Some(&pem)).await;
-    assert!(
-        sent.status.success(),
-        "{}",
-        String::from_utf8_lossy(&sent.stderr)
-    );
-    let refused = run(&send, None).await;
-    let error = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(
-        (refused.status.code(), error.lines().count()),
-        (Some(1), 1),
-        "{error}"
-    );
-    assert!(error.contains("cannot reach"), "{error}");
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! What becomes of a token: signed out, refreshed, expired, also while a socket is open.
+//! The lifetime of a token: sign-out, refresh and expiry, also while a socket is open.
 
 use std::sync::{
     Arc,
@@ -13,9 +13,10 @@ use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message, client::Into
 use crate::support::{
     app::TestApp,
     client::{Client, Closed, NEW_MESSAGE},
-    http, soon,
-    stream::Streamed,
-    tokens::{claims_with, now, path, sign},
+    http,
+    stream::StreamedResponse,
+    tokens::{claims_with, key_path, now, sign, with_other_signature},
+    wait_for,
 };
 
 const SIGN_OUT: &str = "mutation { signOut }";
@@ -30,7 +31,7 @@ fn refused() -> (u16, String) {
     (401, "UNAUTHENTICATED".to_owned())
 }
 
-/// Runs a mutation by HTTP.
+/// Sends an operation over HTTP.
 async fn post(app: &TestApp, token: Option<&str>, query: &str, variables: Value) -> Value {
     let body = json!({ "query": query, "variables": variables }).to_string();
     let bearer = token.map(|token| format!("Bearer {token}"));
@@ -49,43 +50,43 @@ async fn code(app: &TestApp, token: Option<&str>, query: &str, variables: Value)
         .to_owned()
 }
 
-/// Sends a token in a ping, and takes the pong.
+/// Sends a token in a ping, and receives the pong.
 async fn ping(client: &mut Client, token: &str) {
     let payload = json!({ "authorization": format!("Bearer {token}") });
     client
-        .say(&json!({ "type": "ping", "payload": payload }))
+        .send(&json!({ "type": "ping", "payload": payload }))
         .await;
     assert_eq!(
-        client.heard().await,
+        client.receive().await,
         json!({ "type": "pong", "payload": payload })
     );
 }
 
 #[tokio::test]
-async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
+async fn a4_a_revoked_token_is_refused_at_once_and_after_a_restart() {
     let app = TestApp::start().await;
     let (ann, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
-    let (mut anns, mut annes, mut bobs) = (
+    let (mut ann_client, mut ann_subscriber, mut bob_client) = (
         app.client(Some(&ann)).await,
         app.client(Some(&ann)).await,
         app.client(Some(&bob)).await,
     );
-    let head = anns.head("room-1").await;
-    annes.subscribe("room-1", &head).await;
+    let head = ann_client.head("room-1").await;
+    ann_subscriber.subscribe("room-1", &head).await;
 
     assert_eq!(
         post(&app, Some(&ann), SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": true } })
     );
     assert_eq!(app.whoami(&ann).await, refused());
-    assert_eq!(app.rejection(&ann).await, Some(forbidden()));
-    for client in [&mut anns, &mut annes] {
-        assert_eq!(client.next().await, Err(forbidden()));
+    assert_eq!(app.websocket_rejection(&ann).await, Some(forbidden()));
+    for client in [&mut ann_client, &mut ann_subscriber] {
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    bobs.send("room-1", "still here").await;
-    drop((anns, annes, bobs));
+    bob_client.send_message("room-1", "still here").await;
+    drop((ann_client, ann_subscriber, bob_client));
 
-    let app = TestApp::on(app.finish().await, &[]).await;
+    let app = TestApp::in_folder(app.finish().await, &[]).await;
     assert_eq!(app.whoami(&ann).await, refused());
     assert_eq!(app.whoami(&bob).await, (200, "bob".to_owned()));
     assert_eq!(
@@ -96,10 +97,10 @@ async fn a4_what_was_signed_out_is_refused_at_once_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database() {
+async fn a4_a_revoked_token_is_soon_refused_by_every_process_on_the_database() {
     let one = TestApp::start().await;
     let database = one.folder.database();
-    let other = TestApp::with(&[
+    let other = TestApp::with_flags(&[
         "--database",
         &database,
         "--revocations-check-interval",
@@ -107,21 +108,25 @@ async fn a4_what_was_signed_out_is_soon_refused_by_every_process_on_the_database
     ])
     .await;
     let (ann, bob) = (one.sign_in("ann").await, one.sign_in("bob").await);
-    let (mut anns, mut bobs) = (
+    let (mut ann_client, mut bob_client) = (
         other.client(Some(&ann)).await,
         other.client(Some(&bob)).await,
     );
-    anns.fence().await;
+    ann_client.fence().await;
 
     post(&one, Some(&ann), SIGN_OUT, json!({})).await;
     assert_eq!(
-        soon("the close of the socket at the other process", anns.next()).await,
+        wait_for(
+            "the close of the socket in the other process",
+            ann_client.try_receive()
+        )
+        .await,
         Err(forbidden())
     );
     assert_eq!(other.whoami(&ann).await, refused());
-    bobs.fence().await;
+    bob_client.fence().await;
     assert_eq!(other.whoami(&bob).await, (200, "bob".to_owned()));
-    drop((anns, bobs));
+    drop((ann_client, bob_client));
     other.finish().await;
     one.finish().await;
 }
@@ -132,25 +137,25 @@ async fn signing_out_on_a_socket_is_answered_before_the_socket_is_closed() {
     let token = app.sign_in("ann").await;
     let mut ann = app.client(Some(&token)).await;
     assert_eq!(
-        ann.ask(SIGN_OUT, json!({})).await,
+        ann.execute(SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": true } })
     );
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     assert_eq!(app.whoami(&token).await, refused());
-    let mut nobody = app.client(None).await;
+    let mut anonymous = app.client(None).await;
     assert_eq!(
-        nobody.ask(SIGN_OUT, json!({})).await,
+        anonymous.execute(SIGN_OUT, json!({})).await,
         json!({ "data": { "signOut": false } })
     );
-    nobody.fence().await;
-    drop((ann, nobody));
+    anonymous.fence().await;
+    drop((ann, anonymous));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_has_no_room_in_memory_is_looked_up() {
+async fn revocations_beyond_the_cache_are_read_from_the_database() {
     let flags = ["--revocations-cached-max", "2"];
-    let app = TestApp::with(&flags).await;
+    let app = TestApp::with_flags(&flags).await;
     let mut tokens = Vec::new();
     for name in ["a", "b", "c", "d", "e"] {
         tokens.push(app.sign_in(name).await);
@@ -163,7 +168,7 @@ async fn what_has_no_room_in_memory_is_looked_up() {
             assert_eq!(app.whoami(token).await, refused());
         }
         assert_eq!(app.whoami(&tokens[4]).await, (200, "e".to_owned()));
-        TestApp::on(app.finish().await, &flags).await
+        TestApp::in_folder(app.finish().await, &flags).await
     }
     .await;
     for token in &tokens[..4] {
@@ -174,7 +179,7 @@ async fn what_has_no_room_in_memory_is_looked_up() {
 }
 
 #[tokio::test]
-async fn a_guest_goes_on_with_a_new_token() {
+async fn a_guest_can_refresh_the_session() {
     let app = TestApp::start().await;
     let (old, bob) = (app.sign_in("ann").await, app.sign_in("bob").await);
     let answer = post(&app, Some(&old), REFRESH, json!({ "token": old })).await;
@@ -191,7 +196,7 @@ async fn a_guest_goes_on_with_a_new_token() {
         ids(post(&app, Some(new), viewer, json!({})).await),
         ids(post(&app, Some(&old), viewer, json!({})).await)
     );
-    // Each is signed out by itself.
+    // Each token is revoked separately.
     post(&app, Some(&old), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(new).await, (200, "ann".to_owned()));
 
@@ -215,26 +220,26 @@ async fn a_guest_goes_on_with_a_new_token() {
 }
 
 #[tokio::test]
-async fn a_refreshed_socket_has_nothing_to_do_with_its_token_from_before() {
+async fn a_refreshed_socket_no_longer_depends_on_its_old_token() {
     let app = TestApp::start().await;
     let old = app.sign_in("ann").await;
     let mut ann = app.client(Some(&old)).await;
-    let answer = ann.ask(REFRESH, json!({ "token": old })).await;
+    let answer = ann.execute(REFRESH, json!({ "token": old })).await;
     let new = answer["data"]["refreshSession"]["token"].as_str().unwrap();
     post(&app, Some(&old), SIGN_OUT, json!({})).await;
     ann.fence().await;
     post(&app, Some(new), SIGN_OUT, json!({})).await;
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     drop(ann);
     app.finish().await;
 }
 
-async fn provided() -> TestApp {
-    provided_with(&[]).await
+async fn app_with_provider() -> TestApp {
+    app_with_provider_flags(&[]).await
 }
 
-async fn provided_with(more: &[&str]) -> TestApp {
-    let key = path("ec.pub.pem");
+async fn app_with_provider_flags(more: &[&str]) -> TestApp {
+    let key = key_path("ec.pub.pem");
     let flags = [
         "--auth",
         "jwt",
@@ -245,10 +250,10 @@ async fn provided_with(more: &[&str]) -> TestApp {
         "--jwt-leeway",
         "0s",
     ];
-    TestApp::with(&[&flags, more].concat()).await
+    TestApp::with_flags(&[&flags, more].concat()).await
 }
 
-/// A token that is good for so many seconds.
+/// A token that expires in this many seconds.
 fn token(subject: &str, seconds: i64) -> String {
     sign(
         "ec.pem",
@@ -258,57 +263,57 @@ fn token(subject: &str, seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn a_socket_ends_with_its_token_and_one_that_was_refreshed_goes_on() {
-    let app = provided().await;
-    // Long enough for a slow machine to connect three times.
+async fn a_socket_ends_when_its_token_expires_and_a_refreshed_one_continues() {
+    let app = app_with_provider().await;
+    // Four seconds are enough for a slow machine to connect three times.
     let short = token("ann", 4);
-    let (mut left, mut asked, mut pinged) = (
+    let (mut not_refreshed, mut refreshed, mut pinged) = (
         app.client(Some(&short)).await,
         app.client(Some(&short)).await,
         app.client(Some(&short)).await,
     );
-    let head = asked.head("room-1").await;
-    left.subscribe("room-1", &head).await;
+    let head = refreshed.head("room-1").await;
+    not_refreshed.subscribe("room-1", &head).await;
     pinged.subscribe("room-1", &head).await;
 
     let long = token("ann", 3600);
-    let answer = asked.ask(REFRESH, json!({ "token": long })).await;
+    let answer = refreshed.execute(REFRESH, json!({ "token": long })).await;
     assert_eq!(
         answer["data"]["refreshSession"]["token"],
         json!(long),
         "{answer}"
     );
-    asked.subscribe("room-1", &head).await;
+    refreshed.subscribe("room-1", &head).await;
     ping(&mut pinged, &long).await;
 
-    assert_eq!(left.next().await, Err(forbidden()));
+    assert_eq!(not_refreshed.try_receive().await, Err(forbidden()));
     assert!(
         now() >= claims_of(&short)["exp"].as_i64().unwrap(),
-        "not before the token expires"
+        "the socket ended before the token expired"
     );
-    // The others had the same token when this one ended.
+    // The other sockets had the same token, and continue.
     let mut bob = app.client(Some(&token("bob", 3600))).await;
-    bob.send("room-1", "after").await;
-    for client in [&mut asked, &mut pinged] {
-        assert_eq!(client.texts(1).await, ["after"]);
+    bob.send_message("room-1", "after").await;
+    for client in [&mut refreshed, &mut pinged] {
+        assert_eq!(client.next_texts(1).await, ["after"]);
         client.fence().await;
     }
-    // A socket goes by its last token.
+    // The token of a socket is the last one that it received.
     post(&app, Some(&long), SIGN_OUT, json!({})).await;
-    for client in [&mut asked, &mut pinged] {
-        assert_eq!(client.next().await, Err(forbidden()));
+    for client in [&mut refreshed, &mut pinged] {
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    drop((left, asked, pinged, bob));
+    drop((not_refreshed, refreshed, pinged, bob));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_fresh_token_may_also_be_a_shorter_one() {
-    // Nothing else that would make the connection look at its clock.
-    let app = provided_with(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
+async fn a_new_token_may_expire_earlier_than_the_old_one() {
+    // No other timer wakes the connection.
+    let app = app_with_provider_flags(&["--init-timeout", "5m", "--ping-interval", "5m"]).await;
     let mut ann = app.client(Some(&token("ann", 3600))).await;
     ping(&mut ann, &token("ann", 3)).await;
-    assert_eq!(ann.next().await, Err(forbidden()));
+    assert_eq!(ann.try_receive().await, Err(forbidden()));
     drop(ann);
     app.finish().await;
 }
@@ -322,43 +327,44 @@ fn claims_of(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_socket_does_not_go_on_as_somebody_else() {
-    let app = provided().await;
+async fn a_socket_cannot_change_its_user() {
+    let app = app_with_provider().await;
     let (ann, bob) = (token("ann", 3600), token("bob", 3600));
-    for bad in [bob.as_str(), "x", &token("ann", -1)] {
+    for invalid in [bob.as_str(), "x", &token("ann", -1)] {
         let mut client = app.client(Some(&ann)).await;
-        ping(&mut client, bad).await;
-        assert_eq!(client.next().await, Err(forbidden()));
+        ping(&mut client, invalid).await;
+        assert_eq!(client.try_receive().await, Err(forbidden()));
     }
-    let mut nobody = app.client(None).await;
-    ping(&mut nobody, &ann).await;
-    assert_eq!(nobody.next().await, Err(forbidden()));
+    let mut anonymous = app.client(None).await;
+    ping(&mut anonymous, &ann).await;
+    assert_eq!(anonymous.try_receive().await, Err(forbidden()));
 
     let mut client = app.client(Some(&ann)).await;
-    let answer = client.ask(REFRESH, json!({ "token": bob })).await;
+    let answer = client.execute(REFRESH, json!({ "token": bob })).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    let viewer = client.ask("{ viewer { name } }", json!({})).await;
+    let viewer = client.execute("{ viewer { name } }", json!({})).await;
     assert_eq!(viewer, json!({ "data": { "viewer": { "name": "ann" } } }));
 
-    // Before the acknowledgement a ping is only a ping.
+    // Tokens in pings are ignored before the acknowledgement.
     let mut early = Client::open(app.address()).await;
     ping(&mut early, "x").await;
     early.fence().await;
-    drop((nobody, client, early));
+    drop((anonymous, client, early));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
-    let app = provided().await;
+async fn a_token_without_an_id_is_revoked_by_its_claims() {
+    let app = app_with_provider().await;
     let (one, other) = (token("ann", 3600), token("ann", 3601));
     post(&app, Some(&one), SIGN_OUT, json!({})).await;
     assert_eq!(app.whoami(&one).await, refused());
     assert_eq!(app.whoami(&other).await, (200, "ann".to_owned()));
-    // The same claims under another signature: an elliptic curve has many for each text.
+    // The same claims with another signature: on an elliptic curve, each text has several valid
+    // ones.
     let (head, _) = one.rsplit_once('.').unwrap();
     let (key, algorithm) = crate::support::tokens::encoding_key("ec.pem");
-    let again = malleable(
+    let again = with_other_signature(
         head,
         &jsonwebtoken::crypto::sign(head.as_bytes(), &key, algorithm).unwrap(),
     );
@@ -367,26 +373,9 @@ async fn a_token_without_a_name_is_signed_out_by_what_it_says() {
     app.finish().await;
 }
 
-/// The signature's twin: s becomes n - s, which everybody can compute.
-fn malleable(head: &str, signature: &str) -> String {
-    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-    const ORDER: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
-        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-    ];
-    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let mut borrow = 0;
-    for (place, of_order) in bytes[32..].iter_mut().zip(ORDER).rev() {
-        let difference = i16::from(of_order) - i16::from(*place) - borrow;
-        borrow = i16::from(difference < 0);
-        *place = difference.rem_euclid(256).try_into().unwrap();
-    }
-    format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
-}
-
 #[tokio::test]
-async fn a_name_is_of_its_issuer() {
-    let app = provided().await;
+async fn token_ids_are_scoped_to_their_issuer() {
+    let app = app_with_provider().await;
     let named = |issuer: &str, seconds: i64| {
         let claims = claims_with(
             "ann",
@@ -403,11 +392,11 @@ async fn a_name_is_of_its_issuer() {
     app.finish().await;
 }
 
-/// A stream of room-1 as the owner of a token.
-async fn stream(app: &TestApp, token: &str, accept: &str) -> Streamed {
+/// Opens a stream of room-1 with a token.
+async fn stream(app: &TestApp, token: &str, accept: &str) -> StreamedResponse {
     let body = json!({ "query": NEW_MESSAGE, "variables": { "room": "room-1" } }).to_string();
     let bearer = format!("Bearer {token}");
-    Streamed::post(
+    StreamedResponse::post(
         app.address(),
         &body,
         &[("accept", accept), ("authorization", &bearer)],
@@ -416,8 +405,8 @@ async fn stream(app: &TestApp, token: &str, accept: &str) -> Streamed {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
-    let app = provided().await;
+async fn a_stream_ends_with_its_token_and_without_complete() {
+    let app = app_with_provider().await;
     let (short, long) = (token("ann", 3), token("ann", 3600));
     for (token, signs_out) in [(&short, false), (&long, true)] {
         let mut events = stream(&app, token, "text/event-stream").await;
@@ -425,24 +414,21 @@ async fn a_stream_ends_with_its_token_without_being_told_as_an_end() {
         if signs_out {
             post(&app, Some(token), SIGN_OUT, json!({})).await;
         }
-        let rest = events.rest().await;
-        assert!(
-            !rest.contains("event:"),
-            "neither a result nor an end: {rest}"
-        );
-        assert!(!parts.rest().await.ends_with("--graphql--\r\n"));
+        let rest = events.read_to_end().await;
+        assert!(!rest.contains("event:"), "the stream had an event: {rest}");
+        assert!(!parts.read_to_end().await.ends_with("--graphql--\r\n"));
         assert!(
             signs_out || now() >= claims_of(token)["exp"].as_i64().unwrap(),
-            "not before the token expires"
+            "the stream ended before the token expired"
         );
-        // An EventSource that comes back learns why.
+        // An EventSource that reconnects learns the reason.
         assert_eq!(stream(&app, token, "text/event-stream").await.status, 401);
     }
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
+async fn a4_fields_and_batch_entries_after_a_sign_out_are_refused() {
     let app = TestApp::start().await;
     let late = r#"sendMessage(roomId: "room-1", text: "late") { id }"#;
     let document = format!(
@@ -498,12 +484,12 @@ async fn a4_what_stands_behind_a_sign_out_comes_too_late() {
 }
 
 #[tokio::test]
-async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
+async fn a_mutation_changes_nothing_after_its_token_expires() {
     let hour = 3_600_000_000;
-    // Whoever looks at it finds it an hour later, so that the token expires somewhere in the document.
+    // Each reading of the clock is an hour later, so the token expires while the document runs.
     let time = AtomicI64::new(now() * 1_000_000);
     let clock = Arc::new(move || Timestamp(time.fetch_add(hour, Ordering::Relaxed)));
-    let app = TestApp::at(clock, &["--session-lifetime", "60h"]).await;
+    let app = TestApp::with_clock(clock, &["--session-lifetime", "60h"]).await;
     let fields = (0..100).map(|number| format!("r{number}: createRoom(name: \"x\") {{ id }}"));
     let document = format!("mutation {{ {} }}", fields.collect::<Vec<_>>().join(" "));
     let answer = post(&app, Some(&app.sign_in("ann").await), &document, json!({})).await;
@@ -527,18 +513,21 @@ async fn a_mutation_whose_token_expires_halfway_changes_nothing_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_poll_that_waits_ends_when_its_token_expires() {
-    let app = provided().await;
+async fn a_waiting_poll_ends_when_its_token_expires() {
+    let app = app_with_provider().await;
     let head = post(&app, None, r#"{ room(id: "room-1") { head } }"#, json!({})).await;
     let query = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 55) { cursor } }";
     let variables = json!({ "after": head["data"]["room"]["head"] });
     let poll = async { code(&app, Some(&token("ann", 2)), query, variables).await };
-    assert_eq!(soon("the end of the poll", poll).await, "UNAUTHENTICATED");
+    assert_eq!(
+        wait_for("the end of the poll", poll).await,
+        "UNAUTHENTICATED"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a1_two_authorizations_are_none() {
+async fn a1_two_authorizations_are_refused() {
     let app = TestApp::start().await;
     let [ann, bob] = ["ann", "bob"].map(|name| app.sign_in(name));
     let [ann, bob] = [ann.await, bob.await].map(|token| format!("Bearer {token}"));
@@ -547,7 +536,7 @@ async fn a1_two_authorizations_are_none() {
         let headers = pair.map(|value| ("authorization", value.as_str()));
         let reply = http::post(app.address(), &query, &headers).await;
         assert_eq!(
-            (reply.status, reply.code().as_str()),
+            (reply.status, reply.error_code().as_str()),
             (401, "UNAUTHENTICATED")
         );
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
@@ -555,15 +544,15 @@ async fn a1_two_authorizations_are_none() {
         let spelled = json!({ "authorization": pair[0], "Authorization": pair[1] });
         let mut client = Client::open(app.address()).await;
         client
-            .say(&json!({ "type": "connection_init", "payload": spelled }))
+            .send(&json!({ "type": "connection_init", "payload": spelled }))
             .await;
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.try_receive().await, Err(forbidden()));
         let mut client = app.client(Some(&ann[7..])).await;
         client
-            .say(&json!({ "type": "ping", "payload": spelled }))
+            .send(&json!({ "type": "ping", "payload": spelled }))
             .await;
-        assert_eq!(client.heard().await["type"], "pong");
-        assert_eq!(client.next().await, Err(forbidden()));
+        assert_eq!(client.receive().await["type"], "pong");
+        assert_eq!(client.try_receive().await, Err(forbidden()));
 
         let mut upgrade =
             ClientRequestBuilder::new(format!("ws://{}/graphql", app.address()).parse().unwrap())
@@ -580,17 +569,18 @@ async fn a1_two_authorizations_are_none() {
             .send(Message::text(r#"{"type":"connection_init"}"#))
             .await
             .unwrap();
-        let Some(Ok(Message::Close(Some(frame)))) = soon("a close", socket.next()).await else {
-            panic!("no close")
+        let Some(Ok(Message::Close(Some(frame)))) = wait_for("a close frame", socket.next()).await
+        else {
+            panic!("no close frame")
         };
         assert_eq!(u16::from(frame.code), 4403);
     }
     let one_is_null = json!({ "authorization": null, "Authorization": ann });
     let mut client = Client::open(app.address()).await;
     client
-        .say(&json!({ "type": "connection_init", "payload": one_is_null }))
+        .send(&json!({ "type": "connection_init", "payload": one_is_null }))
         .await;
-    assert_eq!(client.heard().await["type"], "connection_ack");
+    assert_eq!(client.receive().await["type"], "connection_ack");
     drop(client);
     app.finish().await;
 }

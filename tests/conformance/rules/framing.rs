@@ -1,4 +1,5 @@
-//! Frames that break RFC 6455 or a bound: the client hears why before the connection ends, and it ends without a reset.
+//! Frames that violate RFC 6455 or a limit. The client receives the close code before the
+//! connection ends, and the connection ends without a reset.
 
 use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
@@ -14,13 +15,22 @@ const PING: u8 = 0x9;
 const FINAL: u8 = 0x80;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let all = [fragments(), broken(), no_text(), too_big(), closes()].concat();
+    let all = [
+        fragments(),
+        frames(),
+        broken(),
+        after_broken_frames(),
+        no_text(),
+        too_big(),
+        closes(),
+    ]
+    .concat();
     all.into_iter()
         .map(|scenario| scenario.only(Reach::Sockets))
         .collect()
 }
 
-/// A frame with this first byte. The mask is zero, so that the payload stands as it is.
+/// A frame with this first byte. Its mask is zero, so the payload is sent unchanged.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -54,14 +64,14 @@ fn fragments() -> Vec<Scenario> {
     });
     vec![
         scenario(
-            "a message may come in fragments",
+            "a message may arrive in fragments",
             [
                 raw([frame(TEXT, front), frame(CONTINUATION | FINAL, back)]),
                 hear([ack()]),
             ],
         ),
         scenario(
-            "a message may come byte by byte",
+            "a message may arrive in fragments of one byte",
             [raw(each), hear([ack()])],
         ),
         scenario("a fragment may be empty", {
@@ -77,7 +87,7 @@ fn fragments() -> Vec<Scenario> {
             ]
         }),
         scenario(
-            "control frames may come between fragments",
+            "control frames may arrive between fragments",
             [
                 raw([
                     frame(TEXT, front),
@@ -87,7 +97,12 @@ fn fragments() -> Vec<Scenario> {
                 hear([ack()]),
             ],
         ),
-        scenario("a frame may come in pieces", {
+    ]
+}
+
+fn frames() -> Vec<Scenario> {
+    vec![
+        scenario("a frame may arrive in pieces", {
             let whole = frame(TEXT | FINAL, INIT);
             let (front, back) = whole.split_at(5);
             [
@@ -97,7 +112,7 @@ fn fragments() -> Vec<Scenario> {
             ]
         }),
         scenario(
-            "a WebSocket ping is no message",
+            "a WebSocket ping is not a message of the protocol",
             [
                 raw([frame(FINAL | PING, b"")]),
                 Step::Say(vec![r#"{"type":"ping"}"#.to_owned()]),
@@ -109,7 +124,7 @@ fn fragments() -> Vec<Scenario> {
 
 fn broken() -> Vec<Scenario> {
     let error = |name: &str, frames: Vec<Vec<u8>>| {
-        let name = format!("{name} breaks the protocol of WebSockets");
+        let name = format!("{name} violates the WebSocket protocol");
         ready(
             name,
             [
@@ -130,13 +145,10 @@ fn broken() -> Vec<Scenario> {
         error("a frame without a mask", vec![unmasked()]),
         error("a reserved bit", vec![frame(FINAL | 0x40 | TEXT, b"{}")]),
         error("all reserved bits", vec![frame(FINAL | 0x70 | TEXT, b"{}")]),
-        error("a reserved opcode of data", vec![frame(FINAL | 0x3, b"{}")]),
+        error("a reserved data opcode", vec![frame(FINAL | 0x3, b"{}")]),
+        error("a reserved control opcode", vec![frame(FINAL | 0xb, b"")]),
         error(
-            "a reserved opcode of control",
-            vec![frame(FINAL | 0xb, b"")],
-        ),
-        error(
-            "a continuation of nothing",
+            "a continuation without a first fragment",
             vec![frame(FINAL | CONTINUATION, b"{}")],
         ),
         error(
@@ -152,15 +164,20 @@ fn broken() -> Vec<Scenario> {
             vec![frame(FINAL | PING, &[b'x'; 126])],
         ),
         error("a close of one byte", vec![frame(FINAL | CLOSE, &[3])]),
+    ]
+}
+
+fn after_broken_frames() -> Vec<Scenario> {
+    vec![
         scenario(
-            "frames that break the protocol are told so before init",
+            "an invalid frame before init is closed with a reason",
             [
                 raw([frame(FINAL | 0x3, b"{}")]),
                 closed(1002, "Protocol error"),
             ],
         ),
         ready(
-            "what follows a broken frame is not served",
+            "nothing after an invalid frame is served",
             [
                 raw([
                     frame(FINAL | 0x3, b""),
@@ -176,7 +193,7 @@ fn broken() -> Vec<Scenario> {
 fn no_text() -> Vec<Scenario> {
     let no_text = |name: &str, frames: Vec<Vec<u8>>| {
         ready(
-            format!("{name} is no text"),
+            format!("{name} is not valid text"),
             [raw(frames), closed(1007, "Invalid UTF-8")],
         )
     };
@@ -195,7 +212,7 @@ fn no_text() -> Vec<Scenario> {
             ],
         ),
         no_text("a surrogate", vec![frame(FINAL | TEXT, b"\xed\xa0\x80")]),
-        ready("a character may be cut between fragments", {
+        ready("a character may be split between fragments", {
             let text =
                 "{\"type\":\"subscribe\",\"id\":\"\u{2603}\",\"payload\":{\"query\":\"{ __typename }\"}}".as_bytes();
             let cut = 27;
@@ -208,7 +225,7 @@ fn no_text() -> Vec<Scenario> {
             ]
         }),
         ready(
-            "bytes in fragments are bytes",
+            "a binary message in fragments is invalid",
             [
                 raw([frame(BINARY, b"{"), frame(FINAL | CONTINUATION, b"}")]),
                 closed(4400, "Invalid message received"),
@@ -254,17 +271,17 @@ fn too_big() -> Vec<Scenario> {
     };
     vec![
         too_big(
-            "fragments that are too big together are too big",
+            "fragments that are too big in total are refused",
             (0..5)
                 .map(|at| frame(if at == 0 { TEXT } else { CONTINUATION }, &[b'x'; 1000]))
                 .collect(),
         ),
         too_big(
-            "a frame that only promises to be endless is too big",
+            "a frame that announces too many bytes is refused",
             vec![endless],
         ),
         too_big(
-            "the rest of what is too big is heard out",
+            "the rest of an oversized message is read before the close",
             vec![frame(FINAL | TEXT, &vec![b'x'; 2_000_000])],
         ),
     ]
@@ -277,9 +294,9 @@ fn close(code: u16, reason: &[u8]) -> Step {
     )])
 }
 
-/// What a client closes with is its own affair, as long as it is a code that may be sent.
+/// A client may close with any code that may be sent, and with any reason.
 fn closes() -> Vec<Scenario> {
-    let own = |code: u16, reason: &'static str| {
+    let may_close = |code: u16, reason: &'static str| {
         let name = format!("a client may close with {code} {reason}");
         ready(
             name,
@@ -290,13 +307,13 @@ fn closes() -> Vec<Scenario> {
             ],
         )
     };
-    let never = |code: u16| {
+    let must_not_close = |code: u16| {
         ready(
             format!("a client must not close with {code}"),
             [close(code, b""), closed(1002, "Protocol violation")],
         )
     };
-    let owns = [
+    let valid = [
         (1000, "Normal Closure"),
         (1001, ""),
         (3000, ""),
@@ -306,19 +323,19 @@ fn closes() -> Vec<Scenario> {
         (4499, "Terminated"),
         (4504, "Connection acknowledgement timeout"),
     ];
-    let owns = owns.map(|(code, reason)| own(code, reason));
-    let nevers = [0, 999, 1005, 1006, 1015].map(never);
+    let valid = valid.map(|(code, reason)| may_close(code, reason));
+    let invalid = [0, 999, 1005, 1006, 1015].map(must_not_close);
     let others = [
         scenario(
-            "a client may close before it said anything",
+            "a client may close before it sends anything",
             [close(4499, b""), closed(4499, "")],
         ),
         ready(
-            "a reason that is no text",
+            "a close reason that is not text is invalid",
             [close(1000, b"\xff"), closed(1007, "Invalid UTF-8")],
         ),
         ready(
-            "nothing is served behind a client's close",
+            "nothing after a client's close is served",
             [
                 raw([
                     frame(FINAL | CLOSE, &1000_u16.to_be_bytes()),
@@ -328,5 +345,5 @@ fn closes() -> Vec<Scenario> {
             ],
         ),
     ];
-    [owns.to_vec(), nevers.to_vec(), others.to_vec()].concat()
+    [valid.to_vec(), invalid.to_vec(), others.to_vec()].concat()
 }

@@ -1,4 +1,5 @@
-//! Ids: one operation each, from `subscribe` until either side ended it.
+//! Operation ids: an id is taken from `subscribe` until the client or the server ends the
+//! operation.
 
 use serde_json::json;
 
@@ -11,13 +12,15 @@ use crate::{
     },
 };
 
-/// How long an id may be where a scenario is about that.
+/// The maximum length of an id in the scenarios about lengths.
 const ID_BYTES_MAX: usize = 128;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         taken_ids(),
+        ids_taken_in_preparation(),
         free_ids(),
+        reused_ids(),
         spellings(),
         lengths(),
         unknown_ids(),
@@ -32,7 +35,7 @@ fn answered(id: &str) -> Step {
 fn taken_ids() -> Vec<Scenario> {
     vec![
         ready(
-            "an id that runs is taken",
+            "the id of a running operation is taken",
             [
                 subscribe("a", NEW_MESSAGE),
                 Step::Silence,
@@ -56,6 +59,11 @@ fn taken_ids() -> Vec<Scenario> {
                 taken("a"),
             ],
         ),
+    ]
+}
+
+fn ids_taken_in_preparation() -> Vec<Scenario> {
+    vec![
         ready(
             "an id is taken while its operation is prepared",
             [
@@ -72,7 +80,7 @@ fn taken_ids() -> Vec<Scenario> {
             ],
         ),
         ready_in_a_slow_world(
-            "an id of a query that is prepared is taken for a subscription",
+            "the id of a query that is prepared is taken for a subscription",
             [subscribe("a", TYPENAME), subscribe("a", ROOM_1), taken("a")],
         ),
         ready(
@@ -146,8 +154,13 @@ fn free_ids() -> Vec<Scenario> {
                 answered("a"),
             ],
         ),
+    ]
+}
+
+fn reused_ids() -> Vec<Scenario> {
+    vec![
         ready(
-            "an id that was completed while it was prepared belongs to the next",
+            "an id that was completed during preparation belongs to the next operation",
             [
                 together([
                     subscribe("a", NEW_MESSAGE),
@@ -164,23 +177,26 @@ fn free_ids() -> Vec<Scenario> {
             "an id may be used a hundred times",
             (0..100).flat_map(|_| [subscribe("a", TYPENAME), answered("a")]),
         ),
-        ready("an id may change hands a hundred times", {
-            let change =
-                together((0..100).flat_map(|_| [subscribe("a", NEW_MESSAGE), complete("a")]));
-            [
-                change,
-                Step::Silence,
-                subscribe("a", TYPENAME),
-                answered("a"),
-            ]
-        }),
+        ready(
+            "an id may be completed and reused a hundred times at once",
+            {
+                let change =
+                    together((0..100).flat_map(|_| [subscribe("a", NEW_MESSAGE), complete("a")]));
+                [
+                    change,
+                    Step::Silence,
+                    subscribe("a", TYPENAME),
+                    answered("a"),
+                ]
+            },
+        ),
     ]
 }
 
 fn spellings() -> Vec<Scenario> {
     let same = |id: &str| {
         ready(
-            format!("the id comes back as it was sent: {id:?}"),
+            format!("the id is returned as it was sent: {id:?}"),
             [
                 subscribe(id, TYPENAME),
                 answered(id),
@@ -223,20 +239,32 @@ fn lengths() -> Vec<Scenario> {
     };
     vec![
         ready(
-            "an id may be as long as the bound",
+            "an id at the length limit is accepted",
             [subscribe(&longest, TYPENAME), answered(&longest)],
         )
         .with(bound),
         ready(
-            "a longer id is invalid",
+            "an id beyond the length limit is invalid",
             [subscribe(&too_long, TYPENAME), invalid()],
         )
         .with(bound),
-        ready("a long id that is taken is cut", twice(&longest)).with(bound),
-        ready("a long id is not cut inside a character", twice(&snow)).with(bound),
-        ready("an id that just fits is not cut", twice(&"i".repeat(80))).with(bound),
         ready(
-            "a bound of 0 is none",
+            "a long id that is taken is truncated in the reason",
+            twice(&longest),
+        )
+        .with(bound),
+        ready(
+            "a long id is not truncated inside a character",
+            twice(&snow),
+        )
+        .with(bound),
+        ready(
+            "an id that just fits is not truncated",
+            twice(&"i".repeat(80)),
+        )
+        .with(bound),
+        ready(
+            "a limit of 0 means no limit",
             [
                 subscribe(&"i".repeat(5_000), TYPENAME),
                 answered(&"i".repeat(5_000)),
@@ -244,7 +272,7 @@ fn lengths() -> Vec<Scenario> {
         )
         .with(&["--operation-id-bytes-max", "0"]),
         ready(
-            "an endless id that is taken is cut",
+            "a very long id that is taken is truncated in the reason",
             twice(&"i".repeat(5_000)),
         )
         .with(&["--operation-id-bytes-max", "0"]),
@@ -259,7 +287,7 @@ fn unknown_ids() -> Vec<Scenario> {
             [complete("a"), Step::Silence],
         ),
         ready(
-            "complete for an id that was answered is ignored",
+            "complete for an answered id is ignored",
             [
                 subscribe("a", TYPENAME),
                 answered("a"),
@@ -268,7 +296,7 @@ fn unknown_ids() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "complete for an id that was refused is ignored",
+            "complete for a refused id is ignored",
             [
                 subscribe("a", SYNTAX),
                 hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
@@ -294,7 +322,7 @@ fn unknown_ids() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "unknown keys beside a complete's are ignored",
+            "unknown keys of a complete are ignored",
             [
                 subscribe_with("a", payload),
                 answered("a"),

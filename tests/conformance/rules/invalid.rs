@@ -1,4 +1,4 @@
-//! What is no message of the protocol, or none that a client may send.
+//! Texts that are not messages of the protocol, or not messages that a client may send.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Texts that are invalid at any time.
+/// Texts that are invalid both before and after init.
 const INVALID: [&str; 40] = [
     "",
     "hello",
@@ -54,7 +54,7 @@ const INVALID: [&str; 40] = [
     r#"{"type":"complete","id":{}}"#,
 ];
 
-/// What a payload must not be where an object or nothing is asked for.
+/// Values that are invalid where the protocol requires an object or nothing.
 fn no_objects() -> [Value; 5] {
     [
         json!("text"),
@@ -76,10 +76,16 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
             format!("invalid before init: {text}"),
             [say(text.clone()), invalid()],
         );
-        let after = ready(format!("invalid after it: {text}"), [say(text), invalid()]);
+        let after = ready(
+            format!("invalid after init: {text}"),
+            [say(text), invalid()],
+        );
         [before, after]
     });
-    at_both_times.chain(around()).collect()
+    at_both_times
+        .chain(other_scenarios())
+        .chain(nesting_and_spelling())
+        .collect()
 }
 
 fn payloads() -> impl Iterator<Item = String> {
@@ -90,7 +96,7 @@ fn payloads() -> impl Iterator<Item = String> {
         })
 }
 
-/// Payloads of `subscribe` with one field of a wrong type, and those that are no object themselves.
+/// Messages with a payload of `subscribe` that is not an object, or has a field of a wrong type.
 fn subscribes() -> impl Iterator<Item = String> {
     let query = "{ __typename }";
     let fields = ["variables", "extensions"]
@@ -104,7 +110,7 @@ fn subscribes() -> impl Iterator<Item = String> {
         json!({ "query": 1 }),
         json!({ "query": [query] }),
     ];
-    let wholes = [
+    let not_objects = [
         Value::Null,
         json!(query),
         json!(1),
@@ -112,40 +118,48 @@ fn subscribes() -> impl Iterator<Item = String> {
         json!([query]),
         json!([query, null, null, null]),
     ];
-    let all = fields.chain(names).chain(queries).chain(wholes);
+    let all = fields.chain(names).chain(queries).chain(not_objects);
     all.map(|payload| json!({ "type": "subscribe", "id": "a", "payload": payload }).to_string())
 }
 
-fn around() -> Vec<Scenario> {
+fn other_scenarios() -> Vec<Scenario> {
     let bytes = || Step::SayBytes(br#"{"type":"ping"}"#.to_vec());
     vec![
-        scenario("bytes before init are invalid", [bytes(), invalid()]),
-        ready("bytes are invalid", [bytes(), invalid()]),
+        scenario(
+            "a binary message before init is invalid",
+            [bytes(), invalid()],
+        ),
+        ready("a binary message is invalid", [bytes(), invalid()]),
         ready(
-            "no bytes at all are invalid",
+            "an empty binary message is invalid",
             [Step::SayBytes(Vec::new()), invalid()],
         ),
         ready(
-            "an invalid message ends what runs",
+            "an invalid message ends running operations",
             [subscribe("a", NEW_MESSAGE), say("junk"), invalid()],
         ),
         scenario(
-            "nothing is served behind an invalid message",
+            "nothing after an invalid message is served",
             [together([say("junk"), init(), ping()]), invalid()],
         ),
         ready(
-            "nothing that was asked behind an invalid message is answered",
+            "requests after an invalid message are not answered",
             [
                 together([say("junk"), ping(), subscribe("a", NEW_MESSAGE), say("{")]),
                 invalid(),
             ],
         ),
+    ]
+}
+
+fn nesting_and_spelling() -> Vec<Scenario> {
+    vec![
         ready(
-            "brackets without end are invalid",
+            "deeply nested arrays are invalid",
             [say("[".repeat(100_000)), invalid()],
         ),
         ready(
-            "objects without end are invalid",
+            "deeply nested objects are invalid",
             [
                 say(format!(
                     r#"{{"type":"ping","payload":{}"#,
@@ -155,19 +169,19 @@ fn around() -> Vec<Scenario> {
             ],
         ),
         scenario(
-            "an init that is pending does not excuse what is invalid",
+            "a message is invalid also while an init is pending",
             [init(), say("junk"), invalid()],
         )
         .slowly(),
         scenario(
-            "white space around a message is none of it",
+            "white space around a message is ignored",
             [
                 say(" \r\n\t{ \"type\" : \"connection_init\" } \n"),
                 hear([ack()]),
             ],
         ),
         scenario(
-            "a message may be escaped",
+            "a message may contain JSON escapes",
             [
                 say(r#"{"\u0074ype":"connection\u005finit"}"#),
                 hear([ack()]),

@@ -1,4 +1,4 @@
-//! How a connection ends for reasons other than what the client says.
+//! Reasons to end a connection other than a message of the client.
 
 use serde_json::json;
 use switchboard::protocol::Close;
@@ -12,21 +12,21 @@ use crate::{
     },
 };
 
-/// What a message may have where a scenario is about that.
+/// The maximum length of a message in the scenarios about lengths.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
-        told_to_leave(),
+        closed_by_the_server(),
         too_big(),
-        crowded_and_stopped(),
-        left_by_the_client(),
+        full_and_stopped(),
+        closed_by_the_client(),
     ]
     .concat()
 }
 
-/// The machine closes for a reason of the server's, in any of its states.
-fn told_to_leave() -> Vec<Scenario> {
+/// The server closes for a reason of its own, in each state of the machine.
+fn closed_by_the_server() -> Vec<Scenario> {
     let reasons = [
         (Close::GoingAway, 1001, "Going away"),
         (Close::MessageTooBig, 1009, "Message too big"),
@@ -44,7 +44,7 @@ fn told_to_leave() -> Vec<Scenario> {
         ]
     });
     let prepared = ready_in_a_slow_world(
-        "a close while operations are prepared is the last word",
+        "nothing follows a close while operations are prepared",
         [
             subscribe("a", NEW_MESSAGE),
             Step::ServerLeaves(Close::ServiceRestart),
@@ -57,7 +57,7 @@ fn told_to_leave() -> Vec<Scenario> {
         .collect()
 }
 
-/// A ping of exactly this many bytes, and its padding.
+/// The payload of a ping message that has exactly this many bytes.
 fn padded(bytes: usize) -> serde_json::Value {
     let around = json!({ "type": "ping", "payload": { "pad": "" } })
         .to_string()
@@ -78,18 +78,21 @@ fn too_big() -> Vec<Scenario> {
     let longest = padded(MESSAGE_BYTES_MAX);
     vec![
         ready(
-            "a message may be as long as the bound",
+            "a message at the size limit is accepted",
             [ping_with(longest.clone()), hear([pong_with(longest)])],
         )
         .only(Reach::Sockets)
         .with(bound),
         too_big(
-            "a message of one byte more is too big",
+            "a message one byte beyond the limit is refused",
             MESSAGE_BYTES_MAX + 1,
         ),
-        too_big("a message of much more is too big", 64 * MESSAGE_BYTES_MAX),
+        too_big(
+            "a message far beyond the limit is refused",
+            64 * MESSAGE_BYTES_MAX,
+        ),
         scenario(
-            "nothing follows what is too big",
+            "nothing follows the close for an oversized message",
             [
                 together([ping_with(padded(2 * MESSAGE_BYTES_MAX)), ping()]),
                 closed(1009, "Message too big"),
@@ -100,11 +103,11 @@ fn too_big() -> Vec<Scenario> {
     ]
 }
 
-fn crowded_and_stopped() -> Vec<Scenario> {
+fn full_and_stopped() -> Vec<Scenario> {
     let later = || Reason::Exactly("Try again later".to_owned());
     vec![
         ready(
-            "a server that is full sends the next one away for a while",
+            "a full server closes further connections with 1013",
             [
                 Step::AnotherIsClosed(1013, later()),
                 subscribe("a", NEW_MESSAGE),
@@ -115,7 +118,7 @@ fn crowded_and_stopped() -> Vec<Scenario> {
         .only(Reach::Sockets)
         .with(&["--connections-max", "1"]),
         ready(
-            "a server that stops sends its clients elsewhere",
+            "a server that stops closes its connections with 1012",
             [
                 together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
                 Step::Silence,
@@ -134,25 +137,25 @@ fn crowded_and_stopped() -> Vec<Scenario> {
     ]
 }
 
-fn left_by_the_client() -> Vec<Scenario> {
-    let left = |name: &str, steps: Vec<Step>| {
+fn closed_by_the_client() -> Vec<Scenario> {
+    let closing_client = |name: &str, steps: Vec<Step>| {
         let steps = steps.into_iter().chain([Step::ClientLeaves]);
         ready(name, steps).only(Reach::Sockets)
     };
     let many = || (0..20).map(|id| subscribe(&id.to_string(), NEW_MESSAGE));
     vec![
-        scenario("a client may leave before init", [Step::ClientLeaves]).only(Reach::Sockets),
-        left("a client may leave", vec![]),
-        left(
-            "a client may leave what runs",
+        scenario("a client may close before init", [Step::ClientLeaves]).only(Reach::Sockets),
+        closing_client("a client may close after init", vec![]),
+        closing_client(
+            "a client may close with running operations",
             vec![together(many()), Step::Silence],
         ),
-        left(
-            "a client may leave what is prepared",
+        closing_client(
+            "a client may close with operations in preparation",
             vec![together(many())],
         ),
-        left(
-            "a client may leave after it heard all",
+        closing_client(
+            "a client may close after it received everything",
             vec![
                 subscribe("a", NEW_MESSAGE),
                 publish("one"),

@@ -1,5 +1,5 @@
-//! The legacy dialect: the connection itself. What subscriptions-transport-ws 0.11 does is the measure, but for its
-//! accidents.
+//! The legacy protocol: the connection. The reference is subscriptions-transport-ws 0.11, without
+//! its bugs.
 
 use serde_json::{Value, json};
 use switchboard::protocol::{Close, Subprotocol};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What is no message, whoever sends it.
+/// Texts that are not messages of a client.
 const MALFORMED: [&str; 22] = [
     "",
     "hello",
@@ -47,6 +47,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         heartbeats(),
         too_late(),
         leaving(),
+        closing(),
     ]
     .concat()
 }
@@ -74,12 +75,12 @@ fn acknowledgements() -> Vec<Scenario> {
             [init_with(json!({ "theme": "dark" })), hear([ack()])],
         ),
         legacy(
-            "a null payload of an init is none",
+            "a null payload of an init counts as absent",
             [init_with(Value::Null), hear([ack()])],
         ),
-        legacy("the server says nothing on its own", [Step::Silence]).exactly(),
+        legacy("the server sends nothing before init", [Step::Silence]).exactly(),
         legacy_ready(
-            "a second init is an error, and what runs goes on",
+            "a second init is an error, and running operations continue",
             [
                 start("a", NEW_MESSAGE),
                 init(),
@@ -94,7 +95,7 @@ fn acknowledgements() -> Vec<Scenario> {
         )
         .slowly(),
         legacy_ready(
-            "a second init with a bad token is an error, and changes nothing",
+            "a second init with an invalid token is an error and changes nothing",
             [
                 init_with(json!({ "authorization": "Bearer bad" })),
                 hear([bad()]),
@@ -117,7 +118,7 @@ fn credentials() -> Vec<Scenario> {
     };
     vec![
         good(
-            "a good token is admitted",
+            "a valid token is accepted",
             json!({ "authorization": "Bearer TOKEN" }),
         ),
         good(
@@ -138,7 +139,7 @@ fn credentials() -> Vec<Scenario> {
                 .into_iter()
                 .chain(forbidden())
         }),
-        legacy("a slow check is rejected in the end", {
+        legacy("a slow check of an invalid token ends in a rejection", {
             let asked = [
                 init_with(json!({ "authorization": "Bearer bad" })),
                 Step::Silence,
@@ -148,7 +149,7 @@ fn credentials() -> Vec<Scenario> {
         })
         .slowly(),
         legacy(
-            "a bad token in the upgrade's header is rejected at the init",
+            "an invalid token in the upgrade is rejected at the init",
             [init()].into_iter().chain(forbidden()),
         )
         .opened(header),
@@ -176,21 +177,21 @@ fn malformed() -> Vec<Scenario> {
     });
     let others = [
         legacy_ready(
-            "bytes are an error",
+            "a binary message is an error",
             [
                 Step::SayBytes(br#"{"type":"stop","id":"a"}"#.to_vec()),
                 hear([bad()]),
             ],
         ),
         legacy_ready(
-            "a payload of an init that is no object is an error",
+            "an init payload that is not an object is an error",
             [
                 say(r#"{"type":"connection_init","payload":7}"#),
                 hear([bad()]),
             ],
         ),
         legacy(
-            "an init whose payload is no object is none",
+            "an init with an invalid payload does not initialize",
             [
                 say(r#"{"type":"connection_init","payload":[]}"#),
                 hear([bad()]),
@@ -199,7 +200,7 @@ fn malformed() -> Vec<Scenario> {
             ],
         ),
         legacy_ready(
-            "brackets without end are an error",
+            "deeply nested arrays are an error",
             [say("[".repeat(100_000)), hear([bad()])],
         ),
     ];
@@ -217,8 +218,8 @@ fn heartbeats() -> Vec<Scenario> {
         ]
     };
     vec![
-        legacy_ready("heartbeats go on", beats()).with(soon),
-        legacy_ready("heartbeats go on while operations run", {
+        legacy_ready("heartbeats continue", beats()).with(soon),
+        legacy_ready("heartbeats continue while operations run", {
             let after = [publish("one"), hear([event("a", "one")])];
             [start("a", NEW_MESSAGE)]
                 .into_iter()
@@ -233,7 +234,7 @@ fn heartbeats() -> Vec<Scenario> {
         .exactly()
         .slowly(),
         legacy(
-            "heartbeats may be off",
+            "heartbeats can be turned off",
             [init(), hear([ack()]), Step::Silence],
         )
         .exactly()
@@ -247,22 +248,22 @@ fn too_late() -> Vec<Scenario> {
     let soon: &[&str] = &["--init-timeout", "200ms"];
     vec![
         legacy(
-            "a client that says nothing is too late",
+            "a client that sends nothing is closed after the init timeout",
             [Step::InitTimePasses, timeout()],
         )
         .with(soon),
         legacy(
-            "a start is no init",
+            "a start does not stop the init timeout",
             [start("a", TYPENAME), Step::InitTimePasses, timeout()],
         )
         .with(soon),
         legacy_ready(
-            "a client that said init is not too late",
+            "a client that sent init is not closed by the init timeout",
             [Step::InitTimePasses, Step::Silence],
         )
         .with(soon),
         legacy(
-            "a slow check is not the client's delay",
+            "a slow check does not count for the init timeout",
             [
                 init(),
                 Step::InitTimePasses,
@@ -279,7 +280,7 @@ fn leaving() -> Vec<Scenario> {
     let normal = || closed(1000, "Normal closure");
     let leave = |close: Close, code, reason: &'static str| {
         legacy_ready(
-            &format!("the server leaves: {reason}"),
+            &format!("the server closes: {reason}"),
             [
                 start("a", NEW_MESSAGE),
                 Step::ServerLeaves(close),
@@ -294,7 +295,7 @@ fn leaving() -> Vec<Scenario> {
             [terminate(), normal()],
         ),
         legacy_ready(
-            "connection_terminate ends what runs",
+            "connection_terminate ends running operations",
             [start("a", NEW_MESSAGE), terminate(), normal()],
         ),
         legacy_ready(
@@ -305,14 +306,19 @@ fn leaving() -> Vec<Scenario> {
             ],
         ),
         legacy(
-            "connection_terminate ends what waits",
+            "connection_terminate ends waiting operations",
             [init(), start("a", TYPENAME), terminate(), normal()],
         )
         .slowly(),
         leave(Close::ServiceRestart, 1012, "Service restart"),
         leave(Close::TryAgainLater, 1013, "Try again later"),
+    ]
+}
+
+fn closing() -> Vec<Scenario> {
+    vec![
         legacy_ready(
-            "a server that stops sends its clients elsewhere",
+            "a server that stops closes its connections with 1012",
             [
                 start("a", NEW_MESSAGE),
                 Step::Silence,
@@ -323,7 +329,7 @@ fn leaving() -> Vec<Scenario> {
         .only(Reach::Sockets)
         .with(&["--drain-window", "100ms"]),
         legacy_ready(
-            "a server that is full sends the next one away for a while",
+            "a full server closes further connections with 1013",
             [
                 Step::AnotherIsClosed(1013, Reason::Exactly("Try again later".to_owned())),
                 start("a", NEW_MESSAGE),
@@ -334,7 +340,7 @@ fn leaving() -> Vec<Scenario> {
         .only(Reach::Sockets)
         .with(&["--connections-max", "1"]),
         legacy_ready(
-            "a client may leave what runs",
+            "a client may close with running operations",
             [start("a", NEW_MESSAGE), Step::Silence, Step::ClientLeaves],
         )
         .only(Reach::Sockets),

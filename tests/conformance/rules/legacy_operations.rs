@@ -1,4 +1,4 @@
-//! The legacy dialect: operations, from `start` to whatever ends them.
+//! The legacy protocol: operations, from `start` to their end.
 
 use serde_json::{Value, json};
 
@@ -18,11 +18,15 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         results(),
         refusals(),
+        malformed_starts(),
         streams(),
         stops(),
+        crossing_stops(),
         repeated(),
-        held(),
+        waiting(),
+        changed_while_waiting(),
         bounds(),
+        bytes_bounds(),
     ]
     .concat()
 }
@@ -63,7 +67,7 @@ fn results() -> Vec<Scenario> {
             [start_with("q", &full), answered("q")],
         ),
         legacy_ready(
-            "what is null is as if it was not there",
+            "null members count as absent",
             [start_with("q", &null), answered("q")],
         ),
         legacy_ready(
@@ -84,7 +88,7 @@ fn results() -> Vec<Scenario> {
             ],
         ),
         legacy(
-            "a mutation is done once, and seen by a subscription of the same socket",
+            "a mutation runs once, and a subscription on the same socket receives it",
             signed_in.into_iter().chain([
                 start("s", NEW_MESSAGE),
                 start("m", SEND),
@@ -101,6 +105,31 @@ fn refusals() -> Vec<Scenario> {
             [start("a", query), hear([refused("a", code)]), Step::Silence],
         )
     };
+    vec![
+        refusal(
+            "a document that is not GraphQL is an error",
+            SYNTAX,
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        refusal(
+            "a document that does not match the schema is an error",
+            UNKNOWN_FIELD,
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        refusal(
+            "a subscription to an unknown room is an error",
+            NO_SUCH_ROOM,
+            "NOT_FOUND",
+        ),
+        refusal(
+            "a subscription after an invalid cursor is an error",
+            BAD_CURSOR,
+            "BAD_USER_INPUT",
+        ),
+    ]
+}
+
+fn malformed_starts() -> Vec<Scenario> {
     let malformed = |name: &str, payload: Value| {
         legacy_ready(
             name,
@@ -112,26 +141,6 @@ fn refusals() -> Vec<Scenario> {
         )
     };
     vec![
-        refusal(
-            "a document that is no GraphQL is an error",
-            SYNTAX,
-            "GRAPHQL_PARSE_FAILED",
-        ),
-        refusal(
-            "a document that does not fit the schema is an error",
-            UNKNOWN_FIELD,
-            "GRAPHQL_VALIDATION_FAILED",
-        ),
-        refusal(
-            "a subscription to what is not there is an error",
-            NO_SUCH_ROOM,
-            "NOT_FOUND",
-        ),
-        refusal(
-            "a subscription after what is no cursor is an error",
-            BAD_CURSOR,
-            "BAD_USER_INPUT",
-        ),
         malformed(
             "a start without a payload is an error of its operation",
             Value::Null,
@@ -141,17 +150,17 @@ fn refusals() -> Vec<Scenario> {
             json!({}),
         ),
         malformed(
-            "a query that is no string is an error of its operation",
+            "a query that is not a string is an error of its operation",
             json!({ "query": 7 }),
         ),
         malformed(
-            "variables that are no object are an error of its operation",
+            "variables that are not an object are an error of its operation",
             json!({
                 "query": TYPENAME, "variables": []
             }),
         ),
         malformed(
-            "a payload that is no object is an error of its operation",
+            "a payload that is not an object is an error of its operation",
             json!([TYPENAME]),
         ),
         legacy_ready(
@@ -164,7 +173,7 @@ fn refusals() -> Vec<Scenario> {
             ],
         ),
         legacy_ready(
-            "an operation lives on when another is refused",
+            "an operation continues when another is refused",
             [
                 start("a", NEW_MESSAGE),
                 start("b", SYNTAX),
@@ -179,7 +188,7 @@ fn refusals() -> Vec<Scenario> {
 fn streams() -> Vec<Scenario> {
     vec![
         legacy_ready(
-            "messages are heard in their order, each with its cursor",
+            "messages arrive in order, each with its cursor",
             [
                 start("s", NEW_MESSAGE),
                 publish("one"),
@@ -188,12 +197,12 @@ fn streams() -> Vec<Scenario> {
             ],
         ),
         legacy_ready(
-            "a subscription is not said to be live: old clients do not know ping",
+            "no ping says that a subscription is live, because old clients do not know it",
             [start("s", ROOM_1), Step::Silence],
         )
         .exactly(),
         legacy_ready(
-            "what there was comes first",
+            "earlier messages arrive first",
             [
                 publish("one"),
                 start("s", NEW_MESSAGE),
@@ -204,7 +213,7 @@ fn streams() -> Vec<Scenario> {
         )
         .exactly(),
         legacy_ready(
-            "each operation hears its own",
+            "each operation receives its own results",
             [
                 together([start("a", NEW_MESSAGE), start("b", SAID)]),
                 publish("one"),
@@ -214,7 +223,7 @@ fn streams() -> Vec<Scenario> {
     ]
 }
 
-/// The reference answers `stop` with `complete`, and some clients wait for it.
+/// The reference implementation answers `stop` with `complete`, and some clients wait for it.
 fn stops() -> Vec<Scenario> {
     let witnessed = [publish("two"), hear([event("w", "two")]), Step::Silence];
     vec![
@@ -227,7 +236,7 @@ fn stops() -> Vec<Scenario> {
                 Step::Silence,
             ],
         ),
-        legacy_ready("nothing is heard after a stop", {
+        legacy_ready("nothing arrives after a stop", {
             let both = [
                 together([start("w", NEW_MESSAGE), start("a", NEW_MESSAGE)]),
                 publish("one"),
@@ -251,7 +260,7 @@ fn stops() -> Vec<Scenario> {
             ],
         ),
         legacy_ready(
-            "a stop for what was answered is ignored",
+            "a stop for an answered id is ignored",
             [
                 start("a", TYPENAME),
                 answered("a"),
@@ -259,6 +268,11 @@ fn stops() -> Vec<Scenario> {
                 Step::Silence,
             ],
         ),
+    ]
+}
+
+fn crossing_stops() -> Vec<Scenario> {
+    vec![
         legacy_ready(
             "a result and a stop may cross",
             [
@@ -298,7 +312,7 @@ fn stops() -> Vec<Scenario> {
 fn repeated() -> Vec<Scenario> {
     vec![
         legacy_ready(
-            "a repeated id replaces what runs, without a word",
+            "a repeated id silently replaces the running operation",
             [
                 start("a", NEW_MESSAGE),
                 Step::Silence,
@@ -314,7 +328,7 @@ fn repeated() -> Vec<Scenario> {
             [start("a", NEW_MESSAGE), start("a", TYPENAME), answered("a")],
         ),
         legacy_ready(
-            "a repeated id replaces what is prepared",
+            "a repeated id replaces an operation in preparation",
             [
                 together([start("a", NEW_MESSAGE), start("a", SAID)]),
                 publish("one"),
@@ -322,7 +336,7 @@ fn repeated() -> Vec<Scenario> {
             ],
         ),
         legacy_ready(
-            "a malformed start ends what runs under its id",
+            "a malformed start ends the running operation with its id",
             [
                 start("a", NEW_MESSAGE),
                 start_with("a", &json!({ "query": 7 })),
@@ -334,11 +348,11 @@ fn repeated() -> Vec<Scenario> {
     ]
 }
 
-/// What comes before the acknowledgement waits for it.
-fn held() -> Vec<Scenario> {
+/// Operations that start before the acknowledgement wait for it.
+fn waiting() -> Vec<Scenario> {
     vec![
         legacy(
-            "a start right behind the init is served",
+            "a start right after the init is served",
             [
                 together([init(), start("a", TYPENAME)]),
                 hear([ack()]),
@@ -356,7 +370,7 @@ fn held() -> Vec<Scenario> {
             ],
         ),
         legacy(
-            "starts wait for the check and then run in their order",
+            "starts wait for the check and then run in order",
             [
                 init(),
                 start("a", NEW_MESSAGE),
@@ -372,7 +386,7 @@ fn held() -> Vec<Scenario> {
         )
         .slowly(),
         legacy(
-            "who asks is decided before what waits is run",
+            "the caller is known before waiting operations run",
             [
                 together([
                     init_with(json!({ "authorization": "Bearer TOKEN" })),
@@ -388,8 +402,13 @@ fn held() -> Vec<Scenario> {
                 ]),
             ],
         ),
+    ]
+}
+
+fn changed_while_waiting() -> Vec<Scenario> {
+    vec![
         legacy(
-            "a start that waits can be stopped",
+            "a waiting start can be stopped",
             [
                 start("a", TYPENAME),
                 stop("a"),
@@ -400,7 +419,7 @@ fn held() -> Vec<Scenario> {
             ],
         ),
         legacy(
-            "a start that waits can be replaced",
+            "a waiting start can be replaced",
             [
                 start("a", SYNTAX),
                 start("a", TYPENAME),
@@ -424,13 +443,9 @@ fn held() -> Vec<Scenario> {
 
 fn bounds() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
-    let long = start_with(
-        "b",
-        &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }),
-    );
     vec![
         legacy_ready(
-            "one operation too many is refused, and the others live on",
+            "an operation beyond the limit is refused, and the others continue",
             [
                 together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
                 start("c", TYPENAME),
@@ -441,7 +456,7 @@ fn bounds() -> Vec<Scenario> {
         )
         .with(two),
         legacy_ready(
-            "a repeated id is not one too many",
+            "a repeated id does not exceed the limit",
             [
                 together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
                 start("b", TYPENAME),
@@ -450,7 +465,7 @@ fn bounds() -> Vec<Scenario> {
         )
         .with(two),
         legacy(
-            "operations that wait count",
+            "waiting operations count for the limit",
             [
                 together([start("a", ROOM_1), start("b", ROOM_1), start("c", TYPENAME)]),
                 hear([refused("c", "TOO_COMPLEX")]),
@@ -460,8 +475,17 @@ fn bounds() -> Vec<Scenario> {
             ],
         )
         .with(two),
+    ]
+}
+
+fn bytes_bounds() -> Vec<Scenario> {
+    let long = start_with(
+        "b",
+        &json!({ "query": TYPENAME, "extensions": { "pad": "x".repeat(600) } }),
+    );
+    vec![
         legacy(
-            "what waits is bounded in bytes",
+            "the bytes of waiting operations are bounded",
             [
                 start("a", TYPENAME),
                 long.clone(),
@@ -475,7 +499,7 @@ fn bounds() -> Vec<Scenario> {
         )
         .with(&["--held-bytes-max", "256"]),
         legacy_ready(
-            "a longer id is malformed",
+            "an id beyond the length limit is malformed",
             [
                 start(&"i".repeat(129), TYPENAME),
                 hear([crate::expect::connection_error("BAD_USER_INPUT")]),

@@ -1,4 +1,5 @@
-//! How a client learns that its subscription is live: one ping, behind all that there was.
+//! How a client learns that its subscription is live: the server sends one ping after the earlier
+//! messages.
 
 use serde_json::json;
 
@@ -32,7 +33,7 @@ fn when() -> Vec<Scenario> {
             [subscribe("s", NEW_MESSAGE), hear([live("s")])],
         ),
         ready(
-            "a subscription is live only after what there was",
+            "a subscription is live only after the earlier messages",
             [
                 publish("one"),
                 publish("two"),
@@ -43,7 +44,7 @@ fn when() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a long history comes first, whatever it is read from",
+            "a long history arrives before the live ping",
             (0..150).map(|number| publish(&number.to_string())).chain([
                 subscribe_with("s", after),
                 hear(
@@ -59,7 +60,7 @@ fn when() -> Vec<Scenario> {
 fn once() -> Vec<Scenario> {
     vec![
         ready(
-            "a subscription is said to be live once",
+            "a subscription is reported live once",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),
@@ -70,7 +71,7 @@ fn once() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "each subscription is said to be live",
+            "each subscription is reported live",
             [
                 publish("one"),
                 together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
@@ -83,7 +84,7 @@ fn once() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "an id that is used again is said to be live again",
+            "an id that is used again is reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),
@@ -110,14 +111,14 @@ fn once() -> Vec<Scenario> {
 fn never() -> Vec<Scenario> {
     vec![
         ready(
-            "a query is not live",
+            "a query is never reported live",
             [
                 subscribe("q", TYPENAME),
                 hear([next("q", typename()), completed("q")]),
             ],
         ),
         ready(
-            "what was refused is not live",
+            "a refused subscription is never reported live",
             [
                 subscribe("s", NO_SUCH_ROOM),
                 hear([refused("s", "NOT_FOUND")]),
@@ -125,7 +126,7 @@ fn never() -> Vec<Scenario> {
             ],
         ),
         ready_in_a_slow_world(
-            "what was completed while it was prepared is not live",
+            "a subscription completed during preparation is never reported live",
             [
                 subscribe("s", NEW_MESSAGE),
                 complete("s"),
@@ -134,7 +135,7 @@ fn never() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "what was completed is not live again",
+            "a completed subscription is not reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
                 hear([live("s")]),

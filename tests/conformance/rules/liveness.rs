@@ -1,4 +1,4 @@
-//! Ping and pong, at any time and from both sides.
+//! Ping and pong, at any time and in both directions.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn at_any_time() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "pings are answered in their order",
+            "pings are answered in order",
             [
                 together([
                     ping_with(json!({ "n": 1 })),
@@ -60,62 +60,63 @@ fn payloads() -> Vec<Scenario> {
     let large = json!({ "pad": "x".repeat(10_000) });
     vec![
         scenario(
-            "a payload comes back before init",
+            "the payload of a ping is returned before init",
             [ping_with(deep.clone()), hear([pong_with(deep.clone())])],
         ),
         ready(
-            "a payload comes back",
+            "the payload of a ping is returned",
             [ping_with(deep.clone()), hear([pong_with(deep)])],
         ),
         ready(
-            "an empty payload comes back",
+            "an empty payload is returned",
             [ping_with(json!({})), hear([pong_with(json!({}))])],
         ),
         ready(
-            "a large payload comes back",
+            "a large payload is returned",
             [ping_with(large.clone()), hear([pong_with(large)])],
         ),
         ready(
-            "a null payload is none",
+            "a null payload counts as absent",
             [ping_with(Value::Null), hear([pong()])],
         ),
         ready(
-            "an id beside a ping is ignored",
+            "the id of a ping is ignored",
             [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])],
         ),
     ]
 }
 
-/// A token in a ping takes the place of the one from before. The pong comes at once, whatever is thought of it.
+/// A token in a ping replaces the earlier one. The pong is sent at once, even if the token is
+/// invalid.
 fn credentials() -> Vec<Scenario> {
-    let bad = json!({ "Authorization": "Bearer bad" });
-    let none = json!({ "authorization": null });
+    let invalid = json!({ "Authorization": "Bearer bad" });
+    let null = json!({ "authorization": null });
     let signed_in = json!({ "authorization": "Bearer TOKEN" });
     let forbidden = || closed(4403, "Forbidden");
     vec![
         scenario(
-            "a bad token in a ping ends the connection",
+            "an invalid token in a ping ends the connection",
             [
                 init_with(signed_in.clone()),
                 hear([ack()]),
-                ping_with(bad.clone()),
-                hear([pong_with(bad.clone())]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
         ready(
-            "nobody stays nobody",
+            "an anonymous caller stays anonymous",
             [
-                ping_with(bad.clone()),
-                hear([pong_with(bad.clone())]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
         ready(
-            "a token that is null is none",
+            "a null token counts as absent",
             [
-                ping_with(none.clone()),
-                hear([pong_with(none)]),
+                ping_with(null.clone()),
+                hear([pong_with(null)]),
                 ping(),
                 hear([pong()]),
             ],
@@ -123,8 +124,8 @@ fn credentials() -> Vec<Scenario> {
         scenario(
             "a token in a ping before init is only its payload",
             [
-                ping_with(bad.clone()),
-                hear([pong_with(bad)]),
+                ping_with(invalid.clone()),
+                hear([pong_with(invalid)]),
                 init_with(signed_in),
                 hear([ack()]),
             ],
@@ -132,7 +133,7 @@ fn credentials() -> Vec<Scenario> {
     ]
 }
 
-/// A pong is never answered, whether it was asked for or not.
+/// A pong is never answered, even if no ping asked for it.
 fn pongs() -> Vec<Scenario> {
     vec![
         scenario(

@@ -1,4 +1,4 @@
-//! The rules, one file for each part of the protocol.
+//! The scenarios, one file for each part of the protocol.
 
 pub(crate) mod framing;
 pub(crate) mod identity;

@@ -1,4 +1,4 @@
-//! From the upgrade to the acknowledgement.
+//! The opening of a connection, from the upgrade to the acknowledgement.
 
 use serde_json::{Value, json};
 use switchboard::protocol::Subprotocol;
@@ -17,6 +17,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         subprotocols(),
         acknowledgements(),
         credentials(),
+        rejections(),
         too_early(),
         too_often(),
         too_late(),
@@ -53,22 +54,25 @@ fn subprotocols() -> Vec<Scenario> {
         scenario("no subprotocol is offered", [not_acceptable()]).opened(refused(&[])),
         scenario("an unknown subprotocol is not echoed", [not_acceptable()])
             .opened(refused(&["graphql-sse"])),
-        scenario("a subprotocol's name has one spelling", [not_acceptable()])
-            .opened(refused(&["GraphQL-Transport-WS"])),
         scenario(
-            "an init on a socket without subprotocol is not answered",
+            "the name of a subprotocol is case-sensitive",
+            [not_acceptable()],
+        )
+        .opened(refused(&["GraphQL-Transport-WS"])),
+        scenario(
+            "an init without a subprotocol is not answered",
             [init(), not_acceptable()],
         )
         .opened(refused(&[])),
         scenario("the subprotocol is chosen from several", hello.clone())
             .opened(spoken(&["graphql-sse", SUBPROTOCOL, "soap"], today)),
         scenario(
-            "what is spoken is the first in the client's order",
+            "the first supported subprotocol of the client is chosen",
             hello.clone(),
         )
         .opened(spoken(&[SUBPROTOCOL, LEGACY], today)),
         scenario(
-            "what is spoken is the first in the client's order, also the legacy one",
+            "the first supported subprotocol of the client is chosen, also the legacy one",
             hello,
         )
         .opened(spoken(&[LEGACY, SUBPROTOCOL], legacy)),
@@ -87,26 +91,26 @@ fn acknowledgements() -> Vec<Scenario> {
             [init_with(json!({})), hear([ack()])],
         ),
         scenario(
-            "a null payload of an init is none",
+            "a null payload of an init counts as absent",
             [init_with(Value::Null), hear([ack()])],
         ),
         scenario(
-            "unknown keys beside an init's are ignored",
+            "unknown keys of an init are ignored",
             [
                 say(r#"{"type":"connection_init","id":"a","more":[1]}"#),
                 hear([ack()]),
             ],
         ),
         scenario(
-            "what follows an init at once is served",
+            "a subscribe right after the init is served",
             [
                 together([init(), subscribe("a", TYPENAME)]),
                 hear([ack(), next("a", typename()), completed("a")]),
             ],
         ),
-        scenario("the server says nothing on its own", [Step::Silence]),
+        scenario("the server sends nothing before init", [Step::Silence]),
         scenario(
-            "a slow check is acknowledged in the end",
+            "a slow check ends in an acknowledgement",
             [init(), Step::Silence, Step::Settle, hear([ack()])],
         )
         .slowly(),
@@ -118,60 +122,67 @@ fn acknowledgements() -> Vec<Scenario> {
     ]
 }
 
-/// Who asks is checked after the upgrade: clients take a failed upgrade as final, and 4403 as a reason to come back.
+/// The caller is checked after the upgrade. Clients take a failed upgrade as final, and reconnect
+/// after 4403.
 fn credentials() -> Vec<Scenario> {
-    let good = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
-    let bad = |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
+    let valid = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
+    let invalid_token =
+        |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
+    vec![
+        valid(
+            "a valid token is accepted",
+            json!({ "authorization": "Bearer TOKEN" }),
+        ),
+        valid(
+            "authorization may be written like a header",
+            json!({ "Authorization": "Bearer TOKEN" }),
+        ),
+        valid(
+            "authorization may be written in capitals",
+            json!({ "AUTHORIZATION": "Bearer TOKEN" }),
+        ),
+        valid(
+            "the scheme may be written in any letter case",
+            json!({ "authorization": "bEARER TOKEN" }),
+        ),
+        invalid_token(
+            "an invalid token is rejected",
+            json!({ "authorization": "Bearer bad" }),
+        ),
+        invalid_token(
+            "an invalid token is rejected in any letter case of the key",
+            json!({ "AuthorizatioN": "Bearer bad" }),
+        ),
+        invalid_token(
+            "a token without a scheme is rejected",
+            json!({ "authorization": "TOKEN" }),
+        ),
+        invalid_token(
+            "another scheme is rejected",
+            json!({ "authorization": "Basic TOKEN" }),
+        ),
+        invalid_token(
+            "an empty authorization is rejected",
+            json!({ "authorization": "" }),
+        ),
+        invalid_token(
+            "an authorization that is a number is rejected",
+            json!({ "authorization": 7 }),
+        ),
+        invalid_token(
+            "an authorization that is an object is rejected",
+            json!({ "authorization": { "Bearer": "TOKEN" } }),
+        ),
+    ]
+}
+
+fn rejections() -> Vec<Scenario> {
     let header = |authorization| Opening {
         offers: &[SUBPROTOCOL],
         authorization,
         spoken: Some(Subprotocol::TransportWs),
     };
     vec![
-        good(
-            "a good token is admitted",
-            json!({ "authorization": "Bearer TOKEN" }),
-        ),
-        good(
-            "authorization may be written like a header",
-            json!({ "Authorization": "Bearer TOKEN" }),
-        ),
-        good(
-            "authorization may be written in capitals",
-            json!({ "AUTHORIZATION": "Bearer TOKEN" }),
-        ),
-        good(
-            "the scheme may be written in any letter case",
-            json!({ "authorization": "bEARER TOKEN" }),
-        ),
-        bad(
-            "a bad token is rejected",
-            json!({ "authorization": "Bearer bad" }),
-        ),
-        bad(
-            "a bad token is rejected in any letter case",
-            json!({ "AuthorizatioN": "Bearer bad" }),
-        ),
-        bad(
-            "a token without scheme is rejected",
-            json!({ "authorization": "TOKEN" }),
-        ),
-        bad(
-            "another scheme is rejected",
-            json!({ "authorization": "Basic TOKEN" }),
-        ),
-        bad(
-            "an empty authorization is rejected",
-            json!({ "authorization": "" }),
-        ),
-        bad(
-            "an authorization that is a number is rejected",
-            json!({ "authorization": 7 }),
-        ),
-        bad(
-            "an authorization that is an object is rejected",
-            json!({ "authorization": { "Bearer": "TOKEN" } }),
-        ),
         scenario(
             "nothing is served after a rejection",
             [
@@ -184,7 +195,7 @@ fn credentials() -> Vec<Scenario> {
             ],
         ),
         scenario(
-            "a slow check is rejected in the end",
+            "a slow check of an invalid token ends in a rejection",
             [
                 init_with(json!({ "authorization": "Bearer bad" })),
                 Step::Silence,
@@ -194,12 +205,12 @@ fn credentials() -> Vec<Scenario> {
         )
         .slowly(),
         scenario(
-            "a bad token in the upgrade's header is rejected at the init",
+            "an invalid token in the upgrade is rejected at the init",
             [init(), forbidden()],
         )
         .opened(header(Some("Bearer bad"))),
         scenario(
-            "a token in the init counts, whatever the upgrade's header was",
+            "a token in the init overrides the header of the upgrade",
             [
                 init_with(json!({ "authorization": "Bearer TOKEN" })),
                 hear([ack()]),
@@ -230,7 +241,7 @@ fn too_early() -> Vec<Scenario> {
             ],
         ),
         scenario(
-            "an init after subscribe comes too late",
+            "an init after subscribe is too late",
             [
                 together([subscribe("a", NEW_MESSAGE), init()]),
                 unauthorized(),
@@ -242,11 +253,11 @@ fn too_early() -> Vec<Scenario> {
         )
         .slowly(),
         scenario(
-            "what is no message is invalid rather than unauthorized",
+            "an invalid message before init is invalid rather than unauthorized",
             [subscribe("", TYPENAME), invalid()],
         ),
         scenario(
-            "complete before init is about an unknown id",
+            "complete before init is ignored",
             [complete("a"), init(), hear([ack()])],
         ),
     ]
@@ -255,24 +266,24 @@ fn too_early() -> Vec<Scenario> {
 fn too_often() -> Vec<Scenario> {
     let too_many = || closed(4429, "Too many initialisation requests");
     vec![
-        ready("a second init is one too many", [init(), too_many()]),
+        ready("a second init is refused", [init(), too_many()]),
         ready(
-            "a second init is one too many while operations run",
+            "a second init is refused while operations run",
             [subscribe("a", NEW_MESSAGE), init(), too_many()],
         ),
         ready(
-            "a second init with a bad token is one too many",
+            "a second init with an invalid token is refused",
             [
                 init_with(json!({ "authorization": "Bearer bad" })),
                 too_many(),
             ],
         ),
         scenario(
-            "a second init right behind the first is one too many",
+            "a second init right after the first is refused",
             [together([init(), init()]), hear([ack()]), too_many()],
         ),
         scenario(
-            "a second init while the first is pending is one too many",
+            "a second init is refused while the first is pending",
             [init(), init(), too_many()],
         )
         .slowly(),
@@ -284,17 +295,17 @@ fn too_late() -> Vec<Scenario> {
     let soon: &[&str] = &["--init-timeout", "200ms"];
     vec![
         scenario(
-            "a client that says nothing is too late",
+            "a client that sends nothing is closed after the init timeout",
             [Step::InitTimePasses, timeout()],
         )
         .with(soon),
         scenario(
-            "a ping is no init",
+            "a ping does not stop the init timeout",
             [ping(), hear([pong()]), Step::InitTimePasses, timeout()],
         )
         .with(soon),
         ready(
-            "a client that said init is not too late",
+            "a client that sent init is not closed by the init timeout",
             [
                 Step::InitTimePasses,
                 Step::Silence,
@@ -304,7 +315,7 @@ fn too_late() -> Vec<Scenario> {
         )
         .with(soon),
         scenario(
-            "a slow check is not the client's delay",
+            "a slow check does not count for the init timeout",
             [
                 init(),
                 Step::InitTimePasses,
@@ -315,7 +326,7 @@ fn too_late() -> Vec<Scenario> {
         )
         .slowly(),
         scenario(
-            "a socket without subprotocol is closed before it is too late",
+            "a socket without a subprotocol is closed before the init timeout",
             [not_acceptable()],
         )
         .opened(Opening {

@@ -19,7 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         documents(),
         roots(),
         variables(),
-        others_live_on(),
+        others_continue(),
         operations_max(),
     ]
     .concat()
@@ -41,38 +41,38 @@ fn documents() -> Vec<Scenario> {
     let named = |query: &str, name: Value| json!({ "query": query, "operationName": name });
     vec![
         refusal(
-            "a document that is no GraphQL",
+            "a document that is not GraphQL",
             json!({ "query": SYNTAX }),
             parse,
         ),
         refusal("an empty document", json!({ "query": "" }), parse),
         refusal(
-            "a document that does not fit the schema",
+            "a document that does not match the schema",
             json!({ "query": UNKNOWN_FIELD }),
             validation,
         ),
         refusal(
-            "a name that no operation has",
+            "an unknown operation name",
             named(TWO_QUERIES, json!("C")),
             validation,
         ),
         refusal(
-            "a name for an operation without one",
+            "an operation name for an anonymous operation",
             named(TYPENAME, json!("A")),
             validation,
         ),
         refusal(
-            "several operations and no name",
+            "several operations without an operation name",
             named(TWO_QUERIES, Value::Null),
             validation,
         ),
         refusal(
-            "a subscription to what is not there",
+            "a subscription to an unknown room",
             json!({ "query": NO_SUCH_ROOM }),
             "NOT_FOUND",
         ),
         refusal(
-            "a subscription after what is no cursor",
+            "a subscription after an invalid cursor",
             json!({ "query": BAD_CURSOR }),
             "BAD_USER_INPUT",
         ),
@@ -95,14 +95,14 @@ fn variables() -> Vec<Scenario> {
     let wrong = "BAD_USER_INPUT";
     let of = |query: &str, variables: Value| json!({ "query": query, "variables": variables });
     vec![
-        refusal("a variable that is missing", of(NODE, Value::Null), wrong),
+        refusal("a missing variable", of(NODE, Value::Null), wrong),
         refusal(
-            "a variable under another name",
+            "a variable with another name",
             of(NODE, json!({ "ID": "a" })),
             wrong,
         ),
         refusal(
-            "a variable that is null but must not be",
+            "a null for a non-null variable",
             of(NODE, json!({ "id": null })),
             wrong,
         ),
@@ -112,22 +112,22 @@ fn variables() -> Vec<Scenario> {
             wrong,
         ),
         refusal(
-            "a list for a variable that is none",
+            "a list for a variable that is not a list",
             of(NODE, json!({ "id": ["a", "b"] })),
             wrong,
         ),
         refusal(
-            "a subscription's variable that is missing",
+            "a missing variable of a subscription",
             of(WITH_VARIABLES, json!({ "after": null })),
             wrong,
         ),
     ]
 }
 
-fn others_live_on() -> Vec<Scenario> {
+fn others_continue() -> Vec<Scenario> {
     vec![
         ready(
-            "an operation lives on when another is refused",
+            "an operation continues when another is refused",
             [
                 subscribe("a", NEW_MESSAGE),
                 subscribe("b", SYNTAX),
@@ -137,7 +137,7 @@ fn others_live_on() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "refusals that come in one go are each answered once",
+            "refusals of requests sent together are each answered once",
             [
                 together([
                     subscribe("a", SYNTAX),
@@ -153,7 +153,7 @@ fn others_live_on() -> Vec<Scenario> {
             ],
         ),
         ready_in_a_slow_world(
-            "a refusal that was completed before is silent",
+            "a refusal after the client's complete is not sent",
             [
                 subscribe("a", SYNTAX),
                 complete("a"),
@@ -164,21 +164,21 @@ fn others_live_on() -> Vec<Scenario> {
     ]
 }
 
-/// One operation too many is told so; those that run and the socket live on.
+/// An operation beyond the limit is refused. The running operations and the socket continue.
 fn operations_max() -> Vec<Scenario> {
     let two: &[&str] = &["--operations-max", "2"];
     let both_run = || together([subscribe("a", NEW_MESSAGE), subscribe("b", NEW_MESSAGE)]);
-    let one_too_many = || {
+    let beyond_the_limit = || {
         [
             subscribe("c", TYPENAME),
             hear([refused("c", "TOO_COMPLEX")]),
             Step::Silence,
         ]
     };
-    let begin = || std::iter::once(both_run()).chain(one_too_many());
+    let begin = || std::iter::once(both_run()).chain(beyond_the_limit());
     vec![
         ready(
-            "one operation too many is refused, and the others live on",
+            "an operation beyond the limit is refused, and the others continue",
             begin().chain([
                 publish("still"),
                 hear([event("a", "still"), event("b", "still")]),
@@ -195,8 +195,8 @@ fn operations_max() -> Vec<Scenario> {
         )
         .with(two),
         ready(
-            "the id of one operation too many is not taken",
-            begin().chain(one_too_many()),
+            "the id of an operation beyond the limit is not taken",
+            begin().chain(beyond_the_limit()),
         )
         .with(two),
         ready(
@@ -210,7 +210,7 @@ fn operations_max() -> Vec<Scenario> {
         )
         .with(two),
         ready(
-            "a bound of 0 operations is none",
+            "a limit of 0 operations means no limit",
             [
                 together((0..150).map(|id| subscribe(&id.to_string(), NEW_MESSAGE))),
                 publish("to all"),

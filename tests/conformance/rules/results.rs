@@ -12,7 +12,14 @@ use crate::{
 };
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [answers(), shapes(), failures(), races()].concat()
+    [
+        answers(),
+        answers_in_parallel(),
+        shapes(),
+        failures(),
+        races(),
+    ]
+    .concat()
 }
 
 fn answered(id: &str) -> Step {
@@ -37,11 +44,11 @@ fn answers() -> Vec<Scenario> {
     let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
     vec![
         ready(
-            "a query is answered and complete",
+            "a query is answered and completed",
             [subscribe("q", TYPENAME), answered("q"), Step::Silence],
         ),
         ready(
-            "a mutation is answered and complete",
+            "a mutation is answered and completed",
             [
                 subscribe("m", SIGN_IN),
                 hear([next("m", viewer), completed("m")]),
@@ -59,13 +66,18 @@ fn answers() -> Vec<Scenario> {
             ],
         ),
         scenario(
-            "a mutation is done once, and seen by a subscription of the same socket",
+            "a mutation runs once, and a subscription on the same socket receives it",
             signed_in.into_iter().chain([
                 subscribe("s", NEW_MESSAGE),
                 subscribe("m", SEND),
                 hear([sent(), completed("m"), event("s", "from inside")]),
             ]),
         ),
+    ]
+}
+
+fn answers_in_parallel() -> Vec<Scenario> {
+    vec![
         ready(
             "several queries are each answered once",
             [
@@ -88,7 +100,7 @@ fn answers() -> Vec<Scenario> {
     ]
 }
 
-/// What the payload of `subscribe` may look like.
+/// The forms that the payload of `subscribe` may have.
 fn shapes() -> Vec<Scenario> {
     let null =
         json!({ "query": TYPENAME, "operationName": null, "variables": null, "extensions": null });
@@ -98,7 +110,7 @@ fn shapes() -> Vec<Scenario> {
         json!({ "query": TYPENAME, "variables": { "nobody": { "asked": ["for", null] } } });
     vec![
         ready(
-            "what is null is as if it was not there",
+            "null members count as absent",
             [subscribe_with("q", null), answered("q")],
         ),
         ready(
@@ -110,11 +122,11 @@ fn shapes() -> Vec<Scenario> {
             [subscribe_with("q", more), answered("q")],
         ),
         ready(
-            "variables that nobody asked for are ignored",
+            "undefined variables are ignored",
             [subscribe_with("q", unused), answered("q")],
         ),
         ready(
-            "unknown keys beside a subscribe's are ignored",
+            "unknown keys of a subscribe are ignored",
             [
                 say(
                     r#"{"more":[],"type":"subscribe","payload":{"query":"{ __typename }"},"id":"q","extensions":7}"#,
@@ -123,7 +135,7 @@ fn shapes() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "the type may stand last",
+            "the type may be the last key",
             [
                 say(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#),
                 answered("q"),
@@ -132,7 +144,7 @@ fn shapes() -> Vec<Scenario> {
     ]
 }
 
-/// Errors of fields are part of a result: `next`, never `error`.
+/// Errors of fields are part of a result: it is a `next` and never an `error`.
 fn failures() -> Vec<Scenario> {
     vec![
         ready(
@@ -153,7 +165,7 @@ fn failures() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a failure ends neither the socket nor another operation",
+            "a failure ends neither the socket nor other operations",
             [
                 subscribe("m", SEND),
                 hear([
@@ -170,7 +182,7 @@ fn failures() -> Vec<Scenario> {
 fn races() -> Vec<Scenario> {
     vec![
         ready_in_a_slow_world(
-            "a query that is completed before its result is silent",
+            "a query that is completed before its result sends nothing",
             [
                 subscribe("q", TYPENAME),
                 complete("q"),
@@ -187,7 +199,7 @@ fn races() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "a result that takes long and the client's complete may cross",
+            "a slow result and the client's complete may cross",
             [
                 together([subscribe_with("q", node("nobody")), complete("q")]),
                 Step::AllOrNothing("q".to_owned(), json!({ "data": { "node": null } })),
@@ -195,7 +207,7 @@ fn races() -> Vec<Scenario> {
             ],
         ),
         ready_in_a_slow_world(
-            "results come when they are there, after what was asked later too",
+            "results arrive when they are ready, in any order",
             [
                 subscribe("a", TYPENAME),
                 Step::Silence,

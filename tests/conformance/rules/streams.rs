@@ -1,4 +1,4 @@
-//! Subscriptions: a `next` for each message, until either side ends it.
+//! Subscriptions: a `next` for each message, until the client or the server ends the subscription.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn messages() -> Vec<Scenario> {
     };
     vec![
         ready(
-            "a subscription says nothing before there is something",
+            "a subscription sends nothing before the first message",
             [subscribe("s", ROOM_1), Step::Silence],
         ),
         one(
@@ -53,7 +53,7 @@ fn messages() -> Vec<Scenario> {
             subscribe("s", WRITTEN_TWICE),
         ),
         ready(
-            "messages are heard in their order",
+            "messages arrive in order",
             [
                 subscribe("s", NEW_MESSAGE),
                 publish("one"),
@@ -63,7 +63,7 @@ fn messages() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "any text is heard as it was said",
+            "any text arrives unchanged",
             [
                 subscribe("s", NEW_MESSAGE),
                 publish("\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more"),
@@ -76,7 +76,7 @@ fn messages() -> Vec<Scenario> {
 fn side_by_side() -> Vec<Scenario> {
     vec![
         ready(
-            "each operation hears its own",
+            "each operation receives its own results",
             [
                 together([
                     subscribe("a", NEW_MESSAGE),
@@ -98,7 +98,7 @@ fn side_by_side() -> Vec<Scenario> {
             ],
         ),
         ready(
-            "queries come in between",
+            "queries are answered while a subscription runs",
             [
                 together([
                     subscribe("a", NEW_MESSAGE),
@@ -121,8 +121,8 @@ fn side_by_side() -> Vec<Scenario> {
     ]
 }
 
-/// What was ended would be heard in the same moment as the witness `w`, so the witness's message and a fence prove that
-/// it is silent.
+/// A second operation, `w`, receives each message at the moment at which the ended one would. So
+/// its message and the fence after it prove that the ended operation sends nothing.
 fn ended_by_the_client() -> Vec<Scenario> {
     let witnessed = |text: &'static str| [publish(text), hear([event("w", text)]), Step::Silence];
     let both = || together([subscribe("w", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]);
@@ -132,7 +132,7 @@ fn ended_by_the_client() -> Vec<Scenario> {
             [subscribe("a", NEW_MESSAGE), complete("a"), Step::Silence],
         ),
         ready(
-            "nothing is heard after the client's complete",
+            "nothing arrives after the client's complete",
             [
                 both(),
                 publish("one"),
@@ -145,7 +145,7 @@ fn ended_by_the_client() -> Vec<Scenario> {
             .chain(witnessed("three")),
         ),
         ready(
-            "nothing is heard of what was completed while it was prepared",
+            "an operation completed during preparation sends nothing",
             [
                 together([
                     subscribe("a", NEW_MESSAGE),
@@ -158,7 +158,7 @@ fn ended_by_the_client() -> Vec<Scenario> {
             .chain(witnessed("one")),
         ),
         ready_in_a_slow_world(
-            "a source that appears after the client's complete is given back",
+            "a source that opens after the client's complete is dropped",
             [
                 subscribe("a", NEW_MESSAGE),
                 complete("a"),

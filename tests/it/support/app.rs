@@ -1,4 +1,4 @@
-//! The server in this process, on a port and a database of its own.
+//! A server in the process of the test, with its own port and database.
 
 use std::sync::Arc;
 
@@ -12,12 +12,14 @@ use switchboard::{
 use super::{
     Folder,
     client::{Client, Closed},
-    http, soon,
+    endpoint::{Endpoint, Transport},
+    http,
     tls::Certificate,
-    wire::{Over, Wire},
+    wait_for,
 };
 
-/// A running server. End a test with [`TestApp::finish`]: it accuses what was left behind.
+/// A running server. A test ends with [`TestApp::finish`], which fails if the server still holds
+/// resources for a client.
 pub(crate) struct TestApp {
     server: Server,
     certificate: Option<Arc<Certificate>>,
@@ -26,23 +28,24 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
-        Self::with(&[]).await
+        Self::with_flags(&[]).await
     }
 
-    pub(crate) async fn with(flags: &[&str]) -> Self {
-        Self::on(Folder::new(), flags).await
+    pub(crate) async fn with_flags(flags: &[&str]) -> Self {
+        Self::in_folder(Folder::new(), flags).await
     }
 
-    pub(crate) async fn on(folder: Folder, flags: &[&str]) -> Self {
+    /// Starts a server on the database in this folder.
+    pub(crate) async fn in_folder(folder: Folder, flags: &[&str]) -> Self {
         super::logs::install();
         let database = folder.database();
-        let own = [("--listen", "127.0.0.1:0"), ("--database", &*database)];
-        let own = own
+        let defaults = [("--listen", "127.0.0.1:0"), ("--database", &*database)];
+        let defaults = defaults
             .into_iter()
             .filter(|(flag, _)| !flags.contains(flag))
             .flat_map(|(flag, value)| [flag, value]);
         let line = std::iter::once("switchboard")
-            .chain(own)
+            .chain(defaults)
             .chain(flags.iter().copied());
         let flags = CommandLine::try_parse_from(line).unwrap().serve;
         Self {
@@ -52,24 +55,24 @@ impl TestApp {
         }
     }
 
-    /// One that speaks this.
-    pub(crate) async fn over(over: Over, flags: &[&str]) -> Self {
+    /// Starts a server over plain TCP or over TLS.
+    pub(crate) async fn start_over(transport: Transport, flags: &[&str]) -> Self {
         let folder = Folder::new();
-        if over == Over::Tcp {
-            return Self::on(folder, flags).await;
+        if transport == Transport::Tcp {
+            return Self::in_folder(folder, flags).await;
         }
         let certificate = Certificate::new();
-        let own = certificate.put(&folder);
-        let own: Vec<_> = own.iter().map(String::as_str).collect();
-        let app = Self::on(folder, &[&own, flags].concat()).await;
+        let tls_flags = certificate.write_to(&folder);
+        let tls_flags: Vec<_> = tls_flags.iter().map(String::as_str).collect();
+        let app = Self::in_folder(folder, &[&tls_flags, flags].concat()).await;
         Self {
             certificate: Some(Arc::new(certificate)),
             ..app
         }
     }
 
-    /// With a time of day of the test's own.
-    pub(crate) async fn at(clock: Clock, flags: &[&str]) -> Self {
+    /// Starts a server that reads the time from a clock of the test.
+    pub(crate) async fn with_clock(clock: Clock, flags: &[&str]) -> Self {
         let folder = Folder::new();
         super::logs::install();
         let database = folder.database();
@@ -94,47 +97,48 @@ impl TestApp {
         self.server.address()
     }
 
-    /// The way to it.
-    pub(crate) fn wire(&self) -> Wire {
-        Wire {
+    /// How a client reaches this server.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint {
             address: self.address(),
             certificate: self.certificate.clone(),
         }
     }
 
-    /// How many WebSockets the server holds open.
+    /// The number of open WebSockets and streams.
     pub(crate) fn connections(&self) -> usize {
         self.server.in_use().connections
     }
 
-    /// What the server holds for its clients.
+    /// The resources that the server holds for its clients.
     pub(crate) fn in_use(&self) -> InUse {
         self.server.in_use()
     }
 
-    /// A client on a WebSocket of its own, as somebody or nobody.
+    /// Connects a client over its own WebSocket. Without a token the client is anonymous.
     pub(crate) async fn client(&self, token: Option<&str>) -> Client {
-        Client::connect(self.wire(), token).await
+        Client::connect(self.endpoint(), token).await
     }
 
-    /// A new guest's token.
+    /// Signs in as a guest and returns the token.
     pub(crate) async fn sign_in(&self, name: &str) -> String {
         let body = serde_json::json!({
             "query": "mutation ($name: String!) { signIn(name: $name) { token } }",
             "variables": { "name": name },
         });
-        let reply = http::post(self.wire(), &body.to_string(), &[]).await;
+        let reply = http::post(self.endpoint(), &body.to_string(), &[]).await;
         reply.json()["data"]["signIn"]["token"]
             .as_str()
             .unwrap()
             .to_owned()
     }
 
-    /// What a request with this token is answered: the status, and the viewer's name or the error's code.
+    /// Asks the server over HTTP who the viewer of a token is. Returns the status, and the name of
+    /// the viewer or the error code.
     pub(crate) async fn whoami(&self, token: &str) -> (u16, String) {
         let query = serde_json::json!({ "query": "{ viewer { name } }" }).to_string();
         let reply = http::post(
-            self.wire(),
+            self.endpoint(),
             &query,
             &[("authorization", &format!("Bearer {token}"))],
         )
@@ -142,36 +146,37 @@ impl TestApp {
         let name = reply.json()["data"]["viewer"]["name"]
             .as_str()
             .map(str::to_owned);
-        (reply.status, name.unwrap_or_else(|| reply.code()))
+        (reply.status, name.unwrap_or_else(|| reply.error_code()))
     }
 
-    /// How a WebSocket with this token ends, if it is not acknowledged.
-    pub(crate) async fn rejection(&self, token: &str) -> Option<Closed> {
-        let mut client = Client::open(self.wire()).await;
+    /// How the server closes a WebSocket with this token, or `None` if it acknowledges it.
+    pub(crate) async fn websocket_rejection(&self, token: &str) -> Option<Closed> {
+        let mut client = Client::open(self.endpoint()).await;
         let payload = serde_json::json!({ "authorization": format!("Bearer {token}") });
         client
-            .say(&serde_json::json!({ "type": "connection_init", "payload": payload }))
+            .send(&serde_json::json!({ "type": "connection_init", "payload": payload }))
             .await;
-        client.next().await.err()
+        client.try_receive().await.err()
     }
 
-    /// Waits until nobody is connected, and accuses what is held all the same.
+    /// Waits until the server holds nothing for any client, and stops it. Panics with the resources
+    /// that are still held after [`super::WAIT_MAX`].
     pub(crate) async fn finish(self) -> Folder {
         let idle = async {
             while self.server.in_use() != InUse::default() {
                 tokio::task::yield_now().await;
             }
         };
-        if tokio::time::timeout(super::PATIENCE, idle).await.is_err() {
-            panic!("left behind: {:?}", self.server.in_use());
+        if tokio::time::timeout(super::WAIT_MAX, idle).await.is_err() {
+            panic!("the server still holds {:?}", self.server.in_use());
         }
-        soon("the end of the server", self.server.stop()).await;
+        wait_for("the end of the server", self.server.stop()).await;
         self.folder
     }
 
-    /// Stops the server under its clients.
+    /// Stops the server while clients may still be connected.
     pub(crate) async fn stop(self) -> Folder {
-        soon("the end of the server", self.server.stop()).await;
+        wait_for("the end of the server", self.server.stop()).await;
         self.folder
     }
 }

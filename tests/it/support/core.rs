@@ -1,4 +1,4 @@
-//! Everything below the transports, without sockets.
+//! The server below the transports: hub, schema and views, without sockets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use switchboard::{
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Folder, flaky::Knobs, soon};
+use super::{Folder, faults::Faults, wait_for};
 
 pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
@@ -35,47 +35,52 @@ pub(crate) struct Core {
     _folder: Folder,
 }
 
-/// The id of the message that says this number.
+/// The id of the message whose text is this number.
 pub(crate) fn message_id(number: u64) -> MessageId {
     MessageId::from_uuid(Uuid::from_u128(number.into()))
 }
 
 impl Core {
     pub(crate) async fn start() -> Self {
-        Self::with(ViewLimits::default(), HubLimits::default(), |log| log).await
+        Self::with_limits(ViewLimits::default(), HubLimits::default()).await
     }
 
-    /// With bounds of the test's own, over a log that fails when it is told to.
-    pub(crate) async fn flaky(views: ViewLimits, hub: HubLimits) -> (Self, Knobs) {
-        let knobs = Knobs::default();
-        let core = Self::with(views, hub, |log| knobs.log(log)).await;
-        (core, knobs)
+    /// Starts with limits of the test, over a log that fails when the test asks for it.
+    pub(crate) async fn with_faults(views: ViewLimits, hub: HubLimits) -> (Self, Faults) {
+        let faults = Faults::default();
+        let presence = PresenceLimits::default();
+        let core = Self::build(views, hub, presence, |log| faults.wrap(log)).await;
+        (core, faults)
     }
 
-    /// With bounds of the test's own, and something between the schema and the log.
-    pub(crate) async fn with(
-        views: ViewLimits,
-        hub: HubLimits,
-        between: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
-    ) -> Self {
-        Self::within(views, hub, PresenceLimits::default(), between).await
+    /// Starts with limits of the test for views and the hub.
+    pub(crate) async fn with_limits(views: ViewLimits, hub: HubLimits) -> Self {
+        Self::with_all_limits(views, hub, PresenceLimits::default()).await
     }
 
-    /// The same, also for what is not kept.
-    pub(crate) async fn within(
+    /// Starts with limits of the test for views, the hub and ephemeral state.
+    pub(crate) async fn with_all_limits(
         views: ViewLimits,
         hub: HubLimits,
         presence: PresenceLimits,
-        between: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
+    ) -> Self {
+        Self::build(views, hub, presence, |log| log).await
+    }
+
+    async fn build(
+        views: ViewLimits,
+        hub: HubLimits,
+        presence: PresenceLimits,
+        wrap_log: impl FnOnce(Arc<dyn Log>) -> Arc<dyn Log>,
     ) -> Self {
         let (folder, tasks) = (Folder::new(), TaskTracker::new());
         let store = Sqlite::open(&folder.database(), SqliteLimits::default())
             .await
             .unwrap();
-        let ann = user(&store, "ann").await;
-        let log = between(Arc::new(store.clone()));
+        let ann = create_user(&store, "ann").await;
+        let log = wrap_log(Arc::new(store.clone()));
         let accounts: Arc<dyn Accounts> = Arc::new(store.clone());
-        // Tests of what is below the transports write as fast as they can.
+        // Tests below the transports send as fast as they can, so rate limits are off.
         let hub = HubLimits {
             mutations_per_second_per_user_max: 0,
             ..hub
@@ -120,13 +125,12 @@ impl Core {
         }
     }
 
-    /// One more user.
-    pub(crate) async fn user(&self, name: &str) -> Viewer {
-        user(&self.store, name).await
+    pub(crate) async fn create_user(&self, name: &str) -> Viewer {
+        create_user(&self.store, name).await
     }
 
-    /// Changes a room as somebody, and returns the Seq of the event.
-    pub(crate) async fn change(&self, viewer: Viewer, room: &str, change: RoomChange) -> Seq {
+    /// Changes a room on behalf of a viewer, and returns the Seq of the event.
+    pub(crate) async fn change_room(&self, viewer: Viewer, room: &str, change: RoomChange) -> Seq {
         let command = ChangeRoom {
             viewer: viewer.user,
             room: room.parse().unwrap(),
@@ -141,8 +145,8 @@ impl Core {
             .seq()
     }
 
-    /// Makes a room of ann's.
-    pub(crate) async fn room(&self, id: &str, visibility: Visibility) {
+    /// Creates a room that Ann owns.
+    pub(crate) async fn create_room(&self, id: &str, visibility: Visibility) {
         let command = CreateRoom {
             viewer: self.ann.user,
             id: id.parse().unwrap(),
@@ -154,10 +158,10 @@ impl Core {
         self.hub.append(Command::CreateRoom(command)).await.unwrap();
     }
 
-    /// Makes somebody a member of a room of ann's.
-    pub(crate) async fn add(&self, room: &str, viewer: Viewer) -> Seq {
+    /// Adds a member to a room that Ann owns, and returns the Seq of the event.
+    pub(crate) async fn add_member(&self, room: &str, viewer: Viewer) -> Seq {
         let id = MemberId::from_uuid(Uuid::now_v7());
-        self.change(
+        self.change_room(
             self.ann,
             room,
             RoomChange::AddMember {
@@ -169,8 +173,8 @@ impl Core {
         .await
     }
 
-    /// Sends a message as ann.
-    pub(crate) async fn say(&self, room: &str, number: u64, reply_to: Option<u64>) -> Seq {
+    /// Sends a message from Ann whose text is this number, and returns the Seq of the event.
+    pub(crate) async fn send_message(&self, room: &str, number: u64, reply_to: Option<u64>) -> Seq {
         let command = SendMessage {
             viewer: self.ann.user,
             room: room.parse().unwrap(),
@@ -188,19 +192,20 @@ impl Core {
             .seq()
     }
 
-    /// Appends messages to room-1 that say their number, all at once: they are one batch, in this order.
-    pub(crate) async fn send(&self, numbers: std::ops::RangeInclusive<u64>) {
-        futures::future::join_all(numbers.map(|number| self.say("room-1", number, None))).await;
+    /// Sends a message to room-1 for each number, all at once: one batch, in this order.
+    pub(crate) async fn send_messages(&self, numbers: std::ops::RangeInclusive<u64>) {
+        futures::future::join_all(numbers.map(|number| self.send_message("room-1", number, None)))
+            .await;
     }
 
-    /// A reader of room-1 after the event of this number, or from now on.
+    /// An anonymous reader of room-1, after the event with this Seq or from now on.
     pub(crate) async fn reader(&self, selection: &str, after: Option<u64>) -> Reader {
         self.reader_as(Caller::Anonymous, "room-1", selection, after)
             .await
             .unwrap()
     }
 
-    /// A reader of a room as somebody, or the code of the refusal.
+    /// A reader of a room on behalf of a caller, or the error code of the refusal.
     pub(crate) async fn reader_as(
         &self,
         caller: Caller,
@@ -213,7 +218,8 @@ impl Core {
             None => None,
         };
         let query = format!(
-            "subscription ($room: ID!, $after: Cursor) {{ newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
+            "subscription ($room: ID!, $after: Cursor) {{
+                newMessage(roomId: $room, after: $after) {{ {selection} }} }}"
         );
         self.subscribe(
             caller,
@@ -223,7 +229,7 @@ impl Core {
         .await
     }
 
-    /// A reader of any subscription as somebody, or the code of the refusal.
+    /// A reader of any subscription on behalf of a caller, or the error code of the refusal.
     pub(crate) async fn subscribe(
         &self,
         caller: Caller,
@@ -263,7 +269,7 @@ impl Core {
     }
 }
 
-async fn user(store: &Sqlite, name: &str) -> Viewer {
+async fn create_user(store: &Sqlite, name: &str) -> Viewer {
     let (id, name) = (
         UserId::from_uuid(Uuid::now_v7()),
         UserName::new(name).unwrap(),
@@ -293,15 +299,19 @@ pub(crate) fn text(frame: &Frame) -> String {
         .to_owned()
 }
 
-/// Takes this many frames.
-pub(crate) async fn take(reader: &mut Reader, count: usize) -> Vec<Frame> {
+/// Takes exactly this many frames. Panics if more arrive.
+pub(crate) async fn take_frames(reader: &mut Reader, count: usize) -> Vec<Frame> {
     let mut frames = Vec::new();
     while frames.len() < count {
-        soon("a frame", reader.take(usize::MAX, &mut frames))
+        wait_for("a frame", reader.take(usize::MAX, &mut frames))
             .await
             .unwrap();
     }
-    assert_eq!(frames.len(), count, "more came than was sent");
+    assert_eq!(
+        frames.len(),
+        count,
+        "the reader yielded more frames than were sent"
+    );
     frames
 }
 

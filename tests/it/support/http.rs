@@ -1,10 +1,10 @@
-//! A client of HTTP/1.1 that sends exactly what it is told: one request, one connection.
+//! A client of HTTP/1.1 that sends exactly the given bytes: one request on one connection.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{soon, wire::Wire};
+use super::{endpoint::Endpoint, wait_for};
 
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -14,11 +14,11 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// From all the bytes of an answer.
-    pub(crate) fn read(reply: &str) -> Self {
+    /// Parses all the bytes of a response.
+    pub(crate) fn parse(reply: &str) -> Self {
         let (head, body) = reply
             .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no reply: {reply:?}"));
+            .unwrap_or_else(|| panic!("not an HTTP response: {reply:?}"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         Self {
             status,
@@ -42,7 +42,7 @@ impl Reply {
             .map(|(_, value)| value)
     }
 
-    /// Every value of this name.
+    /// All values of a header.
     pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
         let lines = self
             .head
@@ -56,7 +56,7 @@ impl Reply {
     }
 
     /// The code of the first error.
-    pub(crate) fn code(&self) -> String {
+    pub(crate) fn error_code(&self) -> String {
         self.json()["errors"][0]["extensions"]["code"]
             .as_str()
             .unwrap_or_default()
@@ -64,18 +64,26 @@ impl Reply {
     }
 }
 
-pub(crate) async fn get(wire: impl Into<Wire>, target: &str, headers: &[(&str, &str)]) -> Reply {
-    request(wire, "GET", target, headers, "").await
+pub(crate) async fn get(
+    endpoint: impl Into<Endpoint>,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    request(endpoint, "GET", target, headers, "").await
 }
 
 /// Posts JSON to the endpoint.
-pub(crate) async fn post(wire: impl Into<Wire>, body: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) async fn post(
+    endpoint: impl Into<Endpoint>,
+    body: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
     let headers = [&[("content-type", "application/json")], headers].concat();
-    request(wire, "POST", "/graphql", &headers, body).await
+    request(endpoint, "POST", "/graphql", &headers, body).await
 }
 
-/// A request as bytes.
-pub(crate) fn written(
+/// The text of a request, ready to be sent.
+pub(crate) fn request_text(
     address: SocketAddr,
     method: &str,
     target: &str,
@@ -93,8 +101,12 @@ pub(crate) fn written(
     text
 }
 
-/// A request without a body and with no header but these; the client ends its side.
-pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str)]) -> Reply {
+/// Sends a request without a body, whose only headers are `host` and the given ones.
+pub(crate) async fn exact_request(
+    address: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
     let headers: String = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -107,23 +119,27 @@ pub(crate) async fn bare(address: SocketAddr, line: &str, headers: &[(&str, &str
 }
 
 pub(crate) async fn request(
-    wire: impl Into<Wire>,
+    endpoint: impl Into<Endpoint>,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: &str,
 ) -> Reply {
-    let (wire, headers) = (wire.into(), [&[("connection", "close")], headers].concat());
-    let request = written(wire.address, method, target, &headers, body);
-    exchange(wire, &request).await
+    let (endpoint, headers) = (
+        endpoint.into(),
+        [&[("connection", "close")], headers].concat(),
+    );
+    let request = request_text(endpoint.address, method, target, &headers, body);
+    exchange(endpoint, &request).await
 }
 
-/// Sends these bytes, and reads to the end.
-pub(crate) async fn exchange(wire: impl Into<Wire>, text: &str) -> Reply {
-    let wire = wire.into();
+/// Sends a request and reads the response until the connection ends.
+pub(crate) async fn exchange(endpoint: impl Into<Endpoint>, text: &str) -> Reply {
+    let endpoint = endpoint.into();
     let exchange = async {
-        let mut stream = wire.connect().await.unwrap();
-        // A server that refuses a long body may close while it is still being sent; its answer is there all the same.
+        let mut stream = endpoint.connect().await.unwrap();
+        // A server that refuses a long body may close while the body is still being sent. Its
+        // response can be read nevertheless.
         if stream.write_all(text.as_bytes()).await.is_ok() {
             let _ = stream.flush().await;
         }
@@ -131,5 +147,5 @@ pub(crate) async fn exchange(wire: impl Into<Wire>, text: &str) -> Reply {
         let _ = stream.read_to_end(&mut reply).await;
         String::from_utf8(reply).unwrap()
     };
-    Reply::read(&soon("a reply", exchange).await)
+    Reply::parse(&wait_for("a response", exchange).await)
 }

@@ -1,4 +1,4 @@
-//! What the server says in its log.
+//! Captures what the server logs.
 
 use std::{cell::RefCell, io, rc::Rc, sync::OnceLock};
 
@@ -6,30 +6,31 @@ use tracing::Level;
 use tracing_subscriber::{Layer, filter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 thread_local! {
-    static HEARD: RefCell<Option<Heard>> = const { RefCell::new(None) };
+    static CAPTURE: RefCell<Option<Capture>> = const { RefCell::new(None) };
 }
 
-struct Heard {
+struct Capture {
     level: Level,
     text: Rc<RefCell<Vec<u8>>>,
 }
 
-/// Takes down what is logged on this thread, for as long as it lives. A test with one thread hears its whole server.
+/// Captures what is logged on this thread, until it is dropped. A test with one thread captures
+/// everything that its server logs.
 pub(crate) struct Logs(Rc<RefCell<Vec<u8>>>);
 
 impl Logs {
-    /// From this level on.
-    pub(crate) fn of(level: Level) -> Self {
+    /// Captures records of this level and of more severe ones.
+    pub(crate) fn capture(level: Level) -> Self {
         install();
         let text = Rc::default();
-        HEARD.set(Some(Heard {
+        CAPTURE.set(Some(Capture {
             level,
             text: Rc::clone(&text),
         }));
         Self(text)
     }
 
-    /// What was logged since this was asked last.
+    /// What was logged since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(self.0.take()).unwrap()
     }
@@ -37,26 +38,26 @@ impl Logs {
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        HEARD.set(None);
+        CAPTURE.set(None);
     }
 }
 
-/// One subscriber for all threads, there before the first server: who comes later may miss what was first said at that
-/// very moment.
+/// Installs one subscriber for all threads. It is installed before the first server starts: tracing
+/// decides once per call site whether it is enabled, and a late subscriber could miss records.
 pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let heard = filter::dynamic_filter_fn(|metadata, _| {
-            HEARD.with_borrow(|heard| {
-                heard
+        let filter = filter::dynamic_filter_fn(|metadata, _| {
+            CAPTURE.with_borrow(|capture| {
+                capture
                     .as_ref()
-                    .is_some_and(|heard| *metadata.level() <= heard.level)
+                    .is_some_and(|capture| *metadata.level() <= capture.level)
             })
         });
         let layer = fmt::layer()
             .with_ansi(false)
             .with_writer(|| Writer)
-            .with_filter(heard);
+            .with_filter(filter);
         tracing_subscriber::registry().with(layer).init();
     });
 }
@@ -65,9 +66,9 @@ struct Writer;
 
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        HEARD.with_borrow(|heard| {
-            if let Some(heard) = heard {
-                heard.text.borrow_mut().extend_from_slice(bytes);
+        CAPTURE.with_borrow(|capture| {
+            if let Some(capture) = capture {
+                capture.text.borrow_mut().extend_from_slice(bytes);
             }
         });
         Ok(bytes.len())

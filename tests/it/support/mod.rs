@@ -1,31 +1,33 @@
-//! What tests stand on.
+//! Helpers that the tests share.
 
 pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod core;
-pub(crate) mod flaky;
+pub(crate) mod endpoint;
+pub(crate) mod ephemeral;
+pub(crate) mod faults;
 pub(crate) mod http;
 pub(crate) mod logs;
 pub(crate) mod provider;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod tokens;
-pub(crate) mod wire;
 
 use std::time::Duration;
 
-/// How long a test waits for what must come before it fails. Nothing is measured with it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for something that must happen, before it fails. No test measures time
+/// with it.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// What must come soon, or the test fails and says what did not.
-pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
+/// Waits until a future is ready. After [`WAIT_MAX`] it panics and names what was awaited.
+pub(crate) async fn wait_for<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(WAIT_MAX, future).await {
         Ok(output) => output,
-        Err(_) => panic!("{what} did not come"),
+        Err(_) => panic!("timed out waiting for {what}"),
     }
 }
 
-/// A folder of a test's own, gone when it is dropped.
+/// A temporary folder of one test. It is deleted when the value is dropped.
 pub(crate) struct Folder(std::path::PathBuf);
 
 impl Folder {

@@ -1,4 +1,5 @@
-//! An identity provider's web server: it answers every request with the set of keys that it was told.
+//! The web server of an identity provider. It answers every request with the keys that a test
+//! publishes.
 
 use std::{
     net::SocketAddr,
@@ -21,15 +22,15 @@ use tokio_rustls::{
     },
 };
 
-use super::{soon, tokens};
+use super::{tokens, wait_for};
 
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
-    answer: Arc<Mutex<String>>,
-    /// How many requests came.
-    asked: watch::Receiver<usize>,
-    /// False while answers are held back.
-    open: watch::Sender<bool>,
+    response: Arc<Mutex<String>>,
+    /// The number of requests so far.
+    requests: watch::Receiver<usize>,
+    /// False while responses are held back.
+    released: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -40,16 +41,16 @@ impl Drop for Provider {
 }
 
 impl Provider {
-    /// With these keys.
+    /// Starts a provider that publishes these keys.
     pub(crate) async fn start(keys: &[Value]) -> Self {
         Self::over(None, keys).await
     }
 
-    /// The same over TLS, as `localhost`.
+    /// Starts a provider that publishes these keys over TLS, as `localhost`.
     pub(crate) async fn start_tls(keys: &[Value]) -> Self {
         let certificate =
-            CertificateDer::from_pem_slice(tokens::pem("tls.pem").as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(tokens::pem("tls.key").as_bytes()).unwrap();
+            CertificateDer::from_pem_slice(tokens::key_pem("tls.pem").as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(tokens::key_pem("tls.key").as_bytes()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -62,19 +63,20 @@ impl Provider {
     async fn over(tls: Option<TlsAcceptor>, keys: &[Value]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = Arc::new(Mutex::new(String::new()));
-        let ((count, asked), (open, opened)) = (watch::channel(0), watch::channel(true));
-        let said = answer.clone();
+        let response = Arc::new(Mutex::new(String::new()));
+        let (request_count, requests) = watch::channel(0);
+        let (released, release) = watch::channel(true);
+        let shared = response.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, said, count, opened) =
-                    (tls.clone(), said.clone(), count.clone(), opened.clone());
+                let (tls, response) = (tls.clone(), shared.clone());
+                let (request_count, release) = (request_count.clone(), release.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => reply(stream, &said, &count, opened).await,
+                        None => reply(stream, &response, &request_count, release).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                reply(stream, &said, &count, opened).await;
+                                reply(stream, &response, &request_count, release).await;
                             }
                         }
                     }
@@ -83,9 +85,9 @@ impl Provider {
         });
         let provider = Self {
             address,
-            answer,
-            asked,
-            open,
+            response,
+            requests,
+            released,
             task,
         };
         provider.publish(keys);
@@ -96,35 +98,40 @@ impl Provider {
         format!("http://{}/keys.json", self.address)
     }
 
-    /// Answers with these keys from now on.
+    /// Publishes these keys from now on.
     pub(crate) fn publish(&self, keys: &[Value]) {
         let body = json!({ "keys": keys }).to_string();
-        self.answer("200 OK", &body);
+        self.respond_with("200 OK", &body);
     }
 
-    /// Answers with this from now on.
-    pub(crate) fn answer(&self, status: &str, body: &str) {
+    /// Sends this response from now on.
+    pub(crate) fn respond_with(&self, status: &str, body: &str) {
         let text = format!(
-            "HTTP/1.1 {status}\r\nlocation: /elsewhere\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\nlocation: /elsewhere\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
             body.len()
         );
-        *self.answer.lock().unwrap() = text;
+        *self.response.lock().unwrap() = text;
     }
 
-    /// Holds answers back, or lets them go.
-    pub(crate) fn open(&self, open: bool) {
-        self.open.send_replace(open);
+    /// Holds responses back until [`Self::release_answers`].
+    pub(crate) fn hold_answers(&self) {
+        self.released.send_replace(false);
     }
 
-    pub(crate) fn asked(&self) -> usize {
-        *self.asked.borrow()
+    pub(crate) fn release_answers(&self) {
+        self.released.send_replace(true);
     }
 
-    /// Waits until so many requests have come.
-    pub(crate) async fn asked_for(&mut self, times: usize) {
-        soon(
+    pub(crate) fn request_count(&self) -> usize {
+        *self.requests.borrow()
+    }
+
+    /// Waits until this many requests have arrived.
+    pub(crate) async fn wait_for_requests(&mut self, count: usize) {
+        wait_for(
             "a request for keys",
-            self.asked.wait_for(|asked| *asked >= times),
+            self.requests.wait_for(|requests| *requests >= count),
         )
         .await
         .unwrap();
@@ -133,9 +140,9 @@ impl Provider {
 
 async fn reply<S>(
     mut stream: S,
-    said: &Mutex<String>,
-    count: &watch::Sender<usize>,
-    mut open: watch::Receiver<bool>,
+    response: &Mutex<String>,
+    request_count: &watch::Sender<usize>,
+    mut release: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -146,10 +153,10 @@ async fn reply<S>(
             Err(_) => return,
         }
     }
-    count.send_modify(|asked| *asked += 1);
-    let _ = open.wait_for(|open| *open).await;
-    let text = said.lock().unwrap().clone();
-    // Whoever asked may have gone away.
+    request_count.send_modify(|count| *count += 1);
+    let _ = release.wait_for(|released| *released).await;
+    let text = response.lock().unwrap().clone();
+    // The client may have disconnected.
     let _ = stream.write_all(text.as_bytes()).await;
     let _ = stream.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! A client of answers that go on: it reads a chunked body as it comes, byte by byte if need be.
+//! A client of streaming responses. It reads a chunked body while it arrives.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -6,38 +6,46 @@ use tokio::{
 };
 use tokio_tungstenite::MaybeTlsStream;
 
-use super::{http, soon, wire::Wire};
+use super::{endpoint::Endpoint, http, wait_for};
 
-/// An answer whose body is still coming.
-pub(crate) struct Streamed {
+/// A response whose body is still arriving.
+pub(crate) struct StreamedResponse {
     stream: MaybeTlsStream<TcpStream>,
-    /// What came and was not decoded.
+    /// Bytes that arrived and are not decoded yet.
     raw: Vec<u8>,
-    /// What was decoded and not taken.
+    /// Bytes that are decoded and were not returned yet.
     body: Vec<u8>,
-    /// Whether the last chunk came.
+    /// Whether the last chunk arrived.
     ended: bool,
     pub(crate) status: u16,
     head: String,
 }
 
-impl Streamed {
-    pub(crate) async fn get(wire: impl Into<Wire>, target: &str, headers: &[(&str, &str)]) -> Self {
-        let wire = wire.into();
-        let request = http::written(wire.address, "GET", target, headers, "");
-        Self::open(wire, &request).await
+impl StreamedResponse {
+    pub(crate) async fn get(
+        endpoint: impl Into<Endpoint>,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let endpoint = endpoint.into();
+        let request = http::request_text(endpoint.address, "GET", target, headers, "");
+        Self::open(endpoint, &request).await
     }
 
-    pub(crate) async fn post(wire: impl Into<Wire>, body: &str, headers: &[(&str, &str)]) -> Self {
-        let wire = wire.into();
+    pub(crate) async fn post(
+        endpoint: impl Into<Endpoint>,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let endpoint = endpoint.into();
         let headers = [&[("content-type", "application/json")], headers].concat();
-        let request = http::written(wire.address, "POST", "/graphql", &headers, body);
-        Self::open(wire, &request).await
+        let request = http::request_text(endpoint.address, "POST", "/graphql", &headers, body);
+        Self::open(endpoint, &request).await
     }
 
-    /// Sends these bytes and reads the head of the answer.
-    pub(crate) async fn open(wire: impl Into<Wire>, request: &str) -> Self {
-        let mut stream = wire.into().connect().await.unwrap();
+    /// Sends a request and reads the head of the response.
+    pub(crate) async fn open(endpoint: impl Into<Endpoint>, request: &str) -> Self {
+        let mut stream = endpoint.into().connect().await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         let mut streamed = Self {
@@ -53,7 +61,7 @@ impl Streamed {
                 Some(end) => break end,
                 None => assert!(
                     streamed.read().await,
-                    "no answer: {:?}",
+                    "the connection ended before the response: {:?}",
                     String::from_utf8_lossy(&streamed.raw)
                 ),
             }
@@ -74,33 +82,33 @@ impl Streamed {
             .map(|(_, value)| value)
     }
 
-    /// The body up to and with this text.
-    pub(crate) async fn until(&mut self, text: &str) -> String {
+    /// The body up to this text, including it.
+    pub(crate) async fn read_until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = find(&self.body, text.as_bytes()) {
                 return String::from_utf8(self.body.drain(..at + text.len()).collect()).unwrap();
             }
             assert!(
-                self.more().await,
-                "{text:?} did not come before the end: {:?}",
+                self.read_more().await,
+                "the body ended before {text:?}: {:?}",
                 String::from_utf8_lossy(&self.body)
             );
         }
     }
 
-    /// The next event of an event stream, without the empty line behind it; comments are left out.
-    pub(crate) async fn event(&mut self) -> String {
+    /// The next event of an event stream, without the empty line after it. Comments are skipped.
+    pub(crate) async fn next_event(&mut self) -> String {
         loop {
-            let event = self.until("\n\n").await;
+            let event = self.read_until("\n\n").await;
             if event != ":\n\n" {
                 return event.trim_end().to_owned();
             }
         }
     }
 
-    /// The data of the next event, which must be a `next`, and its id.
-    pub(crate) async fn next(&mut self) -> (serde_json::Value, Option<String>) {
-        let event = self.event().await;
+    /// The data and the id of the next event, which must be a `next`.
+    pub(crate) async fn next_result(&mut self) -> (serde_json::Value, Option<String>) {
+        let event = self.next_event().await;
         let field = |name: &str| {
             event
                 .lines()
@@ -111,15 +119,15 @@ impl Streamed {
         (data, field("id").map(str::to_owned))
     }
 
-    /// What is left of the body, which ends as it should.
-    pub(crate) async fn rest(&mut self) -> String {
-        while self.more().await {}
-        assert!(self.ended, "the body was broken off");
+    /// The rest of the body. Panics if the body does not end with its last chunk.
+    pub(crate) async fn read_to_end(&mut self) -> String {
+        while self.read_more().await {}
+        assert!(self.ended, "the connection ended before the last chunk");
         String::from_utf8(std::mem::take(&mut self.body)).unwrap()
     }
 
-    /// Waits for more of the body; false when there is none.
-    async fn more(&mut self) -> bool {
+    /// Waits for more of the body. Returns false when the body has ended.
+    async fn read_more(&mut self) -> bool {
         loop {
             if self.decode() {
                 return true;
@@ -130,13 +138,14 @@ impl Streamed {
         }
     }
 
-    /// Decodes one chunk, if it is there.
+    /// Decodes one chunk, if it has arrived completely. Returns whether it added to the body.
     fn decode(&mut self) -> bool {
         let Some(line) = find(&self.raw, b"\r\n") else {
             return false;
         };
         let size = std::str::from_utf8(&self.raw[..line]).unwrap();
-        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk: {size:?}"));
+        let size = usize::from_str_radix(size, 16)
+            .unwrap_or_else(|_| panic!("not the size of a chunk: {size:?}"));
         let (start, end) = (line + 2, line + 2 + size);
         if self.raw.len() < end + 2 {
             return false;
@@ -148,7 +157,7 @@ impl Streamed {
     }
 
     async fn read(&mut self) -> bool {
-        let read = soon("more of an answer", self.stream.read_buf(&mut self.raw)).await;
+        let read = wait_for("more of a response", self.stream.read_buf(&mut self.raw)).await;
         read.is_ok_and(|count| count > 0)
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens of an identity provider, good and forged, and its keys.
+//! Valid and forged tokens of an identity provider, and its keys.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, jwk::Jwk};
@@ -6,30 +6,31 @@ use pkcs8::{PrivateKeyInfo, SecretDocument};
 use serde_json::{Value, json};
 use switchboard::{auth::Signer, server::clock};
 
-/// The path of one of the keys in this folder.
-pub(crate) fn path(name: &str) -> String {
+/// The path of a file in the folder `keys`.
+pub(crate) fn key_path(name: &str) -> String {
     format!(
         "{}/tests/it/support/keys/{name}",
         env!("CARGO_MANIFEST_DIR")
     )
 }
 
-pub(crate) fn pem(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap()
+/// The content of a file in the folder `keys`.
+pub(crate) fn key_pem(name: &str) -> String {
+    std::fs::read_to_string(key_path(name)).unwrap()
 }
 
-/// Seconds since 1970.
+/// The time in seconds since 1970.
 pub(crate) fn now() -> i64 {
     clock()().0 / 1_000_000
 }
 
-/// Good claims of somebody for an hour from now.
+/// Valid claims for this subject. They expire in an hour.
 pub(crate) fn claims(subject: &str) -> Value {
     json!({ "sub": subject, "name": subject, "iss": "https://issuer.test", "aud": "switchboard",
             "iat": now(), "exp": now() + 3600 })
 }
 
-/// The same, with some of them changed; null takes one away.
+/// Valid claims for this subject, with changes. A null removes a claim.
 pub(crate) fn claims_with(subject: &str, changes: &Value) -> Value {
     let mut claims = claims(subject);
     for (name, value) in changes.as_object().unwrap() {
@@ -41,15 +42,15 @@ pub(crate) fn claims_with(subject: &str, changes: &Value) -> Value {
     claims
 }
 
-/// Signs with one of the private keys in this folder.
+/// Signs claims with one of the private keys in the folder `keys`.
 pub(crate) fn sign(key: &str, kid: Option<&str>, claims: &Value) -> String {
-    Signer::from_pem(&pem(key))
+    Signer::from_pem(&key_pem(key))
         .unwrap()
         .named(kid.map(str::to_owned))
         .sign(claims)
 }
 
-/// Signs with anything, under any header.
+/// Signs claims with any key and algorithm, under any header.
 pub(crate) fn forge(
     header: &Value,
     claims: &Value,
@@ -62,9 +63,9 @@ pub(crate) fn forge(
     format!("{signed}.{signature}")
 }
 
-/// One of the private keys in this folder, as the library holds it.
+/// One of the private keys in the folder `keys`, as the JWT library takes it.
 pub(crate) fn encoding_key(name: &str) -> (EncodingKey, Algorithm) {
-    let (_, document) = SecretDocument::from_pem(pem(name).trim()).unwrap();
+    let (_, document) = SecretDocument::from_pem(key_pem(name).trim()).unwrap();
     let der = document.as_bytes();
     match name {
         "rsa.pem" => {
@@ -80,10 +81,26 @@ pub(crate) fn encoding_key(name: &str) -> (EncodingKey, Algorithm) {
     }
 }
 
-/// The public half of one of the private keys in this folder, as a provider publishes it.
+/// The public key of one of the private keys in the folder `keys`, as a provider publishes it.
 pub(crate) fn jwk(name: &str, kid: &str) -> Value {
     let (key, algorithm) = encoding_key(name);
     let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&key, algorithm).unwrap()).unwrap();
     (jwk["kid"], jwk["use"]) = (kid.into(), "sig".into());
     jwk
+}
+
+/// Returns the token with the other valid signature, in which s is n - s. Anybody can compute it.
+pub(crate) fn with_other_signature(head: &str, signature: &str) -> String {
+    const ORDER: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let mut borrow = 0;
+    for (place, of_order) in bytes[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(of_order) - i16::from(*place) - borrow;
+        borrow = i16::from(difference < 0);
+        *place = difference.rem_euclid(256).try_into().unwrap();
+    }
+    format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,4 +1,4 @@
-//! What one answer may cost, at and past the edge, over every way in.
+//! The limits on the cost of one answer, over every transport.
 
 use serde_json::{Value, json};
 use switchboard::{
@@ -12,32 +12,34 @@ use switchboard::{
 use crate::support::{
     app::TestApp,
     client::Client,
-    core::{Core, seqs, take},
+    core::{Core, seqs, take_frames},
     http::{Reply, post, request},
-    soon,
-    stream::Streamed,
+    stream::StreamedResponse,
+    wait_for,
 };
 
-/// Reads the room, the page, and what each message of it answers.
+/// Reads the room, the page, and for each message the message that it replies to.
 const ANSWERED: &str = "query ($last: Int!) { messages(roomId: \"room-1\", last: $last) { nodes { replyTo { id } } } }";
 
-/// The same for each message that comes.
+/// Does the reads of [`ANSWERED`] for each message that arrives.
 const ANSWERED_LIVE: &str =
     "subscription ($last: Int!, $after: Cursor) { newMessage(roomId: \"room-1\", after: $after) {
     id room { messages(last: $last) { nodes { replyTo { id } } } } } }";
 
-/// The least that `--answer-bytes-max` and `--frame-bytes-max` may be.
+/// The minimum of `--answer-bytes-max` and `--frame-bytes-max`.
 const BYTES: &str = "53248";
 
-/// Sends messages, each of which answers the one before, the first of them this one. The id of the last.
-async fn chain(client: &mut Client, count: usize, first: Option<String>) -> String {
+/// Sends messages that each reply to the one before. The first replies to the given message.
+/// Returns the id of the last.
+async fn send_replies(client: &mut Client, count: usize, first: Option<String>) -> String {
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     let mut last = json!(first);
     for _ in 0..count {
-        last = client.ask(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
+        last =
+            client.execute(send, json!({ "to": last })).await["data"]["sendMessage"]["id"].take();
     }
-    last.as_str().expect("a message").to_owned()
+    last.as_str().expect("at least one message").to_owned()
 }
 
 fn body(query: &str, last: u32) -> Value {
@@ -48,7 +50,7 @@ async fn ask(app: &TestApp, body: &Value) -> Reply {
     post(app.address(), &body.to_string(), &[]).await
 }
 
-/// The only error, which must be of this path.
+/// The message of the only error, which must be for this path.
 fn only_error(answer: &Value, path: &str) -> String {
     let errors = answer["errors"]
         .as_array()
@@ -62,17 +64,18 @@ fn only_error(answer: &Value, path: &str) -> String {
     errors[0]["message"].as_str().unwrap().to_owned()
 }
 
-/// A server whose answers have twelve reads, with twelve messages that each answer the one before.
-async fn twelve() -> (TestApp, Client, String) {
-    let app = TestApp::with(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
+/// A server that allows twelve reads per answer, and twelve messages that each reply to the one
+/// before.
+async fn app_with_twelve_messages() -> (TestApp, Client, String) {
+    let app = TestApp::with_flags(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let last = chain(&mut ann, 12, None).await;
+    let last = send_replies(&mut ann, 12, None).await;
     (app, ann, last)
 }
 
 #[tokio::test]
-async fn an_answer_has_so_many_reads_and_one_error_past_them() {
-    let (app, ann, _) = twelve().await;
+async fn an_answer_beyond_its_reads_fails_with_one_error() {
+    let (app, ann, _) = app_with_twelve_messages().await;
     let nodes = ask(&app, &body(ANSWERED, 10)).await.json()["data"]["messages"]["nodes"].clone();
     assert!(
         nodes
@@ -88,7 +91,7 @@ async fn an_answer_has_so_many_reads_and_one_error_past_them() {
         only_error(&answer, "messages"),
         "This asks for too much: an answer may take 12 reads of the database."
     );
-    // What else was asked for is answered, and what failed is null as a whole.
+    // The other fields are answered, and the field that failed is null as a whole.
     let query = "query ($last: Int!) { fine: room(id: \"room-1\") { id }
         dear: room(id: \"room-1\") { id messages(last: $last) { nodes { replyTo { id } } } } }";
     let answer = ask(&app, &body(query, 11)).await.json();
@@ -102,14 +105,14 @@ async fn an_answer_has_so_many_reads_and_one_error_past_them() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_again_in_one_answer_is_read_once() {
-    let app = TestApp::with(&["--answer-reads-max", "3"]).await;
+async fn an_object_that_an_answer_repeats_is_read_once() {
+    let app = TestApp::with_flags(&["--answer-reads-max", "3"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let first = chain(&mut ann, 1, None).await;
+    let first = send_replies(&mut ann, 1, None).await;
     let send =
         "mutation ($to: ID) { sendMessage(roomId: \"room-1\", text: \"x\", replyTo: $to) { id } }";
     for _ in 0..20 {
-        ann.ask(send, json!({ "to": first })).await;
+        ann.execute(send, json!({ "to": first })).await;
     }
     let aliases: String = (0..98)
         .map(|number| format!("a{number}: replyTo {{ id room {{ name }} }} "))
@@ -130,15 +133,16 @@ async fn what_is_asked_for_again_in_one_answer_is_read_once() {
 }
 
 #[tokio::test]
-async fn an_answer_has_so_many_bytes() {
-    let app = TestApp::with(&["--answer-bytes-max", BYTES]).await;
+async fn the_bytes_of_an_answer_are_bounded() {
+    let app = TestApp::with_flags(&["--answer-bytes-max", BYTES]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    // Seven texts; beside each are two quotes and twelve bytes of its object, beside all eleven more and the list's brackets.
+    // Seven texts. Beside each text, two bytes count for its quotes and twelve for its object. For
+    // all of them together, eleven more bytes count, and the brackets of the list.
     for (room, rest, whole) in [("at-edge", 3_992, true), ("past-edge", 3_993, false)] {
         let create = "mutation ($id: ID!) { createRoom(id: $id, name: \"a room\") { id } }";
-        ann.ask(create, json!({ "id": room })).await;
+        ann.execute(create, json!({ "id": room })).await;
         for length in [8_192, 8_192, 8_192, 8_192, 8_192, 8_192, rest] {
-            ann.send(room, &"x".repeat(length)).await;
+            ann.send_message(room, &"x".repeat(length)).await;
         }
         let query = json!({ "query": format!("{{ messages(roomId: \"{room}\") {{ nodes {{ text }} }} }}") });
         let reply = ask(&app, &query).await;
@@ -157,7 +161,7 @@ async fn an_answer_has_so_many_bytes() {
             );
         }
     }
-    // Names of the client's own count too, also where they stand before what the library answers by itself.
+    // Aliases count too, even before a value that the library resolves itself.
     let long = "a".repeat(1_000);
     let query = format!("{{ messages(roomId: \"at-edge\") {{ nodes {{ {long}: __typename }} }} }}");
     assert_eq!(
@@ -175,12 +179,12 @@ async fn an_answer_has_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answered() {
+async fn a_full_page_of_the_longest_texts_in_their_longest_json_is_answered() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let text = format!("{}x", "\u{1}".repeat(8_191));
     for _ in 0..100 {
-        ann.send("room-1", &text).await;
+        ann.send_message("room-1", &text).await;
     }
     let query = "{ messages(roomId: \"room-1\", last: 100) { nodes { id text cursor createdAt sender { id name } } } }";
     let answer = ask(&app, &json!({ "query": query })).await.json();
@@ -194,8 +198,8 @@ async fn a_full_page_of_the_longest_texts_that_are_longest_in_json_too_is_answer
 }
 
 #[tokio::test]
-async fn the_requests_of_a_batch_share_what_one_answer_has() {
-    let (app, ann, _) = twelve().await;
+async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
+    let (app, ann, _) = app_with_twelve_messages().await;
     let batch = |lasts: [u32; 2]| json!(lasts.map(|last| body(ANSWERED, last)));
     let answers = ask(&app, &batch([4, 4])).await.json();
     assert!(
@@ -221,14 +225,14 @@ async fn the_requests_of_a_batch_share_what_one_answer_has() {
 }
 
 #[tokio::test]
-async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begun() {
-    let (app, mut ann, _) = twelve().await;
+async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_started() {
+    let (app, mut ann, _) = app_with_twelve_messages().await;
     let mutation = "mutation { a: sendMessage(roomId: \"room-1\", text: \"made\") {
             room { messages(last: 12) { nodes { replyTo { id } } } } }
         b: sendMessage(roomId: \"room-1\", text: \"not made\") { id } }";
-    let answer = ann.ask(mutation, Value::Null).await;
+    let answer = ann.execute(mutation, Value::Null).await;
     assert_eq!(answer["data"], json!({ "a": null, "b": null }));
-    let said = |at: usize| {
+    let error_at = |at: usize| {
         let error = &answer["errors"][at];
         (
             error["path"][0].as_str().unwrap(),
@@ -237,16 +241,19 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
     };
     let too_much = "This asks for too much: an answer may take 12 reads of the database.";
     assert_eq!(
-        said(0),
+        error_at(0),
         (
             "a",
             &*format!("{too_much} The change was made; only its answer is missing.")
         )
     );
-    assert_eq!(said(1), ("b", &*format!("{too_much} Nothing was done.")));
+    assert_eq!(
+        error_at(1),
+        ("b", &*format!("{too_much} Nothing was done."))
+    );
     assert_eq!(answer["errors"].as_array().unwrap().len(), 2);
     let texts = ann
-        .ask(
+        .execute(
             "{ messages(roomId: \"room-1\", last: 2) { nodes { text } } }",
             Value::Null,
         )
@@ -260,10 +267,10 @@ async fn a_change_whose_answer_is_too_much_was_made_and_the_next_one_is_not_begu
 }
 
 #[tokio::test]
-async fn what_was_read_before_a_change_is_read_again_after_it() {
+async fn reads_are_repeated_after_a_mutation_of_the_same_request() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    ann.ask(
+    ann.execute(
         "mutation { createRoom(id: \"own\", name: \"first\") { id } }",
         Value::Null,
     )
@@ -272,7 +279,7 @@ async fn what_was_read_before_a_change_is_read_again_after_it() {
         a: sendMessage(roomId: \"own\", text: \"1\") { room { name } }
         b: updateRoom(id: \"own\", name: \"second\") { name }
         c: sendMessage(roomId: \"own\", text: \"2\") { room { name } } }";
-    let answer = ann.ask(mutation, Value::Null).await;
+    let answer = ann.execute(mutation, Value::Null).await;
     let (first, second) = (
         json!({ "room": { "name": "first" } }),
         json!({ "room": { "name": "second" } }),
@@ -285,7 +292,7 @@ async fn what_was_read_before_a_change_is_read_again_after_it() {
     app.finish().await;
 }
 
-/// The next results of an operation among others.
+/// The next results of one operation, on a connection with several operations.
 async fn results(
     client: &mut Client,
     id: &str,
@@ -295,7 +302,7 @@ async fn results(
     let is_its = |next: &mut Value| next["id"] == id;
     let mut found: Vec<Value> = others.extract_if(.., is_its).collect();
     while found.len() < count {
-        let mut next = client.heard().await;
+        let mut next = client.receive().await;
         assert_eq!(next["type"], "next", "{next}");
         if is_its(&mut next) {
             found.push(next)
@@ -310,8 +317,8 @@ async fn results(
 }
 
 #[tokio::test]
-async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
-    let (app, mut ann, last) = twelve().await;
+async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
+    let (app, mut ann, last) = app_with_twelve_messages().await;
     let start = ann.head("room-1").await;
     for history in [false, true] {
         let mut bob = app.client(None).await;
@@ -322,7 +329,7 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
             .start(ANSWERED_LIVE, json!({ "last": 11, "after": start }))
             .await;
         if !history {
-            chain(&mut ann, 2, Some(last.clone())).await;
+            send_replies(&mut ann, 2, Some(last.clone())).await;
         }
         let mut others = Vec::new();
         let within = results(&mut bob, &within, 2, &mut others).await;
@@ -335,7 +342,8 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
                 message,
                 "This asks for too much: one result of a subscription may take 12 reads of the database."
             );
-            // It is a result like others: it has its place, and what comes after goes on.
+            // The error is a result like others: it has a cursor, and the subscription continues
+            // after it.
             assert_eq!(past["extensions"], within["extensions"]);
         }
         assert_ne!(past[0]["extensions"], past[1]["extensions"]);
@@ -346,13 +354,13 @@ async fn each_event_of_a_subscription_has_so_many_reads_live_and_in_history() {
 }
 
 #[tokio::test]
-async fn each_event_of_a_subscription_has_so_many_bytes() {
-    let app = TestApp::with(&["--frame-bytes-max", BYTES]).await;
+async fn the_bytes_of_each_event_are_bounded() {
+    let app = TestApp::with_flags(&["--frame-bytes-max", BYTES]).await;
     let (mut ann, mut bob) = (
         app.client(Some(&app.sign_in("ann").await)).await,
         app.client(None).await,
     );
-    // Seven times the text: with two quotes and six bytes of key each, and two braces.
+    // The text seven times, each with two quotes and six bytes for its key, and two braces.
     let aliases: String = (0..7).map(|number| format!("t{number}: text ")).collect();
     let query = format!(
         "subscription ($after: Cursor) {{ newMessage(roomId: \"room-1\", after: $after) {{ {aliases} }} }}"
@@ -360,7 +368,7 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
     let head = ann.head("room-1").await;
     let id = bob.start(&query, json!({ "after": head })).await;
     for length in [7_598, 7_599, 7_598] {
-        ann.send("room-1", &"x".repeat(length)).await;
+        ann.send_message("room-1", &"x".repeat(length)).await;
         let result = results(&mut bob, &id, 1, &mut Vec::new()).await.remove(0);
         assert_eq!(
             result["data"]["newMessage"]["t6"].as_str().map(str::len),
@@ -379,9 +387,9 @@ async fn each_event_of_a_subscription_has_so_many_bytes() {
 }
 
 #[tokio::test]
-async fn a_reservation_keeps_so_many_bytes_of_answers() {
-    // Two answers of `{"data":{"__typename":"Query"}}`.
-    let app = TestApp::with(&["--reservation-bytes-max", "62"]).await;
+async fn a_reservation_buffers_a_bounded_number_of_bytes() {
+    // The length of two answers `{"data":{"__typename":"Query"}}`.
+    let app = TestApp::with_flags(&["--reservation-bytes-max", "62"]).await;
     let token = request(app.address(), "PUT", "/graphql", &[], "")
         .await
         .body;
@@ -396,24 +404,24 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
     for id in ["a", "b", "c"] {
         operate(id, "{ __typename }").await;
     }
-    let mut stream = Streamed::get(
+    let mut stream = StreamedResponse::get(
         app.address(),
         "/graphql",
         &[("accept", "text/event-stream"), own[0]],
     )
     .await;
     for id in ["a", "b"] {
-        let (next, _) = stream.next().await;
+        let (next, _) = stream.next_result().await;
         assert_eq!(
             (&next["id"], &next["payload"]),
             (&json!(id), &json!({ "data": { "__typename": "Query" } }))
         );
         assert_eq!(
-            stream.event().await,
+            stream.next_event().await,
             format!("event: complete\ndata: {{\"id\":\"{id}\"}}")
         );
     }
-    let (next, _) = stream.next().await;
+    let (next, _) = stream.next_result().await;
     assert_eq!(
         (&next["id"], &next["payload"]["data"]),
         (&json!("c"), &Value::Null)
@@ -422,14 +430,16 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
         next["payload"]["errors"][0]["extensions"]["code"],
         "TOO_COMPLEX"
     );
-    stream.until("complete\ndata: {\"id\":\"c\"}\n\n").await;
-    // What an open stream takes at once need not be kept.
+    stream
+        .read_until("complete\ndata: {\"id\":\"c\"}\n\n")
+        .await;
+    // Answers that an open stream takes at once are not buffered.
     operate(
         "d",
         "{ room(id: \"room-1\") { id visibility createdAt head } }",
     )
     .await;
-    let (next, _) = stream.next().await;
+    let (next, _) = stream.next_result().await;
     assert_eq!(
         next["payload"]["data"]["room"]["visibility"], "PUBLIC",
         "{next}"
@@ -439,8 +449,8 @@ async fn a_reservation_keeps_so_many_bytes_of_answers() {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+async fn an_answer_waits_at_most_once_for_a_store_that_times_out() {
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     let query = "{ a: room(id: \"room-1\") { id } b: room(id: \"room-2\") { id } c: room(id: \"room-3\") { id } }";
     let ask = async || {
         let prepared = core
@@ -464,90 +474,90 @@ async fn a_store_that_does_not_answer_in_time_is_waited_for_once_in_an_answer() 
             Answer::Refused(errors) => panic!("{errors:?}"),
         }
     };
-    knobs.fail(1);
+    faults.fail_next(1);
     let response = ask().await;
     assert!(
         Code::Unavailable.is_of(&response.errors[2..]) && response.errors.len() == 3,
         "{:?}",
         response.errors
     );
-    assert_eq!(knobs.failures_left(), 0);
-    // The next answer asks again.
+    assert_eq!(faults.failures_left(), 0);
+    // The next answer reads again.
     assert!(ask().await.errors.is_empty());
 }
 
 #[tokio::test]
-async fn a_page_whose_reader_is_gone_is_not_tried_again() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
-    core.send(1..=3).await;
+async fn a_page_is_not_retried_after_its_reader_is_gone() {
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
+    core.send_messages(1..=3).await;
     let mut reader = core.reader("text", Some(0)).await;
     let idle = core.tasks.len();
-    // Each try reads the events once.
-    knobs.fail(1);
+    // Each attempt reads the events once.
+    faults.fail_next(1);
     let mut frames = Vec::new();
-    let begun = soon("a failure", async {
+    let begun = wait_for("a failed read", async {
         let mut taking = Box::pin(reader.take(usize::MAX, &mut frames));
-        while knobs.failures_left() > 0 {
+        while faults.failures_left() > 0 {
             assert!(futures::poll!(&mut taking).is_pending());
             tokio::task::yield_now().await;
         }
     });
     begun.await;
-    assert!(core.tasks.len() > idle, "it waits to be tried again");
+    assert!(core.tasks.len() > idle, "the page waits for its retry");
     drop(reader);
-    soon("the end of the page's task", async {
-        // The lanes, the pump and the page's.
+    wait_for("the end of the page's task", async {
+        // The two lanes, the pump and the page have a task each; those of the view end too.
         while core.tasks.len() > idle - 3 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_eq!(knobs.reads(), 1);
+    assert_eq!(faults.event_reads(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_long_frames_are_cut_and_are_one_log_all_the_same() {
+async fn pages_of_long_frames_end_early_and_lose_nothing() {
     let limits = ViewLimits {
         page_bytes_max: 1,
         ring_frames_max: 8,
         ..ViewLimits::default()
     };
-    let (core, knobs) = Core::flaky(limits, HubLimits::default()).await;
-    core.send(1..=130).await;
+    let (core, faults) = Core::with_faults(limits, HubLimits::default()).await;
+    core.send_messages(1..=130).await;
     let mut reader = core.reader("text", Some(0)).await;
     assert_eq!(
-        seqs(&take(&mut reader, 130).await),
+        seqs(&take_frames(&mut reader, 130).await),
         (1..=130).collect::<Vec<_>>()
     );
-    // One read for each four events.
-    assert_eq!(knobs.reads(), 16 + 16 + 1);
-    // Whoever comes to the middle finds the same pages.
+    // One read for every four events.
+    assert_eq!(faults.event_reads(), 16 + 16 + 1);
+    // A reader that starts in the middle finds the same pages.
     let mut late = core.reader("text", Some(70)).await;
     assert_eq!(
-        seqs(&take(&mut late, 60).await),
+        seqs(&take_frames(&mut late, 60).await),
         (71..=130).collect::<Vec<_>>()
     );
-    assert_eq!(knobs.reads(), 33);
-    // What comes after the last one, which the head had cut off, is not missed by who reads it from pages.
-    core.send(131..=150).await;
+    assert_eq!(faults.event_reads(), 33);
+    // The last page ended at the head of that time. A reader of pages also gets what came later.
+    core.send_messages(131..=150).await;
     let mut later = core.reader("text", Some(127)).await;
     assert_eq!(
-        seqs(&take(&mut later, 23).await),
+        seqs(&take_frames(&mut later, 23).await),
         (128..=150).collect::<Vec<_>>()
     );
     for reader in [&mut reader, &mut late] {
         assert_eq!(
-            seqs(&take(reader, 20).await),
+            seqs(&take_frames(reader, 20).await),
             (131..=150).collect::<Vec<_>>()
         );
     }
 }
 
 #[tokio::test]
-async fn a_storm_of_reads_leaves_nothing_behind() {
+async fn a_client_that_disconnects_leaves_no_reads_behind() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    chain(&mut ann, 101, None).await;
+    send_replies(&mut ann, 101, None).await;
     let aliases: String = (0..98)
         .map(|number| format!("a{number}: replyTo {{ id }} "))
         .collect();
@@ -563,9 +573,9 @@ async fn a_storm_of_reads_leaves_nothing_behind() {
     let start = start.json()["data"]["messages"]["edges"][0]["cursor"].clone();
     let mut bob = app.client(None).await;
     bob.start(&query, json!({ "after": start })).await;
-    // Gone before anything was made of it.
+    // The client disconnects before the server makes any frame.
     drop((ann, bob));
-    soon("the end of what it asked for", async {
+    wait_for("the end of the client's reads", async {
         while app.in_use() != InUse::default() {
             tokio::task::yield_now().await;
         }

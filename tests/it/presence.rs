@@ -1,4 +1,4 @@
-//! Who is in a room, below the transports.
+//! Presence, below the transports: which users are in a room.
 
 use std::{collections::BTreeSet, sync::Arc, task::Poll, time::Duration};
 
@@ -15,15 +15,15 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, take},
-    soon,
+    core::{Core, take_frames},
+    wait_for,
 };
 
 const PRESENCE: &str = "subscription ($room: ID!) { presence(roomId: $room) {
     count present { user { name } } joined { user { name } } left { name } } }";
 
-/// Nothing is gathered, and nobody lingers.
-fn quick() -> PresenceLimits {
+/// Limits that send every change at once and have no grace period.
+fn immediate() -> PresenceLimits {
     PresenceLimits {
         presence_interval: Duration::ZERO,
         presence_grace: Duration::ZERO,
@@ -32,13 +32,7 @@ fn quick() -> PresenceLimits {
 }
 
 async fn core(presence: PresenceLimits) -> Core {
-    Core::within(
-        ViewLimits::default(),
-        HubLimits::default(),
-        presence,
-        |log| log,
-    )
-    .await
+    Core::with_all_limits(ViewLimits::default(), HubLimits::default(), presence).await
 }
 
 async fn follow(core: &Core, caller: Caller, room: &str) -> Reader {
@@ -81,11 +75,14 @@ fn names(users: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// What the next event says: `present …`, or `+` who joined `-` who left; and how many are here.
-async fn told(reader: &mut Reader) -> String {
+/// The next event as text: `present …`, or `+` the users who joined and `-` those who left, and the
+/// count of present users.
+async fn next_event(reader: &mut Reader) -> String {
     let mut frames = Vec::new();
-    // One at a time.
-    soon("a frame", reader.take(1, &mut frames)).await.unwrap();
+    // One frame at a time.
+    wait_for("a frame", reader.take(1, &mut frames))
+        .await
+        .unwrap();
     let event = event(&frames[0]);
     let count = &event["count"];
     match &event["present"] {
@@ -118,48 +115,48 @@ fn attend(lobby: &Arc<Lobby>, viewer: Viewer) -> Attendance {
 async fn users(core: &Core, count: usize) -> Vec<Viewer> {
     let mut users = Vec::new();
     for number in 0..count {
-        users.push(core.user(&format!("u{number}")).await);
+        users.push(core.create_user(&format!("u{number}")).await);
     }
     users
 }
 
 #[tokio::test]
-async fn e1_whoever_has_a_subscription_is_here_once_however_many_they_have() {
-    let core = core(quick()).await;
-    let bob = core.user("bob").await;
+async fn e1_a_user_with_several_subscriptions_is_present_once() {
+    let core = core(immediate()).await;
+    let bob = core.create_user("bob").await;
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
-    assert_eq!(told(&mut reader).await, "present  = 0");
+    assert_eq!(next_event(&mut reader).await, "present  = 0");
     let first = core
         .reader_as(Caller::Viewer(core.ann), "room-1", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut reader).await, "+ann - = 1");
+    assert_eq!(next_event(&mut reader).await, "+ann - = 1");
     let second = core
         .reader_as(Caller::Viewer(core.ann), "room-1", "id", None)
         .await
         .unwrap();
-    let mut bobs = follow(&core, Caller::Viewer(bob), "room-1").await;
-    assert_eq!(told(&mut reader).await, "+bob - = 2");
-    // Whoever begins hears of everybody, perhaps in two steps.
-    while !told(&mut bobs).await.ends_with("= 2") {}
+    let mut bob_reader = follow(&core, Caller::Viewer(bob), "room-1").await;
+    assert_eq!(next_event(&mut reader).await, "+bob - = 2");
+    // The first snapshot may not have everybody yet.
+    while !next_event(&mut bob_reader).await.ends_with("= 2") {}
     drop(first);
-    let nobody = core.reader("text", None).await;
-    drop(bobs);
+    let anonymous = core.reader("text", None).await;
+    drop(bob_reader);
     assert_eq!(
-        told(&mut reader).await,
+        next_event(&mut reader).await,
         "+ -bob = 1",
-        "ann is still here, and nobody is not shown"
+        "ann is still present, and an anonymous client never is"
     );
     drop(second);
-    assert_eq!(told(&mut reader).await, "+ -ann = 0");
-    drop((reader, nobody));
+    assert_eq!(next_event(&mut reader).await, "+ -ann = 0");
+    drop((reader, anonymous));
     while core.presence.rooms_live(Instant::now()) + core.views.plans_live() > 0 {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn who_comes_back_within_the_grace_never_left() {
+async fn a_user_who_returns_within_the_grace_period_never_leaves() {
     let core = core(PresenceLimits::default()).await;
     let query = r#"subscription { presence(roomId: "room-1") { count } }"#;
     let mut reader = core
@@ -167,10 +164,10 @@ async fn who_comes_back_within_the_grace_never_left() {
         .await
         .unwrap();
     let lobby = lobby(&core, "room-1");
-    assert_eq!(event(&take(&mut reader, 1).await[0])["count"], 0);
+    assert_eq!(event(&take_frames(&mut reader, 1).await[0])["count"], 0);
     tokio::time::pause();
     let attendance = attend(&lobby, core.ann);
-    assert_eq!(event(&take(&mut reader, 1).await[0])["count"], 1);
+    assert_eq!(event(&take_frames(&mut reader, 1).await[0])["count"], 1);
     drop(attendance);
     tokio::time::sleep(Duration::from_secs(4)).await;
     let attendance = attend(&lobby, core.ann);
@@ -184,7 +181,7 @@ async fn who_comes_back_within_the_grace_never_left() {
     assert_eq!(polled, Poll::Pending);
     let gone = Instant::now();
     drop(attendance);
-    // The clock moves only when nothing else does.
+    // The paused clock moves only when all tasks are idle.
     reader.take(99, &mut frames).await.unwrap();
     assert_eq!(
         (event(&frames[0])["count"].clone(), gone.elapsed().as_secs()),
@@ -193,7 +190,7 @@ async fn who_comes_back_within_the_grace_never_left() {
 }
 
 #[tokio::test]
-async fn e5_comings_and_goings_are_gathered() {
+async fn e5_changes_of_presence_are_batched() {
     let core = core(PresenceLimits {
         presence_grace: Duration::ZERO,
         ..PresenceLimits::default()
@@ -204,12 +201,12 @@ async fn e5_comings_and_goings_are_gathered() {
         .subscribe(Caller::Anonymous, query.to_owned(), json!({}))
         .await
         .unwrap();
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 50).await);
-    take(&mut reader, 1).await;
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 50).await);
+    take_frames(&mut reader, 1).await;
     tokio::time::pause();
-    let (start, mut here, mut counts) = (Instant::now(), Vec::new(), Vec::new());
-    for viewer in crowd {
-        here.push(attend(&lobby, viewer));
+    let (start, mut attendances, mut counts) = (Instant::now(), Vec::new(), Vec::new());
+    for viewer in viewers {
+        attendances.push(attend(&lobby, viewer));
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut frames = Vec::new();
         let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
@@ -232,26 +229,26 @@ async fn e5_comings_and_goings_are_gathered() {
 }
 
 #[tokio::test]
-async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
+async fn e3_a_bounded_number_of_users_is_listed_and_all_are_counted() {
     let core = core(PresenceLimits {
         presence_shown_max: 2,
-        ..quick()
+        ..immediate()
     })
     .await;
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 8).await);
-    let mut here: Vec<_> = crowd[..3]
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 8).await);
+    let mut attendances: Vec<_> = viewers[..3]
         .iter()
         .map(|viewer| attend(&lobby, *viewer))
         .collect();
     let mut reader = follow(&core, Caller::Anonymous, "room-1").await;
-    assert_eq!(told(&mut reader).await, "present u0,u1 = 3");
-    here.extend(crowd[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
-    assert_eq!(told(&mut reader).await, "+u3,u4 - = 5");
-    here.extend(crowd[5..].iter().map(|viewer| attend(&lobby, *viewer)));
+    assert_eq!(next_event(&mut reader).await, "present u0,u1 = 3");
+    attendances.extend(viewers[3..5].iter().map(|viewer| attend(&lobby, *viewer)));
+    assert_eq!(next_event(&mut reader).await, "+u3,u4 - = 5");
+    attendances.extend(viewers[5..].iter().map(|viewer| attend(&lobby, *viewer)));
     assert_eq!(
-        told(&mut reader).await,
+        next_event(&mut reader).await,
         "present u0,u1 = 8",
-        "more than may be shown at once: it begins anew"
+        "more users joined than may be listed, so the reader gets a snapshot"
     );
     let request = Request {
         query: r#"{ room(id: "room-1") { presence { user { name } since } } }"#.to_owned(),
@@ -268,7 +265,7 @@ async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
         )
         .await
     else {
-        panic!("refused")
+        panic!("the query was refused")
     };
     let answer = serde_json::to_value(&answer).unwrap();
     assert_eq!(names(&answer["data"]["room"]["presence"]), ["u0", "u1"]);
@@ -276,19 +273,19 @@ async fn e3_as_many_are_shown_as_may_be_and_all_are_counted() {
 
 #[tokio::test]
 async fn v1_followers_of_one_document_share_each_frame() {
-    let core = core(quick()).await;
+    let core = core(immediate()).await;
     let mut readers = Vec::new();
     for _ in 0..3 {
         readers.push(follow(&core, Caller::Anonymous, "room-1").await);
     }
     let mut openings = Vec::new();
     for reader in &mut readers {
-        openings.extend(take(reader, 1).await);
+        openings.extend(take_frames(reader, 1).await);
     }
     let _here = attend(&lobby(&core, "room-1"), core.ann);
     let mut changes = Vec::new();
     for reader in &mut readers {
-        changes.extend(take(reader, 1).await);
+        changes.extend(take_frames(reader, 1).await);
     }
     for frames in [openings, changes] {
         assert!(
@@ -299,12 +296,12 @@ async fn v1_followers_of_one_document_share_each_frame() {
     }
 }
 
-/// What a client knows that does as the documentation says.
+/// The state of a client that applies events as the documentation says.
 #[derive(Default)]
-struct Known(BTreeSet<String>);
+struct ClientState(BTreeSet<String>);
 
-impl Known {
-    fn hear(&mut self, frames: &[Frame]) {
+impl ClientState {
+    fn apply(&mut self, frames: &[Frame]) {
         for event in frames.iter().map(event) {
             let set = |users: &Value| {
                 names(users)
@@ -317,7 +314,7 @@ impl Known {
             }
             set(&event["left"])
                 .iter()
-                .for_each(|name| assert!(self.0.remove(name), "{name} left and was not here"));
+                .for_each(|name| assert!(self.0.remove(name), "{name} left without being present"));
             set(&event["joined"])
                 .into_iter()
                 .for_each(|name| assert!(self.0.insert(name.clone()), "{name} joined twice"));
@@ -326,22 +323,22 @@ impl Known {
     }
 }
 
-impl Known {
-    /// Reads until this is known.
-    async fn learn(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
+impl ClientState {
+    /// Reads until the state is as expected.
+    async fn read_until(&mut self, reader: &mut Reader, expected: &BTreeSet<String>) {
         while self.0 != *expected {
             let mut frames = Vec::new();
-            soon("the rest", reader.take(500, &mut frames))
+            wait_for("the expected state", reader.take(500, &mut frames))
                 .await
                 .unwrap();
-            self.hear(&frames);
+            self.apply(&frames);
         }
     }
 }
 
-/// Random comings and goings, followed by readers that begin at any time and read when they like.
-async fn every_follower_ends_in_the_same_state(seed: u64) {
-    let (mut chance, views) = (
+/// Users come and go at random. Readers start at any time and read at random moments.
+async fn follow_random_changes(seed: u64) {
+    let (mut random, views) = (
         StdRng::seed_from_u64(seed),
         ViewLimits {
             ring_frames_max: 4,
@@ -350,51 +347,56 @@ async fn every_follower_ends_in_the_same_state(seed: u64) {
     );
     let limits = PresenceLimits {
         presence_moves_kept_max: 6,
-        ..quick()
+        ..immediate()
     };
-    let core = Core::within(views, HubLimits::default(), limits, |log| log).await;
-    let (lobby, crowd) = (lobby(&core, "room-1"), users(&core, 10).await);
-    let mut here: Vec<Vec<Attendance>> = crowd.iter().map(|_| Vec::new()).collect();
-    let (mut leader, mut leads) = (
+    let core = Core::with_all_limits(views, HubLimits::default(), limits).await;
+    let (lobby, viewers) = (lobby(&core, "room-1"), users(&core, 10).await);
+    let mut attendances: Vec<Vec<Attendance>> = viewers.iter().map(|_| Vec::new()).collect();
+    let (mut leader, mut leader_state) = (
         follow(&core, Caller::Anonymous, "room-1").await,
-        Known::default(),
+        ClientState::default(),
     );
     let mut readers = Vec::new();
     for step in 0..300 {
-        let number = chance.random_range(0..crowd.len());
-        match chance.random_range(0..3) {
-            0 => here[number].push(attend(&lobby, crowd[number])),
-            1 => _ = here[number].pop(),
-            // So that what happened is told before more does.
-            _ => leads.learn(&mut leader, &present(&here)).await,
+        let number = random.random_range(0..viewers.len());
+        match random.random_range(0..3) {
+            0 => attendances[number].push(attend(&lobby, viewers[number])),
+            1 => _ = attendances[number].pop(),
+            // One reader reads everything at once, so that events are made before more changes
+            // happen.
+            _ => {
+                leader_state
+                    .read_until(&mut leader, &present(&attendances))
+                    .await
+            }
         }
         if step % 60 == 0 {
             readers.push((
                 follow(&core, Caller::Anonymous, "room-1").await,
-                Known::default(),
+                ClientState::default(),
             ));
         }
-        for (reader, known) in &mut readers {
+        for (reader, state) in &mut readers {
             let mut frames = Vec::new();
-            if chance.random_bool(0.1) {
+            if random.random_bool(0.1) {
                 let _ = futures::poll!(std::future::poll_fn(|cx| reader.poll_take(
                     cx,
                     500,
                     &mut frames
                 )));
             }
-            known.hear(&frames);
+            state.apply(&frames);
         }
     }
-    for (reader, known) in &mut readers {
-        known.learn(reader, &present(&here)).await;
+    for (reader, state) in &mut readers {
+        state.read_until(reader, &present(&attendances)).await;
     }
 }
 
-/// The names of those who are here.
-fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
-    (0..here.len())
-        .filter(|at| !here[*at].is_empty())
+/// The names of the users who are present.
+fn present(attendances: &[Vec<Attendance>]) -> BTreeSet<String> {
+    (0..attendances.len())
+        .filter(|at| !attendances[*at].is_empty())
         .map(|at| format!("u{at}"))
         .collect()
 }
@@ -402,32 +404,33 @@ fn present(here: &[Vec<Attendance>]) -> BTreeSet<String> {
 #[tokio::test]
 async fn e1_every_follower_ends_in_the_same_state() {
     for seed in 0..8 {
-        every_follower_ends_in_the_same_state(seed).await;
+        follow_random_changes(seed).await;
     }
 }
 
 #[tokio::test]
-async fn e4_who_is_shut_out_is_here_no_longer() {
+async fn e4_a_shut_out_user_is_no_longer_present() {
     let core = core(PresenceLimits {
         presence_interval: Duration::ZERO,
         ..PresenceLimits::default()
     })
     .await;
-    let (bob, eve) = (core.user("bob").await, core.user("eve").await);
-    core.room("p", Visibility::Public).await;
-    core.add("p", bob).await;
-    let mut anns = follow(&core, Caller::Viewer(core.ann), "p").await;
-    assert_eq!(told(&mut anns).await, "present ann = 1");
-    // A reader of the log counts, and it need not have noticed yet that it is shut out.
-    let eves = core
+    let (bob, eve) = (core.create_user("bob").await, core.create_user("eve").await);
+    core.create_room("p", Visibility::Public).await;
+    core.add_member("p", bob).await;
+    let mut ann_reader = follow(&core, Caller::Viewer(core.ann), "p").await;
+    assert_eq!(next_event(&mut ann_reader).await, "present ann = 1");
+    // A reader of the log counts as present. It leaves the state before it notices itself that it
+    // is shut out.
+    let eve_reader = core
         .reader_as(Caller::Viewer(eve), "p", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut anns).await, "+eve - = 2");
-    let mut bobs = follow(&core, Caller::Viewer(bob), "p").await;
-    assert_eq!(told(&mut anns).await, "+bob - = 3");
+    assert_eq!(next_event(&mut ann_reader).await, "+eve - = 2");
+    let mut bob_reader = follow(&core, Caller::Viewer(bob), "p").await;
+    assert_eq!(next_event(&mut ann_reader).await, "+bob - = 3");
     let visibility = Some(Visibility::Private);
-    core.change(
+    core.change_room(
         core.ann,
         "p",
         RoomChange::Update {
@@ -437,20 +440,26 @@ async fn e4_who_is_shut_out_is_here_no_longer() {
         },
     )
     .await;
-    assert_eq!(told(&mut anns).await, "+ -eve = 2");
-    core.change(core.ann, "p", RoomChange::RemoveMember(bob.user))
+    assert_eq!(next_event(&mut ann_reader).await, "+ -eve = 2");
+    core.change_room(core.ann, "p", RoomChange::RemoveMember(bob.user))
         .await;
-    assert_eq!(told(&mut anns).await, "+ -bob = 1");
+    assert_eq!(next_event(&mut ann_reader).await, "+ -bob = 1");
     let mut frames = Vec::new();
-    while soon("the end", bobs.take(usize::MAX, &mut frames)).await != Err(ReadError::ShutOut) {}
-    // Let in again while the old reader is still there, which then goes.
-    core.add("p", bob).await;
+    while wait_for(
+        "the end of the reader",
+        bob_reader.take(usize::MAX, &mut frames),
+    )
+    .await
+        != Err(ReadError::ShutOut)
+    {}
+    // Bob is added again while the old reader still exists. Dropping that reader changes nothing.
+    core.add_member("p", bob).await;
     let _back = core
         .reader_as(Caller::Viewer(bob), "p", "text", None)
         .await
         .unwrap();
-    assert_eq!(told(&mut anns).await, "+bob - = 2");
-    drop((bobs, eves));
+    assert_eq!(next_event(&mut ann_reader).await, "+bob - = 2");
+    drop((bob_reader, eve_reader));
     assert_eq!(
         lobby(&core, "p")
             .occupancy(Position(0), Instant::now() + Duration::from_secs(9))

@@ -1,4 +1,4 @@
-//! A log that fails when it is told to.
+//! A log that fails when a test asks for it.
 
 use std::sync::{
     Arc,
@@ -15,30 +15,30 @@ use switchboard::{
     },
 };
 
-/// Passes everything on, but fails or panics in so many of the next reads, and counts reads of events.
-pub(crate) struct FlakyLog {
+/// Wraps a log. A given number of its next reads fail or panic. It also counts reads of events.
+pub(crate) struct FaultyLog {
     inner: Arc<dyn Log>,
     failures: Arc<AtomicU32>,
     panics: Arc<AtomicU32>,
     reads: Arc<AtomicU32>,
 }
 
-/// What a test holds of it.
+/// The handle with which a test controls a [`FaultyLog`].
 #[derive(Clone, Default)]
-pub(crate) struct Knobs {
+pub(crate) struct Faults {
     failures: Arc<AtomicU32>,
     panics: Arc<AtomicU32>,
     reads: Arc<AtomicU32>,
 }
 
-impl Knobs {
-    pub(crate) fn log(&self, inner: Arc<dyn Log>) -> Arc<dyn Log> {
+impl Faults {
+    pub(crate) fn wrap(&self, inner: Arc<dyn Log>) -> Arc<dyn Log> {
         let Self {
             failures,
             panics,
             reads,
         } = self.clone();
-        Arc::new(FlakyLog {
+        Arc::new(FaultyLog {
             inner,
             failures,
             panics,
@@ -46,11 +46,13 @@ impl Knobs {
         })
     }
 
-    pub(crate) fn fail(&self, times: u32) {
+    /// Makes the next `times` reads fail.
+    pub(crate) fn fail_next(&self, times: u32) {
         self.failures.store(times, Ordering::SeqCst);
     }
 
-    pub(crate) fn panic(&self, times: u32) {
+    /// Makes the next `times` reads panic.
+    pub(crate) fn panic_next(&self, times: u32) {
         self.panics.store(times, Ordering::SeqCst);
     }
 
@@ -58,22 +60,23 @@ impl Knobs {
         self.failures.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn reads(&self) -> u32 {
+    /// How often events were read.
+    pub(crate) fn event_reads(&self) -> u32 {
         self.reads.load(Ordering::SeqCst)
     }
 }
 
-impl FlakyLog {
+impl FaultyLog {
     fn attempt(&self) -> Result<(), StoreError> {
-        let one_less = |left: u32| left.checked_sub(1);
+        let decrement = |left: u32| left.checked_sub(1);
         let panics = self
             .panics
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, decrement)
             .is_ok();
-        assert!(!panics, "the test wants a panic");
+        assert!(!panics, "a panic that the test asked for");
         match self
             .failures
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, decrement)
         {
             Ok(_) => Err(StoreError::Busy(sqlx::Error::PoolTimedOut)),
             Err(_) => Ok(()),
@@ -82,7 +85,7 @@ impl FlakyLog {
 }
 
 #[async_trait]
-impl Log for FlakyLog {
+impl Log for FaultyLog {
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError> {
         self.attempt()?;
         self.inner.room(id, caller).await

@@ -1,4 +1,4 @@
-//! What a shared execution must bear: no viewer, and resolvers that panic.
+//! Shared plans: their executions have no viewer, survive panics, and are bounded.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use async_graphql::parser::{
 };
 use switchboard::{domain::Caller, hub::HubLimits, view::ViewLimits};
 
-use crate::support::core::{Core, seqs, take};
+use crate::support::core::{Core, seqs, take_frames};
 
 /// The fields of each object and interface of the schema.
 fn fields() -> HashMap<String, Vec<FieldDefinition>> {
@@ -40,7 +40,8 @@ fn name_of(ty: &Type) -> &str {
     }
 }
 
-/// A selection for each way to each field below a type, as deep as the bounds allow, none through a type twice.
+/// One selection for each path to each field below a type. No path visits a type twice, and fields
+/// of the viewer are left out.
 fn selections(
     of: &str,
     fields: &HashMap<String, Vec<FieldDefinition>>,
@@ -69,18 +70,18 @@ fn selections(
 }
 
 #[tokio::test]
-async fn v2_every_field_can_be_asked_for_without_a_viewer() {
+async fn v2_every_field_resolves_without_a_viewer() {
     let core = Core::start().await;
     let (fields, mut above) = (fields(), vec!["Message".to_owned()]);
     let selections = selections("Message", &fields, &mut above);
-    assert!(selections.len() > 12, "the walk found {selections:?}");
+    assert!(selections.len() > 12, "too few selections: {selections:?}");
     let mut readers = Vec::new();
     for selection in &selections {
         readers.push(core.reader(selection, None).await);
     }
-    core.send(1..=1).await;
+    core.send_messages(1..=1).await;
     for (selection, reader) in selections.iter().zip(&mut readers) {
-        let frames = take(reader, 1).await;
+        let frames = take_frames(reader, 1).await;
         assert!(
             !frames[0].payload.contains("errors"),
             "{selection}: {}",
@@ -98,7 +99,7 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
                 .subscribe(Caller::Anonymous, query, serde_json::json!({}))
                 .await
                 .unwrap();
-            let frames = take(&mut reader, 1).await;
+            let frames = take_frames(&mut reader, 1).await;
             assert!(
                 !frames[0].payload.contains("errors"),
                 "{selection}: {}",
@@ -110,29 +111,29 @@ async fn v2_every_field_can_be_asked_for_without_a_viewer() {
 
 #[tokio::test]
 async fn v7_a_panic_costs_one_execution_and_no_frame() {
-    let (core, knobs) = Core::flaky(ViewLimits::default(), HubLimits::default()).await;
+    let (core, faults) = Core::with_faults(ViewLimits::default(), HubLimits::default()).await;
     let mut room = core.reader("text room { name }", None).await;
     let mut plain = core.reader("text", None).await;
-    core.send(1..=1).await;
-    take(&mut room, 1).await;
-    knobs.panic(2);
-    core.send(2..=5).await;
+    core.send_messages(1..=1).await;
+    take_frames(&mut room, 1).await;
+    faults.panic_next(2);
+    core.send_messages(2..=5).await;
     assert_eq!(
-        seqs(&take(&mut plain, 5).await),
+        seqs(&take_frames(&mut plain, 5).await),
         [1, 2, 3, 4, 5],
-        "other documents notice nothing"
+        "other documents are not affected"
     );
-    assert_eq!(seqs(&take(&mut room, 4).await), [2, 3, 4, 5]);
+    assert_eq!(seqs(&take_frames(&mut room, 4).await), [2, 3, 4, 5]);
 }
 
 #[tokio::test]
-async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
+async fn v3_plans_and_subscriptions_are_bounded_and_freed() {
     let limits = ViewLimits {
         subscriptions_per_viewer_max: 2,
         plans_bytes_max: 60_000,
         ..ViewLimits::default()
     };
-    let core = Core::with(limits, HubLimits::default(), |log| log).await;
+    let core = Core::with_limits(limits, HubLimits::default()).await;
     let subscribe = async |selection: &str, caller: Caller| {
         core.reader_as(caller, "room-1", selection, None).await
     };
@@ -148,7 +149,7 @@ async fn v3_plans_and_a_viewers_subscriptions_are_bounded_and_free_again() {
     subscribe("id", Caller::Anonymous).await.unwrap();
     drop(first);
     let third = subscribe("text", ann).await.unwrap();
-    // A third document does not fit; one that is known does.
+    // A third document does not fit. A document that is cached still does.
     assert_eq!(
         subscribe("cursor", Caller::Anonymous)
             .await

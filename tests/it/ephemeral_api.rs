@@ -1,4 +1,4 @@
-//! What is not kept, over real sockets: rights, bounds, and how the streams begin and end.
+//! Ephemeral state over real sockets: rights, limits, and how the streams begin and end.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use crate::support::{
     app::TestApp,
     client::{Client, Closed},
     http::{self, post},
-    stream::Streamed,
+    stream::StreamedResponse,
 };
 
 const TYPING: &str = r#"subscription { typing(roomId: "p") { users { name } } }"#;
@@ -22,11 +22,11 @@ const PRESENCE: &str = r#"subscription { presence(roomId: "p") { count } }"#;
 
 async fn mutate(client: &mut Client, field: &str) -> Value {
     client
-        .ask(&format!("mutation {{ answer: {field} }}"), json!({}))
+        .execute(&format!("mutation {{ answer: {field} }}"), json!({}))
         .await
 }
 
-/// The answer of a mutation, or the code of its refusal.
+/// The value of a mutation, or the error code of its refusal.
 async fn outcome(client: &mut Client, field: &str) -> Value {
     let result = mutate(client, field).await;
     match &result["errors"][0]["extensions"]["code"] {
@@ -36,17 +36,18 @@ async fn outcome(client: &mut Client, field: &str) -> Value {
 }
 
 async fn id_of(client: &mut Client) -> String {
-    client.ask("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
+    client.execute("{ viewer { id } }", json!({})).await["data"]["viewer"]["id"]
         .as_str()
         .unwrap()
         .to_owned()
 }
 
-/// A private room `p` of ann's with bob in it: ann, bob's token and bob's id.
+/// Creates the private room `p`, owned by Ann, with Bob as a member. Returns Ann's client, and the
+/// token and the id of Bob.
 async fn private_room(app: &TestApp) -> (Client, String, String) {
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let token = app.sign_in("bob").await;
-    let bobs = id_of(&mut app.client(Some(&token)).await).await;
+    let bob_id = id_of(&mut app.client(Some(&token)).await).await;
     mutate(
         &mut ann,
         r#"createRoom(id: "p", name: "P", visibility: PRIVATE) { id }"#,
@@ -54,18 +55,18 @@ async fn private_room(app: &TestApp) -> (Client, String, String) {
     .await;
     mutate(
         &mut ann,
-        &format!(r#"addMember(roomId: "p", userId: "{bobs}") {{ id }}"#),
+        &format!(r#"addMember(roomId: "p", userId: "{bob_id}") {{ id }}"#),
     )
     .await;
-    (ann, token, bobs)
+    (ann, token, bob_id)
 }
 
-async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Streamed {
+async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> StreamedResponse {
     let (body, bearer) = (
         json!({ "query": query }).to_string(),
         format!("Bearer {token}"),
     );
-    Streamed::post(
+    StreamedResponse::post(
         app.address(),
         &body,
         &[("accept", accept), ("authorization", &bearer)],
@@ -73,9 +74,9 @@ async fn stream(app: &TestApp, query: &str, accept: &str, token: &str) -> Stream
     .await
 }
 
-/// The result of the next message, which must be a `next` of this operation.
-async fn next(client: &mut Client, id: &str) -> Value {
-    let message = client.heard().await;
+/// The payload of the next message, which must be a `next` of this operation.
+async fn next_result(client: &mut Client, id: &str) -> Value {
+    let message = client.receive().await;
     assert_eq!(
         (&message["type"], &message["id"]),
         (&json!("next"), &json!(id)),
@@ -85,73 +86,77 @@ async fn next(client: &mut Client, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn streams_begin_with_how_it_stands_and_carry_no_cursor() {
+async fn streams_begin_with_a_snapshot_and_carry_no_cursor() {
     let app = TestApp::start().await;
     let (mut ann, token, _) = private_room(&app).await;
     assert_eq!(outcome(&mut ann, r#"setTyping(roomId: "p")"#).await, true);
     let mut bob = app.client(Some(&token)).await;
     let id = bob.start(TYPING, json!({})).await;
-    // The whole result: no extensions.
+    // This is the whole result: it has no extensions.
     assert_eq!(
-        next(&mut bob, &id).await,
+        next_result(&mut bob, &id).await,
         json!({ "data": { "typing": { "users": [{ "name": "ann" }] } } })
     );
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
     let open = json!({ "data": { "signals": { "kind": "_open", "data": {}, "sender": null } } });
-    assert_eq!(events.next().await, (open, None));
+    assert_eq!(events.next_result().await, (open, None));
     let mut parts = stream(&app, TYPING, "multipart/mixed;subscriptionSpec=1.0", &token).await;
     parts
-        .until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#)
+        .read_until(r#"{"payload":{"data":{"typing":{"users":[{"name":"ann"}]}}}}"#)
         .await;
     mutate(
         &mut ann,
         r#"sendSignal(roomId: "p", kind: "point", data: [1, 2.5, "x"])"#,
     )
     .await;
-    let said = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
+    let signal = json!({ "kind": "point", "data": [1, 2.5, "x"], "sender": { "name": "ann" } });
     assert_eq!(
-        events.next().await,
-        (json!({ "data": { "signals": said } }), None)
+        events.next_result().await,
+        (json!({ "data": { "signals": signal } }), None)
     );
     assert_eq!(
         outcome(&mut ann, r#"setTyping(roomId: "p", typing: false)"#).await,
         true
     );
     assert_eq!(
-        next(&mut bob, &id).await["data"]["typing"]["users"],
+        next_result(&mut bob, &id).await["data"]["typing"]["users"],
         json!([])
     );
     parts
-        .until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
+        .read_until(r#"{"payload":{"data":{"typing":{"users":[]}}}}"#)
         .await;
-    // Nothing else comes, not even a word that it is live.
-    bob.say(&json!({ "id": id, "type": "complete" })).await;
+    // Nothing else arrives, not even the ping that says that a subscription is live.
+    bob.send(&json!({ "id": id, "type": "complete" })).await;
     bob.fence().await;
     drop((ann, bob, events, parts));
     app.finish().await;
 }
 
-/// Listens to both streams over WebSocket and event stream as bob, has his right taken away, and sees how they end.
+/// Opens all three subscriptions over WebSocket and over event streams as Bob, takes his right
+/// away, and checks how each ends.
 async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs) = private_room(&app).await;
+    let (mut ann, token, bob_id) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let mut ids = Vec::new();
     for query in [TYPING, SIGNALS, PRESENCE] {
         let id = bob.start(query, json!({})).await;
-        next(&mut bob, &id).await;
+        next_result(&mut bob, &id).await;
         ids.push(id);
     }
     let mut streams = Vec::new();
     for query in [TYPING, SIGNALS, PRESENCE] {
         let mut events = stream(&app, query, "text/event-stream", &token).await;
-        events.next().await;
+        events.next_result().await;
         streams.push(events);
     }
-    assert_eq!(mutate(&mut ann, &field(&bobs)).await["errors"], Value::Null);
+    assert_eq!(
+        mutate(&mut ann, &field(&bob_id)).await["errors"],
+        Value::Null
+    );
     let mut ended = Vec::new();
     for _ in 0..3 {
-        let error = bob.heard().await;
+        let error = bob.receive().await;
         assert_eq!(error["type"], "error", "{error}");
         assert_eq!(error["payload"][0]["extensions"]["code"], "FORBIDDEN");
         ended.push(error["id"].as_str().unwrap().to_owned());
@@ -159,17 +164,17 @@ async fn every_stream_ends_when(field: impl Fn(&str) -> String) {
     ended.sort();
     assert_eq!(ended, ids);
     for events in &mut streams {
-        let (last, id) = events.next().await;
+        let (last, id) = events.next_result().await;
         assert_eq!(
             (&last["errors"][0]["extensions"]["code"], id.as_deref()),
             (&json!("FORBIDDEN"), Some("end"))
         );
-        assert_eq!(events.rest().await, "event: complete\ndata:\n\n");
+        assert_eq!(events.read_to_end().await, "event: complete\ndata:\n\n");
     }
-    // The socket stays, and the room is as if it was not there.
+    // The socket stays open, and the room looks as if it did not exist.
     for query in [TYPING, SIGNALS, PRESENCE] {
         assert_eq!(
-            bob.refused(query, json!({})).await[0]["extensions"]["code"],
+            bob.execute_refused(query, json!({})).await[0]["extensions"]["code"],
             "NOT_FOUND"
         );
     }
@@ -189,7 +194,7 @@ async fn e4_streams_end_when_the_room_is_deleted() {
 }
 
 #[tokio::test]
-async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
+async fn e4_when_a_room_becomes_private_only_its_members_keep_listening() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     mutate(&mut ann, r#"createRoom(id: "p", name: "P") { id }"#).await;
@@ -198,50 +203,54 @@ async fn e4_a_room_made_private_keeps_its_members_listeners_and_no_others() {
         eve.start(TYPING, json!({})).await,
         ann.start(TYPING, json!({})).await,
     );
-    let mut nobody = stream(
+    let mut anonymous = stream(
         &app,
         SIGNALS,
         "text/event-stream",
         &app.sign_in("nobody").await,
     )
     .await;
-    next(&mut eve, &id).await;
-    next(&mut ann, &own).await;
-    nobody.next().await;
+    next_result(&mut eve, &id).await;
+    next_result(&mut ann, &own).await;
+    anonymous.next_result().await;
     assert_eq!(outcome(&mut eve, r#"setTyping(roomId: "p")"#).await, true);
-    while next(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
-    while next(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }]) {}
+    while next_result(&mut ann, &own).await["data"]["typing"]["users"] != json!([{ "name": "eve" }])
+    {
+    }
+    while next_result(&mut eve, &id).await["data"]["typing"]["users"] != json!([{ "name": "eve" }])
+    {
+    }
     let update = json!({ "id": "u", "type": "subscribe", "payload": {
         "query": r#"mutation { updateRoom(id: "p", visibility: PRIVATE) { id } }"# } });
-    ann.say(&update).await;
+    ann.send(&update).await;
     assert_eq!(
-        eve.heard().await["payload"][0]["extensions"]["code"],
+        eve.receive().await["payload"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
     assert_eq!(
-        nobody.next().await.0["errors"][0]["extensions"]["code"],
+        anonymous.next_result().await.0["errors"][0]["extensions"]["code"],
         "FORBIDDEN"
     );
-    // Ann listens on, and eve is not shown any more.
+    // Ann's subscription continues, and Eve is no longer shown.
     loop {
-        let message = ann.heard().await;
+        let message = ann.receive().await;
         assert_ne!(message["type"], "error", "{message}");
         if message["id"] == json!(own) {
             assert_eq!(message["payload"]["data"]["typing"]["users"], json!([]));
             break;
         }
     }
-    drop((ann, eve, nobody));
+    drop((ann, eve, anonymous));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn who_may_not_gets_the_same_answers_as_everywhere() {
+async fn callers_without_the_right_get_the_same_errors_as_elsewhere() {
     let app = TestApp::start().await;
-    let (mut ann, token, bobs) = private_room(&app).await;
+    let (mut ann, token, bob_id) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let mut eve = app.client(Some(&app.sign_in("eve").await)).await;
-    let (eves, mut nobody) = (id_of(&mut eve).await, app.client(None).await);
+    let (eve_id, mut anonymous) = (id_of(&mut eve).await, app.client(None).await);
     for field in [
         r#"setTyping(roomId: "p")"#,
         r#"sendSignal(roomId: "p", kind: "k", data: 1)"#,
@@ -256,31 +265,33 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
             "NOT_FOUND"
         );
         assert_eq!(
-            outcome(&mut nobody, &field.replace("\"p\"", "\"room-1\"")).await,
+            outcome(&mut anonymous, &field.replace("\"p\"", "\"room-1\"")).await,
             "UNAUTHENTICATED"
         );
     }
     for query in [TYPING, SIGNALS, PRESENCE] {
         for room in ["\"p\"", "\"none\"", "\"NO ROOM\""] {
-            let errors = eve.refused(&query.replace("\"p\"", room), json!({})).await;
+            let errors = eve
+                .execute_refused(&query.replace("\"p\"", room), json!({}))
+                .await;
             assert_eq!(errors[0]["extensions"]["code"], "NOT_FOUND");
             assert_eq!(errors[0]["message"], "There is no such room.");
         }
     }
-    // Whoever may not read the room is as unknown as somebody who is not there.
+    // A user who may not read the room gets the same error as a user who does not exist.
     let to = |id: &str| format!(r#"sendSignal(roomId: "p", to: "{id}", kind: "k", data: 1)"#);
     let unknown = mutate(&mut ann, &to("usr_00000000000000000000000000000001")).await;
     assert_eq!(unknown["errors"][0]["extensions"]["code"], "NOT_FOUND");
-    for id in [&eves, "no id", ""] {
+    for id in [&eve_id, "no id", ""] {
         assert_eq!(
             mutate(&mut ann, &to(id)).await["errors"],
             unknown["errors"],
             "{id}"
         );
     }
-    assert_eq!(outcome(&mut ann, &to(&bobs)).await, true);
+    assert_eq!(outcome(&mut ann, &to(&bob_id)).await, true);
     let mute = format!(
-        r#"muteMember(roomId: "p", userId: "{bobs}", until: "2999-01-01T00:00:00Z") {{ id }}"#
+        r#"muteMember(roomId: "p", userId: "{bob_id}", until: "2999-01-01T00:00:00Z") {{ id }}"#
     );
     mutate(&mut ann, &mute).await;
     for field in [
@@ -289,17 +300,19 @@ async fn who_may_not_gets_the_same_answers_as_everywhere() {
     ] {
         assert_eq!(outcome(&mut bob, field).await, "FORBIDDEN");
     }
-    drop((ann, bob, eve, nobody));
+    drop((ann, bob, eve, anonymous));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
-    let app = TestApp::with(&["--signal-bytes-max", "100"]).await;
+async fn the_content_of_a_signal_is_bounded() {
+    let app = TestApp::with_flags(&["--signal-bytes-max", "100"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut send = async |kind: &str, data: Value| {
         let query = "mutation ($kind: String!, $data: JSON!) { answer: sendSignal(roomId: \"room-1\", kind: $kind, data: $data) }";
-        let result = ann.ask(query, json!({ "kind": kind, "data": data })).await;
+        let result = ann
+            .execute(query, json!({ "kind": kind, "data": data }))
+            .await;
         result["errors"][0]["extensions"]["code"]
             .as_str()
             .unwrap_or("sent")
@@ -315,13 +328,13 @@ async fn what_a_signal_holds_is_bounded_at_and_past_each_edge() {
     app.finish().await;
 }
 
-/// Any JSON but null, which is no value of a type that may not be null.
+/// A JSON value that contains nulls but is not null, because the type `JSON!` is not nullable.
 fn null_free() -> Value {
     json!({ "a": [null, true, "text"], "b": { "c": 1e3 } })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
+async fn e2_signals_of_one_client_arrive_in_the_order_they_were_sent() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(None).await;
@@ -329,10 +342,10 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
         .start(&SIGNALS.replace("\"p\"", "\"room-1\""), json!({}))
         .await;
     assert_eq!(
-        next(&mut bob, &id).await["data"]["signals"]["kind"],
+        next_result(&mut bob, &id).await["data"]["signals"]["kind"],
         "_open"
     );
-    // One at a time is asked and none of the answers waited for.
+    // The mutations are sent without waiting for their answers.
     for number in 0..50 {
         ann.start(
             &format!(r#"mutation {{ sendSignal(roomId: "room-1", kind: "k", data: {number}) }}"#),
@@ -341,15 +354,18 @@ async fn e2_what_one_client_says_in_a_row_is_heard_in_that_order() {
         .await;
     }
     for number in 0..50 {
-        assert_eq!(next(&mut bob, &id).await["data"]["signals"]["data"], number);
+        assert_eq!(
+            next_result(&mut bob, &id).await["data"]["signals"]["data"],
+            number
+        );
     }
     drop((ann, bob));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn who_signals_too_often_is_told_when_to_go_on() {
-    let app = TestApp::with(&[
+async fn a_rate_limited_signal_returns_when_to_retry() {
+    let app = TestApp::with_flags(&[
         "--signals-per-second-per-user-max",
         "1",
         "--signals-burst-max",
@@ -389,8 +405,8 @@ async fn who_signals_too_often_is_told_when_to_go_on() {
 }
 
 #[tokio::test]
-async fn one_too_many_is_not_shown_typing_and_hears_so() {
-    let app = TestApp::with(&["--typing-users-max", "1"]).await;
+async fn a_user_beyond_the_typing_limit_is_not_shown_and_gets_false() {
+    let app = TestApp::with_flags(&["--typing-users-max", "1"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
     let mut bob = app.client(Some(&app.sign_in("bob").await)).await;
     assert_eq!(
@@ -418,33 +434,36 @@ async fn one_too_many_is_not_shown_typing_and_hears_so() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_what_is_listened_to() {
+async fn signing_out_ends_ephemeral_subscriptions() {
     let app = TestApp::start().await;
     let (ann, token, _) = private_room(&app).await;
     let mut bob = app.client(Some(&token)).await;
     let id = bob.start(TYPING, json!({})).await;
-    next(&mut bob, &id).await;
+    next_result(&mut bob, &id).await;
     let mut events = stream(&app, SIGNALS, "text/event-stream", &token).await;
-    events.next().await;
+    events.next_result().await;
     let bearer = format!("Bearer {token}");
     let body = json!({ "query": "mutation { signOut }" }).to_string();
     let reply = post(app.address(), &body, &[("authorization", &bearer)]).await;
     assert_eq!(reply.json()["data"]["signOut"], true);
-    assert_eq!(bob.next().await, Err(Closed(4403, "Forbidden".to_owned())));
-    // Not an end that is told: whoever comes back with this token is refused.
-    assert_eq!(events.rest().await, "");
+    assert_eq!(
+        bob.try_receive().await,
+        Err(Closed(4403, "Forbidden".to_owned()))
+    );
+    // The stream does not complete: a client that reconnects with this token is refused.
+    assert_eq!(events.read_to_end().await, "");
     drop((ann, bob));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_token_that_expires_ends_what_is_listened_to() {
+async fn an_expired_token_ends_ephemeral_subscriptions() {
     let moment = Arc::new(AtomicI64::new(1_700_000_000_000_000));
     let clock: Clock = Arc::new({
         let moment = moment.clone();
         move || Timestamp(moment.load(Ordering::SeqCst))
     });
-    let app = TestApp::at(
+    let app = TestApp::with_clock(
         clock,
         &["--heartbeat-interval", "20ms", "--ping-interval", "20ms"],
     )
@@ -453,10 +472,13 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
     let open = |query: &str| query.replace("\"p\"", "\"room-1\"");
     let mut ann = app.client(Some(&token)).await;
     let id = ann.start(&open(TYPING), json!({})).await;
-    next(&mut ann, &id).await;
-    // Ten years are enough for any session.
+    next_result(&mut ann, &id).await;
+    // Ten years are longer than any session.
     moment.fetch_add(10 * 365 * 86_400 * 1_000_000, Ordering::SeqCst);
-    assert_eq!(ann.next().await, Err(Closed(4403, "Forbidden".to_owned())));
+    assert_eq!(
+        ann.try_receive().await,
+        Err(Closed(4403, "Forbidden".to_owned()))
+    );
     let reply = http::get(app.address(), "/healthz", &[]).await;
     assert_eq!(reply.status, 200);
     drop(ann);
@@ -464,7 +486,7 @@ async fn a_token_that_expires_ends_what_is_listened_to() {
 }
 
 #[tokio::test]
-async fn a_cursor_means_nothing_to_what_is_not_kept() {
+async fn ephemeral_streams_ignore_cursors() {
     let app = TestApp::start().await;
     let query = r#"subscription { typing(roomId: "room-1") { users { name } } }"#;
     let target = format!(
@@ -479,9 +501,9 @@ async fn a_cursor_means_nothing_to_what_is_not_kept() {
         ("accept", "text/event-stream"),
         ("last-event-id", "whatever it was"),
     ];
-    let mut events = Streamed::get(app.address(), &target, &headers).await;
+    let mut events = StreamedResponse::get(app.address(), &target, &headers).await;
     assert_eq!(
-        events.next().await,
+        events.next_result().await,
         (json!({ "data": { "typing": { "users": [] } } }), None)
     );
     drop(events);
