@@ -6,7 +6,7 @@
 //! fetch succeeds.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, MutexGuard},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use super::{
     limits::AuthLimits,
     token::Head,
 };
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, sync::Mutex};
 
 /// A running fetch. Its result is whether it succeeded.
 type Fetch = Shared<BoxFuture<'static, bool>>;
@@ -77,7 +77,7 @@ impl KeySet {
     }
 
     fn cache(&self) -> MutexGuard<'_, KeyCache> {
-        self.cache.lock().expect("no panic under this lock")
+        self.cache.lock()
     }
 
     /// The key that a token names. A token that names no key gets the only key of its algorithm.

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
+        Arc, MutexGuard, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::{Clock, Timestamp, TokenId},
     store::{Accounts, StoreError},
+    sync::Mutex,
 };
 
 /// Number of revocations in one read.
@@ -123,7 +124,7 @@ impl Revocations {
     }
 
     fn cache(&self) -> MutexGuard<'_, RevocationCache> {
-        self.cache.lock().expect("no panic under this lock")
+        self.cache.lock()
     }
 
     /// Revokes a token and wakes its watches. The revocation is durable when this returns.

@@ -1,11 +1,7 @@
 //! What resolvers can reach: the services behind the schema, the caller, and the context of the
 //! request.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::Context;
 
@@ -23,6 +19,7 @@ use crate::{
     presence::Presence,
     quota::AddressAllowance,
     store::{Accounts, Command, CommandOutcome, Log},
+    sync::Mutex,
 };
 
 /// The services behind the schema.
@@ -77,11 +74,11 @@ impl RequestContext {
 
     /// Takes the effects that were recorded so far.
     pub fn take_effects(&self) -> SideEffects {
-        std::mem::take(&mut *self.effects.lock().expect("no panic under this lock"))
+        std::mem::take(&mut *self.effects.lock())
     }
 
     pub(super) fn record(&self, change: impl FnOnce(&mut SideEffects)) {
-        change(&mut self.effects.lock().expect("no panic under this lock"));
+        change(&mut self.effects.lock());
     }
 
     /// Takes one guest sign-in from the allowance of the caller's address.
@@ -101,10 +98,7 @@ impl RequestContext {
 
     /// Whether the request's own token was revoked, or is being revoked.
     pub(super) fn is_signed_out(&self) -> bool {
-        self.effects
-            .lock()
-            .expect("no panic under this lock")
-            .signed_out
+        self.effects.lock().signed_out
     }
 }
 

@@ -12,7 +12,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
@@ -25,7 +25,7 @@ use async_graphql::{
 use futures::lock;
 
 use super::error::{ApiError, Code};
-use crate::store::StoreError;
+use crate::{store::StoreError, sync::Mutex};
 
 /// After this many resolved values an execution yields to other tasks of its thread. With nested
 /// lists it may resolve a few times as many, because each level of nesting is polled separately.
@@ -169,10 +169,7 @@ impl ResponseCost {
     /// Starts a new response with a full allowance: the next event of a subscription.
     pub(super) fn reset(&self) {
         self.meter.reset();
-        self.refused
-            .lock()
-            .expect("no panic under this lock")
-            .clear();
+        self.refused.lock().clear();
     }
 
     pub(super) fn is_exceeded(&self) -> bool {
@@ -215,7 +212,7 @@ impl ResponseCost {
         let QueryPathSegment::Name(key) = root.segment else {
             return;
         };
-        let mut fields = self.refused.lock().expect("no panic under this lock");
+        let mut fields = self.refused.lock();
         if !fields.contains_key(key) {
             fields.insert(key.to_owned(), refused);
         }
@@ -224,7 +221,7 @@ impl ResponseCost {
     /// Replaces the errors below each refused root field by one TOO_COMPLEX error for that field.
     /// `null_propagation` then sets the fields to null.
     pub(super) fn settle(&self, response: &mut Response, kind: OperationType) {
-        let refused = std::mem::take(&mut *self.refused.lock().expect("no panic under this lock"));
+        let refused = std::mem::take(&mut *self.refused.lock());
         if refused.is_empty() {
             return;
         }

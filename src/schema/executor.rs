@@ -1,6 +1,6 @@
 //! Runs prepared requests: queries and mutations, and subscriptions in their two modes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_graphql::{MergedObject, Response, SchemaBuilder, ServerError};
 use futures::{StreamExt, channel::mpsc};
@@ -22,7 +22,7 @@ use super::{
     room_mutation::RoomMutation,
     subscription::Subscription,
 };
-use crate::{domain::Caller, store::Log};
+use crate::{domain::Caller, store::Log, sync::Mutex};
 
 /// The answer to a query or a mutation.
 pub enum Answer {
@@ -155,7 +155,7 @@ impl Schema {
                 resume,
             });
         let responses: Vec<Response> = self.executor.execute_stream(request).collect().await;
-        if let Some(opened) = slot.lock().expect("no panic under this lock").take() {
+        if let Some(opened) = slot.lock().take() {
             return Ok(opened);
         }
         let mut errors: Vec<_> = responses

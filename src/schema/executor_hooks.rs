@@ -2,7 +2,7 @@
 //! the cost of each value.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -19,6 +19,8 @@ use super::{
     cost::ResponseCost,
     prepare::{CachedDocument, Prepared},
 };
+
+use crate::sync::Mutex;
 
 /// State of one execution, in its request data.
 pub(super) struct ExecutionState {
@@ -101,11 +103,7 @@ impl Extension for ExecutorHooks {
         _next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
         let execution = ctx.data_unchecked::<Arc<ExecutionState>>();
-        let document = execution
-            .document
-            .lock()
-            .expect("no panic under this lock")
-            .take();
+        let document = execution.document.lock().take();
         document.ok_or_else(|| ServerError::new("a request was executed twice", None))
     }
 

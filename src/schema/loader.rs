@@ -7,11 +7,7 @@
 //!
 //! Every read is charged to the [`CostMeter`] of the response.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::Context;
 use futures::{
@@ -23,6 +19,7 @@ use super::{cost::CostMeter, error::ApiError};
 use crate::{
     domain::{Caller, Member, Message, MessageId, Room, RoomId, Timestamp, UserId},
     store::{Log, StoreError},
+    sync::Mutex,
 };
 
 /// The loader of one execution.
@@ -79,7 +76,7 @@ impl Loader {
 
     /// Forgets everything that was loaded.
     pub(super) fn clear(&self) {
-        *self.cache.lock().expect("no panic under this lock") = LoaderCache::default();
+        *self.cache.lock() = LoaderCache::default();
     }
 
     /// Runs a read that is not cached, charged to the response like any other.
@@ -127,7 +124,7 @@ impl Loader {
         read: impl Future<Output = Result<Option<Arc<T>>, StoreError>> + Send + 'static,
     ) -> Loaded<T> {
         let load = {
-            let mut cache = self.cache.lock().expect("no panic under this lock");
+            let mut cache = self.cache.lock();
             let meter = self.meter.clone();
             table(&mut cache)
                 .entry(key)

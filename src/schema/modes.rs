@@ -7,7 +7,7 @@
 //!   each [`FeedItem`] that the execution is fed to one response.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -18,6 +18,7 @@ use super::error::ApiError;
 use crate::{
     domain::{self, Event, RoomId, Seq, Timestamp},
     presence::{Lobby, Occupancy, Position, Signal, Stream, TypingState},
+    sync::Mutex,
 };
 
 /// What a subscriber may read, found out by running its subscription in the mode Open.
@@ -142,7 +143,7 @@ pub(super) fn report<T: Send + 'static>(
     slot: &Mutex<Option<OpenedSubscription>>,
     opened: OpenedSubscription,
 ) -> ResponseStream<T> {
-    *slot.lock().expect("no panic under this lock") = Some(opened);
+    *slot.lock() = Some(opened);
     futures::stream::empty().boxed()
 }
 
@@ -152,7 +153,7 @@ pub(super) fn feed<T: Send + 'static>(
     show: impl Fn(FeedItem) -> Option<T> + Send + 'static,
 ) -> Result<ResponseStream<T>, ApiError> {
     let items = match mode(ctx) {
-        Mode::Feed { items, .. } => items.lock().expect("no panic under this lock").take(),
+        Mode::Feed { items, .. } => items.lock().take(),
         Mode::Open { .. } => None,
     };
     let items = items.ok_or_else(|| ApiError::internal(&"a feed was taken twice"))?;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, MutexGuard},
     task::{Context, Waker},
 };
 
@@ -16,6 +16,7 @@ use futures::future::AbortHandle;
 use crate::{
     domain::{Caller, UserId},
     schema::{ApiError, Code, is_temporary},
+    sync::Mutex,
     transport::{
         admission::slots::ConnectionSlot,
         operation::{Emitted, OperationEnd, Running, failed_json},
@@ -72,7 +73,7 @@ impl Reservations {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Reservation>>> {
-        self.0.lock().expect("no panic under this lock")
+        self.0.lock()
     }
 }
 
@@ -300,7 +301,7 @@ impl Reservation {
     }
 
     fn lock(&self) -> MutexGuard<'_, ReservationState> {
-        self.state.lock().expect("no panic under this lock")
+        self.state.lock()
     }
 }
 

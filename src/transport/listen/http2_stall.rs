@@ -8,13 +8,15 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, MutexGuard},
     task::Poll,
     time::Duration,
 };
 
 use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep};
+
+use crate::sync::Mutex;
 
 /// Bytes of a response that are passed to a stream at a time. Bytes that were passed on stay in
 /// memory until the client takes them or the stream is reset.
@@ -51,7 +53,7 @@ impl Untaken {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().expect("no panic under this lock")
+        self.0.lock()
     }
 }
 

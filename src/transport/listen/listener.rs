@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     io,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     quota::{self, Allowance, Rate},
+    sync::Mutex,
     transport::{
         Shared, TransportLimits,
         admission::{
@@ -237,10 +238,7 @@ impl ConnectionService {
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let (activity, is_first) = self.activity.begin();
         if is_first {
-            self.handshake
-                .lock()
-                .expect("no panic under this lock")
-                .take();
+            self.handshake.lock().take();
         }
         let extensions = request.extensions_mut();
         extensions.insert(self.peer);
@@ -251,7 +249,6 @@ impl ConnectionService {
         if let Err(wait) = self
             .request_allowance
             .lock()
-            .expect("no panic under this lock")
             .take(self.request_rate, Instant::now())
         {
             extensions.insert(RequestRateExceeded(wait));

@@ -1,12 +1,7 @@
 //! TLS on the server's own port: the certificate, its replacement while the server runs, and the
 //! handshake.
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -26,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Clock,
+    sync::Mutex,
     transport::listen::certificate::{CertificateStatus, EXPIRY_WARNING_DAYS, Validity},
 };
 
@@ -282,7 +278,7 @@ impl Tls {
     }
 
     fn serving(&self) -> std::sync::MutexGuard<'_, Serving> {
-        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+        self.serving.lock()
     }
 }
 
