@@ -50,3 +50,10 @@ where
 pub(crate) fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
     humantime::parse_duration(text)
 }
+
+/// A time limit as a duration to wait for. Zero means no limit, and becomes a time that no process
+/// lives to see.
+pub(crate) fn unless_zero(limit: Duration) -> Duration {
+    const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    if limit.is_zero() { TEN_YEARS } else { limit }
+}

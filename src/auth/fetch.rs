@@ -21,6 +21,8 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
+use crate::limit::unless_zero;
+
 /// Why the key set could not be fetched. It is logged, and never sent to a client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
@@ -127,7 +129,7 @@ impl JwksUrl {
                 }
             }
         };
-        tokio::time::timeout(timeout, exchange)
+        tokio::time::timeout(unless_zero(timeout), exchange)
             .await
             .unwrap_or(Err(FetchError::Timeout))
     }

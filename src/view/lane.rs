@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::frame::{Encoded, Entry};
 use crate::{
     domain::{Caller, Event},
+    limit::unless_zero,
     schema::{Feed, FeedError, FeedItem, PlanDocument, Schema},
 };
 
@@ -77,7 +78,7 @@ async fn run(
         let open = feed.get_or_insert_with(|| schema.feed(&plan, caller));
         // If a resolver panics, this execution is lost and not the room: it is dropped below.
         let work = AssertUnwindSafe(encode(open, &job)).catch_unwind();
-        let result = match tokio::time::timeout(timeout, work).await {
+        let result = match tokio::time::timeout(unless_zero(timeout), work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(FeedError::Panicked),
             Err(_) => Err(FeedError::TimedOut),

@@ -400,3 +400,31 @@ async fn an_idle_keep_alive_connection_is_closed(transport: Transport) {
     );
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_timeout_of_zero_is_no_limit() {
+    let flags = [
+        "--init-timeout",
+        "0s",
+        "--ping-interval",
+        "0s",
+        "--pong-timeout",
+        "0s",
+        "--write-timeout",
+        "0s",
+        "--execution-timeout",
+        "0s",
+    ];
+    let app = TestApp::with_flags(&flags).await;
+    let token = app.sign_in("ann").await;
+    let mut silent = Client::open(app.endpoint()).await;
+    let mut ann = app.client(Some(&token)).await;
+    let head = ann.head("room-1").await;
+    ann.subscribe("room-1", &head).await;
+    ann.send_message("room-1", "hello").await;
+    assert_eq!(ann.next_texts(1).await, ["hello"]);
+    // The connection without a `connection_init` is still open.
+    silent.fence().await;
+    drop((silent, ann));
+    app.finish().await;
+}

@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    limit::unless_zero,
     quota::{self, Allowance, Rate},
     sync::Mutex,
     transport::{
@@ -178,7 +179,7 @@ async fn serve_connection<S>(
                 } else {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();
-                    idle.as_mut().reset(now + limits.pong_timeout);
+                    idle.as_mut().reset(now + unless_zero(limits.pong_timeout));
                 }
             }
         }
@@ -290,7 +291,7 @@ fn builder(limits: &TransportLimits) -> Builder<StreamExecutor> {
         .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_local_error_reset_streams(RESETS_FOR_ERRORS_MAX)
         .keep_alive_interval(some(limits.ping_interval))
-        .keep_alive_timeout(limits.pong_timeout);
+        .keep_alive_timeout(unless_zero(limits.pong_timeout));
     builder
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use crate::transport::TransportLimits;
+use crate::{limit::unless_zero, transport::TransportLimits};
 
 /// How long a client may take to answer a close.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ impl Deadlines {
     pub(super) fn poll_due(&mut self, limits: &TransportLimits, cx: &mut Context<'_>) -> Poll<()> {
         // Writing may have been blocked since the timer was set, with an earlier deadline.
         if let Some(since) = self.blocked_since {
-            self.wake_at(since + limits.write_timeout);
+            self.wake_at(since + unless_zero(limits.write_timeout));
         }
         self.timer.as_mut().poll(cx)
     }
@@ -100,8 +100,9 @@ impl Deadlines {
     /// the bytes that wait to be sent. In the last case no close frame would get through. The
     /// client sees the connection break, and reconnects.
     pub(super) fn client_is_dead(&self, now: Instant, limits: &TransportLimits) -> bool {
-        let missed =
-            |since: Option<Instant>, timeout| since.is_some_and(|since| now >= since + timeout);
+        let missed = |since: Option<Instant>, timeout| {
+            since.is_some_and(|since| now >= since + unless_zero(timeout))
+        };
         missed(self.closed_at, CLOSE_TIMEOUT)
             || missed(self.blocked_since, limits.write_timeout)
             || missed(self.pinged_at, limits.pong_timeout)
@@ -109,12 +110,12 @@ impl Deadlines {
 
     /// Whether the time for `connection_init` has passed.
     pub(super) fn init_is_late(&self, now: Instant, limits: &TransportLimits) -> bool {
-        now >= self.opened_at + limits.init_timeout
+        now >= self.opened_at + unless_zero(limits.init_timeout)
     }
 
     /// Whether the client has been silent for long enough to be pinged.
     pub(super) fn ping_is_due(&self, now: Instant, limits: &TransportLimits) -> bool {
-        self.pinged_at.is_none() && now >= self.received_at + limits.ping_interval
+        self.pinged_at.is_none() && now >= self.received_at + unless_zero(limits.ping_interval)
     }
 
     /// Sets the timer to the next deadline. Everything that was due by `now` must have been done.
@@ -126,14 +127,15 @@ impl Deadlines {
         is_initialised: bool,
         token_left: Option<Duration>,
     ) {
-        let init = (!is_initialised).then(|| self.opened_at + limits.init_timeout);
+        let init = (!is_initialised).then(|| self.opened_at + unless_zero(limits.init_timeout));
+        let ping_interval = unless_zero(limits.ping_interval);
         let ping = match self.pinged_at {
-            Some(pinged_at) => pinged_at + limits.pong_timeout,
-            None => self.received_at + limits.ping_interval,
+            Some(pinged_at) => pinged_at + unless_zero(limits.pong_timeout),
+            None => self.received_at + ping_interval,
         };
         // A ping that is due but held back, because writing is blocked, is tried an interval later.
         let ping = if ping <= now {
-            now + limits.ping_interval
+            now + ping_interval
         } else {
             ping
         };
@@ -145,7 +147,9 @@ impl Deadlines {
                 at
             }
         });
-        let write = self.blocked_since.map(|since| since + limits.write_timeout);
+        let write = self
+            .blocked_since
+            .map(|since| since + unless_zero(limits.write_timeout));
         let close = self.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT);
         let drain = self.drain.filter(|at| *at > now);
         let expiry = token_left.map(|left| now + left);
@@ -154,5 +158,45 @@ impl Deadlines {
             .flatten()
             .fold(ping, Instant::min);
         self.timer.as_mut().reset(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_zero_never_ends() {
+        let limits = TransportLimits {
+            init_timeout: Duration::ZERO,
+            ping_interval: Duration::ZERO,
+            pong_timeout: Duration::ZERO,
+            write_timeout: Duration::ZERO,
+            ..TransportLimits::default()
+        };
+        let mut deadlines = Deadlines::new();
+        let later = Instant::now() + Duration::from_secs(1_000_000);
+        assert!(!deadlines.init_is_late(later, &limits));
+        assert!(!deadlines.ping_is_due(later, &limits));
+        deadlines.ping_sent(Instant::now());
+        deadlines.write_blocked(false);
+        assert!(!deadlines.client_is_dead(later, &limits));
+        deadlines.schedule(later, &limits, false, None);
+        assert!(deadlines.timer.deadline() > later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_end_at_their_deadlines_and_not_before() {
+        let limits = TransportLimits::default();
+        let mut deadlines = Deadlines::new();
+        let opened = deadlines.opened_at;
+        let before = |limit: Duration| opened + limit - Duration::from_millis(1);
+        assert!(!deadlines.init_is_late(before(limits.init_timeout), &limits));
+        assert!(deadlines.init_is_late(opened + limits.init_timeout, &limits));
+        assert!(!deadlines.ping_is_due(before(limits.ping_interval), &limits));
+        assert!(deadlines.ping_is_due(opened + limits.ping_interval, &limits));
+        deadlines.ping_sent(opened);
+        assert!(!deadlines.client_is_dead(before(limits.pong_timeout), &limits));
+        assert!(deadlines.client_is_dead(opened + limits.pong_timeout, &limits));
     }
 }
