@@ -146,15 +146,14 @@ impl Auth {
         {
             return Err(TokenError::Revoked);
         }
-        let (user, operator) = match &self.issuer {
-            TokenIssuer::Guests(_) => (Guests::user(&claims)?, true),
-            TokenIssuer::Jwt(jwt) => (jwt.user(&claims, now).await?, jwt.is_operator(&claims)),
+        let user = match &self.issuer {
+            TokenIssuer::Guests(_) => Guests::user(&claims)?,
+            TokenIssuer::Jwt(jwt) => jwt.user(&claims, now).await?,
         };
         Ok(Viewer {
             user,
             expires_at,
             token: id,
-            operator,
         })
     }
 

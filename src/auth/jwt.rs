@@ -35,7 +35,6 @@ enum Keys {
 pub(super) struct Jwt {
     keys: Keys,
     pub(super) rules: TokenRules,
-    operator_claim: Option<String>,
     accounts: Arc<dyn Accounts>,
     subjects: Cache<Identity, Subject>,
 }
@@ -54,7 +53,6 @@ impl Jwt {
             issuer,
             audience,
             leeway,
-            operator_claim,
         } = settings;
         let keys = match keys {
             KeySource::Fixed(key) => Keys::Fixed(Arc::new(*key)),
@@ -68,7 +66,6 @@ impl Jwt {
         Self {
             keys,
             rules,
-            operator_claim,
             accounts,
             subjects: Cache::new(limits.subjects_cached_max),
         }
@@ -80,13 +77,6 @@ impl Jwt {
             Keys::Fixed(key) => Ok(key.clone()),
             Keys::Set(set) => set.key(head, now).await,
         }
-    }
-
-    /// Whether the token makes its user an operator.
-    pub(super) fn is_operator(&self, claims: &Claims) -> bool {
-        self.operator_claim
-            .as_ref()
-            .is_some_and(|name| claims.is_true(name))
     }
 
     /// The user of a token. A cached user costs no call to the database (A5), unless the token

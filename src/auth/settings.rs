@@ -25,8 +25,6 @@ pub struct JwtSettings {
     pub audience: Option<String>,
     /// The tolerance for clocks that differ. It applies to `exp` and `nbf`.
     pub leeway: Duration,
-    /// The claim that makes the user an operator if it is `true`.
-    pub operator_claim: Option<String>,
 }
 
 /// Where the keys of an identity provider come from.

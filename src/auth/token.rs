@@ -109,11 +109,6 @@ impl Claims {
         Ok(Some(moment.clamp(Timestamp(0), MOMENT_MAX)))
     }
 
-    /// Whether a claim is the Boolean `true`. The text `"true"` and the number 1 are not.
-    pub(super) fn is_true(&self, name: &str) -> bool {
-        self.0.get(name) == Some(&Value::Bool(true))
-    }
-
     /// The id under which the token is revoked: a hash of its issuer and `jti`. Without a `jti` it
     /// is a hash of the signed text.
     ///

@@ -96,9 +96,6 @@ pub struct SignInFlags {
     /// With jwt: the tolerated clock difference to the provider, at most 10m [default: 30s]
     #[arg(long, env = "SWITCHBOARD_JWT_LEEWAY", value_parser = duration, value_name = "TIME")]
     pub jwt_leeway: Option<Duration>,
-    /// With jwt: the claim that makes a user an operator if it is `true`
-    #[arg(long, env = "SWITCHBOARD_OPERATOR_CLAIM", value_name = "CLAIM")]
-    pub operator_claim: Option<String>,
 }
 
 /// The tolerated clock difference unless a flag sets it.
@@ -126,7 +123,6 @@ impl SignInFlags {
             ("--jwt-issuer", self.jwt_issuer.is_some()),
             ("--jwt-audience", self.jwt_audience.is_some()),
             ("--jwt-leeway", self.jwt_leeway.is_some()),
-            ("--operator-claim", self.operator_claim.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(format!(
@@ -144,7 +140,6 @@ impl SignInFlags {
         let empty = [
             ("--jwt-issuer", &self.jwt_issuer),
             ("--jwt-audience", &self.jwt_audience),
-            ("--operator-claim", &self.operator_claim),
         ];
         if let Some((flag, _)) = empty
             .into_iter()
@@ -157,7 +152,6 @@ impl SignInFlags {
             issuer: self.jwt_issuer.clone(),
             audience: self.jwt_audience.clone(),
             leeway,
-            operator_claim: self.operator_claim.clone(),
         })
     }
 

@@ -28,8 +28,6 @@ pub struct Viewer {
     pub expires_at: Timestamp,
     /// The token.
     pub token: TokenId,
-    /// Whether the user is an operator, by the claim of `--operator-claim`. Guests are operators.
-    pub operator: bool,
 }
 
 /// On whose behalf the store is read. It decides which rooms can be seen.

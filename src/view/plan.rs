@@ -184,7 +184,6 @@ mod tests {
             user,
             expires_at: Timestamp(0),
             token: TokenId([0; 16]),
-            operator: false,
         })
     }
 

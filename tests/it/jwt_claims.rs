@@ -109,7 +109,6 @@ impl Verifier {
             issuer: None,
             audience: None,
             leeway: Duration::from_secs(30),
-            operator_claim: Some("https://example.test/operator".to_owned()),
         };
         change(&mut settings);
         let (sign_in, tasks) = (SignIn::Jwt(Box::new(settings)), TaskTracker::new());
@@ -241,7 +240,6 @@ async fn each_subject_of_an_issuer_is_one_user() {
             issuer: None,
             audience: None,
             leeway: Duration::ZERO,
-            operator_claim: None,
         })),
         verifier.accounts.clone(),
         AuthLimits::default(),
@@ -340,33 +338,6 @@ async fn the_name_follows_the_newest_token() {
     assert_eq!(
         verifier.check(&of("s6", json!({ "name": 7 })), NOW).await,
         Err(TokenError::Claim("name"))
-    );
-}
-
-#[tokio::test]
-async fn a_viewer_is_an_operator_only_if_the_claim_is_true() {
-    let verifier = Verifier::start().await;
-    let claim = "https://example.test/operator";
-    for (value, expected) in [
-        (json!(true), true),
-        (json!(false), false),
-        (json!("true"), false),
-        (json!(1), false),
-        (json!([true]), false),
-    ] {
-        let mut claims = json!({ "sub": "ann", "exp": NOW + 60 });
-        claims[claim] = value.clone();
-        assert_eq!(
-            verifier.check(&claims, NOW).await.unwrap().operator,
-            expected,
-            "{value}"
-        );
-    }
-    let verifier = Verifier::with(|settings| settings.operator_claim = None).await;
-    let claims = json!({ "sub": "ann", "exp": NOW + 60, "operator": true });
-    assert!(
-        !verifier.check(&claims, NOW).await.unwrap().operator,
-        "no claim was configured"
     );
 }
 

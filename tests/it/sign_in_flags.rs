@@ -118,10 +118,6 @@ fn invalid_combinations() -> Vec<(Vec<&'static str>, &'static str)> {
             "--jwks-url is for --auth jwt",
         ),
         (
-            vec!["--operator-claim", "admin"],
-            "--operator-claim is for --auth jwt",
-        ),
-        (
             vec!["--auth", "guest", "--jwt-leeway", "1s"],
             "--jwt-leeway is for --auth jwt",
         ),

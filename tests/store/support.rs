@@ -135,7 +135,6 @@ pub(crate) fn as_viewer(user: &User) -> Caller {
         user: user.id,
         expires_at: Timestamp(i64::MAX),
         token,
-        operator: false,
     })
 }
 

@@ -286,7 +286,6 @@ async fn create_user(store: &Sqlite, name: &str) -> Viewer {
         user: id,
         expires_at: Timestamp(i64::MAX),
         token: TokenId([0; 16]),
-        operator: true,
     }
 }
 
