@@ -83,7 +83,7 @@ async fn run(
     let CallOrigin { caller, address } = origin;
     if prepared.is_subscription() {
         let ip = address.map(Into::into);
-        let reader = shared.views.resume(prepared, caller, ip, resume).await?;
+        let reader = shared.views.subscribe(prepared, caller, ip, resume).await?;
         let token_end = match token_watch {
             TokenWatch::Operation => token_end(shared, caller),
             TokenWatch::Connection => None,

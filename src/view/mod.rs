@@ -111,20 +111,11 @@ impl Views {
         }
     }
 
-    /// A reader of a subscription, if the caller may read the room.
-    pub async fn subscribe(
-        &self,
-        prepared: Prepared,
-        caller: Caller,
-    ) -> Result<Reader, Vec<ServerError>> {
-        self.resume(prepared, caller, None, None).await
-    }
-
     /// A reader of a subscription, if the caller at this address may read the room.
     ///
     /// `after` is the last cursor that the client has seen, if the transport knows it. It wins over
     /// the document's own argument.
-    pub async fn resume(
+    pub async fn subscribe(
         &self,
         prepared: Prepared,
         caller: Caller,

@@ -65,9 +65,4 @@ impl Reader {
             ReaderKind::Ephemeral(reader) => reader.poll_take(cx, bytes_max, out),
         }
     }
-
-    /// Takes the next frames as [`Self::poll_take`] does, and waits for them.
-    pub async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError> {
-        std::future::poll_fn(|cx| self.poll_take(cx, bytes_max, out)).await
-    }
 }

@@ -12,7 +12,7 @@ use switchboard::{
 use crate::support::{
     app::TestApp,
     client::Client,
-    core::{Core, seqs, take_frames},
+    core::{Core, TakeFrames, seqs, take_frames},
     http::{Reply, post, request},
     stream::StreamedResponse,
     wait_for,

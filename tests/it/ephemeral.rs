@@ -19,7 +19,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, take_frames},
+    core::{Core, TakeFrames, take_frames},
     ephemeral::{
         SIGNALS, TYPING, lobby_of_room_1, mutate, next_signal, next_typing_names, send_signal,
         set_typing, signal_text, subscribe, take_ready,

@@ -13,7 +13,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, message_id, seqs},
+    core::{Core, TakeFrames, message_id, seqs},
     wait_for,
 };
 

@@ -460,7 +460,12 @@ async fn root_fragments_and_equal_root_fields_give_one_stream() {
     ] {
         let mut reader = core
             .views
-            .subscribe(prepared(&core, query, json!({})), Caller::Anonymous)
+            .subscribe(
+                prepared(&core, query, json!({})),
+                Caller::Anonymous,
+                None,
+                None,
+            )
             .await
             .unwrap();
         let next = core

@@ -15,7 +15,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, take_frames},
+    core::{Core, TakeFrames, take_frames},
     wait_for,
 };
 

@@ -8,7 +8,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::{Core, seqs, take_frames},
+    core::{Core, TakeFrames, seqs, take_frames},
     wait_for,
 };
 

@@ -16,7 +16,7 @@ use switchboard::{
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    core::{Core, message_id, seqs, take_frames, text},
+    core::{Core, TakeFrames, message_id, seqs, take_frames, text},
     wait_for,
 };
 

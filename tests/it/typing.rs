@@ -11,7 +11,7 @@ use switchboard::{
 };
 
 use crate::support::{
-    core::Core,
+    core::{Core, TakeFrames},
     ephemeral::{
         TYPING, lobby_of_room_1, mutate, next_typing_names, set_typing, subscribe, take_ready,
         typing_names,

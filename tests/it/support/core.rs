@@ -17,12 +17,24 @@ use switchboard::{
         Accounts, ChangeRoom, Command, CreateRoom, Log, RoomChange, SendMessage,
         sqlite::{Sqlite, SqliteLimits},
     },
-    view::{Frame, Reader, ViewLimits, Views},
+    view::{Frame, ReadError, Reader, ViewLimits, Views},
 };
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{Folder, faults::Faults, wait_for};
+
+/// Waits for frames. The server polls its readers instead.
+pub(crate) trait TakeFrames {
+    /// Takes the next frames as [`Reader::poll_take`] does, and waits for them.
+    async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError>;
+}
+
+impl TakeFrames for Reader {
+    async fn take(&mut self, bytes_max: usize, out: &mut Vec<Frame>) -> Result<(), ReadError> {
+        std::future::poll_fn(|cx| self.poll_take(cx, bytes_max, out)).await
+    }
+}
 
 pub(crate) struct Core {
     pub(crate) hub: Arc<Hub>,
@@ -246,7 +258,7 @@ impl Core {
             })
             .unwrap();
         self.views
-            .subscribe(prepared, caller)
+            .subscribe(prepared, caller, None, None)
             .await
             .map_err(|errors| {
                 errors[0]
