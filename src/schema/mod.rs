@@ -2,7 +2,7 @@
 //!
 //! - **G1** `schema.graphql` equals the SDL that the code exports.
 //! - **G2** Resolvers contain no SQL, no sockets and no locks of their own. They reach the store
-//!   through the [`loader`], and leave results for the transport in the request's data.
+//!   through the `loader`, and leave results for the transport in the request's data.
 //! - **G3** Every error that a client sees has a code from one table. Internal texts are logged and
 //!   never sent.
 //! - **G4** What a document may ask for is bounded before it runs (`prepare`), and what its answer
@@ -10,8 +10,8 @@
 //! - **G5** An object that does not exist and an object that the caller may not read get the same
 //!   answer by the same path: one statement that returns a row only if the caller may read it.
 //!
-//! A request passes through [`prepare`] (parse, bound, coerce), then [`executor`]. A subscription
-//! is executed twice, in the two modes that [`modes`] describes: once per subscriber to find out
+//! A request passes through `prepare` (parse, bound, coerce), then `executor`. A subscription
+//! is executed twice, in the two modes that `modes` describes: once per subscriber to find out
 //! what it reads, and once per plan to make its frames.
 
 mod context;
