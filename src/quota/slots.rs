@@ -75,6 +75,13 @@ impl<K> Slots<K> {
     }
 }
 
+impl<K: Hash + Eq> Slot<K> {
+    /// The key that the slot is charged to.
+    pub fn key(&self) -> Option<&K> {
+        self.key.as_ref()
+    }
+}
+
 impl<K: Hash + Eq> Drop for Slot<K> {
     fn drop(&mut self) {
         let mut taken = self.slots.taken.lock();

@@ -23,6 +23,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
@@ -180,10 +181,12 @@ impl<S: Source> View<S> {
                 live: live.clone(),
             });
             let failing = live.clone();
-            let task = async move {
-                let Err(RetriesExhausted) = running.await;
+            // Not an async block: that would hold the pump twice, as a captured value and as the
+            // future that it awaits.
+            let task = running.map(move |end| {
+                let Err(RetriesExhausted) = end;
                 failing.fail();
-            };
+            });
             let pump = plan.tasks.spawn(task).abort_handle();
             Self {
                 plan,

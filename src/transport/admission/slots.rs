@@ -217,8 +217,7 @@ impl SlotRequest {
 /// One of `connections_max`: held by a WebSocket, a stream, or a reserved stream.
 pub(crate) struct ConnectionSlot {
     admission: Arc<Admission>,
-    address: Option<Address>,
-    _slot: quota::Slot<Address>,
+    slot: quota::Slot<Address>,
     of_user: Option<quota::Slot<UserId>>,
     _activity: Option<Arc<ActivityGuard>>,
 }
@@ -240,8 +239,7 @@ impl ConnectionSlot {
         let slot = admission.connections.take(address);
         Ok(Self {
             admission: admission.clone(),
-            address,
-            _slot: slot.map_err(|bound| match bound {
+            slot: slot.map_err(|bound| match bound {
                 Exhausted::Key => AdmissionError::AddressFull,
                 Exhausted::All => AdmissionError::ServerFull,
             })?,
@@ -252,7 +250,7 @@ impl ConnectionSlot {
 
     /// The address that the slot is charged to.
     pub(crate) fn address(&self) -> Option<Address> {
-        self.address
+        self.slot.key().copied()
     }
 
     /// Returns the slot, charged to the caller as well.
