@@ -91,6 +91,17 @@ pub enum Body {
     Deleted(Timestamp),
 }
 
+impl Body {
+    /// Whether the message may have been sent with this text. The text of a deleted message is no
+    /// longer known, so the answer is yes.
+    pub fn may_be_sent_as(&self, text: &MessageText) -> bool {
+        match self {
+            Self::Text(sent) => sent == text,
+            Self::Deleted(_) => true,
+        }
+    }
+}
+
 /// A membership of a room, as of the time when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {

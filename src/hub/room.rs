@@ -36,7 +36,7 @@ pub struct LiveRoom {
     /// The last revision of any room of this node.
     revisions: Arc<AtomicU64>,
     revision: AtomicU64,
-    redacted_upto: AtomicU64,
+    rewritten_upto: AtomicU64,
     shut_outs: Mutex<ShutOuts>,
     /// The last event in `shut_outs`, to be compared without the lock.
     shut_outs_head: AtomicU64,
@@ -79,7 +79,7 @@ impl LiveRoom {
             changed: AtomicBool::new(false),
             revisions,
             revision,
-            redacted_upto: AtomicU64::new(0),
+            rewritten_upto: AtomicU64::new(0),
             shut_outs: Mutex::new(ShutOuts::new(limits.shut_outs_kept_max)),
             shut_outs_head: AtomicU64::new(0),
         }
@@ -190,24 +190,27 @@ impl LiveRoom {
         }
     }
 
-    /// A number that changes with each deletion, and that no two live entries share. Frames that
-    /// were made under another revision may show deleted text (V6).
+    /// A number that changes whenever a stored message is rewritten, such as by its deletion. No two
+    /// live entries share it. Frames that were made under another revision may show deleted text
+    /// (V6).
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }
 
-    /// The last event before the newest deletion. Frames of events up to it may show deleted text:
-    /// that of the message itself, or of the message that another one replies to.
-    pub fn redacted_upto(&self) -> Seq {
-        Seq(self.redacted_upto.load(Ordering::Acquire))
+    /// The last event before the newest one that rewrote a message. Frames of events up to it may
+    /// show the former text: that of the message itself, or of the message that another one replies
+    /// to.
+    pub fn rewritten_upto(&self) -> Seq {
+        Seq(self.rewritten_upto.load(Ordering::Acquire))
     }
 
-    /// The event after `before` deletes a message, and `left` is what remains of it. From now on no
-    /// read returns its text, and frames that were made before are stale.
-    pub(super) fn redact(&self, left: &Arc<Message>, before: Seq) {
-        let event = Arc::new(Event::MessageSent(left.clone()));
+    /// The event after `before` rewrites a message, which is `message` from then on: without its
+    /// text, if the event deletes it. From now on no read returns the former text, and frames that
+    /// were made before are stale.
+    pub(super) fn rewrite(&self, message: &Arc<Message>, before: Seq) {
+        let event = Arc::new(Event::MessageSent(message.clone()));
         self.tail.lock().replace(event);
-        self.redacted_upto.fetch_max(before.0, Ordering::AcqRel);
+        self.rewritten_upto.fetch_max(before.0, Ordering::AcqRel);
         self.revision.store(
             self.revisions.fetch_add(1, Ordering::Relaxed),
             Ordering::Release,

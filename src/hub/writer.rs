@@ -66,7 +66,7 @@ fn announce(
         *head = event.seq();
         if let Some(room) = room {
             if let CommandOutcome::Rewritten(_, message) = outcome {
-                room.redact(message, Seq(event.seq().0 - 1));
+                room.rewrite(message, Seq(event.seq().0 - 1));
             }
             room.announce(event);
         }

@@ -90,15 +90,15 @@ impl Subscription {
     }
 }
 
-/// Whether the subscription field of this name has a response for an item. A new subscription field
-/// needs an arm here: without one it never responds.
+/// Whether the subscription field of this name has a response for an item. Each subscription field
+/// has an arm here.
 pub(super) fn responds(field: &str, item: &FeedItem) -> bool {
-    match (field, item) {
-        ("newMessage", FeedItem::Event(event)) => event.as_message_sent().is_some(),
-        ("typing", FeedItem::Typing(..))
-        | ("presence", FeedItem::Presence { .. })
-        | ("signals", FeedItem::Signal(..)) => true,
-        _ => false,
+    match field {
+        "newMessage" => matches!(item, FeedItem::Event(event) if event.as_message_sent().is_some()),
+        "typing" => matches!(item, FeedItem::Typing(..)),
+        "presence" => matches!(item, FeedItem::Presence { .. }),
+        "signals" => matches!(item, FeedItem::Signal(..)),
+        _ => unreachable!("`responds` has no arm for the subscription {field}"),
     }
 }
 
@@ -170,4 +170,43 @@ async fn stored_log(
         after,
     };
     Ok((source, room.head))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::{
+        parse_schema,
+        types::{TypeKind, TypeSystemDefinition},
+    };
+
+    use super::*;
+    use crate::schema::sdl;
+
+    #[test]
+    fn every_subscription_responds_to_some_items() {
+        let signal = FeedItem::Signal("a".parse().unwrap(), None);
+        let mut responding = Vec::new();
+        for definition in parse_schema(sdl()).unwrap().definitions {
+            let TypeSystemDefinition::Type(definition) = definition else {
+                continue;
+            };
+            let TypeKind::Object(object) = definition.node.kind else {
+                continue;
+            };
+            if definition.node.name.node != "Subscription" {
+                continue;
+            }
+            let names = object
+                .fields
+                .iter()
+                .map(|field| field.node.name.node.as_str());
+            // A field without an arm panics.
+            responding.extend(
+                names
+                    .filter(|name| responds(name, &signal))
+                    .map(str::to_owned),
+            );
+        }
+        assert_eq!(responding, ["signals"]);
+    }
 }

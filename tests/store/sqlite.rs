@@ -130,7 +130,7 @@ async fn messages_older_than_the_index_are_found() {
     let mut file = SqliteConnection::connect(&url(&folder)).await.unwrap();
     let undo = "drop table search; drop table search_state; drop table search_rooms;
                 drop index rooms_public; drop index members_by_user; create index members_by_user on members (user_id);
-                delete from _sqlx_migrations where version >= 4";
+                delete from _sqlx_migrations where version = 4";
     sqlx::raw_sql(undo).execute(&mut file).await.unwrap();
     file.close().await.unwrap();
 

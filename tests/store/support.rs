@@ -2,9 +2,8 @@
 
 use switchboard::{
     domain::{
-        Body, Caller, Epoch, Event, MemberId, MessageId, MessageText, Nonce, Role, RoomId,
-        RoomName, Seq, ShutsOut, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility,
-        What,
+        Caller, Epoch, Event, MemberId, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq,
+        ShutsOut, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility, What,
     },
     store::{
         Accounts, Append, AppendError, ChangeRoom, Command, CommandOutcome, CreateRoom, Log,
@@ -153,8 +152,7 @@ pub(crate) async fn commit(store: &impl Store, batch: &[Command]) -> Vec<String>
             }
             Ok(CommandOutcome::Created(room)) => format!("new {}", room.id),
             Ok(CommandOutcome::Rewritten(event, message)) => {
-                assert!(matches!(message.body, Body::Deleted(_)) && message.text().is_empty());
-                format!("rewritten {}", event.get().seq().0)
+                format!("rewritten {}: {:?}", event.get().seq().0, message.text())
             }
             Ok(CommandOutcome::Changed(event)) => format!("changed {}", event.get().seq().0),
             Ok(CommandOutcome::Done) => "done".to_owned(),

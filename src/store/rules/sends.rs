@@ -173,13 +173,9 @@ impl SendRun {
     }
 }
 
-/// Decides a send whose nonce names an earlier message. The text of a deleted message is no longer
-/// known, so it counts as equal.
+/// Decides a send whose nonce names an earlier message.
 fn repeat(send: &SendMessage, prior: Arc<Message>) -> Result<SendDecision, Refusal> {
-    let same_text = match &prior.body {
-        Body::Text(text) => *text == send.text,
-        Body::Deleted(_) => true,
-    };
+    let same_text = prior.body.may_be_sent_as(&send.text);
     if same_text && prior.cursor.room == send.room && prior.reply_to == send.reply_to {
         Ok(SendDecision::Repeat(prior))
     } else {

@@ -27,8 +27,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use rust_embed::RustEmbed;
 use sqlx::{
-    ConnectOptions, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions, SqlSafeStr, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -155,35 +156,35 @@ async fn refuse_foreign(url: &str) -> Result<(), StoreError> {
     }
 }
 
-/// A migration: its version, its name and its SQL.
-macro_rules! migrations {
-    ($($version:literal $name:literal),* $(,)?) => {
-        [$((
-            $version,
-            $name,
-            include_str!(concat!("../../../migrations/sqlite/000", $version, "_", $name, ".sql")),
-        )),*]
-    };
-}
+/// The migrations, embedded in the binary.
+#[derive(RustEmbed)]
+#[folder = "migrations/sqlite"]
+struct MigrationFiles;
 
+/// All migrations, in the order of their versions.
 fn migrator() -> Migrator {
-    let files = migrations![
-        1 "rooms", 2 "changes", 3 "subjects", 4 "search", 5 "revocations",
-    ];
-    let migrations = files.map(|(version, name, sql)| {
-        let no_transaction = false;
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sqlx::SqlStr::from_static(sql),
-            no_transaction,
-        )
-    });
+    let mut migrations: Vec<Migration> = MigrationFiles::iter()
+        .map(|name| migration(&name).expect("a migration is named like 0001_rooms.sql"))
+        .collect();
+    migrations.sort_unstable_by_key(|migration| migration.version);
     Migrator {
-        migrations: migrations.to_vec().into(),
+        migrations: migrations.into(),
         ..Migrator::DEFAULT
     }
+}
+
+/// The migration in a file. The file `0001_rooms.sql` has version 1 and the description `rooms`.
+fn migration(file_name: &str) -> Option<Migration> {
+    let (version, description) = file_name.strip_suffix(".sql")?.split_once('_')?;
+    let sql = String::from_utf8(MigrationFiles::get(file_name)?.data.into_owned()).ok()?;
+    let no_transaction = false;
+    Some(Migration::new(
+        version.parse().ok()?,
+        description.to_owned().into(),
+        MigrationType::Simple,
+        AssertSqlSafe(sql).into_sql_str(),
+        no_transaction,
+    ))
 }
 
 impl From<sqlx::Error> for StoreError {

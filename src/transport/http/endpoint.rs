@@ -176,6 +176,8 @@ fn stream_response(
 ) -> Response {
     match form {
         Form::Multipart => multipart::response(shared, running, slot),
-        _ => sse::response(shared, running, slot, call.parts.version),
+        Form::EventStream | Form::Single(_) => {
+            sse::response(shared, running, slot, call.parts.version)
+        }
     }
 }

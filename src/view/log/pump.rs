@@ -23,7 +23,7 @@ pub(super) async fn run(pump: Pump<RoomLog>) -> PumpEnd {
         let head = listener.past(cursor).await;
         match step(&pump, cursor, head).await {
             Ok((entries, upto)) => {
-                let stale_upto = room.redacted_upto();
+                let stale_upto = room.rewritten_upto();
                 let (frames_max, bytes_max) = (limits.ring_frames_max, limits.ring_bytes_max);
                 pump.live.update(upto, |ring| {
                     ring.push(entries, upto, stale_upto, frames_max, bytes_max);

@@ -42,7 +42,7 @@ impl LogView {
         out: &mut Vec<Frame>,
     ) -> Option<TakeEnd> {
         let ring = self.buffer();
-        if *cursor < self.source.room.redacted_upto() || !ring.reaches_back_to(*cursor) {
+        if *cursor < self.source.room.rewritten_upto() || !ring.reaches_back_to(*cursor) {
             return None;
         }
         let access = |gate, upto| self.access(gate, upto);
