@@ -31,7 +31,7 @@ pub struct LiveRoom {
     tail: Mutex<Tail>,
     /// Read with the head, once. The inner `None` means that there is no such room.
     facts: OnceCell<Option<RoomFacts>>,
-    /// Something about who may read the room has changed since `facts` were read.
+    /// An event has changed the room since `facts` were read, so another set of users may read it.
     changed: AtomicBool,
     /// The last revision of any room of this node.
     revisions: Arc<AtomicU64>,
@@ -57,7 +57,7 @@ pub enum LogReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The events that were read do not follow each other, so they are not used (H4).
-    #[error("the log has a hole")]
+    #[error("the events of the log have a gap")]
     Hole,
 }
 
@@ -202,10 +202,11 @@ impl LiveRoom {
         Seq(self.redacted_upto.load(Ordering::Acquire))
     }
 
-    /// The event after `before` deletes a message, and `left` is what remains of it. From now on no
-    /// read returns its text, and frames that were made before are stale.
-    pub(super) fn redact(&self, left: &Arc<Message>, before: Seq) {
-        let event = Arc::new(Event::MessageSent(left.clone()));
+    /// Replaces a deleted message by `redacted`, which has no text. The event after `before`
+    /// deletes it. From now on no read returns its text, and frames that were made before are
+    /// stale.
+    pub(super) fn redact(&self, redacted: &Arc<Message>, before: Seq) {
+        let event = Arc::new(Event::MessageSent(redacted.clone()));
         self.tail.lock().replace(event);
         self.redacted_upto.fetch_max(before.0, Ordering::AcqRel);
         self.revision.store(

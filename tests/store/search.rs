@@ -66,7 +66,7 @@ pub(crate) async fn settle(store: &impl Store, viewer: &User) {
             .map(|_| send(viewer, "elsewhere", "noise"))
             .collect();
         commit(store, &batch).await;
-        store.tend().await;
+        store.background_step().await;
     }
 }
 
@@ -410,7 +410,7 @@ pub(crate) async fn acknowledged_messages_are_found_at_once(store: &impl Store) 
             let word = format!("word{round}x{n}");
             assert_eq!(texts(store, &word, None, Caller::Anonymous).await, [word]);
         }
-        store.tend().await;
+        store.background_step().await;
         let first = texts(store, "word0x0", Some("room-1"), Caller::Anonymous).await;
         assert_eq!(first, ["word0x0"], "after round {round}");
     }

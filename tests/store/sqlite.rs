@@ -64,7 +64,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
             })
             .collect();
         sent.extend(store.commit(&batch, NOW).await);
-        store.tend().await;
+        store.background_step().await;
     }
     let doomed: Vec<_> = sent_messages(sent)
         .into_iter()
