@@ -155,8 +155,7 @@ impl LiveRoom {
     }
 
     /// At most `limit` events after `after` and up to `upto`, for a caller that knows from the head
-    /// that there are some. Fails if there are none, or if they do not follow `after` without a hole
-    /// (H4).
+    /// that there are some. Fails if there are none, or if there is a gap after `after` (H4).
     pub async fn read_next(
         &self,
         after: Seq,

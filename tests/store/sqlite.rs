@@ -228,8 +228,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let said = ["needle needle", "needle a", "needle b", "needle c c"];
     for (n, text) in said.into_iter().enumerate() {
         commit(&store, &[send(&ann, "room-1", text)]).await;
-        // The third message is the last one in the index. Messages in an unreadable room count for
-        // nobody else.
+        // The third message is the last one in the index. Messages in an unreadable room do not
+        // count for other users.
         if n == 2 {
             settle(&store, &ann).await;
         }
