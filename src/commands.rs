@@ -1,4 +1,4 @@
-//! What each command of the binary does.
+//! The commands of the binary.
 
 use std::{io::Write, process::ExitCode};
 
@@ -101,7 +101,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Prints the addresses of the server, and what to try next.
+/// Prints the addresses of the server, and two commands to try next.
 fn print_greeting(server: &Server, flags: &ServeFlags) {
     let address = server.address();
     let (http, ws) = if server.has_tls() {
@@ -144,7 +144,7 @@ Next, in two more terminals:
     );
 }
 
-/// What the server does on a signal.
+/// The reaction of the server to a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SignalAction {
     Stop,

@@ -25,7 +25,7 @@
 //! - [`telemetry`]: the log that the server writes about itself.
 //! - [`server`]: the wiring: it starts and stops everything in the right order.
 //! - [`client`]: the commands `send` and `tail`, which talk to a running server.
-//! - [`commands`]: what each command of the binary does.
+//! - [`commands`]: the commands of the binary.
 //!
 //! A module may use only the modules that the table in `docs/ARCHITECTURE.md` allows. A test checks
 //! this.

@@ -1,4 +1,4 @@
-//! The wiring: what starts and stops, in which order.
+//! The wiring: starts and stops all parts of the server, in the right order.
 //!
 //! - **R1** Every task is tracked. The server listens in the last step of its start, so the first
 //!   client finds everything ready.
@@ -155,7 +155,7 @@ impl Server {
         }
     }
 
-    /// What is in use now. Tests compare this with zero to find leaks.
+    /// The resources in use now. Tests compare them with zero to find leaks.
     pub fn in_use(&self) -> InUse {
         InUse {
             connections: self.shared.connections_open(),
@@ -168,8 +168,8 @@ impl Server {
         }
     }
 
-    /// Drains and stops the server (R2). Each accepted operation is finished, or its client is told
-    /// to come back.
+    /// Drains and stops the server (R2). Each accepted operation is finished, or its client is
+    /// asked to reconnect.
     pub async fn stop(self) {
         let grace = self.shared.limits.drain_window + STOP_GRACE;
         self.shared.drain();
@@ -186,7 +186,7 @@ impl Server {
         if tokio::time::timeout(grace, self.listening).await.is_err() {
             tracing::warn!("some requests did not end in time");
         }
-        // The writer ends with its last sender. These three are the last ones.
+        // The writer ends when its last sender is dropped. These three hold the last senders.
         drop((self.shared, self.views, self.hub));
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait())
@@ -266,7 +266,7 @@ impl Core {
     }
 }
 
-/// What a server holds for its clients.
+/// The resources that a server holds for its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InUse {
     /// Open WebSockets and event streams, and reservations of an event stream.

@@ -21,7 +21,7 @@ const POISONED: &str = "no thread panics while it holds a lock";
 pub struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    /// A mutex that nobody holds.
+    /// An unlocked mutex.
     pub const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
@@ -37,7 +37,7 @@ impl<T> Mutex<T> {
 pub struct RwLock<T>(sync::RwLock<T>);
 
 impl<T> RwLock<T> {
-    /// A lock that nobody holds.
+    /// An unlocked lock.
     pub const fn new(value: T) -> Self {
         Self(sync::RwLock::new(value))
     }
@@ -110,8 +110,8 @@ impl<K: Hash + Eq + Clone, V> Registry<K, V> {
         }
     }
 
-    /// The value of a key, or a new one if `admit` allows it. What `admit` returns is passed to
-    /// `make`.
+    /// The value of a key, or a new one if `admit` allows it. The value that `admit` returns is
+    /// passed to `make`.
     pub fn try_enter<T, E>(
         &self,
         key: K,

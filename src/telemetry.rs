@@ -1,7 +1,7 @@
 //! The log that the server writes about itself, on standard error.
 //!
-//! - **A3** Libraries may log what they carry, which includes tokens. So their most detailed levels
-//!   are never logged, whatever filter the operator sets.
+//! - **A3** Libraries may log the data that they carry, which includes tokens. So their most
+//!   detailed levels are never logged, whatever filter the operator sets.
 
 use std::io::IsTerminal;
 
@@ -14,7 +14,7 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-/// The most detailed level of a library. Below it, some libraries log what they carry.
+/// The most detailed level of a library. Below it, some libraries log the data that they carry.
 const LIBRARY_LEVEL_MAX: Level = Level::DEBUG;
 
 /// Libraries that log whole messages, and the reasons of closes, at DEBUG already.
@@ -58,7 +58,7 @@ fn is_allowed(metadata: &Metadata<'_>) -> bool {
 /// Starts logging.
 ///
 /// The filter has the syntax of `tracing`, for example `info` or `switchboard=debug,warn`. It
-/// cannot enable the levels at which libraries log what they carry.
+/// cannot enable the levels at which libraries log the data that they carry.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter)?;
     let registry = tracing_subscriber::registry()

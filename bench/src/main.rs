@@ -1,4 +1,4 @@
-//! Measures what Switchboard costs, as ratios to baselines that run on the same machine.
+//! Measures the cost of Switchboard, as ratios to baselines that run on the same machine.
 //!
 //! `switchboard-bench run` starts one server after the other on one core, loads it from the other
 //! core, and prints one table. CPU figures are user and kernel time of the server process, from
@@ -46,7 +46,7 @@ enum Command {
     },
 }
 
-/// What to measure.
+/// The scenarios and servers to measure.
 #[derive(clap::Args)]
 pub(crate) struct RunFlags {
     /// Run only scenarios whose name begins with this

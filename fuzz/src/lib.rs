@@ -1,3 +1,3 @@
-//! What is fuzzed. `targets.rs` is also part of the product's ordinary tests.
+//! The fuzz targets. `targets.rs` is also part of the ordinary tests.
 
 pub mod targets;

@@ -1,4 +1,4 @@
-//! One function for each target: any bytes in, a panic if a promise is broken.
+//! One function for each target. It accepts any bytes, and panics if a promise is broken.
 
 use std::sync::OnceLock;
 
@@ -9,13 +9,13 @@ use switchboard::{
     transport::read_request,
 };
 
-use self::watch::{Legacy, TransportWs, Watched};
+use self::checked::{CheckedMachine, Legacy, TransportWs};
 
-/// The judge of the conformance suite.
-#[path = "../../tests/conformance/watch.rs"]
-mod watch;
+/// The checked machines of the conformance suite.
+#[path = "../../tests/conformance/checked.rs"]
+mod checked;
 
-/// What is tried after a close.
+/// The number of inputs that are tried after a close.
 const LATE_INPUTS: usize = 8;
 
 /// Bytes that are taken from the front one by one.
@@ -28,7 +28,7 @@ impl<'a> Bytes<'a> {
         Some(*first)
     }
 
-    /// As many as a length in front says, or as there are.
+    /// A piece with its length in front, in one byte. It is shorter if fewer bytes are left.
     fn piece(&mut self) -> &'a [u8] {
         let length = self.byte().unwrap_or(0);
         let (piece, rest) = self.0.split_at(self.0.len().min(usize::from(length)));
@@ -37,10 +37,10 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The WebSocket protocols: P1 and P2 in both dialects, whatever happens in whatever order.
+/// The WebSocket protocols: P1 and P2 in both dialects, for any history.
 ///
-/// The first byte says which dialect. Then each byte says what happens; where that has a text, its length and the text
-/// follow.
+/// The first byte selects the dialect. Each further byte selects an input. If the input has a text,
+/// the length of the text and the text follow.
 pub fn machine(data: &[u8]) {
     let mut bytes = Bytes(data);
     match bytes.byte() {
@@ -52,22 +52,22 @@ pub fn machine(data: &[u8]) {
     }
 }
 
-fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
-    // Small enough that the bounds are met.
+fn history<W: CheckedMachine>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
+    // Small limits, so that histories reach them.
     let mut machine = W::new(MachineLimits {
         operations_max: 3,
         operation_id_bytes_max: 16,
         held_bytes_max: 256,
     });
-    // What comes after a close is all the same to it; a little of that is enough.
+    // A closed machine treats all inputs alike, so a few of them are enough.
     let mut late = 0;
-    while let Some(what) = bytes.byte().filter(|_| late < LATE_INPUTS) {
+    while let Some(selector) = bytes.byte().filter(|_| late < LATE_INPUTS) {
         late += usize::from(machine.is_closed());
-        let id = ["a", "b", "\u{2603}\"", "c"][usize::from(what >> 6)];
+        let id = ["a", "b", "\u{2603}\"", "c"][usize::from(selector >> 6)];
         let operation = |word: &str, payload: &str| {
             format!(r#"{{"type":"{word}","id":{id:?},"payload":{payload}}}"#)
         };
-        match what % 16 {
+        match selector % 16 {
             0..3 => machine.handle(Input::Text(&String::from_utf8_lossy(bytes.piece()))),
             3 => machine.handle(Input::Text(&operation(
                 begin,
@@ -76,8 +76,8 @@ fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
             4 => machine.handle(Input::Text(&operation(begin, r#"{"query":"{ a }"}"#))),
             5 => machine.handle(Input::Text(&operation(end, "null"))),
             6 => machine.handle(Input::Text(r#"{"type":"connection_init"}"#)),
-            7 | 8 if machine.is_asked() => machine.handle(Input::Admitted),
-            9 if machine.is_asked() => machine.handle(Input::Rejected),
+            7 | 8 if machine.is_checking_credentials() => machine.handle(Input::Admitted),
+            9 if machine.is_checking_credentials() => machine.handle(Input::Rejected),
             10 => machine.handle(Input::Answered {
                 id,
                 payload: r#"{"data":null}"#,
@@ -89,13 +89,14 @@ fn history<W: Watched>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
             12 => machine.handle(Input::Live { id, cursor: "c" }),
             13 => machine.handle(Input::Heartbeat),
             14 => machine.handle(Input::Binary),
-            15 if what > 0xc0 => machine.handle(Input::Leave(Close::TryAgainLater)),
+            15 if selector > 0xc0 => machine.handle(Input::Leave(Close::TryAgainLater)),
             _ => machine.handle(Input::InitialisationTimeout),
         }
     }
 }
 
-/// Cursors: what is read is written the same way again, and what is written is read as the same.
+/// Cursors: parsing a text and writing the cursor gives the same text, and writing a cursor and
+/// parsing it gives the same cursor.
 pub fn cursor(data: &[u8]) {
     if let Ok(cursor) = String::from_utf8_lossy(data).parse::<Cursor>() {
         assert_eq!(cursor.to_string().as_bytes(), data, "a cursor has one text");
@@ -109,8 +110,8 @@ pub fn cursor(data: &[u8]) {
     }
 }
 
-/// What is read of an HTTP request before GraphQL is asked: Accept, with the forms of streams, Last-Event-ID, the query
-/// string, the body.
+/// The parts of an HTTP request that are read before its execution: Accept and Last-Event-ID, the
+/// query string and the body.
 pub fn request(data: &[u8]) {
     let mut bytes = Bytes(data);
     let (accept, last_event_id) = (bytes.piece(), bytes.piece());
@@ -118,27 +119,28 @@ pub fn request(data: &[u8]) {
     let read = read_request(accept, last_event_id, &query, bytes.0);
     assert!(
         !read.streams || read.acceptable,
-        "who is answered in a stream takes something"
+        "a client that accepts a stream accepts a response"
     );
     assert!(!read.resumes || !last_event_id.is_empty());
     if let Some(by_query) = read.by_query {
         assert!(
             by_query.names_document(),
-            "a request without a document is none, in full or by its hash"
+            "a request contains a document or its hash"
         );
     }
     if let Some(body) = read.by_body {
         let object: serde_json::Value =
-            serde_json::from_slice(bytes.0).expect("what was read is JSON");
+            serde_json::from_slice(bytes.0).expect("a body that was parsed is JSON");
         assert_eq!(object["query"].as_str().unwrap_or_default(), body.query);
     }
 }
 
-/// GraphQL documents: bounded, parsed, folded, and for subscriptions made a plan, the same one each time.
+/// GraphQL documents: preparing one twice gives the same result and, for a subscription, the same
+/// plan.
 pub fn prepare(data: &[u8]) {
     static PREPARE: OnceLock<Prepare> = OnceLock::new();
     let prepare = PREPARE.get_or_init(|| {
-        // Nothing is kept, so that every document is read anew.
+        // Without a cache, every document is prepared again.
         let limits = PrepareLimits {
             documents_cached_bytes_max: 0,
             ..PrepareLimits::default()
@@ -146,13 +148,13 @@ pub fn prepare(data: &[u8]) {
         Prepare::new(&switchboard::schema::sdl(), limits, Introspection::Allowed)
     });
     let query = String::from_utf8_lossy(data).into_owned();
-    let read = || {
+    let once = || {
         prepare.prepare(Request {
             query: query.clone(),
             ..Request::default()
         })
     };
-    match (read(), read()) {
+    match (once(), once()) {
         (Ok(first), Ok(second)) => {
             assert_eq!(first.kind(), second.kind());
             if first.is_subscription() {
@@ -160,6 +162,6 @@ pub fn prepare(data: &[u8]) {
             }
         }
         (Err(first), Err(second)) => assert!(!first.is_empty() && first.len() == second.len()),
-        (first, second) => panic!("once {first:?}, once {second:?}"),
+        (first, second) => panic!("first {first:?}, then {second:?}"),
     }
 }

@@ -1,4 +1,4 @@
-//! [`Auth`] checks tokens. Its state is what the check needs: keys, known users and revocations.
+//! [`Auth`] checks tokens. Its state is the keys, the known users and the revocations.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     store::{Accounts, StoreError},
 };
 
-/// Who signs the tokens that this server accepts.
+/// The signer of the tokens that this server accepts.
 pub(super) enum TokenIssuer {
     /// This server.
     Guests(Box<Guests>),

@@ -12,7 +12,7 @@ pub enum TokenError {
     #[error("the authorization must be `Bearer TOKEN`")]
     Scheme,
     /// The token has more bytes than `token_bytes_max`.
-    #[error("the token is longer than this server reads")]
+    #[error("the token is longer than the limit of this server")]
     TooLong,
     /// The text is not a signed JSON Web Token.
     #[error("the token cannot be read")]
@@ -71,7 +71,7 @@ impl TokenError {
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The server does not sign in guests; an identity provider signs the tokens.
-    #[error("this server has no guests; get a token from its identity provider")]
+    #[error("this server does not sign in guests; get a token from its identity provider")]
     NoGuests,
     /// The given token was refused.
     #[error(transparent)]

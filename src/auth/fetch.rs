@@ -39,7 +39,7 @@ pub(super) enum FetchError {
     #[error("the answer cannot be read: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
     /// The answer was not complete after `jwks_timeout`.
-    #[error("there was no answer in time")]
+    #[error("the answer did not arrive in time")]
     Timeout,
     /// The answer is not a key set, or no key of the set can be used.
     #[error("the answer contains no key that can be used")]

@@ -113,7 +113,7 @@ impl KeySet {
         let found = find(&cache.keys, head);
         let fresh = cache
             .fetched_at
-            .is_some_and(|at| apart(at, now) < self.limits.jwks_refresh_age);
+            .is_some_and(|at| distance(at, now) < self.limits.jwks_refresh_age);
         match found {
             Some(found) => {
                 if !fresh {
@@ -135,7 +135,7 @@ impl KeySet {
         }
         if cache
             .tried_at
-            .is_some_and(|at| apart(at, now) < self.limits.jwks_refetch_interval)
+            .is_some_and(|at| distance(at, now) < self.limits.jwks_refetch_interval)
         {
             return None;
         }
@@ -218,6 +218,6 @@ fn read(text: &[u8]) -> Result<Vec<Arc<Key>>, FetchError> {
 
 /// The time between two moments, in either order. So a clock that is set back does not stop the
 /// fetches.
-fn apart(a: Timestamp, b: Timestamp) -> Duration {
+fn distance(a: Timestamp, b: Timestamp) -> Duration {
     a.until(b).max(b.until(a))
 }

@@ -44,8 +44,7 @@ pub enum KeyError {
     /// file that contains it.
     #[error("this is not PEM")]
     NotPem,
-    /// The PEM block contains something else than a supported key. The second value tells how to
-    /// get the right one.
+    /// The PEM block does not contain a supported key. The second value says how to get one.
     #[error("PEM of the kind {0:?} is not supported; {1}")]
     Kind(String, &'static str),
     /// The algorithm is not supported. Use another kind of key.

@@ -11,8 +11,8 @@ const EXPIRY_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How long a caller may wait before it checks the token again: until the token expires, but at
 /// most one minute. `None` if the token has expired.
 pub fn time_left(viewer: &Viewer, now: Timestamp) -> Option<Duration> {
-    let left = now.until(viewer.expires_at);
-    (!left.is_zero()).then(|| left.min(EXPIRY_CHECK_INTERVAL_MAX))
+    let remaining = now.until(viewer.expires_at);
+    (!remaining.is_zero()).then(|| remaining.min(EXPIRY_CHECK_INTERVAL_MAX))
 }
 
 impl Auth {
@@ -30,8 +30,11 @@ impl Auth {
     ) -> impl Future<Output = ()> + Send + use<> {
         let watch = self.watch(&viewer);
         async move {
-            while let Some(left) = time_left(&viewer, clock()) {
-                if tokio::time::timeout(left, watch.revoked()).await.is_ok() {
+            while let Some(remaining) = time_left(&viewer, clock()) {
+                if tokio::time::timeout(remaining, watch.revoked())
+                    .await
+                    .is_ok()
+                {
                     return;
                 }
             }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::limit::{at_least, defaults, duration};
 
-/// What the check of tokens may use.
+/// Limits of tokens, and of the keys that an identity provider publishes.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct AuthLimits {
     /// Maximum bytes of a token (at least 1).

@@ -6,11 +6,11 @@
 //!
 //! - **A1** An invalid token is refused; its caller never becomes anonymous. If a token cannot be
 //!   checked now, the answer says so.
-//! - **A2** A key verifies only the algorithms of its kind. What a token says about keys is
+//! - **A2** A key verifies only the algorithms of its kind. Keys and key URLs in a token are
 //!   ignored.
 //! - **A3** Tokens, secrets and keys appear in no log, error or debug output.
-//! - **A4** A revoked token is refused from the moment on at which `signOut` is answered, also
-//!   after a restart. Other processes on the same database refuse it a moment later
+//! - **A4** A revoked token is refused as soon as `signOut` is answered, also after a restart.
+//!   Other processes on the same database refuse it a moment later
 //!   ([`AuthLimits::revocations_check_interval`]).
 //! - **A5** A token of a known user costs no call to the database.
 //!

@@ -50,7 +50,8 @@ struct RevocationCache {
     watched: HashMap<TokenId, Vec<Arc<RevokedFlag>>>,
 }
 
-/// What a [`Watch`] and the cache share: whether the token was revoked, and the task to wake.
+/// The state that a [`Watch`] and the cache share: whether the token was revoked, and the task to
+/// wake.
 #[derive(Default)]
 struct RevokedFlag {
     is_set: AtomicBool,
@@ -192,7 +193,7 @@ impl RevocationCache {
         }
     }
 
-    /// Drops tokens that have expired, and are refused for that.
+    /// Drops tokens that have expired. They are refused because of their expiry.
     fn forget_expired(&mut self, now: Timestamp) {
         let revoked = &mut self.revoked;
         revoked.retain(|_, until| *until > now);

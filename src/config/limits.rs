@@ -84,7 +84,7 @@ impl LimitFlags {
         ] {
             *rate = 0;
         }
-        for most in [
+        for limit in [
             &mut transport.connections_per_address_max,
             &mut transport.connections_per_user_max,
             &mut transport.http_connections_per_address_max,
@@ -94,9 +94,9 @@ impl LimitFlags {
             &mut view.plans_bytes_per_viewer_max,
             &mut view.plans_bytes_per_address_max,
         ] {
-            *most = 0;
+            *limit = 0;
         }
-        // This one cannot be 0. A user may fill the whole queue instead.
+        // This limit cannot be 0. Instead, a user may fill the whole queue.
         hub.append_queue_per_user_max = hub.append_queue_max;
         self
     }

@@ -79,7 +79,7 @@ pub struct TokenFlags {
     /// The database that holds the key for guests' tokens.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Who signs tokens.
+    /// The signer of the token.
     #[command(flatten)]
     pub sign_in: SignInFlags,
     /// The key to sign with.
@@ -210,8 +210,8 @@ impl ServeFlags {
         }
     }
 
-    /// Checks what the parser of a single flag cannot: flags that depend on each other, and upper
-    /// bounds. The error is one line for the operator.
+    /// Checks that flags fit each other, and upper bounds. The parser of a single flag cannot check
+    /// these. The error is one line for the operator.
     pub fn check(&self) -> Result<(), String> {
         let guests = self.sign_in.auth == AuthMode::Guest;
         if guests && !self.listen.ip().is_loopback() && !self.allow_remote_guests {
@@ -230,17 +230,17 @@ impl ServeFlags {
             ));
         }
         let schema = &self.limits.schema;
-        let least = schema
+        let minimum = schema
             .text_bytes_max
             .saturating_mul(ESCAPED_BYTES_MAX)
             .saturating_add(BESIDE_TEXT_BYTES);
-        for (flag, most) in [
+        for (flag, limit) in [
             ("--frame-bytes-max", schema.frame_bytes_max),
             ("--answer-bytes-max", schema.answer_bytes_max),
         ] {
-            if most != 0 && most < least {
+            if limit != 0 && limit < minimum {
                 return Err(format!(
-                    "{flag}: at least {least}, so that texts of --text-bytes-max can be read"
+                    "{flag}: at least {minimum}, so that texts of --text-bytes-max can be read"
                 ));
             }
         }

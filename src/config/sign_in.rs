@@ -12,7 +12,7 @@ use crate::{
 /// The maximum clock difference. With a larger one, expired tokens would be accepted for too long.
 const LEEWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// Who signs tokens.
+/// The signer of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AuthMode {
     /// Everybody may sign in with a name; this server issues the token.

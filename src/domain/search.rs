@@ -41,7 +41,7 @@ pub enum SearchError {
 pub struct SearchQuery(Vec<Vec<String>>);
 
 impl SearchQuery {
-    /// Parses what a person typed. It may have at most `bytes_max` bytes and `words_max` words. In
+    /// Parses the text of a search. It may have at most `bytes_max` bytes and `words_max` words. In
     /// a script without spaces, each pair of characters counts as a word.
     pub fn parse(text: &str, bytes_max: usize, words_max: usize) -> Result<Self, SearchError> {
         if text.len() > bytes_max {

@@ -57,13 +57,13 @@ impl ShutOuts {
         }
     }
 
-    /// Whether a reader may continue who had the right at the event `checked`.
+    /// Whether a reader may continue if it had the right at the event `checked`.
     pub fn access(&self, checked: Seq, reader: Option<UserId>) -> Access {
         self.access_upto(checked, self.head(), reader)
     }
 
-    /// Whether a reader who had the right at the event `checked` may see the room as of the event
-    /// `upto`.
+    /// Whether a reader may see the room as of the event `upto`, if it had the right at the event
+    /// `checked`.
     pub fn access_upto(&self, checked: Seq, upto: Seq, reader: Option<UserId>) -> Access {
         let between = self
             .events

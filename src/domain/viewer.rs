@@ -1,4 +1,4 @@
-//! Callers: who asks, and with which token.
+//! Callers of the server, and their tokens.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use super::{Timestamp, UserId, UserName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenId(pub [u8; 16]);
 
-/// A revoked token: one that was signed out.
+/// A token that was revoked by `signOut`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// The number of the revocation. Each revocation has a greater number than all before it.
@@ -30,7 +30,7 @@ pub struct Viewer {
     pub token: TokenId,
 }
 
-/// On whose behalf the store is read. It decides which rooms can be seen.
+/// The identity that a read of the store runs as. It decides which rooms the read can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// A caller who is not signed in: sees public rooms.

@@ -99,14 +99,15 @@ impl<N> Default for Bell<N> {
 
 impl<N> Bell<N> {
     /// Wakes all listeners that wait, although the head did not move.
-    pub fn rouse(&self) {
+    pub fn wake_all(&self) {
         let waiters = lock(&self.waiters);
         let mut woken = 0;
         for waiter in waiters.row.iter().flatten() {
             if !waiter.armed.load(Ordering::SeqCst) {
                 continue;
             }
-            // Counted before the listener can look, and taken back if it did not wait after all.
+            // The listener is counted before it can look. If it did not wait, the count is taken
+            // back.
             self.unserved.fetch_add(1, Ordering::SeqCst);
             if waiter.armed.swap(false, Ordering::SeqCst) {
                 woken += 1;
@@ -137,8 +138,8 @@ impl<N> Bell<N> {
 
     /// A listener that was woken has looked or is gone.
     fn serve(&self) {
-        let left = self.unserved.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left == self.late_max.load(Ordering::SeqCst) || left == 0 {
+        let unserved = self.unserved.fetch_sub(1, Ordering::SeqCst) - 1;
+        if unserved == self.late_max.load(Ordering::SeqCst) || unserved == 0 {
             let ringer = lock(&self.ringer).take();
             ringer.iter().for_each(Waker::wake_by_ref);
         }
@@ -167,7 +168,7 @@ impl<N: BellNumber> Bell<N> {
         // looks at the head. So at least one of the two sees the other.
         let head = head.to_u64();
         if self.head.fetch_max(head, Ordering::SeqCst) < head {
-            self.rouse();
+            self.wake_all();
         }
     }
 }
@@ -379,7 +380,7 @@ mod tests {
             let listeners = [0, 1, 2].map(|number| {
                 let mut listener = bell.listen();
                 thread::spawn(move || {
-                    // One listener goes away in the middle, the others look.
+                    // One listener is dropped in the middle; the others look.
                     let rounds = if number == 0 { 1 } else { 2 };
                     (0..rounds)
                         .for_each(|seen| assert!(block_on(listener.past(Seq(seen))) > Seq(seen)));

@@ -7,7 +7,7 @@ use crate::{
     quota::Rate,
 };
 
-/// What waiting writes, live rooms and waiting requests may use.
+/// Limits of waiting writes, live rooms and waiting requests.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct HubLimits {
     /// Maximum writes that wait for the database; further writes are refused (at least 1).

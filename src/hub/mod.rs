@@ -56,10 +56,10 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// Too many commands wait, or the server is stopping. The caller may try again later.
-    #[error("the server takes no more writes right now")]
+    #[error("the server accepts no more writes right now")]
     Unavailable,
     /// The user sends commands too often. This one may be sent again after the wait.
-    #[error("too many changes at a time")]
+    #[error("the user makes too many changes in a short time")]
     TooOften(Duration),
     /// The store refused the command or failed.
     #[error(transparent)]

@@ -31,7 +31,7 @@ pub struct LiveRoom {
     tail: Mutex<Tail>,
     /// Read with the head, once. The inner `None` means that there is no such room.
     facts: OnceCell<Option<RoomFacts>>,
-    /// Something about who may read the room has changed since `facts` were read.
+    /// An event has changed the room since `facts` were read, so another set of users may read it.
     changed: AtomicBool,
     /// The last revision of any room of this node.
     revisions: Arc<AtomicU64>,
@@ -57,7 +57,7 @@ pub enum LogReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The events that were read do not follow each other, so they are not used (H4).
-    #[error("the log has a hole")]
+    #[error("the events of the log have a gap")]
     Hole,
 }
 
@@ -155,8 +155,7 @@ impl LiveRoom {
     }
 
     /// At most `limit` events after `after` and up to `upto`, for a caller that knows from the head
-    /// that there are some. Fails if there are none, or if they do not follow `after` without a hole
-    /// (H4).
+    /// that there are some. Fails if there are none, or if there is a gap after `after` (H4).
     pub async fn read_next(
         &self,
         after: Seq,

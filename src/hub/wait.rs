@@ -20,7 +20,7 @@ pub enum WaitError {
     #[error("the caller has too many waiting requests already")]
     TooMany,
     /// As many requests wait as may wait in all. The caller may try again later.
-    #[error("too many requests wait already")]
+    #[error("too many requests wait for messages already")]
     Full,
     /// The room could not be read.
     #[error(transparent)]
@@ -98,7 +98,7 @@ impl Wait {
     /// the server shuts down.
     pub async fn past(&mut self, seq: Seq) -> Option<Seq> {
         tokio::select! {
-            // Events that are there already win, however little time is left.
+            // If the head is past `seq` already, it is returned even if the time is over.
             biased;
             head = self.listener.past(seq) => Some(head),
             () = self.time.as_mut() => None,

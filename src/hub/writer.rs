@@ -35,13 +35,14 @@ pub(super) async fn run(
         let (batch, waiting): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|p| (p.command, p.answer)).unzip();
         let outcomes = append.commit(&batch, clock()).await;
-        // Announced first: a caller that has its answer and then asks for the head finds the event.
+        // The events are announced before the answers are sent. So a caller that has its answer,
+        // and then asks for the head, finds its event.
         announce(&rooms, &*observer, &outcomes);
         for (answer, outcome) in waiting.into_iter().zip(outcomes) {
-            // The caller may be gone. The command is committed all the same.
+            // The caller may have disconnected. Its command is committed all the same.
             let _ = answer.send(outcome);
         }
-        append.tend().await;
+        append.background_step().await;
     }
 }
 

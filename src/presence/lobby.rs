@@ -141,9 +141,9 @@ impl Lobby {
         Ok(())
     }
 
-    /// At most `most` signals after a position.
-    pub fn signals_after(&self, position: Position, most: usize) -> SignalBatch {
-        self.lock().signals.after(position, most)
+    /// At most `limit` signals after a position.
+    pub fn signals_after(&self, position: Position, limit: usize) -> SignalBatch {
+        self.lock().signals.after(position, limit)
     }
 
     /// A user is present until the returned attendance is dropped. Their right was valid at the
@@ -156,7 +156,7 @@ impl Lobby {
     ) -> Result<Attendance, StaleRight> {
         let mut state = self.lock();
         state.check_right(checked, person.user)?;
-        let stay = state.occupants.come(person, now);
+        let stay = state.occupants.arrive(person, now);
         self.announce_occupants(&mut state);
         Ok(Attendance {
             lobby: self.clone(),
@@ -209,8 +209,8 @@ impl Lobby {
         self.announce_occupants(&mut state);
     }
 
-    /// How long the state must be kept without listeners: until typing lapses.
-    pub(super) fn keeps_until(&self, now: Instant) -> Option<Instant> {
+    /// The moment until which the state must be kept without listeners: when typing lapses.
+    pub(super) fn keep_until(&self, now: Instant) -> Option<Instant> {
         self.lock()
             .typing
             .lasts_until()
@@ -218,7 +218,7 @@ impl Lobby {
     }
 
     /// Whether there may be state to keep without listeners.
-    pub(super) fn has_something_to_keep(&self) -> bool {
+    pub(super) fn has_state_to_keep(&self) -> bool {
         self.lock().typing.lasts_until().is_some()
     }
 
@@ -251,7 +251,7 @@ pub struct Attendance {
 impl Drop for Attendance {
     fn drop(&mut self) {
         let mut state = self.lobby.lock();
-        state.occupants.go(self.user, self.stay, Instant::now());
+        state.occupants.depart(self.user, self.stay, Instant::now());
         self.lobby.announce_occupants(&mut state);
     }
 }

@@ -132,7 +132,7 @@ impl Presence {
     /// Keeps a lobby without listeners until typing lapses there. If too many lobbies are kept
     /// already, this one is dropped with its last holder.
     pub fn keep(&self, lobby: &Arc<Lobby>, now: Instant) {
-        let until = lobby.keeps_until(now);
+        let until = lobby.keep_until(now);
         let mut lingering = self.lingering.lock();
         let full = lingering.lobbies.len() >= self.limits.rooms_lingering_max;
         match until {
@@ -153,7 +153,7 @@ impl Presence {
     pub fn shut_out(&self, id: &RoomId, at: Seq, shuts_out: &ShutsOut) {
         let Some(lobby) = self.find(id) else { return };
         lobby.shut_out(at, shuts_out);
-        if !lobby.has_something_to_keep() {
+        if !lobby.has_state_to_keep() {
             self.lingering.lock().lobbies.remove(id);
         }
     }
@@ -176,7 +176,7 @@ impl Presence {
             if *until > now {
                 return true;
             }
-            let still = lobby.keeps_until(now);
+            let still = lobby.keep_until(now);
             *until = still.unwrap_or(now);
             still.is_some()
         });

@@ -89,8 +89,8 @@ impl Occupants {
         self.head
     }
 
-    /// A user comes, or opens one more attendance. Returns the number of their stay.
-    pub(super) fn come(&mut self, person: Person, now: Instant) -> u64 {
+    /// Adds a user, or one more attendance of a present user. Returns the number of their stay.
+    pub(super) fn arrive(&mut self, person: Person, now: Instant) -> u64 {
         self.lapse(now);
         if let Some(here) = self.here.get_mut(&person.user) {
             here.times += 1;
@@ -109,13 +109,13 @@ impl Occupants {
                 leaves_at: None,
             },
         );
-        self.moved(Move::Joined(person));
+        self.record(Move::Joined(person));
         stay
     }
 
-    /// An attendance of this stay ends. After the last one the user leaves when the grace ends,
+    /// Ends one attendance of this stay. After the last one the user leaves when the grace ends,
     /// unless they come back.
-    pub(super) fn go(&mut self, user: UserId, stay: u64, now: Instant) {
+    pub(super) fn depart(&mut self, user: UserId, stay: u64, now: Instant) {
         self.lapse(now);
         let Some(here) = self.here.get_mut(&user).filter(|here| here.number == stay) else {
             return;
@@ -130,7 +130,7 @@ impl Occupants {
 
     /// Removes the users who may no longer read the room, at once.
     pub(super) fn shut_out(&mut self, shuts_out: &ShutsOut) {
-        let gone: Vec<UserId> = match shuts_out {
+        let removed: Vec<UserId> = match shuts_out {
             ShutsOut::User(user) => vec![*user],
             others => self
                 .here
@@ -139,7 +139,7 @@ impl Occupants {
                 .copied()
                 .collect(),
         };
-        gone.into_iter().for_each(|user| self.leave(user));
+        removed.into_iter().for_each(|user| self.leave(user));
     }
 
     /// A snapshot, and the changes after a position.
@@ -195,13 +195,13 @@ impl Occupants {
     fn leave(&mut self, user: UserId) {
         if let Some(here) = self.here.remove(&user) {
             self.by_stay.remove(&here.number);
-            self.moved(Move::Left(here.person));
+            self.record(Move::Left(here.person));
         }
     }
 
-    fn moved(&mut self, what: Move) {
+    fn record(&mut self, change: Move) {
         self.head = self.head.next();
-        self.moves.push_back(what);
+        self.moves.push_back(change);
         if self.moves.len() > self.moves_max {
             self.moves.pop_front();
         }
@@ -213,13 +213,13 @@ fn net<'a>(moves: impl Iterator<Item = &'a Move>) -> (Vec<Person>, Vec<UserId>) 
     let mut order = Vec::new();
     // Whether the user was present before, and their last move.
     let mut ends: HashMap<UserId, (bool, Move)> = HashMap::new();
-    for what in moves {
-        let (Move::Joined(person) | Move::Left(person)) = what;
+    for change in moves {
+        let (Move::Joined(person) | Move::Left(person)) = change;
         ends.entry(person.user)
-            .and_modify(|(_, last)| *last = *what)
+            .and_modify(|(_, last)| *last = *change)
             .or_insert_with(|| {
                 order.push(person.user);
-                (matches!(what, Move::Left(_)), *what)
+                (matches!(change, Move::Left(_)), *change)
             });
     }
     let (mut joined, mut left) = (Vec::new(), Vec::new());
@@ -268,20 +268,20 @@ mod tests {
     #[test]
     fn e1_a_user_joins_and_leaves_once_for_any_number_of_attendances() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
-        let first = occupants.come(person(1), now);
-        let again = occupants.come(person(1), now);
-        occupants.come(person(2), now);
+        let first = occupants.arrive(person(1), now);
+        let again = occupants.arrive(person(1), now);
+        occupants.arrive(person(2), now);
         assert_eq!(
             (first, occupancy(&mut occupants, 1, now)),
             (again, (vec![1, 2], vec![1, 2], vec![], 3))
         );
-        occupants.go(id(1), first, now);
+        occupants.depart(id(1), first, now);
         assert_eq!(
             occupancy(&mut occupants, 3, now + GRACE).3,
             3,
             "one attendance is left"
         );
-        occupants.go(id(1), first, now);
+        occupants.depart(id(1), first, now);
         assert_eq!(
             occupants.occupancy(Position(3), 200, now).leaves_at,
             Some(now + GRACE)
@@ -300,10 +300,10 @@ mod tests {
     #[test]
     fn a_user_who_comes_back_within_the_grace_never_left() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
-        let stay = occupants.come(person(1), now);
-        occupants.go(id(1), stay, now);
-        assert_eq!(occupants.come(person(1), now + GRACE / 2), stay);
-        occupants.go(id(1), stay, now + GRACE / 2);
+        let stay = occupants.arrive(person(1), now);
+        occupants.depart(id(1), stay, now);
+        assert_eq!(occupants.arrive(person(1), now + GRACE / 2), stay);
+        occupants.depart(id(1), stay, now + GRACE / 2);
         assert_eq!(
             occupancy(&mut occupants, 2, now + GRACE).3,
             2,
@@ -313,7 +313,7 @@ mod tests {
             occupancy(&mut occupants, 2, now + GRACE * 3 / 2),
             (vec![], vec![], vec![id(1)], 3)
         );
-        occupants.come(person(1), now + GRACE * 2);
+        occupants.arrive(person(1), now + GRACE * 2);
         assert_eq!(
             occupancy(&mut occupants, 2, now + GRACE * 2),
             (vec![1], vec![], vec![], 4),
@@ -324,17 +324,17 @@ mod tests {
     #[test]
     fn e4_a_user_who_is_shut_out_leaves_at_once_and_an_old_stay_ends_no_new_one() {
         let (mut occupants, now) = (Occupants::new(GRACE, 99), Instant::now());
-        let old = occupants.come(person(1), now);
-        occupants.come(person(2), now);
+        let old = occupants.arrive(person(1), now);
+        occupants.arrive(person(2), now);
         occupants.shut_out(&ShutsOut::User(id(1)));
         assert_eq!(
             occupancy(&mut occupants, 3, now),
             (vec![2], vec![], vec![id(1)], 4)
         );
-        let new = occupants.come(person(1), now);
-        occupants.go(id(1), old, now);
+        let new = occupants.arrive(person(1), now);
+        occupants.depart(id(1), old, now);
         assert_eq!(occupancy(&mut occupants, 4, now + GRACE).0, [2, 1]);
-        occupants.go(id(1), new, now);
+        occupants.depart(id(1), new, now);
         occupants.shut_out(&ShutsOut::AllBut([id(1)].into()));
         assert_eq!(occupancy(&mut occupants, 4, now).0, [1]);
         occupants.shut_out(&ShutsOut::Everybody);
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn e3_the_users_who_are_shown_and_the_moves_that_are_kept_are_bounded() {
         let (mut occupants, now) = (Occupants::new(GRACE, 3), Instant::now());
-        (1..=5).for_each(|number| _ = occupants.come(person(number), now));
+        (1..=5).for_each(|number| _ = occupants.arrive(person(number), now));
         let shown = occupants.occupancy(Position(3), 2, now);
         assert_eq!(
             (numbers(&shown.present), shown.count, shown.upto.0),

@@ -85,14 +85,14 @@ impl SignalRing {
         (self.kept, self.bytes) = (VecDeque::new(), 0);
     }
 
-    /// At most `most` signals after a position.
-    pub(super) fn after(&self, position: Position, most: usize) -> SignalBatch {
+    /// At most `limit` signals after a position.
+    pub(super) fn after(&self, position: Position, limit: usize) -> SignalBatch {
         let floor = Position(self.head.0 - self.kept.len() as u64);
         let start = position.max(floor);
         let skipped = usize::try_from(start.0 - floor.0).unwrap_or(usize::MAX);
         let signals: Vec<_> = (start.0 + 1..)
             .map(Position)
-            .zip(self.kept.iter().skip(skipped).take(most).cloned())
+            .zip(self.kept.iter().skip(skipped).take(limit).cloned())
             .collect();
         let upto = signals.last().map_or(start, |(position, _)| *position);
         SignalBatch {

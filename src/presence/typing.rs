@@ -42,8 +42,8 @@ impl Typing {
         self.version
     }
 
-    /// The user is typing, from now until that lapses. Returns false if the bound on the users who
-    /// are shown is reached.
+    /// Marks a user as typing from now on, until the mark lapses. Returns false if the bound on the
+    /// users who are shown is reached.
     pub(super) fn begin(&mut self, user: Arc<User>, now: Instant) -> bool {
         self.lapse(now);
         let until = now + self.lapse;
@@ -60,7 +60,7 @@ impl Typing {
         true
     }
 
-    /// The user has stopped typing.
+    /// Removes the mark of a user who has stopped typing.
     pub(super) fn end(&mut self, user: UserId, now: Instant) {
         self.lapse(now);
         self.retain(|known, _| known.id != user);

@@ -139,7 +139,7 @@ impl LegacyMachine {
                     acts.push(Act::Send(error(id, &error_payload(errors))));
                 }
             }
-            // The protocol has no message for it that old clients would accept.
+            // The protocol has no message for this that old clients would accept.
             Input::Live { .. } => {}
             Input::Heartbeat if self.phase == SessionPhase::Ready => {
                 acts.push(Act::Send(r#"{"type":"ka"}"#.to_owned()))
@@ -194,11 +194,11 @@ impl LegacyMachine {
 
     /// The error if one more operation exceeds a limit.
     fn refusal(&self, text: &str) -> Option<Value> {
-        let most = self.limits.held_bytes_max;
+        let limit = self.limits.held_bytes_max;
         let held: usize = self.held.iter().map(|(_, text)| text.len()).sum();
-        if self.phase != SessionPhase::Ready && most != 0 && held + text.len() > most {
+        if self.phase != SessionPhase::Ready && limit != 0 && held + text.len() > limit {
             let message =
-                format!("At most {most} bytes of operations may wait for the acknowledgement.");
+                format!("At most {limit} bytes of operations may wait for the acknowledgement.");
             return Some(graphql_error(&message, "TOO_COMPLEX"));
         }
         self.limits.too_many(self.running.len() + self.held.len())

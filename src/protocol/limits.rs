@@ -29,14 +29,16 @@ impl Default for MachineLimits {
 impl MachineLimits {
     /// Whether an operation may have this id.
     pub(super) fn allow_id(&self, id: &str) -> bool {
-        let most = self.operation_id_bytes_max;
-        !id.is_empty() && (most == 0 || id.len() <= most)
+        let limit = self.operation_id_bytes_max;
+        !id.is_empty() && (limit == 0 || id.len() <= limit)
     }
 
     /// The error that refuses one more operation, if `running` is already the maximum.
     pub(super) fn too_many(&self, running: usize) -> Option<Value> {
-        let most = self.operations_max;
-        let message = format!("This connection runs {most} operations already, the maximum.");
-        (most != 0 && running >= most).then(|| graphql_error(&message, "TOO_COMPLEX"))
+        let limit = self.operations_max;
+        let message = format!(
+            "This connection runs {limit} operations already, which is the limit; complete one first."
+        );
+        (limit != 0 && running >= limit).then(|| graphql_error(&message, "TOO_COMPLEX"))
     }
 }

@@ -129,7 +129,8 @@ impl Machine {
             }
             Input::InitialisationTimeout => {}
             Input::Admitted => {
-                // Before the message is sent, because the client may answer it at once.
+                // The phase changes before the message is sent, because the client may answer it at
+                // once.
                 self.phase = SessionPhase::Ready;
                 acts.push(Act::Send(connection_ack()));
             }
@@ -169,7 +170,7 @@ impl Machine {
                 let has_credentials =
                     self.phase == SessionPhase::Ready && authorization(&payload).is_some();
                 let credentials = has_credentials.then(|| payload.clone());
-                // Sent at once: the pong acknowledges the ping, not the credentials.
+                // The pong is sent at once: it acknowledges the ping, not the credentials.
                 acts.push(Act::Send(pong(payload)));
                 acts.extend(credentials.map(Act::Refresh));
             }

@@ -1,10 +1,9 @@
 //! How often something may happen.
 //!
-//! A token bucket, written here instead of taken from the crate `governor`, for three reasons. The
-//! memory must be bounded without a background task. The same few lines also serve single
-//! connections, without a key. And an allowance that is full again is the same as none, so a map
-//! that forgets full ones is all there is to it. A cache that evicts by use could forget an
-//! offender.
+//! This is a token bucket of its own instead of the crate `governor`, for three reasons. Its memory
+//! is bounded without a background task. The same few lines also serve single connections, which
+//! have no key. And a map that drops full allowances is enough, because a full allowance equals
+//! none. A cache that evicts by use could drop the allowance of an offender.
 
 use std::{
     collections::HashMap,

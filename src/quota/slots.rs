@@ -1,4 +1,4 @@
-//! How many of something there may be at the same time.
+//! Bounds on the number of things that exist at the same time.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -14,7 +14,7 @@ use crate::sync::Mutex;
 pub struct Slots<K> {
     each_max: usize,
     all_max: usize,
-    taken: Mutex<SlotCounts<K>>,
+    counts: Mutex<SlotCounts<K>>,
 }
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<K: Hash + Eq + Clone> Slots<K> {
         Arc::new(Self {
             each_max: bound(each_max),
             all_max: bound(all_max),
-            taken: Mutex::new(SlotCounts {
+            counts: Mutex::new(SlotCounts {
                 by_key: HashMap::new(),
                 all: 0,
             }),
@@ -46,10 +46,10 @@ impl<K: Hash + Eq + Clone> Slots<K> {
     /// Takes a slot for a key. A slot without a key counts only towards the bound in all.
     pub fn take(self: &Arc<Self>, key: impl Into<Option<K>>) -> Result<Slot<K>, Exhausted> {
         let key = key.into();
-        let mut taken = self.taken.lock();
-        let all = taken.all;
+        let mut counts = self.counts.lock();
+        let all = counts.all;
         if let Some(key) = &key {
-            let of_key = taken.by_key.get(key).copied().unwrap_or(0);
+            let of_key = counts.by_key.get(key).copied().unwrap_or(0);
             if of_key >= self.each_max {
                 return Err(Exhausted::Key);
             }
@@ -58,9 +58,9 @@ impl<K: Hash + Eq + Clone> Slots<K> {
             return Err(Exhausted::All);
         }
         if let Some(key) = &key {
-            *taken.by_key.entry(key.clone()).or_default() += 1;
+            *counts.by_key.entry(key.clone()).or_default() += 1;
         }
-        taken.all += 1;
+        counts.all += 1;
         Ok(Slot {
             slots: self.clone(),
             key,
@@ -69,9 +69,9 @@ impl<K: Hash + Eq + Clone> Slots<K> {
 }
 
 impl<K> Slots<K> {
-    /// The number of slots that are taken.
-    pub fn taken(&self) -> usize {
-        self.taken.lock().all
+    /// The number of slots in use.
+    pub fn in_use(&self) -> usize {
+        self.counts.lock().all
     }
 }
 
@@ -84,10 +84,10 @@ impl<K: Hash + Eq> Slot<K> {
 
 impl<K: Hash + Eq> Drop for Slot<K> {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken.lock();
-        taken.all -= 1;
+        let mut counts = self.slots.counts.lock();
+        counts.all -= 1;
         let Some(key) = self.key.take() else { return };
-        if let Entry::Occupied(mut of_key) = taken.by_key.entry(key) {
+        if let Entry::Occupied(mut of_key) = counts.by_key.entry(key) {
             *of_key.get_mut() -= 1;
             if *of_key.get() == 0 {
                 of_key.remove();
@@ -112,7 +112,7 @@ mod tests {
         let c = slots.take("c");
         assert!(c.is_ok());
         drop((a, b, c));
-        assert_eq!((slots.taken(), slots.taken.lock().by_key.len()), (0, 0));
+        assert_eq!((slots.in_use(), slots.counts.lock().by_key.len()), (0, 0));
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let many: Vec<_> = (0..1000)
             .map(|_| slots.take(7).expect("no limit"))
             .collect();
-        assert_eq!(slots.taken(), many.len());
+        assert_eq!(slots.in_use(), many.len());
     }
 
     #[test]
@@ -130,8 +130,8 @@ mod tests {
         let held: Vec<_> = (0..3).map(|_| slots.take(None)).collect();
         assert!(held.iter().all(Result::is_ok));
         assert_eq!(slots.take(None).unwrap_err(), Exhausted::All);
-        assert!(slots.taken.lock().by_key.is_empty());
+        assert!(slots.counts.lock().by_key.is_empty());
         drop(held);
-        assert_eq!(slots.taken(), 0);
+        assert_eq!(slots.in_use(), 0);
     }
 }

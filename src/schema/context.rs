@@ -86,8 +86,12 @@ impl RequestContext {
     /// # Errors
     /// RATE_LIMITED if the allowance is used up.
     pub(super) fn take_sign_in(&self, now: Instant) -> Result<(), ApiError> {
-        let too_many =
-            |wait| ApiError::rate_limited("Too many guests sign in from your address.", wait);
+        let too_many = |wait| {
+            ApiError::rate_limited(
+                "Too many guests sign in from your address; try again in a moment.",
+                wait,
+            )
+        };
         self.sign_ins.take(now).map_err(too_many)
     }
 
@@ -123,7 +127,7 @@ pub(super) fn viewer(ctx: &Context<'_>) -> Result<Option<Viewer>, ApiError> {
         Caller::Anonymous => Ok(None),
         Caller::Viewer(viewer) => Ok(Some(viewer)),
         Caller::Shared => Err(ApiError::internal(
-            &"a field that depends on the viewer was asked for in a shared view",
+            &"a shared execution has reached a field that depends on the viewer",
         )),
     }
 }
@@ -218,7 +222,9 @@ pub(super) fn position_in(
         .parse()
         .map_err(|error: CursorError| ApiError::bad_user_input(error.to_string()))?;
     if cursor.room != *room {
-        return Err(ApiError::bad_user_input("This cursor is of another room."));
+        return Err(ApiError::bad_user_input(
+            "This cursor belongs to another room.",
+        ));
     }
     if cursor.epoch != epoch || cursor.seq > head {
         let oldest = Cursor {
@@ -226,7 +232,8 @@ pub(super) fn position_in(
             epoch,
             seq: Seq::START,
         };
-        let message = "This cursor is of a log that is gone, or beyond its head.";
+        let message = "This cursor does not fit the present log of the room; start again from \
+                       `extensions.oldest`.";
         return Err(ApiError::new(Code::CursorExpired, message).with("oldest", oldest.to_string()));
     }
     Ok(cursor.seq)

@@ -1,7 +1,7 @@
 //! Bounds the cost of one response: reads of the store, and bytes of JSON.
 //!
-//! `prepare` bounds what a document contains before it runs. How many rows and texts that comes to
-//! is known only while it runs. So every read and every resolved value is charged to a
+//! `prepare` bounds what a document contains before it runs. The number of rows and texts in the
+//! result is known only while it runs. So every read and every resolved value is charged to a
 //! [`CostMeter`]. The requests of a batch share one meter. A subscription has a new allowance for
 //! each event.
 //!
@@ -95,8 +95,7 @@ impl CostMeter {
         self.store_is_busy.store(false, Ordering::Relaxed);
     }
 
-    /// Whether a limit is exceeded. Once it is, it stays so: later reads and values are refused
-    /// too.
+    /// Whether a limit is exceeded. From then on, all further reads and values are refused.
     fn is_exceeded(&self) -> bool {
         exceeds(&self.reads, self.limits.reads_max) || exceeds(&self.bytes, self.limits.bytes_max)
     }
@@ -133,7 +132,8 @@ impl CostMeter {
             false => (self.limits.bytes_max, "bytes"),
         };
         let response = self.response.as_str();
-        let message = format!("This asks for too much: {response} may take {limit} {unit}.");
+        let message =
+            format!("The request asks for too much; the limit of {response} is {limit} {unit}.");
         ApiError::new(Code::TooComplex, message)
     }
 }

@@ -158,7 +158,9 @@ fn enter_lobby_to_send(ctx: &Context<'_>, room: &str) -> Result<Arc<Lobby>, ApiE
     let allowance = services(ctx)
         .presence
         .take_allowance(viewer, Instant::now());
-    allowance.map_err(|wait| ApiError::rate_limited("You signal too often.", wait))?;
+    allowance.map_err(|wait| {
+        ApiError::rate_limited("You signal too often; try again in a moment.", wait)
+    })?;
     enter_lobby(ctx, room)
 }
 
@@ -201,7 +203,8 @@ impl EphemeralMutation {
         let lobby = enter_lobby_to_send(ctx, &room_id)?;
         let kind = SignalKind::new(&kind).map_err(ApiError::from)?;
         if kind.as_str().starts_with('_') {
-            let message = "Kinds that begin with _ are the server's.";
+            let message =
+                "Kinds that begin with _ are reserved for the server; choose another kind.";
             return Err(ApiError::bad_user_input(message).into());
         }
         let data = encode_data(&data.0, lobby.limits().signal_bytes_max)?;

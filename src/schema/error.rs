@@ -116,7 +116,7 @@ impl ApiError {
 
     /// The answer to a request whose token expired or was revoked.
     pub(super) fn token_not_valid() -> Self {
-        let message = "The token is no longer valid: it has expired or was revoked.";
+        let message = "The token has expired or was revoked; sign in again.";
         Self::new(Code::Unauthenticated, message)
     }
 
@@ -151,7 +151,10 @@ impl ApiError {
     /// INTERNAL. Logs the cause, which the client does not receive (G3).
     pub fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
-        Self::new(Code::Internal, "The server failed to do this.")
+        Self::new(
+            Code::Internal,
+            "The server failed to do this; try again later.",
+        )
     }
 
     /// UNAVAILABLE, because the store did not answer in time.
@@ -221,29 +224,40 @@ impl From<Refusal> for ApiError {
                 "This user is unknown to the server; sign in again.",
             ),
             Refusal::NotFound => return Self::no_such_room(),
-            Refusal::Forbidden => (Code::Forbidden, "You may not do this in this room."),
-            Refusal::Muted(_) => (Code::Forbidden, "You are muted in this room."),
+            Refusal::Forbidden => (
+                Code::Forbidden,
+                "You do not have the right to do this in this room; ask one of its owners.",
+            ),
+            Refusal::Muted(_) => (
+                Code::Forbidden,
+                "You are muted in this room; wait until the mute ends.",
+            ),
             Refusal::TooSoon(seconds) => {
-                let message =
-                    format!("This room is in slow mode: you may send again in {seconds} s.");
+                let message = format!("This room is in slow mode; send again after {seconds} s.");
                 return Self::new(Code::RateLimited, message).with("retryAfter", seconds);
             }
-            Refusal::NonceTaken => (Code::Conflict, "You used this nonce for another message."),
-            Refusal::RoomTaken => (Code::Conflict, "This room id is taken."),
+            Refusal::NonceTaken => (
+                Code::Conflict,
+                "You used this nonce for another message; use a new nonce.",
+            ),
+            Refusal::RoomTaken => (Code::Conflict, "This room id is taken; choose another one."),
             Refusal::NoMessage => (Code::NotFound, "There is no such message in this room."),
             Refusal::NoUser => (Code::NotFound, "There is no such user."),
-            Refusal::NoMember => (Code::NotFound, "This user is not a member of this room."),
+            Refusal::NoMember => (
+                Code::NotFound,
+                "This user is not a member of this room; use addMember first.",
+            ),
             Refusal::MemberAlready => (
                 Code::Conflict,
-                "This user is already a member with another role: use setRole.",
+                "This user is already a member with another role; use setRole.",
             ),
             Refusal::LastOwner => (
                 Code::Conflict,
-                "A room needs an owner: make another member an owner first, or delete the room.",
+                "A room needs an owner; make another member an owner first, or delete the room.",
             ),
             Refusal::RoomFull => (
                 Code::Conflict,
-                "This room has the maximum number of members.",
+                "This room has the maximum number of members; remove a member first.",
             ),
         };
         Self::new(code, message)
@@ -257,9 +271,10 @@ impl From<HubError> for ApiError {
                 Code::Unavailable,
                 "The server cannot accept more writes right now; try again.",
             ),
-            HubError::TooOften(wait) => {
-                Self::rate_limited("You make too many changes in a short time.", wait)
-            }
+            HubError::TooOften(wait) => Self::rate_limited(
+                "You make too many changes in a short time; try again in a moment.",
+                wait,
+            ),
             HubError::Append(error) => error.into(),
         }
     }
@@ -278,12 +293,12 @@ impl From<WaitError> for ApiError {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::TooMany => Self::rate_limited(
-                "Too many of your requests wait for messages.",
+                "Too many of your requests wait for messages; wait until one of them ends.",
                 LONG_POLL_RETRY_AFTER,
             ),
             WaitError::Full => Self::new(
                 Code::Unavailable,
-                "Too many requests wait for messages; try again.",
+                "Too many requests wait for messages; try again later.",
             ),
             WaitError::Store(error) => error.into(),
         }

@@ -8,7 +8,7 @@ use crate::{
     limit::{at_least, defaults},
 };
 
-/// What a request may ask of texts, pages and searches, and what its answer may cost.
+/// Limits of texts, pages and searches, and of the cost of an answer.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SchemaLimits {
     /// Maximum bytes of a message's text (at least 1).
@@ -44,7 +44,7 @@ impl Default for SchemaLimits {
 }
 
 impl SchemaLimits {
-    /// What the answer to a query or a mutation, or to a batch of them, may cost.
+    /// The cost limits of the answer to a query or a mutation, or to a batch of them.
     pub(super) fn answer(&self) -> CostLimits {
         CostLimits {
             reads_max: self.answer_reads_max,
@@ -52,7 +52,7 @@ impl SchemaLimits {
         }
     }
 
-    /// What the result of one event of a subscription may cost.
+    /// The cost limits of the result of one event of a subscription.
     pub(super) fn frame(&self) -> CostLimits {
         CostLimits {
             reads_max: self.frame_reads_max,

@@ -57,7 +57,7 @@ pub(super) async fn poll(
     if !wait.is_zero() && !ctx.data_unchecked::<Arc<ExecutionState>>().may_wait() {
         return Err(ApiError::new(
             Code::TooComplex,
-            "One operation may wait once: send several, or poll with wait: 0.",
+            "Only one field of an operation may wait; send several operations, or poll with wait: 0.",
         ));
     }
     let quota_key = request_context(ctx).quota_key(caller(ctx));

@@ -5,8 +5,8 @@
 //!   through the `loader`, and leave results for the transport in the request's data.
 //! - **G3** Every error that a client sees has a code from one table. Internal texts are logged and
 //!   never sent.
-//! - **G4** What a document may ask for is bounded before it runs (`prepare`), and what its answer
-//!   costs is bounded while it runs (`cost`).
+//! - **G4** A document is bounded before it runs (`prepare`). The cost of its answer is bounded
+//!   while it runs (`cost`).
 //! - **G5** An object that does not exist and an object that the caller may not read get the same
 //!   answer by the same path: one statement that returns a row only if the caller may read it.
 //!

@@ -21,7 +21,7 @@ use crate::{
     sync::Mutex,
 };
 
-/// What a subscriber may read, found out by running its subscription in the mode Open.
+/// The stream that a subscriber may read. It is the outcome of its subscription in the mode Open.
 #[derive(Clone)]
 pub struct OpenedSubscription {
     /// The lobby in which a signed-in subscriber counts as present. It was entered before the right
@@ -31,7 +31,7 @@ pub struct OpenedSubscription {
     pub checked: Seq,
     /// The time of that check.
     pub at: Timestamp,
-    /// What to read.
+    /// The stream to read.
     pub source: ReadTarget,
 }
 

@@ -179,7 +179,7 @@ impl RoomObject {
 }
 
 impl RoomObject {
-    /// The room as loaded, for fields that can change: records as of which position they were read.
+    /// The room as loaded. Fields that can change use this, which records the position of the read.
     fn current(&self, ctx: &Context<'_>) -> &Room {
         record_as_of(ctx, self.room.head);
         &self.room
@@ -328,8 +328,8 @@ pub(super) async fn room_of(ctx: &Context<'_>, id: &RoomId) -> Result<Arc<Room>,
     room.ok_or_else(|| ApiError::internal(&"an object without its room"))
 }
 
-/// Called after a read of something in a room that carries no position, such as its members: a
-/// caller who lost the right to read before that read must not see the result. In a frame the
+/// Checks the right to read again, after a read that carries no position, such as the members of a
+/// room. A caller who lost the right before that read must not see its result. In a frame the
 /// position is recorded instead.
 async fn check_still_readable(ctx: &Context<'_>, id: &RoomId) -> Result<(), ApiError> {
     let caller = if in_frame(ctx) {
@@ -337,7 +337,7 @@ async fn check_still_readable(ctx: &Context<'_>, id: &RoomId) -> Result<(), ApiE
     } else {
         caller(ctx)
     };
-    // Past the loader's cache: the present state counts.
+    // This bypasses the loader's cache, because the present state counts.
     let room = loader(ctx)
         .read(services(ctx).log.room(id, caller))
         .await?

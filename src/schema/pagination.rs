@@ -36,8 +36,8 @@ impl<C> PageArgs<C> {
         }
     }
 
-    /// Reads `first` and `last`. Without either, the page is the first one; with only `before`, it
-    /// is the one that ends there.
+    /// Reads `first` and `last`. Without either, it is the first page; if only `before` is given,
+    /// it is the page that ends before that entry.
     ///
     /// # Errors
     /// BAD_USER_INPUT if both are given, or one is not from 0 to `page_max`.
@@ -72,7 +72,7 @@ pub(super) struct Slice {
 }
 
 impl Slice {
-    /// Rows to read: one more than the page has. The extra row tells whether there are more.
+    /// Rows to read: one more than the page has. The extra row shows whether there are more.
     pub(super) fn rows_to_read(self) -> u32 {
         self.length + 1
     }

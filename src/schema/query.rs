@@ -145,7 +145,7 @@ async fn rooms_page(
     let after = args.after.as_deref();
     if after.is_some_and(|after| after.parse::<RoomId>().is_err()) {
         return Err(ApiError::bad_user_input(
-            "This is no cursor of a list of rooms.",
+            "This is not a cursor of a list of rooms.",
         ));
     }
     let rooms = services

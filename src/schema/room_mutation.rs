@@ -152,7 +152,9 @@ fn slow_mode(seconds: i32) -> Result<u32, ApiError> {
     seconds
         .filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX)
         .ok_or_else(|| {
-            ApiError::bad_user_input(format!("slowModeSeconds is 0 to {SLOW_MODE_SECONDS_MAX}."))
+            ApiError::bad_user_input(format!(
+                "slowModeSeconds must be from 0 to {SLOW_MODE_SECONDS_MAX}."
+            ))
         })
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn members_page(
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
     let member_id = |cursor: Option<String>| -> Result<Option<MemberId>, ApiError> {
-        let invalid = |_| ApiError::bad_user_input("This is no cursor of a list of members.");
+        let invalid = |_| ApiError::bad_user_input("This is not a cursor of a list of members.");
         cursor
             .map(|cursor| cursor.parse().map_err(invalid))
             .transpose()

@@ -66,7 +66,7 @@ pub(super) async fn with_names(
     Ok(people.iter().filter_map(object).collect())
 }
 
-/// Reads users by their ids, in one read; no read for no ids.
+/// Reads users by their ids, in one read. Without ids it reads nothing.
 pub(super) async fn users_by_id(
     ctx: &Context<'_>,
     ids: &[UserId],

@@ -1,8 +1,8 @@
 //! The durable record. Everything that the server ever acknowledged is in the store; the rest of
 //! the server is a cache of it.
 //!
-//! Four traits divide the store by who holds what: [`Log`] reads; [`Append`] writes to the logs,
-//! and only the hub holds it; [`Accounts`] keeps users, the signing key and revoked tokens;
+//! Four traits divide the store, each for other holders: [`Log`] reads; [`Append`] writes to the
+//! logs, and only the hub holds it; [`Accounts`] keeps users, the signing key and revoked tokens;
 //! [`Maintenance`] is for the server, which opens and closes the database. [`Database`] holds all
 //! four, and is the one place that chooses a backend.
 //!
@@ -159,8 +159,8 @@ pub trait Log: Send + Sync + 'static {
         caller: Caller,
     ) -> Result<Option<Arc<Message>>, StoreError>;
 
-    /// A user's membership of a room. It does not check whether anybody may read the room; the
-    /// caller does.
+    /// A user's membership of a room. It does not check the right to read the room; the code that
+    /// calls it does.
     async fn membership(
         &self,
         room: &RoomId,
@@ -219,7 +219,7 @@ pub trait Append: Send + Sync + 'static {
 
     /// Does one bounded piece of background work, if any is due. The hub calls it after it has
     /// answered a batch, so no client waits for it. Must not be cancelled.
-    async fn tend(&self);
+    async fn background_step(&self);
 }
 
 /// Users, the key that signs guest tokens, and revoked tokens.

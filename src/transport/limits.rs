@@ -10,7 +10,7 @@ use crate::{
     quota::Rate,
 };
 
-/// What connections, requests and streams may use.
+/// Limits of connections, requests and streams.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TransportLimits {
     /// Maximum open WebSockets and event streams. Here and below, an event stream that a client has
@@ -79,7 +79,8 @@ pub struct TransportLimits {
     pub requests_burst_max: u32,
     /// Maximum HTTP requests and WebSocket messages per second from one address, on all its
     /// connections together.
-    // Less than what keeps a core busy, and more than a few clients behind one address send.
+    // Less than the rate that keeps a core busy, and more than a few clients behind one address
+    // send.
     #[arg(long, default_value_t = 5_000)]
     pub requests_per_second_per_address_max: u32,
     /// Maximum burst of HTTP requests and WebSocket messages from one address (at least 1).

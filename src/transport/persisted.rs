@@ -197,7 +197,7 @@ impl OperationList {
     }
 }
 
-/// A parser's error as one line. The library draws several lines; the last one says what is wrong.
+/// A parser's error as one line. The library draws several lines; the last one names the error.
 fn one_line(error: &async_graphql::parser::Error) -> String {
     let text = error.to_string();
     let what = text

@@ -31,7 +31,7 @@ pub(super) enum FrameError {
     #[error(transparent)]
     Execution(#[from] FeedError),
     /// The task that made them has stopped, because its readers went away.
-    #[error("the frames are not needed any more")]
+    #[error("the frames are no longer needed")]
     Abandoned,
 }
 
@@ -124,7 +124,7 @@ impl Entry {
     }
 }
 
-/// What is known of the right of a reader (V5).
+/// The right of a reader, as far as it is known (V5).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gate {
     /// The event up to which the right is known to be valid: at first, the head at which it was

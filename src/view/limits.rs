@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::limit::{at_least, defaults, duration};
 
-/// What views may hold in memory, and how long their executions may take.
+/// Limits of the memory of views, and of the time of their executions.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ViewLimits {
     /// Recent frames kept in memory per view (one document in one room).

@@ -53,11 +53,11 @@ pub enum ReadError {
     Unavailable,
     /// The user may not read the room any more, from the next event on (V5). Tell the client that
     /// the subscription is over.
-    #[error("you may not read this room any more")]
+    #[error("the user may no longer read this room")]
     ShutOut,
 }
 
-/// What a view shows: the log of a room, or a stream of its lobby. Cheap to clone.
+/// The source of a view: the log of a room, or a stream of its lobby. Cheap to clone.
 pub(super) trait Source: Clone + Send + Sync + 'static {
     /// The type of positions in the source: `Seq` or `Position`.
     type Number: BellNumber;
@@ -98,9 +98,9 @@ impl<S: Source> Live<S> {
         self.bell.ring(upto);
     }
 
-    /// Wakes all readers, although there are no new frames.
-    pub(super) fn rouse(&self) {
-        self.bell.rouse();
+    /// Wakes all readers without new frames.
+    pub(super) fn wake_all(&self) {
+        self.bell.wake_all();
     }
 
     /// Waits until the readers that were woken have taken their frames, and then up to half as long
@@ -121,7 +121,7 @@ impl<S: Source> Live<S> {
 
     fn fail(&self) {
         self.failed.store(true, Ordering::Release);
-        self.bell.rouse();
+        self.bell.wake_all();
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) struct View<S: Source> {
     _registration: Registration<ViewKey, Self>,
 }
 
-/// What the task of a view works with.
+/// The parts that the task of a view works with.
 pub(super) struct Pump<S: Source> {
     pub(super) plan: Arc<Plan>,
     pub(super) source: S,
@@ -242,7 +242,7 @@ impl<S: Source> Follower<S> {
     }
 
     /// Ready when the view reaches past the cursor. Else this task is woken when it does.
-    pub(super) fn poll_news(&mut self, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_advanced(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.listener.poll_past(self.cursor, cx).map(|_| ())
     }
 }

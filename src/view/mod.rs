@@ -22,10 +22,10 @@
 //! - The **ring** of a view holds the newest frames of a log (`log/ring.rs`).
 //! - A **page** holds the frames of up to 64 old events. It is made on demand and cached
 //!   (`log/page.rs`, `log/catch_up.rs`).
-//! - A **snapshot** and its **deltas** are what the view of an ephemeral stream holds: a whole
+//! - A **snapshot** and its **deltas** are the contents of the view of an ephemeral stream: a whole
 //!   state, then changes (`ephemeral/snapshots.rs`).
 //! - A **reader** is the cursor of one subscriber over a view (`reader.rs`).
-//! - Its **gate** is what is known of its right to read (`frame.rs`).
+//! - Its **gate** tracks its right to read (`frame.rs`).
 //!
 //! Nothing is pushed to a reader. It is woken when its view has more, and takes references to the
 //! frames after its cursor. So a slow reader holds no memory and delays no other reader. When its

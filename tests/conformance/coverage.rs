@@ -1,16 +1,17 @@
-//! What graphql-transport-ws and its reference implementation say, line by line, and where each line is proved: by the
-//! scenarios of these names, or by a test of this name elsewhere.
+//! The rules of graphql-transport-ws and of its reference implementation, line by line. Each line
+//! names the scenarios, or the tests elsewhere, that prove it.
 
 use std::{fs, path::Path};
 
 use crate::all;
 
-/// A line of the protocol, and the scenarios (or, behind `test:`, the tests) that hold the server to it.
+/// A line of the protocol, and the scenarios that prove it. An entry that begins with `test:` names
+/// a test instead.
 type Line = (&'static str, &'static [&'static str]);
 
 const COVERAGE: &[Line] = &[
     (
-        "the subprotocol is graphql-transport-ws; what is not spoken is not echoed",
+        "the subprotocol is graphql-transport-ws; the server names no other",
         &[
             "no subprotocol is offered",
             "an unknown subprotocol is not echoed",
@@ -43,7 +44,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "connection_init must come in time",
+        "connection_init must arrive in time",
         &[
             "a client that sends nothing is closed after the init timeout",
             "a ping does not stop the init timeout",
@@ -69,7 +70,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "pong brings the ping's payload back; one that nobody asked for is legal; it is never answered",
+        "pong returns the ping's payload; a pong without a ping is legal; a pong is never answered",
         &[
             "the payload of a ping is returned",
             "a pong is ignored",
@@ -94,7 +95,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "a result with errors of fields stays next",
+        "a result with errors of fields is sent as next",
         &[
             "a field that fails is a result with errors",
             "a failure that leaves no data is a result with errors",
@@ -108,21 +109,21 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "complete of the server's follows the last next",
+        "the server's complete follows the last next",
         &[
             "a query is answered and completed",
             "several queries are each answered once",
         ],
     ),
     (
-        "complete of the client's: nothing more for the id, and no complete back",
+        "after the client's complete nothing is sent for the id, and no complete",
         &[
             "the client's complete is not answered",
             "nothing arrives after the client's complete",
         ],
     ),
     (
-        "4400: bad JSON, no object, unknown or missing type, wrong types of fields, empty id, a message of the server's",
+        "4400: invalid JSON, no object, unknown or missing type, wrong types of fields, empty id, a message that only servers send",
         &[
             "invalid after init: {",
             "invalid after init: []",
@@ -159,7 +160,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "4409: the id is active, whatever runs under it, also while it is prepared",
+        "4409: the id is active, for any kind of operation, also while it is prepared",
         &[
             "the id of a running operation is taken",
             "the id of a subscription is taken for a query",
@@ -175,18 +176,18 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "4500 is final, so it is not used: what fails for a passing cause closes with 1013",
+        "4500 is final, so it is not used: a temporary failure closes with 1013",
         &[
             "test: v7_a_panic_costs_one_execution_and_no_frame",
             "Try again later, while an operation runs",
         ],
     ),
     (
-        "1001, 1012, 1013 heal",
-        &["test: p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do"],
+        "clients reconnect after 1001, 1012 and 1013",
+        &["test: p5_clients_reconnect_after_each_close_that_may_heal"],
     ),
     (
-        "a client closes with codes of its own",
+        "a client may close with any of its codes",
         &[
             "a client may close with 1000 Normal Closure",
             "a client may close with 4499 Terminated",
@@ -198,8 +199,8 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "no code that is final is used for what should heal",
-        &["test: p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do"],
+        "no final code is used for a failure that may heal",
+        &["test: p5_clients_reconnect_after_each_close_that_may_heal"],
     ),
     (
         "rejections come after the upgrade, not before",
@@ -209,7 +210,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "a restart is short, and told",
+        "a restart is announced by its code",
         &[
             "a server that stops closes its connections with 1012",
             "test: s3_an_answered_write",
@@ -263,7 +264,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "all sources are given back on close",
+        "all sources are dropped on close",
         &["a client may close with running operations"],
     ),
     (
@@ -274,7 +275,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "errors of preparing are error: syntax, validation, unknown operation, variables",
+        "errors of the preparation are sent as error: syntax, validation, unknown operation, variables",
         &[
             "a document that is not GraphQL",
             "a document that does not match the schema",
@@ -295,21 +296,21 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "keep-alive is by pings of the WebSocket; a quiet healthy client lives",
+        "WebSocket pings keep a connection alive; a quiet healthy client is not disconnected",
         &[
             "a WebSocket ping is not a message of the protocol",
             "test: t4_a_quiet_client_is_pinged_and_a_dead_one_is_disconnected",
         ],
     ),
     (
-        "a client that comes back under the same id goes on after its cursor",
+        "a client that reconnects with the same id resumes after its cursor",
         &[
             "test: a_subscription_can_resume_from_the_cursor_of_the_live_ping",
             "test: a_restart_keeps_everything",
         ],
     ),
     (
-        "ours: a subscription is said to be live, once, behind what there was",
+        "ours: a subscription is reported live once, after the earlier messages",
         &[
             "a subscription from now on is live at once",
             "a subscription is live only after the earlier messages",
@@ -319,7 +320,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "ours: what is too big, or breaks RFC 6455, is told by a close that arrives",
+        "ours: the client receives a close after an oversized message, or a message that breaks RFC 6455",
         &[
             "a message one byte beyond the limit is refused",
             "the rest of an oversized message is read before the close",
@@ -329,10 +330,10 @@ const COVERAGE: &[Line] = &[
     ),
 ];
 
-/// The text of all tests in Rust.
+/// The text of all files in a folder and its subfolders.
 fn tests(folder: &Path) -> String {
     let entries = fs::read_dir(folder)
-        .expect("the tests are there")
+        .expect("the folder of the tests can be read")
         .map(|entry| entry.expect("readable").path());
     let text = |path: std::path::PathBuf| match path.is_dir() {
         true => tests(&path),
@@ -342,7 +343,7 @@ fn tests(folder: &Path) -> String {
 }
 
 #[test]
-fn every_line_of_the_protocol_is_proved_by_what_it_names() {
+fn every_line_of_the_protocol_names_existing_proofs() {
     let scenarios = all();
     let tests = tests(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
     let is_there = |name: &str| match name.strip_prefix("test: ") {

@@ -1,5 +1,5 @@
-//! The documents that scenarios run. They are real ones: what the world in front of the machine answers here is what
-//! the server answers.
+//! The documents that scenarios run, and the behaviour that they cause. The world around the pure
+//! machine behaves as [`behaviour`] says. A server must behave in the same way.
 
 use serde_json::{Value, json};
 use switchboard::protocol::Subscribe;
@@ -17,8 +17,8 @@ pub(crate) const SEND: &str =
 
 pub(crate) const NEW_MESSAGE: &str =
     r#"subscription { newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
-pub(crate) const SAID: &str =
-    r#"subscription { said: newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
+pub(crate) const ALIASED: &str =
+    r#"subscription { alias: newMessage(roomId: "ROOM", after: "HEAD") { text } }"#;
 pub(crate) const ROOM_1: &str = r#"subscription { newMessage(roomId: "room-1") { text } }"#;
 pub(crate) const WITH_VARIABLES: &str = "subscription ($room: ID!, $after: Cursor) { newMessage(roomId: $room, after: $after) { text } }";
 pub(crate) const IN_FRAGMENT: &str = r#"subscription { ...F }
@@ -69,24 +69,24 @@ pub(crate) const BAD_ROOTS: [(&str, &str); 10] = [
     ),
 ];
 
-/// What becomes of an operation.
-pub(crate) enum Fate {
-    /// It has this result.
+/// The server's reaction to an operation.
+pub(crate) enum Behaviour {
+    /// The operation has this result.
     Answer(Value),
-    /// It is refused with an error of this code.
+    /// The operation is refused with an error of this code.
     Refuse(&'static str),
-    /// It runs, and answers under this response key; first with what was said since the room was made, if it asks for
-    /// that.
+    /// The operation is a subscription that runs. Its results have this response key. If it is
+    /// `replayed`, it first receives the messages that were sent since the room was created.
     Run { key: &'static str, replayed: bool },
 }
 
-/// What the query `{ __typename }` answers.
+/// The result of the query `{ __typename }`.
 pub(crate) fn typename() -> Value {
     json!({ "data": { "__typename": "Query" } })
 }
 
-/// What becomes of this request, asked by somebody who signed in or by nobody.
-pub(crate) fn fate(request: &Subscribe, signed_in: bool) -> Fate {
+/// The reaction to this request from a viewer or an anonymous caller.
+pub(crate) fn behaviour(request: &Subscribe, signed_in: bool) -> Behaviour {
     let is_given = |name| {
         request
             .variables
@@ -100,43 +100,47 @@ pub(crate) fn fate(request: &Subscribe, signed_in: bool) -> Fate {
             .is_some_and(|variables| variables[name].is_string())
     };
     match (request.query.as_str(), request.operation_name.as_deref()) {
-        (TYPENAME, None) | (TWO_QUERIES, Some("A")) => Fate::Answer(typename()),
-        (TYPENAME | TWO_QUERIES | UNKNOWN_FIELD, _) => Fate::Refuse("GRAPHQL_VALIDATION_FAILED"),
-        (SYNTAX | "", _) => Fate::Refuse("GRAPHQL_PARSE_FAILED"),
-        (NODE, _) if is_given("id") && is_text("id") => {
-            Fate::Answer(json!({ "data": { "node": null } }))
+        (TYPENAME, None) | (TWO_QUERIES, Some("A")) => Behaviour::Answer(typename()),
+        (TYPENAME | TWO_QUERIES | UNKNOWN_FIELD, _) => {
+            Behaviour::Refuse("GRAPHQL_VALIDATION_FAILED")
         }
-        (NODE, _) => Fate::Refuse("BAD_USER_INPUT"),
-        (NO_MESSAGES, _) => Fate::Answer(with_error(&Value::Null, "NOT_FOUND")),
+        (SYNTAX | "", _) => Behaviour::Refuse("GRAPHQL_PARSE_FAILED"),
+        (NODE, _) if is_given("id") && is_text("id") => {
+            Behaviour::Answer(json!({ "data": { "node": null } }))
+        }
+        (NODE, _) => Behaviour::Refuse("BAD_USER_INPUT"),
+        (NO_MESSAGES, _) => Behaviour::Answer(with_error(&Value::Null, "NOT_FOUND")),
         (SIGN_IN, _) => {
-            Fate::Answer(json!({ "data": { "signIn": { "viewer": { "name": "x" } } } }))
+            Behaviour::Answer(json!({ "data": { "signIn": { "viewer": { "name": "x" } } } }))
         }
         (SEND, _) if signed_in => {
-            Fate::Answer(json!({ "data": { "sendMessage": { "text": "from inside" } } }))
+            Behaviour::Answer(json!({ "data": { "sendMessage": { "text": "from inside" } } }))
         }
-        (SEND, _) => Fate::Answer(with_error(
+        (SEND, _) => Behaviour::Answer(with_error(
             &json!({ "sendMessage": null }),
             "UNAUTHENTICATED",
         )),
-        (NO_SUCH_ROOM, _) => Fate::Refuse("NOT_FOUND"),
-        (BAD_CURSOR, _) => Fate::Refuse("BAD_USER_INPUT"),
-        (WITH_VARIABLES, _) if !is_given("room") => Fate::Refuse("BAD_USER_INPUT"),
-        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => Fate::Run {
-            key: "newMessage",
-            replayed: request.query.contains("HEAD") || is_given("after"),
-        },
-        (SAID, _) => Fate::Run {
-            key: "said",
+        (NO_SUCH_ROOM, _) => Behaviour::Refuse("NOT_FOUND"),
+        (BAD_CURSOR, _) => Behaviour::Refuse("BAD_USER_INPUT"),
+        (WITH_VARIABLES, _) if !is_given("room") => Behaviour::Refuse("BAD_USER_INPUT"),
+        (NEW_MESSAGE | ROOM_1 | WITH_VARIABLES | IN_FRAGMENT | WRITTEN_TWICE, _) => {
+            Behaviour::Run {
+                key: "newMessage",
+                replayed: request.query.contains("HEAD") || is_given("after"),
+            }
+        }
+        (ALIASED, _) => Behaviour::Run {
+            key: "alias",
             replayed: true,
         },
         (bad, _) if BAD_ROOTS.iter().any(|(_, root)| *root == bad) => {
-            Fate::Refuse("GRAPHQL_VALIDATION_FAILED")
+            Behaviour::Refuse("GRAPHQL_VALIDATION_FAILED")
         }
         (unknown, _) => panic!("the world does not know {unknown}"),
     }
 }
 
-/// One error, as everything that refuses says it.
+/// A list of one error with this code, in the form of GraphQL's `errors`.
 pub(crate) fn errors(code: &str) -> Value {
     json!([{ "message": "a sentence", "extensions": { "code": code } }])
 }

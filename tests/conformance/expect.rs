@@ -10,7 +10,7 @@ const REASON_BYTES_MAX: usize = 123;
 
 /// A message or a close from the server.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Message(Value),
     Close(u16, String),
 }
@@ -149,11 +149,11 @@ impl Expect {
             }
             Self::Refused(id, code) => {
                 let errors = &message["payload"];
-                let good = match dialect {
+                let valid = match dialect {
                     Subprotocol::TransportWs => are_errors(errors, code),
                     Subprotocol::Legacy => is_error(errors, code),
                 };
-                good && *message == json!({ "id": id, "type": "error", "payload": errors })
+                valid && *message == json!({ "id": id, "type": "error", "payload": errors })
             }
             Self::ConnectionError(code) => {
                 let error = &message["payload"];
@@ -176,12 +176,12 @@ fn is_error(error: &Value, code: &str) -> bool {
 /// Whether this is a list of errors that each have a message and a code. The first error must have
 /// this code.
 fn are_errors(errors: &Value, code: &str) -> bool {
-    let good =
+    let valid =
         |error: &Value| error["message"].is_string() && error["extensions"]["code"].is_string();
     let Some(all) = errors.as_array() else {
         return false;
     };
-    all.iter().all(good)
+    all.iter().all(valid)
         && all
             .first()
             .is_some_and(|first| first["extensions"]["code"] == code)
@@ -200,7 +200,7 @@ pub(crate) fn take(
             expected.remove(at);
             Ok(())
         }
-        _ => Err(format!("heard {message} instead of {expected:?}")),
+        _ => Err(format!("received {message} instead of {expected:?}")),
     }
 }
 

@@ -9,20 +9,20 @@
 //! about `graphql-transport-ws`. The table in `coverage.rs` names the scenarios that prove each
 //! line of that protocol.
 
-mod babble;
-mod chance;
+mod checked;
 mod coverage;
 mod documents;
 mod expect;
+mod machine;
 mod play;
+mod random;
+mod random_texts;
 mod rules;
 mod scenario;
 mod server;
 mod socket;
 mod stage;
 mod stock;
-mod total;
-mod watch;
 mod world;
 
 use std::io::Write;
@@ -36,13 +36,13 @@ use world::World;
 const AT_ONCE: usize = 16;
 
 /// Fails with a list of all scenarios that failed, not only the first.
-fn judge(whom: &str, played: &[(String, play::Outcome)]) {
+fn report(target: &str, played: &[(String, play::Outcome)]) {
     let line = |name: &str, error: &str| format!("{name:.200}\n    {error:.1000}");
     let failed: Vec<String> = played
         .iter()
         .filter_map(|(name, outcome)| Some(line(name, outcome.as_ref().err()?)))
         .collect();
-    println!("{whom}: {} scenarios", played.len());
+    println!("{target}: {} scenarios", played.len());
     assert!(
         failed.is_empty(),
         "{} of {} failed:\n{}",
@@ -66,16 +66,16 @@ async fn on_the_machine(scenarios: Vec<Scenario>) {
         let outcome = play::play(&scenario, &mut World::new(dialect, limits, scenario.slow)).await;
         played.push((scenario.name, outcome));
     }
-    judge("the machine", &played);
+    report("the machine", &played);
 }
 
 async fn on_the_server(scenarios: Vec<Scenario>) {
-    let house = server::House::open(&[]).await;
+    let server = server::TestServer::start(&[]).await;
     let scenarios = scenarios
         .into_iter()
         .filter(|scenario| scenario.reach != Reach::Machine);
     let play = async |scenario: Scenario| {
-        let outcome = server::play_in(&house, &scenario).await;
+        let outcome = server::play_in(&server, &scenario).await;
         (scenario.name, outcome)
     };
     let played: Vec<_> = stream::iter(scenarios)
@@ -83,8 +83,8 @@ async fn on_the_server(scenarios: Vec<Scenario>) {
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    judge("the server", &played);
-    house.close().await.expect("nothing is left behind");
+    report("the server", &played);
+    server.stop().await.expect("nothing is left behind");
 }
 
 /// Makes two tests for each file of rules: on the machine, and on the server in this process.
@@ -127,7 +127,7 @@ rules!(
 #[tokio::test]
 async fn at_an_address() {
     let Ok(url) = std::env::var("SWITCHBOARD_CONFORMANCE_URL") else {
-        // Not by `eprintln!`, which the harness captures.
+        // The test harness would capture the output of `eprintln!`.
         let _ = writeln!(
             std::io::stderr(),
             "skipped: SWITCHBOARD_CONFORMANCE_URL names no server"
@@ -147,17 +147,17 @@ async fn at_an_address() {
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    judge(&url, &played);
+    report(&url, &played);
 }
 
 #[test]
-fn every_rule_has_a_name_of_its_own() {
+fn every_scenario_has_a_unique_name() {
     let mut names: Vec<String> = all().into_iter().map(|scenario| scenario.name).collect();
     names.sort();
-    let twice: Vec<_> = names
+    let repeated: Vec<_> = names
         .windows(2)
         .filter(|pair| pair[0] == pair[1])
         .map(|pair| &pair[0])
         .collect();
-    assert!(twice.is_empty(), "{twice:?}");
+    assert!(repeated.is_empty(), "{repeated:?}");
 }

@@ -1,37 +1,37 @@
-//! The player: it takes the part of the client and checks every answer of a target.
+//! The player acts as the client of a scenario. It checks every answer of a target.
 
 use serde_json::{Value, json};
 use switchboard::protocol::{Close, Subprotocol};
 
 use crate::{
-    expect::{Expect, Heard, is_extra, take},
+    expect::{Expect, Received, is_extra, take},
     scenario::{Reason, Scenario, Step},
 };
 
 /// The result of a step or of a scenario. The error describes the difference.
 pub(crate) type Outcome = Result<(), String>;
 
-/// A target that takes the server's part. The defaults are steps that most targets cannot do.
-/// [`crate::scenario::Reach`] keeps scenarios away from targets that cannot play them.
+/// A target that acts as the server. Most targets cannot do the steps that have a default here.
+/// [`crate::scenario::Reach`] excludes targets from the scenarios that they cannot play.
 pub(crate) trait Target {
-    async fn say(&mut self, texts: &[String]) -> Outcome;
-    async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome;
-    async fn say_raw(&mut self, _bytes: &[u8]) -> Outcome {
+    async fn send(&mut self, texts: &[String]) -> Outcome;
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Outcome;
+    async fn send_raw(&mut self, _bytes: &[u8]) -> Outcome {
         unreachable!("only a socket has frames")
     }
-    async fn hear(&mut self) -> Result<Heard, String>;
+    async fn receive(&mut self) -> Result<Received, String>;
     /// Proves that nothing follows the close that the client has just received.
     async fn ended(&mut self) -> Outcome;
     async fn publish(&mut self, text: &str) -> Outcome;
     async fn init_time_passes(&mut self) -> Outcome;
     async fn beat(&mut self) -> Outcome {
-        unreachable!("only the machine is told the time")
+        unreachable!("only the machine has heartbeats on demand")
     }
     async fn settle(&mut self) -> Outcome {
         unreachable!("only the machine has a slow world")
     }
     async fn server_leaves(&mut self, _close: &Close) -> Outcome {
-        unreachable!("only the machine is told to leave")
+        unreachable!("only the machine closes on demand")
     }
     async fn server_stops(&mut self) -> Outcome {
         unreachable!("only a server is stopped")
@@ -94,10 +94,10 @@ struct Player<'a, T> {
 impl<T: Target> Player<'_, T> {
     async fn perform(&mut self, step: &Step) -> Outcome {
         match step {
-            Step::Say(texts) => self.target.say(texts).await,
-            Step::SayBytes(bytes) => self.target.say_bytes(bytes).await,
-            Step::SayRaw(bytes) => self.target.say_raw(bytes).await,
-            Step::Hear(expected) => self.hear(expected.clone()).await,
+            Step::Send(texts) => self.target.send(texts).await,
+            Step::SendBytes(bytes) => self.target.send_bytes(bytes).await,
+            Step::SendRaw(bytes) => self.target.send_raw(bytes).await,
+            Step::Receive(expected) => self.receive(expected.clone()).await,
             Step::Silence => self.silence().await,
             Step::AllOrNothing(id, payload) => self.all_or_nothing(id, payload).await,
             Step::Closed(code, reason) => self.closed(*code, reason).await,
@@ -115,33 +115,33 @@ impl<T: Target> Player<'_, T> {
     }
 
     /// The next message or close. Live pings and heartbeats that are not expected are skipped.
-    async fn next(&mut self, expected: &[Expect]) -> Result<Heard, String> {
+    async fn next(&mut self, expected: &[Expect]) -> Result<Received, String> {
         loop {
-            let heard = self.target.hear().await?;
-            let Heard::Message(message) = &heard else {
-                return Ok(heard);
+            let received = self.target.receive().await?;
+            let Received::Message(message) = &received else {
+                return Ok(received);
             };
             let wanted = || expected.iter().any(|one| one.is(message, self.dialect));
             if self.exactly || !is_extra(message) || wanted() {
-                return Ok(heard);
+                return Ok(received);
             }
         }
     }
 
     async fn message(&mut self, expected: &[Expect]) -> Result<Value, String> {
         match self.next(expected).await? {
-            Heard::Message(message) => Ok(message),
-            Heard::Close(code, reason) => Err(format!("closed with {code} {reason:?}")),
+            Received::Message(message) => Ok(message),
+            Received::Close(code, reason) => Err(format!("closed with {code} {reason:?}")),
         }
     }
 
-    async fn hear(&mut self, mut expected: Vec<Expect>) -> Outcome {
+    async fn receive(&mut self, mut expected: Vec<Expect>) -> Outcome {
         while !expected.is_empty() {
-            let heard = self
+            let received = self
                 .message(&expected)
                 .await
                 .map_err(|error| format!("{error} instead of {expected:?}"))?;
-            take(&mut expected, &heard, self.dialect)?;
+            take(&mut expected, &received, self.dialect)?;
         }
         Ok(())
     }
@@ -154,14 +154,14 @@ impl<T: Target> Player<'_, T> {
     /// Sends a fence and returns the answer that must come.
     async fn fence(&mut self) -> Result<Expect, String> {
         let (fence, answer) = self.target.fence(self.dialect);
-        self.target.say(&[fence.to_string()]).await?;
+        self.target.send(&[fence.to_string()]).await?;
         Ok(answer)
     }
 
     /// Proves that no message is on its way: it would come before the answer to the fence.
     async fn silence(&mut self) -> Outcome {
         let answer = self.fence().await?;
-        self.hear(vec![answer]).await
+        self.receive(vec![answer]).await
     }
 
     /// The legacy dialect answers a `stop` with `complete` if it came in time. It ignores a `stop`
@@ -175,7 +175,7 @@ impl<T: Target> Player<'_, T> {
                 return Ok(());
             }
             Subprotocol::Legacy if complete.is(&first, self.dialect) => {
-                return self.hear(vec![fence_answered]).await;
+                return self.receive(vec![fence_answered]).await;
             }
             _ => take(
                 &mut vec![Expect::Next(id.to_owned(), payload.clone())],
@@ -183,13 +183,13 @@ impl<T: Target> Player<'_, T> {
                 self.dialect,
             )?,
         }
-        self.hear(vec![complete, fence_answered]).await
+        self.receive(vec![complete, fence_answered]).await
     }
 }
 
-pub(crate) fn is_close(heard: &Heard, code: u16, reason: &Reason) -> Outcome {
-    match heard {
-        Heard::Close(with, because) if *with == code && reason.is(because) => Ok(()),
-        other => Err(format!("heard {other:?}")),
+pub(crate) fn is_close(received: &Received, code: u16, reason: &Reason) -> Outcome {
+    match received {
+        Received::Close(with, because) if *with == code && reason.is(because) => Ok(()),
+        other => Err(format!("received {other:?}")),
     }
 }

@@ -44,14 +44,14 @@ pub(crate) const LEGACY: &str = Subprotocol::Legacy.name();
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// The client sends these texts in one write.
-    Say(Vec<String>),
+    Send(Vec<String>),
     /// The client sends a binary message.
-    SayBytes(Vec<u8>),
-    /// The client sends these bytes below the frames. They need not be valid frames.
-    SayRaw(Vec<u8>),
+    SendBytes(Vec<u8>),
+    /// The client sends these bytes as they are. They need not be valid frames.
+    SendRaw(Vec<u8>),
     /// The client receives exactly these messages: in this order for each id, in any order between
     /// ids.
-    Hear(Vec<Expect>),
+    Receive(Vec<Expect>),
     /// The client receives nothing before the answer to a fence.
     Silence,
     /// The result of this operation may have crossed the client's `complete`. The client receives
@@ -65,7 +65,7 @@ pub(crate) enum Step {
     InitTimePasses,
     /// The next heartbeat is due.
     Beat,
-    /// A slow world completes the work that it was asked for.
+    /// A slow world completes the work that it holds back.
     Settle,
     /// The server closes the connection for this reason.
     ServerLeaves(Close),
@@ -142,7 +142,7 @@ pub(crate) fn legacy(name: &str, steps: impl IntoIterator<Item = Step>) -> Scena
 pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) -> Scenario {
     legacy(
         name,
-        [init(), hear([ack(), keep_alive()])]
+        [init(), receive([ack(), keep_alive()])]
             .into_iter()
             .chain(steps),
     )
@@ -150,7 +150,7 @@ pub(crate) fn legacy_ready(name: &str, steps: impl IntoIterator<Item = Step>) ->
 
 /// A scenario in graphql-transport-ws. It begins when the connection is acknowledged.
 pub(crate) fn ready(name: impl Into<String>, steps: impl IntoIterator<Item = Step>) -> Scenario {
-    scenario(name, [init(), hear([ack()])].into_iter().chain(steps))
+    scenario(name, [init(), receive([ack()])].into_iter().chain(steps))
 }
 
 /// A scenario in graphql-transport-ws and a slow world. It begins when the world has settled once
@@ -161,7 +161,7 @@ pub(crate) fn ready_in_a_slow_world(
 ) -> Scenario {
     scenario(
         name,
-        [init(), Step::Settle, hear([ack()])]
+        [init(), Step::Settle, receive([ack()])]
             .into_iter()
             .chain(steps),
     )
@@ -205,38 +205,38 @@ impl Scenario {
 
 // --- messages of the client ---
 
-pub(crate) fn say(text: impl Into<String>) -> Step {
-    Step::Say(vec![text.into()])
+pub(crate) fn send(text: impl Into<String>) -> Step {
+    Step::Send(vec![text.into()])
 }
 
-fn say_json(message: &Value) -> Step {
-    say(message.to_string())
+fn send_json(message: &Value) -> Step {
+    send(message.to_string())
 }
 
 /// Sends the texts of these steps in one write. The server reads the last one before it can have
 /// finished the first.
 pub(crate) fn together(steps: impl IntoIterator<Item = Step>) -> Step {
     let texts = steps.into_iter().flat_map(|step| match step {
-        Step::Say(texts) => texts,
-        other => panic!("{other:?} says nothing"),
+        Step::Send(texts) => texts,
+        other => panic!("{other:?} sends no text"),
     });
-    Step::Say(texts.collect())
+    Step::Send(texts.collect())
 }
 
 pub(crate) fn init() -> Step {
-    say_json(&json!({ "type": "connection_init" }))
+    send_json(&json!({ "type": "connection_init" }))
 }
 
 pub(crate) fn init_with(payload: Value) -> Step {
-    say_json(&json!({ "type": "connection_init", "payload": payload }))
+    send_json(&json!({ "type": "connection_init", "payload": payload }))
 }
 
 pub(crate) fn ping() -> Step {
-    say_json(&json!({ "type": "ping" }))
+    send_json(&json!({ "type": "ping" }))
 }
 
 pub(crate) fn ping_with(payload: Value) -> Step {
-    say_json(&json!({ "type": "ping", "payload": payload }))
+    send_json(&json!({ "type": "ping", "payload": payload }))
 }
 
 pub(crate) fn subscribe(id: &str, query: &str) -> Step {
@@ -244,29 +244,29 @@ pub(crate) fn subscribe(id: &str, query: &str) -> Step {
 }
 
 pub(crate) fn subscribe_with(id: &str, payload: Value) -> Step {
-    say_json(&json!({ "id": id, "type": "subscribe", "payload": payload }))
+    send_json(&json!({ "id": id, "type": "subscribe", "payload": payload }))
 }
 
 pub(crate) fn complete(id: &str) -> Step {
-    say_json(&json!({ "id": id, "type": "complete" }))
+    send_json(&json!({ "id": id, "type": "complete" }))
 }
 
 pub(crate) fn start(id: &str, query: &str) -> Step {
-    say_json(&json!({ "id": id, "type": "start", "payload": { "query": query } }))
+    send_json(&json!({ "id": id, "type": "start", "payload": { "query": query } }))
 }
 
 pub(crate) fn stop(id: &str) -> Step {
-    say_json(&json!({ "id": id, "type": "stop" }))
+    send_json(&json!({ "id": id, "type": "stop" }))
 }
 
 pub(crate) fn terminate() -> Step {
-    say_json(&json!({ "type": "connection_terminate", "payload": null }))
+    send_json(&json!({ "type": "connection_terminate", "payload": null }))
 }
 
 // --- other steps ---
 
-pub(crate) fn hear(expected: impl IntoIterator<Item = Expect>) -> Step {
-    Step::Hear(expected.into_iter().collect())
+pub(crate) fn receive(expected: impl IntoIterator<Item = Expect>) -> Step {
+    Step::Receive(expected.into_iter().collect())
 }
 
 pub(crate) fn closed(code: u16, reason: &str) -> Step {

@@ -15,10 +15,10 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    expect::{Heard, is_extra},
+    expect::{Received, is_extra},
     play::{Outcome, Target, is_close, play},
     scenario::{Opening, Reason, SUBPROTOCOL, Scenario},
-    socket::{Address, Socket, patiently},
+    socket::{Address, Socket, in_time},
     stage::Stage,
 };
 
@@ -37,17 +37,17 @@ pub(crate) fn flags(database: &str, more: &[&str]) -> ServeFlags {
 }
 
 /// A server in this process. Its database is deleted with it.
-pub(crate) struct House {
+pub(crate) struct TestServer {
     server: Option<Server>,
     stopping: Option<JoinHandle<()>>,
     directory: PathBuf,
     address: Address,
 }
 
-impl House {
-    pub(crate) async fn open(more: &[&str]) -> Self {
-        static HOUSES: AtomicUsize = AtomicUsize::new(0);
-        let number = HOUSES.fetch_add(1, Ordering::Relaxed);
+impl TestServer {
+    pub(crate) async fn start(more: &[&str]) -> Self {
+        static SERVERS: AtomicUsize = AtomicUsize::new(0);
+        let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!(
             "switchboard-conformance-{}-{number}",
             std::process::id()
@@ -56,7 +56,7 @@ impl House {
         let database = format!("sqlite://{}", directory.join("rooms.db").display());
         let server = Server::start(&flags(&database, more))
             .await
-            .expect("a server starts");
+            .expect("the server starts");
         let address = Address {
             host: server.address().to_string(),
             path: "/graphql".to_owned(),
@@ -75,13 +75,13 @@ impl House {
     }
 
     /// Begins to stop the server. It has stopped when its sockets have closed.
-    fn stop(&mut self) {
-        let server = self.server.take().expect("a server is stopped once");
+    fn begin_stop(&mut self) {
+        let server = self.server.take().expect("the server is stopped once");
         self.stopping = Some(tokio::spawn(server.stop()));
     }
 
     /// Stops the server. Anything that its clients left behind is an error.
-    pub(crate) async fn close(mut self) -> Outcome {
+    pub(crate) async fn stop(mut self) -> Outcome {
         if let Some(server) = &self.server {
             let empty = async {
                 // The server notices the end of a connection a moment after its client.
@@ -89,19 +89,17 @@ impl House {
                     tokio::task::yield_now().await;
                 }
             };
-            patiently(empty)
+            in_time(empty)
                 .await
                 .map_err(|_| format!("left behind: {:?}", server.in_use()))?;
-            self.stop();
+            self.begin_stop();
         }
-        let stopping = self.stopping.take().expect("it was told to stop");
-        patiently(stopping)
-            .await?
-            .map_err(|error| error.to_string())
+        let stopping = self.stopping.take().expect("the server is stopping");
+        in_time(stopping).await?.map_err(|error| error.to_string())
     }
 }
 
-impl Drop for House {
+impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -112,13 +110,13 @@ struct SocketTarget<'a> {
     socket: Socket,
     stage: Stage,
     address: Address,
-    house: Option<&'a mut House>,
+    server: Option<&'a mut TestServer>,
 }
 
 impl<'a> SocketTarget<'a> {
-    async fn take(
+    async fn open(
         address: &Address,
-        house: Option<&'a mut House>,
+        server: Option<&'a mut TestServer>,
         opening: &Opening,
     ) -> Result<Self, String> {
         let stage = Stage::build(address).await?;
@@ -127,30 +125,30 @@ impl<'a> SocketTarget<'a> {
             socket,
             stage,
             address: address.clone(),
-            house,
+            server,
         })
     }
 }
 
 impl Target for SocketTarget<'_> {
-    async fn say(&mut self, texts: &[String]) -> Outcome {
+    async fn send(&mut self, texts: &[String]) -> Outcome {
         let messages: Vec<Message> = texts
             .iter()
-            .map(|text| Message::text(self.stage.name(text)))
+            .map(|text| Message::text(self.stage.fill_in(text)))
             .collect();
-        self.socket.say(messages).await
+        self.socket.send(messages).await
     }
 
-    async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome {
-        self.socket.say([Message::binary(bytes.to_vec())]).await
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.send([Message::binary(bytes.to_vec())]).await
     }
 
-    async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
-        self.socket.say_raw(bytes).await
+    async fn send_raw(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.send_raw(bytes).await
     }
 
-    async fn hear(&mut self) -> Result<Heard, String> {
-        self.socket.hear().await
+    async fn receive(&mut self) -> Result<Received, String> {
+        self.socket.receive().await
     }
 
     async fn ended(&mut self) -> Outcome {
@@ -161,23 +159,23 @@ impl Target for SocketTarget<'_> {
         self.stage.publish(text).await
     }
 
-    /// Opens another socket that sends nothing. When the server closes it for that reason, the time
-    /// limit of the scenario's older socket has passed too.
+    /// Opens another socket and sends nothing on it. When the server closes this socket, the time
+    /// limit of the scenario's socket has passed too, because that socket is older.
     async fn init_time_passes(&mut self) -> Outcome {
         let reason = Reason::Exactly("Connection initialisation timeout".to_owned());
         self.another_is_closed(4408, &reason).await
     }
 
-    /// Nothing to do: the server has a clock of its own.
+    /// Does nothing: the server has a clock of its own.
     async fn beat(&mut self) -> Outcome {
         Ok(())
     }
 
     async fn server_stops(&mut self) -> Outcome {
-        self.house
+        self.server
             .as_mut()
-            .expect("a scenario that stops its server has one")
-            .stop();
+            .expect("a scenario that stops the server has its own server")
+            .begin_stop();
         Ok(())
     }
 
@@ -188,37 +186,37 @@ impl Target for SocketTarget<'_> {
             spoken: Some(Subprotocol::TransportWs),
         };
         let mut another = Socket::open(&self.address, &opening).await?;
-        is_close(&another.hear().await?, code, reason)?;
+        is_close(&another.receive().await?, code, reason)?;
         another.ended().await
     }
 
     async fn client_leaves(&mut self) -> Outcome {
         self.socket.close().await?;
-        let mut heard = self.socket.hear().await?;
-        // The server may have sent this before it read the close.
-        while matches!(&heard, Heard::Message(message) if is_extra(message)) {
-            heard = self.socket.hear().await?;
+        let mut received = self.socket.receive().await?;
+        // The server may have sent a ping or heartbeat before it read the close.
+        while matches!(&received, Received::Message(message) if is_extra(message)) {
+            received = self.socket.receive().await?;
         }
-        is_close(&heard, 1000, &Reason::Exactly(String::new()))?;
+        is_close(&received, 1000, &Reason::Exactly(String::new()))?;
         self.socket.ended().await
     }
 }
 
 /// Plays a scenario on a running server.
 pub(crate) async fn play_at(address: &Address, scenario: &Scenario) -> Outcome {
-    let mut target = SocketTarget::take(address, None, &scenario.opening).await?;
+    let mut target = SocketTarget::open(address, None, &scenario.opening).await?;
     play(scenario, &mut target).await
 }
 
 /// Plays a scenario on this server, or on a server of its own if it needs flags.
-pub(crate) async fn play_in(house: &House, scenario: &Scenario) -> Outcome {
+pub(crate) async fn play_in(server: &TestServer, scenario: &Scenario) -> Outcome {
     if scenario.flags.is_empty() {
-        return play_at(&house.address, scenario).await;
+        return play_at(&server.address, scenario).await;
     }
-    let mut own = House::open(scenario.flags).await;
+    let mut own = TestServer::start(scenario.flags).await;
     let address = own.address.clone();
-    let mut target = SocketTarget::take(&address, Some(&mut own), &scenario.opening).await?;
+    let mut target = SocketTarget::open(&address, Some(&mut own), &scenario.opening).await?;
     let outcome = play(scenario, &mut target).await;
     drop(target);
-    outcome.and(own.close().await)
+    outcome.and(own.stop().await)
 }

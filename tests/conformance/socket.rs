@@ -17,9 +17,9 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{expect::Heard, play::Outcome, scenario::Opening};
+use crate::{expect::Received, play::Outcome, scenario::Opening};
 
-/// The time limit for each expected event. A scenario that passes never waits for its end.
+/// The time limit for each expected event. A scenario that passes never waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The error of an event that did not happen within [`PATIENCE`].
@@ -55,8 +55,8 @@ impl Address {
     }
 }
 
-/// Waits for an event that must happen, at most [`PATIENCE`].
-pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> Result<T, String> {
+/// Waits at most [`PATIENCE`] for an event that must happen.
+pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(PATIENCE, work)
         .await
         .map_err(|_| SILENCE.to_owned())
@@ -70,7 +70,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a socket. The server must name exactly the subprotocol that the opening demands.
     pub(crate) async fn open(address: &Address, opening: &Opening) -> Result<Self, String> {
-        let (stream, head) = patiently(upgrade(address, opening))
+        let (stream, head) = in_time(upgrade(address, opening))
             .await?
             .map_err(|error| format!("cannot open a socket at {}: {error}", address.host))?;
         let spoken = header(&head, "sec-websocket-protocol");
@@ -92,40 +92,40 @@ impl Socket {
         })
     }
 
-    /// Sends messages in one write. Errors are ignored: a server that closes meanwhile need not
-    /// take all of them, and the next answer shows what it did.
-    pub(crate) async fn say(&mut self, messages: impl IntoIterator<Item = Message>) -> Outcome {
+    /// Sends messages in one write. Errors are ignored: a server that closes the connection need
+    /// not read all of them, and the next answer shows how it reacted.
+    pub(crate) async fn send(&mut self, messages: impl IntoIterator<Item = Message>) -> Outcome {
         for message in messages {
-            let _ = patiently(self.stream.feed(message)).await?;
+            let _ = in_time(self.stream.feed(message)).await?;
         }
-        let _ = patiently(self.stream.flush()).await?;
+        let _ = in_time(self.stream.flush()).await?;
         Ok(())
     }
 
-    /// Sends bytes below the frames.
-    pub(crate) async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
-        // The next answer shows whether the server took them.
-        let _ = patiently(self.stream.get_mut().write_all(bytes)).await?;
+    /// Sends bytes as they are, without a frame.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> Outcome {
+        // The error is ignored: the next answer shows how the server reacted.
+        let _ = in_time(self.stream.get_mut().write_all(bytes)).await?;
         Ok(())
     }
 
-    pub(crate) async fn hear(&mut self) -> Result<Heard, String> {
+    pub(crate) async fn receive(&mut self) -> Result<Received, String> {
         loop {
-            match patiently(self.stream.next()).await? {
+            match in_time(self.stream.next()).await? {
                 Some(Ok(Message::Text(text))) => {
                     let message = serde_json::from_str(&text)
-                        .map_err(|error| format!("{text} is no JSON: {error}"))?;
-                    return Ok(Heard::Message(message));
+                        .map_err(|error| format!("{text} is not JSON: {error}"))?;
+                    return Ok(Received::Message(message));
                 }
                 Some(Ok(Message::Close(Some(frame)))) => {
-                    return Ok(Heard::Close(
+                    return Ok(Received::Close(
                         frame.code.into(),
                         frame.reason.as_str().to_owned(),
                     ));
                 }
-                // A control frame of the WebSocket itself, which tungstenite answers.
+                // Tungstenite answers the control frames of the WebSocket itself.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                other => return Err(format!("the socket gave {other:?}")),
+                other => return Err(format!("the socket returned {other:?}")),
             }
         }
     }
@@ -133,8 +133,8 @@ impl Socket {
     /// Reads the end of the connection. No message may come before it. A reset is an error, because
     /// it could discard the close before the client has read it.
     pub(crate) async fn ended(&mut self) -> Outcome {
-        match patiently(self.stream.next()).await? {
-            Some(Ok(message)) => Err(format!("heard {message:?} after the close")),
+        match in_time(self.stream.next()).await? {
+            Some(Ok(message)) => Err(format!("received {message:?} after the close")),
             Some(Err(tungstenite::Error::Io(error))) => {
                 Err(format!("the connection broke: {error}"))
             }
@@ -147,7 +147,7 @@ impl Socket {
             code: CloseCode::Normal,
             reason: "".into(),
         };
-        self.say([Message::Close(Some(frame))]).await
+        self.send([Message::Close(Some(frame))]).await
     }
 }
 
@@ -172,7 +172,7 @@ async fn upgrade(address: &Address, opening: &Opening) -> std::io::Result<(TcpSt
     stream
         .write_all(format!("{request}\r\n").as_bytes())
         .await?;
-    // Byte by byte, because the bytes after the head belong to the WebSocket.
+    // The head is read byte by byte, because the bytes after it belong to the WebSocket.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);

@@ -1,5 +1,4 @@
-//! The surroundings of a scenario: a room of its own, and a user who sends messages to it over
-//! HTTP.
+//! The stage of a scenario: a room of its own, and a user who sends messages to it over HTTP.
 
 use serde_json::{Value, json};
 use tokio::{
@@ -7,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::socket::{Address, patiently};
+use crate::socket::{Address, in_time};
 
 const SIGN_IN: &str = r#"mutation { signIn(name: "stage hand") { token } }"#;
 const CREATE_ROOM: &str = r#"mutation { createRoom(name: "a stage") { id head } }"#;
@@ -40,7 +39,7 @@ impl Stage {
     }
 
     /// A text of a scenario with the room, its head and the token in place of the placeholders.
-    pub(crate) fn name(&self, text: &str) -> String {
+    pub(crate) fn fill_in(&self, text: &str) -> String {
         text.replace("ROOM", &self.room)
             .replace("HEAD", &self.head)
             .replace("TOKEN", &self.token)
@@ -78,7 +77,7 @@ async fn post(
         "POST {path} HTTP/1.0\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
          {authorization}\r\n{body}"
     );
-    let answer = patiently(exchange(host, &request))
+    let answer = in_time(exchange(host, &request))
         .await?
         .map_err(|error| error.to_string())?;
     let (_, json) = answer
@@ -94,7 +93,7 @@ async fn post(
 }
 
 /// Sends a request of HTTP/1.0 and returns the whole answer, head and body. In this version the
-/// answer comes in one piece and ends with the connection.
+/// answer is not chunked, and the connection ends after it.
 pub(crate) async fn exchange(host: &str, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(request.as_bytes()).await?;

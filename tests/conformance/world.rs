@@ -1,4 +1,4 @@
-//! The pure machine with a tiny world in front of it: no socket, no clock, no task.
+//! The pure machine in a tiny world: it has no socket, no clock and no task.
 
 use std::collections::VecDeque;
 
@@ -9,27 +9,28 @@ use switchboard::protocol::{
 };
 
 use crate::{
-    documents::{Fate, errors, fate},
-    expect::Heard,
+    documents::{Behaviour, behaviour, errors},
+    expect::Received,
     play::{Outcome, Target},
 };
 
-/// What a slow world was asked for.
+/// Work that a slow world holds back until [`Target::settle`].
 enum Held {
     Admit(MessagePayload),
     Start(String, Subscribe),
 }
 
-/// The machine and what it works for.
+/// The machine, and the state of a server around it.
 pub(crate) struct World {
     machine: Dialect,
-    heard: VecDeque<Heard>,
+    /// The messages and closes that the client has not received yet.
+    received: VecDeque<Received>,
     slow: bool,
     held: Vec<Held>,
     /// Subscriptions that run, with the response key of each.
     running: Vec<(String, &'static str)>,
     signed_in: bool,
-    /// What was said in the room.
+    /// The texts that were sent to the room.
     published: Vec<String>,
     closed: bool,
 }
@@ -38,7 +39,7 @@ impl World {
     pub(crate) fn new(dialect: Subprotocol, limits: MachineLimits, slow: bool) -> Self {
         Self {
             machine: Dialect::new(dialect, limits),
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
             slow,
             held: Vec::new(),
             running: Vec::new(),
@@ -48,7 +49,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, input: Input<'_>) {
+    fn handle(&mut self, input: Input<'_>) {
         let mut acts = Vec::new();
         self.machine.handle(input, &mut acts);
         assert!(!self.closed || acts.is_empty(), "after the close: {acts:?}");
@@ -59,14 +60,14 @@ impl World {
 
     fn act(&mut self, act: Act) {
         match act {
-            Act::Send(text) => self.send(&text),
+            Act::Send(text) => self.send_to_client(&text),
             Act::Admit(payload) if self.slow => self.held.push(Held::Admit(payload)),
             Act::Admit(payload) => self.admit(&payload),
-            // Only the one user who has a token may bring a fresh one.
+            // Only the one user with a token can renew it.
             Act::Refresh(payload)
-                if !(self.signed_in && authorization(&payload).is_some_and(is_good)) =>
+                if !(self.signed_in && authorization(&payload).is_some_and(is_valid)) =>
             {
-                self.tell(Input::Leave(Close::Forbidden));
+                self.handle(Input::Leave(Close::Forbidden));
             }
             Act::Refresh(_) => {}
             Act::Start { id, request } if self.slow => self.held.push(Held::Start(id, request)),
@@ -78,35 +79,35 @@ impl World {
             }
             Act::Close(close) => {
                 (self.running, self.held, self.closed) = (Vec::new(), Vec::new(), true);
-                self.heard
-                    .push_back(Heard::Close(close.code(), close.reason()));
+                self.received
+                    .push_back(Received::Close(close.code(), close.reason()));
             }
         }
     }
 
-    fn send(&mut self, text: &str) {
+    fn send_to_client(&mut self, text: &str) {
         let message = serde_json::from_str(text).expect("the machine sends JSON");
-        self.heard.push_back(Heard::Message(message));
+        self.received.push_back(Received::Message(message));
     }
 
     fn admit(&mut self, payload: &MessagePayload) {
         let given = authorization(payload);
-        self.signed_in = given.is_some_and(is_good);
+        self.signed_in = given.is_some_and(is_valid);
         let admitted = given.is_none() || self.signed_in;
-        self.tell(if admitted {
+        self.handle(if admitted {
             Input::Admitted
         } else {
             Input::Rejected
         });
         if admitted && self.machine.has_heartbeat() {
-            self.tell(Input::Heartbeat);
+            self.handle(Input::Heartbeat);
         }
     }
 
     fn start(&mut self, id: String, request: &Subscribe) {
-        match fate(request, self.signed_in) {
-            Fate::Answer(payload) => {
-                self.tell(Input::Answered {
+        match behaviour(request, self.signed_in) {
+            Behaviour::Answer(payload) => {
+                self.handle(Input::Answered {
                     id: &id,
                     payload: &payload.to_string(),
                 });
@@ -114,27 +115,28 @@ impl World {
                     self.emit(text);
                 }
             }
-            Fate::Refuse(code) => self.tell(Input::Refused {
+            Behaviour::Refuse(code) => self.handle(Input::Refused {
                 id: &id,
                 errors: &errors(code).to_string(),
             }),
-            Fate::Run { key, replayed } => self.run(id, key, replayed),
+            Behaviour::Run { key, replayed } => self.run(id, key, replayed),
         }
     }
 
-    /// What was said before comes first where it is asked for; then the subscription is live.
+    /// Starts a subscription. If it is `replayed`, it first receives all earlier messages. Then it
+    /// is live.
     fn run(&mut self, id: String, key: &'static str, replayed: bool) {
         self.running.push((id.clone(), key));
         let before = if replayed { self.published.len() } else { 0 };
         (0..before).for_each(|at| self.deliver(&id, key, at));
         let cursor = format!("cursor-{}", self.published.len());
-        self.tell(Input::Live {
+        self.handle(Input::Live {
             id: &id,
             cursor: &cursor,
         });
     }
 
-    /// Sends a message to all that run.
+    /// Sends a message to all running subscriptions.
     fn emit(&mut self, text: &str) {
         self.published.push(text.to_owned());
         for (id, key) in self.running.clone() {
@@ -142,64 +144,64 @@ impl World {
         }
     }
 
-    /// Sends a message in the way of the transport: past the machine, behind its prefix.
+    /// Sends a message as the transport does: the machine makes only the prefix of the result.
     fn deliver(&mut self, id: &str, key: &str, at: usize) {
         let (text, cursor) = (&self.published[at], format!("cursor-{}", at + 1));
         let payload =
             json!({ "data": { key: { "text": text } }, "extensions": { "cursor": cursor } });
-        self.send(&format!("{}{payload}}}", self.machine.result_prefix(id)));
+        self.send_to_client(&format!("{}{payload}}}", self.machine.result_prefix(id)));
     }
 }
 
 /// Whether these are the credentials of the one user of this world.
-fn is_good(value: &str) -> bool {
+fn is_valid(value: &str) -> bool {
     let words = value.split_once(' ');
     words.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == "TOKEN")
 }
 
 impl Target for World {
-    async fn say(&mut self, texts: &[String]) -> Outcome {
-        texts.iter().for_each(|text| self.tell(Input::Text(text)));
+    async fn send(&mut self, texts: &[String]) -> Outcome {
+        texts.iter().for_each(|text| self.handle(Input::Text(text)));
         Ok(())
     }
 
-    async fn say_bytes(&mut self, _bytes: &[u8]) -> Outcome {
-        self.tell(Input::Binary);
+    async fn send_bytes(&mut self, _bytes: &[u8]) -> Outcome {
+        self.handle(Input::Binary);
         Ok(())
     }
 
-    async fn hear(&mut self) -> Result<Heard, String> {
-        self.heard
+    async fn receive(&mut self) -> Result<Received, String> {
+        self.received
             .pop_front()
-            .ok_or_else(|| "heard nothing".to_owned())
+            .ok_or_else(|| "received nothing".to_owned())
     }
 
-    /// Whatever happens now, the machine has nothing more to say.
+    /// After a close, the machine must not react to any input.
     async fn ended(&mut self) -> Outcome {
         for text in [
             r#"{"type":"connection_init"}"#,
             r#"{"type":"ping"}"#,
             "junk",
         ] {
-            self.tell(Input::Text(text));
+            self.handle(Input::Text(text));
         }
         let (id, payload) = ("a", "{}");
-        self.tell(Input::Answered { id, payload });
-        self.tell(Input::Refused { id, errors: "[]" });
-        self.tell(Input::Live { id, cursor: "c" });
-        self.tell(Input::Heartbeat);
+        self.handle(Input::Answered { id, payload });
+        self.handle(Input::Refused { id, errors: "[]" });
+        self.handle(Input::Live { id, cursor: "c" });
+        self.handle(Input::Heartbeat);
         for input in [
             Input::Binary,
             Input::InitialisationTimeout,
             Input::Admitted,
             Input::Rejected,
         ] {
-            self.tell(input);
+            self.handle(input);
         }
-        self.tell(Input::Leave(Close::GoingAway));
-        match self.heard.front() {
+        self.handle(Input::Leave(Close::GoingAway));
+        match self.received.front() {
             None => Ok(()),
-            Some(heard) => Err(format!("heard {heard:?} after the close")),
+            Some(received) => Err(format!("received {received:?} after the close")),
         }
     }
 
@@ -209,7 +211,7 @@ impl Target for World {
     }
 
     async fn init_time_passes(&mut self) -> Outcome {
-        self.tell(Input::InitialisationTimeout);
+        self.handle(Input::InitialisationTimeout);
         Ok(())
     }
 
@@ -224,12 +226,12 @@ impl Target for World {
     }
 
     async fn beat(&mut self) -> Outcome {
-        self.tell(Input::Heartbeat);
+        self.handle(Input::Heartbeat);
         Ok(())
     }
 
     async fn server_leaves(&mut self, close: &Close) -> Outcome {
-        self.tell(Input::Leave(close.clone()));
+        self.handle(Input::Leave(close.clone()));
         Ok(())
     }
 }

@@ -89,7 +89,7 @@ async fn an_answer_beyond_its_reads_fails_with_one_error() {
     assert_eq!(answer["data"], Value::Null);
     assert_eq!(
         only_error(&answer, "messages"),
-        "This asks for too much: an answer may take 12 reads of the database."
+        "The request asks for too much; the limit of an answer is 12 reads of the database."
     );
     // The other fields are answered, and the field that failed is null as a whole.
     let query = "query ($last: Int!) { fine: room(id: \"room-1\") { id }
@@ -157,7 +157,7 @@ async fn the_bytes_of_an_answer_are_bounded() {
             let message = only_error(&reply.json(), "messages");
             assert_eq!(
                 message,
-                "This asks for too much: an answer may take 53248 bytes."
+                "The request asks for too much; the limit of an answer is 53248 bytes."
             );
         }
     }
@@ -218,7 +218,7 @@ async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
     assert!(!failed.is_empty(), "{answers}");
     assert_eq!(
         failed[0],
-        "This asks for too much: all answers of a batch together may take 12 reads of the database."
+        "The request asks for too much; the limit of all answers of a batch together is 12 reads of the database."
     );
     drop(ann);
     app.finish().await;
@@ -239,7 +239,8 @@ async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_
             error["message"].as_str().unwrap(),
         )
     };
-    let too_much = "This asks for too much: an answer may take 12 reads of the database.";
+    let too_much =
+        "The request asks for too much; the limit of an answer is 12 reads of the database.";
     assert_eq!(
         error_at(0),
         (
@@ -340,7 +341,7 @@ async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
             let message = only_error(past, "newMessage");
             assert_eq!(
                 message,
-                "This asks for too much: one result of a subscription may take 12 reads of the database."
+                "The request asks for too much; the limit of one result of a subscription is 12 reads of the database."
             );
             // The error is a result like others: it has a cursor, and the subscription continues
             // after it.
@@ -378,7 +379,7 @@ async fn the_bytes_of_each_event_are_bounded() {
             let message = only_error(&result, "newMessage");
             assert_eq!(
                 message,
-                "This asks for too much: one result of a subscription may take 53248 bytes."
+                "The request asks for too much; the limit of one result of a subscription is 53248 bytes."
             );
         }
     }

@@ -192,7 +192,7 @@ fn malformed_tokens(valid: &str) -> Vec<InvalidToken> {
         (
             "oversized",
             changed(json!({ "pad": "x".repeat(9000) })),
-            "longer than this server reads",
+            "longer than the limit of this server",
         ),
     ]
 }

@@ -1,4 +1,4 @@
-//! Members: what their role allows, and how they are read.
+//! Members: the rights of each role, and reading the lists of members.
 
 use switchboard::{
     domain::{Caller, Role, ShutsOut, User, UserId, Visibility, What},

@@ -1,4 +1,4 @@
-//! Rooms: who may read them, and whom they shut out.
+//! Rooms: the right to read them, and its loss.
 
 use switchboard::{
     domain::{Caller, Epoch, Role, Seq, ShutsOut, Visibility},
@@ -96,7 +96,7 @@ pub(crate) async fn v5_a_room_made_private_shuts_out_all_but_its_members(store: 
         create(&ann, "a", Visibility::Public),
         join(&bob, "a"),
         join(&eve, "a"),
-        // Leaving a public room shuts nobody out.
+        // Leaving a public room shuts no user out.
         change(&eve, "a", RoomChange::Leave),
         show(&ann, "a", Visibility::Private),
         remove(&ann, "a", &bob),

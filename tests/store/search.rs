@@ -1,5 +1,5 @@
-//! Searching. Most tests search twice: right after the messages were sent, and again after the store
-//! had time to index them.
+//! Searching. Most tests search twice: after the messages were sent, and again after the store has
+//! indexed them.
 
 use std::sync::Arc;
 
@@ -58,7 +58,8 @@ pub(crate) async fn texts(
         .collect()
 }
 
-/// Sends enough messages, and tends the store often enough, to index everything sent before.
+/// Sends enough messages, and runs enough background steps, to index everything that was sent
+/// before.
 pub(crate) async fn settle(store: &impl Store, viewer: &User) {
     commit(store, &[create(viewer, "elsewhere", Visibility::Public)]).await;
     for _ in 0..6 {
@@ -66,7 +67,7 @@ pub(crate) async fn settle(store: &impl Store, viewer: &User) {
             .map(|_| send(viewer, "elsewhere", "noise"))
             .collect();
         commit(store, &batch).await;
-        store.tend().await;
+        store.background_step().await;
     }
 }
 
@@ -410,7 +411,7 @@ pub(crate) async fn acknowledged_messages_are_found_at_once(store: &impl Store) 
             let word = format!("word{round}x{n}");
             assert_eq!(texts(store, &word, None, Caller::Anonymous).await, [word]);
         }
-        store.tend().await;
+        store.background_step().await;
         let first = texts(store, "word0x0", Some("room-1"), Caller::Anonymous).await;
         assert_eq!(first, ["word0x0"], "after round {round}");
     }

@@ -64,7 +64,7 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
             })
             .collect();
         sent.extend(store.commit(&batch, NOW).await);
-        store.tend().await;
+        store.background_step().await;
     }
     let doomed: Vec<_> = sent_messages(sent)
         .into_iter()
@@ -228,8 +228,8 @@ async fn s5_only_the_newest_candidates_are_ranked() {
     let said = ["needle needle", "needle a", "needle b", "needle c c"];
     for (n, text) in said.into_iter().enumerate() {
         commit(&store, &[send(&ann, "room-1", text)]).await;
-        // The third message is the last one in the index. Messages in an unreadable room count for
-        // nobody else.
+        // The third message is the last one in the index. Messages in an unreadable room do not
+        // count for other users.
         if n == 2 {
             settle(&store, &ann).await;
         }

@@ -30,7 +30,8 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("view", &["sqlx", "axum"]),
 ];
 
-/// The rows of the table in order: the modules, and what they may use. No list is any module.
+/// The rows of the table in order: each module, and the modules that it may use. No list means any
+/// module.
 type Table = Vec<(String, Option<BTreeSet<String>>)>;
 
 /// The table under the header `| module | owns | may use |`.
@@ -100,7 +101,7 @@ fn arrows_go_one_way() {
     let edges: Edges = limited.collect();
     assert!(
         cycles(&edges).is_empty(),
-        "the table has a circle: {:?}",
+        "the table has a cycle: {:?}",
         cycles(&edges)
     );
 }
@@ -169,7 +170,7 @@ fn the_table_lists_the_modules_in_the_order_of_lib() {
 }
 
 /// The crates that a file knows and its module must not.
-fn strangers(source: &Source) -> Vec<String> {
+fn foreign_crates(source: &Source) -> Vec<String> {
     let module = source.module();
     let rules = STRANGERS
         .iter()
@@ -189,13 +190,13 @@ fn strangers(source: &Source) -> Vec<String> {
 
 #[test]
 fn wire_formats_live_at_the_edge() {
-    let faults: Vec<String> = sources("src").iter().flat_map(strangers).collect();
+    let faults: Vec<String> = sources("src").iter().flat_map(foreign_crates).collect();
     none("crates that have no business there", &faults);
 }
 
 #[test]
-fn a_stranger_is_found() {
-    let strange = |path, text| strangers(&Source::new(path, text));
+fn a_foreign_crate_is_found() {
+    let strange = |path, text| foreign_crates(&Source::new(path, text));
     assert_eq!(
         strange("src/domain/x.rs", "use serde::Serialize;"),
         ["src/domain/x.rs: serde"]

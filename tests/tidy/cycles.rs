@@ -1,5 +1,4 @@
-//! The children of a module do not use each other in a circle, so that they can be read in some
-//! order.
+//! The children of a module form no import cycle, so that they can be read in some order.
 //!
 //! The children are boxes: a file, or a folder with all that is in it. A box uses another if one of
 //! its files names an item of the other. A name that the parent only imports belongs to the child
@@ -12,28 +11,28 @@ use crate::{
     rust::Source,
 };
 
-fn circles(sources: &[Source]) -> Vec<String> {
+fn import_cycles(sources: &[Source]) -> Vec<String> {
     let siblings = Crate::new(sources).siblings();
     let of_module = |(module, edges)| {
-        let circles = cycles(edges).into_iter();
-        circles.map(move |boxes| format!("{module}: {}", boxes.join(", ")))
+        let found = cycles(edges).into_iter();
+        found.map(move |boxes| format!("{module}: {}", boxes.join(", ")))
     };
     siblings.iter().flat_map(of_module).collect()
 }
 
 #[test]
-fn siblings_do_not_use_each_other_in_a_circle() {
-    none("circles", &circles(&sources("src")));
+fn siblings_form_no_import_cycle() {
+    none("import cycles", &import_cycles(&sources("src")));
 }
 
 #[test]
-fn a_circle_is_found_through_files_and_folders() {
+fn a_cycle_is_found_through_files_and_folders() {
     let found = |files: &[(&str, &str)]| {
         let sources: Vec<_> = files
             .iter()
             .map(|(path, text)| Source::new(path, text))
             .collect();
-        circles(&sources)
+        import_cycles(&sources)
     };
     let parent = ("src/m/mod.rs", "mod a; mod b; use a::A; pub struct M;");
     let one_way = [

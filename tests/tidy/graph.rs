@@ -1,4 +1,4 @@
-//! Which module names which: the paths of the code, resolved by the place of each file.
+//! The graph of modules: the paths in the code, resolved from the place of each file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,7 +102,7 @@ impl Crate {
         }
     }
 
-    /// Which child of a module uses which, by the module. A child is a file, or a folder with all
+    /// For each module, which of its children use which. A child is a file, or a folder with all
     /// that is in it.
     pub(crate) fn siblings(&self) -> BTreeMap<String, Edges> {
         let mut found: BTreeMap<String, Edges> = BTreeMap::new();
@@ -255,7 +255,7 @@ fn paths_are_read_in_every_spelling() {
 }
 
 #[test]
-fn a_name_is_at_home_where_it_is_imported_from() {
+fn a_name_belongs_to_the_module_that_it_is_imported_from() {
     let sources = [
         Source::new("src/m/mod.rs", "mod a; mod b; pub use a::A; pub struct M;"),
         Source::new("src/m/a.rs", "pub struct A;"),
@@ -263,5 +263,5 @@ fn a_name_is_at_home_where_it_is_imported_from() {
     ];
     let edges = &Crate::new(&sources).siblings()["m"];
     assert_eq!(edges["b"], BTreeSet::from(["a".to_owned()]));
-    assert_eq!(edges.len(), 1, "what the parent defines is nobody's edge");
+    assert_eq!(edges.len(), 1, "an item of the parent is no edge");
 }

@@ -60,7 +60,7 @@ fn ids(cell: &str) -> Vec<String> {
     let number = |id: &str| {
         id.trim()[1..]
             .parse::<u32>()
-            .unwrap_or_else(|_| panic!("{id} is no id"))
+            .unwrap_or_else(|_| panic!("{id} is not an id"))
     };
     let letter = &first.trim()[..1];
     (number(first)..=number(last))
@@ -177,10 +177,10 @@ fn forgers(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// What is announced was committed: nothing but the store makes the type that can be announced, and
-/// the compiler lets nothing else do so.
+/// Only committed events are announced: the type that can be announced is made in the store alone,
+/// and the compiler enforces this.
 #[test]
-fn h1_only_the_store_makes_what_can_be_announced() {
+fn h1_only_the_store_makes_a_committed_value() {
     let sources = sources("src");
     none("a Committed is made by", &forgers(&sources));
     let definition = sources
@@ -208,7 +208,7 @@ fn h1_only_the_store_makes_what_can_be_announced() {
 /// Files with resolvers that hold a lock, use SQL or a socket. The slots of a subscription's modes
 /// are the exception.
 fn impure_resolvers(sources: &[Source]) -> Vec<String> {
-    let strangers = [
+    let foreign = [
         "sqlx", "axum", "hyper", "tokio", "net", "Mutex", "RwLock", "lock",
     ];
     let has_resolvers = |source: &&Source| {
@@ -223,7 +223,7 @@ fn impure_resolvers(sources: &[Source]) -> Vec<String> {
     };
     let impure = |source: &&Source| {
         let words = identifiers(&source.code);
-        words.iter().any(|(_, word)| strangers.contains(word))
+        words.iter().any(|(_, word)| foreign.contains(word))
     };
     let found = sources.iter().filter(has_resolvers).filter(impure);
     found.map(|source| source.path.clone()).collect()

@@ -7,7 +7,7 @@ use crate::{
     rust::Source,
 };
 
-fn twice(sources: &[Source]) -> Vec<String> {
+fn repeated(sources: &[Source]) -> Vec<String> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for name in sources.iter().flat_map(Source::types) {
         *places.entry(name).or_default() += 1;
@@ -18,12 +18,15 @@ fn twice(sources: &[Source]) -> Vec<String> {
 
 #[test]
 fn no_type_name_is_defined_twice() {
-    none("type names that are defined twice", &twice(&sources("src")));
+    none(
+        "type names that are defined twice",
+        &repeated(&sources("src")),
+    );
 }
 
 #[test]
 fn a_name_that_is_defined_twice_is_found() {
-    let found = |a, b| twice(&[Source::new("src/a.rs", a), Source::new("src/b.rs", b)]);
+    let found = |a, b| repeated(&[Source::new("src/a.rs", a), Source::new("src/b.rs", b)]);
     assert_eq!(found("pub struct Seat;", "enum Seat {}"), ["Seat"]);
     assert!(
         found(

@@ -1,12 +1,12 @@
-//! Time and chance come in from outside, and every task has an owner: the clock, random ids and new
-//! tasks are asked for only where this list says so.
+//! Time and random values are arguments, and every task has an owner: only the listed modules read
+//! the clock, make random ids or start tasks.
 
 use crate::{
     files::{differences, none, sources},
     rust::Source,
 };
 
-/// What is asked for, and the modules that do so, by their last names.
+/// Each call, and the modules that use it, by their last names.
 const CALLS: &[(&str, &[&str])] = &[
     (
         "Instant::now",
@@ -51,7 +51,7 @@ fn callers(sources: &[Source], call: &str) -> Vec<String> {
 }
 
 #[test]
-fn time_chance_and_tasks_come_from_named_places() {
+fn time_random_values_and_tasks_come_from_listed_modules() {
     let sources = sources("src");
     for (call, allowed) in CALLS {
         none(call, &differences(callers(&sources, call), allowed));
@@ -59,7 +59,7 @@ fn time_chance_and_tasks_come_from_named_places() {
 }
 
 #[test]
-fn a_call_outside_its_places_is_found() {
+fn a_call_outside_its_modules_is_found() {
     let found = |text| callers(&[Source::new("src/hub/x.rs", text)], "Instant::now");
     assert_eq!(found("fn f() { std::time::Instant::now() }"), ["x"]);
     assert_eq!(found("fn f() { x.unwrap_or_else(Instant::now) }"), ["x"]);

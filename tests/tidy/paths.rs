@@ -155,7 +155,7 @@ fn a_link_to_a_heading_that_is_not_there_is_found() {
 }
 
 #[test]
-fn a_path_that_leads_nowhere_is_found() {
+fn a_path_that_does_not_exist_is_found() {
     let text = [
         "`src/lib.rs` `store/sqlite/` `lib.rs` [a](../src/lib.rs#x)",
         "`text/html` `/graphql` [c](https://x/no.md)",

@@ -1,5 +1,5 @@
-//! As much of Rust's grammar as the rules need: what is code, what is a test, where items begin and
-//! end.
+//! The part of Rust's grammar that the rules need: code and comments, tests, and the beginnings and
+//! ends of items.
 
 use std::ops::Range;
 
@@ -138,7 +138,7 @@ fn raw(rest: &[char], r: usize) -> usize {
     until(rest, r + 2 + hashes, &end) + end.len()
 }
 
-/// Where the bracket that opens at `start` is closed.
+/// The position at which the bracket that opens at `start` is closed.
 pub(crate) fn closing(code: &str, start: usize) -> usize {
     let mut depth = 0;
     for (at, letter) in code.bytes().enumerate().skip(start) {
@@ -154,7 +154,8 @@ pub(crate) fn closing(code: &str, start: usize) -> usize {
     code.len() - 1
 }
 
-/// Where the body of an item opens; `Err` with the place of the `;` if the item has none.
+/// The position at which the body of an item opens; `Err` with the position of the `;` if the item
+/// has no body.
 fn body(code: &str, start: usize) -> Result<usize, usize> {
     let (bytes, mut at) = (code.as_bytes(), start);
     while at < bytes.len() {

@@ -1,4 +1,4 @@
-//! Files and functions are small, and nothing is left for later.
+//! Files and functions are small, and no comment postpones work.
 
 use crate::{
     files::{none, read, sources},
@@ -42,7 +42,7 @@ fn long_functions(sources: &[Source]) -> Vec<String> {
     sources.iter().flat_map(of_file).collect()
 }
 
-/// Words that put something off.
+/// Words that postpone work.
 fn left_for_later(sources: &[Source]) -> Vec<String> {
     let words = [
         concat!("TO", "DO"),

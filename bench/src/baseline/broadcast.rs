@@ -16,7 +16,7 @@ use axum::{
 use futures::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::broadcast;
 
-use super::{AT, SENDER, heard, result, send_variables, subscribed};
+use super::{AT, SENDER, handle_message, result, send_variables, subscribed};
 
 type Rooms = Arc<Mutex<HashMap<String, broadcast::Sender<Utf8Bytes>>>>;
 
@@ -78,7 +78,7 @@ async fn serve(mut socket: WebSocket, rooms: Rooms) {
                 }
                 if SinkExt::flush(&mut socket).await.is_err() { return }
             }
-            message = socket.next() => if !heard(&mut socket, message).await { return },
+            message = socket.next() => if !handle_message(&mut socket, message).await { return },
         }
     }
 }

@@ -22,7 +22,7 @@ use sqlx::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{AT, SENDER, heard, result, send_variables, subscribed};
+use super::{AT, SENDER, handle_message, result, send_variables, subscribed};
 
 struct Room {
     head: watch::Sender<u64>,
@@ -175,7 +175,7 @@ async fn serve(mut socket: WebSocket, app: Arc<App>) {
                     if SinkExt::flush(&mut socket).await.is_err() { return }
                 }
             }
-            message = socket.next() => if !heard(&mut socket, message).await { return },
+            message = socket.next() => if !handle_message(&mut socket, message).await { return },
         }
     }
 }

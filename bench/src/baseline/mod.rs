@@ -68,7 +68,10 @@ async fn subscribed(socket: &mut WebSocket) -> Option<(String, String)> {
 }
 
 /// Answers any other message of a subscriber. Returns false if it has disconnected.
-async fn heard(socket: &mut WebSocket, message: Option<Result<Message, axum::Error>>) -> bool {
+async fn handle_message(
+    socket: &mut WebSocket,
+    message: Option<Result<Message, axum::Error>>,
+) -> bool {
     if let Some(Ok(Message::Text(text))) = &message {
         answer(socket, text).await;
     }

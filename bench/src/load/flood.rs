@@ -33,7 +33,7 @@ const KEPT: Duration = Duration::from_millis(20);
 /// Subscriptions that are sent between two reads of the answers.
 const UNREAD: u64 = 50;
 
-/// What the flood consists of.
+/// The kind of a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Flood {
     /// WebSockets, opened one after the other
@@ -100,14 +100,14 @@ async fn subscribes(address: SocketAddr, end: Instant) -> io::Result<String> {
         Ok(socket) => socket,
         Err(status) => return Ok(status),
     };
-    socket.say(r#"{"type":"connection_init"}"#).await?;
+    socket.send(r#"{"type":"connection_init"}"#).await?;
     for number in 0_u64.. {
         let payload = format!(
             r#"{{"query":"subscription{{newMessage(roomId:\"room-1\"){{a{}:id}}}}"}}"#,
             number % 8
         );
         socket
-            .say(&format!(
+            .send(&format!(
                 r#"{{"id":"{number}","type":"subscribe","payload":{payload}}}"#
             ))
             .await?;
@@ -128,8 +128,8 @@ async fn messages(address: SocketAddr) -> io::Result<String> {
         Err(status) => return Ok(status),
     };
     let message = "x".repeat(1024 * 1024);
-    // An error here does not matter: the close code says what happened.
-    let _ = socket.say(&message).await;
+    // An error here does not matter: the close code is reported.
+    let _ = socket.send(&message).await;
     closed(&mut socket).await
 }
 
@@ -153,7 +153,7 @@ async fn handshake(address: SocketAddr, held: &mut VecDeque<TcpStream>) -> io::R
 
 /// Reads until the server closes the connection, and returns how it did.
 async fn closed(socket: &mut Socket) -> io::Result<String> {
-    while socket.hear(|_| {}).await? {}
+    while socket.receive(|_| {}).await? {}
     Ok(socket.code.map_or_else(
         || "the end of the connection".to_owned(),
         |code| format!("close {code}"),

@@ -17,8 +17,8 @@ use super::{DOCUMENT, Socket, age};
 /// One subscriber in 25 measures the age of each message.
 const SAMPLE: usize = 25;
 
-/// How the message begins with which Switchboard announces a live subscription. It is not counted
-/// as a delivery, and needs no answer.
+/// The beginning of the message with which Switchboard announces a live subscription. It is not
+/// counted as a delivery, and needs no answer.
 const LIVE: &[u8] = br#"{"type":"ping""#;
 
 /// The room, document and cursor of one subscription.
@@ -39,7 +39,7 @@ impl Subscription {
     }
 }
 
-/// What all subscribers received together.
+/// The counts of all subscribers together.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) deliveries: Cell<u64>,
@@ -63,7 +63,7 @@ impl Drop for Crowd {
 /// one it returns when the server has read `subscribe`.
 pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io::Result<Socket> {
     let mut socket = Socket::open(address).await?;
-    socket.say(r#"{"type":"connection_init"}"#).await?;
+    socket.send(r#"{"type":"connection_init"}"#).await?;
     socket.await_text("connection_ack").await?;
     let mut variables = json!({ "room": wanted.room });
     if let Some(after) = &wanted.after {
@@ -71,10 +71,10 @@ pub(crate) async fn subscribe(address: SocketAddr, wanted: &Subscription) -> io:
     }
     let payload = json!({ "query": wanted.document, "variables": variables });
     socket
-        .say(&json!({ "id": "1", "type": "subscribe", "payload": payload }).to_string())
+        .send(&json!({ "id": "1", "type": "subscribe", "payload": payload }).to_string())
         .await?;
     if wanted.after.is_none() {
-        socket.say(r#"{"type":"ping"}"#).await?;
+        socket.send(r#"{"type":"ping"}"#).await?;
         socket.await_text("pong").await?;
     }
     Ok(socket)
@@ -106,7 +106,7 @@ async fn read(mut socket: Socket, seen: Rc<Seen>, sampled: bool) {
     loop {
         let (mut count, mut bytes) = (0, 0);
         let open = socket
-            .hear(|text| {
+            .receive(|text| {
                 if text.starts_with(LIVE) {
                     return;
                 }

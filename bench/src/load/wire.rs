@@ -56,11 +56,11 @@ impl Socket {
     }
 
     /// Sends text. The mask is zero, so the payload is sent unchanged.
-    pub(crate) async fn say(&mut self, text: &str) -> io::Result<()> {
-        self.send(0x81, text.as_bytes()).await
+    pub(crate) async fn send(&mut self, text: &str) -> io::Result<()> {
+        self.send_frame(0x81, text.as_bytes()).await
     }
 
-    async fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    async fn send_frame(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         let mut frame = Vec::with_capacity(payload.len() + 14);
         frame.push(opcode);
         match u16::try_from(payload.len()) {
@@ -81,16 +81,16 @@ impl Socket {
 
     /// Reads until at least one text has arrived, and passes each to `each`. Returns false at the
     /// end of the connection.
-    pub(crate) async fn hear(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
+    pub(crate) async fn receive(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<bool> {
         loop {
-            let mut heard = false;
+            let mut received = false;
             while let Some((opcode, from, to)) = frame(&self.buffer[self.start..]) {
                 let payload = self.start + from..self.start + to;
                 self.start += to;
                 match opcode {
                     1 => {
                         each(&self.buffer[payload]);
-                        heard = true;
+                        received = true;
                     }
                     8 => {
                         let code = self.buffer[payload]
@@ -101,14 +101,14 @@ impl Socket {
                     }
                     9 => {
                         let payload = self.buffer[payload].to_vec();
-                        self.send(0x8a, &payload).await?;
+                        self.send_frame(0x8a, &payload).await?;
                     }
                     _ => {}
                 }
             }
             self.buffer.drain(..self.start);
             self.start = 0;
-            if heard {
+            if received {
                 return Ok(true);
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
@@ -123,7 +123,7 @@ impl Socket {
         while !found {
             let part = part.as_bytes();
             let open = self
-                .hear(|text| found |= text.windows(part.len()).any(|window| window == part))
+                .receive(|text| found |= text.windows(part.len()).any(|window| window == part))
                 .await?;
             if !open {
                 return Err(io::ErrorKind::UnexpectedEof.into());

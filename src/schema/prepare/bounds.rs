@@ -1,4 +1,4 @@
-//! Bounds what a document asks for, in one walk that counts each fragment once (G4).
+//! Bounds the cost of a document, in one walk that counts each fragment once (G4).
 
 use std::collections::HashMap;
 
@@ -86,7 +86,7 @@ pub(super) fn check(
 pub(super) fn too_complex(unit: &str, limit: usize) -> ApiError {
     ApiError::new(
         Code::TooComplex,
-        format!("The document asks for too much: it may have {limit} {unit}."),
+        format!("The document asks for too much; the limit is {limit} {unit}."),
     )
 }
 
@@ -221,7 +221,7 @@ impl<'a> BoundsWalk<'a> {
     /// A field with a `limit` is an object whose entries are in a list below it. That list is
     /// counted as a default page. So here the field counts as the number of such pages.
     fn list_length(&self, field: &Field) -> usize {
-        let asked = ["first", "last", "limit"].iter().find_map(|name| {
+        let requested = ["first", "last", "limit"].iter().find_map(|name| {
             let value = field.get_argument(name)?;
             let number = match &value.node {
                 Value::Number(number) => number.as_u64(),
@@ -238,7 +238,7 @@ impl<'a> BoundsWalk<'a> {
                 number
             })
         });
-        match asked {
+        match requested {
             Some(length) => length.max(1),
             None if self.shapes.is_list(field.name.node.as_str()) => LIST_LENGTH_DEFAULT,
             None => 1,

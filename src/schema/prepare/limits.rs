@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::limit::{at_least, defaults};
 
-/// What a document may ask for. It is checked before the document runs.
+/// Limits of a document, which are checked before it runs.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct PrepareLimits {
     /// Maximum bytes of a document.

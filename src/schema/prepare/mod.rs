@@ -7,11 +7,11 @@
 //! 2. It parses the document, checks its directives, and folds the root of a subscription into one
 //!    field. The result is cached by the text.
 //! 3. It coerces the variables.
-//! 4. It bounds what the document asks for, in one linear walk.
+//! 4. It bounds the cost of the document, in one linear walk.
 //!
 //! The result is a [`Prepared`] request, which is all that the executor gets.
 //!
-//! - **G4** What a document may ask for is bounded ([`PrepareLimits`]). What its answer costs is
+//! - **G4** A document is bounded before it runs ([`PrepareLimits`]). The cost of its answer is
 //!   bounded while it runs, by the cost meter.
 
 mod bounds;

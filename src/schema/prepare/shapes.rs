@@ -1,5 +1,5 @@
-//! What other code than the library must know of the schema: its input types, the types of its
-//! fields, and which fields are lists. It is read from the SDL once.
+//! The facts about the schema that this crate uses: its input types, the types of its fields, and
+//! which fields are lists. It is read from the SDL once.
 
 use std::collections::{HashMap, HashSet};
 

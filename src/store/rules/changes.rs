@@ -190,17 +190,17 @@ impl Rule<'_> {
 
     fn leave(&self) -> Result<Decision, Stop> {
         match self.target(self.actor)? {
-            Some(target) => self.expel(target),
+            Some(target) => self.end_membership(target),
             None => Ok(Decision::Nothing),
         }
     }
 
     fn remove_member(&self, user: UserId) -> Result<Decision, Stop> {
         let target = self.managed(user)?;
-        self.expel(target)
+        self.end_membership(target)
     }
 
-    fn expel(&self, target: Membership) -> Result<Decision, Stop> {
+    fn end_membership(&self, target: Membership) -> Result<Decision, Stop> {
         self.keep_an_owner(target)?;
         let user = target.user;
         let shuts_out = match self.room.visibility {
@@ -222,7 +222,7 @@ impl Rule<'_> {
         Ok(self.append(what, ShutsOut::Nobody, Write::SetRole(user, role)))
     }
 
-    /// A mute is not part of the log. Nobody mutes themselves.
+    /// A mute is not part of the log. Users cannot mute themselves.
     fn mute_member(&self, user: UserId, until: Option<Timestamp>) -> Result<Decision, Stop> {
         let target = self.managed(user)?;
         if target.user == self.actor {

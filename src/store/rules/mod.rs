@@ -1,4 +1,4 @@
-//! The rules of the store: whether a command is allowed, and what it writes.
+//! The rules of the store: whether a command is allowed, and which rows it writes.
 //!
 //! The rules are pure: no SQL, no IO, no clock. A backend loads the **facts** that a rule needs,
 //! calls the rule, and writes the **decision** that it returns, all in one transaction (S7). No
@@ -49,8 +49,8 @@ impl Rights {
         self.allow(action) && self.role.is_some_and(|role| may_manage(role, target))
     }
 
-    /// Refuses a user who may not do this. A user who may not even read the room is told that there
-    /// is no such room.
+    /// Refuses a user who may not do this. For a user who may not even read the room, the answer is
+    /// that there is no such room.
     fn require(self, action: Action) -> Result<(), Refusal> {
         if !self.allow(Action::Read) {
             Err(Refusal::NotFound)

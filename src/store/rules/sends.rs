@@ -1,8 +1,8 @@
 //! The rule for sending messages.
 //!
 //! A backend decides a **run** of sends at once: it loads the facts of all of them with one read,
-//! decides them in order, and writes the decisions with one write. The facts are as of before
-//! the run, so [`SendRun`] carries what each send changes to the sends after it.
+//! decides them in order, and writes the decisions with one write. The facts are as of before the
+//! run, so [`SendRun`] passes the effects of each send on to the sends after it.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -6,8 +6,8 @@
 //!   transaction.
 //!
 //! Sends that follow each other in a batch are one **run**: one call reads the facts of all of them
-//! and one call writes them. Any other command is a run by itself. So each command sees what the
-//! commands before it wrote.
+//! and one call writes them. Any other command is a run by itself. So each command sees the rows
+//! that earlier commands wrote.
 
 use std::sync::atomic::Ordering;
 
@@ -40,7 +40,7 @@ impl Append for Sqlite {
                 tracing::warn!(%error, commands, "a batch failed; its commands run one by one");
                 let mut outcomes = Vec::with_capacity(batch.len());
                 for command in batch {
-                    outcomes.push(alone(&mut writer, command, now, &self.limits).await);
+                    outcomes.push(commit_alone(&mut writer, command, now, &self.limits).await);
                 }
                 outcomes
             }
@@ -49,7 +49,7 @@ impl Append for Sqlite {
         outcomes
     }
 
-    async fn tend(&self) {
+    async fn background_step(&self) {
         // After a failed step, wait for another step's worth of messages before the next attempt.
         // Meanwhile, searches read the messages that the step left out.
         if self.step_is_due()
@@ -73,7 +73,7 @@ impl Sqlite {
 }
 
 /// Runs one command in a transaction of its own.
-async fn alone(
+async fn commit_alone(
     writer: &mut SqliteConnection,
     command: &Command,
     now: Timestamp,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::limit::{at_least, defaults, duration};
 
-/// What the SQLite store may use.
+/// Limits of connections, members and searches.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SqliteLimits {
     /// Maximum database connections that read at the same time (at least 1).

@@ -176,22 +176,22 @@ impl Admission {
 
     /// The number of open HTTP connections.
     pub(crate) fn http_connections(&self) -> usize {
-        self.http_connections.taken()
+        self.http_connections.in_use()
     }
 
     /// The number of connections that have not sent a request yet.
     pub(crate) fn handshakes(&self) -> usize {
-        self.handshakes.taken()
+        self.handshakes.in_use()
     }
 
     /// The number of open WebSockets, streams and reservations.
     pub(crate) fn connections(&self) -> usize {
-        self.connections.taken()
+        self.connections.in_use()
     }
 
     /// The number of slots that are charged to users.
     pub(crate) fn slots_charged(&self) -> usize {
-        self.connections_by_user.taken()
+        self.connections_by_user.in_use()
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The server reads it only for GET, which changes nothing, and never if the browser says that
 //! another site caused the request. No other page can therefore act with it. It is
-//! `SameSite=Strict`: nobody follows a link to the endpoint, so the stricter mode costs nothing.
+//! `SameSite=Strict`: no page links to the endpoint, so the stricter mode costs nothing.
 
 use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 

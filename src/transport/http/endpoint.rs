@@ -80,7 +80,7 @@ pub(crate) async fn method_not_allowed(headers: HeaderMap) -> Response {
 /// Executes a request and responds in the form that the client prefers for its kind of operation.
 async fn respond(shared: Arc<Shared>, call: HttpCall, body: Subscribe) -> Response {
     // An EventSource that reconnects after its last result stops only at this status.
-    if call.accepts.takes(Form::EventStream)
+    if call.accepts.accepts_form(Form::EventStream)
         && Resumption::read(&call.parts.headers) == Resumption::Ended
     {
         return StatusCode::NO_CONTENT.into_response();

@@ -260,7 +260,7 @@ fn take_id(
     };
     if limits.operation_id_bytes_max != 0 && id.len() > limits.operation_id_bytes_max {
         let error = bad_request(format!(
-            "The operation's id may have at most {} bytes.",
+            "The operation's id may have at limit {} bytes.",
             limits.operation_id_bytes_max
         ));
         return Err(Reply::error(StatusCode::BAD_REQUEST, media, error));
@@ -271,8 +271,8 @@ fn take_id(
             TakeIdError::Taken => conflict(media, "Operation with ID already exists"),
             TakeIdError::Ended => not_found(media, "The stream has ended."),
             TakeIdError::TooMany => {
-                let most = limits.operations_max;
-                let message = format!("This stream runs {most} operations already, the maximum.");
+                let limit = limits.operations_max;
+                let message = format!("This stream runs {limit} operations already, which is the limit; stop one first.");
                 let error = ApiError::new(Code::TooComplex, message);
                 Reply::error(StatusCode::BAD_REQUEST, media, error)
             }

@@ -37,8 +37,8 @@ pub(super) enum CertificateStatus {
 }
 
 impl CertificateStatus {
-    /// Whether both call for the same warning. The warning is not repeated when only the number of
-    /// days has changed.
+    /// Whether the same warning applies to both. The warning is not repeated when only the number
+    /// of days has changed.
     pub(super) fn is_like(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
@@ -108,7 +108,7 @@ fn read(certificate: &[u8]) -> Result<Validity, Error> {
     })
 }
 
-/// Reads on inside a sequence. What follows the sequence is not read.
+/// Reads on inside a sequence. The bytes after the sequence are not read.
 fn enter(reader: &mut SliceReader<'_>) -> Result<(), Error> {
     reader
         .decode::<Header>()?

@@ -2,7 +2,7 @@
 //! response.
 //!
 //! The write timeout of the connection does not cover this. A client that keeps the flow control
-//! window of one stream closed still takes what is sent on others, and answers pings. Without this
+//! window of one stream closed still takes data on other streams, and answers pings. Without this
 //! timeout it could make the server hold responses for as long as it likes.
 
 use std::{
@@ -119,7 +119,7 @@ mod tests {
         run_unless_stalled(stalled, TIMEOUT).await;
         assert_eq!(start.elapsed(), TIMEOUT);
 
-        // A stream that is taken now and then goes on, and so does one without data.
+        // A stream continues if its client takes data now and then, or if it has no data.
         let start = Instant::now();
         let taken = async {
             for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! The write timeout (T1): a client that takes nothing of what is sent to it is disconnected, over
+//! The write timeout (T1): a client that takes none of the bytes sent to it is disconnected, over
 //! every protocol.
 
 use std::{

@@ -57,7 +57,7 @@ impl Accepts {
         self.0.is_empty()
     }
 
-    pub(crate) fn takes(&self, form: Form) -> bool {
+    pub(crate) fn accepts_form(&self, form: Form) -> bool {
         self.0.iter().any(|(accepted, _)| *accepted == form)
     }
 

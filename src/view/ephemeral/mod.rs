@@ -9,8 +9,8 @@
 //! | presence | the users who are present | who joined and left |
 //! | signals | the signal `_open`: the stream is live | the signals |
 //!
-//! A reader that falls too far behind receives the current snapshot again, and skips what it
-//! missed. Ephemeral streams have no cursor that clients could resume from.
+//! A reader that falls too far behind receives the current snapshot again, and skips the deltas
+//! that it missed. Ephemeral streams have no cursor that clients could resume from.
 
 mod pump;
 mod reader;
@@ -53,7 +53,8 @@ impl EphemeralViews {
         lobby: Arc<Lobby>,
         stream: Stream,
     ) -> Arc<EphemeralView> {
-        // Watched from here on, so that the lobby keeps what happens before the pump first runs.
+        // The stream is watched from here on, so that the lobby keeps all changes from before the
+        // pump first runs.
         let mut moves = lobby.watch(stream);
         let start = *moves.borrow_and_update();
         let source = LobbyStream { lobby, stream };

@@ -41,15 +41,15 @@ pub(super) async fn run(
     // Readers that are shut out learn it at once, also while an execution runs.
     tokio::select! {
         end = making => end,
-        () = rouse_at_shut_outs(&pump) => Err(RetriesExhausted),
+        () = wake_at_shut_outs(&pump) => Err(RetriesExhausted),
     }
 }
 
-/// Wakes the readers whenever a right is taken away. Each checks whether it is its own.
-async fn rouse_at_shut_outs(pump: &Pump<LobbyStream>) {
+/// Wakes the readers whenever a user is shut out. Each reader checks whether it may continue.
+async fn wake_at_shut_outs(pump: &Pump<LobbyStream>) {
     let mut shut_outs = pump.source.lobby.watch_shut_outs();
     while shut_outs.changed().await.is_ok() {
-        pump.live.rouse();
+        pump.live.wake_all();
     }
 }
 

@@ -47,7 +47,7 @@ impl EphemeralReader {
     ) -> Poll<Result<(), ReadError>> {
         let before = out.len();
         while out.len() == before {
-            let waits = self.at.poll_news(cx).is_pending();
+            let waits = self.at.poll_advanced(cx).is_pending();
             // Checked after this task was registered, so that a later change wakes it.
             if let Err(error) = self.check() {
                 return Poll::Ready(Err(error));

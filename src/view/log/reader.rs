@@ -28,9 +28,9 @@ pub(in crate::view) struct LogReader {
     behind: Behind,
 }
 
-/// What a reader does while the ring does not reach back to its cursor.
+/// The way in which a reader reads the frames that the ring no longer has.
 enum Behind {
-    /// The ring reaches back.
+    /// The ring has all frames after the cursor.
     No,
     /// It waits for a page.
     Fetching(BoxFuture<'static, Result<Arc<Page>, FrameError>>),
@@ -118,7 +118,7 @@ impl LogReader {
         out: &mut Vec<Frame>,
     ) -> Poll<Result<(), ReadError>> {
         let at = &mut self.at;
-        if at.poll_news(cx).is_pending() {
+        if at.poll_advanced(cx).is_pending() {
             // Checked after this task was registered, so that a later failure wakes it.
             return match at.view.has_failed() {
                 true => Poll::Ready(Err(ReadError::Unavailable)),

@@ -4,7 +4,7 @@
 use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
     expect::{ack, completed, next, pong},
-    scenario::{Reach, Scenario, Step, closed, hear, ready, scenario, subscribe},
+    scenario::{Reach, Scenario, Step, closed, ready, receive, scenario, subscribe},
 };
 
 const TEXT: u8 = 0x1;
@@ -50,7 +50,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn raw(frames: impl IntoIterator<Item = Vec<u8>>) -> Step {
-    Step::SayRaw(frames.into_iter().flatten().collect())
+    Step::SendRaw(frames.into_iter().flatten().collect())
 }
 
 const INIT: &[u8] = br#"{"type":"connection_init"}"#;
@@ -67,12 +67,12 @@ fn fragments() -> Vec<Scenario> {
             "a message may arrive in fragments",
             [
                 raw([frame(TEXT, front), frame(CONTINUATION | FINAL, back)]),
-                hear([ack()]),
+                receive([ack()]),
             ],
         ),
         scenario(
             "a message may arrive in fragments of one byte",
-            [raw(each), hear([ack()])],
+            [raw(each), receive([ack()])],
         ),
         scenario("a fragment may be empty", {
             let empty = || frame(CONTINUATION, b"");
@@ -83,7 +83,7 @@ fn fragments() -> Vec<Scenario> {
                     empty(),
                     frame(CONTINUATION | FINAL, b""),
                 ]),
-                hear([ack()]),
+                receive([ack()]),
             ]
         }),
         scenario(
@@ -94,7 +94,7 @@ fn fragments() -> Vec<Scenario> {
                     frame(FINAL | PING, b"x"),
                     frame(CONTINUATION | FINAL, back),
                 ]),
-                hear([ack()]),
+                receive([ack()]),
             ],
         ),
     ]
@@ -106,17 +106,17 @@ fn frames() -> Vec<Scenario> {
             let whole = frame(TEXT | FINAL, INIT);
             let (front, back) = whole.split_at(5);
             [
-                Step::SayRaw(front.to_vec()),
-                Step::SayRaw(back.to_vec()),
-                hear([ack()]),
+                Step::SendRaw(front.to_vec()),
+                Step::SendRaw(back.to_vec()),
+                receive([ack()]),
             ]
         }),
         scenario(
             "a WebSocket ping is not a message of the protocol",
             [
                 raw([frame(FINAL | PING, b"")]),
-                Step::Say(vec![r#"{"type":"ping"}"#.to_owned()]),
-                hear([pong()]),
+                Step::Send(vec![r#"{"type":"ping"}"#.to_owned()]),
+                receive([pong()]),
             ],
         ),
     ]
@@ -221,7 +221,7 @@ fn no_text() -> Vec<Scenario> {
                     frame(TEXT, &text[..cut]),
                     frame(FINAL | CONTINUATION, &text[cut..]),
                 ]),
-                hear([next("\u{2603}", typename()), completed("\u{2603}")]),
+                receive([next("\u{2603}", typename()), completed("\u{2603}")]),
             ]
         }),
         ready(
@@ -241,7 +241,7 @@ fn too_big() -> Vec<Scenario> {
             name,
             [
                 subscribe("q", TYPENAME),
-                hear([next("q", typename()), completed("q")]),
+                receive([next("q", typename()), completed("q")]),
                 raw(bytes),
             ]
             .into_iter()

@@ -4,10 +4,10 @@
 use serde_json::json;
 
 use crate::{
-    documents::{NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, SAID, SYNTAX, TYPENAME, typename},
+    documents::{ALIASED, NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, SYNTAX, TYPENAME, typename},
     expect::{completed, event, event_as, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, invalid, publish, ready, ready_in_a_slow_world, say,
+        Scenario, Step, complete, invalid, publish, ready, ready_in_a_slow_world, receive, send,
         subscribe, subscribe_with, taken, together,
     },
 };
@@ -29,7 +29,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 fn answered(id: &str) -> Step {
-    hear([next(id, typename()), completed(id)])
+    receive([next(id, typename()), completed(id)])
 }
 
 fn taken_ids() -> Vec<Scenario> {
@@ -39,7 +39,7 @@ fn taken_ids() -> Vec<Scenario> {
             [
                 subscribe("a", NEW_MESSAGE),
                 Step::Silence,
-                subscribe("a", SAID),
+                subscribe("a", ALIASED),
                 taken("a"),
             ],
         ),
@@ -92,7 +92,7 @@ fn ids_taken_in_preparation() -> Vec<Scenario> {
                     subscribe("a ", NEW_MESSAGE),
                 ]),
                 publish("to all"),
-                hear([
+                receive([
                     event("a", "to all"),
                     event("A", "to all"),
                     event("a ", "to all"),
@@ -129,7 +129,7 @@ fn free_ids() -> Vec<Scenario> {
             "an id is free after an error",
             [
                 subscribe("a", SYNTAX),
-                hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
+                receive([refused("a", "GRAPHQL_PARSE_FAILED")]),
                 subscribe("a", TYPENAME),
                 answered("a"),
             ],
@@ -138,10 +138,10 @@ fn free_ids() -> Vec<Scenario> {
             "an id is free after a subscription was refused",
             [
                 subscribe("a", NO_SUCH_ROOM),
-                hear([refused("a", "NOT_FOUND")]),
+                receive([refused("a", "NOT_FOUND")]),
                 subscribe("a", NEW_MESSAGE),
                 publish("now"),
-                hear([event("a", "now")]),
+                receive([event("a", "now")]),
             ],
         ),
         ready(
@@ -149,7 +149,7 @@ fn free_ids() -> Vec<Scenario> {
             [
                 subscribe("a", NEW_MESSAGE),
                 publish("one"),
-                hear([event("a", "one")]),
+                receive([event("a", "one")]),
                 together([complete("a"), subscribe("a", TYPENAME)]),
                 answered("a"),
             ],
@@ -165,12 +165,12 @@ fn reused_ids() -> Vec<Scenario> {
                 together([
                     subscribe("a", NEW_MESSAGE),
                     complete("a"),
-                    subscribe("a", SAID),
+                    subscribe("a", ALIASED),
                 ]),
                 publish("one"),
-                hear([event_as("a", "said", "one")]),
+                receive([event_as("a", "alias", "one")]),
                 publish("two"),
-                hear([event_as("a", "said", "two")]),
+                receive([event_as("a", "alias", "two")]),
             ],
         ),
         ready(
@@ -201,10 +201,10 @@ fn spellings() -> Vec<Scenario> {
                 subscribe(id, TYPENAME),
                 answered(id),
                 subscribe(id, SYNTAX),
-                hear([refused(id, "GRAPHQL_PARSE_FAILED")]),
+                receive([refused(id, "GRAPHQL_PARSE_FAILED")]),
                 subscribe(id, NEW_MESSAGE),
                 publish("to it"),
-                hear([event(id, "to it")]),
+                receive([event(id, "to it")]),
             ],
         )
     };
@@ -299,7 +299,7 @@ fn unknown_ids() -> Vec<Scenario> {
             "complete for a refused id is ignored",
             [
                 subscribe("a", SYNTAX),
-                hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
+                receive([refused("a", "GRAPHQL_PARSE_FAILED")]),
                 complete("a"),
                 Step::Silence,
             ],
@@ -318,7 +318,7 @@ fn unknown_ids() -> Vec<Scenario> {
                 subscribe("a", NEW_MESSAGE),
                 complete("b"),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         ),
         ready(
@@ -326,7 +326,7 @@ fn unknown_ids() -> Vec<Scenario> {
             [
                 subscribe_with("a", payload),
                 answered("a"),
-                say(r#"{"id":"a","type":"complete","payload":7,"more":{}}"#),
+                send(r#"{"id":"a","type":"complete","payload":7,"more":{}}"#),
                 Step::Silence,
             ],
         ),

@@ -6,7 +6,7 @@ use crate::{
     documents::NEW_MESSAGE,
     expect::ack,
     scenario::{
-        Scenario, Step, hear, init, invalid, ping, ready, say, scenario, subscribe, together,
+        Scenario, Step, init, invalid, ping, ready, receive, scenario, send, subscribe, together,
     },
 };
 
@@ -74,11 +74,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     let at_both_times = texts.flat_map(|text| {
         let before = scenario(
             format!("invalid before init: {text}"),
-            [say(text.clone()), invalid()],
+            [send(text.clone()), invalid()],
         );
         let after = ready(
             format!("invalid after init: {text}"),
-            [say(text), invalid()],
+            [send(text), invalid()],
         );
         [before, after]
     });
@@ -123,7 +123,7 @@ fn subscribes() -> impl Iterator<Item = String> {
 }
 
 fn other_scenarios() -> Vec<Scenario> {
-    let bytes = || Step::SayBytes(br#"{"type":"ping"}"#.to_vec());
+    let bytes = || Step::SendBytes(br#"{"type":"ping"}"#.to_vec());
     vec![
         scenario(
             "a binary message before init is invalid",
@@ -132,20 +132,20 @@ fn other_scenarios() -> Vec<Scenario> {
         ready("a binary message is invalid", [bytes(), invalid()]),
         ready(
             "an empty binary message is invalid",
-            [Step::SayBytes(Vec::new()), invalid()],
+            [Step::SendBytes(Vec::new()), invalid()],
         ),
         ready(
             "an invalid message ends running operations",
-            [subscribe("a", NEW_MESSAGE), say("junk"), invalid()],
+            [subscribe("a", NEW_MESSAGE), send("junk"), invalid()],
         ),
         scenario(
             "nothing after an invalid message is served",
-            [together([say("junk"), init(), ping()]), invalid()],
+            [together([send("junk"), init(), ping()]), invalid()],
         ),
         ready(
             "requests after an invalid message are not answered",
             [
-                together([say("junk"), ping(), subscribe("a", NEW_MESSAGE), say("{")]),
+                together([send("junk"), ping(), subscribe("a", NEW_MESSAGE), send("{")]),
                 invalid(),
             ],
         ),
@@ -156,12 +156,12 @@ fn nesting_and_spelling() -> Vec<Scenario> {
     vec![
         ready(
             "deeply nested arrays are invalid",
-            [say("[".repeat(100_000)), invalid()],
+            [send("[".repeat(100_000)), invalid()],
         ),
         ready(
             "deeply nested objects are invalid",
             [
-                say(format!(
+                send(format!(
                     r#"{{"type":"ping","payload":{}"#,
                     r#"{"a":"#.repeat(20_000)
                 )),
@@ -170,21 +170,21 @@ fn nesting_and_spelling() -> Vec<Scenario> {
         ),
         scenario(
             "a message is invalid also while an init is pending",
-            [init(), say("junk"), invalid()],
+            [init(), send("junk"), invalid()],
         )
         .slowly(),
         scenario(
             "white space around a message is ignored",
             [
-                say(" \r\n\t{ \"type\" : \"connection_init\" } \n"),
-                hear([ack()]),
+                send(" \r\n\t{ \"type\" : \"connection_init\" } \n"),
+                receive([ack()]),
             ],
         ),
         scenario(
             "a message may contain JSON escapes",
             [
-                say(r#"{"\u0074ype":"connection\u005finit"}"#),
-                hear([ack()]),
+                send(r#"{"\u0074ype":"connection\u005finit"}"#),
+                receive([ack()]),
             ],
         ),
     ]

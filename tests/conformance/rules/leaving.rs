@@ -4,11 +4,11 @@ use serde_json::json;
 use switchboard::protocol::Close;
 
 use crate::{
-    documents::{NEW_MESSAGE, SAID},
+    documents::{ALIASED, NEW_MESSAGE},
     expect::{event, pong_with},
     scenario::{
-        Reach, Reason, Scenario, Step, closed, hear, ping, ping_with, publish, ready,
-        ready_in_a_slow_world, scenario, subscribe, together,
+        Reach, Reason, Scenario, Step, closed, ping, ping_with, publish, ready,
+        ready_in_a_slow_world, receive, scenario, subscribe, together,
     },
 };
 
@@ -79,7 +79,7 @@ fn too_big() -> Vec<Scenario> {
     vec![
         ready(
             "a message at the size limit is accepted",
-            [ping_with(longest.clone()), hear([pong_with(longest)])],
+            [ping_with(longest.clone()), receive([pong_with(longest)])],
         )
         .only(Reach::Sockets)
         .with(bound),
@@ -112,7 +112,7 @@ fn full_and_stopped() -> Vec<Scenario> {
                 Step::AnotherIsClosed(1013, later()),
                 subscribe("a", NEW_MESSAGE),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         )
         .only(Reach::Sockets)
@@ -120,7 +120,7 @@ fn full_and_stopped() -> Vec<Scenario> {
         ready(
             "a server that stops closes its connections with 1012",
             [
-                together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
+                together([subscribe("a", NEW_MESSAGE), subscribe("b", ALIASED)]),
                 Step::Silence,
                 Step::ServerStops,
                 closed(1012, "Service restart"),
@@ -159,7 +159,7 @@ fn closed_by_the_client() -> Vec<Scenario> {
             vec![
                 subscribe("a", NEW_MESSAGE),
                 publish("one"),
-                hear([event("a", "one")]),
+                receive([event("a", "one")]),
             ],
         ),
     ]

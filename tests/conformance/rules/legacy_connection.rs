@@ -8,8 +8,8 @@ use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
     expect::{Expect, ack, completed, connection_error, event, keep_alive, next},
     scenario::{
-        LEGACY, Opening, Reach, Reason, Scenario, Step, closed, hear, init, init_with, legacy,
-        legacy_ready, publish, say, start, stop, terminate, together,
+        LEGACY, Opening, Reach, Reason, Scenario, Step, closed, init, init_with, legacy,
+        legacy_ready, publish, receive, send, start, stop, terminate, together,
     },
 };
 
@@ -58,7 +58,7 @@ fn bad() -> Expect {
 
 fn forbidden() -> [Step; 2] {
     [
-        hear([connection_error("UNAUTHENTICATED")]),
+        receive([connection_error("UNAUTHENTICATED")]),
         closed(4403, "Forbidden"),
     ]
 }
@@ -67,16 +67,16 @@ fn acknowledgements() -> Vec<Scenario> {
     vec![
         legacy(
             "an init is acknowledged, and a heartbeat follows at once",
-            [init(), hear([ack(), keep_alive()])],
+            [init(), receive([ack(), keep_alive()])],
         )
         .exactly(),
         legacy(
             "an init with a payload is acknowledged",
-            [init_with(json!({ "theme": "dark" })), hear([ack()])],
+            [init_with(json!({ "theme": "dark" })), receive([ack()])],
         ),
         legacy(
             "a null payload of an init counts as absent",
-            [init_with(Value::Null), hear([ack()])],
+            [init_with(Value::Null), receive([ack()])],
         ),
         legacy("the server sends nothing before init", [Step::Silence]).exactly(),
         legacy_ready(
@@ -84,30 +84,36 @@ fn acknowledgements() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 init(),
-                hear([bad()]),
+                receive([bad()]),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         ),
         legacy(
             "a second init while the first is pending is an error",
-            [init(), init(), hear([bad()]), Step::Settle, hear([ack()])],
+            [
+                init(),
+                init(),
+                receive([bad()]),
+                Step::Settle,
+                receive([ack()]),
+            ],
         )
         .slowly(),
         legacy_ready(
             "a second init with an invalid token is an error and changes nothing",
             [
                 init_with(json!({ "authorization": "Bearer bad" })),
-                hear([bad()]),
+                receive([bad()]),
                 start("q", TYPENAME),
-                hear([next("q", typename()), completed("q")]),
+                receive([next("q", typename()), completed("q")]),
             ],
         ),
     ]
 }
 
 fn credentials() -> Vec<Scenario> {
-    let good = |name: &str, payload: Value| legacy(name, [init_with(payload), hear([ack()])]);
+    let good = |name: &str, payload: Value| legacy(name, [init_with(payload), receive([ack()])]);
     let rejected = |name: &str, payload: Value| {
         legacy(name, [init_with(payload)].into_iter().chain(forbidden()))
     };
@@ -160,17 +166,17 @@ fn malformed() -> Vec<Scenario> {
     let at_both_times = MALFORMED.into_iter().flat_map(|text| {
         let before = legacy(
             &format!("malformed before init: {text}"),
-            [say(text), hear([bad()]), init(), hear([ack()])],
+            [send(text), receive([bad()]), init(), receive([ack()])],
         );
         let name = format!("malformed after it: {text}");
         let after = legacy_ready(
             &name,
             [
                 start("a", NEW_MESSAGE),
-                say(text),
-                hear([bad()]),
+                send(text),
+                receive([bad()]),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         );
         [before, after]
@@ -179,29 +185,29 @@ fn malformed() -> Vec<Scenario> {
         legacy_ready(
             "a binary message is an error",
             [
-                Step::SayBytes(br#"{"type":"stop","id":"a"}"#.to_vec()),
-                hear([bad()]),
+                Step::SendBytes(br#"{"type":"stop","id":"a"}"#.to_vec()),
+                receive([bad()]),
             ],
         ),
         legacy_ready(
             "an init payload that is not an object is an error",
             [
-                say(r#"{"type":"connection_init","payload":7}"#),
-                hear([bad()]),
+                send(r#"{"type":"connection_init","payload":7}"#),
+                receive([bad()]),
             ],
         ),
         legacy(
             "an init with an invalid payload does not initialize",
             [
-                say(r#"{"type":"connection_init","payload":[]}"#),
-                hear([bad()]),
+                send(r#"{"type":"connection_init","payload":[]}"#),
+                receive([bad()]),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
             ],
         ),
         legacy_ready(
             "deeply nested arrays are an error",
-            [say("[".repeat(100_000)), hear([bad()])],
+            [send("[".repeat(100_000)), receive([bad()])],
         ),
     ];
     at_both_times.chain(others).collect()
@@ -212,15 +218,15 @@ fn heartbeats() -> Vec<Scenario> {
     let beats = || {
         [
             Step::Beat,
-            hear([keep_alive()]),
+            receive([keep_alive()]),
             Step::Beat,
-            hear([keep_alive()]),
+            receive([keep_alive()]),
         ]
     };
     vec![
         legacy_ready("heartbeats continue", beats()).with(soon),
         legacy_ready("heartbeats continue while operations run", {
-            let after = [publish("one"), hear([event("a", "one")])];
+            let after = [publish("one"), receive([event("a", "one")])];
             [start("a", NEW_MESSAGE)]
                 .into_iter()
                 .chain(beats())
@@ -235,7 +241,7 @@ fn heartbeats() -> Vec<Scenario> {
         .slowly(),
         legacy(
             "heartbeats can be turned off",
-            [init(), hear([ack()]), Step::Silence],
+            [init(), receive([ack()]), Step::Silence],
         )
         .exactly()
         .only(Reach::Sockets)
@@ -269,7 +275,7 @@ fn too_late() -> Vec<Scenario> {
                 Step::InitTimePasses,
                 Step::Silence,
                 Step::Settle,
-                hear([ack()]),
+                receive([ack()]),
             ],
         )
         .slowly(),
@@ -301,7 +307,7 @@ fn leaving() -> Vec<Scenario> {
         legacy_ready(
             "nothing follows connection_terminate",
             [
-                together([terminate(), start("a", TYPENAME), stop("a"), say("junk")]),
+                together([terminate(), start("a", TYPENAME), stop("a"), send("junk")]),
                 normal(),
             ],
         ),
@@ -334,7 +340,7 @@ fn closing() -> Vec<Scenario> {
                 Step::AnotherIsClosed(1013, Reason::Exactly("Try again later".to_owned())),
                 start("a", NEW_MESSAGE),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         )
         .only(Reach::Sockets)

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     documents::{
-        BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SAID, SEND, SIGN_IN, SYNTAX,
+        ALIASED, BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SEND, SIGN_IN, SYNTAX,
         TWO_QUERIES, TYPENAME, UNKNOWN_FIELD, typename,
     },
     expect::{ack, completed, event, event_as, failed, next, refused},
     scenario::{
-        Scenario, Step, hear, init, init_with, legacy, legacy_ready, publish, say, start, stop,
+        Scenario, Step, init, init_with, legacy, legacy_ready, publish, receive, send, start, stop,
         together,
     },
 };
@@ -32,17 +32,17 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 fn answered(id: &str) -> Step {
-    hear([next(id, typename()), completed(id)])
+    receive([next(id, typename()), completed(id)])
 }
 
 fn start_with(id: &str, payload: &Value) -> Step {
-    say(json!({ "id": id, "type": "start", "payload": payload }).to_string())
+    send(json!({ "id": id, "type": "start", "payload": payload }).to_string())
 }
 
 fn results() -> Vec<Scenario> {
     let signed_in = [
         init_with(json!({ "authorization": "Bearer TOKEN" })),
-        hear([ack()]),
+        receive([ack()]),
     ];
     let sent = json!({ "data": { "sendMessage": { "text": "from inside" } } });
     let viewer = json!({ "data": { "signIn": { "viewer": { "name": "x" } } } });
@@ -59,7 +59,7 @@ fn results() -> Vec<Scenario> {
             "a mutation is answered",
             [
                 start("m", SIGN_IN),
-                hear([next("m", viewer), completed("m")]),
+                receive([next("m", viewer), completed("m")]),
             ],
         ),
         legacy_ready(
@@ -74,7 +74,7 @@ fn results() -> Vec<Scenario> {
             "a field that fails is a result with errors",
             [
                 start("m", SEND),
-                hear([
+                receive([
                     failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
                     completed("m"),
                 ]),
@@ -84,7 +84,7 @@ fn results() -> Vec<Scenario> {
             "a failure that leaves no data is a result with errors",
             [
                 start("q", NO_MESSAGES),
-                hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
+                receive([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
             ],
         ),
         legacy(
@@ -92,7 +92,7 @@ fn results() -> Vec<Scenario> {
             signed_in.into_iter().chain([
                 start("s", NEW_MESSAGE),
                 start("m", SEND),
-                hear([next("m", sent), completed("m"), event("s", "from inside")]),
+                receive([next("m", sent), completed("m"), event("s", "from inside")]),
             ]),
         ),
     ]
@@ -102,7 +102,11 @@ fn refusals() -> Vec<Scenario> {
     let refusal = |name: &str, query: &str, code| {
         legacy_ready(
             name,
-            [start("a", query), hear([refused("a", code)]), Step::Silence],
+            [
+                start("a", query),
+                receive([refused("a", code)]),
+                Step::Silence,
+            ],
         )
     };
     vec![
@@ -135,7 +139,7 @@ fn malformed_starts() -> Vec<Scenario> {
             name,
             [
                 start_with("a", &payload),
-                hear([refused("a", "BAD_USER_INPUT")]),
+                receive([refused("a", "BAD_USER_INPUT")]),
                 Step::Silence,
             ],
         )
@@ -167,7 +171,7 @@ fn malformed_starts() -> Vec<Scenario> {
             "an id is free after an error",
             [
                 start("a", SYNTAX),
-                hear([refused("a", "GRAPHQL_PARSE_FAILED")]),
+                receive([refused("a", "GRAPHQL_PARSE_FAILED")]),
                 start("a", TYPENAME),
                 answered("a"),
             ],
@@ -177,9 +181,9 @@ fn malformed_starts() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 start("b", SYNTAX),
-                hear([refused("b", "GRAPHQL_PARSE_FAILED")]),
+                receive([refused("b", "GRAPHQL_PARSE_FAILED")]),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         ),
     ]
@@ -193,7 +197,7 @@ fn streams() -> Vec<Scenario> {
                 start("s", NEW_MESSAGE),
                 publish("one"),
                 publish("two"),
-                hear([event("s", "one"), event("s", "two")]),
+                receive([event("s", "one"), event("s", "two")]),
             ],
         ),
         legacy_ready(
@@ -206,18 +210,18 @@ fn streams() -> Vec<Scenario> {
             [
                 publish("one"),
                 start("s", NEW_MESSAGE),
-                hear([event("s", "one")]),
+                receive([event("s", "one")]),
                 publish("two"),
-                hear([event("s", "two")]),
+                receive([event("s", "two")]),
             ],
         )
         .exactly(),
         legacy_ready(
             "each operation receives its own results",
             [
-                together([start("a", NEW_MESSAGE), start("b", SAID)]),
+                together([start("a", NEW_MESSAGE), start("b", ALIASED)]),
                 publish("one"),
-                hear([event("a", "one"), event_as("b", "said", "one")]),
+                receive([event("a", "one"), event_as("b", "alias", "one")]),
             ],
         ),
     ]
@@ -225,14 +229,14 @@ fn streams() -> Vec<Scenario> {
 
 /// The reference implementation answers `stop` with `complete`, and some clients wait for it.
 fn stops() -> Vec<Scenario> {
-    let witnessed = [publish("two"), hear([event("w", "two")]), Step::Silence];
+    let witnessed = [publish("two"), receive([event("w", "two")]), Step::Silence];
     vec![
         legacy_ready(
             "a stop is answered by complete",
             [
                 start("a", NEW_MESSAGE),
                 stop("a"),
-                hear([completed("a")]),
+                receive([completed("a")]),
                 Step::Silence,
             ],
         ),
@@ -240,9 +244,9 @@ fn stops() -> Vec<Scenario> {
             let both = [
                 together([start("w", NEW_MESSAGE), start("a", NEW_MESSAGE)]),
                 publish("one"),
-                hear([event("w", "one"), event("a", "one")]),
+                receive([event("w", "one"), event("a", "one")]),
                 stop("a"),
-                hear([completed("a")]),
+                receive([completed("a")]),
             ];
             both.into_iter().chain(witnessed)
         }),
@@ -255,7 +259,7 @@ fn stops() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 together([stop("a"), stop("a")]),
-                hear([completed("a")]),
+                receive([completed("a")]),
                 Step::Silence,
             ],
         ),
@@ -286,10 +290,10 @@ fn crossing_stops() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 stop("a"),
-                hear([completed("a")]),
-                start("a", SAID),
+                receive([completed("a")]),
+                start("a", ALIASED),
                 publish("one"),
-                hear([event_as("a", "said", "one")]),
+                receive([event_as("a", "alias", "one")]),
             ],
         ),
         legacy(
@@ -297,10 +301,10 @@ fn crossing_stops() -> Vec<Scenario> {
             [
                 init(),
                 Step::Settle,
-                hear([ack()]),
+                receive([ack()]),
                 start("q", TYPENAME),
                 stop("q"),
-                hear([completed("q")]),
+                receive([completed("q")]),
                 Step::Settle,
                 Step::Silence,
             ],
@@ -316,11 +320,11 @@ fn repeated() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 Step::Silence,
-                start("a", SAID),
+                start("a", ALIASED),
                 publish("one"),
-                hear([event_as("a", "said", "one")]),
+                receive([event_as("a", "alias", "one")]),
                 publish("two"),
-                hear([event_as("a", "said", "two")]),
+                receive([event_as("a", "alias", "two")]),
             ],
         ),
         legacy_ready(
@@ -330,9 +334,9 @@ fn repeated() -> Vec<Scenario> {
         legacy_ready(
             "a repeated id replaces an operation in preparation",
             [
-                together([start("a", NEW_MESSAGE), start("a", SAID)]),
+                together([start("a", NEW_MESSAGE), start("a", ALIASED)]),
                 publish("one"),
-                hear([event_as("a", "said", "one")]),
+                receive([event_as("a", "alias", "one")]),
             ],
         ),
         legacy_ready(
@@ -340,7 +344,7 @@ fn repeated() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 start_with("a", &json!({ "query": 7 })),
-                hear([refused("a", "BAD_USER_INPUT")]),
+                receive([refused("a", "BAD_USER_INPUT")]),
                 publish("one"),
                 Step::Silence,
             ],
@@ -355,7 +359,7 @@ fn waiting() -> Vec<Scenario> {
             "a start right after the init is served",
             [
                 together([init(), start("a", TYPENAME)]),
-                hear([ack()]),
+                receive([ack()]),
                 answered("a"),
             ],
         ),
@@ -365,7 +369,7 @@ fn waiting() -> Vec<Scenario> {
                 start("a", TYPENAME),
                 Step::Silence,
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 answered("a"),
             ],
         ),
@@ -377,11 +381,11 @@ fn waiting() -> Vec<Scenario> {
                 start("q", TYPENAME),
                 Step::Silence,
                 Step::Settle,
-                hear([ack()]),
+                receive([ack()]),
                 Step::Settle,
-                hear([next("q", typename()), completed("q")]),
+                receive([next("q", typename()), completed("q")]),
                 publish("one"),
-                hear([event("a", "one")]),
+                receive([event("a", "one")]),
             ],
         )
         .slowly(),
@@ -392,7 +396,7 @@ fn waiting() -> Vec<Scenario> {
                     init_with(json!({ "authorization": "Bearer TOKEN" })),
                     start("m", SEND),
                 ]),
-                hear([
+                receive([
                     ack(),
                     next(
                         "m",
@@ -412,9 +416,9 @@ fn changed_while_waiting() -> Vec<Scenario> {
             [
                 start("a", TYPENAME),
                 stop("a"),
-                hear([completed("a")]),
+                receive([completed("a")]),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 Step::Silence,
             ],
         ),
@@ -424,7 +428,7 @@ fn changed_while_waiting() -> Vec<Scenario> {
                 start("a", SYNTAX),
                 start("a", TYPENAME),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 answered("a"),
             ],
         ),
@@ -432,9 +436,9 @@ fn changed_while_waiting() -> Vec<Scenario> {
             "a malformed start does not wait",
             [
                 start_with("a", &json!({})),
-                hear([refused("a", "BAD_USER_INPUT")]),
+                receive([refused("a", "BAD_USER_INPUT")]),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 Step::Silence,
             ],
         ),
@@ -449,9 +453,9 @@ fn bounds() -> Vec<Scenario> {
             [
                 together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
                 start("c", TYPENAME),
-                hear([refused("c", "TOO_COMPLEX")]),
+                receive([refused("c", "TOO_COMPLEX")]),
                 publish("still"),
-                hear([event("a", "still"), event("b", "still")]),
+                receive([event("a", "still"), event("b", "still")]),
             ],
         )
         .with(two),
@@ -468,9 +472,9 @@ fn bounds() -> Vec<Scenario> {
             "waiting operations count for the limit",
             [
                 together([start("a", ROOM_1), start("b", ROOM_1), start("c", TYPENAME)]),
-                hear([refused("c", "TOO_COMPLEX")]),
+                receive([refused("c", "TOO_COMPLEX")]),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 Step::Silence,
             ],
         )
@@ -489,9 +493,9 @@ fn bytes_bounds() -> Vec<Scenario> {
             [
                 start("a", TYPENAME),
                 long.clone(),
-                hear([refused("b", "TOO_COMPLEX")]),
+                receive([refused("b", "TOO_COMPLEX")]),
                 init(),
-                hear([ack()]),
+                receive([ack()]),
                 answered("a"),
                 long,
                 answered("b"),
@@ -502,7 +506,7 @@ fn bytes_bounds() -> Vec<Scenario> {
             "an id beyond the length limit is malformed",
             [
                 start(&"i".repeat(129), TYPENAME),
-                hear([crate::expect::connection_error("BAD_USER_INPUT")]),
+                receive([crate::expect::connection_error("BAD_USER_INPUT")]),
             ],
         )
         .with(&["--operation-id-bytes-max", "128"]),

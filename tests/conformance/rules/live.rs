@@ -4,10 +4,10 @@
 use serde_json::json;
 
 use crate::{
-    documents::{NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, typename},
+    documents::{ALIASED, NEW_MESSAGE, NO_SUCH_ROOM, ROOM_1, TYPENAME, WITH_VARIABLES, typename},
     expect::{completed, event, event_as, live, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, say, subscribe,
+        Scenario, Step, complete, publish, ready, ready_in_a_slow_world, receive, send, subscribe,
         subscribe_with, together,
     },
 };
@@ -26,11 +26,11 @@ fn when() -> Vec<Scenario> {
     vec![
         ready(
             "a subscription from now on is live at once",
-            [subscribe("s", ROOM_1), hear([live("s")])],
+            [subscribe("s", ROOM_1), receive([live("s")])],
         ),
         ready(
             "a subscription after the head is live at once",
-            [subscribe("s", NEW_MESSAGE), hear([live("s")])],
+            [subscribe("s", NEW_MESSAGE), receive([live("s")])],
         ),
         ready(
             "a subscription is live only after the earlier messages",
@@ -38,16 +38,16 @@ fn when() -> Vec<Scenario> {
                 publish("one"),
                 publish("two"),
                 subscribe("s", NEW_MESSAGE),
-                hear([event("s", "one"), event("s", "two"), live("s")]),
+                receive([event("s", "one"), event("s", "two"), live("s")]),
                 publish("three"),
-                hear([event("s", "three")]),
+                receive([event("s", "three")]),
             ],
         ),
         ready(
             "a long history arrives before the live ping",
             (0..150).map(|number| publish(&number.to_string())).chain([
                 subscribe_with("s", after),
-                hear(
+                receive(
                     (0..150)
                         .map(|number| event("s", &number.to_string()))
                         .chain([live("s")]),
@@ -63,22 +63,22 @@ fn once() -> Vec<Scenario> {
             "a subscription is reported live once",
             [
                 subscribe("s", NEW_MESSAGE),
-                hear([live("s")]),
+                receive([live("s")]),
                 publish("one"),
-                hear([event("s", "one")]),
+                receive([event("s", "one")]),
                 publish("two"),
-                hear([event("s", "two")]),
+                receive([event("s", "two")]),
             ],
         ),
         ready(
             "each subscription is reported live",
             [
                 publish("one"),
-                together([subscribe("a", NEW_MESSAGE), subscribe("b", SAID)]),
-                hear([
+                together([subscribe("a", NEW_MESSAGE), subscribe("b", ALIASED)]),
+                receive([
                     event("a", "one"),
                     live("a"),
-                    event_as("b", "said", "one"),
+                    event_as("b", "alias", "one"),
                     live("b"),
                 ]),
             ],
@@ -87,22 +87,22 @@ fn once() -> Vec<Scenario> {
             "an id that is used again is reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
-                hear([live("s")]),
+                receive([live("s")]),
                 complete("s"),
-                subscribe("s", SAID),
-                hear([live("s")]),
+                subscribe("s", ALIASED),
+                receive([live("s")]),
             ],
         ),
         ready(
             "the client's pong is ignored, with and without the payload",
             [
                 subscribe("s", NEW_MESSAGE),
-                hear([live("s")]),
-                say(r#"{"type":"pong","payload":{"subscribed":"s","cursor":"c"}}"#),
-                say(r#"{"type":"pong"}"#),
+                receive([live("s")]),
+                send(r#"{"type":"pong","payload":{"subscribed":"s","cursor":"c"}}"#),
+                send(r#"{"type":"pong"}"#),
                 Step::Silence,
                 publish("one"),
-                hear([event("s", "one")]),
+                receive([event("s", "one")]),
             ],
         ),
     ]
@@ -114,14 +114,14 @@ fn never() -> Vec<Scenario> {
             "a query is never reported live",
             [
                 subscribe("q", TYPENAME),
-                hear([next("q", typename()), completed("q")]),
+                receive([next("q", typename()), completed("q")]),
             ],
         ),
         ready(
             "a refused subscription is never reported live",
             [
                 subscribe("s", NO_SUCH_ROOM),
-                hear([refused("s", "NOT_FOUND")]),
+                receive([refused("s", "NOT_FOUND")]),
                 Step::Silence,
             ],
         ),
@@ -138,7 +138,7 @@ fn never() -> Vec<Scenario> {
             "a completed subscription is not reported live again",
             [
                 subscribe("s", NEW_MESSAGE),
-                hear([live("s")]),
+                receive([live("s")]),
                 complete("s"),
                 publish("one"),
                 Step::Silence,

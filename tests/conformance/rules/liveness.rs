@@ -6,8 +6,8 @@ use crate::{
     documents::NEW_MESSAGE,
     expect::{ack, event, pong, pong_with},
     scenario::{
-        Scenario, Step, closed, complete, hear, init_with, ping, ping_with, publish, ready, say,
-        scenario, subscribe, together,
+        Scenario, Step, closed, complete, init_with, ping, ping_with, publish, ready, receive,
+        scenario, send, subscribe, together,
     },
 };
 
@@ -17,23 +17,26 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 
 fn at_any_time() -> Vec<Scenario> {
     vec![
-        scenario("a ping is answered before init", [ping(), hear([pong()])]),
-        ready("a ping is answered after init", [ping(), hear([pong()])]),
+        scenario(
+            "a ping is answered before init",
+            [ping(), receive([pong()])],
+        ),
+        ready("a ping is answered after init", [ping(), receive([pong()])]),
         ready(
             "a ping is answered while operations run",
             [
                 subscribe("a", NEW_MESSAGE),
                 ping(),
-                hear([pong()]),
+                receive([pong()]),
                 publish("still here"),
-                hear([event("a", "still here")]),
+                receive([event("a", "still here")]),
             ],
         ),
         ready(
             "each ping is answered",
             [
                 together([ping(), ping(), ping()]),
-                hear([pong(), pong(), pong()]),
+                receive([pong(), pong(), pong()]),
             ],
         ),
         ready(
@@ -45,7 +48,7 @@ fn at_any_time() -> Vec<Scenario> {
                     complete("a"),
                     ping(),
                 ]),
-                hear([
+                receive([
                     pong_with(json!({ "n": 1 })),
                     pong_with(json!({ "n": 2 })),
                     pong(),
@@ -61,27 +64,30 @@ fn payloads() -> Vec<Scenario> {
     vec![
         scenario(
             "the payload of a ping is returned before init",
-            [ping_with(deep.clone()), hear([pong_with(deep.clone())])],
+            [ping_with(deep.clone()), receive([pong_with(deep.clone())])],
         ),
         ready(
             "the payload of a ping is returned",
-            [ping_with(deep.clone()), hear([pong_with(deep)])],
+            [ping_with(deep.clone()), receive([pong_with(deep)])],
         ),
         ready(
             "an empty payload is returned",
-            [ping_with(json!({})), hear([pong_with(json!({}))])],
+            [ping_with(json!({})), receive([pong_with(json!({}))])],
         ),
         ready(
             "a large payload is returned",
-            [ping_with(large.clone()), hear([pong_with(large)])],
+            [ping_with(large.clone()), receive([pong_with(large)])],
         ),
         ready(
             "a null payload counts as absent",
-            [ping_with(Value::Null), hear([pong()])],
+            [ping_with(Value::Null), receive([pong()])],
         ),
         ready(
             "the id of a ping is ignored",
-            [say(r#"{"type":"ping","id":7,"more":null}"#), hear([pong()])],
+            [
+                send(r#"{"type":"ping","id":7,"more":null}"#),
+                receive([pong()]),
+            ],
         ),
     ]
 }
@@ -98,9 +104,9 @@ fn credentials() -> Vec<Scenario> {
             "an invalid token in a ping ends the connection",
             [
                 init_with(signed_in.clone()),
-                hear([ack()]),
+                receive([ack()]),
                 ping_with(invalid.clone()),
-                hear([pong_with(invalid.clone())]),
+                receive([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
@@ -108,7 +114,7 @@ fn credentials() -> Vec<Scenario> {
             "an anonymous caller stays anonymous",
             [
                 ping_with(invalid.clone()),
-                hear([pong_with(invalid.clone())]),
+                receive([pong_with(invalid.clone())]),
                 forbidden(),
             ],
         ),
@@ -116,18 +122,18 @@ fn credentials() -> Vec<Scenario> {
             "a null token counts as absent",
             [
                 ping_with(null.clone()),
-                hear([pong_with(null)]),
+                receive([pong_with(null)]),
                 ping(),
-                hear([pong()]),
+                receive([pong()]),
             ],
         ),
         scenario(
             "a token in a ping before init is only its payload",
             [
                 ping_with(invalid.clone()),
-                hear([pong_with(invalid)]),
+                receive([pong_with(invalid)]),
                 init_with(signed_in),
-                hear([ack()]),
+                receive([ack()]),
             ],
         ),
     ]
@@ -138,19 +144,19 @@ fn pongs() -> Vec<Scenario> {
     vec![
         scenario(
             "a pong before init is ignored",
-            [say(r#"{"type":"pong"}"#), Step::Silence],
+            [send(r#"{"type":"pong"}"#), Step::Silence],
         ),
         ready(
             "a pong is ignored",
-            [say(r#"{"type":"pong"}"#), Step::Silence],
+            [send(r#"{"type":"pong"}"#), Step::Silence],
         ),
         ready(
             "a pong with a payload is ignored",
-            [say(r#"{"type":"pong","payload":{"a":1}}"#), Step::Silence],
+            [send(r#"{"type":"pong","payload":{"a":1}}"#), Step::Silence],
         ),
         ready(
             "a pong with a null payload is ignored",
-            [say(r#"{"type":"pong","payload":null}"#), Step::Silence],
+            [send(r#"{"type":"pong","payload":null}"#), Step::Silence],
         ),
     ]
 }

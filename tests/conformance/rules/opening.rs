@@ -7,8 +7,8 @@ use crate::{
     documents::{NEW_MESSAGE, ROOM_1, TYPENAME, typename},
     expect::{ack, completed, next, pong},
     scenario::{
-        LEGACY, Opening, Reach, SUBPROTOCOL, Scenario, Step, closed, complete, hear, init,
-        init_with, invalid, ping, ready, say, scenario, subscribe, subscribe_with, together,
+        LEGACY, Opening, Reach, SUBPROTOCOL, Scenario, Step, closed, complete, init, init_with,
+        invalid, ping, ready, receive, scenario, send, subscribe, subscribe_with, together,
     },
 };
 
@@ -49,7 +49,7 @@ fn subprotocols() -> Vec<Scenario> {
         spoken: Some(name),
     };
     let (today, legacy) = (Subprotocol::TransportWs, Subprotocol::Legacy);
-    let hello = [init(), hear([ack()])];
+    let hello = [init(), receive([ack()])];
     vec![
         scenario("no subprotocol is offered", [not_acceptable()]).opened(refused(&[])),
         scenario("an unknown subprotocol is not echoed", [not_acceptable()])
@@ -84,39 +84,45 @@ fn acknowledgements() -> Vec<Scenario> {
         ready("an init is acknowledged", []),
         scenario(
             "an init with a payload is acknowledged",
-            [init_with(json!({ "theme": "dark" })), hear([ack()])],
+            [init_with(json!({ "theme": "dark" })), receive([ack()])],
         ),
         scenario(
             "an init with an empty payload is acknowledged",
-            [init_with(json!({})), hear([ack()])],
+            [init_with(json!({})), receive([ack()])],
         ),
         scenario(
             "a null payload of an init counts as absent",
-            [init_with(Value::Null), hear([ack()])],
+            [init_with(Value::Null), receive([ack()])],
         ),
         scenario(
             "unknown keys of an init are ignored",
             [
-                say(r#"{"type":"connection_init","id":"a","more":[1]}"#),
-                hear([ack()]),
+                send(r#"{"type":"connection_init","id":"a","more":[1]}"#),
+                receive([ack()]),
             ],
         ),
         scenario(
             "a subscribe right after the init is served",
             [
                 together([init(), subscribe("a", TYPENAME)]),
-                hear([ack(), next("a", typename()), completed("a")]),
+                receive([ack(), next("a", typename()), completed("a")]),
             ],
         ),
         scenario("the server sends nothing before init", [Step::Silence]),
         scenario(
             "a slow check ends in an acknowledgement",
-            [init(), Step::Silence, Step::Settle, hear([ack()])],
+            [init(), Step::Silence, Step::Settle, receive([ack()])],
         )
         .slowly(),
         scenario(
             "a ping is answered while the check is pending",
-            [init(), ping(), hear([pong()]), Step::Settle, hear([ack()])],
+            [
+                init(),
+                ping(),
+                receive([pong()]),
+                Step::Settle,
+                receive([ack()]),
+            ],
         )
         .slowly(),
     ]
@@ -125,7 +131,7 @@ fn acknowledgements() -> Vec<Scenario> {
 /// The caller is checked after the upgrade. Clients take a failed upgrade as final, and reconnect
 /// after 4403.
 fn credentials() -> Vec<Scenario> {
-    let valid = |name: &str, payload: Value| scenario(name, [init_with(payload), hear([ack()])]);
+    let valid = |name: &str, payload: Value| scenario(name, [init_with(payload), receive([ack()])]);
     let invalid_token =
         |name: &str, payload: Value| scenario(name, [init_with(payload), forbidden()]);
     vec![
@@ -213,7 +219,7 @@ fn rejections() -> Vec<Scenario> {
             "a token in the init overrides the header of the upgrade",
             [
                 init_with(json!({ "authorization": "Bearer TOKEN" })),
-                hear([ack()]),
+                receive([ack()]),
             ],
         )
         .opened(header(Some("Bearer bad"))),
@@ -235,7 +241,7 @@ fn too_early() -> Vec<Scenario> {
             "subscribe after a ping is still unauthorized",
             [
                 ping(),
-                hear([pong()]),
+                receive([pong()]),
                 subscribe_with("a", payload),
                 unauthorized(),
             ],
@@ -258,7 +264,7 @@ fn too_early() -> Vec<Scenario> {
         ),
         scenario(
             "complete before init is ignored",
-            [complete("a"), init(), hear([ack()])],
+            [complete("a"), init(), receive([ack()])],
         ),
     ]
 }
@@ -280,7 +286,7 @@ fn too_often() -> Vec<Scenario> {
         ),
         scenario(
             "a second init right after the first is refused",
-            [together([init(), init()]), hear([ack()]), too_many()],
+            [together([init(), init()]), receive([ack()]), too_many()],
         ),
         scenario(
             "a second init is refused while the first is pending",
@@ -301,7 +307,7 @@ fn too_late() -> Vec<Scenario> {
         .with(soon),
         scenario(
             "a ping does not stop the init timeout",
-            [ping(), hear([pong()]), Step::InitTimePasses, timeout()],
+            [ping(), receive([pong()]), Step::InitTimePasses, timeout()],
         )
         .with(soon),
         ready(
@@ -310,7 +316,7 @@ fn too_late() -> Vec<Scenario> {
                 Step::InitTimePasses,
                 Step::Silence,
                 subscribe("a", TYPENAME),
-                hear([next("a", typename()), completed("a")]),
+                receive([next("a", typename()), completed("a")]),
             ],
         )
         .with(soon),
@@ -321,7 +327,7 @@ fn too_late() -> Vec<Scenario> {
                 Step::InitTimePasses,
                 Step::Silence,
                 Step::Settle,
-                hear([ack()]),
+                receive([ack()]),
             ],
         )
         .slowly(),

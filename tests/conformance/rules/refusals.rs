@@ -9,7 +9,7 @@ use crate::{
     },
     expect::{completed, event, next, refused},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe,
+        Scenario, Step, complete, publish, ready, ready_in_a_slow_world, receive, subscribe,
         subscribe_with, together,
     },
 };
@@ -30,7 +30,7 @@ fn refusal(name: &str, payload: Value, code: &'static str) -> Scenario {
         name,
         [
             subscribe_with("a", payload),
-            hear([refused("a", code)]),
+            receive([refused("a", code)]),
             Step::Silence,
         ],
     )
@@ -131,9 +131,9 @@ fn others_continue() -> Vec<Scenario> {
             [
                 subscribe("a", NEW_MESSAGE),
                 subscribe("b", SYNTAX),
-                hear([refused("b", "GRAPHQL_PARSE_FAILED")]),
+                receive([refused("b", "GRAPHQL_PARSE_FAILED")]),
                 publish("still"),
-                hear([event("a", "still")]),
+                receive([event("a", "still")]),
             ],
         ),
         ready(
@@ -144,7 +144,7 @@ fn others_continue() -> Vec<Scenario> {
                     subscribe("b", UNKNOWN_FIELD),
                     subscribe("c", NO_SUCH_ROOM),
                 ]),
-                hear([
+                receive([
                     refused("a", "GRAPHQL_PARSE_FAILED"),
                     refused("b", "GRAPHQL_VALIDATION_FAILED"),
                     refused("c", "NOT_FOUND"),
@@ -171,7 +171,7 @@ fn operations_max() -> Vec<Scenario> {
     let beyond_the_limit = || {
         [
             subscribe("c", TYPENAME),
-            hear([refused("c", "TOO_COMPLEX")]),
+            receive([refused("c", "TOO_COMPLEX")]),
             Step::Silence,
         ]
     };
@@ -181,7 +181,7 @@ fn operations_max() -> Vec<Scenario> {
             "an operation beyond the limit is refused, and the others continue",
             begin().chain([
                 publish("still"),
-                hear([event("a", "still"), event("b", "still")]),
+                receive([event("a", "still"), event("b", "still")]),
             ]),
         )
         .with(two),
@@ -190,7 +190,7 @@ fn operations_max() -> Vec<Scenario> {
             begin().chain([
                 complete("a"),
                 subscribe("c", TYPENAME),
-                hear([next("c", typename()), completed("c")]),
+                receive([next("c", typename()), completed("c")]),
             ]),
         )
         .with(two),
@@ -204,7 +204,7 @@ fn operations_max() -> Vec<Scenario> {
             (0..5).flat_map(|_| {
                 [
                     subscribe("q", TYPENAME),
-                    hear([next("q", typename()), completed("q")]),
+                    receive([next("q", typename()), completed("q")]),
                 ]
             }),
         )
@@ -214,7 +214,7 @@ fn operations_max() -> Vec<Scenario> {
             [
                 together((0..150).map(|id| subscribe(&id.to_string(), NEW_MESSAGE))),
                 publish("to all"),
-                hear((0..150).map(|id| event(&id.to_string(), "to all"))),
+                receive((0..150).map(|id| event(&id.to_string(), "to all"))),
             ],
         )
         .with(&["--operations-max", "0"]),

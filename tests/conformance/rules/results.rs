@@ -6,7 +6,7 @@ use crate::{
     documents::{NEW_MESSAGE, NO_MESSAGES, NODE, SEND, SIGN_IN, TWO_QUERIES, TYPENAME, typename},
     expect::{ack, completed, event, failed, next},
     scenario::{
-        Scenario, Step, complete, hear, init_with, ready, ready_in_a_slow_world, say, scenario,
+        Scenario, Step, complete, init_with, ready, ready_in_a_slow_world, receive, scenario, send,
         subscribe, subscribe_with, together,
     },
 };
@@ -23,7 +23,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 fn answered(id: &str) -> Step {
-    hear([next(id, typename()), completed(id)])
+    receive([next(id, typename()), completed(id)])
 }
 
 fn node(id: &str) -> Value {
@@ -33,7 +33,7 @@ fn node(id: &str) -> Value {
 fn answers() -> Vec<Scenario> {
     let signed_in = [
         init_with(json!({ "authorization": "Bearer TOKEN" })),
-        hear([ack()]),
+        receive([ack()]),
     ];
     let sent = || {
         next(
@@ -51,7 +51,7 @@ fn answers() -> Vec<Scenario> {
             "a mutation is answered and completed",
             [
                 subscribe("m", SIGN_IN),
-                hear([next("m", viewer), completed("m")]),
+                receive([next("m", viewer), completed("m")]),
                 Step::Silence,
             ],
         ),
@@ -59,7 +59,7 @@ fn answers() -> Vec<Scenario> {
             "a query with variables is answered",
             [
                 subscribe_with("q", node("nobody")),
-                hear([
+                receive([
                     next("q", json!({ "data": { "node": null } })),
                     completed("q"),
                 ]),
@@ -70,7 +70,7 @@ fn answers() -> Vec<Scenario> {
             signed_in.into_iter().chain([
                 subscribe("s", NEW_MESSAGE),
                 subscribe("m", SEND),
-                hear([sent(), completed("m"), event("s", "from inside")]),
+                receive([sent(), completed("m"), event("s", "from inside")]),
             ]),
         ),
     ]
@@ -82,7 +82,7 @@ fn answers_in_parallel() -> Vec<Scenario> {
             "several queries are each answered once",
             [
                 together(["a", "b", "c", "d"].map(|id| subscribe(id, TYPENAME))),
-                hear(
+                receive(
                     ["a", "b", "c", "d"]
                         .into_iter()
                         .flat_map(|id| [next(id, typename()), completed(id)]),
@@ -128,7 +128,7 @@ fn shapes() -> Vec<Scenario> {
         ready(
             "unknown keys of a subscribe are ignored",
             [
-                say(
+                send(
                     r#"{"more":[],"type":"subscribe","payload":{"query":"{ __typename }"},"id":"q","extensions":7}"#,
                 ),
                 answered("q"),
@@ -137,7 +137,7 @@ fn shapes() -> Vec<Scenario> {
         ready(
             "the type may be the last key",
             [
-                say(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#),
+                send(r#"{"payload":{"query":"{ __typename }"},"id":"q","type":"subscribe"}"#),
                 answered("q"),
             ],
         ),
@@ -151,7 +151,7 @@ fn failures() -> Vec<Scenario> {
             "a field that fails is a result with errors",
             [
                 subscribe("m", SEND),
-                hear([
+                receive([
                     failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
                     completed("m"),
                 ]),
@@ -161,14 +161,14 @@ fn failures() -> Vec<Scenario> {
             "a failure that leaves no data is a result with errors",
             [
                 subscribe("q", NO_MESSAGES),
-                hear([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
+                receive([failed("q", Value::Null, "NOT_FOUND"), completed("q")]),
             ],
         ),
         ready(
             "a failure ends neither the socket nor other operations",
             [
                 subscribe("m", SEND),
-                hear([
+                receive([
                     failed("m", json!({ "sendMessage": null }), "UNAUTHENTICATED"),
                     completed("m"),
                 ]),

@@ -4,11 +4,12 @@ use serde_json::json;
 
 use crate::{
     documents::{
-        IN_FRAGMENT, NEW_MESSAGE, ROOM_1, SAID, TYPENAME, WITH_VARIABLES, WRITTEN_TWICE, typename,
+        ALIASED, IN_FRAGMENT, NEW_MESSAGE, ROOM_1, TYPENAME, WITH_VARIABLES, WRITTEN_TWICE,
+        typename,
     },
     expect::{completed, event, event_as, next},
     scenario::{
-        Scenario, Step, complete, hear, publish, ready, ready_in_a_slow_world, subscribe,
+        Scenario, Step, complete, publish, ready, ready_in_a_slow_world, receive, subscribe,
         subscribe_with, together,
     },
 };
@@ -26,7 +27,7 @@ fn messages() -> Vec<Scenario> {
             [
                 start,
                 publish("one"),
-                hear([event("s", "one")]),
+                receive([event("s", "one")]),
                 Step::Silence,
             ],
         )
@@ -37,7 +38,7 @@ fn messages() -> Vec<Scenario> {
             [subscribe("s", ROOM_1), Step::Silence],
         ),
         one(
-            "a message is heard once, with its cursor",
+            "a message is received once, with its cursor",
             subscribe("s", NEW_MESSAGE),
         ),
         one(
@@ -59,7 +60,7 @@ fn messages() -> Vec<Scenario> {
                 publish("one"),
                 publish("two"),
                 publish("three"),
-                hear([event("s", "one"), event("s", "two"), event("s", "three")]),
+                receive([event("s", "one"), event("s", "two"), event("s", "three")]),
             ],
         ),
         ready(
@@ -67,7 +68,7 @@ fn messages() -> Vec<Scenario> {
             [
                 subscribe("s", NEW_MESSAGE),
                 publish("\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more"),
-                hear([event("s", "\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more")]),
+                receive([event("s", "\"quoted\" \\ {} \u{2603}\u{1F4E8}\nand more")]),
             ],
         ),
     ]
@@ -80,19 +81,19 @@ fn side_by_side() -> Vec<Scenario> {
             [
                 together([
                     subscribe("a", NEW_MESSAGE),
-                    subscribe("b", SAID),
+                    subscribe("b", ALIASED),
                     subscribe("c", NEW_MESSAGE),
                 ]),
                 publish("one"),
-                hear([
+                receive([
                     event("a", "one"),
-                    event_as("b", "said", "one"),
+                    event_as("b", "alias", "one"),
                     event("c", "one"),
                 ]),
                 publish("two"),
-                hear([
+                receive([
                     event("a", "two"),
-                    event_as("b", "said", "two"),
+                    event_as("b", "alias", "two"),
                     event("c", "two"),
                 ]),
             ],
@@ -103,19 +104,19 @@ fn side_by_side() -> Vec<Scenario> {
                 together([
                     subscribe("a", NEW_MESSAGE),
                     subscribe("q", TYPENAME),
-                    subscribe("b", SAID),
+                    subscribe("b", ALIASED),
                 ]),
                 publish("one"),
-                hear([
+                receive([
                     next("q", typename()),
                     completed("q"),
                     event("a", "one"),
-                    event_as("b", "said", "one"),
+                    event_as("b", "alias", "one"),
                 ]),
                 subscribe("q", TYPENAME),
-                hear([next("q", typename()), completed("q")]),
+                receive([next("q", typename()), completed("q")]),
                 publish("two"),
-                hear([event("a", "two"), event_as("b", "said", "two")]),
+                receive([event("a", "two"), event_as("b", "alias", "two")]),
             ],
         ),
     ]
@@ -124,7 +125,8 @@ fn side_by_side() -> Vec<Scenario> {
 /// A second operation, `w`, receives each message at the moment at which the ended one would. So
 /// its message and the fence after it prove that the ended operation sends nothing.
 fn ended_by_the_client() -> Vec<Scenario> {
-    let witnessed = |text: &'static str| [publish(text), hear([event("w", text)]), Step::Silence];
+    let witnessed =
+        |text: &'static str| [publish(text), receive([event("w", text)]), Step::Silence];
     let both = || together([subscribe("w", NEW_MESSAGE), subscribe("a", NEW_MESSAGE)]);
     vec![
         ready(
@@ -136,7 +138,7 @@ fn ended_by_the_client() -> Vec<Scenario> {
             [
                 both(),
                 publish("one"),
-                hear([event("w", "one"), event("a", "one")]),
+                receive([event("w", "one"), event("a", "one")]),
                 complete("a"),
                 Step::Silence,
             ]

@@ -1,7 +1,7 @@
 //! The rules of GraphQL over HTTP that async-graphql-axum's HTTP service breaks.
 
 use super::server::{self, HTTP_PATH};
-use crate::{server::House, socket::patiently, stage};
+use crate::{server::TestServer, socket::in_time, stage};
 
 /// A request, the status that the rule demands, and the status of the stock service.
 struct Rule {
@@ -60,7 +60,7 @@ async fn status(host: &str, path: &str, rule: &Rule) -> u16 {
     let request = format!(
         "{method} {path}{query} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
     );
-    let answer = patiently(stage::exchange(host, &request)).await;
+    let answer = in_time(stage::exchange(host, &request)).await;
     let answer = answer.expect("an answer in time").expect("an answer");
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
     status.expect("an answer begins with a status")
@@ -69,13 +69,13 @@ async fn status(host: &str, path: &str, rule: &Rule) -> u16 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stock_http_service_breaks_rules_that_switchboard_keeps() {
     let stock = server::start().await;
-    let house = House::open(&[]).await;
-    let ours = house.address().clone();
+    let switchboard = TestServer::start(&[]).await;
+    let ours = switchboard.address().clone();
     for rule in &RULES {
         let ours = status(&ours.host, &ours.path, rule).await;
         assert_eq!(ours, rule.kept, "Switchboard: {}", rule.name);
         let stock = status(&stock.host, HTTP_PATH, rule).await;
         assert_eq!(stock, rule.broken, "the stock service: {}", rule.name);
     }
-    house.close().await.expect("nothing is left behind");
+    switchboard.stop().await.expect("nothing is left behind");
 }

@@ -27,17 +27,17 @@ use switchboard::protocol::Subprotocol;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    expect::{Expect, Heard, ack, keep_alive, pong_with},
+    expect::{Expect, Received, ack, keep_alive, pong_with},
     play::{Outcome, Target, is_close, play},
     scenario::{Reach, Reason, Scenario, Step},
     socket::{Address, SILENCE, Socket},
     stage::Stage,
 };
 
-/// The record: one broken rule per line, as `name | what the transport does instead`, sorted.
+/// The record: one broken rule per line, as `name | reaction of the transport`, sorted.
 const RECORD: &str = include_str!("../stock_breaks.txt");
 
-/// Separates the name of a rule from what the transport does instead.
+/// Separates the name of a rule from the reaction of the transport.
 const SEPARATOR: &str = " | ";
 
 /// The number of scenarios that are played at the same time. It covers all of them, because some
@@ -58,7 +58,7 @@ fn applies(scenario: &Scenario) -> bool {
 }
 
 fn renews_credentials(step: &Step) -> bool {
-    let Step::Say(texts) = step else {
+    let Step::Send(texts) = step else {
         return false;
     };
     texts.iter().any(|text| {
@@ -71,7 +71,7 @@ fn renews_credentials(step: &Step) -> bool {
 fn adapted(mut scenario: Scenario) -> Scenario {
     for step in &mut scenario.steps {
         match step {
-            Step::Hear(expected) if is_legacy_preamble(expected) => *expected = vec![ack()],
+            Step::Receive(expected) if is_legacy_preamble(expected) => *expected = vec![ack()],
             Step::Closed(_, reason) => *reason = Reason::Any,
             _ => {}
         }
@@ -88,15 +88,15 @@ fn is_legacy_preamble(expected: &[Expect]) -> bool {
 struct Client {
     socket: Socket,
     stage: Stage,
-    /// The last reaction of the transport. When a rule is broken, it tells how.
+    /// The last reaction of the transport. If a rule is broken, the record quotes it.
     last: String,
 }
 
 /// A reaction of the transport as a few words that are the same in every run.
-fn reaction(heard: &Result<Heard, String>) -> String {
-    match heard {
-        Ok(Heard::Close(code, _)) => format!("closes with {code}"),
-        Ok(Heard::Message(message)) => {
+fn reaction(received: &Result<Received, String>) -> String {
+    match received {
+        Ok(Received::Close(code, _)) => format!("closes with {code}"),
+        Ok(Received::Message(message)) => {
             let kind = message["type"].as_str().unwrap_or("a message without type");
             let payload = &message["payload"];
             let detail = if payload.get("errors").is_some() {
@@ -114,31 +114,31 @@ fn reaction(heard: &Result<Heard, String>) -> String {
 }
 
 impl Target for Client {
-    async fn say(&mut self, texts: &[String]) -> Outcome {
+    async fn send(&mut self, texts: &[String]) -> Outcome {
         let messages: Vec<Message> = texts
             .iter()
-            .map(|text| Message::text(self.stage.name(text)))
+            .map(|text| Message::text(self.stage.fill_in(text)))
             .collect();
-        self.socket.say(messages).await
+        self.socket.send(messages).await
     }
 
-    async fn say_bytes(&mut self, bytes: &[u8]) -> Outcome {
-        self.socket.say([Message::binary(bytes.to_vec())]).await
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.send([Message::binary(bytes.to_vec())]).await
     }
 
-    async fn say_raw(&mut self, bytes: &[u8]) -> Outcome {
-        self.socket.say_raw(bytes).await
+    async fn send_raw(&mut self, bytes: &[u8]) -> Outcome {
+        self.socket.send_raw(bytes).await
     }
 
-    async fn hear(&mut self) -> Result<Heard, String> {
-        let heard = self.socket.hear().await;
-        self.last = reaction(&heard);
-        heard
+    async fn receive(&mut self) -> Result<Received, String> {
+        let received = self.socket.receive().await;
+        self.last = reaction(&received);
+        received
     }
 
     async fn ended(&mut self) -> Outcome {
-        let more = match self.socket.hear().await {
-            Ok(heard) => reaction(&Ok(heard)),
+        let more = match self.socket.receive().await {
+            Ok(received) => reaction(&Ok(received)),
             Err(error) if error == SILENCE => "keeps the connection open".to_owned(),
             Err(_) => return Ok(()),
         };
@@ -148,17 +148,17 @@ impl Target for Client {
 
     async fn publish(&mut self, text: &str) -> Outcome {
         let published = self.stage.publish(text).await;
-        published.expect("the stock server takes a message over HTTP");
+        published.expect("the stock server accepts a message over HTTP");
         Ok(())
     }
 
     async fn init_time_passes(&mut self) -> Outcome {
-        unreachable!("this time is short only on a server with flags")
+        unreachable!("only scenarios with flags shorten this time")
     }
 
     async fn client_leaves(&mut self) -> Outcome {
         self.socket.close().await?;
-        is_close(&self.hear().await?, 1000, &Reason::Any)?;
+        is_close(&self.receive().await?, 1000, &Reason::Any)?;
         self.ended().await
     }
 
@@ -171,10 +171,10 @@ impl Target for Client {
     }
 }
 
-/// Plays a scenario. Returns what the transport does instead of keeping the rule, if it breaks it.
+/// Plays a scenario. Returns the reaction of the transport if it breaks the rule.
 async fn broken(address: &Address, scenario: &Scenario) -> Option<String> {
     let stage = Stage::build(address).await;
-    let stage = stage.expect("the stock server makes a room over HTTP");
+    let stage = stage.expect("the stock server creates a room over HTTP");
     let socket = match Socket::open(address, &scenario.opening).await {
         Ok(socket) => socket,
         // The other lines of the error are the headers of an HTTP response.
@@ -209,7 +209,7 @@ fn differences(actual: &BTreeMap<String, String>) -> Vec<String> {
                 "breaks, and is not listed: {name}{SEPARATOR}{instead}"
             )),
             Some(known) if known != instead => Some(format!(
-                "breaks otherwise: {name}{SEPARATOR}{instead}, not {known}"
+                "breaks in another way: {name}{SEPARATOR}{instead}, not {known}"
             )),
             Some(_) => None,
         });
@@ -257,7 +257,7 @@ async fn the_stock_transport_breaks_the_rules_on_record() {
     let differences = differences(&actual);
     assert!(
         differences.is_empty(),
-        "the stock transport behaves otherwise than recorded:\n{}\nthe record of this run is {}",
+        "the stock transport does not behave as recorded:\n{}\nthe record of this run is {}",
         differences.join("\n"),
         write_record(&actual).display()
     );
@@ -266,6 +266,6 @@ async fn the_stock_transport_breaks_the_rules_on_record() {
     let words: Vec<_> = decision.split_whitespace().collect();
     assert!(
         words.join(" ").contains(&claim),
-        "the decision does not say: {claim}"
+        "the decision does not contain: {claim}"
     );
 }

@@ -177,7 +177,7 @@ pub(super) struct Subscriptions;
 
 #[Subscription(name = "Subscription")]
 impl Subscriptions {
-    /// The messages behind `after`, or behind the head if there is no `after`.
+    /// The messages after `after`, or after the head if `after` is absent.
     async fn new_message(
         &self,
         ctx: &Context<'_>,
@@ -191,7 +191,7 @@ impl Subscriptions {
     }
 }
 
-/// The message at an index of the log, as soon as it is there.
+/// Waits for the message at an index of the log and returns it.
 async fn next_message(
     (mut log, index): (watch::Receiver<Vec<String>>, usize),
 ) -> Option<(Message, (watch::Receiver<Vec<String>>, usize))> {

@@ -25,7 +25,7 @@ use serde_json::Value;
 use super::schema::{self, Schema, SignedIn, TOKEN};
 use crate::socket::Address;
 
-/// Where the plain HTTP service of async-graphql-axum is: without credentials, for GET and POST.
+/// The path of async-graphql-axum's plain HTTP service. It serves GET and POST without credentials.
 pub(super) const HTTP_PATH: &str = "/http";
 
 /// Starts a server that runs until the runtime of the test ends.
@@ -99,8 +99,8 @@ fn header(headers: &HeaderMap) -> Option<Value> {
     Some(String::from_utf8_lossy(value.as_bytes()).into())
 }
 
-/// The credentials in a payload, under `authorization` in any letter case. Null is the same as
-/// none.
+/// The credentials in a payload, under `authorization` in any letter case. Null counts as
+/// absent.
 pub(super) fn authorization(payload: &Value) -> Option<&Value> {
     let mut entries = payload.as_object()?.iter();
     let (_, value) = entries.find(|(key, _)| key.eq_ignore_ascii_case("authorization"))?;

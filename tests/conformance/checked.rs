@@ -1,40 +1,40 @@
-//! Watchers that know the rules on their own, and look at every act of a machine.
+//! The machines with a checker each. The checker knows the rules of the dialect, and compares every
+//! act of its machine with them.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 use switchboard::protocol::{Act, Input, LegacyMachine, Machine, MachineLimits};
 
-/// A machine with somebody who judges what it does.
-pub(crate) trait Watched {
+/// A machine whose acts are checked. A broken rule panics.
+pub(crate) trait CheckedMachine {
     /// A connection that was just opened.
     fn new(limits: MachineLimits) -> Self;
-    /// Lets the machine handle this, and judges what it does about it.
+    /// Lets the machine handle this input, and checks its acts.
     fn handle(&mut self, input: Input<'_>);
     /// Whether the credentials are being checked.
-    fn is_asked(&self) -> bool;
+    fn is_checking_credentials(&self) -> bool;
     fn is_closed(&self) -> bool;
 }
 
-/// Speaks graphql-transport-ws.
+/// The machine of graphql-transport-ws.
 pub(crate) struct TransportWs {
     machine: Machine,
     acts: Vec<Act>,
     acknowledged: bool,
-    /// The credentials are being checked.
-    asked: bool,
+    checking: bool,
     closed: bool,
     running: HashSet<String>,
 }
 
-impl Watched for TransportWs {
+impl CheckedMachine for TransportWs {
     fn new(limits: MachineLimits) -> Self {
         let (machine, acts, running) = (Machine::new(limits), Vec::new(), HashSet::new());
         Self {
             machine,
             acts,
             acknowledged: false,
-            asked: false,
+            checking: false,
             closed: false,
             running,
         }
@@ -42,22 +42,22 @@ impl Watched for TransportWs {
 
     fn handle(&mut self, input: Input<'_>) {
         let about = About::of(&input);
-        self.asked &= !matches!(input, Input::Admitted | Input::Rejected);
+        self.checking &= !matches!(input, Input::Admitted | Input::Rejected);
         let mut acts = std::mem::take(&mut self.acts);
         self.machine.handle(input, &mut acts);
         for act in acts.drain(..) {
             assert!(!self.closed, "P2: {act:?} after the close");
-            self.judge(act, &about);
+            self.check(act, &about);
         }
         self.acts = acts;
         assert_eq!(
             self.machine.is_initialised(),
-            self.acknowledged || self.asked || self.closed
+            self.acknowledged || self.checking || self.closed
         );
     }
 
-    fn is_asked(&self) -> bool {
-        self.asked
+    fn is_checking_credentials(&self) -> bool {
+        self.checking
     }
 
     fn is_closed(&self) -> bool {
@@ -66,26 +66,26 @@ impl Watched for TransportWs {
 }
 
 impl TransportWs {
-    fn judge(&mut self, act: Act, about: &About) {
+    fn check(&mut self, act: Act, about: &About) {
         match act {
-            Act::Send(text) => self.judge_message(&text, about),
+            Act::Send(text) => self.check_message(&text, about),
             Act::Admit(_) => {
                 assert!(
-                    about.kind == "connection_init" && !self.acknowledged && !self.asked,
+                    about.kind == "connection_init" && !self.acknowledged && !self.checking,
                     "an init is allowed once"
                 );
-                self.asked = true;
+                self.checking = true;
             }
             Act::Refresh(_) => {
                 assert!(
                     about.kind == "ping" && self.acknowledged,
-                    "only who is served can bring fresh credentials"
+                    "only an acknowledged client can renew its credentials"
                 );
             }
             Act::Start { id, .. } => {
                 assert!(
                     about.is("subscribe", &id) && self.acknowledged,
-                    "{id} starts when it is asked for"
+                    "{id} starts only for a subscribe"
                 );
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");
             }
@@ -103,7 +103,7 @@ impl TransportWs {
         }
     }
 
-    fn judge_message(&mut self, text: &str, about: &About) {
+    fn check_message(&mut self, text: &str, about: &About) {
         let message: Value = serde_json::from_str(text).expect("the machine sends JSON");
         let id = message["id"].as_str().unwrap_or_default();
         match message["type"].as_str() {
@@ -111,7 +111,7 @@ impl TransportWs {
             Some("ping") => {
                 let id = message["payload"]["subscribed"]
                     .as_str()
-                    .expect("a ping of the server's is about an id");
+                    .expect("a ping of the server names an operation");
                 assert!(
                     about.is("live", id) && self.running.contains(id),
                     "P2: {text}"
@@ -138,21 +138,21 @@ impl TransportWs {
     }
 }
 
-/// Speaks the legacy protocol.
+/// The machine of the legacy dialect.
 pub(crate) struct Legacy {
     machine: LegacyMachine,
     acts: Vec<Act>,
     acknowledged: bool,
-    asked: bool,
+    checking: bool,
     closed: bool,
     running: HashSet<String>,
-    /// What waits for the acknowledgement.
+    /// The operations that wait for the acknowledgement.
     held: HashSet<String>,
-    /// What was stopped in this moment.
+    /// The operation that the current input stopped.
     stopped: Option<String>,
 }
 
-impl Watched for Legacy {
+impl CheckedMachine for Legacy {
     fn new(limits: MachineLimits) -> Self {
         let (machine, acts, running, held) = (
             LegacyMachine::new(limits),
@@ -164,7 +164,7 @@ impl Watched for Legacy {
             machine,
             acts,
             acknowledged: false,
-            asked: false,
+            checking: false,
             closed: false,
             running,
             held,
@@ -174,14 +174,14 @@ impl Watched for Legacy {
 
     fn handle(&mut self, input: Input<'_>) {
         let about = About::of(&input);
-        self.asked &= !matches!(input, Input::Admitted | Input::Rejected);
+        self.checking &= !matches!(input, Input::Admitted | Input::Rejected);
         let mut acts = std::mem::take(&mut self.acts);
         self.machine.handle(input, &mut acts);
         let silent = acts.is_empty();
         self.stopped = None;
         for act in acts.drain(..) {
             assert!(!self.closed, "P2: {act:?} after the close");
-            self.judge(act, &about);
+            self.check(act, &about);
         }
         self.acts = acts;
         if silent && about.kind == "start" && !self.acknowledged && !self.closed {
@@ -189,12 +189,12 @@ impl Watched for Legacy {
         }
         assert_eq!(
             self.machine.is_initialised(),
-            self.acknowledged || self.asked || self.closed
+            self.acknowledged || self.checking || self.closed
         );
     }
 
-    fn is_asked(&self) -> bool {
-        self.asked
+    fn is_checking_credentials(&self) -> bool {
+        self.checking
     }
 
     fn is_closed(&self) -> bool {
@@ -203,23 +203,23 @@ impl Watched for Legacy {
 }
 
 impl Legacy {
-    fn judge(&mut self, act: Act, about: &About) {
+    fn check(&mut self, act: Act, about: &About) {
         match act {
-            Act::Send(text) => self.judge_message(&text, about),
+            Act::Send(text) => self.check_message(&text, about),
             Act::Admit(_) => {
-                let first = !self.acknowledged && !self.asked;
+                let first = !self.acknowledged && !self.checking;
                 assert!(
                     about.kind == "connection_init" && first,
                     "an init is allowed once"
                 );
-                self.asked = true;
+                self.checking = true;
             }
-            Act::Refresh(_) => panic!("this dialect has no message for it"),
+            Act::Refresh(_) => panic!("this dialect cannot renew credentials"),
             Act::Start { id, .. } => {
                 assert!(self.acknowledged, "{id} starts after the acknowledgement");
                 assert!(
                     about.is("start", &id) || (about.kind == "admitted" && self.held.remove(&id)),
-                    "{id} was asked for"
+                    "{id} starts only for a start"
                 );
                 assert!(self.running.insert(id.clone()), "P3: {id} is taken");
             }
@@ -241,14 +241,14 @@ impl Legacy {
         }
     }
 
-    fn judge_message(&mut self, text: &str, about: &About) {
+    fn check_message(&mut self, text: &str, about: &About) {
         let message: Value = serde_json::from_str(text).expect("the machine sends JSON");
         let id = message["id"].as_str().unwrap_or_default();
         match message["type"].as_str() {
             Some("connection_ack") => self.acknowledged = true,
             Some("connection_error") => assert!(
                 message.get("id").is_none(),
-                "it is about no operation: {text}"
+                "a connection_error has no id: {text}"
             ),
             Some("ka") => assert!(about.kind == "heartbeat" && self.acknowledged, "{text}"),
             Some("data") => assert!(
@@ -279,7 +279,7 @@ impl Legacy {
     }
 }
 
-/// What an input is, and which id it is about.
+/// The kind of an input, and the id that it is about.
 #[derive(Default)]
 struct About {
     kind: String,

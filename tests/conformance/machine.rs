@@ -1,4 +1,4 @@
-//! P1 to P4 of the machine, whatever happens in whatever order, and a scenario for each close there is.
+//! P1 to P5 of the machines: random and all short histories, and a scenario for each close.
 
 use std::panic::AssertUnwindSafe;
 
@@ -7,28 +7,35 @@ use switchboard::protocol::{
 };
 
 use crate::{
-    all, babble,
-    chance::Chance,
+    all,
+    checked::{CheckedMachine, Legacy, TransportWs},
+    random::Random,
+    random_texts,
     scenario::{Reason, Step},
-    watch::{Legacy, TransportWs, Watched},
 };
 
 const RUNS: u64 = 4_000;
 const INPUTS_PER_RUN: usize = 60;
 
-/// Small enough that both bounds are met all the time.
+/// Small limits, so that random histories often reach them.
 const LIMITS: MachineLimits = MachineLimits {
     operations_max: 3,
     operation_id_bytes_max: 16,
     held_bytes_max: 256,
 };
 
-/// Something happens: mostly the client speaks, else the world does what it was asked for, or what it was not.
-fn happen(chance: &mut Chance, machine: &mut impl Watched, dialect: Subprotocol, politely: bool) {
-    let id = chance.pick(&babble::IDS);
-    match chance.below(100) {
-        0 | 4 | 30..100 if politely => {
-            babble::politely(chance, dialect)
+/// Gives the machine a random input. Most inputs are texts of the client. The others are events of
+/// the server, some of which the machine did not ask for.
+fn step(
+    random: &mut Random,
+    machine: &mut impl CheckedMachine,
+    dialect: Subprotocol,
+    is_valid: bool,
+) {
+    let id = random.pick(&random_texts::IDS);
+    match random.below(100) {
+        0 | 4 | 30..100 if is_valid => {
+            random_texts::valid_texts(random, dialect)
                 .iter()
                 .for_each(|text| machine.handle(Input::Text(text)));
         }
@@ -45,38 +52,40 @@ fn happen(chance: &mut Chance, machine: &mut impl Watched, dialect: Subprotocol,
         }),
         26..29 => machine.handle(Input::Live { id, cursor: "c" }),
         29 => machine.handle(Input::Heartbeat),
-        30..50 if machine.is_asked() => machine.handle(Input::Admitted),
-        50..52 if machine.is_asked() => machine.handle(Input::Rejected),
-        _ => machine.handle(Input::Text(&babble::text(chance, dialect))),
+        30..50 if machine.is_checking_credentials() => machine.handle(Input::Admitted),
+        50..52 if machine.is_checking_credentials() => machine.handle(Input::Rejected),
+        _ => machine.handle(Input::Text(&random_texts::text(random, dialect))),
     }
 }
 
-fn run<W: Watched>(seed: u64, dialect: Subprotocol) -> bool {
-    let (mut chance, mut machine) = (Chance::of(seed), W::new(LIMITS));
-    // A client that is rude does not live long; a polite one lives to the end.
-    let politely = chance.one_in(2);
-    if politely || chance.one_in(2) {
+/// Plays a random history. Returns whether it closed the connection.
+fn run<W: CheckedMachine>(seed: u64, dialect: Subprotocol) -> bool {
+    let (mut random, mut machine) = (Random::seeded(seed), W::new(LIMITS));
+    // Invalid texts soon close a connection. Without them, it lasts until the end of the run.
+    let is_valid = random.one_in(2);
+    if is_valid || random.one_in(2) {
         machine.handle(Input::Text(r#"{"type":"connection_init"}"#));
         machine.handle(Input::Admitted);
     }
     for _ in 0..INPUTS_PER_RUN {
-        happen(&mut chance, &mut machine, dialect, politely);
+        step(&mut random, &mut machine, dialect, is_valid);
     }
     machine.is_closed()
 }
 
-fn closed_runs<W: Watched>(dialect: Subprotocol) -> u64 {
+/// The number of random histories that closed the connection.
+fn closed_runs<W: CheckedMachine>(dialect: Subprotocol) -> u64 {
     let closed = (0..RUNS).filter(|seed| {
         let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run::<W>(*seed, dialect)));
-        outcome.unwrap_or_else(|_| panic!("the run of seed {seed} failed, see above"))
+        outcome.unwrap_or_else(|_| panic!("the run with seed {seed} failed, see above"))
     });
     closed.count() as u64
 }
 
 #[test]
-fn p1_whatever_happens_the_machine_keeps_the_rules() {
+fn p1_random_histories_keep_the_rules() {
     let closed = closed_runs::<TransportWs>(Subprotocol::TransportWs);
-    // Chance is only worth something if it reaches both: long lives, and ends of all kinds.
+    // Random histories prove something only if many of them close and many of them do not.
     assert!(
         (RUNS / 4..RUNS * 3 / 4).contains(&closed),
         "{closed} of {RUNS} runs ended in a close"
@@ -84,7 +93,7 @@ fn p1_whatever_happens_the_machine_keeps_the_rules() {
 }
 
 #[test]
-fn p1_whatever_happens_the_legacy_machine_keeps_the_rules() {
+fn p1_random_histories_of_the_legacy_dialect_keep_the_rules() {
     let closed = closed_runs::<Legacy>(Subprotocol::Legacy);
     assert!(
         (RUNS / 4..RUNS * 3 / 4).contains(&closed),
@@ -92,8 +101,8 @@ fn p1_whatever_happens_the_legacy_machine_keeps_the_rules() {
     );
 }
 
-/// Every history of five of these inputs and what the world may say.
-fn every_short_history<W: Watched>(texts: [&str; 6]) {
+/// Plays every history of five inputs: these texts, and the events of a server.
+fn every_short_history<W: CheckedMachine>(texts: [&str; 6]) {
     let inputs = |number: usize| match number {
         0 => Input::InitialisationTimeout,
         1 => Input::Admitted,
@@ -117,8 +126,8 @@ fn every_short_history<W: Watched>(texts: [&str; 6]) {
         });
         for place in 0..length {
             let number = history / kinds.pow(place) % kinds;
-            // The world only answers what it was asked.
-            if machine.is_asked() || !(1..3).contains(&number) {
+            // A server only answers a check that the machine asked for.
+            if machine.is_checking_credentials() || !(1..3).contains(&number) {
                 machine.handle(inputs(number));
             }
         }
@@ -212,8 +221,9 @@ fn p4_operations_that_wait_for_the_acknowledgement_are_bounded_in_bytes() {
     assert!(matches!(&acts[..], [Act::Send(text)] if text.contains("TOO_COMPLEX")));
 }
 
-/// The protocol's words for each close; a new one does not compile before it stands here.
-fn words(close: &Close) -> (u16, &'static str) {
+/// The code and reason that the protocol gives each close. A new close does not compile until it
+/// is listed here.
+fn code_and_reason(close: &Close) -> (u16, &'static str) {
     match close {
         Close::Normal => (1000, "Normal closure"),
         Close::ProtocolError => (1002, "Protocol error"),
@@ -235,7 +245,7 @@ fn words(close: &Close) -> (u16, &'static str) {
 }
 
 #[test]
-fn every_close_has_a_scenario_and_its_own_words() {
+fn every_close_has_a_scenario_a_code_and_a_reason() {
     let closes = [
         Close::Normal,
         Close::ProtocolError,
@@ -256,9 +266,9 @@ fn every_close_has_a_scenario_and_its_own_words() {
     ];
     let scenarios = all();
     for close in closes {
-        let (code, reason) = words(&close);
+        let (code, reason) = code_and_reason(&close);
         assert_eq!((close.code(), close.reason().as_str()), (code, reason));
-        let ends_so = |step: &Step| match step {
+        let is_close = |step: &Step| match step {
             Step::Closed(with, Reason::Exactly(because)) => *with == code && because == reason,
             Step::Closed(with, Reason::Taken(_)) => *with == code,
             _ => false,
@@ -266,19 +276,21 @@ fn every_close_has_a_scenario_and_its_own_words() {
         assert!(
             scenarios
                 .iter()
-                .any(|scenario| scenario.steps.iter().any(ends_so)),
+                .any(|scenario| scenario.steps.iter().any(is_close)),
             "no scenario ends with {close:?}"
         );
     }
 }
 
-/// After these codes graphql-ws never comes back, and neither does it after any other from 1000 to 1999 but those below.
+/// Codes after which graphql-ws does not reconnect. It does not reconnect after other codes from
+/// 1000 to 1999 either, except after [`HEALING`].
 const FATAL: [u16; 8] = [4500, 4005, 4400, 4004, 4401, 4406, 4409, 4429];
+/// The codes below 2000 after which graphql-ws reconnects.
 const HEALING: [u16; 6] = [1000, 1001, 1005, 1012, 1013, 1014];
 
 #[test]
-fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() {
-    let comes_back = |close: &Close| {
+fn p5_clients_reconnect_after_each_close_that_may_heal() {
+    let reconnects = |close: &Close| {
         let code = close.code();
         !FATAL.contains(&code) && (!(1000..2000).contains(&code) || HEALING.contains(&code))
     };
@@ -291,7 +303,7 @@ fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() 
         Close::Forbidden,
         Close::InitialisationTimeout,
     ];
-    assert!(healing.iter().all(comes_back));
+    assert!(healing.iter().all(reconnects));
     let pointless = [
         Close::ProtocolError,
         Close::InvalidText,
@@ -299,7 +311,7 @@ fn p5_a_close_after_which_clients_should_come_back_is_one_after_which_they_do() 
         Close::InvalidMessage,
     ];
     assert!(
-        !pointless.iter().any(comes_back),
-        "what would fail again in the same way is not tried again"
+        !pointless.iter().any(reconnects),
+        "a client does not reconnect if it would fail again in the same way"
     );
 }
