@@ -12,14 +12,15 @@ pub struct AuthLimits {
     /// Maximum bytes of a token (at least 1).
     #[arg(long, default_value_t = 8192, value_parser = at_least::<usize>(1))]
     pub token_bytes_max: usize,
-    /// Size of the cache of identity-provider users (at least 1).
+    /// Users of the identity provider kept in memory; others are looked up in the database (at
+    /// least 1).
     #[arg(long, default_value_t = 10_000, value_parser = at_least::<u64>(1))]
     pub subjects_cached_max: u64,
     /// Revoked tokens kept in memory; others are looked up in the database (at least 1).
     #[arg(long, default_value_t = 100_000, value_parser = at_least::<usize>(1))]
     pub revocations_cached_max: usize,
     /// Interval at which the server reads which tokens other processes on the same database
-    /// revoked; 0 turns this off.
+    /// revoked; with 0, it reads them only at its start.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub revocations_check_interval: Duration,
     /// Maximum bytes of an identity provider's key set (at least 1).
@@ -31,7 +32,7 @@ pub struct AuthLimits {
     /// Age at which an identity provider's key set is fetched again even if no key is missing.
     #[arg(long, default_value = "10m", value_parser = duration)]
     pub jwks_refresh_age: Duration,
-    /// Minimum time between two fetches of an identity provider's key set.
+    /// Minimum time between the starts of two fetches of an identity provider's key set.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub jwks_refetch_interval: Duration,
 }

@@ -8,9 +8,10 @@ use crate::transport::{Host, Origin, Site, TlsFiles};
 
 /// Which web pages and host names may use the server, and TLS.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Browsers and TLS")]
 pub struct EdgeFlags {
-    /// Origin whose web pages may call the server, as the server's own pages may. Repeat it, or
-    /// separate with commas
+    /// Origin whose web pages may use the server as its own pages do, but without the cookie from
+    /// `signIn`. Repeat it, or separate with commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_ORIGIN",
@@ -18,8 +19,9 @@ pub struct EdgeFlags {
         value_name = "ORIGIN"
     )]
     pub allow_origin: Vec<Origin>,
-    /// Host name that requests may use besides localhost. Repeat it, or separate with commas. If
-    /// not given, a server on a non-loopback address accepts any host
+    /// Host name that requests may use, besides localhost and the address of --listen. If not
+    /// given, a server on a non-loopback address accepts any host. Repeat it, or separate with
+    /// commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_HOST",

@@ -14,6 +14,14 @@ pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
 use crate::{auth::SignIn, limit::duration, telemetry::LogFormat};
 
+/// How to write a time, in the help of commands that have such flags.
+const TIME_FORMAT: &str = "TIME is a number with a unit: 100ms, 30s, 5m (minutes), 2h or 30days. \
+                           Only 0 needs no unit.";
+
+/// The exit codes, in the help.
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure; 2 invalid command line or \
+                          configuration, or the command could not start.";
+
 /// A GraphQL subscription server that never drops a call.
 ///
 /// It never loses a message: each room is a log on disk, and each subscription keeps its position
@@ -22,7 +30,7 @@ use crate::{auth::SignIn, limit::duration, telemetry::LogFormat};
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Exit codes: 0 success, 1 failure, 2 invalid command line or configuration."
+    after_help = format!("{TIME_FORMAT}\n\n{EXIT_CODES}")
 )]
 pub struct CommandLine {
     /// The command. None means `serve`.
@@ -37,12 +45,15 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
     /// Run the server (the default)
+    #[command(after_help = TIME_FORMAT)]
     Serve(Box<ServeFlags>),
     /// Print the GraphQL schema
     Schema,
     /// Apply pending database migrations and exit
     Migrate(DatabaseFlags),
-    /// Print a token for use in scripts: for a new guest or, with --auth jwt, for the user it names
+    /// Print a token for use in scripts: for a new guest, or with --auth jwt for the user that
+    /// --user names
+    #[command(after_help = TIME_FORMAT)]
     Token(Box<TokenFlags>),
     /// Send a message to a room of a running server
     Send {
@@ -140,15 +151,8 @@ pub struct ServeFlags {
     /// The database to serve.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Allow guests to sign in when the server listens on a non-loopback address. Everybody who can
-    /// reach the server can then sign in
-    #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
-    pub allow_remote_guests: bool,
-    /// Which web pages and host names may use the server, and TLS.
-    #[command(flatten)]
-    pub edge: EdgeFlags,
-    /// Number of trusted proxies in front of the server. A client's address is then the entry of
-    /// X-Forwarded-For at this place from the right
+    /// Number of trusted proxies in front of the server. With N of 1 or more, a client's address is
+    /// the Nth entry of X-Forwarded-For from the right; with 0, it is the address of the connection
     #[arg(
         long,
         env = "SWITCHBOARD_TRUST_PROXY",
@@ -156,6 +160,19 @@ pub struct ServeFlags {
         value_name = "N"
     )]
     pub trust_proxy: usize,
+    /// Disable rate limits and all limits per address and per user, for tests and benchmarks only
+    #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
+    pub no_rate_limits: bool,
+    /// Which web pages and host names may use the server, and TLS.
+    #[command(flatten)]
+    pub edge: EdgeFlags,
+    /// How users sign in.
+    #[command(flatten)]
+    pub sign_in: SignInFlags,
+    /// Allow guests to sign in although the server listens on a non-loopback address: everybody who
+    /// can reach it can then sign in. Without this flag, such a server does not start
+    #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
+    pub allow_remote_guests: bool,
     /// How long a guest's token stays valid
     #[arg(
         long,
@@ -165,28 +182,38 @@ pub struct ServeFlags {
         value_name = "TIME"
     )]
     pub session_lifetime: Duration,
-    /// How users sign in.
-    #[command(flatten)]
-    pub sign_in: SignInFlags,
     /// Whether clients may read the schema by introspection; the playground needs it
-    #[arg(long, env = "SWITCHBOARD_INTROSPECTION", default_value = "on")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_INTROSPECTION",
+        default_value = "on",
+        help_heading = "Documents"
+    )]
     pub introspection: Switch,
-    /// JSON file that maps hashes to documents. If given, only these documents can be run
-    #[arg(long, env = "SWITCHBOARD_PERSISTED_OPERATIONS", value_name = "PATH")]
+    /// JSON file that maps SHA-256 hashes to documents. If given, only these documents can be run
+    #[arg(
+        long,
+        env = "SWITCHBOARD_PERSISTED_OPERATIONS",
+        value_name = "PATH",
+        help_heading = "Documents"
+    )]
     pub persisted_operations: Option<PathBuf>,
-    /// Disable rate limits and all limits per address and per user (for tests and benchmarks only)
-    #[arg(long, env = "SWITCHBOARD_NO_RATE_LIMITS")]
-    pub no_rate_limits: bool,
     /// Log filter, for example `info`, `debug` or `switchboard=debug,warn`
     #[arg(
         long,
         env = "SWITCHBOARD_LOG",
         default_value = "info",
-        value_name = "FILTER"
+        value_name = "FILTER",
+        help_heading = "Logging"
     )]
     pub log: String,
     /// The format of log lines
-    #[arg(long, env = "SWITCHBOARD_LOG_FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        env = "SWITCHBOARD_LOG_FORMAT",
+        default_value = "text",
+        help_heading = "Logging"
+    )]
     pub log_format: LogFormat,
     /// The limits as given. [`ServeFlags::limits`] returns the limits that apply.
     #[command(flatten)]

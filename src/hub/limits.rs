@@ -28,20 +28,23 @@ pub struct HubLimits {
     /// Maximum writes in one database transaction (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub append_batch_max: usize,
-    /// Recent events kept in memory per room that has readers; 0 keeps none.
+    /// Recent events kept in memory per room that has subscribers or waiting `pollMessages` calls;
+    /// 0 keeps none.
     #[arg(long, default_value_t = 256)]
     pub tail_events_max: usize,
-    /// Memory for recent events per room that has readers, in bytes; 0 keeps none.
+    /// Memory for recent events per room that has subscribers or waiting `pollMessages` calls, in
+    /// bytes; 0 keeps none.
     #[arg(long, default_value_t = 256 * 1024)]
     pub tail_bytes_max: usize,
-    /// Recent events per room that took the right to read from users, kept in memory; a right that
-    /// was checked before the oldest of them is checked again (at least 1).
+    /// Recent events that took read access from users (a removal, a room made private), kept in
+    /// memory per room (at least 1). A subscriber that lags behind the oldest of them is
+    /// disconnected; its access is checked when it reconnects.
     #[arg(long, default_value_t = 256, value_parser = at_least::<usize>(1))]
     pub shut_outs_kept_max: usize,
-    /// Maximum `pollMessages` queries that wait at the same time.
+    /// Maximum `pollMessages` calls that wait at the same time.
     #[arg(long, default_value_t = 10_000)]
     pub waits_max: usize,
-    /// Maximum `pollMessages` queries of one user that wait at the same time (of one address for
+    /// Maximum `pollMessages` calls of one user that wait at the same time (of one address for
     /// anonymous callers).
     #[arg(long, default_value_t = 1_000)]
     pub waits_per_viewer_max: usize,

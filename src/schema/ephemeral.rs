@@ -169,7 +169,8 @@ pub(super) struct EphemeralMutation;
 /// Ephemeral state.
 #[Object]
 impl EphemeralMutation {
-    /// Marks the viewer as typing, or as not typing. The mark expires after a few seconds (6 by
+    /// Marks the viewer as typing, or as not typing. The viewer must be allowed to send messages to
+    /// the room; a muted viewer receives FORBIDDEN. The mark expires after a few seconds (6 by
     /// default), so repeat the call while the user types. Returns false if the list of typing users
     /// is full.
     async fn set_typing(
@@ -183,6 +184,7 @@ impl EphemeralMutation {
     }
 
     /// Sends a signal to one user, or to everybody who is subscribed to the room's `signals` now.
+    /// The viewer must be allowed to send messages to the room; a muted viewer receives FORBIDDEN.
     /// Use signals for WebRTC signalling, pointers or game state; they are not stored. Returns true
     /// when the server has accepted the signal, whether or not anybody receives it.
     async fn send_signal(

@@ -14,13 +14,14 @@ pub struct SchemaLimits {
     /// Maximum bytes of a message's text (at least 1).
     #[arg(long, default_value_t = MessageText::BYTES_MAX, value_parser = at_least::<usize>(1))]
     pub text_bytes_max: usize,
-    /// Maximum entries on one page of a list query (at least 1).
+    /// Maximum entries on one page of a list field such as `messages` (at least 1).
     #[arg(long, default_value_t = 100, value_parser = at_least::<u32>(1))]
     pub page_max: u32,
     /// Maximum bytes of a search text (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub search_bytes_max: usize,
-    /// Maximum words of a search text (at least 1).
+    /// Maximum words of a search text; every two neighbouring Chinese characters count as a word
+    /// (at least 1).
     #[arg(long, default_value_t = 16, value_parser = at_least::<usize>(1))]
     pub search_words_max: usize,
     /// Maximum database reads for one query or mutation, or for a whole batch of them.

@@ -49,8 +49,10 @@ pub(super) struct Mutation;
 /// Sessions, new rooms, and messages.
 #[Object(name = "FirstMutation")]
 impl Mutation {
-    /// Signs a guest in, if the server allows guests. Each sign-in makes a new user; names are not
-    /// unique.
+    /// Signs a guest in. Fails with FORBIDDEN if the server does not allow guests. Each sign-in
+    /// makes a new user; names are not unique. If a page of this server calls this by POST, the
+    /// answer also sets the cookie `switchboard_token`. The server reads this cookie only in GET
+    /// requests, such as those of `EventSource`.
     async fn sign_in(&self, ctx: &Context<'_>, name: String) -> Resolved<Option<SessionObject>> {
         let services = services(ctx);
         let name = UserName::new(&name).map_err(ApiError::from)?;
@@ -67,10 +69,12 @@ impl Mutation {
         Ok(Some(session.into()))
     }
 
-    /// Replaces the token of this connection without interrupting its subscriptions. A guest passes
-    /// a valid token of theirs and gets a new one. With an identity provider, pass the provider's
-    /// new token for the same user; it is used from now on. The previous token stays valid until it
-    /// expires or `signOut` revokes it.
+    /// Continues as the same user with another token. A guest passes any valid token of theirs and
+    /// receives a new one. With an identity provider, pass the provider's new token, which is also
+    /// returned. Over a WebSocket, the returned token becomes the token of the connection, and its
+    /// subscriptions continue. Over HTTP, streams keep the token that they were opened with. The
+    /// previous token stays valid until it expires or `signOut` revokes it. A token of another user
+    /// fails with FORBIDDEN, an invalid one with UNAUTHENTICATED.
     async fn refresh_session(
         &self,
         ctx: &Context<'_>,
@@ -89,8 +93,9 @@ impl Mutation {
         Ok(Some(session.into()))
     }
 
-    /// Permanently revokes the token of this request, with immediate effect. The server closes
-    /// connections that were opened with it. Returns false for anonymous callers.
+    /// Permanently revokes the token of this request, with immediate effect. The server closes the
+    /// WebSockets and cuts off the HTTP streams that use the token. A WebSocket that has moved to
+    /// another token by `refreshSession` stays open. Returns false for anonymous callers.
     async fn sign_out(&self, ctx: &Context<'_>) -> Resolved<Option<bool>> {
         let (viewer, services) = (viewer(ctx)?, services(ctx));
         let Some(viewer) = viewer else {
@@ -136,9 +141,12 @@ impl Mutation {
         }
     }
 
-    /// Sends a message. The message is on disk when this mutation is answered. `nonce` makes
-    /// retries safe: a second call by the same sender with the same nonce returns the first
-    /// message. If its content differs, it fails with CONFLICT.
+    /// Sends a message. In a public room every signed-in user may do this, in a private room only
+    /// members. The message is on disk when this mutation is answered. Fails with FORBIDDEN while
+    /// the sender is muted, and with RATE_LIMITED if slow mode requires a longer pause. `nonce`
+    /// makes retries safe: a later call by the same sender with the same nonce, at any time,
+    /// returns the first message. If the room, the text or `replyTo` differs, that call fails with
+    /// CONFLICT.
     async fn send_message(
         &self,
         ctx: &Context<'_>,

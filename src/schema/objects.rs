@@ -45,7 +45,8 @@ pub(super) enum RoleValue {
     Owner,
     /// May add, remove and mute members, and delete messages.
     Moderator,
-    /// May read and send messages.
+    /// May read and send messages. In a public room, every signed-in user may do so without being a
+    /// member.
     Member,
 }
 
@@ -84,7 +85,7 @@ impl From<Arc<Room>> for RoomObject {
     }
 }
 
-/// A room: a log of messages.
+/// A room: its messages and its members. Its log holds all messages and changes in their order.
 #[Object(name = "Room")]
 impl RoomObject {
     /// Chosen by the room's creator, or generated.
@@ -104,14 +105,16 @@ impl RoomObject {
         DateTime(self.room.created_at)
     }
 
-    /// The cursor of the room's newest event. It is read before the other fields: `messages` holds
-    /// exactly what was there at `head`, and a subscription with `after: head` continues without a
-    /// gap. In a subscription result, it is the cursor of that result's event.
+    /// The cursor of the newest event in the room's log. Events are messages, deletions of
+    /// messages, and changes of the room and its members. `messages` of the same object holds
+    /// nothing after `head`, so a subscription with `after: head` continues without a gap. In a
+    /// result of `newMessage`, it is the cursor of that message. In a result of another
+    /// subscription, it is the end of the log when the result was made.
     async fn head(&self) -> CursorScalar {
         CursorScalar::from(&self.room.cursor(self.head))
     }
 
-    /// The room's messages, oldest first.
+    /// The room's messages, oldest first. The arguments are those of `Query.messages`.
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -129,7 +132,8 @@ impl RoomObject {
         Ok(messages(ctx, &self.room, self.head, args).await?)
     }
 
-    /// The room's members, in the order in which they joined.
+    /// The room's members, in the order in which they joined. `first` and `last` work as in
+    /// `Query.messages`.
     async fn members(
         &self,
         ctx: &Context<'_>,
@@ -159,7 +163,7 @@ impl RoomObject {
         Ok(present)
     }
 
-    /// Slow mode: the minimum number of seconds between two messages of one member; 0 if slow mode
+    /// Slow mode: the minimum number of seconds between two messages of one user; 0 if slow mode
     /// is off. It does not apply to owners and moderators.
     async fn slow_mode_seconds(&self, ctx: &Context<'_>) -> u32 {
         self.current(ctx).slow_mode_seconds

@@ -69,7 +69,8 @@ impl Query {
     }
 
     /// The rooms that the caller may read, ordered by id. If `search` is given, only rooms whose id
-    /// or name contains it.
+    /// or name contains it. The server accepts a `first` of at most 100, unless it is configured
+    /// otherwise.
     async fn rooms(
         &self,
         ctx: &Context<'_>,
@@ -83,8 +84,11 @@ impl Query {
         }))
     }
 
-    /// A room's messages, oldest first. Fails with NOT_FOUND if the room does not exist or the
-    /// caller may not read it.
+    /// A room's messages, oldest first. Give `first` or `last`; giving both fails with
+    /// BAD_USER_INPUT. Without either, the page has up to 50 messages: the oldest after `after`, or
+    /// the newest before `before` if only that is given. The server accepts at most 100, unless it
+    /// is configured otherwise. Fails with NOT_FOUND if the room does not exist or the caller may
+    /// not read it.
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -105,8 +109,10 @@ impl Query {
     }
 
     /// Long polling, for clients that can use neither WebSockets nor event streams. Returns as soon
-    /// as there are messages after the cursor, or with an empty list when `wait` seconds (at most
-    /// 55) have passed. For the next call, pass the returned `cursor` as `after`.
+    /// as there are messages after the cursor, or with an empty list when `wait` seconds have
+    /// passed. For the next call, pass the returned `cursor` as `after`. `wait` must be from 0 to
+    /// 55, and `limit` from 1 to 100 unless the server is configured otherwise. Other values fail
+    /// with BAD_USER_INPUT.
     async fn poll_messages(
         &self,
         ctx: &Context<'_>,
@@ -119,9 +125,12 @@ impl Query {
     }
 
     /// Full-text search: the messages that contain every word of `query`, best match first. It
-    /// searches one room, or all rooms that the caller may read. Only whole words match; case and
-    /// accents are ignored. Words in quotes match as a phrase. There is no other syntax. Use a
-    /// cursor only with the query and the room that produced it.
+    /// searches one room or, without `roomId`, the rooms that the caller may read. Without `roomId`
+    /// it covers at most 500 rooms by default, first those that the viewer is a member of. Of many
+    /// matches only the newest are found, 1000 by default. The answer does not show whether a room
+    /// or a match was left out. Only whole words match; case and accents are ignored. Words in
+    /// quotes match as a phrase. There is no other syntax. Use a cursor only with the query and the
+    /// room that produced it.
     async fn search_messages(
         &self,
         ctx: &Context<'_>,

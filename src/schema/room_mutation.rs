@@ -24,7 +24,7 @@ pub(super) struct RoomMutation;
 #[Object]
 impl RoomMutation {
     /// Changes the properties that are given. Only owners may do this. When a public room becomes
-    /// private, subscriptions of users who are not members end.
+    /// private, subscriptions of users who are not members end with FORBIDDEN.
     async fn update_room(
         &self,
         ctx: &Context<'_>,
@@ -32,7 +32,8 @@ impl RoomMutation {
         name: Option<String>,
         visibility: Option<VisibilityValue>,
         #[graphql(
-            desc = "Minimum number of seconds between two messages of one member; 0 turns slow mode off."
+            desc = "Minimum number of seconds between two messages of one user, at most 86400; 0 turns slow mode \
+                    off. It does not apply to owners and moderators."
         )]
         slow_mode_seconds: Option<i32>,
     ) -> Resolved<Option<RoomObject>> {
@@ -54,19 +55,21 @@ impl RoomMutation {
         Ok(Some(id))
     }
 
-    /// Makes the viewer a member of a public room.
+    /// Makes the viewer a member of a public room, with the role MEMBER. Changes nothing if the
+    /// viewer is a member already.
     async fn join_room(&self, ctx: &Context<'_>, room_id: ID) -> Resolved<Option<RoomObject>> {
         change_room(ctx, &room_id, RoomChange::Join(new_member_id())).await?;
         Ok(Some(changed_room(ctx, &room_id).await?.into()))
     }
 
-    /// Ends the viewer's membership.
+    /// Ends the viewer's membership. Fails with CONFLICT for the last owner of the room.
     async fn leave_room(&self, ctx: &Context<'_>, room_id: ID) -> Resolved<Option<ID>> {
         change_room(ctx, &room_id, RoomChange::Leave).await?;
         Ok(Some(room_id))
     }
 
-    /// Makes a user a member. Owners may give any role, moderators may give only MEMBER.
+    /// Makes a user a member. Owners may give any role, moderators may give only MEMBER. Fails with
+    /// CONFLICT if the user is a member with another role.
     async fn add_member(
         &self,
         ctx: &Context<'_>,
@@ -84,7 +87,8 @@ impl RoomMutation {
         Ok(changed_member(ctx, &room_id, user).await?)
     }
 
-    /// Changes the role of a member. Only owners may do this. The last owner keeps their role.
+    /// Changes the role of a member. Only owners may do this. Fails with CONFLICT if the room would
+    /// have no owner.
     async fn set_role(
         &self,
         ctx: &Context<'_>,
@@ -99,8 +103,9 @@ impl RoomMutation {
     }
 
     /// Ends a user's membership. Owners may remove anybody, moderators only members with the role
-    /// MEMBER. In a private room, the user receives nothing that is sent after the removal. In a
-    /// public room, the user can still read.
+    /// MEMBER. Fails with CONFLICT for the last owner of the room. In a private room, the user
+    /// receives nothing that is sent after the removal. In a public room, the user can still read
+    /// and send.
     async fn remove_member(
         &self,
         ctx: &Context<'_>,

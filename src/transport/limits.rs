@@ -13,25 +13,27 @@ use crate::{
 /// Limits of connections, requests and streams.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TransportLimits {
-    /// Maximum open WebSockets and event streams. Here and below, an event stream that a client has
-    /// reserved (graphql-sse) counts as open.
+    /// Maximum open WebSockets and HTTP streams (event streams and multipart streams). Here and
+    /// below, an event stream that a client has reserved (graphql-sse) counts as open.
     #[arg(long, default_value_t = 100_000)]
     pub connections_max: usize,
-    /// Maximum open WebSockets and event streams per address; an IPv6 network of 64 bits counts as
+    /// Maximum open WebSockets and HTTP streams per address; an IPv6 network of 64 bits counts as
     /// one address.
     #[arg(long, default_value_t = 10_000)]
     pub connections_per_address_max: usize,
-    /// Maximum open WebSockets and event streams per user.
+    /// Maximum open WebSockets and HTTP streams per user.
     #[arg(long, default_value_t = 1_000)]
     pub connections_per_user_max: usize,
-    /// Maximum new connections per second from one address.
+    /// Maximum new TCP connections per second from one address. Over HTTP/2, each WebSocket, HTTP
+    /// stream and reservation counts too; with --trust-proxy, they count instead.
     #[arg(long, default_value_t = 500)]
     pub connects_per_second_per_address_max: u32,
     /// Maximum burst of new connections from one address (at least 1).
     // After a restart, all clients behind one address come back at once.
     #[arg(long, default_value_t = 10_000, value_parser = at_least::<u32>(1))]
     pub connects_burst_max: u32,
-    /// Maximum open HTTP connections, active or idle, without those that became WebSockets.
+    /// Maximum open HTTP connections, active or idle. A connection that became a WebSocket does not
+    /// count.
     #[arg(long, default_value_t = 100_000)]
     pub http_connections_max: usize,
     /// Maximum open HTTP connections per address, active or idle.
@@ -43,19 +45,20 @@ pub struct TransportLimits {
     /// Maximum open connections per address that have not sent a request yet.
     #[arg(long, default_value_t = 1_000)]
     pub handshakes_per_address_max: usize,
-    /// Maximum requests in one batched HTTP request.
+    /// Maximum requests in one batch: one HTTP body that holds an array of requests.
     #[arg(long, default_value_t = 10)]
     pub batch_max: usize,
-    /// Memory for automatic persisted queries, in bytes.
+    /// Memory for the documents that clients have registered by hash (automatic persisted queries),
+    /// in bytes.
     #[arg(long, default_value_t = 8 * 1024 * 1024)]
     pub persisted_bytes_max: u64,
     /// Time after which a reserved event stream is dropped if its client has not opened it.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub reservation_timeout: Duration,
-    /// Maximum bytes of answers that wait for the client of a reserved event stream.
+    /// Maximum bytes of answers that wait to be read from one reserved event stream.
     #[arg(long, default_value_t = 1024 * 1024)]
     pub reservation_bytes_max: usize,
-    /// Interval between heartbeats on an idle multipart stream.
+    /// Interval between heartbeats on a multipart stream; 0 sends none.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub multipart_heartbeat_interval: Duration,
     /// The limits of one connection's protocol.
@@ -100,7 +103,7 @@ pub struct TransportLimits {
     /// Time allowed for a WebSocket client to send `connection_init`.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub init_timeout: Duration,
-    /// Idle time after which the server pings a client.
+    /// Idle time after which the server pings a client; 0 sends no pings.
     #[arg(long, default_value = "25s", value_parser = duration)]
     pub ping_interval: Duration,
     /// Time allowed for a client to answer a ping.
@@ -110,11 +113,12 @@ pub struct TransportLimits {
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
     /// Interval between heartbeats on an event stream, and between `ka` messages of the legacy
-    /// graphql-ws protocol.
+    /// graphql-ws protocol; 0 sends none.
     #[arg(long, default_value = "12s", value_parser = duration)]
     pub heartbeat_interval: Duration,
-    /// Time allowed for the TLS handshake, and again for the headers of the first request; on
-    /// HTTP/1.1 for the headers of each request.
+    /// Time allowed for the TLS handshake, and again for the headers of the first request. On
+    /// HTTP/1.1 also for the headers of each later request, counted from the end of the previous
+    /// answer.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub header_timeout: Duration,
     /// Maximum bytes of the headers of one HTTP request (at least 8192).
@@ -129,18 +133,20 @@ pub struct TransportLimits {
     /// Time allowed for a client to send the body of one HTTP request.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
-    /// Time after which an HTTP connection without a request in progress is closed.
+    /// Time after which an HTTP connection without a request in progress is closed. On HTTP/1.1,
+    /// --header-timeout closes it if that is shorter.
     #[arg(long, default_value = "1m", value_parser = duration)]
     pub idle_timeout: Duration,
     /// Maximum requests at the same time on one HTTP/2 connection, WebSockets included (at least
     /// 1).
     #[arg(long, default_value_t = 128, value_parser = at_least::<u32>(1))]
     pub streams_max: u32,
-    /// Bytes that one operation may send before the next operation of its connection gets a turn.
+    /// Bytes that one operation may send before the next operation of its connection gets a turn; 0
+    /// sends one result per turn.
     #[arg(long, default_value_t = 64 * 1024)]
     pub flush_bytes_max: usize,
     /// Maximum bytes of unsent replies per WebSocket; above it, the server stops reading from that
-    /// client.
+    /// client. With 0, it reads only while no reply waits.
     #[arg(long, default_value_t = 64 * 1024)]
     pub unsent_bytes_max: usize,
     /// Bytes of the read buffer of each WebSocket (at least 512).
@@ -153,7 +159,8 @@ pub struct TransportLimits {
     /// that the client can receive the close code.
     #[arg(long, default_value_t = 4 * 1024 * 1024)]
     pub linger_bytes_max: usize,
-    /// Time over which a shutdown spreads the closing of connections.
+    /// Maximum time over which a shutdown spreads the closing of connections; with 0, all close at
+    /// once.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub drain_window: Duration,
     /// Interval at which the certificate's files are checked for changes; 0 turns this off.

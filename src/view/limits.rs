@@ -9,13 +9,13 @@ use crate::limit::{at_least, defaults, duration};
 /// Limits of the memory of views, and of the time of their executions.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ViewLimits {
-    /// Recent frames kept in memory per view (one document in one room).
+    /// Recent results kept in memory per subscription document and room; 0 keeps none.
     #[arg(long, default_value_t = 256)]
     pub ring_frames_max: usize,
-    /// Memory for recent frames per view (one document in one room), in bytes.
+    /// Memory for recent results per subscription document and room, in bytes; 0 keeps none.
     #[arg(long, default_value_t = 256 * 1024)]
     pub ring_bytes_max: usize,
-    /// Memory for recent frames of all views together, in bytes.
+    /// Memory for recent results of all subscription documents and rooms together, in bytes.
     #[arg(long, default_value_t = 512 * 1024 * 1024)]
     pub frames_bytes_max: usize,
     /// Estimated memory for plans (distinct subscription documents in use), in bytes.
@@ -31,29 +31,28 @@ pub struct ViewLimits {
     /// Maximum subscriptions of one signed-in user, on all connections together.
     #[arg(long, default_value_t = 1_000)]
     pub subscriptions_per_viewer_max: usize,
-    /// Memory for the cache of pages (older frames for readers that catch up), in bytes; 0 turns
-    /// the cache off.
+    /// Memory for the cache of pages (older results for subscribers that catch up), in bytes; 0
+    /// turns the cache off.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     pub pages_bytes_max: u64,
-    /// Bytes at which a page of older frames is cut.
+    /// Bytes at which a page of older results is cut.
     // A reader holds the page that it takes, whatever `pages_bytes_max` is.
     #[arg(long, default_value_t = 1024 * 1024)]
     pub page_bytes_max: usize,
-    /// Maximum pages of older frames that are made at the same time (at least 1).
+    /// Maximum pages of older results that are made at the same time (at least 1).
     #[arg(long, default_value_t = 2, value_parser = at_least::<usize>(1))]
     pub pages_making_max: usize,
-    /// Maximum pause in which a view waits for its readers to take the previous frames before it
-    /// makes new ones.
+    /// Longest time that new results wait for slow subscribers to take the previous ones.
     #[arg(long, default_value = "200ms", value_parser = duration)]
     pub round_wait: Duration,
-    /// Time allowed for one execution of a subscription's document.
+    /// Time allowed for one attempt to make results of a subscription.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub execution_timeout: Duration,
-    /// Delay before the first retry of a failed execution; it doubles with each retry.
+    /// Delay before a failed attempt to make results is repeated; it doubles with each repetition.
     #[arg(long, default_value = "50ms", value_parser = duration)]
     pub retry_first: Duration,
-    /// Maximum tries of an execution before its readers are disconnected, to resume later (at least
-    /// 1).
+    /// Maximum attempts to make a result. After the last one its subscribers are disconnected, to
+    /// resume later (at least 1).
     // With the default `retry_first`, eight tries take about six seconds.
     #[arg(long, default_value_t = 8, value_parser = at_least::<u32>(1))]
     pub tries_max: u32,

@@ -12,7 +12,8 @@ pub struct SqliteLimits {
     /// Maximum database connections that read at the same time (at least 1).
     #[arg(long, default_value_t = 4, value_parser = at_least::<u32>(1))]
     pub database_readers_max: u32,
-    /// Time to wait for a free database connection, or for the lock of another process.
+    /// Time to wait for a free database connection, or for the lock of another process; 0 does not
+    /// wait.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub database_busy_timeout: Duration,
     /// Maximum members of one room.
@@ -22,10 +23,12 @@ pub struct SqliteLimits {
     // They have connections of their own, so that other reads do not wait for them.
     #[arg(long, default_value_t = 2, value_parser = at_least::<u32>(1))]
     pub searches_max: u32,
-    /// Maximum matches that one search ranks; the newest are used (at least 1).
+    /// Maximum matches that one search ranks; of more matches, only the newest are found (at least
+    /// 1).
     #[arg(long, default_value_t = 1000, value_parser = at_least::<u32>(1))]
     pub search_candidates_max: u32,
-    /// Maximum rooms that a search without `roomId` covers (at least 1).
+    /// Maximum rooms that a search without `roomId` covers: first the rooms that the viewer is a
+    /// member of, then public rooms (at least 1).
     #[arg(long, default_value_t = 500, value_parser = at_least::<u32>(1))]
     pub search_rooms_max: u32,
 }
