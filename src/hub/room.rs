@@ -189,9 +189,9 @@ impl LiveRoom {
         }
     }
 
-    /// A number that changes whenever a stored message is rewritten, such as by its deletion. No two
-    /// live entries share it. Frames that were made under another revision may show deleted text
-    /// (V6).
+    /// A number that changes whenever a stored message is rewritten, such as by its deletion. No
+    /// two live entries share it. Frames that were made under another revision may show deleted
+    /// text (V6).
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
     }
