@@ -57,10 +57,10 @@ impl Socket {
 
     /// Sends text. The mask is zero, so the payload is sent unchanged.
     pub(crate) async fn send(&mut self, text: &str) -> io::Result<()> {
-        self.send(0x81, text.as_bytes()).await
+        self.send_frame(0x81, text.as_bytes()).await
     }
 
-    async fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    async fn send_frame(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         let mut frame = Vec::with_capacity(payload.len() + 14);
         frame.push(opcode);
         match u16::try_from(payload.len()) {
@@ -101,7 +101,7 @@ impl Socket {
                     }
                     9 => {
                         let payload = self.buffer[payload].to_vec();
-                        self.send(0x8a, &payload).await?;
+                        self.send_frame(0x8a, &payload).await?;
                     }
                     _ => {}
                 }
