@@ -1,4 +1,4 @@
-//! Changes of a room: every event but a sent message.
+//! Changes of a room: every event except a sent message.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ pub struct Change {
     /// The user who made the change.
     pub actor: UserId,
     /// The kind of change.
-    pub what: What,
+    pub kind: ChangeKind,
     /// The users who lose the right to read the room with this event (V5).
     pub shuts_out: ShutsOut,
 }
 
 /// The kind of a change, with its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ChangeKind {
     /// The text of a message was deleted.
     MessageDeleted {
         /// The message.
@@ -54,10 +54,11 @@ pub enum What {
     RoomDeleted,
 }
 
-/// A [`What`] as stores keep it: a number for the kind, and a nullable column for each value.
+/// A [`ChangeKind`] as stores keep it: a number for the kind, and a nullable column for each value.
 ///
-/// The numbers are the ones in [`What::to_record`]. A number is never changed and never reused.
-/// Number 0 is a sent message ([`ChangeRecord::MESSAGE_SENT`]), which is not a [`What`].
+/// [`ChangeKind::to_record`] gives each kind its number. A number never changes and is never
+/// reused. Number 0 is a sent message ([`ChangeRecord::MESSAGE_SENT`]), which is not a
+/// [`ChangeKind`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRecord {
     /// The kind of the event.
@@ -77,7 +78,7 @@ impl ChangeRecord {
     pub const MESSAGE_SENT: i64 = 0;
 }
 
-impl What {
+impl ChangeKind {
     /// The change as stores keep it.
     pub fn to_record(self) -> ChangeRecord {
         let of_kind = |kind| ChangeRecord {
@@ -187,26 +188,26 @@ mod tests {
     fn a_change_survives_its_record() {
         let user = UserId::from_uuid(Uuid::from_u128(1));
         let changes = [
-            What::MessageDeleted {
+            ChangeKind::MessageDeleted {
                 message: MessageId::from_uuid(Uuid::from_u128(2)),
                 sent: Seq(3),
             },
-            What::MemberJoined {
+            ChangeKind::MemberJoined {
                 user,
                 role: Role::Owner,
             },
-            What::MemberLeft { user },
-            What::MemberRoleChanged {
+            ChangeKind::MemberLeft { user },
+            ChangeKind::MemberRoleChanged {
                 user,
                 role: Role::Member,
             },
-            What::RoomUpdated,
-            What::RoomDeleted,
+            ChangeKind::RoomUpdated,
+            ChangeKind::RoomDeleted,
         ];
-        for (index, what) in changes.into_iter().enumerate() {
-            let record = what.to_record();
+        for (index, kind) in changes.into_iter().enumerate() {
+            let record = kind.to_record();
             assert_eq!(record.kind, 1 + index as i64, "the numbers are stored");
-            assert_eq!(What::from_record(&record), Some(what));
+            assert_eq!(ChangeKind::from_record(&record), Some(kind));
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
                 kind,
                 ..ChangeRecord::default()
             };
-            assert_eq!(What::from_record(&record), None, "{kind}");
+            assert_eq!(ChangeKind::from_record(&record), None, "{kind}");
         }
     }
 

@@ -18,7 +18,7 @@ mod timestamp;
 mod viewer;
 mod words;
 
-pub use change::{Change, ChangeRecord, ShutsOut, What};
+pub use change::{Change, ChangeKind, ChangeRecord, ShutsOut};
 pub use cursor::{Cursor, CursorError, Epoch, Seq};
 pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};

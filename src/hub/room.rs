@@ -219,7 +219,7 @@ impl LiveRoom {
     /// Puts a committed event into the tail. The head moves later, with [`Self::ring`].
     pub(super) fn announce(&self, event: &Arc<Event>) {
         if let Event::Changed(change) = &**event
-            && change.what.is_about_the_room()
+            && change.kind.is_about_the_room()
         {
             self.changed.store(true, Ordering::SeqCst);
         }

@@ -22,7 +22,7 @@ use crate::{
 /// The lobbies of a node. A lobby leaves when its last holder drops it (E3).
 pub(super) type Lobbies = Registry<RoomId, Lobby>;
 
-/// What a client can subscribe to in a lobby.
+/// The streams of a lobby, which a client can subscribe to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// The users who are typing.

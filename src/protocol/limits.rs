@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::message::graphql_error;
 use crate::limit::defaults;
 
-/// What one connection may ask of its state machine.
+/// Limits of the operations on one connection.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct MachineLimits {
     /// Maximum operations that run at the same time on one connection.

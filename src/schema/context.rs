@@ -1,5 +1,5 @@
-//! What resolvers can reach: the services behind the schema, the caller, and the context of the
-//! request.
+//! The values that resolvers can reach: the services behind the schema, the caller, and the context
+//! of the request.
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 

@@ -79,7 +79,7 @@ impl Schema {
     /// Parses, bounds and coerces a request, so that it can be executed.
     ///
     /// # Errors
-    /// What is wrong with the request; at least one error.
+    /// The errors of the request; at least one.
     pub fn prepare(&self, request: Request) -> Result<Prepared, Vec<ServerError>> {
         let invalid = |errors: Vec<ApiError>| errors.into_iter().map(ServerError::from).collect();
         self.prepare.prepare(request).map_err(invalid)

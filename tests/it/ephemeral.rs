@@ -1,4 +1,4 @@
-//! What typing and signals have in common, below the transports: views, rights and failures.
+//! The common behaviour of typing and signals, below the transports: views, rights and failures.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! What the claims of a provider's token mean: time, subject, name, operator and audience.
+//! The meaning of the claims of a provider's token: time, subject, name, operator and audience.
 //!
 //! These tests call `Auth` without a server, at a time that each test chooses.
 

@@ -1,7 +1,7 @@
 //! Members: the rights of each role, and reading the lists of members.
 
 use switchboard::{
-    domain::{Caller, Role, ShutsOut, User, UserId, Visibility, What},
+    domain::{Caller, ChangeKind, Role, ShutsOut, User, UserId, Visibility},
     store::{MemberWindow, RoomChange},
 };
 use uuid::Uuid;
@@ -85,10 +85,10 @@ pub(crate) async fn members_do_what_their_role_allows(store: &impl Store) {
             .is_some(),
         "views still read a deleted room"
     );
-    let (seq, what, shuts_out) = changes(store, "a").await.pop().unwrap();
+    let (seq, kind, shuts_out) = changes(store, "a").await.pop().unwrap();
     assert_eq!(
-        (seq, what, shuts_out),
-        (6, What::RoomDeleted, ShutsOut::Everybody)
+        (seq, kind, shuts_out),
+        (6, ChangeKind::RoomDeleted, ShutsOut::Everybody)
     );
 }
 
@@ -124,7 +124,7 @@ pub(crate) async fn s7_nothing_of_a_user_commits_after_the_loss_of_the_right(sto
         "a 6",
     ];
     assert_eq!(commit(store, &batch).await, expected);
-    let joined = |user: &User, role| What::MemberJoined {
+    let joined = |user: &User, role| ChangeKind::MemberJoined {
         user: user.id,
         role,
     };
@@ -135,13 +135,17 @@ pub(crate) async fn s7_nothing_of_a_user_commits_after_the_loss_of_the_right(sto
             (3, joined(&eve, Role::Member), ShutsOut::Nobody),
             (
                 4,
-                What::MemberRoleChanged {
+                ChangeKind::MemberRoleChanged {
                     user: bob.id,
                     role: Role::Member
                 },
                 ShutsOut::Nobody
             ),
-            (5, What::MemberLeft { user: bob.id }, ShutsOut::User(bob.id)),
+            (
+                5,
+                ChangeKind::MemberLeft { user: bob.id },
+                ShutsOut::User(bob.id)
+            ),
         ]
     );
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use switchboard::{
-    domain::{Body, Caller, Event, Seq, ShutsOut, User, Visibility, What},
+    domain::{Body, Caller, ChangeKind, Event, Seq, ShutsOut, User, Visibility},
     store::{Command, RoomChange, Window},
 };
 
@@ -98,11 +98,11 @@ pub(crate) async fn v6_a_deleted_message_has_no_text_anywhere(store: &impl Store
         ]
     );
     assert_eq!(texts(store, "a").await, [""]);
-    let what = What::MessageDeleted {
+    let kind = ChangeKind::MessageDeleted {
         message: id,
         sent: Seq(1),
     };
-    assert_eq!(changes(store, "a").await, [(2, what, ShutsOut::Nobody)]);
+    assert_eq!(changes(store, "a").await, [(2, kind, ShutsOut::Nobody)]);
     let gone = store
         .message(&id, Caller::Anonymous)
         .await

@@ -2,8 +2,8 @@
 
 use switchboard::{
     domain::{
-        Caller, Epoch, Event, MemberId, MessageId, MessageText, Nonce, Role, RoomId, RoomName, Seq,
-        ShutsOut, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility, What,
+        Caller, ChangeKind, Epoch, Event, MemberId, MessageId, MessageText, Nonce, Role, RoomId,
+        RoomName, Seq, ShutsOut, Timestamp, TokenId, User, UserId, UserName, Viewer, Visibility,
     },
     store::{
         Accounts, Append, AppendError, ChangeRoom, Command, CommandOutcome, CreateRoom, Log,
@@ -179,13 +179,13 @@ pub(crate) async fn texts(store: &impl Store, id: &str) -> Vec<String> {
         .collect()
 }
 
-pub(crate) async fn changes(store: &impl Store, id: &str) -> Vec<(u64, What, ShutsOut)> {
+pub(crate) async fn changes(store: &impl Store, id: &str) -> Vec<(u64, ChangeKind, ShutsOut)> {
     let events = store
         .events(&room(id), Seq::START, Seq(u64::MAX), 1000)
         .await
         .unwrap();
     let changed = events.iter().filter_map(|event| match &**event {
-        Event::Changed(change) => Some((event.seq().0, change.what, change.shuts_out.clone())),
+        Event::Changed(change) => Some((event.seq().0, change.kind, change.shuts_out.clone())),
         Event::MessageSent(_) => None,
     });
     changed.collect()

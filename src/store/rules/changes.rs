@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Body, Change, MemberId, Message, MessageId, Role, Room, ShutsOut, Timestamp,
-        UserId, Visibility, What,
+        Action, Body, Change, ChangeKind, MemberId, Message, MessageId, Role, Room, ShutsOut,
+        Timestamp, UserId, Visibility,
     },
     store::{ChangeRoom, RoomChange},
 };
@@ -139,7 +139,7 @@ impl Rule<'_> {
         if matches!(before.body, Body::Deleted(_)) {
             return Ok(Decision::Nothing);
         }
-        let what = What::MessageDeleted {
+        let kind = ChangeKind::MessageDeleted {
             message: id,
             sent: before.cursor.seq,
         };
@@ -148,7 +148,7 @@ impl Rule<'_> {
             ..Message::clone(&before)
         });
         let write = Write::Message { before, after };
-        Ok(self.append(what, ShutsOut::Nobody, write))
+        Ok(self.append(kind, ShutsOut::Nobody, write))
     }
 
     fn join(&self, id: MemberId) -> Result<Decision, Stop> {
@@ -181,11 +181,11 @@ impl Rule<'_> {
         if self.members_max != 0 && self.members()? >= u64::from(self.members_max) {
             return Err(Refusal::RoomFull.into());
         }
-        let what = What::MemberJoined {
+        let kind = ChangeKind::MemberJoined {
             user: new.user,
             role: new.role,
         };
-        Ok(self.append(what, ShutsOut::Nobody, Write::AddMember(new)))
+        Ok(self.append(kind, ShutsOut::Nobody, Write::AddMember(new)))
     }
 
     fn leave(&self) -> Result<Decision, Stop> {
@@ -207,8 +207,8 @@ impl Rule<'_> {
             Visibility::Public => ShutsOut::Nobody,
             Visibility::Private => ShutsOut::User(user),
         };
-        let what = What::MemberLeft { user };
-        Ok(self.append(what, shuts_out, Write::RemoveMember(target)))
+        let kind = ChangeKind::MemberLeft { user };
+        Ok(self.append(kind, shuts_out, Write::RemoveMember(target)))
     }
 
     fn set_role(&self, user: UserId, role: Role) -> Result<Decision, Stop> {
@@ -218,8 +218,8 @@ impl Rule<'_> {
             return Ok(Decision::Nothing);
         }
         self.keep_an_owner(target)?;
-        let what = What::MemberRoleChanged { user, role };
-        Ok(self.append(what, ShutsOut::Nobody, Write::SetRole(user, role)))
+        let kind = ChangeKind::MemberRoleChanged { user, role };
+        Ok(self.append(kind, ShutsOut::Nobody, Write::SetRole(user, role)))
     }
 
     /// A mute is not part of the log. Users cannot mute themselves.
@@ -245,12 +245,20 @@ impl Rule<'_> {
             (Visibility::Public, Visibility::Private) => ShutsOut::AllBut(self.member_ids()?),
             _ => ShutsOut::Nobody,
         };
-        Ok(self.append(What::RoomUpdated, shuts_out, Write::Settings(settings)))
+        Ok(self.append(
+            ChangeKind::RoomUpdated,
+            shuts_out,
+            Write::Settings(settings),
+        ))
     }
 
     fn delete_room(&self) -> Result<Decision, Stop> {
         self.rights.require(Action::DeleteRoom)?;
-        Ok(self.append(What::RoomDeleted, ShutsOut::Everybody, Write::DeleteRoom))
+        Ok(self.append(
+            ChangeKind::RoomDeleted,
+            ShutsOut::Everybody,
+            Write::DeleteRoom,
+        ))
     }
 
     /// The membership of a user, if the viewer may manage it.
@@ -271,12 +279,12 @@ impl Rule<'_> {
     }
 
     /// Appends the next event of the room (S2).
-    fn append(&self, what: What, shuts_out: ShutsOut, write: Write) -> Decision {
+    fn append(&self, kind: ChangeKind, shuts_out: ShutsOut, write: Write) -> Decision {
         let change = Change {
             cursor: self.room.cursor(self.room.head.next()),
             at: self.now,
             actor: self.actor,
-            what,
+            kind,
             shuts_out,
         };
         Decision::Append(change, write)

@@ -296,7 +296,7 @@ async fn append(
         Write::RemoveMember(old) => Some(old.joined),
         _ => None,
     };
-    let (record, seq) = (change.what.to_record(), change.cursor.seq.0.cast_signed());
+    let (record, seq) = (change.kind.to_record(), change.cursor.seq.0.cast_signed());
     let sql = "insert into events (room_id, seq, kind, at, actor_id, message_id, user_id, role,
                                    joined_seq, shuts_out)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";

@@ -8,8 +8,8 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     domain::{
-        Body, Change, ChangeRecord, Cursor, Epoch, Event, Member, Message, MessageText, Role, Room,
-        RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName, Visibility, What,
+        Body, Change, ChangeKind, ChangeRecord, Cursor, Epoch, Event, Member, Message, MessageText,
+        Role, Room, RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName, Visibility,
     },
     store::rules::Rights,
 };
@@ -225,8 +225,8 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
         user: optional(row, "subject_id")?,
         role: role(row, "role")?,
     };
-    let what =
-        What::from_record(&record).ok_or_else(|| damaged("kind", format_args!("{record:?}")))?;
+    let kind = ChangeKind::from_record(&record)
+        .ok_or_else(|| damaged("kind", format_args!("{record:?}")))?;
     let shuts_out = match row.try_get::<i64, _>("shuts_out")? {
         SHUTS_OUT_NOBODY => ShutsOut::Nobody,
         SHUTS_OUT_USER => ShutsOut::User(parsed(row, "subject_id")?),
@@ -244,7 +244,7 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
         cursor,
         at,
         actor,
-        what,
+        kind,
         shuts_out,
     })))
 }

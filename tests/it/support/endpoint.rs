@@ -7,7 +7,7 @@ use tokio_tungstenite::MaybeTlsStream;
 
 use super::{tls::Certificate, wait_for};
 
-/// What the connections of a server run over.
+/// The layer below the connections of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transport {
     Tcp,

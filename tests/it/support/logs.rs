@@ -30,7 +30,7 @@ impl Logs {
         Self(text)
     }
 
-    /// What was logged since the last call.
+    /// The text that was logged since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(self.0.take()).unwrap()
     }

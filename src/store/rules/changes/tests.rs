@@ -144,36 +144,36 @@ fn describe(decision: &Decision) -> String {
     };
     let seq = Seq(7);
     assert_eq!((change.cursor.seq, change.at), (seq, NOW), "S2");
-    let what = match (change.what, write) {
-        (What::MessageDeleted { sent, .. }, Write::Message { before, after }) => {
+    let text = match (change.kind, write) {
+        (ChangeKind::MessageDeleted { sent, .. }, Write::Message { before, after }) => {
             assert_eq!((before.text(), after.text()), ("hello", ""), "V6");
             format!("deletes message {}", sent.0)
         }
-        (What::MemberJoined { user, role }, Write::AddMember(new)) => {
+        (ChangeKind::MemberJoined { user, role }, Write::AddMember(new)) => {
             assert_eq!((new.user, new.role), (user, role));
             format!("{} joins as {role:?}", name(user))
         }
-        (What::MemberLeft { user }, Write::RemoveMember(old)) if old.user == user => {
+        (ChangeKind::MemberLeft { user }, Write::RemoveMember(old)) if old.user == user => {
             format!("{} leaves", name(user))
         }
-        (What::MemberRoleChanged { user, role }, Write::SetRole(..)) => {
+        (ChangeKind::MemberRoleChanged { user, role }, Write::SetRole(..)) => {
             format!("{} becomes {role:?}", name(user))
         }
-        (What::RoomUpdated, Write::Settings(new)) => format!(
+        (ChangeKind::RoomUpdated, Write::Settings(new)) => format!(
             "{} {:?} {}",
             new.name, new.visibility, new.slow_mode_seconds
         ),
-        (What::RoomDeleted, Write::DeleteRoom) => "deletes the room".to_owned(),
+        (ChangeKind::RoomDeleted, Write::DeleteRoom) => "deletes the room".to_owned(),
         other => panic!("an event with another write: {other:?}"),
     };
     match &change.shuts_out {
-        ShutsOut::Nobody => what,
-        ShutsOut::User(user) => format!("{what}, shuts out {}", name(*user)),
+        ShutsOut::Nobody => text,
+        ShutsOut::User(user) => format!("{text}, shuts out {}", name(*user)),
         ShutsOut::AllBut(members) => {
             let names: Vec<_> = members.iter().map(|user| name(*user)).collect();
-            format!("{what}, shuts out all but {}", names.join(" "))
+            format!("{text}, shuts out all but {}", names.join(" "))
         }
-        ShutsOut::Everybody => format!("{what}, shuts out everybody"),
+        ShutsOut::Everybody => format!("{text}, shuts out everybody"),
     }
 }
 
