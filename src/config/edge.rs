@@ -10,8 +10,8 @@ use crate::transport::{Host, Origin, Site, TlsFiles};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Browsers and TLS")]
 pub struct EdgeFlags {
-    /// Origin whose web pages may use the server as its own pages do, but without the cookie from
-    /// `signIn`. Repeat it, or separate with commas
+    /// Origin whose web pages may use the server as the server's own pages do, except that they do
+    /// not get the cookie from `signIn`. Repeat it, or separate with commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_ORIGIN",

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// The heading in `--help` under which all limits appear, and nothing else.
-const HEADING: &str = "Limits (a number, size, rate or timeout of 0 means no limit, unless the text \
-                       says otherwise; each limit is also a variable, such as \
-                       SWITCHBOARD_CONNECTIONS_MAX)";
+const HEADING: &str = "Limits (0 means no limit for a number, a size, a rate or a timeout, and zero \
+                       seconds for any other time, unless the text says otherwise; each limit is \
+                       also an environment variable, such as SWITCHBOARD_CONNECTIONS_MAX)";
 
 /// The limits of all modules.
 #[derive(Args, Clone, Debug)]

@@ -169,8 +169,9 @@ pub struct ServeFlags {
     /// How users sign in.
     #[command(flatten)]
     pub sign_in: SignInFlags,
-    /// Allow guests to sign in although the server listens on a non-loopback address: everybody who
-    /// can reach it can then sign in. Without this flag, such a server does not start
+    /// With guest: allow sign-in although the server listens on a non-loopback address: everybody
+    /// who can reach it can then sign in. Without this flag, the server does not start on such an
+    /// address
     #[arg(long, env = "SWITCHBOARD_ALLOW_REMOTE_GUESTS")]
     pub allow_remote_guests: bool,
     /// How long a guest's token stays valid

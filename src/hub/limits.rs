@@ -10,7 +10,7 @@ use crate::{
 /// Limits of waiting writes, live rooms and waiting requests.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct HubLimits {
-    /// Maximum writes that wait for the database; further writes are refused (at least 1).
+    /// Maximum writes that wait for the database (at least 1); further writes are refused.
     #[arg(long, default_value_t = 4096, value_parser = at_least::<usize>(1))]
     pub append_queue_max: usize,
     /// Maximum writes of one user that wait for the database (at least 1).

@@ -37,10 +37,12 @@ pub struct PresenceLimits {
     /// Recent signals kept in memory per room with `signals` subscribers (at least 1).
     #[arg(long, default_value_t = 256, value_parser = at_least::<usize>(1))]
     pub signals_kept_max: usize,
-    /// Memory for recent signals per room, in bytes; the newest signal is always kept.
+    /// Memory for recent signals per room, in bytes; the newest signal is always kept,
+    /// and 0 keeps only that one.
     #[arg(long, default_value_t = 256 * 1024)]
     pub signals_kept_bytes_max: usize,
-    /// Maximum users listed as present in one room; the count includes all (at least 1).
+    /// Maximum users listed as present in one room (at least 1); users who are not listed are still
+    /// counted.
     #[arg(long, default_value_t = 200, value_parser = at_least::<usize>(1))]
     pub presence_shown_max: usize,
     /// Time that a user stays present after their last subscription to a room ends.

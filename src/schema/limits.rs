@@ -20,8 +20,8 @@ pub struct SchemaLimits {
     /// Maximum bytes of a search text (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub search_bytes_max: usize,
-    /// Maximum words of a search text; every two neighbouring Chinese characters count as a word
-    /// (at least 1).
+    /// Maximum words of a search text (at least 1). Each pair of neighbouring Chinese characters
+    /// counts as a word, so four characters are three words.
     #[arg(long, default_value_t = 16, value_parser = at_least::<usize>(1))]
     pub search_words_max: usize,
     /// Maximum database reads for one query or mutation, or for a whole batch of them.

@@ -84,11 +84,11 @@ impl Query {
         }))
     }
 
-    /// A room's messages, oldest first. Give `first` or `last`; giving both fails with
-    /// BAD_USER_INPUT. Without either, the page has up to 50 messages: the oldest after `after`, or
-    /// the newest before `before` if only that is given. The server accepts at most 100, unless it
-    /// is configured otherwise. Fails with NOT_FOUND if the room does not exist or the caller may
-    /// not read it.
+    /// A room's messages, oldest first. You may give `first` or `last`; giving both fails with
+    /// BAD_USER_INPUT. Without either, the page has up to 50 messages: the newest before `before`
+    /// if only `before` is given, otherwise the oldest (after `after`, if given). The server
+    /// accepts a `first` or `last` of at most 100, unless it is configured otherwise. Fails with
+    /// NOT_FOUND if the room does not exist or the caller may not read it.
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -126,11 +126,11 @@ impl Query {
 
     /// Full-text search: the messages that contain every word of `query`, best match first. It
     /// searches one room or, without `roomId`, the rooms that the caller may read. Without `roomId`
-    /// it covers at most 500 rooms by default, first those that the viewer is a member of. Of many
-    /// matches only the newest are found, 1000 by default. The answer does not show whether a room
-    /// or a match was left out. Only whole words match; case and accents are ignored. Words in
-    /// quotes match as a phrase. There is no other syntax. Use a cursor only with the query and the
-    /// room that produced it.
+    /// it covers at most 500 rooms by default, first those that the viewer is a member of. If more
+    /// than 1000 messages match (by default), only the newest 1000 are ranked, and the others are
+    /// not found. The answer does not show whether a room or a match was left out. Only whole words
+    /// match; case and accents are ignored. Words in quotes match as a phrase. There is no other
+    /// syntax. Use a cursor only with the query and the room that produced it.
     async fn search_messages(
         &self,
         ctx: &Context<'_>,

@@ -33,7 +33,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{Method, StatusCode},
-    middleware::{Next, from_fn_with_state},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -56,14 +56,13 @@ use crate::transport::{
 /// All routes of the server, and the checks that every request passes.
 pub fn router(shared: Arc<Shared>) -> Router {
     let graphql = get(upgrade_or_query)
-        .post(endpoint::post)
+        .post(post)
         // The single connection mode of graphql-sse.
         .put(sse_shared::reserve)
         .delete(sse_shared::stop)
         // A WebSocket over HTTP/2 (RFC 8441).
         .connect(upgrade_or_query)
-        .fallback(endpoint::method_not_allowed)
-        .layer(from_fn_with_state(shared.clone(), route_by_stream_token));
+        .fallback(endpoint::method_not_allowed);
     Router::new()
         .route("/graphql", graphql)
         .route("/graphiql", get(pages::playground))
@@ -80,34 +79,38 @@ pub fn router(shared: Arc<Shared>) -> Router {
 
 /// `GET /graphql`, or `CONNECT` over HTTP/2: a WebSocket if the client asks for one, else a query.
 async fn upgrade_or_query(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let is_upgrade = Upgrade::is_requested(&request);
-    let (mut parts, _) = request.into_parts();
-    if is_upgrade {
+    if Upgrade::is_requested(&request) {
+        let (mut parts, _) = request.into_parts();
         return match Upgrade::read(&mut parts) {
             Ok(upgrade) => accept(shared, upgrade, parts),
             Err(error) => error.into_response(),
         };
     }
-    if parts.method == Method::CONNECT {
-        return endpoint::method_not_allowed(parts.headers).await;
+    if request.method() == Method::CONNECT {
+        return endpoint::method_not_allowed(request.into_parts().0.headers).await;
     }
-    endpoint::get(shared, parts).await
+    match single_connection(&shared, request).await {
+        Ok(response) => response,
+        Err(request) => endpoint::get(shared, request.into_parts().0).await,
+    }
 }
 
-/// Sends requests that name a reserved event stream by its token to the single connection mode of
-/// graphql-sse. PUT and DELETE have handlers of their own.
-async fn route_by_stream_token(
-    State(shared): State<Arc<Shared>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let is_query = matches!(*request.method(), Method::GET | Method::HEAD | Method::POST);
-    if !is_query || Upgrade::is_requested(&request) {
-        return next.run(request).await;
+/// `POST /graphql`.
+async fn post(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    match single_connection(&shared, request).await {
+        Ok(response) => response,
+        Err(request) => endpoint::post(State(shared), request).await,
     }
+}
+
+/// The single connection mode of graphql-sse: serves a request that names a reserved event stream
+/// by its token. Other requests are returned as the error. PUT and DELETE have handlers of their
+/// own.
+async fn single_connection(shared: &Arc<Shared>, request: Request) -> Result<Response, Request> {
     match sse_shared::stream_token(request.headers(), request.uri()) {
-        Some(token) => sse_shared::serve(shared, &token, request, next).await,
-        None => next.run(request).await,
+        // In a box, so that the future of every other request stays small.
+        Some(token) => Box::pin(sse_shared::serve(shared, &token, request)).await,
+        None => Err(request),
     }
 }
 

@@ -51,8 +51,8 @@ pub struct ViewLimits {
     /// Delay before a failed attempt to make results is repeated; it doubles with each repetition.
     #[arg(long, default_value = "50ms", value_parser = duration)]
     pub retry_first: Duration,
-    /// Maximum attempts to make a result. After the last one its subscribers are disconnected, to
-    /// resume later (at least 1).
+    /// Maximum attempts to make a result (at least 1). If the last one fails, the subscribers are
+    /// disconnected, to resume later.
     // With the default `retry_first`, eight tries take about six seconds.
     #[arg(long, default_value_t = 8, value_parser = at_least::<u32>(1))]
     pub tries_max: u32,

@@ -23,12 +23,12 @@ pub struct SqliteLimits {
     // They have connections of their own, so that other reads do not wait for them.
     #[arg(long, default_value_t = 2, value_parser = at_least::<u32>(1))]
     pub searches_max: u32,
-    /// Maximum matches that one search ranks; of more matches, only the newest are found (at least
-    /// 1).
+    /// Maximum matches that one search ranks (at least 1). If more messages match, only the newest
+    /// are ranked, and the others are not found.
     #[arg(long, default_value_t = 1000, value_parser = at_least::<u32>(1))]
     pub search_candidates_max: u32,
-    /// Maximum rooms that a search without `roomId` covers: first the rooms that the viewer is a
-    /// member of, then public rooms (at least 1).
+    /// Maximum rooms that a search without `roomId` covers (at least 1): first the rooms that the
+    /// viewer is a member of, then public rooms.
     #[arg(long, default_value_t = 500, value_parser = at_least::<u32>(1))]
     pub search_rooms_max: u32,
 }

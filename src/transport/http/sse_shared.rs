@@ -10,7 +10,6 @@ use async_graphql::parser::types::OperationType;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request::Parts},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -63,31 +62,30 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 }
 
 /// `GET` or `POST` with a token: opens the stream, or starts an operation on it. If the token is
-/// unknown, a request for an event stream passes on to `next`, and gets a stream of its own.
+/// unknown, a request for an event stream is returned as the error: it gets a stream of its own.
 pub(crate) async fn serve(
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     token: &str,
     request: Request,
-    next: Next,
-) -> Response {
+) -> Result<Response, Request> {
     let (parts, body) = request.into_parts();
-    let call = match HttpCall::admit(&shared, parts).await {
+    let call = match HttpCall::admit(shared, parts).await {
         Ok(call) => call,
-        Err(response) => return response,
+        Err(response) => return Ok(response),
     };
     let wants_stream = call.accepts.for_answer() == Some(Form::EventStream);
     let result = match (shared.reservations.find(token, call.caller), wants_stream) {
-        (Some(reservation), true) => open(&shared, &call, reservation),
-        (Some(reservation), false) => match call.read_request(&shared, body).await {
-            Ok(body) => operate(&shared, &call, &reservation, body)
+        (Some(reservation), true) => open(shared, &call, reservation),
+        (Some(reservation), false) => match call.read_request(shared, body).await {
+            Ok(body) => operate(shared, &call, &reservation, body)
                 .await
                 .map(IntoResponse::into_response),
             Err(reply) => Err(reply),
         },
-        (None, true) => return next.run(Request::from_parts(call.parts, body)).await,
+        (None, true) => return Err(Request::from_parts(call.parts, body)),
         (None, false) => Err(no_such_stream(call.accepts.media())),
     };
-    result.unwrap_or_else(IntoResponse::into_response)
+    Ok(result.unwrap_or_else(IntoResponse::into_response))
 }
 
 /// `PUT /graphql`: reserves a stream and returns its token.
