@@ -6,12 +6,13 @@
 //!
 //! `docs/ARCHITECTURE.md` explains the design. The modules, in a good order to read them:
 //!
+//! - [`sync`]: locks, and tables that do not keep their values alive.
 //! - [`domain`]: the types that every module uses, such as rooms, events, cursors and rights. They
 //!   perform no IO and know no wire format.
+//! - [`quota`]: counts how often, how many and how many bytes, by user or by address.
 //! - `limit`: helpers to declare a limit as a flag with a default.
-//! - [`quota`]: the arithmetic of rate limits and of slots, by key.
-//! - [`store`]: the logs on disk. It commits commands and decides in the same transaction whether
-//!   the caller may.
+//! - [`store`]: the logs on disk. It commits commands, and decides in the same transaction whether
+//!   the caller is allowed to.
 //! - [`hub`]: the one writer, and the newest events of each room that has readers.
 //! - [`presence`]: ephemeral state: presence, typing and signals.
 //! - [`auth`]: from a token to a viewer.
