@@ -90,7 +90,7 @@ impl Actor {
 }
 
 const STANDINGS: [(&str, Standing); 5] = [
-    ("nobody", Standing::Anonymous),
+    ("anonymous", Standing::Anonymous),
     ("signed in", Standing::Outsider),
     ("member", Standing::Member(Role::Member)),
     ("moderator", Standing::Member(Role::Moderator)),
@@ -101,8 +101,8 @@ fn name(action: Action) -> &'static str {
     match action {
         Action::Read => "read the room, its members, its log",
         Action::Send => "send a message",
-        Action::Signal => "show that one is typing, signal",
-        Action::DeleteOwn => "delete a message of one's own",
+        Action::Signal => "show typing, send a signal",
+        Action::DeleteOwn => "delete one's own message",
         Action::DeleteAny => "delete anybody's message",
         Action::Join => "join",
         Action::Leave => "leave",
