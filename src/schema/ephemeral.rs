@@ -79,7 +79,7 @@ impl SignalObject {
         signal.map(|signal| UserObject(signal.sender.clone()))
     }
 
-    /// True if the signal was sent to this user only, false if it was sent to the whole room.
+    /// True if the signal was sent to the viewer only, false if it was sent to the whole room.
     async fn direct(&self) -> bool {
         let signal = self.signal.as_ref();
         signal.is_some_and(|signal| signal.to.is_some())
