@@ -1,8 +1,6 @@
 //! Reads an HTTP request: the credentials, the media types, and the GraphQL request in the query
 //! string or in the body.
 
-use std::time::Duration;
-
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request, rejection::BytesRejection},
@@ -13,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     domain::Caller,
+    limit::unless_zero,
     protocol::Subscribe,
     schema::{ApiError, Code},
     transport::{
@@ -103,9 +102,9 @@ impl HttpCall {
         // The extractor finds the bound on the body in the request's extensions.
         let request = Request::from_parts(self.parts.clone(), body);
         let reading = Bytes::from_request(request, &());
-        let body = within(reading, shared.limits.body_timeout)
+        let body = tokio::time::timeout(unless_zero(shared.limits.body_timeout), reading)
             .await
-            .ok_or_else(|| body_timed_out(media))?
+            .map_err(|_| body_timed_out(media))?
             .map_err(|rejection| unreadable(&rejection, media, shared.limits.body_bytes_max))?;
         serde_json::from_slice(&body).map_err(|error| not_a_request(&error.to_string()))
     }
@@ -170,15 +169,6 @@ pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Calle
         .to_str()
         .map_err(|_| refused("the authorization is not text"))?;
     Ok(Caller::Viewer(shared.bearer(value).await?))
-}
-
-/// Waits for at most this long. Zero is no limit.
-async fn within<F: Future>(future: F, timeout: Duration) -> Option<F::Output> {
-    if timeout.is_zero() {
-        Some(future.await)
-    } else {
-        tokio::time::timeout(timeout, future).await.ok()
-    }
 }
 
 /// Closes the connection: the rest of the body may still arrive, so no other request can follow.

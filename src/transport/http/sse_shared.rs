@@ -17,6 +17,7 @@ use futures::future::{AbortHandle, Abortable};
 use serde_json::Value;
 
 use crate::{
+    limit::unless_zero,
     protocol::Subscribe,
     schema::{ApiError, Code, Prepared},
     transport::{
@@ -129,19 +130,13 @@ async fn try_reserve(shared: &Arc<Shared>, parts: &Parts) -> Result<Response, Re
 
 /// Ends the reservation if its stream is not opened in time, or when the server drains.
 fn expire_later(shared: &Arc<Shared>, reservation: &Arc<Reservation>) {
-    let timeout = shared.limits.reservation_timeout;
+    let timeout = unless_zero(shared.limits.reservation_timeout);
     let (task, registration) = AbortHandle::new_pair();
     let expiry = {
         let (shared, reservation) = (shared.clone(), reservation.clone());
         async move {
-            let timed_out = async {
-                match timeout.is_zero() {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep(timeout).await,
-                }
-            };
             tokio::select! {
-                () = timed_out => {}
+                () = tokio::time::sleep(timeout) => {}
                 () = shared.drain.cancelled() => {}
             }
             shared.reservations.expire(&reservation);

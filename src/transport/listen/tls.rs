@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Clock,
+    limit::unless_zero,
     sync::Mutex,
     transport::listen::certificate::{CertificateStatus, EXPIRY_WARNING_DAYS, Validity},
 };
@@ -269,10 +270,7 @@ impl Tls {
         let accepting = acceptor.accept_with(stream, |session| {
             session.set_buffer_limit(Some(UNENCRYPTED_BYTES_MAX))
         });
-        if handshake_timeout.is_zero() {
-            return accepting.await;
-        }
-        tokio::time::timeout(handshake_timeout, accepting)
+        tokio::time::timeout(unless_zero(handshake_timeout), accepting)
             .await
             .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
     }
