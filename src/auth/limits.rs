@@ -19,8 +19,8 @@ pub struct AuthLimits {
     /// Revoked tokens kept in memory; others are looked up in the database (at least 1).
     #[arg(long, default_value_t = 100_000, value_parser = at_least::<usize>(1))]
     pub revocations_cached_max: usize,
-    /// Interval at which the server reads which tokens other processes on the same database
-    /// revoked; with 0, it reads them only at its start.
+    /// Interval at which the server reads the revocations that other processes wrote to the same
+    /// database; with 0, it reads them only at its start.
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub revocations_check_interval: Duration,
     /// Maximum bytes of an identity provider's key set (at least 1).

@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// The heading in `--help` under which all limits appear, and nothing else.
-const HEADING: &str = "Limits (0 means no limit for a number, a size, a rate or a timeout, and zero \
-                       seconds for any other time, unless the text says otherwise; each limit is \
-                       also an environment variable, such as SWITCHBOARD_CONNECTIONS_MAX)";
+const HEADING: &str = "Limits (unless the text says otherwise, 0 means no limit for a number, a \
+                       size, a rate or a timeout; for any other time, 0 means zero seconds. Each \
+                       limit is also an environment variable, such as SWITCHBOARD_CONNECTIONS_MAX)";
 
 /// The limits of all modules.
 #[derive(Args, Clone, Debug)]

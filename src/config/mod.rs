@@ -51,8 +51,8 @@ pub enum CliCommand {
     Schema,
     /// Apply pending database migrations and exit
     Migrate(DatabaseFlags),
-    /// Print a token for use in scripts: for a new guest, or with --auth jwt for the user that
-    /// --user names
+    /// Print a token for use in scripts, for a new guest. With --auth jwt, sign a token for the
+    /// user that --user names
     #[command(after_help = TIME_FORMAT)]
     Token(Box<TokenFlags>),
     /// Send a message to a room of a running server

@@ -37,8 +37,8 @@ pub struct HubLimits {
     #[arg(long, default_value_t = 256 * 1024)]
     pub tail_bytes_max: usize,
     /// Recent events that took read access from users (a removal, a room made private), kept in
-    /// memory per room (at least 1). A subscriber that lags behind the oldest of them is
-    /// disconnected; its access is checked when it reconnects.
+    /// memory per room (at least 1). A subscriber that lags behind an event that is no longer kept
+    /// is disconnected; its access is checked when it reconnects.
     #[arg(long, default_value_t = 256, value_parser = at_least::<usize>(1))]
     pub shut_outs_kept_max: usize,
     /// Maximum `pollMessages` calls that wait at the same time.

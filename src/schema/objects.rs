@@ -106,10 +106,10 @@ impl RoomObject {
     }
 
     /// The cursor of the newest event in the room's log. Events are messages, deletions of
-    /// messages, and changes of the room and its members. `messages` of the same object holds
-    /// nothing after `head`, so a subscription with `after: head` continues without a gap. In a
-    /// result of `newMessage`, it is the cursor of that message. In a result of another
-    /// subscription, it is the end of the log when the result was made.
+    /// messages, and changes of the room and its members. `messages` of the same object shows the
+    /// log exactly up to `head`, so a subscription with `after: head` continues without a gap and
+    /// without repeats. In a result of `newMessage`, it is the cursor of that message. In a result
+    /// of another subscription, it is the end of the log when the result was made.
     async fn head(&self) -> CursorScalar {
         CursorScalar::from(&self.room.cursor(self.head))
     }

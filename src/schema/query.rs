@@ -85,10 +85,11 @@ impl Query {
     }
 
     /// A room's messages, oldest first. You may give `first` or `last`; giving both fails with
-    /// BAD_USER_INPUT. Without either, the page has up to 50 messages: the newest before `before`
-    /// if only `before` is given, otherwise the oldest (after `after`, if given). The server
-    /// accepts a `first` or `last` of at most 100, unless it is configured otherwise. Fails with
-    /// NOT_FOUND if the room does not exist or the caller may not read it.
+    /// BAD_USER_INPUT. Without either, the page has up to 50 messages. If only the argument
+    /// `before` is given, they are the newest messages that precede it. Otherwise they are the
+    /// oldest messages, or the oldest that follow `after` if it is given. The server accepts a
+    /// `first` or `last` of at most 100, unless it is configured otherwise. Fails with NOT_FOUND if
+    /// the room does not exist or the caller may not read it.
     async fn messages(
         &self,
         ctx: &Context<'_>,

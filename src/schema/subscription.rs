@@ -56,8 +56,8 @@ impl Subscription {
 
     /// The users who are present in a room: a list of them at first (at most 200 by default), then
     /// who joins and leaves. A signed-in user is present while they have any subscription to the
-    /// room, and a few seconds longer. It is ephemeral and has no cursor: after a reconnect, the
-    /// first event is such a list again.
+    /// room, and a few seconds longer. Presence is ephemeral and has no cursor: after a reconnect,
+    /// the first event is such a list again.
     async fn presence(
         &self,
         ctx: &Context<'_>,

@@ -25,8 +25,8 @@ pub struct TransportLimits {
     #[arg(long, default_value_t = 1_000)]
     pub connections_per_user_max: usize,
     /// Maximum new TCP connections per second from one address. Over HTTP/2, each WebSocket, HTTP
-    /// stream and reservation counts too. With --trust-proxy of 1 or more, TCP connections do not
-    /// count; each WebSocket, HTTP stream and reservation does, over any version of HTTP.
+    /// stream and reservation counts too. With --trust-proxy of 1 or more, each WebSocket, HTTP
+    /// stream and reservation counts, over any version of HTTP, and TCP connections do not.
     #[arg(long, default_value_t = 500)]
     pub connects_per_second_per_address_max: u32,
     /// Maximum burst of new connections from one address (at least 1).

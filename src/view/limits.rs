@@ -42,7 +42,8 @@ pub struct ViewLimits {
     /// Maximum pages of older results that are made at the same time (at least 1).
     #[arg(long, default_value_t = 2, value_parser = at_least::<usize>(1))]
     pub pages_making_max: usize,
-    /// Longest time that new results wait for slow subscribers to take the previous ones.
+    /// Longest time that new results wait for slow subscribers to take the previous ones. After it,
+    /// slow subscribers fall behind and do not delay the others.
     #[arg(long, default_value = "200ms", value_parser = duration)]
     pub round_wait: Duration,
     /// Time allowed for one attempt to make results of a subscription.

@@ -1,6 +1,6 @@
-//! Every path that documents and module documentation name exists.
+//! Every path and every test that documents and module documentation name exists.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::files::{documents, files, none, root, sources};
 
@@ -21,6 +21,19 @@ fn in_backticks(text: &str) -> Vec<&str> {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .filter(|token| is_path(token))
+        .collect()
+}
+
+/// The names of functions that a text has in backticks: at least three words, as tests have.
+fn long_names(text: &str) -> Vec<&str> {
+    let is_name = |token: &&str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let mut words = token.split('_');
+        words.clone().count() >= 3 && words.all(|word| !word.is_empty() && word.chars().all(plain))
+    };
+    text.lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(is_name)
         .collect()
 }
 
@@ -143,6 +156,25 @@ fn every_path_in_module_documentation_exists() {
         "paths that lead nowhere",
         &sources.flat_map(of_file).collect::<Vec<_>>(),
     );
+}
+
+#[test]
+fn every_long_name_in_documents_is_in_the_code() {
+    assert_eq!(long_names("`a_b`, `a_b_c1` and `A_b_c`"), ["a_b_c1"]);
+    let code = [sources("src"), sources("tests")];
+    let separates = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let words = code
+        .iter()
+        .flatten()
+        .flat_map(|source| source.text.split(separates));
+    let words: BTreeSet<_> = words.collect();
+    let documents = documents();
+    let names = documents.iter().flat_map(|(path, text)| {
+        let unknown = long_names(text).into_iter();
+        let unknown = unknown.filter(|name| !words.contains(name));
+        unknown.map(move |name| format!("{path}: {name}"))
+    });
+    none("names that no code has", &names.collect::<Vec<_>>());
 }
 
 #[test]
