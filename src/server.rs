@@ -300,6 +300,7 @@ fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy
     Ok(ClientPolicy {
         limits: limits.transport,
         proxies_trusted: flags.trust_proxy,
+        token_header: flags.sign_in.auth_header.clone(),
         operations,
     })
 }

@@ -88,7 +88,7 @@ fn history<W: CheckedMachine>(mut bytes: Bytes<'_>, begin: &str, end: &str) {
             }),
             12 => machine.handle(Input::Live { id, cursor: "c" }),
             13 => machine.handle(Input::Heartbeat),
-            14 => machine.handle(Input::Binary),
+            14 => machine.handle(Input::Binary(bytes.piece())),
             15 if selector > 0xc0 => machine.handle(Input::Leave(Close::TryAgainLater)),
             _ => machine.handle(Input::InitialisationTimeout),
         }

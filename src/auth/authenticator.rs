@@ -18,7 +18,7 @@ use super::{
     token::{Claims, Head, TokenRules},
 };
 use crate::{
-    domain::{Clock, Timestamp, Viewer},
+    domain::{Caller, Clock, Timestamp, Viewer},
     store::{Accounts, StoreError},
 };
 
@@ -106,16 +106,19 @@ impl Auth {
         })
     }
 
-    /// The viewer of an `Authorization` value: `Bearer TOKEN`, the scheme in any letter case.
+    /// The caller by the token that was given: anonymous without a token, otherwise its viewer. An
+    /// invalid token is an error (A1).
     ///
     /// # Errors
-    /// As for [`Auth::viewer`], and [`TokenError::Scheme`].
-    pub async fn bearer(&self, authorization: &str, now: Timestamp) -> Result<Viewer, TokenError> {
-        let scheme_and_token = authorization.trim().split_once(' ');
-        let bearer = scheme_and_token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        match bearer {
-            Some((_, token)) => self.viewer(token.trim(), now).await,
-            None => Err(refused(TokenError::Scheme)),
+    /// As for [`Auth::viewer`]. The error in `token` is logged and returned.
+    pub async fn caller(
+        &self,
+        token: Result<Option<&str>, TokenError>,
+        now: Timestamp,
+    ) -> Result<Caller, TokenError> {
+        match token.map_err(refused)? {
+            Some(token) => self.viewer(token, now).await.map(Caller::Viewer),
+            None => Ok(Caller::Anonymous),
         }
     }
 

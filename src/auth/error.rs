@@ -8,7 +8,13 @@ use crate::store::StoreError;
 /// exception is [`TokenError::Unavailable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The header is not `Bearer TOKEN`.
+    /// The caller gave several tokens.
+    #[error("the request has more than one authorization")]
+    Ambiguous,
+    /// The value is not text.
+    #[error("the authorization is not text")]
+    NotText,
+    /// The value is not `Bearer TOKEN`.
     #[error("the authorization must be `Bearer TOKEN`")]
     Scheme,
     /// The token has more bytes than `token_bytes_max`.

@@ -19,6 +19,7 @@
 mod authenticator;
 mod error;
 mod fetch;
+mod given;
 mod guest;
 mod jwks;
 mod jwt;
@@ -34,6 +35,7 @@ mod token;
 pub use authenticator::Auth;
 pub use error::{SessionError, TokenError};
 pub use fetch::{JwksUrl, JwksUrlError};
+pub use given::{bearer_token, only_value};
 pub use key::{Key, KeyError, SECRET_BYTES_MIN};
 pub use lifetime::time_left;
 pub use limits::AuthLimits;

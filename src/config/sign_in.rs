@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     auth::{JwksUrl, JwtSettings, Key, KeySource, SignIn, Signer},
     limit::duration,
+    transport::TokenHeader,
 };
 
 /// The maximum clock difference. With a larger one, expired tokens would be accepted for too long.
@@ -58,6 +59,15 @@ pub struct SignInFlags {
         value_name = "MODE"
     )]
     pub auth: AuthMode,
+    /// The header with the token: `Bearer TOKEN`, or, in another header than Authorization, also
+    /// the token alone. Choose another header if a proxy uses Authorization for a scheme of its own
+    #[arg(
+        long,
+        env = "SWITCHBOARD_AUTH_HEADER",
+        default_value = "Authorization",
+        value_name = "NAME"
+    )]
+    pub auth_header: TokenHeader,
     /// With jwt: the secret shared with the provider (HS256, at least 32 bytes). Prefer the
     /// environment variable: flags are visible in process lists
     #[arg(

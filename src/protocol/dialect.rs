@@ -1,8 +1,6 @@
 //! One interface to both protocols, so that a connection does not depend on which one it speaks.
 
-use super::{
-    Act, Input, LegacyMachine, Machine, MachineLimits, legacy::data_prefix, message::next_prefix,
-};
+use super::{Act, Input, LegacyMachine, Machine, MachineLimits, message::next_prefix};
 
 /// A subprotocol, as a client names it in `Sec-WebSocket-Protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +75,7 @@ impl Dialect {
     pub fn result_prefix(&self, id: &str) -> String {
         match self {
             Self::TransportWs(_) => next_prefix(id),
-            Self::Legacy(_) => data_prefix(id),
+            Self::Legacy(machine) => machine.data_prefix(id),
         }
     }
 }

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::{
     Close, MessagePayload, Subscribe,
     limits::MachineLimits,
-    message::{ClientMessage, authorization, complete, connection_ack, error, live, next, pong},
+    message::{
+        BAD_USER_INPUT, ClientMessage, complete, connection_ack, error, graphql_error, live, next,
+        pong,
+    },
 };
 
 /// Something that happened on a connection.
@@ -15,8 +18,8 @@ use super::{
 pub enum Input<'a> {
     /// The client sent a text message.
     Text(&'a str),
-    /// The client sent a binary message, which the protocol does not have.
-    Binary,
+    /// The client sent a binary message.
+    Binary(&'a [u8]),
     /// The time for `connection_init` has passed.
     InitialisationTimeout,
     /// The credentials in `connection_init` are valid.
@@ -57,8 +60,9 @@ pub enum Act {
     Send(String),
     /// Check the credentials, then pass in [`Input::Admitted`] or [`Input::Rejected`].
     Admit(MessagePayload),
-    /// Check the new credentials of a connection that was acknowledged. The client gets no answer.
-    /// If they are not valid, or belong to another user, pass in [`Input::Leave`].
+    /// Check the new credentials of a connection that was acknowledged, if the payload has any. The
+    /// client gets no answer. If they are not valid, or belong to another user, pass in
+    /// [`Input::Leave`].
     Refresh(MessagePayload),
     /// Start this operation. Results may be sent for its id until it ends.
     Start {
@@ -122,7 +126,8 @@ impl Machine {
                 Some(message) => self.message(message, acts),
                 None => self.close(Close::InvalidMessage, acts),
             },
-            Input::Binary => self.close(Close::InvalidMessage, acts),
+            // The protocol has text messages only.
+            Input::Binary(_) => self.close(Close::InvalidMessage, acts),
             // The timeout is for the client. A slow check of its credentials is not its fault.
             Input::InitialisationTimeout if self.phase == SessionPhase::Open => {
                 self.close(Close::InitialisationTimeout, acts)
@@ -167,9 +172,8 @@ impl Machine {
                 _ => self.close(Close::TooManyInitialisationRequests, acts),
             },
             ClientMessage::Ping { payload } => {
-                let has_credentials =
-                    self.phase == SessionPhase::Ready && authorization(&payload).is_some();
-                let credentials = has_credentials.then(|| payload.clone());
+                let may_renew = self.phase == SessionPhase::Ready && payload.is_some();
+                let credentials = may_renew.then(|| payload.clone());
                 // The pong is sent at once: it acknowledges the ping, not the credentials.
                 acts.push(Act::Send(pong(payload)));
                 acts.extend(credentials.map(Act::Refresh));
@@ -188,7 +192,7 @@ impl Machine {
         }
     }
 
-    fn subscribe(&mut self, id: String, request: Subscribe, acts: &mut Vec<Act>) {
+    fn subscribe(&mut self, id: String, request: Result<Subscribe, String>, acts: &mut Vec<Act>) {
         if !self.limits.allow_id(&id) {
             return self.close(Close::InvalidMessage, acts);
         }
@@ -198,11 +202,17 @@ impl Machine {
         if self.running.contains(&id) {
             return self.close(Close::SubscriberExists(id), acts);
         }
-        if let Some(too_many) = self.limits.too_many(self.running.len()) {
-            return acts.push(Act::Send(error(&id, &json!([too_many]).to_string())));
+        // The content of one operation never ends the others.
+        let request =
+            request.map_err(|reason| graphql_error(&format!("{reason}."), BAD_USER_INPUT));
+        let refusal = self.limits.too_many(self.running.len());
+        match refusal.map_or(request, Err) {
+            Ok(request) => {
+                self.running.insert(id.clone());
+                acts.push(Act::Start { id, request });
+            }
+            Err(refusal) => acts.push(Act::Send(error(&id, &json!([refusal]).to_string()))),
         }
-        self.running.insert(id.clone());
-        acts.push(Act::Start { id, request });
     }
 
     fn close(&mut self, close: Close, acts: &mut Vec<Act>) {

@@ -1,37 +1,46 @@
 //! The messages of graphql-transport-ws as JSON text, and the parts that both protocols share.
 
-use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json, value::RawValue};
+
+use super::json::with_whole_pairs;
 
 /// An optional `payload`: an object. Null counts as absent.
 pub type MessagePayload = Option<Map<String, Value>>;
 
-/// The credentials in a payload: the value of `authorization`, in any letter case, like a header's
-/// name. An empty string, which no check accepts, stands for a value that is not text, and for a
-/// name that is given in two spellings: it is unknown which of them counts.
-pub fn authorization(payload: &MessagePayload) -> Option<&str> {
+/// The values that a payload has under a name, which is read in any letter case, like a header's.
+/// Null counts as absent. None stands for a value that is not text.
+pub fn values_named<'a>(
+    payload: &'a MessagePayload,
+    name: &'a str,
+) -> impl Iterator<Item = Option<&'a str>> {
     let named = payload
         .iter()
         .flatten()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    let mut given = named
-        .map(|(_, value)| value)
-        .filter(|value| !value.is_null());
-    let first = given.next()?;
-    Some(if given.next().is_none() {
-        first.as_str().unwrap_or_default()
-    } else {
-        ""
-    })
+        .filter(move |(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());
+    named.map(|(_, value)| value.as_str())
 }
 
 /// A message of a client.
 #[derive(Debug)]
 pub(super) enum ClientMessage {
-    ConnectionInit { payload: MessagePayload },
-    Ping { payload: MessagePayload },
+    ConnectionInit {
+        payload: MessagePayload,
+    },
+    /// A payload that cannot be read counts as absent.
+    Ping {
+        payload: MessagePayload,
+    },
     Pong,
-    Subscribe { id: String, payload: Subscribe },
-    Complete { id: String },
+    /// The error says why the payload is no request.
+    Subscribe {
+        id: String,
+        payload: Result<Subscribe, String>,
+    },
+    Complete {
+        id: String,
+    },
 }
 
 /// A GraphQL request: the payload of `subscribe`, or the body of a request over HTTP.
@@ -49,34 +58,70 @@ pub struct Subscribe {
     pub extensions: MessagePayload,
 }
 
-impl ClientMessage {
-    /// Decodes a message. None if it is malformed.
+/// The frame of a message: its type, its id and the text of its payload. The payload of one message
+/// may be unreadable although its frame is not.
+pub(super) struct MessageFrame<'a> {
+    fields: HashMap<String, &'a RawValue>,
+}
+
+impl<'a> MessageFrame<'a> {
+    /// Reads the frame of a text that [`with_whole_pairs`] has returned. None if it is not a JSON
+    /// object.
     ///
     /// Not derived: a derived decoder would also accept an array in place of an object.
+    pub(super) fn read(text: &'a [u8]) -> Option<Self> {
+        let fields = serde_json::from_slice(text).ok()?;
+        Some(Self { fields })
+    }
+
+    /// A field. None if it is absent or cannot be read.
+    pub(super) fn value(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.fields.get(name)?.get()).ok()
+    }
+
+    /// A field that is a string.
+    pub(super) fn string(&self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The payload. The error is a sentence without a full stop.
+    pub(super) fn payload(&self) -> Result<MessagePayload, String> {
+        let Some(text) = self.fields.get("payload") else {
+            return Ok(None);
+        };
+        let value: Value = serde_json::from_str(text.get())
+            .map_err(|error| format!("`payload` cannot be read: {error}"))?;
+        as_object(value, "payload")
+    }
+
+    /// The payload as a GraphQL request. The error is a sentence without a full stop.
+    pub(super) fn request(&self) -> Result<Subscribe, String> {
+        Subscribe::from_object(self.payload()?.unwrap_or_default())
+    }
+}
+
+impl ClientMessage {
+    /// Decodes a message. None if its frame is malformed, or the payload of a `connection_init`.
     pub(super) fn decode(text: &str) -> Option<Self> {
-        let mut message: Map<String, Value> = serde_json::from_str(text).ok()?;
-        let ty = string(&mut message, "type").ok()??;
-        let id = |message: &mut _| string(message, "id").ok()?;
-        Some(match ty.as_str() {
+        let text = with_whole_pairs(text.as_bytes());
+        let frame = MessageFrame::read(&text)?;
+        Some(match frame.string("type")?.as_str() {
             "connection_init" => Self::ConnectionInit {
-                payload: object(&mut message, "payload").ok()?,
+                payload: frame.payload().ok()?,
             },
             "ping" => Self::Ping {
-                payload: object(&mut message, "payload").ok()?,
+                payload: frame.payload().unwrap_or_default(),
             },
-            "pong" => {
-                object(&mut message, "payload").ok()?;
-                Self::Pong
-            }
-            "subscribe" => {
-                let payload = object(&mut message, "payload").ok()??;
-                Self::Subscribe {
-                    id: id(&mut message)?,
-                    payload: Subscribe::from_object(payload).ok()?,
-                }
-            }
+            "pong" => Self::Pong,
+            "subscribe" => Self::Subscribe {
+                id: frame.string("id")?,
+                payload: frame.request(),
+            },
             "complete" => Self::Complete {
-                id: id(&mut message)?,
+                id: frame.string("id")?,
             },
             _ => return None,
         })
@@ -85,7 +130,8 @@ impl ClientMessage {
 
 impl Subscribe {
     /// Reads a request. The error is a sentence without a full stop. Unknown names are ignored, and
-    /// null counts as absent.
+    /// every way in which clients write "nothing" counts as absent: null, an empty text, and the
+    /// empty array that PHP writes for an empty object.
     pub fn from_object(mut object_given: Map<String, Value>) -> Result<Self, String> {
         let given = &mut object_given;
         let given_query = given.get("query").is_some_and(Value::is_string);
@@ -93,9 +139,9 @@ impl Subscribe {
         let request = Self {
             document_id,
             query: string(given, "query")?.unwrap_or_default(),
-            operation_name: string(given, "operationName")?,
+            operation_name: string(given, "operationName")?.filter(|name| !name.is_empty()),
             variables: object(given, "variables")?,
-            extensions: object(given, "extensions")?,
+            extensions: object(given, "extensions")?.map(without_empty_query),
         };
         if given_query || request.names_document() {
             Ok(request)
@@ -126,10 +172,7 @@ fn document_id(given: &Map<String, Value>) -> Option<String> {
     name("documentId").or_else(|| name("id")).map(str::to_owned)
 }
 
-pub(super) fn string(
-    object: &mut Map<String, Value>,
-    name: &str,
-) -> Result<Option<String>, String> {
+fn string(object: &mut Map<String, Value>, name: &str) -> Result<Option<String>, String> {
     match object.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -137,15 +180,36 @@ pub(super) fn string(
     }
 }
 
-pub(super) fn object(
-    object: &mut Map<String, Value>,
-    name: &str,
-) -> Result<MessagePayload, String> {
-    match object.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(map)),
-        Some(_) => Err(format!("`{name}` must be an object")),
+fn object(object: &mut Map<String, Value>, name: &str) -> Result<MessagePayload, String> {
+    as_object(object.remove(name).unwrap_or_default(), name)
+}
+
+/// The object that a value is. None if the value is one of the ways to write "nothing". The error
+/// is a sentence without a full stop, about the field of this name.
+pub fn as_object(value: Value, name: &str) -> Result<MessagePayload, String> {
+    match value {
+        Value::Object(map) => Ok(Some(map)),
+        nothing if is_nothing(&nothing) => Ok(None),
+        _ => Err(format!("`{name}` must be an object")),
     }
+}
+
+/// Whether a client writes this where it has no object.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+/// Extensions without a `persistedQuery` that names no document.
+fn without_empty_query(mut extensions: Map<String, Value>) -> Map<String, Value> {
+    if extensions.get("persistedQuery").is_some_and(is_nothing) {
+        extensions.remove("persistedQuery");
+    }
+    extensions
 }
 
 pub(super) fn connection_ack() -> String {
@@ -165,6 +229,9 @@ pub(super) fn live(id: &str, cursor: &str) -> String {
     let (id, cursor) = (Value::from(id), Value::from(cursor));
     format!(r#"{{"type":"ping","payload":{{"subscribed":{id},"cursor":{cursor}}}}}"#)
 }
+
+/// The code of a message whose content cannot be read.
+pub(super) const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 
 /// A GraphQL error.
 pub(super) fn graphql_error(message: &str, code: &str) -> Value {

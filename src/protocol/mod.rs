@@ -17,6 +17,7 @@
 
 mod close;
 mod dialect;
+mod json;
 mod legacy;
 mod limits;
 mod machine;
@@ -24,7 +25,8 @@ mod message;
 
 pub use close::Close;
 pub use dialect::{Dialect, Subprotocol};
+pub use json::read_json;
 pub use legacy::LegacyMachine;
 pub use limits::MachineLimits;
 pub use machine::{Act, Input, Machine};
-pub use message::{MessagePayload, Subscribe, authorization};
+pub use message::{MessagePayload, Subscribe, as_object, values_named};

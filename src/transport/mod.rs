@@ -25,6 +25,7 @@ mod response;
 mod shared;
 mod start;
 mod streaming;
+mod token_header;
 mod websocket;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -46,6 +47,7 @@ pub use listen::listener::serve;
 pub use listen::tls::{Tls, TlsError, TlsFiles};
 pub use persisted::{OperationList, OperationListError};
 pub use shared::{ClientPolicy, Shared};
+pub use token_header::{TokenHeader, TokenHeaderError};
 
 use crate::transport::{
     browser::{guard, pages},

@@ -13,10 +13,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{Auth, TokenError},
-    domain::{Clock, Viewer},
+    domain::{Caller, Clock},
     schema::{RequestContext, Schema},
     transport::{
-        OperationList, Site, TransportLimits,
+        OperationList, Site, TokenHeader, TransportLimits,
         admission::{address::Address, slots::Admission},
         persisted::PersistedQueries,
         reservation::Reservations,
@@ -31,6 +31,8 @@ pub struct ClientPolicy {
     /// The number of trusted proxies in front of this server. Each of them appends the address of
     /// its peer to `X-Forwarded-For`.
     pub proxies_trusted: usize,
+    /// The header with the token of a request.
+    pub token_header: TokenHeader,
     /// The only documents that are executed. None if every document is.
     pub operations: Option<OperationList>,
 }
@@ -49,6 +51,8 @@ pub struct Shared {
     pub limits: TransportLimits,
     /// The number of trusted proxies in front of this server.
     pub(super) proxies_trusted: usize,
+    /// The header with the token of a request.
+    pub(super) token_header: TokenHeader,
     /// Every WebSocket runs as a task in here.
     pub tasks: TaskTracker,
     /// The hosts of this server, and the origins whose pages may use it.
@@ -79,6 +83,7 @@ impl Shared {
         let ClientPolicy {
             limits,
             proxies_trusted,
+            token_header,
             operations,
         } = policy;
         let persisted = operations.map_or_else(
@@ -92,6 +97,7 @@ impl Shared {
             clock,
             limits,
             proxies_trusted,
+            token_header,
             tasks,
             site: Arc::new(site),
             persisted,
@@ -142,8 +148,11 @@ impl Shared {
         RequestContext::new(address.map(IpAddr::from), self.admission.sign_ins(address))
     }
 
-    /// Checks the value of an `Authorization` header.
-    pub(super) async fn bearer(&self, authorization: &str) -> Result<Viewer, TokenError> {
-        self.auth.bearer(authorization, (self.clock)()).await
+    /// The caller by the token that was given.
+    pub(super) async fn caller(
+        &self,
+        token: Result<Option<&str>, TokenError>,
+    ) -> Result<Caller, TokenError> {
+        self.auth.caller(token, (self.clock)()).await
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use switchboard::protocol::{Act, Input, LegacyMachine, Machine, MachineLimits};
+use switchboard::protocol::{Act, Input, LegacyMachine, Machine, MachineLimits, read_json};
 
 /// A machine whose acts are checked. A broken rule panics.
 pub(crate) trait CheckedMachine {
@@ -243,9 +243,11 @@ impl Legacy {
 
     fn check_message(&mut self, text: &str, about: &About) {
         let message: Value = serde_json::from_str(text).expect("the machine sends JSON");
-        let id = message["id"].as_str().unwrap_or_default();
+        let id = &id_in(&message);
         match message["type"].as_str() {
             Some("connection_ack") => self.acknowledged = true,
+            // It belongs to no operation.
+            Some("error") if message.get("id").is_none() => {}
             Some("connection_error") => assert!(
                 message.get("id").is_none(),
                 "a connection_error has no id: {text}"
@@ -258,7 +260,7 @@ impl Legacy {
             Some("complete") if about.is("stop", id) => {
                 assert!(
                     self.held.remove(id)
-                        || self.stopped.take().is_some_and(|stopped| stopped == id),
+                        || self.stopped.take().is_some_and(|stopped| stopped == *id),
                     "P2: {text}"
                 );
             }
@@ -293,13 +295,8 @@ impl About {
             id: id.to_owned(),
         };
         match input {
-            Input::Text(text) => {
-                let message: Value = serde_json::from_str(text).unwrap_or_default();
-                about(
-                    message["type"].as_str().unwrap_or_default(),
-                    message["id"].as_str().unwrap_or_default(),
-                )
-            }
+            Input::Text(text) => Self::of_message(text.as_bytes()),
+            Input::Binary(bytes) => Self::of_message(bytes),
             Input::Answered { id, .. } => about("answered", id),
             Input::Refused { id, .. } => about("refused", id),
             Input::Live { id, .. } => about("live", id),
@@ -309,7 +306,24 @@ impl About {
         }
     }
 
+    fn of_message(text: &[u8]) -> Self {
+        let message: Value = read_json(text).unwrap_or_default();
+        Self {
+            kind: message["type"].as_str().unwrap_or_default().to_owned(),
+            id: id_in(&message),
+        }
+    }
+
     fn is(&self, kind: &str, id: &str) -> bool {
         self.kind == kind && self.id == id
+    }
+}
+
+/// The id in a message. The legacy dialect also has numbers as ids.
+fn id_in(message: &Value) -> String {
+    match &message["id"] {
+        Value::String(id) => id.clone(),
+        Value::Number(id) => id.to_string(),
+        _ => String::new(),
     }
 }

@@ -40,7 +40,7 @@ const COVERAGE: &[Line] = &[
         &[
             "an init with a payload is acknowledged",
             "a null payload of an init counts as absent",
-            r#"invalid before init: {"payload":[],"type":"connection_init"}"#,
+            r#"invalid before init: {"payload":1,"type":"connection_init"}"#,
         ],
     ),
     (
@@ -91,7 +91,7 @@ const COVERAGE: &[Line] = &[
             "null members count as absent",
             "the operation is chosen by its name",
             "unknown keys of a payload are ignored",
-            r#"invalid after init: {"id":"a","payload":{"query":1},"type":"subscribe"}"#,
+            r#"an error of the operation: {"type":"subscribe","id":"b","payload":{"query":1}}"#,
         ],
     ),
     (
@@ -123,7 +123,7 @@ const COVERAGE: &[Line] = &[
         ],
     ),
     (
-        "4400: invalid JSON, no object, unknown or missing type, wrong types of fields, empty id, a message that only servers send",
+        "4400: invalid JSON, no object, unknown or missing type, an id that is no string, empty id, a message that only servers send",
         &[
             "invalid after init: {",
             "invalid after init: []",
@@ -131,7 +131,15 @@ const COVERAGE: &[Line] = &[
             r#"invalid after init: {"id":"a"}"#,
             r#"invalid after init: {"type":"connection_ack"}"#,
             r#"invalid after init: {"type":"subscribe","id":1,"payload":{"query":"{ __typename }"}}"#,
-            r#"invalid after init: {"payload":"text","type":"ping"}"#,
+        ],
+    ),
+    (
+        "(beyond the protocol) content that cannot be read ends nothing else: the answer is an error of its operation",
+        &[
+            r#"an error of the operation: {"type":"subscribe","id":"b","payload":{"query":1}}"#,
+            r#"an error of the operation: {"type":"subscribe","id":"b","payload":{"a":1e999}}"#,
+            r#"the pong has no payload: {"type":"ping","payload":"text"}"#,
+            "half a surrogate pair is read as the replacement character",
         ],
     ),
     (

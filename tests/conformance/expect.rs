@@ -35,6 +35,10 @@ pub(crate) enum Expect {
     KeepAlive,
     /// The error of the legacy dialect that belongs to no operation.
     ConnectionError(&'static str),
+    /// An `error` of the legacy dialect that belongs to no operation, with this code.
+    Stray(&'static str),
+    /// Exactly this message.
+    Exactly(Value),
 }
 
 pub(crate) fn ack() -> Expect {
@@ -85,6 +89,10 @@ pub(crate) fn connection_error(code: &'static str) -> Expect {
     Expect::ConnectionError(code)
 }
 
+pub(crate) fn stray_error() -> Expect {
+    Expect::Stray("BAD_USER_INPUT")
+}
+
 /// The message type of a result.
 fn result(dialect: Subprotocol) -> &'static str {
     match dialect {
@@ -111,7 +119,12 @@ impl Expect {
     /// The id of the operation that the message belongs to.
     fn id(&self) -> Option<&str> {
         match self {
-            Self::Ack | Self::Pong(_) | Self::KeepAlive | Self::ConnectionError(_) => None,
+            Self::Ack
+            | Self::Pong(_)
+            | Self::KeepAlive
+            | Self::ConnectionError(_)
+            | Self::Stray(_) => None,
+            Self::Exactly(message) => message["id"].as_str(),
             Self::Next(id, _)
             | Self::Event(id, ..)
             | Self::Failed(id, ..)
@@ -154,6 +167,11 @@ impl Expect {
                     Subprotocol::Legacy => is_error(errors, code),
                 };
                 valid && *message == json!({ "id": id, "type": "error", "payload": errors })
+            }
+            Self::Exactly(expected) => message == expected,
+            Self::Stray(code) => {
+                let error = &message["payload"];
+                is_error(error, code) && *message == json!({ "type": "error", "payload": error })
             }
             Self::ConnectionError(code) => {
                 let error = &message["payload"];

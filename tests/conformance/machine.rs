@@ -39,7 +39,7 @@ fn step(
                 .iter()
                 .for_each(|text| machine.handle(Input::Text(text)));
         }
-        0 => machine.handle(Input::Binary),
+        0 => machine.handle(Input::Binary(b"junk")),
         1..4 => machine.handle(Input::InitialisationTimeout),
         4 => machine.handle(Input::Leave(Close::TryAgainLater)),
         5..18 => machine.handle(Input::Answered {

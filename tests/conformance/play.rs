@@ -50,10 +50,7 @@ pub(crate) trait Target {
                 json!({ "type": "ping", "payload": payload }),
                 Expect::Pong(Some(payload)),
             ),
-            Subprotocol::Legacy => (
-                json!({ "type": "fence" }),
-                Expect::ConnectionError("BAD_USER_INPUT"),
-            ),
+            Subprotocol::Legacy => (json!({ "type": "fence" }), Expect::Stray("BAD_USER_INPUT")),
         }
     }
 }

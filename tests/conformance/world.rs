@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use serde_json::json;
+use switchboard::auth::{bearer_token, only_value};
 use switchboard::protocol::{
-    Act, Close, Dialect, Input, MachineLimits, MessagePayload, Subprotocol, Subscribe,
-    authorization,
+    Act, Close, Dialect, Input, MachineLimits, MessagePayload, Subprotocol, Subscribe, values_named,
 };
 
 use crate::{
@@ -64,12 +64,12 @@ impl World {
             Act::Admit(payload) if self.slow => self.held.push(Held::Admit(payload)),
             Act::Admit(payload) => self.admit(&payload),
             // Only the one user with a token can renew it.
-            Act::Refresh(payload)
-                if !(self.signed_in && authorization(&payload).is_some_and(is_valid)) =>
-            {
-                self.handle(Input::Leave(Close::Forbidden));
-            }
-            Act::Refresh(_) => {}
+            Act::Refresh(payload) => match token(&payload) {
+                Some(valid) if !(self.signed_in && valid) => {
+                    self.handle(Input::Leave(Close::Forbidden));
+                }
+                _ => {}
+            },
             Act::Start { id, request } if self.slow => self.held.push(Held::Start(id, request)),
             Act::Start { id, request } => self.start(id, &request),
             Act::Stop { id } => {
@@ -91,9 +91,9 @@ impl World {
     }
 
     fn admit(&mut self, payload: &MessagePayload) {
-        let given = authorization(payload);
-        self.signed_in = given.is_some_and(is_valid);
-        let admitted = given.is_none() || self.signed_in;
+        let given = token(payload);
+        self.signed_in = given == Some(true);
+        let admitted = given != Some(false);
         self.handle(if admitted {
             Input::Admitted
         } else {
@@ -153,10 +153,13 @@ impl World {
     }
 }
 
-/// Whether these are the credentials of the one user of this world.
-fn is_valid(value: &str) -> bool {
-    let words = value.split_once(' ');
-    words.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == "TOKEN")
+/// Whether a payload has the token of the one user of this world. None if it has no token.
+fn token(payload: &MessagePayload) -> Option<bool> {
+    let given = only_value(values_named(payload, "authorization"));
+    match given.and_then(|value| value.map_or(Ok(None), bearer_token)) {
+        Ok(token) => token.map(|token| token == "TOKEN"),
+        Err(_) => Some(false),
+    }
 }
 
 impl Target for World {
@@ -165,8 +168,8 @@ impl Target for World {
         Ok(())
     }
 
-    async fn send_bytes(&mut self, _bytes: &[u8]) -> Outcome {
-        self.handle(Input::Binary);
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.handle(Input::Binary(bytes));
         Ok(())
     }
 
@@ -191,7 +194,7 @@ impl Target for World {
         self.handle(Input::Live { id, cursor: "c" });
         self.handle(Input::Heartbeat);
         for input in [
-            Input::Binary,
+            Input::Binary(b"junk"),
             Input::InitialisationTimeout,
             Input::Admitted,
             Input::Rejected,

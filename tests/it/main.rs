@@ -49,4 +49,5 @@ mod support;
 mod tls;
 mod tls_certificates;
 mod tokens;
+mod tolerance;
 mod typing;

@@ -8,6 +8,7 @@
 use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
 use crate::{
+    auth::TokenError,
     domain::Timestamp,
     schema::RequestContext,
     transport::{
@@ -21,18 +22,18 @@ use crate::{
 
 const NAME: &str = "switchboard_token";
 
-/// The token in the cookie. None if the cookie may not be used for this request.
-pub(crate) fn token<'a>(parts: &'a Parts, site: &Site) -> Option<&'a str> {
-    let may_use = parts.method == Method::GET
-        && !parts.headers.contains_key(header::AUTHORIZATION)
+/// Whether the cookie may be used for this request, if the request has no other token.
+pub(crate) fn may_use(parts: &Parts, site: &Site) -> bool {
+    parts.method == Method::GET
         && !origin::is_cross_site(&parts.headers)
-        && site.sender(&parts.headers, &parts.uri) != Sender::Foreign;
-    if may_use { find(&parts.headers) } else { None }
+        && site.sender(&parts.headers, &parts.uri) != Sender::Foreign
 }
 
-/// The token in the cookie header. If there are several different ones, it is empty, which no check
-/// accepts: it is unknown which of them counts.
-fn find(headers: &HeaderMap) -> Option<&str> {
+/// The token in the cookie header.
+///
+/// # Errors
+/// There are several different ones.
+pub(crate) fn token(headers: &HeaderMap) -> Result<Option<&str>, TokenError> {
     let values = headers
         .get_all(header::COOKIE)
         .iter()
@@ -40,15 +41,16 @@ fn find(headers: &HeaderMap) -> Option<&str> {
     let pairs = values
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    let mut tokens = pairs
-        .filter(|(name, token)| *name == NAME && !token.is_empty())
-        .map(|(_, token)| token);
-    let first = tokens.next()?;
-    Some(if tokens.all(|token| token == first) {
-        first
+    let named = pairs.filter(|(name, _)| name.trim() == NAME);
+    let mut tokens = named
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty());
+    let first = tokens.next();
+    if tokens.all(|token| Some(token) == first) {
+        Ok(first)
     } else {
-        ""
-    })
+        Err(TokenError::Ambiguous)
+    }
 }
 
 /// Makes the reply set the cookie after a sign-in on a page of this server, and delete it after a

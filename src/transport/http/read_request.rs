@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::{
-    protocol::Subscribe,
+    protocol::{Subscribe, read_json},
     transport::{
         http::request::parameters,
         response::negotiate::{Accepts, wants_html},
@@ -36,7 +36,7 @@ pub fn read_request(accept: &[u8], last_event_id: &[u8], query: &str, body: &[u8
         }
     }
     let accepts = Accepts::read(&headers);
-    let by_body = serde_json::from_slice(body)
+    let by_body = read_json(body)
         .ok()
         .and_then(|body| Subscribe::from_object(body).ok());
     ReadRequest {

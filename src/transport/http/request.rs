@@ -7,13 +7,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     domain::Caller,
     limit::unless_zero,
-    protocol::Subscribe,
-    schema::{ApiError, Code},
+    protocol::{Subscribe, read_json},
+    schema::ApiError,
     transport::{
         Shared,
         admission::{
@@ -106,7 +106,7 @@ impl HttpCall {
             .await
             .map_err(|_| body_timed_out(media))?
             .map_err(|rejection| unreadable(&rejection, media, shared.limits.body_bytes_max))?;
-        serde_json::from_slice(&body).map_err(|error| not_a_request(&error.to_string()))
+        read_json(&body).map_err(|error| not_a_request(&error.to_string()))
     }
 }
 
@@ -131,44 +131,22 @@ impl CredentialsError {
     }
 }
 
-/// The caller by the `Authorization` header, or by the cookie where that may be used. An invalid
-/// token is an error; its sender is never treated as anonymous.
+/// The caller by the token in the header, or in the cookie where that may be used. Without a token
+/// the caller is anonymous. An invalid token is an error; its sender is never treated as anonymous.
 pub(crate) async fn credentials(
     shared: &Shared,
     parts: &Parts,
 ) -> Result<Caller, CredentialsError> {
-    if let Some(token) = cookie::token(parts, &shared.site) {
-        let viewer = shared.bearer(&format!("Bearer {token}")).await;
-        return viewer
-            .map(Caller::Viewer)
-            .map_err(|error| CredentialsError {
-                error: error.into(),
-                by_cookie: true,
-            });
+    let mut token = shared.token_header.token(&parts.headers);
+    let by_cookie = token == Ok(None) && cookie::may_use(parts, &shared.site);
+    if by_cookie {
+        token = cookie::token(&parts.headers);
     }
-    bearer(shared, &parts.headers)
-        .await
-        .map_err(|error| CredentialsError {
-            error,
-            by_cookie: false,
-        })
-}
-
-/// The caller by the `Authorization` header. Without the header the caller is anonymous.
-pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Caller, ApiError> {
-    let refused = |reason| ApiError::new(Code::Unauthenticated, reason);
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Ok(Caller::Anonymous);
-    };
-    if values.next().is_some() {
-        // A proxy in front of this server may have checked the other one.
-        return Err(refused("the request has more than one authorization"));
-    }
-    let value = value
-        .to_str()
-        .map_err(|_| refused("the authorization is not text"))?;
-    Ok(Caller::Viewer(shared.bearer(value).await?))
+    let caller = shared.caller(token).await;
+    caller.map_err(|error| CredentialsError {
+        error: error.into(),
+        by_cookie,
+    })
 }
 
 /// Closes the connection: the rest of the body may still arrive, so no other request can follow.
@@ -223,25 +201,14 @@ pub(super) fn request_in(body: Value) -> Result<Subscribe, Reply> {
 pub(super) fn parameters(query: &str) -> Result<Subscribe, ApiError> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query)
         .map_err(|_| bad_request("The query string cannot be read."))?;
-    let mut body = Subscribe::default();
+    let mut given = Map::new();
     for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-        let object = |name: &str| {
-            let refuse = |_| bad_request(format!("{name} must be a JSON object."));
-            serde_json::from_str(&value).map_err(refuse)
+        let value = match name.as_str() {
+            "variables" | "extensions" => read_json(value.as_bytes())
+                .map_err(|_| bad_request(format!("{name} must be a JSON object.")))?,
+            _ => Value::String(value),
         };
-        match name.as_str() {
-            "variables" => body.variables = object("variables")?,
-            "extensions" => body.extensions = object("extensions")?,
-            "operationName" => body.operation_name = Some(value),
-            "query" => body.query = value,
-            "documentId" => body.document_id = Some(value),
-            "id" if body.document_id.is_none() => body.document_id = Some(value),
-            _ => {}
-        }
+        given.insert(name, value);
     }
-    if body.names_document() {
-        Ok(body)
-    } else {
-        Err(bad_request("The parameter query is missing."))
-    }
+    Subscribe::from_object(given).map_err(|reason| bad_request(format!("{reason}.")))
 }

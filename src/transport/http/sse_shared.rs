@@ -45,13 +45,12 @@ const TOKEN_BYTES: usize = 24;
 
 /// The token of a reserved stream that a request names, in the header or in the query string.
 pub(crate) fn stream_token(headers: &HeaderMap, uri: &Uri) -> Option<String> {
-    let header = headers
-        .get(TOKEN)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let header = headers.get(TOKEN).and_then(|value| value.to_str().ok());
+    let header = header.map(str::to_owned);
+    let is_given = |token: &String| !token.is_empty();
     header
-        .or_else(|| parameter(uri, "token"))
-        .filter(|token| !token.is_empty())
+        .filter(is_given)
+        .or_else(|| parameter(uri, "token").filter(is_given))
 }
 
 fn parameter(uri: &Uri, name: &str) -> Option<String> {

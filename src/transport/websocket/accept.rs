@@ -18,7 +18,6 @@ use crate::{
     transport::{
         Shared,
         admission::slots::{ConnectionSlot, SlotRequest},
-        http::request::bearer,
     },
 };
 
@@ -56,7 +55,8 @@ async fn serve(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
     let Some(subprotocol) = subprotocol else {
         return refuse(socket, &Close::SubprotocolNotAcceptable).await;
     };
-    let offered = bearer(&shared, &parts.headers).await.map_err(refusal);
+    let token = shared.token_header.token(&parts.headers);
+    let offered = shared.caller(token).await.map_err(refusal);
     let tasks = shared.tasks.clone();
     // A task of its own, so that the memory that the upgrade needed is freed.
     tasks.spawn(Connection::new(socket, subprotocol, shared, offered, slot).run());

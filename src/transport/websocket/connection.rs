@@ -210,7 +210,7 @@ impl Connection {
         }
         match message {
             Message::Text(text) => self.handle(Input::Text(&text)),
-            Message::Binary(_) => self.handle(Input::Binary),
+            Message::Binary(bytes) => self.handle(Input::Binary(&bytes)),
             // The library answers it.
             Message::Ping(payload) => self.outbox.count_pong(payload.len()),
             Message::Close(_) => self.client_closed(),

@@ -16,7 +16,7 @@ use futures::{
 use crate::{
     auth::{TokenError, Watch, time_left},
     domain::{Caller, Timestamp, Viewer},
-    protocol::{Close, Input, MessagePayload, authorization},
+    protocol::{Close, Input, MessagePayload},
     schema::ApiError,
     transport::Shared,
 };
@@ -40,7 +40,7 @@ enum TokenCheck {
     /// The credentials of `connection_init`.
     Initial(Result<Caller, Close>),
     /// A token that the client sent later.
-    Renewal(Result<Viewer, TokenError>),
+    Renewal(Result<Caller, TokenError>),
 }
 
 /// The close for a caller who is refused: with a code that says whether to retry, or to sign in
@@ -51,6 +51,15 @@ pub(super) fn refusal(error: impl Into<ApiError>) -> Close {
     } else {
         Close::Forbidden
     }
+}
+
+async fn check(
+    shared: Arc<Shared>,
+    token: Result<Option<String>, TokenError>,
+) -> Result<Caller, TokenError> {
+    shared
+        .caller(token.as_ref().map(Option::as_deref).map_err(|error| *error))
+        .await
 }
 
 impl Credentials {
@@ -75,7 +84,8 @@ impl Credentials {
     /// Checks the credentials in `connection_init`. Without any, those of the upgrade request
     /// count. An invalid token is refused; its sender is never treated as anonymous.
     pub(super) fn admit(&mut self, shared: &Arc<Shared>, payload: &MessagePayload) {
-        let Some(given) = authorization(payload) else {
+        let token = shared.token_header.token_in_payload(payload);
+        if token == Ok(None) {
             let offered = std::mem::replace(&mut self.auth, ConnectionAuth::Anonymous);
             let caller = if let ConnectionAuth::Offered(caller) = offered {
                 caller
@@ -84,26 +94,20 @@ impl Credentials {
             };
             self.checking = Some(ready(TokenCheck::Initial(caller)).boxed());
             return;
-        };
-        let (shared, bearer) = (shared.clone(), given.to_owned());
-        let checking = async move {
-            shared
-                .bearer(&bearer)
-                .await
-                .map(Caller::Viewer)
-                .map_err(refusal)
-        };
-        self.checking = Some(checking.map(TokenCheck::Initial).boxed());
+        }
+        let checking = check(shared.clone(), token.map(|token| token.map(str::to_owned)));
+        let checked = checking.map(|caller| TokenCheck::Initial(caller.map_err(refusal)));
+        self.checking = Some(checked.boxed());
     }
 
     /// Checks a token that a client sends while it is served. A newer one replaces it.
     pub(super) fn refresh(&mut self, shared: &Arc<Shared>, payload: &MessagePayload) {
-        let Some(given) = authorization(payload) else {
+        let token = shared.token_header.token_in_payload(payload);
+        if token == Ok(None) {
             return;
-        };
-        let (shared, bearer) = (shared.clone(), given.to_owned());
-        let checking = async move { TokenCheck::Renewal(shared.bearer(&bearer).await) };
-        self.checking = Some(checking.boxed());
+        }
+        let checking = check(shared.clone(), token.map(|token| token.map(str::to_owned)));
+        self.checking = Some(checking.map(TokenCheck::Renewal).boxed());
     }
 
     /// Ready when something has changed. Returns the input for the protocol's machine, if the
@@ -121,10 +125,10 @@ impl Credentials {
             self.checking = None;
             return Poll::Ready(match checked {
                 TokenCheck::Initial(caller) => Some(self.admitted(shared, caller)),
-                TokenCheck::Renewal(Ok(viewer)) => self.renew(shared, viewer),
+                TokenCheck::Renewal(Ok(Caller::Viewer(viewer))) => self.renew(shared, viewer),
                 // The new token cannot be checked for now. The current one stays valid.
                 TokenCheck::Renewal(Err(error)) if error.is_temporary() => None,
-                TokenCheck::Renewal(Err(_)) => Some(self.end()),
+                TokenCheck::Renewal(_) => Some(self.end()),
             });
         }
         match &self.auth {

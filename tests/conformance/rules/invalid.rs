@@ -3,15 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::{
-    documents::NEW_MESSAGE,
-    expect::ack,
+    documents::{NEW_MESSAGE, TYPENAME, typename},
+    expect::{ack, completed, event, next, pong, refused},
     scenario::{
-        Scenario, Step, init, invalid, ping, ready, receive, scenario, send, subscribe, together,
+        Scenario, Step, closed, init, invalid, ping, publish, ready, receive, scenario, send,
+        subscribe, taken, together,
     },
 };
 
 /// Texts that are invalid both before and after init.
-const INVALID: [&str; 40] = [
+const INVALID: [&str; 39] = [
     "",
     "hello",
     "{",
@@ -46,7 +47,6 @@ const INVALID: [&str; 40] = [
     r#"{"type":"subscribe","id":null,"payload":{"query":"{ __typename }"}}"#,
     r#"{"type":"subscribe","id":1,"payload":{"query":"{ __typename }"}}"#,
     r#"{"type":"subscribe","id":["a"],"payload":{"query":"{ __typename }"}}"#,
-    r#"{"type":"subscribe","id":"a"}"#,
     r#"{"type":"complete"}"#,
     r#"{"type":"complete","id":""}"#,
     r#"{"type":"complete","id":null}"#,
@@ -55,22 +55,14 @@ const INVALID: [&str; 40] = [
 ];
 
 /// Values that are invalid where the protocol requires an object or nothing.
-fn no_objects() -> [Value; 5] {
-    [
-        json!("text"),
-        json!(1),
-        json!(false),
-        json!([]),
-        json!([{}]),
-    ]
+fn no_objects() -> [Value; 4] {
+    [json!("text"), json!(1), json!(false), json!([{}])]
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let texts = INVALID
-        .into_iter()
-        .map(str::to_owned)
-        .chain(payloads())
-        .chain(subscribes());
+    let inits = no_objects()
+        .map(|payload| json!({ "type": "connection_init", "payload": payload }).to_string());
+    let texts = INVALID.into_iter().map(str::to_owned).chain(inits);
     let at_both_times = texts.flat_map(|text| {
         let before = scenario(
             format!("invalid before init: {text}"),
@@ -84,42 +76,125 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     });
     at_both_times
         .chain(other_scenarios())
+        .chain(unreadable_content())
         .chain(nesting_and_spelling())
         .collect()
 }
 
-fn payloads() -> impl Iterator<Item = String> {
-    ["connection_init", "ping", "pong"]
+/// Texts of payloads that are not an object, or that no reader of JSON accepts.
+fn no_payloads() -> Vec<String> {
+    let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    let unreadable = [
+        r#"{"a":1e999}"#.to_owned(),
+        r#"{"a":-1e999}"#.to_owned(),
+        deep,
+    ];
+    no_objects()
+        .map(|value| value.to_string())
         .into_iter()
-        .flat_map(|name| {
-            no_objects().map(|payload| json!({ "type": name, "payload": payload }).to_string())
-        })
+        .chain(unreadable)
+        .collect()
 }
 
-/// Messages with a payload of `subscribe` that is not an object, or has a field of a wrong type.
-fn subscribes() -> impl Iterator<Item = String> {
+/// Payloads of `subscribe` that are no request.
+fn no_requests() -> Vec<String> {
     let query = "{ __typename }";
-    let fields = ["variables", "extensions"]
-        .into_iter()
-        .flat_map(move |field| no_objects().map(|value| json!({ "query": query, field: value })));
+    let with = |field: &str, value: &str| format!(r#"{{"query":"{query}","{field}":{value}}}"#);
+    let fields = ["variables", "extensions"];
+    let fields = fields
+        .iter()
+        .flat_map(|field| no_payloads().into_iter().map(|value| with(field, &value)));
     let names = [json!(1), json!({}), json!(["A"]), json!(true)]
-        .map(|name| json!({ "query": query, "operationName": name }));
+        .map(|name| with("operationName", &name.to_string()));
     let queries = [
         json!({}),
         json!({ "query": null }),
         json!({ "query": 1 }),
         json!({ "query": [query] }),
-    ];
-    let not_objects = [
         Value::Null,
-        json!(query),
-        json!(1),
         json!([]),
         json!([query]),
         json!([query, null, null, null]),
     ];
-    let all = fields.chain(names).chain(queries).chain(not_objects);
-    all.map(|payload| json!({ "type": "subscribe", "id": "a", "payload": payload }).to_string())
+    let queries = queries.iter().map(Value::to_string);
+    no_payloads()
+        .into_iter()
+        .chain(fields)
+        .chain(names)
+        .chain(queries)
+        .collect()
+}
+
+/// Messages with a type and an id that can be read, and content that cannot. They end neither the
+/// connection nor another operation.
+fn unreadable_content() -> Vec<Scenario> {
+    let no_request = |payload: String| {
+        let text = format!(r#"{{"type":"subscribe","id":"b","payload":{payload}}}"#);
+        let before = scenario(
+            format!("unauthorized before init: {text}"),
+            [send(text.clone()), closed(4401, "Unauthorized")],
+        );
+        let after = ready(
+            format!("an error of the operation: {text}"),
+            [
+                subscribe("a", NEW_MESSAGE),
+                send(text),
+                receive([refused("b", "BAD_USER_INPUT")]),
+                subscribe("b", TYPENAME),
+                receive([next("b", typename()), completed("b")]),
+                publish("still"),
+                receive([event("a", "still")]),
+            ],
+        );
+        [before, after]
+    };
+    let odd = |payload: String| {
+        let ping = format!(r#"{{"type":"ping","payload":{payload}}}"#);
+        let others = [
+            format!(r#"{{"type":"pong","payload":{payload}}}"#),
+            format!(r#"{{"type":"complete","id":"b","payload":{payload}}}"#),
+        ];
+        let [ponged, completing] = others.map(|text| {
+            ready(
+                format!("its payload does not matter: {text}"),
+                [send(text), Step::Silence],
+            )
+        });
+        let ping = ready(
+            format!("the pong has no payload: {ping}"),
+            [send(ping), receive([pong()])],
+        );
+        [ping, ponged, completing]
+    };
+    let cut = ready(
+        "half a surrogate pair is read as the replacement character",
+        [
+            send(
+                r#"{"type":"subscribe","id":"\udE00","payload":{"query":"{ __typename }","variables":{"\ud83d":"\ud83d"}}}"#,
+            ),
+            receive([next("\u{fffd}", typename()), completed("\u{fffd}")]),
+        ],
+    );
+    let missing = ready(
+        "a subscribe without a payload is an error of the operation",
+        [
+            send(r#"{"type":"subscribe","id":"b"}"#),
+            receive([refused("b", "BAD_USER_INPUT")]),
+        ],
+    );
+    let running = ready(
+        "the id of a running operation is taken, whatever the payload",
+        [
+            subscribe("a", NEW_MESSAGE),
+            send(r#"{"type":"subscribe","id":"a","payload":{"query":1}}"#),
+            taken("a"),
+        ],
+    );
+    let surrogates = [(r#"text \ud83d"#, "half a surrogate pair")];
+    let _ = surrogates;
+    let all = no_requests().into_iter().flat_map(no_request);
+    let all = all.chain(no_payloads().into_iter().flat_map(odd));
+    all.chain([cut, missing, running]).collect()
 }
 
 fn other_scenarios() -> Vec<Scenario> {

@@ -6,15 +6,15 @@ use switchboard::protocol::{Close, Subprotocol};
 
 use crate::{
     documents::{NEW_MESSAGE, TYPENAME, typename},
-    expect::{Expect, ack, completed, connection_error, event, keep_alive, next},
+    expect::{Expect, ack, completed, connection_error, event, keep_alive, next, stray_error},
     scenario::{
         LEGACY, Opening, Reach, Reason, Scenario, Step, closed, init, init_with, legacy,
         legacy_ready, publish, receive, send, start, stop, terminate, together,
     },
 };
 
-/// Texts that are not messages of a client.
-const MALFORMED: [&str; 22] = [
+/// Texts that are not JSON objects.
+const NOT_JSON: [&str; 7] = [
     "",
     "hello",
     "{",
@@ -22,7 +22,13 @@ const MALFORMED: [&str; 22] = [
     "[]",
     r#"["connection_init"]"#,
     r#"{"type":"start","id":"a","payload":{"query":"{ __typename }"}} {}"#,
+];
+
+/// Objects that are not messages of a client.
+const STRAY: [&str; 18] = [
     "{}",
+    r#"{"payload":{}}"#,
+    r#"{"id":"a"}"#,
     r#"{"type":null}"#,
     r#"{"type":0}"#,
     r#"{"type":"START","id":"a","payload":{"query":"{ __typename }"}}"#,
@@ -33,10 +39,11 @@ const MALFORMED: [&str; 22] = [
     r#"{"type":"connection_ack"}"#,
     r#"{"type":"data","id":"a","payload":{}}"#,
     r#"{"type":"start","payload":{"query":"{ __typename }"}}"#,
-    r#"{"type":"start","id":1,"payload":{"query":"{ __typename }"}}"#,
+    r#"{"type":"start","id":null,"payload":{"query":"{ __typename }"}}"#,
     r#"{"type":"start","id":"","payload":{"query":"{ __typename }"}}"#,
     r#"{"type":"stop"}"#,
     r#"{"type":"stop","id":{}}"#,
+    r#"{"type":"connection_init","payload":7}"#,
 ];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -84,7 +91,7 @@ fn acknowledgements() -> Vec<Scenario> {
             [
                 start("a", NEW_MESSAGE),
                 init(),
-                receive([bad()]),
+                receive([stray_error()]),
                 publish("still"),
                 receive([event("a", "still")]),
             ],
@@ -94,7 +101,7 @@ fn acknowledgements() -> Vec<Scenario> {
             [
                 init(),
                 init(),
-                receive([bad()]),
+                receive([stray_error()]),
                 Step::Settle,
                 receive([ack()]),
             ],
@@ -104,7 +111,7 @@ fn acknowledgements() -> Vec<Scenario> {
             "a second init with an invalid token is an error and changes nothing",
             [
                 init_with(json!({ "authorization": "Bearer bad" })),
-                receive([bad()]),
+                receive([stray_error()]),
                 start("q", TYPENAME),
                 receive([next("q", typename()), completed("q")]),
             ],
@@ -163,45 +170,34 @@ fn credentials() -> Vec<Scenario> {
 }
 
 fn malformed() -> Vec<Scenario> {
-    let at_both_times = MALFORMED.into_iter().flat_map(|text| {
-        let before = legacy(
-            &format!("malformed before init: {text}"),
-            [send(text), receive([bad()]), init(), receive([ack()])],
-        );
-        let name = format!("malformed after it: {text}");
-        let after = legacy_ready(
-            &name,
-            [
-                start("a", NEW_MESSAGE),
-                send(text),
-                receive([bad()]),
-                publish("still"),
-                receive([event("a", "still")]),
-            ],
-        );
-        [before, after]
-    });
+    let not_json = NOT_JSON.map(|text| (text, bad as fn() -> Expect));
+    let stray = STRAY.map(|text| (text, stray_error as fn() -> Expect));
+    let at_both_times = not_json
+        .into_iter()
+        .chain(stray)
+        .flat_map(|(text, answer)| {
+            let before = legacy(
+                &format!("malformed before init: {text}"),
+                [send(text), receive([answer()]), init(), receive([ack()])],
+            );
+            let name = format!("malformed after it: {text}");
+            let after = legacy_ready(
+                &name,
+                [
+                    start("a", NEW_MESSAGE),
+                    send(text),
+                    receive([answer()]),
+                    publish("still"),
+                    receive([event("a", "still")]),
+                ],
+            );
+            [before, after]
+        });
     let others = [
-        legacy_ready(
-            "a binary message is an error",
-            [
-                Step::SendBytes(br#"{"type":"stop","id":"a"}"#.to_vec()),
-                receive([bad()]),
-            ],
-        ),
-        legacy_ready(
-            "an init payload that is not an object is an error",
-            [
-                send(r#"{"type":"connection_init","payload":7}"#),
-                receive([bad()]),
-            ],
-        ),
         legacy(
-            "an init with an invalid payload does not initialize",
+            "an empty array as the payload of an init counts as absent",
             [
                 send(r#"{"type":"connection_init","payload":[]}"#),
-                receive([bad()]),
-                init(),
                 receive([ack()]),
             ],
         ),
@@ -210,7 +206,38 @@ fn malformed() -> Vec<Scenario> {
             [send("[".repeat(100_000)), receive([bad()])],
         ),
     ];
-    at_both_times.chain(others).collect()
+    at_both_times.chain(others).chain(binary()).collect()
+}
+
+/// Apollo Kotlin 3.0 to 3.2 sends binary messages.
+fn binary() -> [Scenario; 3] {
+    let bytes = |text: &str| Step::SendBytes(text.as_bytes().to_vec());
+    [
+        legacy(
+            "a binary message is read as text",
+            [
+                bytes(r#"{"type":"connection_init","payload":{}}"#),
+                receive([ack()]),
+                bytes(r#"{"type":"start","id":"a","payload":{"query":"{ __typename }"}}"#),
+                receive([next("a", typename()), completed("a")]),
+            ],
+        ),
+        legacy(
+            "a binary start waits for the acknowledgement",
+            [
+                bytes(r#"{"type":"start","id":"a","payload":{"query":"{ __typename }"}}"#),
+                init(),
+                receive([ack(), next("a", typename()), completed("a")]),
+            ],
+        ),
+        legacy_ready(
+            "a binary message that is not UTF-8 is an error",
+            [
+                Step::SendBytes(b"{\"type\":\"\xff\"}".to_vec()),
+                receive([bad()]),
+            ],
+        ),
+    ]
 }
 
 fn heartbeats() -> Vec<Scenario> {

@@ -7,7 +7,7 @@ use crate::{
         ALIASED, BAD_CURSOR, NEW_MESSAGE, NO_MESSAGES, NO_SUCH_ROOM, ROOM_1, SEND, SIGN_IN, SYNTAX,
         TWO_QUERIES, TYPENAME, UNKNOWN_FIELD, typename,
     },
-    expect::{ack, completed, event, event_as, failed, next, refused},
+    expect::{Expect, ack, completed, event, event_as, failed, next, refused, stray_error},
     scenario::{
         Scenario, Step, init, init_with, legacy, legacy_ready, publish, receive, send, start, stop,
         together,
@@ -19,6 +19,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         results(),
         refusals(),
         malformed_starts(),
+        numbers(),
         streams(),
         stops(),
         crossing_stops(),
@@ -160,7 +161,7 @@ fn malformed_starts() -> Vec<Scenario> {
         malformed(
             "variables that are not an object are an error of its operation",
             json!({
-                "query": TYPENAME, "variables": []
+                "query": TYPENAME, "variables": [1]
             }),
         ),
         malformed(
@@ -184,6 +185,63 @@ fn malformed_starts() -> Vec<Scenario> {
                 receive([refused("b", "GRAPHQL_PARSE_FAILED")]),
                 publish("still"),
                 receive([event("a", "still")]),
+            ],
+        ),
+    ]
+}
+
+/// Old clients number their operations. An id is returned as it was sent.
+fn numbers() -> Vec<Scenario> {
+    let start = |id: Value, query: &str| {
+        send(json!({ "type": "start", "id": id, "payload": { "query": query } }).to_string())
+    };
+    let answered = |id: Value| {
+        let data = json!({ "id": id, "type": "data", "payload": typename() });
+        let complete = json!({ "id": id, "type": "complete" });
+        receive([Expect::Exactly(data), Expect::Exactly(complete)])
+    };
+    vec![
+        legacy_ready(
+            "an id may be a number",
+            [start(json!(1), TYPENAME), answered(json!(1))],
+        ),
+        legacy(
+            "an id that is a number waits for the acknowledgement",
+            [
+                start(json!(7), TYPENAME),
+                init(),
+                receive([ack()]),
+                answered(json!(7)),
+            ],
+        ),
+        legacy_ready(
+            "a start with a number that cannot be read is an error of its number",
+            [
+                send(r#"{"type":"start","id":2,"payload":{"query":7}}"#),
+                receive([Expect::Exactly(json!({
+                    "id": 2,
+                    "type": "error",
+                    "payload": {
+                        "message": "`query` must be a string.",
+                        "extensions": { "code": "BAD_USER_INPUT" }
+                    }
+                }))]),
+            ],
+        ),
+        legacy_ready(
+            "a stop of a number is answered with the number",
+            [
+                start(json!(3), NEW_MESSAGE),
+                send(r#"{"type":"stop","id":3}"#),
+                receive([Expect::Exactly(json!({ "id": 3, "type": "complete" }))]),
+            ],
+        ),
+        legacy_ready(
+            "a number and the text of the number are one id",
+            [
+                start(json!(4), NEW_MESSAGE),
+                start(json!("4"), TYPENAME),
+                answered(json!("4")),
             ],
         ),
     ]
@@ -504,10 +562,7 @@ fn bytes_bounds() -> Vec<Scenario> {
         .with(&["--held-bytes-max", "256"]),
         legacy_ready(
             "an id beyond the length limit is malformed",
-            [
-                start(&"i".repeat(129), TYPENAME),
-                receive([crate::expect::connection_error("BAD_USER_INPUT")]),
-            ],
+            [start(&"i".repeat(129), TYPENAME), receive([stray_error()])],
         )
         .with(&["--operation-id-bytes-max", "128"]),
     ]

@@ -167,9 +167,29 @@ fn credentials() -> Vec<Scenario> {
             "another scheme is rejected",
             json!({ "authorization": "Basic TOKEN" }),
         ),
-        invalid_token(
-            "an empty authorization is rejected",
+        valid(
+            "an empty authorization is no credential",
             json!({ "authorization": "" }),
+        ),
+        valid(
+            "a blank authorization is no credential",
+            json!({ "authorization": " \t" }),
+        ),
+        valid(
+            "an authorization that is null is no credential",
+            json!({ "authorization": null }),
+        ),
+        valid(
+            "a scheme without a token is no credential",
+            json!({ "authorization": "Bearer " }),
+        ),
+        valid(
+            "an empty spelling beside a valid token is no credential",
+            json!({ "authorization": "", "Authorization": "Bearer TOKEN" }),
+        ),
+        invalid_token(
+            "two different tokens are rejected",
+            json!({ "authorization": "Bearer TOKEN", "Authorization": "Bearer bad" }),
         ),
         invalid_token(
             "an authorization that is a number is rejected",

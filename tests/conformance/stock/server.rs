@@ -99,12 +99,17 @@ fn header(headers: &HeaderMap) -> Option<Value> {
     Some(String::from_utf8_lossy(value.as_bytes()).into())
 }
 
-/// The credentials in a payload, under `authorization` in any letter case. Null counts as
-/// absent.
+/// The credentials in a payload, under `authorization` in any letter case. Null, a blank text and a
+/// scheme alone count as absent.
 pub(super) fn authorization(payload: &Value) -> Option<&Value> {
+    let is_given = |value: &Value| match value.as_str().map(str::trim) {
+        Some(text) => !text.is_empty() && !text.eq_ignore_ascii_case("bearer"),
+        None => !value.is_null(),
+    };
     let mut entries = payload.as_object()?.iter();
-    let (_, value) = entries.find(|(key, _)| key.eq_ignore_ascii_case("authorization"))?;
-    (!value.is_null()).then_some(value)
+    let (_, value) = entries
+        .find(|(key, value)| key.eq_ignore_ascii_case("authorization") && is_given(value))?;
+    Some(value)
 }
 
 /// Whether the client is signed in. Credentials that are not valid are an error.
