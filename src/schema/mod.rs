@@ -37,6 +37,7 @@ mod room_pages;
 mod scalar;
 mod search;
 mod subscription;
+mod syntax;
 mod users;
 
 pub use context::{RequestContext, Services, SideEffects};
@@ -47,3 +48,4 @@ pub use feed::{Feed, FeedError, ItemResponse};
 pub use limits::SchemaLimits;
 pub use modes::{FeedItem, OpenedSubscription, ReadTarget};
 pub use prepare::{Introspection, PlanDocument, Prepare, PrepareLimits, Prepared, Request};
+pub use syntax::{SyntaxError, parse_document};

@@ -11,14 +11,13 @@ use std::{
     sync::Arc,
 };
 
-use async_graphql::parser::parse_query;
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
     protocol::Subscribe,
-    schema::{ApiError, Code},
+    schema::{ApiError, Code, SyntaxError, parse_document},
 };
 
 /// About how many bytes an entry takes beside its text.
@@ -158,7 +157,7 @@ impl OperationList {
             texts: HashSet::new(),
         };
         for (name, text) in listed {
-            if let Err(error) = parse_query(&text) {
+            if let Err(error) = parse_document(&text) {
                 return Err(OperationListError::Document {
                     name,
                     reason: one_line(&error),
@@ -197,19 +196,12 @@ impl OperationList {
     }
 }
 
-/// A parser's error as one line. The library draws several lines; the last one names the error.
-fn one_line(error: &async_graphql::parser::Error) -> String {
-    let text = error.to_string();
-    let what = text
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .trim()
-        .trim_start_matches("= ")
-        .to_owned();
-    error.positions().next().map_or(what.clone(), |at| {
-        format!("line {}, column {}: {what}", at.line, at.column)
-    })
+/// A parser's error with its position.
+fn one_line(error: &SyntaxError) -> String {
+    match error.position {
+        Some(at) => format!("line {}, column {}: {error}", at.line, at.column),
+        None => error.to_string(),
+    }
 }
 
 /// A name in the form that names are compared in. Some clients put the algorithm in front of a

@@ -18,6 +18,7 @@ mod bounds;
 mod directives;
 mod introspection;
 mod limits;
+mod literals;
 mod operation;
 mod pipeline;
 mod plan;

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::parser::{
-    parse_query,
-    types::{ExecutableDocument, OperationType},
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use moka::sync::Cache;
 
 use super::{
@@ -13,6 +10,7 @@ use super::{
     directives,
     introspection::{self, Introspection},
     limits::PrepareLimits,
+    literals,
     operation::operation,
     plan::PARSED_BYTES_PER_BYTE,
     request::{CachedDocument, Prepared, Request},
@@ -20,7 +18,10 @@ use super::{
     shapes::Shapes,
     specialise, variables,
 };
-use crate::schema::error::{ApiError, Code};
+use crate::schema::{
+    error::{ApiError, Code},
+    syntax::parse_document,
+};
 
 /// The key of a cached document: the name of the operation, and the text of the document.
 type DocumentKey = (Option<String>, String);
@@ -125,12 +126,14 @@ impl Prepare {
                 limits.document_nesting_max,
             ));
         }
-        parse_query(text).map_err(|error| {
-            let message = format!("Syntax error: {error}");
-            error.positions().fold(
-                ApiError::new(Code::GraphqlParseFailed, message),
-                |error, position| error.at(position),
-            )
-        })
+        let mut document = parse_document(text).map_err(|error| {
+            let refusal = ApiError::new(Code::GraphqlParseFailed, error.to_string());
+            match error.position {
+                Some(position) => refusal.at(position),
+                None => refusal,
+            }
+        })?;
+        literals::convert_long_integers(&mut document, text, &self.shapes);
+        Ok(document)
     }
 }

@@ -26,6 +26,8 @@ pub(in crate::schema) struct Shapes {
 #[derive(Debug)]
 struct OutputField {
     ty: Type,
+    /// The types of the arguments.
+    arguments: Vec<(String, Type)>,
     /// Names of the required arguments.
     required_arguments: Vec<String>,
 }
@@ -61,6 +63,18 @@ pub(super) enum CoercionError {
     /// An input object lacks a required field.
     #[error("Field \"{field}\" of required type \"{ty}\" was not provided.")]
     MissingField { field: String, ty: String },
+}
+
+/// The integer that a float without a fraction is, if 64 bits can hold it exactly.
+fn whole_number(value: &Value) -> Option<Value> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+    let Value::Number(number) = value else {
+        return None;
+    };
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    let is_whole = float.fract() == 0.0 && float.abs() <= EXACT_MAX;
+    #[allow(clippy::cast_possible_truncation)]
+    is_whole.then(|| Value::Number((float as i64).into()))
 }
 
 impl Shapes {
@@ -142,8 +156,13 @@ impl Shapes {
                 .filter(|argument| !argument.ty.node.nullable && argument.default_value.is_none())
                 .map(|argument| argument.name.node.to_string())
                 .collect();
+            let arguments = arguments.iter().map(|argument| {
+                let argument = &argument.node;
+                (argument.name.node.to_string(), argument.ty.node.clone())
+            });
             let field = OutputField {
                 ty: ty.node.clone(),
+                arguments: arguments.collect(),
                 required_arguments,
             };
             types.insert(name.node.to_string(), field);
@@ -160,6 +179,22 @@ impl Shapes {
     pub(super) fn required_arguments(&self, of: &str, name: &str) -> &[String] {
         let field = self.outputs.get(of).and_then(|fields| fields.get(name));
         field.map_or(&[], |field| &field.required_arguments)
+    }
+
+    /// The type of an argument of a field.
+    pub(super) fn argument(&self, of: &str, field: &str, name: &str) -> Option<&Type> {
+        let arguments = &self.outputs.get(of)?.get(field)?.arguments;
+        let argument = arguments.iter().find(|(argument, _)| argument == name);
+        argument.map(|(_, ty)| ty)
+    }
+
+    /// The type of a field of an input object.
+    pub(super) fn input_field(&self, of: &str, name: &str) -> Option<&Type> {
+        let InputType::Object(fields) = self.inputs.get(of)? else {
+            return None;
+        };
+        let field = fields.iter().find(|(field, ..)| field == name);
+        field.map(|(_, ty, _)| ty)
     }
 
     /// Whether a field of this name is a list in some type of the schema.
@@ -194,6 +229,9 @@ impl Shapes {
         let Some(input) = self.inputs.get(name) else {
             return Ok(value.clone());
         };
+        // JSON has one kind of number: `1.0` and `1e1` are integers.
+        let whole = whole_number(value).filter(|_| matches!(input, InputType::Int | InputType::Id));
+        let value = whole.as_ref().unwrap_or(value);
         let fits = match (input, value) {
             (InputType::Custom, _) => true,
             (InputType::Int, Value::Number(number)) => {
