@@ -20,7 +20,9 @@ use crate::{
     presence::{Instant, Presence},
     schema::{Introspection, Schema, Services},
     store::{Database, StoreError},
-    transport::{self, ClientPolicy, OperationList, OperationListError, Shared, Tls, TlsError},
+    transport::{
+        self, ClientPolicy, OperationList, OperationListError, Origin, Shared, Site, Tls, TlsError,
+    },
     view::Views,
 };
 
@@ -105,7 +107,7 @@ impl Server {
             core.auth,
             clock,
             policy,
-            flags.edge.site(flags.listen),
+            site(flags),
             tasks.clone(),
         );
 
@@ -289,6 +291,18 @@ fn open_certificate(flags: &ServeFlags, clock: &Clock) -> Result<Option<Arc<Tls>
     let files = flags.edge.tls().map_err(StartError::Flags)?;
     let tls = files.map(|files| Tls::open(files, clock.clone()));
     Ok(tls.transpose()?.map(Arc::new))
+}
+
+/// The hosts of the server, and the pages that may use it.
+fn site(flags: &ServeFlags) -> Site {
+    let mut site = flags.edge.site(flags.listen);
+    site.headers.push(flags.sign_in.auth_header.name().clone());
+    if site.origins.iter().any(Origin::is_null) {
+        tracing::warn!(
+            "--allow-origin null lets a sandboxed frame of any page on the web use this server"
+        );
+    }
+    site
 }
 
 fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy, StartError> {

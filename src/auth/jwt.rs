@@ -15,7 +15,7 @@ use super::{
     token::{Claims, Head, TokenRules},
 };
 use crate::{
-    domain::{Identity, Subject, Timestamp, UserId, UserName},
+    domain::{Identity, Subject, Timestamp, UserId, UserName, in_one_line},
     store::Accounts,
 };
 
@@ -140,7 +140,7 @@ fn name(claims: &Claims, subject: &str) -> Result<UserName, TokenError> {
         Some(NAMELESS),
     ];
     let cut = |text: &str| {
-        let plain = text.replace('\0', "");
+        let plain = in_one_line(text);
         let plain = plain.trim();
         UserName::new(&plain[..plain.floor_char_boundary(UserName::BYTES_MAX)]).ok()
     };

@@ -4,14 +4,15 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::transport::{Host, Origin, Site, TlsFiles};
+use crate::transport::{Host, Origin, RequestHeader, Site, TlsFiles};
 
 /// Which web pages and host names may use the server, and TLS.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Browsers and TLS")]
 pub struct EdgeFlags {
     /// Origin whose web pages may use the server as the server's own pages do, except that they do
-    /// not get the cookie from `signIn`. Repeat it, or separate with commas
+    /// not get the cookie from `signIn`. `null` stands for pages from files and in Electron, but
+    /// also for sandboxed frames of any page. Repeat it, or separate with commas
     #[arg(
         long,
         env = "SWITCHBOARD_ALLOW_ORIGIN",
@@ -19,6 +20,15 @@ pub struct EdgeFlags {
         value_name = "ORIGIN"
     )]
     pub allow_origin: Vec<Origin>,
+    /// Request header that pages of an allowed origin may set, beside those of common frameworks
+    /// and tracing tools. Repeat it, or separate with commas
+    #[arg(
+        long,
+        env = "SWITCHBOARD_ALLOW_HEADER",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub allow_header: Vec<RequestHeader>,
     /// Host name that requests may use, besides localhost and the address of --listen. If not
     /// given, a server on a non-loopback address accepts any host. Repeat it, or separate with
     /// commas
@@ -49,6 +59,7 @@ impl EdgeFlags {
         let hosts = checked.then(|| self.allow_host.iter().cloned().chain(listened).collect());
         Site {
             origins: self.allow_origin.clone(),
+            headers: self.allow_header.clone(),
             hosts,
             tls: self.tls_cert.is_some(),
         }

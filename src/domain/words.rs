@@ -48,6 +48,16 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words.done
 }
 
+/// A text in the form in which names are compared: letters without case, accents and width. A part
+/// of a text is also a part of its folded form.
+pub fn folded(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for c in text.nfkc().filter(|c| !is_dropped(*c)) {
+        fold(c, &mut folded);
+    }
+    folded
+}
+
 /// The words that find a text: its words in order, then each of its ideographs, because a single
 /// ideograph may be a word.
 pub fn searchable_words(text: &str) -> Vec<String> {
@@ -178,6 +188,21 @@ fn is_ideograph(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_compared_without_case_accents_and_width() {
+        for (text, expected) in [
+            ("100% sure_thing", "100% sure_thing"),
+            ("Äpfel APFEL a\u{308}pfel", "apfel apfel apfel"),
+            ("ПРИВЕТ", "привет"),
+            ("ΕΛΛΆΔΑ Ελλάδας", "ελλαδα ελλαδασ"),
+            ("Café cafe\u{301} ＣＡＦＥ", "cafe cafe cafe"),
+            ("Straße STRASSE", "strasse strasse"),
+            ("東京 가나 हिन्दी", "東京 가나 हिन्दी"),
+        ] {
+            assert_eq!(folded(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn texts_become_words() {

@@ -123,6 +123,13 @@ impl Lobby {
         Ok(shown)
     }
 
+    /// Ends the typing of a user, for example because their message was sent.
+    pub fn end_typing(&self, user: UserId, now: Instant) {
+        let mut state = self.lock();
+        state.typing.end(user, now);
+        self.announce_typing(&state);
+    }
+
     /// The users who are typing.
     pub fn typing(&self, now: Instant) -> TypingState {
         self.lock().typing.state(now)

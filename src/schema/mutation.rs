@@ -20,6 +20,7 @@ use crate::{
     domain::{
         Epoch, IdError, MemberId, MessageId, MessageText, Nonce, RoomId, RoomName, UserId, UserName,
     },
+    presence,
     store::{Command, CommandOutcome, CreateRoom, SendMessage},
 };
 
@@ -173,9 +174,14 @@ impl Mutation {
             reply_to: reply_to.map(|id| id.parse().unwrap_or(MessageId::from_uuid(Uuid::nil()))),
         };
         match append(ctx, Command::SendMessage(command)).await? {
-            CommandOutcome::Sent(_, message) | CommandOutcome::Repeated(message) => {
+            CommandOutcome::Sent(_, message) => {
+                // The user has finished typing this message.
+                if let Some(lobby) = services.presence.find(&message.cursor.room) {
+                    lobby.end_typing(viewer.user, presence::Instant::now());
+                }
                 Ok(Some(message.into()))
             }
+            CommandOutcome::Repeated(message) => Ok(Some(message.into())),
             other => Err(ApiError::internal(&format_args!("sendMessage gave {other:?}")).into()),
         }
     }

@@ -101,6 +101,10 @@ pub struct TransportLimits {
     /// Maximum bytes of the body of one HTTP request (at least 1).
     #[arg(long, default_value_t = 256 * 1024, value_parser = at_least::<usize>(1))]
     pub body_bytes_max: usize,
+    /// Time for which requests are still answered after their client has ended its own side of the
+    /// connection.
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub half_close_timeout: Duration,
     /// Time allowed for a WebSocket client to send `connection_init`.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub init_timeout: Duration,

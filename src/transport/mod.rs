@@ -39,6 +39,7 @@ use axum::{
     routing::get,
 };
 
+pub use axum::http::HeaderName as RequestHeader;
 pub use browser::hosts::{Host, HostError, Site};
 pub use browser::origin::{Origin, OriginError};
 pub use http::read_request::{ReadRequest, read_request};
@@ -65,13 +66,16 @@ pub fn router(shared: Arc<Shared>) -> Router {
         // A WebSocket over HTTP/2 (RFC 8441).
         .connect(upgrade_or_query)
         .fallback(endpoint::method_not_allowed);
+    let health = get(|| async { "ok\n" }).options(pages::options);
     Router::new()
-        .route("/graphql", graphql)
+        .route("/graphql", graphql.clone())
+        .route("/graphql/", graphql)
         .route("/graphiql", get(pages::playground))
         .route("/assets/{*path}", get(pages::asset))
-        .route("/", get(pages::home))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(readiness))
+        .route("/", get(pages::home).options(pages::options))
+        .route("/healthz", health)
+        .route("/readyz", get(readiness).options(pages::options))
+        .layer(compression::requests())
         .layer(compression::layer())
         .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
         .layer(from_fn_with_state(shared.clone(), request_limits::enforce))

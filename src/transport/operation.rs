@@ -135,6 +135,11 @@ impl Running {
         Self::Ending(Box::new(end))
     }
 
+    /// Whether this is a subscription that reads.
+    pub(super) fn is_subscription(&self) -> bool {
+        matches!(self, Self::Reading(_))
+    }
+
     /// Bytes of the answer that waits to be taken; 0 if there is none.
     pub(super) fn answer_bytes(&self) -> usize {
         match self {

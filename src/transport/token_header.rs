@@ -58,9 +58,9 @@ impl FromStr for TokenHeader {
 }
 
 impl TokenHeader {
-    /// The name, in lower case.
-    pub fn name(&self) -> &str {
-        self.0.as_str()
+    /// The name of the header.
+    pub fn name(&self) -> &HeaderName {
+        &self.0
     }
 
     /// The token in the headers of a request. Its absence is no error.
@@ -81,7 +81,7 @@ impl TokenHeader {
         &'a self,
         payload: &'a MessagePayload,
     ) -> Result<Option<&'a str>, TokenError> {
-        let another = Some(self.name()).filter(|_| self.0 != header::AUTHORIZATION);
+        let another = Some(self.0.as_str()).filter(|_| self.0 != header::AUTHORIZATION);
         let names = [Some(header::AUTHORIZATION.as_str()), another].into_iter();
         let values = names.flatten().flat_map(|name| values_named(payload, name));
         self.read(values)

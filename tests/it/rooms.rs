@@ -358,6 +358,43 @@ async fn rooms_are_listed_in_pages_and_found_by_name() {
 }
 
 #[tokio::test]
+async fn rooms_are_found_by_a_part_of_their_name_however_it_is_written() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    for (id, name) in [
+        ("apple", "Äpfel"),
+        ("hi", "ПРИВЕТ"),
+        ("greece", "Ελλάδα"),
+        ("cafe", "cafe\u{301} 100%_x"),
+    ] {
+        ann.execute(CREATE, json!({ "id": id, "name": name })).await;
+    }
+    let rename = "mutation { updateRoom(id: \"hi\", name: \"Übung ПРИВЕТ\") { id } }";
+    ann.execute(rename, json!({})).await;
+    for (search, id) in [
+        ("äpfel", "apple"),
+        ("APFEL", "apple"),
+        ("привет", "hi"),
+        ("ubung", "hi"),
+        ("ΕΛΛΆΔΑ", "greece"),
+        ("ελλαδα", "greece"),
+        ("caf\u{e9}", "cafe"),
+        ("CAFÉ 100%_", "cafe"),
+        ("GREE", "greece"),
+    ] {
+        let list = "query ($search: String) { rooms(search: $search) { nodes { id } } }";
+        let found = ann.execute(list, json!({ "search": search })).await;
+        assert_eq!(
+            found["data"]["rooms"]["nodes"],
+            json!([{ "id": id }]),
+            "{search}"
+        );
+    }
+    drop(ann);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_head_in_a_frame_is_the_cursor_of_its_event() {
     let app = TestApp::start().await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;

@@ -47,6 +47,22 @@ async fn e2_each_signal_arrives_once_in_order_and_a_slow_listener_learns_of_loss
 }
 
 #[tokio::test]
+async fn the_keys_of_data_keep_their_order() {
+    let core = Core::start().await;
+    let mut reader = subscribe(&core, Caller::Anonymous, SIGNALS, "room-1").await;
+    assert_eq!(next_signal(&mut reader).await, "_open");
+    let field =
+        r#"sendSignal(roomId: "room-1", kind: "k", data: { z: 1, a: { y: 2, b: 3 }, m: [] })"#;
+    mutate(&core, core.ann, field).await.unwrap();
+    let frames = take_frames(&mut reader, 1).await;
+    let text = frames[0].payload.to_string();
+    assert!(
+        text.contains(r#""data":{"z":1,"a":{"y":2,"b":3},"m":[]}"#),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn e2_signals_lost_before_they_are_encoded_are_reported_too() {
     let limits = PresenceLimits {
         signals_kept_max: 3,

@@ -53,6 +53,29 @@ async fn e1_typing_begins_with_a_snapshot_and_reports_each_change() {
 }
 
 #[tokio::test]
+async fn the_typing_of_a_sender_ends_with_the_message() {
+    let core = Core::start().await;
+    let bob = core.create_user("bob").await;
+    for viewer in [core.ann, bob] {
+        let typing = mutate(&core, viewer, r#"setTyping(roomId: "room-1")"#).await;
+        assert_eq!(typing, Ok(json!(true)));
+    }
+    let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    assert_eq!(next_typing_names(&mut reader).await, ["ann", "bob"]);
+    let send = r#"sendMessage(roomId: "room-1", text: "hi", nonce: "1") { text }"#;
+    mutate(&core, core.ann, send).await.unwrap();
+    assert_eq!(next_typing_names(&mut reader).await, ["bob"]);
+    // Sending it again is no new message.
+    mutate(&core, core.ann, r#"setTyping(roomId: "room-1")"#)
+        .await
+        .unwrap();
+    assert_eq!(next_typing_names(&mut reader).await, ["bob", "ann"]);
+    mutate(&core, core.ann, send).await.unwrap();
+    let mut still = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;
+    assert_eq!(next_typing_names(&mut still).await, ["bob", "ann"]);
+}
+
+#[tokio::test]
 async fn e5_a_burst_of_changes_is_sent_once_per_interval() {
     let core = Core::start().await;
     let mut reader = subscribe(&core, Caller::Anonymous, TYPING, "room-1").await;

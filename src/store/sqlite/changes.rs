@@ -13,7 +13,7 @@ use super::{
     search::replace_words,
 };
 use crate::{
-    domain::{Change, Message, MessageId, Role, Room, RoomId, Seq, Timestamp, UserId},
+    domain::{Change, Message, MessageId, Role, Room, RoomId, Seq, Timestamp, UserId, folded},
     store::{
         AppendError, ChangeRoom, CommandOutcome, CreateRoom,
         rules::{
@@ -41,14 +41,15 @@ pub(super) async fn create_room(
         id_taken: row.try_get("id_taken")?,
     };
     let (room, owner) = rules::create_room(command, &facts, now)?;
-    let sql =
-        "insert into rooms (id, name, visibility, created_at, epoch) values (?1, ?2, ?3, ?4, ?5)";
+    let sql = "insert into rooms (id, name, visibility, created_at, epoch, folded_name)
+         values (?1, ?2, ?3, ?4, ?5, ?6)";
     sqlx::query(sql)
         .bind(room.id.as_str())
         .bind(room.name.as_str())
         .bind(rows::visibility_code(room.visibility))
         .bind(room.created_at.0)
         .bind(room.epoch.0.cast_signed())
+        .bind(folded(room.name.as_str()))
         .execute(&mut *writer)
         .await?;
     insert_member(writer, &room.id, &owner, room.head, now).await?;
@@ -275,12 +276,14 @@ async fn update_room(
     room: &RoomId,
     settings: &Settings,
 ) -> Result<(), sqlx::Error> {
-    let sql = "update rooms set name = ?2, visibility = ?3, slow_mode_seconds = ?4 where id = ?1";
+    let sql = "update rooms set name = ?2, visibility = ?3, slow_mode_seconds = ?4,
+               folded_name = ?5 where id = ?1";
     sqlx::query(sql)
         .bind(room.as_str())
         .bind(settings.name.as_str())
         .bind(rows::visibility_code(settings.visibility))
         .bind(settings.slow_mode_seconds)
+        .bind(folded(settings.name.as_str()))
         .execute(writer)
         .await?;
     Ok(())

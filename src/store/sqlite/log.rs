@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, ShutsOut,
-        Timestamp, UserId,
+        Timestamp, UserId, folded,
     },
     store::{
         AppendError, Log, MemberWindow, Search, SearchOutcome, Speak, Speaker, StoreError, Window,
@@ -44,7 +44,7 @@ const ROOMS: &str = concat!(
     "select ",
     room_columns!(),
     " from rooms r where r.id > ?2
-     and (?3 is null or instr(lower(r.id), lower(?3)) or instr(lower(r.name), lower(?3))) and ",
+     and (?3 is null or instr(r.id, ?3) or instr(r.folded_name, ?3)) and ",
     readable!(),
     " order by r.id limit ?4"
 );
@@ -174,7 +174,7 @@ impl Log for Sqlite {
         let found = sqlx::query(ROOMS)
             .bind(reader_id(caller))
             .bind(after.unwrap_or_default())
-            .bind(search)
+            .bind(search.map(folded))
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;

@@ -29,7 +29,7 @@ use std::{
 use async_trait::async_trait;
 use rust_embed::RustEmbed;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, SqlSafeStr, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Row, SqlSafeStr, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -38,6 +38,7 @@ use tokio::sync::Mutex;
 pub use limits::SqliteLimits;
 
 use super::{AppendError, Maintenance, StoreError};
+use crate::domain::{folded, folding};
 
 /// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
 /// threads take turns for each further row, which is slow.
@@ -83,6 +84,7 @@ impl Sqlite {
             .run(&mut writer)
             .await
             .map_err(|error| refused(&error))?;
+        fold_room_names(&mut writer).await?;
         let unindexed = search::check_index(&mut writer).await?;
         let reading = options.pragma("query_only", "on");
         let pool = |most| {
@@ -110,6 +112,34 @@ impl Sqlite {
             unindexed,
         })
     }
+}
+
+/// Folds the names of all rooms again if they were folded by other rules, or not at all.
+async fn fold_room_names(writer: &mut SqliteConnection) -> Result<(), StoreError> {
+    let sql = "select r.id, r.name from rooms r
+               where (select folding from room_names) <> ?1";
+    let rooms = sqlx::query(sql)
+        .bind(folding())
+        .fetch_all(&mut *writer)
+        .await?;
+    if rooms.is_empty() {
+        return Ok(());
+    }
+    sqlx::raw_sql("begin immediate")
+        .execute(&mut *writer)
+        .await?;
+    for room in rooms {
+        sqlx::query("update rooms set folded_name = ?2 where id = ?1")
+            .bind(room.try_get::<String, _>("id")?)
+            .bind(folded(&room.try_get::<String, _>("name")?))
+            .execute(&mut *writer)
+            .await?;
+    }
+    sqlx::query("update room_names set folding = ?1; commit")
+        .bind(folding())
+        .execute(&mut *writer)
+        .await?;
+    Ok(())
 }
 
 #[async_trait]

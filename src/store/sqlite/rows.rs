@@ -81,8 +81,7 @@ fn body(row: &SqliteRow) -> Decoded<Body> {
         return Ok(Body::Deleted(deleted_at));
     }
     // The limit was checked when the message was sent. A lower limit today keeps old messages.
-    let text = MessageText::within(row.try_get("text")?, usize::MAX)
-        .map_err(|error| damaged("text", error))?;
+    let text = MessageText::stored(row.try_get("text")?);
     Ok(Body::Text(text))
 }
 
@@ -139,8 +138,7 @@ pub(super) fn rights(row: &SqliteRow) -> Decoded<Rights> {
 pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
     Ok(User {
         id: parsed(row, "user_id")?,
-        name: UserName::within(row.try_get("user_name")?, usize::MAX)
-            .map_err(|error| damaged("user_name", error))?,
+        name: UserName::stored(row.try_get("user_name")?),
         created_at: timestamp(row, "user_created_at")?,
     })
 }
@@ -148,8 +146,7 @@ pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
 pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
     Ok(Room {
         id: parsed(row, "id")?,
-        name: RoomName::within(row.try_get("name")?, usize::MAX)
-            .map_err(|error| damaged("name", error))?,
+        name: RoomName::stored(row.try_get("name")?),
         visibility: visibility(row)?,
         created_at: timestamp(row, "created_at")?,
         epoch: epoch(row)?,

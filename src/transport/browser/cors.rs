@@ -4,7 +4,7 @@
 //! more than a list of origins.
 
 use axum::{
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -14,13 +14,18 @@ use crate::transport::browser::origin::Sender;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, DELETE");
 
 /// The request headers that a page may set, beside those that CORS always allows: the server's own,
-/// and those of Apollo, urql, Relay and tracing tools. `Accept` is listed because the quotes in
-/// Apollo's `subscriptionSpec="1.0"` make the browser ask for it.
-const HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept, authorization, content-type, last-event-id, x-graphql-event-stream-token, apollo-require-preflight, \
-     apollographql-client-name, apollographql-client-version, graphql-preflight, x-apollo-operation-id, \
-     x-apollo-operation-name, baggage, traceparent, tracestate",
-);
+/// and those that frameworks and tracing tools add by themselves. `--allow-header` adds others.
+/// `Accept` is listed because the quotes in Apollo's `subscriptionSpec="1.0"` make the browser ask
+/// for it.
+const HEADERS: &str = "accept, authorization, content-type, last-event-id, \
+     x-graphql-event-stream-token, apollo-require-preflight, apollographql-client-name, \
+     apollographql-client-version, graphql-preflight, x-apollo-operation-id, \
+     x-apollo-operation-name, cache-control, pragma, x-csrf-token, x-requested-with, \
+     x-request-id, x-correlation-id, baggage, traceparent, tracestate, sentry-trace, \
+     b3, x-b3-traceid, x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags, \
+     x-datadog-trace-id, x-datadog-parent-id, x-datadog-origin, x-datadog-sampling-priority, \
+     x-datadog-sampled, x-datadog-tags, newrelic, elastic-apm-traceparent, uber-trace-id, \
+     x-amzn-trace-id, x-cloud-trace-context";
 
 /// The response headers that a page may read, beside those that CORS always allows.
 const EXPOSED: HeaderValue = HeaderValue::from_static("allow, retry-after, www-authenticate");
@@ -41,13 +46,16 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 /// The response to a preflight. Browsers send none for pages of the server itself.
-pub(super) fn preflight(sender: &Sender) -> Response {
+pub(super) fn preflight(sender: &Sender, more_headers: &[HeaderName]) -> Response {
     if !matches!(sender, Sender::Allowed(_)) {
         return (StatusCode::FORBIDDEN, FOREIGN).into_response();
     }
+    let names = more_headers.iter().map(HeaderName::as_str);
+    let names: Vec<&str> = std::iter::once(HEADERS).chain(names).collect();
+    let allowed = HeaderValue::from_str(&names.join(", ")).expect("names of headers");
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed),
         (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()

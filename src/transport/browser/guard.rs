@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderName, Method, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,7 +15,12 @@ use axum::{
 use crate::{
     schema::{ApiError, Code},
     transport::{
-        browser::{cors, hosts::Site, origin::Sender, security_headers},
+        browser::{
+            cors,
+            hosts::Site,
+            origin::{SEC_FETCH_SITE, Sender},
+            security_headers,
+        },
         response::{negotiate::Accepts, reply::Reply},
     },
 };
@@ -23,6 +28,11 @@ use crate::{
 /// The error for a host that is not the server's. It tells the operator how to allow the host.
 const MISDIRECTED: &str = "This server does not serve the host that the request names; its operator can add the host \
                            with --allow-host.\n";
+
+/// The headers by which a browser tells what page has caused a request.
+const TELLTALES: [HeaderName; 2] = [header::ORIGIN, SEC_FETCH_SITE];
+
+const AMBIGUOUS: &str = "The request has two Origin or two Sec-Fetch-Site headers.\n";
 
 /// Refuses a request, or passes it on. Adds CORS and security headers to the response.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
@@ -43,14 +53,23 @@ pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
 /// The response to a request that is not routed.
 fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> {
     let (method, headers, uri) = (request.method(), request.headers(), request.uri());
+    // Which of two values a proxy has checked is unknown.
+    if TELLTALES
+        .iter()
+        .any(|name| headers.get_all(name).iter().nth(1).is_some())
+    {
+        return Some((StatusCode::BAD_REQUEST, AMBIGUOUS).into_response());
+    }
     // DNS rebinding: the page's name was bound to this server's address, so the browser treats its
     // requests as same-origin. Only the host name gives it away. A WebSocket is refused too,
     // without the upgrade that T5 gives others.
-    if !site.serves_host(headers, uri) {
+    // A request without a host, which HTTP/1.0 allows, comes from no browser.
+    let names_none = request.version() == Version::HTTP_10 && !headers.contains_key(header::HOST);
+    if !names_none && !site.serves_host(headers, uri) {
         return Some((StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response());
     }
     if cors::is_preflight(method, headers) {
-        return Some(cors::preflight(sender));
+        return Some(cors::preflight(sender, &site.headers));
     }
     if may_change(method) && sender.is_foreign(headers) {
         let error = ApiError::new(Code::Forbidden, cors::FOREIGN);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, str::FromStr};
 
-use axum::http::{HeaderMap, Uri, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
 use crate::transport::browser::origin::{self, Origin, Sender};
 
@@ -54,10 +54,13 @@ impl Host {
     /// The host in an authority, with or without a port.
     fn of_authority(authority: &str) -> Option<Self> {
         let parsed: Authority = authority.parse().ok()?;
-        if authority.contains('@') {
-            None
-        } else {
-            parsed.host().parse().ok()
+        let host = parsed.host();
+        let port = authority.strip_prefix(host)?;
+        let is_port = |port: &str| port.parse::<u16>().is_ok() && !port.starts_with('+');
+        match port.strip_prefix(':') {
+            Some(port) if !is_port(port) => None,
+            None if !port.is_empty() => None,
+            _ => host.parse().ok(),
         }
     }
 
@@ -71,6 +74,8 @@ impl Host {
 pub struct Site {
     /// Other origins whose pages may do everything that this server's own pages may.
     pub origins: Vec<Origin>,
+    /// Request headers that pages of allowed origins may set, beside the usual ones.
+    pub headers: Vec<HeaderName>,
     /// The hosts that requests may name, beside those of the local machine. None if any is allowed.
     pub hosts: Option<Vec<Host>>,
     /// Whether the server itself serves TLS.
@@ -81,10 +86,10 @@ impl Site {
     /// Whether a request names a host of this server, and no other host. A page that attacks by DNS
     /// rebinding names its own host.
     pub(super) fn serves_host(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        let Some(hosts) = &self.hosts else {
-            return true;
-        };
         let mut named = hosts_named(headers, uri).peekable();
+        let Some(hosts) = &self.hosts else {
+            return named.all(|host| host.is_some());
+        };
         named.peek().is_some()
             && named
                 .all(|host| host.is_some_and(|host| host.is_loopback() || hosts.contains(&host)))
@@ -118,6 +123,7 @@ fn hosts_named(headers: &HeaderMap, uri: &Uri) -> impl Iterator<Item = Option<Ho
         .authority()
         .map(|authority| Host::of_authority(authority.as_str()));
     let in_headers = headers.get_all(header::HOST).into_iter();
+    let in_headers = in_headers.filter(|host| !host.is_empty());
     in_uri
         .into_iter()
         .chain(in_headers.map(|host| Host::of_authority(host.to_str().unwrap_or_default())))
@@ -125,8 +131,6 @@ fn hosts_named(headers: &HeaderMap, uri: &Uri) -> impl Iterator<Item = Option<Ho
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderName;
-
     use super::*;
 
     fn headers(given: &[(HeaderName, &str)]) -> HeaderMap {
@@ -237,6 +241,7 @@ mod tests {
         let named = Site {
             tls: true,
             origins: vec!["http://chat.example".parse().unwrap()],
+            headers: Vec::new(),
             hosts: None,
         };
         assert!(matches!(

@@ -17,7 +17,11 @@ pub enum OriginError {
     Malformed,
 }
 
-/// A browser's origin: scheme, host, and the port unless it is the scheme's default.
+/// The origin that browsers send for pages without an origin of their own.
+const NULL: &str = "null";
+
+/// A browser's origin: scheme, host, and the port unless it is the scheme's default. The origin
+/// `null`, of pages from files and in Electron, has an empty scheme.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -29,6 +33,12 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let text = text.to_ascii_lowercase();
+        if text == NULL {
+            return Ok(Self {
+                scheme: String::new(),
+                authority: String::new(),
+            });
+        }
         if text.contains('*') {
             return Err(OriginError::Any);
         }
@@ -56,11 +66,20 @@ impl FromStr for Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_null() {
+            return f.write_str(NULL);
+        }
         write!(f, "{}://{}", self.scheme, self.authority)
     }
 }
 
 impl Origin {
+    /// Whether this is the origin that many pages share: those from files, in Electron, and in
+    /// sandboxed frames of any page.
+    pub fn is_null(&self) -> bool {
+        self.scheme.is_empty()
+    }
+
     /// Whether the page was loaded over TLS.
     pub(super) fn is_https(&self) -> bool {
         self.scheme == "https"
@@ -113,7 +132,7 @@ pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
     let host = host
         .or_else(|| uri.authority().map(|authority| authority.as_str()))
         .map(str::to_ascii_lowercase);
-    match host {
+    match host.filter(|_| !origin.is_null()) {
         Some(host) if without_default_port(&origin.scheme, &host) == origin.authority => {
             Sender::Own(origin)
         }
@@ -122,9 +141,11 @@ pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
     }
 }
 
+/// The header by which browsers say whether a page of another site has caused the request.
+pub(super) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Whether the browser says that another site caused this request (`Sec-Fetch-Site`).
 pub(super) fn is_cross_site(headers: &HeaderMap) -> bool {
-    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     headers
         .get(SEC_FETCH_SITE)
         .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
@@ -223,6 +244,7 @@ mod tests {
             ("https://chat.example/", None),
             ("https://chat.example/path", None),
             ("https://user@chat.example", None),
+            ("null", Some("null")),
             ("chat.example", None),
             ("https://", None),
             ("", None),

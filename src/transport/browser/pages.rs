@@ -2,10 +2,12 @@
 
 use axum::{
     extract::Path,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::transport::response::negotiate::wants_html;
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
@@ -17,9 +19,20 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       img-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// `/`: redirects to the playground.
-pub(crate) async fn home() -> Redirect {
-    Redirect::temporary("/graphiql")
+/// `/`: redirects browsers to the playground. Load balancers ask for this path to see whether the
+/// server runs.
+pub(crate) async fn home(headers: HeaderMap) -> Response {
+    if wants_html(&headers) {
+        Redirect::temporary("/graphiql").into_response()
+    } else {
+        "Switchboard serves GraphQL at /graphql.\n".into_response()
+    }
+}
+
+/// OPTIONS without CORS, as load balancers send it.
+pub(crate) async fn options() -> (StatusCode, [(HeaderName, &'static str); 1]) {
+    let allowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+    (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)])
 }
 
 /// `/graphiql`: the playground.

@@ -1,9 +1,12 @@
-//! Compression of responses. Streams are never compressed: a compressor buffers, and a result must
-//! leave at once.
+//! Compression of responses, and decompression of requests. Streams are never compressed: a
+//! compressor buffers, and a result must leave at once.
 
-use tower_http::compression::{
-    CompressionLayer,
-    predicate::{NotForContentType, Predicate, SizeAbove},
+use tower_http::{
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+    decompression::RequestDecompressionLayer,
 };
 
 /// Responses smaller than this are not compressed: they fit into one packet as they are.
@@ -18,4 +21,10 @@ pub(crate) fn layer() -> CompressionLayer<impl Predicate> {
         .and(NotForContentType::IMAGES)
         .and(NotForContentType::const_new("font/woff"));
     CompressionLayer::new().compress_when(predicate)
+}
+
+/// Decompresses request bodies: gzip and deflate. Any other encoding is answered with 415 and an
+/// `Accept-Encoding`. The bound on a body counts the decompressed bytes.
+pub(crate) fn requests() -> RequestDecompressionLayer {
+    RequestDecompressionLayer::new()
 }

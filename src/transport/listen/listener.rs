@@ -8,7 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, extract::Request, http::Version, response::Response};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, Version, header},
+    response::Response,
+};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -33,7 +38,8 @@ use crate::{
             slots::{ConnectRateExceeded, Inbound, RequestRateExceeded},
         },
         listen::{
-            http2_stall::StreamExecutor, tls::Tls, tracked_body, write_timeout::WriteTimeout,
+            half_close::HalfClose, http2_stall::StreamExecutor, tls::Tls, tracked_body,
+            write_timeout::WriteTimeout,
         },
     },
 };
@@ -138,6 +144,11 @@ async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
+    let stream = HalfClose::new(
+        stream,
+        activity.clone(),
+        unless_zero(limits.half_close_timeout),
+    );
     let service = ConnectionService::new(app, inbound, &limits, activity.clone());
     let is_refused = service.is_refused;
     let service = hyper::service::service_fn(move |request| service.answer(request));
@@ -255,9 +266,13 @@ impl ConnectionService {
             extensions.insert(RequestRateExceeded(wait));
         }
         let is_http2 = request.version() == Version::HTTP_2;
+        let is_connect = request.method() == Method::CONNECT;
         let answer = self.app.call(request);
         async move {
             let answer = answer.await?;
+            if is_connect || lasts(&answer) {
+                activity.owe_nothing();
+            }
             Ok(if is_http2 {
                 tracked_body::hold_until_taken(answer, activity)
             } else {
@@ -265,6 +280,16 @@ impl ConnectionService {
             })
         }
     }
+}
+
+/// Whether a response is no single answer: a WebSocket, or a stream.
+fn lasts(response: &Response) -> bool {
+    let is_stream = |media: &HeaderValue| {
+        let media = media.as_bytes();
+        media.starts_with(b"text/event-stream") || media.starts_with(b"multipart/")
+    };
+    let media = response.headers().get(header::CONTENT_TYPE);
+    response.status() == StatusCode::SWITCHING_PROTOCOLS || media.is_some_and(is_stream)
 }
 
 /// The HTTP library, with every limit set (T3).

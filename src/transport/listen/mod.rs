@@ -1,6 +1,7 @@
 //! Accepting connections: TCP and TLS listeners, certificates, idle and stalled peers.
 
 pub(super) mod certificate;
+mod half_close;
 pub(super) mod http2_stall;
 pub(super) mod listener;
 pub(super) mod tls;

@@ -70,11 +70,18 @@ enum SocketPhase {
     },
     /// The client sent a close. The connection ends when the answer to it was flushed.
     Answering,
+    /// The client has ended its side without a close. The connection ends when the queries and
+    /// mutations that run are answered.
+    HalfClosed,
 }
 
 impl SocketPhase {
     fn is_serving(&self) -> bool {
         matches!(self, Self::Serving)
+    }
+
+    fn runs_operations(&self) -> bool {
+        matches!(self, Self::Serving | Self::HalfClosed)
     }
 }
 
@@ -150,7 +157,7 @@ impl Connection {
         let mut moved = self.poll_write(cx)?;
         moved |= self.poll_incoming(cx)?;
         moved |= self.poll_credentials(cx);
-        if self.outbox.is_empty() && self.phase.is_serving() {
+        if self.outbox.is_empty() && self.phase.runs_operations() {
             moved |= self.poll_operations(cx);
         }
         self.poll_drain(cx);
@@ -176,6 +183,7 @@ impl Connection {
             SocketPhase::Answering if self.outbox.is_flushed() => Err(ConnectionClosed),
             // Reading now would make the library drop the answer that it has not written.
             SocketPhase::Answering => Ok(false),
+            SocketPhase::HalfClosed => self.poll_half_closed(),
             SocketPhase::Discarding { .. } => self.poll_discard(cx),
             SocketPhase::Serving | SocketPhase::Closing => {
                 if self.outbox.unsent_bytes() <= self.shared.limits.unsent_bytes_max {
@@ -197,6 +205,7 @@ impl Connection {
             return Ok(true);
         }
         let message = match polled {
+            Poll::Pending if self.socket.get_ref().has_ended() => return self.client_ended(),
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => return Err(ConnectionClosed),
             Poll::Ready(Some(Ok(message))) => message,
@@ -228,6 +237,28 @@ impl Connection {
             self.message_allowance.take(rate, now).is_ok()
                 && self.shared.admission.take_request(address, now).is_ok()
         })
+    }
+
+    /// The client has ended its side of the connection, without a close.
+    fn client_ended(&mut self) -> Result<bool, ConnectionClosed> {
+        if !self.phase.is_serving() {
+            return Err(ConnectionClosed);
+        }
+        self.phase = SocketPhase::HalfClosed;
+        self.deadlines.close_sent();
+        Ok(true)
+    }
+
+    /// Drops the subscriptions of a client that has ended its side, and ends the connection when
+    /// everything else is answered. The deadline of a close limits the wait.
+    fn poll_half_closed(&mut self) -> Result<bool, ConnectionClosed> {
+        self.operations
+            .retain(|operation| !operation.running.is_subscription());
+        if self.operations.is_empty() && self.outbox.is_flushed() {
+            Err(ConnectionClosed)
+        } else {
+            Ok(false)
+        }
     }
 
     /// The client sent a close. The library has its answer ready and accepts no other message, so
@@ -286,13 +317,14 @@ impl Connection {
         }
         let mut buffer = [0; DISCARD_BYTES];
         let mut buffer = ReadBuf::new(&mut buffer);
-        match Pin::new(stream).poll_read(cx, &mut buffer) {
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Pending if stream.has_ended() => Err(ConnectionClosed),
             Poll::Pending => Ok(false),
             Poll::Ready(Err(_)) => Err(ConnectionClosed),
             Poll::Ready(Ok(())) => {
                 *bytes += buffer.filled().len();
                 let bytes_max = self.shared.limits.linger_bytes_max;
-                if buffer.filled().is_empty() || (bytes_max != 0 && *bytes > bytes_max) {
+                if bytes_max != 0 && *bytes > bytes_max {
                     Err(ConnectionClosed)
                 } else {
                     Ok(true)

@@ -72,10 +72,13 @@ fn payload_bytes(header: &[u8]) -> Option<u64> {
     })
 }
 
-/// A stream of frames that counts continuation frames as they are read.
+/// A stream of frames that counts continuation frames as they are read, and notices the end.
+///
+/// The end is not reported to the library, which would then write nothing more.
 pub(super) struct FragmentCounter<S> {
     stream: S,
     scanner: Scanner,
+    has_ended: bool,
 }
 
 impl<S> FragmentCounter<S> {
@@ -84,7 +87,13 @@ impl<S> FragmentCounter<S> {
         Self {
             stream,
             scanner: Scanner::default(),
+            has_ended: false,
         }
+    }
+
+    /// Whether the client has ended its side of the connection.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Returns the number of continuation frames since the last call.
@@ -99,9 +108,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for FragmentCounter<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.has_ended {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.scanner.feed(&buffer.filled()[before..]);
+        let read = &buffer.filled()[before..];
+        if read.is_empty() && buffer.remaining() > 0 {
+            self.has_ended = true;
+            return Poll::Pending;
+        }
+        self.scanner.feed(read);
         Poll::Ready(Ok(()))
     }
 }
