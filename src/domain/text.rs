@@ -49,7 +49,7 @@ pub enum TextError {
 
 /// How many lines a text may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lines {
+enum LineRule {
     Any,
     /// One, as names have.
     One,
@@ -57,7 +57,7 @@ enum Lines {
 
 fn checked(
     what: &'static str,
-    lines: Lines,
+    lines: LineRule,
     text: &str,
     bytes_max: usize,
 ) -> Result<Arc<str>, TextError> {
@@ -74,7 +74,7 @@ fn checked(
     if text.contains('\0') {
         return Err(TextError::Nul { what });
     }
-    if lines == Lines::One && text.chars().any(breaks_the_line) {
+    if lines == LineRule::One && text.chars().any(breaks_the_line) {
         return Err(TextError::Control { what });
     }
     Ok(text.into())
@@ -148,7 +148,7 @@ macro_rules! text {
 
             /// Checks a text against another limit, in bytes of UTF-8.
             pub fn within(text: &str, bytes_max: usize) -> Result<Self, TextError> {
-                checked($what, Lines::$lines, text, bytes_max).map(Self)
+                checked($what, LineRule::$lines, text, bytes_max).map(Self)
             }
 
             /// A text from the database. It was checked when it was stored, maybe by older rules.

@@ -29,6 +29,7 @@ mod log_privacy;
 mod members;
 mod model;
 mod multipart;
+mod numbers;
 mod poll;
 mod prepare;
 mod presence;

@@ -15,8 +15,8 @@ use crate::schema::syntax::{float, long_int};
 /// The digits that every `i64` of fewer digits fits.
 const DIGITS_MIN: usize = 19;
 
-/// Gives each integer that does not fit 64 bits the value that it has as its type. One that has none
-/// stays an enum value without a valid name, which validation refuses.
+/// Gives each integer that does not fit 64 bits the value that it has as its type. One that has
+/// none stays an enum value without a valid name, which validation refuses.
 pub(super) fn convert_long_integers(
     document: &mut ExecutableDocument,
     text: &str,

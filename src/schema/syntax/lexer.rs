@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_graphql::Pos;
 
-use super::{SyntaxError, number, text};
+use super::{SyntaxError, is_name_continue, is_name_start, number, text};
 
 /// The characters that are tokens by themselves. `...` is a token too.
 const PUNCTUATORS: &str = "!$&():=@[]{|}";
@@ -152,14 +152,6 @@ fn after(mut position: Pos, text: &str) -> Pos {
         }
     }
     position
-}
-
-pub(super) fn is_name_start(character: char) -> bool {
-    character.is_ascii_alphabetic() || character == '_'
-}
-
-pub(super) fn is_name_continue(character: char) -> bool {
-    character.is_ascii_alphanumeric() || character == '_'
 }
 
 /// A character as an error message names it.

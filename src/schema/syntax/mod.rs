@@ -32,3 +32,11 @@ impl SyntaxError {
         }
     }
 }
+
+fn is_name_start(character: char) -> bool {
+    character.is_ascii_alphabetic() || character == '_'
+}
+
+fn is_name_continue(character: char) -> bool {
+    character.is_ascii_alphanumeric() || character == '_'
+}

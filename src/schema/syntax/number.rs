@@ -2,7 +2,7 @@
 
 use async_graphql_value::{Name, Number, Value};
 
-use super::lexer::{is_name_continue, is_name_start};
+use super::{is_name_continue, is_name_start};
 
 /// The length of the number at the beginning of a text, in bytes, and whether it has a fraction or
 /// an exponent. The error is the offset at which the text stops being a number.

@@ -204,122 +204,125 @@ fn tokens_may_be_apart_by_anything_that_is_ignored() {
     }
 }
 
+/// Documents with an error: the message, and where it is.
+const ERRORS: &[(&str, &str, Option<(usize, usize)>)] = &[
+    ("", "The document has no operation.", None),
+    ("# nothing", "The document has no operation.", None),
+    (
+        "{",
+        "Expected a field, found the end of the document.",
+        Some((1, 2)),
+    ),
+    ("{}", "Expected a field, found \"}\".", Some((1, 2))),
+    ("{ a {} }", "Expected a field, found \"}\".", Some((1, 6))),
+    (
+        "{ a() }",
+        "Expected the name of an argument, found \")\".",
+        Some((1, 5)),
+    ),
+    (
+        "query Q() { a }",
+        "Expected \"$\", found \")\".",
+        Some((1, 9)),
+    ),
+    ("{ a: }", "Expected a field, found \"}\".", Some((1, 6))),
+    ("{ ...on }", "Expected a type, found \"}\".", Some((1, 9))),
+    (
+        "fragment on on on { on }",
+        "Expected the name of a fragment, found \"on\".",
+        Some((1, 10)),
+    ),
+    (
+        "fragment F { a }",
+        "Expected \"on\", found \"{\".",
+        Some((1, 12)),
+    ),
+    (
+        "notAnOperation Foo { field }",
+        "Expected an operation or a fragment, found \"notAnOperation\".",
+        Some((1, 1)),
+    ),
+    (
+        "type A { a: Int }",
+        "Expected an operation or a fragment, found \"type\".",
+        Some((1, 1)),
+    ),
+    (
+        "query ($a: Int = $b) { a }",
+        "Expected a value, found \"$\".",
+        Some((1, 18)),
+    ),
+    (
+        "query ($a: [Int Int]) { a }",
+        "Expected \"]\", found \"Int\".",
+        Some((1, 17)),
+    ),
+    (
+        "{ f(a: {b: 1 b: 2}) }",
+        "The field \"b\" is given twice.",
+        Some((1, 14)),
+    ),
+    (
+        "\"d\" { a }",
+        "An operation without a keyword has no description.",
+        Some((1, 5)),
+    ),
+    (
+        "{ a } { b }",
+        "An operation without a name must be the only one of its document.",
+        Some((1, 7)),
+    ),
+    (
+        "{ a } query Q { b }",
+        "An operation without a name must be the only one of its document.",
+        Some((1, 7)),
+    ),
+    (
+        "query Q { b } { a }",
+        "An operation without a name must be the only one of its document.",
+        Some((1, 15)),
+    ),
+    (
+        "query Q { a } query Q { b }",
+        "There are two operations named \"Q\".",
+        Some((1, 15)),
+    ),
+    (
+        "{ a } fragment F on A { a } fragment F on A { b }",
+        "There are two fragments named \"F\".",
+        Some((1, 38)),
+    ),
+    (
+        "{ a\r\n\n  ? }",
+        "The character '?' is not allowed here.",
+        Some((3, 3)),
+    ),
+    (
+        "{ \u{e4} }",
+        "The character U+00E4 is not allowed here.",
+        Some((1, 3)),
+    ),
+    (
+        "{ a\u{0} }",
+        "The character U+0000 is not allowed here.",
+        Some((1, 4)),
+    ),
+    (
+        "{ .. }",
+        "The character '.' is not allowed here.",
+        Some((1, 3)),
+    ),
+    (
+        "{ \u{feff}\u{1f600} }",
+        "The character U+1F600 is not allowed here.",
+        Some((1, 4)),
+    ),
+];
+
 #[test]
 fn errors_name_what_was_expected_and_where() {
-    for (text, message, at) in [
-        ("", "The document has no operation.", None),
-        ("# nothing", "The document has no operation.", None),
-        (
-            "{",
-            "Expected a field, found the end of the document.",
-            Some((1, 2)),
-        ),
-        ("{}", "Expected a field, found \"}\".", Some((1, 2))),
-        ("{ a {} }", "Expected a field, found \"}\".", Some((1, 6))),
-        (
-            "{ a() }",
-            "Expected the name of an argument, found \")\".",
-            Some((1, 5)),
-        ),
-        (
-            "query Q() { a }",
-            "Expected \"$\", found \")\".",
-            Some((1, 9)),
-        ),
-        ("{ a: }", "Expected a field, found \"}\".", Some((1, 6))),
-        ("{ ...on }", "Expected a type, found \"}\".", Some((1, 9))),
-        (
-            "fragment on on on { on }",
-            "Expected the name of a fragment, found \"on\".",
-            Some((1, 10)),
-        ),
-        (
-            "fragment F { a }",
-            "Expected \"on\", found \"{\".",
-            Some((1, 12)),
-        ),
-        (
-            "notAnOperation Foo { field }",
-            "Expected an operation or a fragment, found \"notAnOperation\".",
-            Some((1, 1)),
-        ),
-        (
-            "type A { a: Int }",
-            "Expected an operation or a fragment, found \"type\".",
-            Some((1, 1)),
-        ),
-        (
-            "query ($a: Int = $b) { a }",
-            "Expected a value, found \"$\".",
-            Some((1, 18)),
-        ),
-        (
-            "query ($a: [Int Int]) { a }",
-            "Expected \"]\", found \"Int\".",
-            Some((1, 17)),
-        ),
-        (
-            "{ f(a: {b: 1 b: 2}) }",
-            "The field \"b\" is given twice.",
-            Some((1, 14)),
-        ),
-        (
-            "\"d\" { a }",
-            "An operation without a keyword has no description.",
-            Some((1, 5)),
-        ),
-        (
-            "{ a } { b }",
-            "An operation without a name must be the only one of its document.",
-            Some((1, 7)),
-        ),
-        (
-            "{ a } query Q { b }",
-            "An operation without a name must be the only one of its document.",
-            Some((1, 7)),
-        ),
-        (
-            "query Q { b } { a }",
-            "An operation without a name must be the only one of its document.",
-            Some((1, 15)),
-        ),
-        (
-            "query Q { a } query Q { b }",
-            "There are two operations named \"Q\".",
-            Some((1, 15)),
-        ),
-        (
-            "{ a } fragment F on A { a } fragment F on A { b }",
-            "There are two fragments named \"F\".",
-            Some((1, 38)),
-        ),
-        (
-            "{ a\r\n\n  ? }",
-            "The character '?' is not allowed here.",
-            Some((3, 3)),
-        ),
-        (
-            "{ \u{e4} }",
-            "The character U+00E4 is not allowed here.",
-            Some((1, 3)),
-        ),
-        (
-            "{ a\u{0} }",
-            "The character U+0000 is not allowed here.",
-            Some((1, 4)),
-        ),
-        (
-            "{ .. }",
-            "The character '.' is not allowed here.",
-            Some((1, 3)),
-        ),
-        (
-            "{ \u{feff}\u{1f600} }",
-            "The character U+1F600 is not allowed here.",
-            Some((1, 4)),
-        ),
-    ] {
-        assert_eq!(error(text), (message.to_owned(), at), "{text}");
+    for (text, message, at) in ERRORS {
+        assert_eq!(error(text), ((*message).to_owned(), *at), "{text}");
     }
 }
 

@@ -1,14 +1,14 @@
 //! The values of strings and block strings.
 
 /// An error: an offset in bytes from the opening quote, and a sentence.
-type TextError = (usize, &'static str);
+type LiteralError = (usize, &'static str);
 
 const NOT_CLOSED: &str = "The string is not closed.";
 const BAD_ESCAPE: &str = "The escape is not one of GraphQL.";
 const BAD_UNICODE: &str = "The escape does not name a Unicode character.";
 
 /// The value of the string whose content begins here, and its length up to and with its last quote.
-pub(super) fn quoted(content: &str) -> Result<(String, usize), TextError> {
+pub(super) fn quoted(content: &str) -> Result<(String, usize), LiteralError> {
     let mut value = String::new();
     let mut at = 0;
     loop {
@@ -83,7 +83,7 @@ fn hexadecimal(digits: &str) -> Option<u32> {
 
 /// The value of the block string whose content begins here, and its length up to and with its last
 /// quotes.
-pub(super) fn block(content: &str) -> Result<(String, usize), TextError> {
+pub(super) fn block(content: &str) -> Result<(String, usize), LiteralError> {
     let mut raw = String::new();
     let mut at = 0;
     loop {

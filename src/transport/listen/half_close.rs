@@ -17,7 +17,7 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::transport::admission::activity::Activity;
+use crate::{limit::unless_zero, transport::admission::activity::Activity};
 
 /// A stream that reports the end of the client's side only when no answer is due.
 pub(super) struct HalfClose<S> {
@@ -30,12 +30,12 @@ pub(super) struct HalfClose<S> {
 }
 
 impl<S> HalfClose<S> {
-    /// Withholds the end of the client's side for at most `timeout`.
+    /// Withholds the end of the client's side for at most `timeout`. Zero is no limit.
     pub(super) fn new(stream: S, activity: Arc<Activity>, timeout: Duration) -> Self {
         Self {
             stream,
             activity,
-            timeout,
+            timeout: unless_zero(timeout),
             timer: None,
         }
     }

@@ -144,11 +144,7 @@ async fn serve_connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
-    let stream = HalfClose::new(
-        stream,
-        activity.clone(),
-        unless_zero(limits.half_close_timeout),
-    );
+    let stream = HalfClose::new(stream, activity.clone(), limits.half_close_timeout);
     let service = ConnectionService::new(app, inbound, &limits, activity.clone());
     let is_refused = service.is_refused;
     let service = hyper::service::service_fn(move |request| service.answer(request));
