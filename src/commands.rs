@@ -192,6 +192,7 @@ impl ProcessSignals {
 
 /// `switchboard migrate`: opening a database updates its schema.
 async fn migrate(database: &str) -> Result<(), CommandError> {
+    let _lock = Database::lock(database)?;
     let opened = Database::open(database, SqliteLimits::default()).await?;
     opened.maintenance.close().await;
     println!("{database} is up to date.");
@@ -216,7 +217,8 @@ async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, Comma
         .sign_in
         .choice(flags.lifetime)
         .map_err(CommandError::Flags)?;
-    let database = Database::open(&flags.database.database, SqliteLimits::default()).await?;
+    let url = &flags.database.database;
+    let database = Database::open_beside_server(url, SqliteLimits::default()).await?;
     let auth = Auth::guests(database.accounts.clone(), flags.lifetime).await?;
     let user = UserId::from_uuid(Uuid::now_v7());
     let session = auth.sign_in(user, name, Uuid::new_v4(), clock()()).await?;

@@ -19,7 +19,7 @@ use crate::{
     hub::{Hub, ShutOutObserver},
     presence::{Instant, Presence},
     schema::{Introspection, Schema, Services},
-    store::{Database, StoreError},
+    store::{Database, StoreError, sqlite::DatabaseLock},
     transport::{
         self, ClientPolicy, OperationList, OperationListError, Origin, Shared, Site, Tls, TlsError,
     },
@@ -31,6 +31,9 @@ const STOP_GRACE: Duration = Duration::from_secs(4);
 
 /// Time for clients to answer the closes of their sockets, after the drain window.
 const CLOSES_GRACE: Duration = Duration::from_secs(2);
+
+/// How often the database does its regular work.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a drain checks whether all sockets have closed.
 const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
@@ -68,6 +71,8 @@ pub struct Server {
     hub: Arc<Hub>,
     presence: Arc<Presence>,
     database: Database,
+    /// Held for as long as the database is open.
+    _lock: Option<DatabaseLock>,
     tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
@@ -97,9 +102,12 @@ impl Server {
         let tls = open_certificate(flags, &clock)?;
         raise_file_limit();
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
-        let policy = client_policy(flags, &limits)?;
+        let mut policy = client_policy(flags, &limits)?;
 
+        let lock = Database::lock(&flags.database.database)?;
         let database = Database::open(&flags.database.database, limits.sqlite).await?;
+        let maintenance = database.maintenance.clone();
+        policy.write_fault = Arc::new(move || maintenance.write_fault().map(|f| f.to_string()));
         let core = Core::start(flags, &limits, &database, sign_in, &clock, &tasks).await?;
         let shared = Shared::new(
             core.schema,
@@ -114,6 +122,7 @@ impl Server {
         let (listener, address) = bind(flags.listen).await?;
         let stop_listening = CancellationToken::new();
         tasks.spawn(catch_up(database.clone(), stop_listening.clone()));
+        tasks.spawn(tick(database.clone(), stop_listening.clone()));
         if let Some(tls) = &tls {
             let interval = shared.limits.tls_check_interval;
             tasks.spawn(tls.clone().watch(interval, stop_listening.clone()));
@@ -132,6 +141,7 @@ impl Server {
             hub: core.hub,
             presence: core.presence,
             database,
+            _lock: lock,
             tls,
             stop_listening,
             listening,
@@ -316,6 +326,7 @@ fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy
         proxies_trusted: flags.trust_proxy,
         token_header: flags.sign_in.auth_header.clone(),
         operations,
+        write_fault: Arc::new(|| None),
     })
 }
 
@@ -340,6 +351,17 @@ async fn catch_up(database: Database, stop: CancellationToken) {
                 return;
             }
         }
+    }
+}
+
+/// Lets the database do the work that is due every second.
+async fn tick(database: Database, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(TICK_INTERVAL))
+        .await
+        .is_some()
+    {
+        database.maintenance.tick().await;
     }
 }
 

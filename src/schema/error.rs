@@ -211,6 +211,11 @@ impl From<StoreError> for ApiError {
                 tracing::warn!(error = %cause, "the database is busy");
                 Self::busy()
             }
+            // The store has logged the fault once.
+            StoreError::Unwritable(_) => Self::new(
+                Code::Unavailable,
+                "The server cannot store anything at the moment; try again later.",
+            ),
             StoreError::Failed(_) | StoreError::Open { .. } => Self::internal(&error),
         }
     }

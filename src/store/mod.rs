@@ -18,6 +18,7 @@
 //! - **S6** Every backend passes the same contract tests.
 //! - **S7** The right to a command is decided in the transaction that commits it: no command of a
 //!   user commits after the event that took the right away.
+//! - **S8** A write is acknowledged only if the database file is still the one that was opened.
 //! - **V6** Deleting a message deletes its text from the store in the same transaction, so no later
 //!   read can show it.
 //!
@@ -51,6 +52,9 @@ pub enum StoreError {
     /// The database did not answer in time: the caller may retry.
     #[error("the database is busy: {0}")]
     Busy(#[source] sqlx::Error),
+    /// Nothing can be written at the moment, or until an operator has acted. Nothing was written.
+    #[error("the database cannot be written: {0}")]
+    Unwritable(WriteFault),
     /// The database failed, or holds damaged data: log the error and answer INTERNAL.
     #[error("the database failed: {0}")]
     Failed(#[source] sqlx::Error),
@@ -62,6 +66,62 @@ pub enum StoreError {
         /// The cause.
         reason: String,
     },
+}
+
+/// Why the database cannot be written. The text is one sentence for the operator, without a full
+/// stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFault {
+    /// The disk is full. Writes succeed again when it has space.
+    #[error("the disk is full")]
+    Full,
+    /// The file or its file system is read-only. Writes succeed again when it is not.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// The disk failed to read or write.
+    #[error("the disk has failed")]
+    Disk,
+    /// The content of the database is damaged.
+    #[error("the database is damaged")]
+    Damaged,
+    /// A file of the database was deleted or moved.
+    #[error("a file of the database is gone")]
+    Missing,
+    /// Another file is at the path of the database.
+    #[error("a file of the database was replaced")]
+    Replaced,
+    /// Another process has written to the database file.
+    #[error("another process has written to the database file")]
+    Overwritten,
+}
+
+impl WriteFault {
+    /// Whether writing stops until the server is started again.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Full | Self::ReadOnly)
+    }
+
+    /// What the operator does next.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Full => "free space on the disk; the server then writes again by itself",
+            Self::ReadOnly => {
+                "make the file system writable; the server then writes again by itself"
+            }
+            Self::Disk => {
+                "check the disk, stop the server, check the file with `sqlite3 FILE 'pragma \
+                 integrity_check'`, and start the server again"
+            }
+            Self::Damaged => {
+                "stop the server, copy the files of the database, and recover the content with \
+                 `sqlite3 FILE .recover`, or restore a backup"
+            }
+            Self::Missing | Self::Replaced | Self::Overwritten => {
+                "everything acknowledged until now is in the files that were here before; stop \
+                 the server, put the right files in place, and start it again"
+            }
+        }
+    }
 }
 
 /// Why a command was not carried out. Nothing was written.
@@ -275,6 +335,13 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Does one bounded step of the work that an older version of the program left undone, such as
     /// indexing its messages. Returns whether more is left. Must not be cancelled.
     async fn catch_up(&self) -> Result<bool, StoreError>;
+
+    /// Does the small work that is due every second: checks whether the database can be written,
+    /// and shortens files that have grown. Must not be cancelled.
+    async fn tick(&self);
+
+    /// Why the database cannot be written. None if it can.
+    fn write_fault(&self) -> Option<WriteFault>;
 
     /// Waits for running statements and closes the database.
     async fn close(&self);

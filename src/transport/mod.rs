@@ -47,7 +47,7 @@ pub use limits::TransportLimits;
 pub use listen::listener::serve;
 pub use listen::tls::{Tls, TlsError, TlsFiles};
 pub use persisted::{OperationList, OperationListError};
-pub use shared::{ClientPolicy, Shared};
+pub use shared::{ClientPolicy, Shared, WriteFaultProbe};
 pub use token_header::{TokenHeader, TokenHeaderError};
 
 use crate::transport::{
@@ -121,10 +121,14 @@ async fn single_connection(shared: &Arc<Shared>, request: Request) -> Result<Res
 }
 
 /// `GET /readyz`: whether a load balancer may send new clients here.
-async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, &'static str) {
-    if shared.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ready\n")
+async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+    let reason = if shared.ready.load(Ordering::Acquire) {
+        (shared.write_fault)()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        Some("draining".to_owned())
+    };
+    match reason {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }

@@ -35,7 +35,12 @@ pub struct ClientPolicy {
     pub token_header: TokenHeader,
     /// The only documents that are executed. None if every document is.
     pub operations: Option<OperationList>,
+    /// Why the database cannot be written, for the readiness of the server.
+    pub write_fault: WriteFaultProbe,
 }
+
+/// Returns why the database cannot be written, as one sentence. None if it can.
+pub type WriteFaultProbe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The state that all transports share.
 pub struct Shared {
@@ -53,6 +58,8 @@ pub struct Shared {
     pub(super) proxies_trusted: usize,
     /// The header with the token of a request.
     pub(super) token_header: TokenHeader,
+    /// Why the database cannot be written.
+    pub(super) write_fault: WriteFaultProbe,
     /// Every WebSocket runs as a task in here.
     pub tasks: TaskTracker,
     /// The hosts of this server, and the origins whose pages may use it.
@@ -85,6 +92,7 @@ impl Shared {
             proxies_trusted,
             token_header,
             operations,
+            write_fault,
         } = policy;
         let persisted = operations.map_or_else(
             || PersistedQueries::learning(limits.persisted_bytes_max),
@@ -98,6 +106,7 @@ impl Shared {
             limits,
             proxies_trusted,
             token_header,
+            write_fault,
             tasks,
             site: Arc::new(site),
             persisted,

@@ -46,6 +46,7 @@ mod shared_plans;
 mod sign_in_flags;
 mod signals;
 mod sse;
+mod storage;
 mod support;
 mod tls;
 mod tls_certificates;

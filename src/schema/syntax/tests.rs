@@ -204,8 +204,11 @@ fn tokens_may_be_apart_by_anything_that_is_ignored() {
     }
 }
 
+/// A line and a column, from 1.
+type At = Option<(usize, usize)>;
+
 /// Documents with an error: the message, and where it is.
-const ERRORS: &[(&str, &str, Option<(usize, usize)>)] = &[
+const ERRORS: &[(&str, &str, At)] = &[
     ("", "The document has no operation.", None),
     ("# nothing", "The document has no operation.", None),
     (

@@ -2,22 +2,18 @@
 
 use async_trait::async_trait;
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
-use tokio::sync::OwnedMutexGuard;
 
-use super::{Sqlite, rows};
+use super::{Sqlite, Writing, rows};
 use crate::{
     domain::{Identity, Revocation, Subject, Timestamp, TokenId, User, UserId, UserName},
     store::{Accounts, StoreError},
 };
 
-/// The connection that writes, locked.
-type Writer = OwnedMutexGuard<SqliteConnection>;
-
 #[async_trait]
 impl Accounts for Sqlite {
     async fn create_user(&self, user: &User) -> Result<(), StoreError> {
         let user = user.clone();
-        self.write(async move |mut writer: Writer| {
+        self.write(async move |mut writer: Writing| {
             insert_user(&mut writer, &user.id, &user.name, user.created_at).await
         })
         .await
@@ -29,7 +25,8 @@ impl Accounts for Sqlite {
         let row = sqlx::query(sql)
             .bind(id.to_string())
             .fetch_optional(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(row.as_ref().map(rows::user).transpose()?)
     }
 
@@ -40,12 +37,13 @@ impl Accounts for Sqlite {
         let found = sqlx::query(sql)
             .bind(rows::json(&ids))
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(found.iter().map(rows::user).collect::<Result<_, _>>()?)
     }
 
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writing().await?;
         sqlx::query(
             "insert into meta (name, value) values ('signing_key', ?1) on conflict do nothing",
         )
@@ -70,7 +68,7 @@ impl Accounts for Sqlite {
         now: Timestamp,
     ) -> Result<Subject, StoreError> {
         let (identity, candidate) = (identity.clone(), candidate.clone());
-        self.write(async move |mut writer: Writer| {
+        self.write(async move |mut writer: Writing| {
             let mut transaction = writer.begin_with("begin immediate").await?;
             let kept = keep_subject(&mut transaction, &identity, candidate, now).await?;
             transaction.commit().await?;
@@ -85,7 +83,7 @@ impl Accounts for Sqlite {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(async move |mut writer: Writer| {
+        self.write(async move |mut writer: Writing| {
             let mut transaction = writer.begin_with("begin immediate").await?;
             sqlx::query("delete from revocations where expires_at <= ?1")
                 .bind(now.0)
@@ -106,12 +104,21 @@ impl Accounts for Sqlite {
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError> {
         let found =
             sqlx::query("select 1 from revocations where token = ?1").bind(token.0.as_slice());
-        Ok(found.fetch_optional(&self.readers).await?.is_some())
+        Ok(found
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.health.seen(error.into()))?
+            .is_some())
     }
 
     async fn revocations_head(&self) -> Result<u64, StoreError> {
         let head = sqlx::query("select coalesce(max(number), 0) as number from revocations");
-        Ok(rows::number(&head.fetch_one(&self.readers).await?)?)
+        Ok(rows::number(
+            &head
+                .fetch_one(&self.readers)
+                .await
+                .map_err(|error| self.health.seen(error.into()))?,
+        )?)
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
@@ -123,7 +130,8 @@ impl Accounts for Sqlite {
             .bind(after)
             .bind(limit)
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
     }
 }
@@ -133,15 +141,21 @@ impl Sqlite {
     /// and does not leave the shared connection in the middle of a statement.
     async fn write<T, W>(
         &self,
-        write: impl FnOnce(Writer) -> W + Send + 'static,
+        write: impl FnOnce(Writing) -> W + Send + 'static,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, sqlx::Error>> + Send,
     {
-        let writer = self.writer.clone();
-        let task = tokio::spawn(async move { write(writer.lock_owned().await).await });
-        Ok(task.await.expect("a write does not panic")?)
+        let store = self.clone();
+        let task = tokio::spawn(async move {
+            let written = write(store.writing().await?).await;
+            let written = written.map_err(|error| store.health.seen(error.into()))?;
+            store.health.check_after()?;
+            store.health.written();
+            Ok(written)
+        });
+        task.await.expect("a write does not panic")
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::Timestamp,
-    store::{Append, AppendError, Command, CommandOutcome, SendMessage, StoreError},
+    store::{Append, AppendError, Command, CommandOutcome, SendMessage, StoreError, WriteFault},
 };
 
 #[async_trait]
@@ -31,9 +31,18 @@ impl Append for Sqlite {
         batch: &[Command],
         now: Timestamp,
     ) -> Vec<Result<CommandOutcome, AppendError>> {
-        let mut writer = self.writer.lock().await;
+        let unwritable = |fault| batch.iter().map(|_| Err(fault_error(fault))).collect();
+        let mut writer = match self.writing().await {
+            Ok(writer) => writer,
+            Err(StoreError::Unwritable(fault)) => return unwritable(fault),
+            Err(error) => return vec![Err(error.into())],
+        };
         let outcomes = match transaction(&mut writer, batch, now, &self.limits).await {
             Ok(outcomes) => outcomes,
+            Err(StoreError::Unwritable(fault)) => {
+                self.health.seen(StoreError::Unwritable(fault));
+                return unwritable(fault);
+            }
             Err(error) if batch.len() == 1 => vec![Err(error.into())],
             Err(error) => {
                 let commands = batch.len();
@@ -45,6 +54,11 @@ impl Append for Sqlite {
                 outcomes
             }
         };
+        if let Err(StoreError::Unwritable(fault)) = self.health.check_after() {
+            // The batch went to a file that the next start does not find.
+            return unwritable(fault);
+        }
+        self.health.written();
         self.count_unindexed(&outcomes);
         outcomes
     }
@@ -59,6 +73,10 @@ impl Append for Sqlite {
             tracing::warn!(%error, "a step of the search index failed");
         }
     }
+}
+
+fn fault_error(fault: WriteFault) -> AppendError {
+    StoreError::Unwritable(fault).into()
 }
 
 impl Sqlite {

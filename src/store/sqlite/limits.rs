@@ -16,6 +16,10 @@ pub struct SqliteLimits {
     /// wait.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub database_busy_timeout: Duration,
+    /// Bytes to which the write-ahead log shrinks after it has grown, for example because a search
+    /// took long.
+    #[arg(long, default_value_t = 64 * 1024 * 1024)]
+    pub wal_bytes_max: u64,
     /// Maximum members of one room.
     #[arg(long, default_value_t = 100_000)]
     pub members_per_room_max: u32,

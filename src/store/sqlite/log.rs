@@ -160,7 +160,8 @@ impl Log for Sqlite {
             .bind(reader_id(caller))
             .bind(id.as_str())
             .fetch_optional(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(row.as_ref().map(rows::room).transpose()?)
     }
 
@@ -177,7 +178,8 @@ impl Log for Sqlite {
             .bind(search.map(folded))
             .bind(limit)
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         each(&found, rows::room)
     }
 
@@ -194,7 +196,8 @@ impl Log for Sqlite {
             .bind(number(upto))
             .bind(limit)
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         let mut events = each(&found, |row| rows::event(row, id))?;
         for event in &mut events {
             self.name_members(event).await?;
@@ -214,7 +217,8 @@ impl Log for Sqlite {
             .bind(window.before.map_or(i64::MAX, number))
             .bind(window.limit)
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         if window.from_end {
             found.reverse();
         }
@@ -230,7 +234,8 @@ impl Log for Sqlite {
             .bind(reader_id(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         let decode = |row: &SqliteRow| rows::message(row, &rows::parsed(row, "room_id")?);
         Ok(row.as_ref().map(decode).transpose()?)
     }
@@ -244,7 +249,10 @@ impl Log for Sqlite {
         let query = sqlx::query(MEMBERSHIP)
             .bind(room.as_str())
             .bind(user.to_string());
-        let row = query.fetch_optional(&self.readers).await?;
+        let row = query
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
@@ -254,7 +262,8 @@ impl Log for Sqlite {
             .bind(speak.room.as_str())
             .bind(speak.to.map(|to| to.to_string()))
             .fetch_optional(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         let facts = match &row {
             Some(row) => speaker_facts(row, speak)?,
             None => SpeakerFacts {
@@ -275,7 +284,8 @@ impl Log for Sqlite {
             .bind(reader_id(caller))
             .bind(id.to_string())
             .fetch_optional(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
@@ -296,7 +306,8 @@ impl Log for Sqlite {
             .bind(window.before.map(|id| id.to_string()))
             .bind(window.limit)
             .fetch_all(&self.readers)
-            .await?;
+            .await
+            .map_err(|error| self.health.seen(error.into()))?;
         if window.from_end {
             found.reverse();
         }

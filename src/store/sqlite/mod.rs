@@ -15,13 +15,16 @@ mod accounts;
 mod append;
 mod changes;
 mod file;
+mod health;
 mod limits;
+mod lock;
 mod log;
 mod rows;
 mod search;
 mod sends;
 
 use std::{
+    path::PathBuf,
     str::FromStr,
     sync::{Arc, atomic::AtomicU64},
 };
@@ -33,16 +36,28 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 pub use limits::SqliteLimits;
 
-use super::{AppendError, Maintenance, StoreError};
+use health::Health;
+pub use lock::DatabaseLock;
+
+use super::{AppendError, Maintenance, StoreError, WriteFault};
 use crate::domain::{folded, folding};
 
 /// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
 /// threads take turns for each further row, which is slow.
 const ROWS_AT_ONCE: usize = 512;
+
+/// Who else may have the database open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Alone,
+    BesideServer,
+}
+
+type Writer = OwnedMutexGuard<SqliteConnection>;
 
 /// An open database file.
 #[derive(Clone)]
@@ -52,6 +67,8 @@ pub struct Sqlite {
     /// The only connection that writes, because SQLite allows one writer at a time. Only tasks that
     /// are never cancelled lock it: cancelling one would leave a statement or a transaction open.
     writer: Arc<Mutex<SqliteConnection>>,
+    health: Arc<Health>,
+    access: Access,
     limits: SqliteLimits,
     /// About how many messages the search index does not hold yet.
     unindexed: Arc<AtomicU64>,
@@ -61,6 +78,16 @@ impl Sqlite {
     /// Opens `sqlite://PATH` and brings its tables up to date. A missing file is created, readable
     /// by its owner alone.
     pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
+        Self::open_as(Access::Alone, url, limits).await
+    }
+
+    /// Opens a database that a server may have open. It never writes to the database file, only to
+    /// the write-ahead log: the server takes a change of the file for a fault.
+    pub async fn open_beside_server(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
+        Self::open_as(Access::BesideServer, url, limits).await
+    }
+
+    async fn open_as(access: Access, url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
         let refused = |error: &dyn std::fmt::Display| StoreError::Open {
             url: url.to_owned(),
             reason: error.to_string(),
@@ -72,13 +99,17 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(limits.database_busy_timeout)
+            .pragma("journal_size_limit", limits.wal_bytes_max.to_string())
             .row_buffer_size(ROWS_AT_ONCE)
             // Under load many statements wait, and a warning for each would bury the log.
             .disable_statement_logging();
         refuse_foreign(url).await?;
         file::keep_private(&options).map_err(|error| refused(&error))?;
         // V6: deleted content is overwritten with zeros, in the tables and in the search index.
-        let writing = options.clone().pragma("secure_delete", "on");
+        let mut writing = options.clone().pragma("secure_delete", "on");
+        if access == Access::BesideServer {
+            writing = writing.pragma("wal_autocheckpoint", "0");
+        }
         let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
         migrator()
             .run(&mut writer)
@@ -100,18 +131,111 @@ impl Sqlite {
             .connect_with(reading)
             .await
             .map_err(|error| refused(&error))?;
-        let (writer, unindexed) = (
-            Arc::new(Mutex::new(writer)),
-            Arc::new(AtomicU64::new(unindexed)),
-        );
+        let health = Health::new(file_of(url).as_deref()).map_err(|error| refused(&error))?;
         Ok(Self {
             readers,
             searchers,
-            writer,
+            writer: Arc::new(Mutex::new(writer)),
+            health: Arc::new(health),
+            access,
             limits,
-            unindexed,
+            unindexed: Arc::new(AtomicU64::new(unindexed)),
         })
     }
+}
+
+impl Sqlite {
+    /// Takes the lock that one server has on the database. None for a database in memory.
+    pub fn lock(url: &str) -> Result<Option<DatabaseLock>, StoreError> {
+        let refused = |reason: String| StoreError::Open {
+            url: url.to_owned(),
+            reason,
+        };
+        let Some(path) = file_of(url) else {
+            return Ok(None);
+        };
+        // A link to the database leads to the same lock.
+        let path = std::fs::canonicalize(&path).unwrap_or(path);
+        match DatabaseLock::take(&path) {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            Ok(None) => Err(refused(
+                "another Switchboard server uses it; stop that server, or give this one a \
+                 database of its own"
+                    .to_owned(),
+            )),
+            Err(error) => Err(refused(format!("it cannot be locked: {error}"))),
+        }
+    }
+
+    /// Writes a value that changes nothing, to see whether the database can be written. Then
+    /// shortens the write-ahead log if it has grown: while something reads for long, SQLite cannot.
+    async fn probe(&self) -> Result<(), StoreError> {
+        if self.health.fault().is_some() {
+            let mut writer = self.writing().await?;
+            let touch = "update meta set value = value where name = 'signing_key'";
+            let written = sqlx::query(touch).execute(&mut *writer).await;
+            written.map_err(|error| self.health.seen(error.into()))?;
+            self.health.written();
+        }
+        if self.health.wal_bytes() > self.limits.wal_bytes_max {
+            let mut writer = self.writing().await?;
+            // It must not wait for readers: the writer waits for it.
+            sqlx::raw_sql("pragma busy_timeout = 0; pragma wal_checkpoint(truncate)")
+                .execute(&mut *writer)
+                .await?;
+            let timeout = self.limits.database_busy_timeout.as_millis();
+            let restore = format!("pragma busy_timeout = {timeout}");
+            sqlx::raw_sql(AssertSqlSafe(restore).into_sql_str())
+                .execute(&mut *writer)
+                .await?;
+        }
+        // Checks the files.
+        self.writing().await.map(|_| ())
+    }
+
+    /// The connection that writes, if the database can be written.
+    async fn writing(&self) -> Result<Writing, StoreError> {
+        let writer = self.writer.clone().lock_owned().await;
+        self.health.check_before()?;
+        Ok(Writing {
+            writer,
+            health: self.health.clone(),
+        })
+    }
+}
+
+/// The writing connection while it is used. When it is dropped, the state of the file is
+/// remembered.
+struct Writing {
+    writer: Writer,
+    health: Arc<Health>,
+}
+
+impl std::ops::Deref for Writing {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.writer
+    }
+}
+
+impl std::ops::DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.writer
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.health.remember_content();
+    }
+}
+
+/// The file of a database, unless it is in memory.
+fn file_of(url: &str) -> Option<PathBuf> {
+    let options = SqliteConnectOptions::from_str(url).ok()?;
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    (!in_memory).then(|| options.get_filename().to_owned())
 }
 
 /// Folds the names of all rooms again if they were folded by other rules, or not at all.
@@ -148,9 +272,24 @@ impl Maintenance for Sqlite {
         self.index_step().await
     }
 
+    async fn tick(&self) {
+        if self.write_fault().is_none_or(|fault| !fault.is_final())
+            && let Err(error) = self.probe().await
+        {
+            tracing::debug!(%error, "the database cannot be written");
+        }
+    }
+
+    fn write_fault(&self) -> Option<WriteFault> {
+        self.health.fault()
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.searchers.close().await;
+        if self.access == Access::BesideServer {
+            return;
+        }
         // Move the content of the write-ahead log into the file, and truncate the log.
         let mut writer = self.writer.lock().await;
         if let Err(error) = sqlx::raw_sql("pragma wal_checkpoint(truncate)")
@@ -219,18 +358,28 @@ fn migration(file_name: &str) -> Option<Migration> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        // 5 is SQLITE_BUSY. Its extended codes have 5 in the low byte.
-        let busy = error
+        let code = error
             .as_database_error()
-            .and_then(|database| database.code()?.parse::<u32>().ok())
-            .is_some_and(|code| code & 0xff == 5);
-        if busy || matches!(error, sqlx::Error::PoolTimedOut) {
-            Self::Busy(error)
-        } else {
-            Self::Failed(error)
+            .and_then(|database| database.code()?.parse::<u32>().ok());
+        // The low byte is the kind of an error; extended codes have the rest.
+        match code.map(|code| code & 0xff) {
+            Some(SQLITE_BUSY) => Self::Busy(error),
+            Some(SQLITE_READONLY) => Self::Unwritable(WriteFault::ReadOnly),
+            Some(SQLITE_IOERR) => Self::Unwritable(WriteFault::Disk),
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Unwritable(WriteFault::Damaged),
+            Some(SQLITE_FULL) => Self::Unwritable(WriteFault::Full),
+            _ if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy(error),
+            _ => Self::Failed(error),
         }
     }
 }
+
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_READONLY: u32 = 8;
+const SQLITE_IOERR: u32 = 10;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_NOTADB: u32 = 26;
 
 impl From<sqlx::Error> for AppendError {
     fn from(error: sqlx::Error) -> Self {

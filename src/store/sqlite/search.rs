@@ -197,8 +197,10 @@ impl Sqlite {
 
     /// Puts the next messages into the index. Returns whether more are left. Must not be cancelled.
     pub(super) async fn index_step(&self) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let result = step(&mut writer).await;
+        let mut writer = self.writing().await?;
+        let result = step(&mut writer)
+            .await
+            .map_err(|error| self.health.seen(error));
         if result.is_err() {
             // SQLite may have rolled back by itself; no transaction is open either way.
             let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;

@@ -6,7 +6,7 @@ use clap::Parser;
 use switchboard::{
     config::CommandLine,
     domain::Clock,
-    server::{InUse, Server},
+    server::{InUse, Server, StartError},
 };
 
 use super::{
@@ -53,6 +53,14 @@ impl TestApp {
             certificate: None,
             folder,
         }
+    }
+
+    /// Starts a server that may refuse to start. The flags must name its database.
+    pub(crate) async fn try_start(flags: &[&str]) -> Result<Server, StartError> {
+        super::logs::install();
+        let line = ["switchboard", "--listen", "127.0.0.1:0"];
+        let line = line.iter().chain(flags);
+        Server::start(&CommandLine::try_parse_from(line).unwrap().serve).await
     }
 
     /// Starts a server over plain TCP or over TLS.
