@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use switchboard::{
-    domain::{Cursor, Epoch, Seq},
+    domain::{Cursor, Epoch, EventTag, Seq, Timestamp},
     protocol::{Close, Input, MachineLimits},
     schema::{Introspection, Prepare, PrepareLimits, Request},
     transport::read_request,
@@ -105,7 +105,13 @@ pub fn cursor(data: &[u8]) {
     let mut number = || (0..8).fold(0, |sum, _| sum << 8 | u64::from(bytes.byte().unwrap_or(0)));
     let (epoch, seq) = (Epoch(number()), Seq(number()));
     if let Ok(room) = String::from_utf8_lossy(bytes.0).parse() {
-        let cursor = Cursor { room, epoch, seq };
+        let tag = EventTag::of(Timestamp(seq.0.cast_signed()));
+        let cursor = Cursor {
+            room,
+            epoch,
+            seq,
+            tag,
+        };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
     }
 }

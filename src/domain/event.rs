@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Cursor, Epoch, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq, ShutsOut,
-    Timestamp, UserId, UserName, Visibility,
+    Change, Cursor, Epoch, EventTag, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq,
+    ShutsOut, Timestamp, UserId, UserName, Visibility,
 };
 
 /// A user: a guest, or a person whom an identity provider named.
@@ -33,6 +33,8 @@ pub struct Room {
     pub epoch: Epoch,
     /// The Seq of the last event of its log.
     pub head: Seq,
+    /// The tag of that event.
+    pub head_tag: EventTag,
     /// How long a member waits between two messages, in seconds; 0 if there is no slow mode.
     pub slow_mode_seconds: u32,
     /// When the room was deleted. Only views read a deleted room, to send its last events.
@@ -45,13 +47,19 @@ impl Room {
         self.visibility == Visibility::Public && self.deleted_at.is_none()
     }
 
-    /// The position of an event of this room.
-    pub fn cursor(&self, seq: Seq) -> Cursor {
+    /// The position of an event of this room with this tag.
+    pub fn cursor(&self, seq: Seq, tag: EventTag) -> Cursor {
         Cursor {
             room: self.id.clone(),
             epoch: self.epoch,
             seq,
+            tag,
         }
+    }
+
+    /// The position of the last event of its log.
+    pub fn head_cursor(&self) -> Cursor {
+        self.cursor(self.head, self.head_tag)
     }
 }
 

@@ -19,7 +19,7 @@ mod viewer;
 mod words;
 
 pub use change::{Change, ChangeKind, ChangeRecord, ShutsOut};
-pub use cursor::{Cursor, CursorError, Epoch, Seq};
+pub use cursor::{Cursor, CursorError, Epoch, EventTag, Seq};
 pub use event::{Body, Event, Member, Message, Room, User};
 pub use id::{IdError, MemberId, MessageId, RoomId, UserId};
 pub use rights::{Action, Role, Standing, Visibility, may, may_manage};

@@ -47,7 +47,7 @@ pub use wait::{Wait, WaitError};
 pub use writer::ShutOutObserver;
 
 use crate::{
-    domain::{Clock, Epoch, QuotaKey, RoomId, Seq, UserId},
+    domain::{Clock, Epoch, EventTag, QuotaKey, RoomId, Seq, UserId},
     quota::Rates,
     store::{Append, AppendError, Command, CommandOutcome, Log, StoreError},
 };
@@ -139,6 +139,11 @@ impl Hub {
     /// of the store. An event that changes it comes after this head.
     pub fn open(&self, id: &RoomId) -> Option<(Epoch, Seq)> {
         self.rooms.find(id)?.open()
+    }
+
+    /// The tag of an event, if it is known without a read of the store.
+    pub fn tag(&self, id: &RoomId, seq: Seq) -> Option<EventTag> {
+        self.rooms.find(id)?.tag(seq)
     }
 
     fn entry(&self, id: &RoomId) -> Arc<LiveRoom> {

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Access, Caller, Cursor, Epoch, Event, Message, RoomId, Seq, ShutOuts, ShutsOut, UserId,
+        Access, Caller, Cursor, Epoch, Event, EventTag, Message, RoomId, Seq, ShutOuts, ShutsOut,
+        UserId,
     },
     store::{Log, StoreError},
     sync::{Mutex, Registration, Registry},
@@ -46,6 +47,8 @@ pub struct LiveRoom {
 #[derive(Clone, Copy)]
 struct RoomFacts {
     epoch: Epoch,
+    /// The head that was read, and its tag.
+    head: (Seq, EventTag),
     /// Every caller may read it.
     open: bool,
 }
@@ -97,6 +100,7 @@ impl LiveRoom {
                 self.bell.ring(room.head);
                 RoomFacts {
                     epoch: room.epoch,
+                    head: (room.head, room.head_tag),
                     open: room.is_open(),
                 }
             }))
@@ -126,7 +130,18 @@ impl LiveRoom {
             room: self.id().clone(),
             epoch: facts.expect("the hub hands out rooms that exist").epoch,
             seq,
+            tag: self.tag(seq).unwrap_or(EventTag::UNKNOWN),
         }
+    }
+
+    /// The tag of an event, if it is known without a read of the store.
+    pub fn tag(&self, seq: Seq) -> Option<EventTag> {
+        let facts = self.facts.get().copied().flatten();
+        let at_load = facts
+            .map(|facts| facts.head)
+            .filter(|(head, _)| *head == seq);
+        let at_load = at_load.map(|(_, tag)| tag);
+        at_load.or_else(|| self.tail.lock().tag(seq))
     }
 
     /// The last event of its log.

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::domain::{Event, Seq};
+use crate::domain::{Event, EventTag, Seq};
 
 /// A run of events without a hole, bounded in events and bytes (H3).
 #[derive(Debug)]
@@ -56,6 +56,12 @@ impl Tail {
         }
     }
 
+    /// The tag of an event, if it is here.
+    pub(super) fn tag(&self, seq: Seq) -> Option<EventTag> {
+        let found = self.events.binary_search_by_key(&seq, |held| held.seq());
+        Some(self.events[found.ok()?].cursor().tag)
+    }
+
     /// At most `limit` events after `after` and up to `upto`. `None` if the tail does not reach
     /// back that far.
     pub(super) fn read(&self, after: Seq, upto: Seq, limit: usize) -> Option<Vec<Arc<Event>>> {
@@ -96,6 +102,7 @@ mod tests {
                 room: "a".parse().unwrap(),
                 epoch: Epoch(1),
                 seq: Seq(seq),
+                tag: EventTag::UNKNOWN,
             },
             sender: Arc::new(sender),
             body: Body::Text(MessageText::new("hi").unwrap()),

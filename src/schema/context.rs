@@ -13,7 +13,8 @@ use super::{
 use crate::{
     auth::Auth,
     domain::{
-        Caller, Clock, Cursor, CursorError, Epoch, QuotaKey, Room, RoomId, Seq, Timestamp, Viewer,
+        Caller, Clock, Cursor, CursorError, Epoch, EventTag, QuotaKey, Room, RoomId, Seq,
+        Timestamp, Viewer,
     },
     hub::Hub,
     presence::Presence,
@@ -202,22 +203,28 @@ pub(super) async fn append(
 }
 
 /// The position that a cursor names in the log of this room; see [`position_in`].
-pub(super) fn position(room: &Room, cursor: &str) -> Result<Seq, ApiError> {
-    position_in(&room.id, room.epoch, room.head, cursor)
+pub(super) async fn position(
+    ctx: &Context<'_>,
+    room: &Room,
+    cursor: &str,
+) -> Result<Cursor, ApiError> {
+    let known = (room.head, room.head_tag);
+    position_in(ctx, &room.id, room.epoch, known, cursor).await
 }
 
-/// The position that a cursor names in the log of `room` with this epoch and head.
+/// The position that a cursor names in the log of `room` with this epoch, head and tag of the head.
 ///
 /// # Errors
 /// BAD_USER_INPUT if the text is not a cursor, or the cursor belongs to another room.
-/// CURSOR_EXPIRED if it belongs to an earlier log of the room or is beyond the head; the error
-/// names the oldest cursor.
-pub(super) fn position_in(
+/// CURSOR_EXPIRED if it belongs to an earlier log of the room, is beyond the head, or names an
+/// event that is not in the log: a backup was restored. The error names the oldest cursor.
+pub(super) async fn position_in(
+    ctx: &Context<'_>,
     room: &RoomId,
     epoch: Epoch,
-    head: Seq,
+    (head, head_tag): (Seq, EventTag),
     cursor: &str,
-) -> Result<Seq, ApiError> {
+) -> Result<Cursor, ApiError> {
     let cursor: Cursor = cursor
         .parse()
         .map_err(|error: CursorError| ApiError::bad_user_input(error.to_string()))?;
@@ -226,15 +233,40 @@ pub(super) fn position_in(
             "This cursor belongs to another room.",
         ));
     }
-    if cursor.epoch != epoch || cursor.seq > head {
+    let mut is_known = cursor.epoch == epoch && cursor.seq <= head;
+    if is_known {
+        let tag = if cursor.seq == head {
+            head_tag
+        } else {
+            tag_of(ctx, &cursor).await?
+        };
+        is_known = cursor.tag.fits(tag);
+    }
+    if !is_known {
         let oldest = Cursor {
             room: room.clone(),
             epoch,
             seq: Seq::START,
+            tag: EventTag::UNKNOWN,
         };
         let message = "This cursor does not fit the present log of the room; start again from \
                        `extensions.oldest`.";
         return Err(ApiError::new(Code::CursorExpired, message).with("oldest", oldest.to_string()));
     }
-    Ok(cursor.seq)
+    Ok(cursor)
+}
+
+/// The tag of the event that a cursor names, from memory if the room is live.
+async fn tag_of(ctx: &Context<'_>, cursor: &Cursor) -> Result<EventTag, ApiError> {
+    if cursor.seq == Seq::START || cursor.tag == EventTag::UNKNOWN {
+        return Ok(EventTag::UNKNOWN);
+    }
+    let services = services(ctx);
+    if let Some(tag) = services.hub.tag(&cursor.room, cursor.seq) {
+        return Ok(tag);
+    }
+    let before = Seq(cursor.seq.0 - 1);
+    let read = services.log.events(&cursor.room, before, cursor.seq, 1);
+    let event = loader(ctx).read(read).await?.pop();
+    Ok(event.map_or(EventTag::UNKNOWN, |event| event.cursor().tag))
 }

@@ -53,7 +53,7 @@ pub(super) async fn poll(
     let page_max = services.limits.page_max;
     let limit = in_range("limit", limit, 1, page_max.max(LIMIT_DEFAULT))?.min(page_max);
     let room = readable_room(ctx, room_id).await?;
-    let mut position = position(&room, &after.0)?;
+    let mut position = position(ctx, &room, &after.0).await?;
     if !wait.is_zero() && !ctx.data_unchecked::<Arc<ExecutionState>>().may_wait() {
         return Err(ApiError::new(
             Code::TooComplex,
@@ -65,16 +65,16 @@ pub(super) async fn poll(
     let mut waiting = waiting.ok_or_else(ApiError::no_such_room)?;
     let mut messages: Vec<MessageObject> = Vec::new();
     while messages.is_empty() {
-        let head = match select(&mut token_end, pin!(waiting.past(position))).await {
+        let head = match select(&mut token_end, pin!(waiting.past(position.seq))).await {
             Either::Left(((), _)) => return Err(ApiError::token_not_valid()),
             Either::Right((head, _)) => head,
         };
         let Some(head) = head else { break };
         let events = loader(ctx)
-            .read(waiting.room().read(position, head, limit))
+            .read(waiting.room().read(position.seq, head, limit))
             .await?;
         let Some(last) = events.last() else { break };
-        position = last.seq();
+        position = last.cursor().clone();
         let sent = events.iter().filter_map(|event| event.as_message_sent());
         messages.extend(sent.map(|message| MessageObject::from(message.clone())));
     }
@@ -84,7 +84,7 @@ pub(super) async fn poll(
     check_token(ctx)?;
     Ok(MessagePoll {
         messages,
-        cursor: CursorScalar::from(&room.cursor(position)),
+        cursor: CursorScalar::from(&position),
     })
 }
 

@@ -14,7 +14,7 @@ use super::{
     scalar::{CursorScalar, DateTime},
     users::{PresenceObject, UserObject, present},
 };
-use crate::domain::{self, Body, Caller, Member, Message, Room, RoomId, Seq};
+use crate::domain::{self, Body, Caller, EventTag, Member, Message, Room, RoomId, Seq};
 
 /// An object with an id. Ids of users begin with `usr_`, of messages with `msg_`, of members with
 /// `mbr_`. Ids of rooms match `[a-z0-9][a-z0-9-]{0,63}`.
@@ -67,7 +67,7 @@ connection! {
 #[derive(Clone)]
 pub(super) struct RoomObject {
     room: Arc<Room>,
-    head: Seq,
+    head: (Seq, EventTag),
 }
 
 impl From<Room> for RoomObject {
@@ -79,7 +79,7 @@ impl From<Room> for RoomObject {
 impl From<Arc<Room>> for RoomObject {
     fn from(room: Arc<Room>) -> Self {
         Self {
-            head: room.head,
+            head: (room.head, room.head_tag),
             room,
         }
     }
@@ -111,7 +111,7 @@ impl RoomObject {
     /// without repeats. In a result of `newMessage`, it is the cursor of that message. In a result
     /// of another subscription, it is the end of the log when the result was made.
     async fn head(&self) -> CursorScalar {
-        CursorScalar::from(&self.room.cursor(self.head))
+        CursorScalar::from(&self.room.cursor(self.head.0, self.head.1))
     }
 
     /// The room's messages, oldest first. The arguments are those of `Query.messages`.
@@ -129,7 +129,7 @@ impl RoomObject {
             last,
             before,
         };
-        Ok(messages(ctx, &self.room, self.head, args).await?)
+        Ok(messages(ctx, &self.room, self.head.0, args).await?)
     }
 
     /// The room's members, in the order in which they joined. `first` and `last` work as in
@@ -221,9 +221,9 @@ impl MessageObject {
         // In a frame, the head is the event's own cursor, so that the frame does not depend on when
         // it is made.
         let head = if in_frame(ctx) {
-            self.message.cursor.seq
+            (self.message.cursor.seq, self.message.cursor.tag)
         } else {
-            room.head
+            (room.head, room.head_tag)
         };
         Ok(RoomObject { room, head })
     }

@@ -26,14 +26,14 @@ pub(super) async fn messages_page(
 ) -> Result<ListPage<Arc<Message>>, ApiError> {
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
-    let before = args
-        .before
-        .map(|cursor| position(room, &cursor.0))
-        .transpose()?;
-    let after = args
-        .after
-        .map(|cursor| position(room, &cursor.0))
-        .transpose()?;
+    let before = match &args.before {
+        Some(cursor) => Some(position(ctx, room, &cursor.0).await?.seq),
+        None => None,
+    };
+    let after = match &args.after {
+        Some(cursor) => Some(position(ctx, room, &cursor.0).await?.seq),
+        None => None,
+    };
     let (after, end) = (after.unwrap_or_default(), head.next());
     let window = Window {
         after,

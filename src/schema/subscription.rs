@@ -14,7 +14,7 @@ use super::{
     scalar::CursorScalar,
 };
 use crate::{
-    domain::Seq,
+    domain::{EventTag, Seq},
     presence::{Instant, Lobby, Stream},
 };
 
@@ -119,7 +119,7 @@ async fn open_log(
 ) -> Result<OpenedSubscription, ApiError> {
     // The lobby is entered before the right to read is checked (E4).
     let lobby = lobby_of_viewer(ctx, room_id)?;
-    let (source, checked) = match live_public_log(ctx, room_id, after.as_ref()) {
+    let (source, checked) = match live_public_log(ctx, room_id, after.as_ref()).await {
         Some(log) => log,
         None => stored_log(ctx, room_id, after).await?,
     };
@@ -141,7 +141,7 @@ fn lobby_of_viewer(ctx: &Context<'_>, room_id: &str) -> Result<Option<Arc<Lobby>
 
 /// Opens a log without a read of the store: possible if the room is public and already has readers
 /// on this node. An invalid cursor gives `None`, because the store may know more of the log.
-fn live_public_log(
+async fn live_public_log(
     ctx: &Context<'_>,
     room_id: &str,
     after: Option<&CursorScalar>,
@@ -149,7 +149,14 @@ fn live_public_log(
     let room = room_id.parse().ok()?;
     let (epoch, head) = services(ctx).hub.open(&room)?;
     let after = match after {
-        Some(cursor) => position_in(&room, epoch, head, &cursor.0).ok()?,
+        Some(cursor) => {
+            let tag = services(ctx)
+                .hub
+                .tag(&room, head)
+                .unwrap_or(EventTag::UNKNOWN);
+            let position = position_in(ctx, &room, epoch, (head, tag), &cursor.0).await;
+            position.ok()?.seq
+        }
         None => head,
     };
     Some((ReadTarget::Log { room, after }, head))
@@ -162,7 +169,7 @@ async fn stored_log(
 ) -> Result<(ReadTarget, Seq), ApiError> {
     let room = readable_room(ctx, room_id).await?;
     let after = match after {
-        Some(cursor) => position(&room, &cursor.0)?,
+        Some(cursor) => position(ctx, &room, &cursor.0).await?.seq,
         None => room.head,
     };
     let source = ReadTarget::Log {

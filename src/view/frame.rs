@@ -6,7 +6,7 @@ use async_graphql::{ServerError, Value};
 use serde::Serialize;
 
 use crate::{
-    domain::{Access, Cursor, Event, Seq, ShutsOut, UserId},
+    domain::{Access, Cursor, Event, EventTag, Seq, ShutsOut, UserId},
     hub::LogReadError,
     schema::{FeedError, ItemResponse},
 };
@@ -17,6 +17,8 @@ pub struct Frame {
     /// The event that this frame shows. A frame of an ephemeral stream shows no event, and has
     /// [`Seq::START`].
     pub seq: Seq,
+    /// The tag of that event.
+    pub tag: EventTag,
     /// `{"data":…,"extensions":{"cursor":"…"}}`. Frames of ephemeral streams have no `extensions`.
     pub payload: Arc<str>,
 }
@@ -88,6 +90,7 @@ impl Encoded {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) seq: Seq,
+    pub(super) tag: EventTag,
     pub(super) payload: Option<Arc<str>>,
     /// The head as of which the frame shows the room, if it shows more than its own event. Such a
     /// frame depends on when it was made.
@@ -107,6 +110,7 @@ impl Entry {
         });
         (payload.is_some() || shuts_out.is_some()).then(|| Self {
             seq: event.seq(),
+            tag: event.cursor().tag,
             payload,
             as_of,
             shuts_out,
@@ -198,6 +202,7 @@ pub(super) fn take_within<'a>(
         last = Some(entry.seq);
         out.push(Frame {
             seq: entry.seq,
+            tag: entry.tag,
             payload: payload.clone(),
         });
     }
@@ -212,6 +217,7 @@ mod tests {
         pub(in crate::view) fn plain(seq: Seq, payload: &str) -> Self {
             Self {
                 seq,
+                tag: EventTag::UNKNOWN,
                 payload: Some(payload.into()),
                 as_of: None,
                 shuts_out: None,
@@ -224,6 +230,7 @@ mod tests {
         let ann = UserId::from_uuid(uuid::Uuid::nil());
         let removal = Entry {
             seq: Seq(3),
+            tag: EventTag::UNKNOWN,
             payload: None,
             as_of: None,
             shuts_out: Some(Arc::new(ShutsOut::User(ann))),

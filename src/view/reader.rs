@@ -47,7 +47,7 @@ impl Reader {
     /// of ephemeral streams have none.
     pub fn cursor_of(&self, frame: &Frame) -> Option<Cursor> {
         match &self.kind {
-            ReaderKind::Log(reader) => Some(reader.cursor(frame.seq)),
+            ReaderKind::Log(reader) => Some(reader.cursor_of(frame)),
             ReaderKind::Ephemeral(_) => None,
         }
     }

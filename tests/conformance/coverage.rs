@@ -40,7 +40,7 @@ const COVERAGE: &[Line] = &[
         &[
             "an init with a payload is acknowledged",
             "a null payload of an init counts as absent",
-            r#"invalid before init: {"payload":1,"type":"connection_init"}"#,
+            r#"invalid before init: {"type":"connection_init","payload":1}"#,
         ],
     ),
     (

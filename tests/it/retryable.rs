@@ -54,7 +54,7 @@ async fn p5_a_stream_that_cannot_continue_now_ends_without_complete() {
             .await
             .unwrap();
     };
-    rename(&mut database, "events", "hidden").await;
+    rename(&mut database, "messages", "hidden").await;
 
     let mut stream =
         StreamedResponse::post(app.address(), &subscription(Some(&head)), &[SSE]).await;
@@ -82,7 +82,7 @@ async fn p5_a_stream_that_cannot_continue_now_ends_without_complete() {
     );
     assert_eq!(shared.read_to_end().await, ":\n\n");
 
-    rename(&mut database, "hidden", "events").await;
+    rename(&mut database, "hidden", "messages").await;
     let mut stream =
         StreamedResponse::post(app.address(), &subscription(Some(&head)), &[SSE]).await;
     assert_eq!(

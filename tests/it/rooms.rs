@@ -1,7 +1,7 @@
 //! Rooms: who sees them, their pages, and their cursors.
 
 use serde_json::{Value, json};
-use switchboard::domain::{Cursor, Epoch, Seq};
+use switchboard::domain::{Cursor, Epoch, EventTag, Seq};
 
 use crate::support::{app::TestApp, client::Client};
 
@@ -160,7 +160,14 @@ async fn g3_invalid_input_gets_a_code_and_is_not_stored() {
 fn with_seq_and_epoch(cursor: &Cursor, seq: u64, epoch: u64) -> String {
     let (seq, epoch) = (Seq(seq), Epoch(epoch));
     let room = cursor.room.clone();
-    Cursor { room, seq, epoch }.to_string()
+    let tag = EventTag::UNKNOWN;
+    Cursor {
+        room,
+        epoch,
+        seq,
+        tag,
+    }
+    .to_string()
 }
 
 #[tokio::test]

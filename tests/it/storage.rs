@@ -8,7 +8,7 @@ use switchboard::server::StartError;
 
 use crate::support::{
     app::TestApp,
-    client::Client,
+    client::{Client, NEW_MESSAGE},
     http::{Reply, get},
     wait_for,
 };
@@ -144,5 +144,69 @@ async fn the_write_ahead_log_shrinks_after_a_long_read() {
     wait_for("the log to shrink", shrinking).await;
     assert_eq!(send(&mut ann, "after").await, "");
     drop((ann, reader));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_a_lost_event_is_expired_after_a_backup_was_restored() {
+    let app = TestApp::start().await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    for text in ["1", "2"] {
+        assert_eq!(send(&mut ann, text).await, "");
+    }
+    let kept = ann.head("room-1").await;
+    drop(ann);
+    // The files of a stopped server are a backup.
+    let folder = app.finish().await;
+    let path = folder.path().join("test.db");
+    let backup = fs::read(&path).unwrap();
+
+    let app = TestApp::in_folder(folder, &[]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    for text in ["3", "4", "5"] {
+        assert_eq!(send(&mut ann, text).await, "");
+    }
+    let query = "{ messages(roomId: \"room-1\") { nodes { cursor } } }";
+    let page = ann.execute(query, json!({})).await;
+    let nodes = page["data"]["messages"]["nodes"]
+        .as_array()
+        .unwrap()
+        .clone();
+    let lost: Vec<_> = nodes[2..]
+        .iter()
+        .map(|node| node["cursor"].as_str().unwrap().to_owned())
+        .collect();
+    let head = ann.head("room-1").await;
+    drop(ann);
+    let folder = app.finish().await;
+    fs::write(&path, backup).unwrap();
+
+    let app = TestApp::in_folder(folder, &[]).await;
+    let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
+    // The new log grows past the old one.
+    for text in ["c", "d", "e", "f"] {
+        assert_eq!(send(&mut ann, text).await, "");
+    }
+    let after =
+        "query ($after: Cursor) { messages(roomId: \"room-1\", after: $after) { nodes { text } } }";
+    for cursor in lost.iter().chain([&head]) {
+        let page = ann.execute(after, json!({ "after": cursor })).await;
+        assert_eq!(page["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
+        let poll = "query ($after: Cursor!) { pollMessages(roomId: \"room-1\", after: $after, wait: 0) { cursor } }";
+        let polled = ann.execute(poll, json!({ "after": cursor })).await;
+        assert_eq!(polled["errors"][0]["extensions"]["code"], "CURSOR_EXPIRED");
+        let variables = json!({ "room": "room-1", "after": cursor });
+        let refused = ann.execute_refused(NEW_MESSAGE, variables).await;
+        assert_eq!(refused[0]["extensions"]["code"], "CURSOR_EXPIRED");
+    }
+    let page = ann.execute(after, json!({ "after": kept })).await;
+    let texts: Vec<_> = page["data"]["messages"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(texts, ["c", "d", "e", "f"]);
+    drop(ann);
     app.finish().await;
 }

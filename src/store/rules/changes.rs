@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Body, Change, ChangeKind, MemberId, Message, MessageId, Role, Room, ShutsOut,
-        Timestamp, UserId, Visibility,
+        Action, Body, Change, ChangeKind, EventTag, MemberId, Message, MessageId, Role, Room,
+        ShutsOut, Timestamp, UserId, Visibility,
     },
     store::{ChangeRoom, RoomChange},
 };
@@ -281,7 +281,9 @@ impl Rule<'_> {
     /// Appends the next event of the room (S2).
     fn append(&self, kind: ChangeKind, shuts_out: ShutsOut, write: Write) -> Decision {
         let change = Change {
-            cursor: self.room.cursor(self.room.head.next()),
+            cursor: self
+                .room
+                .cursor(self.room.head.next(), EventTag::of(self.now)),
             at: self.now,
             actor: self.actor,
             kind,

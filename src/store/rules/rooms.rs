@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use crate::{
-    domain::{Role, Room, Seq, Timestamp},
+    domain::{EventTag, Role, Room, Seq, Timestamp},
     store::{CreateRoom, rules::NewMember},
 };
 
@@ -33,6 +33,7 @@ pub(in crate::store) fn create_room(
         created_at: now,
         epoch: command.epoch,
         head: Seq::START,
+        head_tag: EventTag::UNKNOWN,
         slow_mode_seconds: 0,
         deleted_at: None,
     };

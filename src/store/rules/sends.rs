@@ -13,7 +13,8 @@ use std::{
 use super::{Refusal, Rights, require_unmuted};
 use crate::{
     domain::{
-        Action, Body, Cursor, Epoch, Event, Message, Nonce, RoomId, Seq, Timestamp, User, UserId,
+        Action, Body, Cursor, Epoch, Event, EventTag, Message, Nonce, RoomId, Seq, Timestamp, User,
+        UserId,
     },
     store::{CommandOutcome, Committed, SendMessage},
 };
@@ -159,6 +160,7 @@ impl SendRun {
                 room: send.room.clone(),
                 epoch: room.epoch,
                 seq: *head,
+                tag: EventTag::of(self.now),
             },
             sender,
             body: Body::Text(send.text.clone()),
@@ -275,6 +277,7 @@ mod tests {
                 room: room.parse().unwrap(),
                 epoch: Epoch(1),
                 seq: Seq(2),
+                tag: EventTag::UNKNOWN,
             },
             sender: ann(),
             body,

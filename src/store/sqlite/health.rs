@@ -36,7 +36,7 @@ struct Files {
     /// Of the write-ahead log, when it was first seen.
     wal_identity: Mutex<Option<FileIdentity>>,
     /// The state of the database file after the last write of this process.
-    content: Mutex<Content>,
+    content: Mutex<FileVersion>,
 }
 
 /// Two paths with the same value are the same file.
@@ -57,12 +57,12 @@ impl From<&Metadata> for FileIdentity {
 
 /// Changes with each write to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
+struct FileVersion {
     bytes: u64,
     modified: (i64, i64),
 }
 
-impl From<&Metadata> for Content {
+impl From<&Metadata> for FileVersion {
     fn from(found: &Metadata) -> Self {
         Self {
             bytes: found.size(),
@@ -96,7 +96,7 @@ impl Health {
             return Ok(());
         };
         self.checked(files.check_identity().and_then(|found| {
-            if Content::from(&found) == *files.content.lock() {
+            if FileVersion::from(&found) == *files.content.lock() {
                 Ok(())
             } else {
                 Err(WriteFault::Overwritten)
@@ -118,7 +118,7 @@ impl Health {
         if let Some(files) = &self.files
             && let Ok(found) = files.check_identity()
         {
-            *files.content.lock() = Content::from(&found);
+            *files.content.lock() = FileVersion::from(&found);
         }
     }
 
@@ -173,7 +173,7 @@ impl Files {
             wal: wal.into(),
             identity: FileIdentity::from(&found),
             wal_identity: Mutex::new(None),
-            content: Mutex::new(Content::from(&found)),
+            content: Mutex::new(FileVersion::from(&found)),
             database,
         })
     }

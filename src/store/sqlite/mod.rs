@@ -52,7 +52,7 @@ const ROWS_AT_ONCE: usize = 512;
 
 /// Who else may have the database open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+enum OpenMode {
     Alone,
     BesideServer,
 }
@@ -68,7 +68,7 @@ pub struct Sqlite {
     /// are never cancelled lock it: cancelling one would leave a statement or a transaction open.
     writer: Arc<Mutex<SqliteConnection>>,
     health: Arc<Health>,
-    access: Access,
+    mode: OpenMode,
     limits: SqliteLimits,
     /// About how many messages the search index does not hold yet.
     unindexed: Arc<AtomicU64>,
@@ -78,16 +78,16 @@ impl Sqlite {
     /// Opens `sqlite://PATH` and brings its tables up to date. A missing file is created, readable
     /// by its owner alone.
     pub async fn open(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
-        Self::open_as(Access::Alone, url, limits).await
+        Self::open_as(OpenMode::Alone, url, limits).await
     }
 
     /// Opens a database that a server may have open. It never writes to the database file, only to
     /// the write-ahead log: the server takes a change of the file for a fault.
     pub async fn open_beside_server(url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
-        Self::open_as(Access::BesideServer, url, limits).await
+        Self::open_as(OpenMode::BesideServer, url, limits).await
     }
 
-    async fn open_as(access: Access, url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
+    async fn open_as(mode: OpenMode, url: &str, limits: SqliteLimits) -> Result<Self, StoreError> {
         let refused = |error: &dyn std::fmt::Display| StoreError::Open {
             url: url.to_owned(),
             reason: error.to_string(),
@@ -107,7 +107,7 @@ impl Sqlite {
         file::keep_private(&options).map_err(|error| refused(&error))?;
         // V6: deleted content is overwritten with zeros, in the tables and in the search index.
         let mut writing = options.clone().pragma("secure_delete", "on");
-        if access == Access::BesideServer {
+        if mode == OpenMode::BesideServer {
             writing = writing.pragma("wal_autocheckpoint", "0");
         }
         let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
@@ -137,7 +137,7 @@ impl Sqlite {
             searchers,
             writer: Arc::new(Mutex::new(writer)),
             health: Arc::new(health),
-            access,
+            mode,
             limits,
             unindexed: Arc::new(AtomicU64::new(unindexed)),
         })
@@ -287,7 +287,7 @@ impl Maintenance for Sqlite {
     async fn close(&self) {
         self.readers.close().await;
         self.searchers.close().await;
-        if self.access == Access::BesideServer {
+        if self.mode == OpenMode::BesideServer {
             return;
         }
         // Move the content of the write-ahead log into the file, and truncate the log.

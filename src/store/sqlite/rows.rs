@@ -8,8 +8,9 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
     domain::{
-        Body, Change, ChangeKind, ChangeRecord, Cursor, Epoch, Event, Member, Message, MessageText,
-        Role, Room, RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName, Visibility,
+        Body, Change, ChangeKind, ChangeRecord, Cursor, Epoch, Event, EventTag, Member, Message,
+        MessageText, Role, Room, RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName,
+        Visibility,
     },
     store::rules::Rights,
 };
@@ -18,7 +19,8 @@ use crate::{
 macro_rules! room_columns {
     () => {
         "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
-         r.deleted_at"
+         r.deleted_at,
+         (select h.at from events h where h.room_id = r.id and h.seq = r.head) as head_at"
     };
 }
 
@@ -151,6 +153,7 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
         created_at: timestamp(row, "created_at")?,
         epoch: epoch(row)?,
         head: seq(row, "head")?,
+        head_tag: optional_timestamp(row, "head_at")?.map_or(EventTag::UNKNOWN, EventTag::of),
         slow_mode_seconds: row.try_get("slow_mode_seconds")?,
         deleted_at: optional_timestamp(row, "deleted_at")?,
     })
@@ -164,6 +167,7 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
             room: room.clone(),
             epoch: epoch(row)?,
             seq: seq(row, "seq")?,
+            tag: EventTag::of(timestamp(row, "created_at")?),
         },
         sender: Arc::new(user(row)?),
         body: body(row)?,
@@ -231,12 +235,14 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
         SHUTS_OUT_EVERYBODY => ShutsOut::Everybody,
         other => return Err(damaged("shuts_out", format_args!("{other}"))),
     };
+    let at = timestamp(row, "at")?;
     let cursor = Cursor {
         room: room.clone(),
         epoch: epoch(row)?,
         seq: seq(row, "event_seq")?,
+        tag: EventTag::of(at),
     };
-    let (at, actor) = (timestamp(row, "at")?, parsed(row, "actor_id")?);
+    let actor = parsed(row, "actor_id")?;
     Ok(Event::Changed(Arc::new(Change {
         cursor,
         at,

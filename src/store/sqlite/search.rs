@@ -458,7 +458,9 @@ mod tests {
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
     use super::*;
-    use crate::domain::{Body, Cursor, Epoch, MessageText, Seq, Timestamp, User, UserId, UserName};
+    use crate::domain::{
+        Body, Cursor, Epoch, EventTag, MessageText, Seq, Timestamp, User, UserId, UserName,
+    };
 
     async fn database() -> SqliteConnection {
         let options = SqliteConnectOptions::new().in_memory(true);
@@ -474,6 +476,7 @@ mod tests {
                 room: "room-1".parse().unwrap(),
                 epoch: Epoch(1),
                 seq: Seq(1),
+                tag: EventTag::UNKNOWN,
             },
             sender: Arc::new(User {
                 id: UserId::from_bytes([1; 16]),

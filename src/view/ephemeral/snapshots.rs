@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    domain::{Seq, UserId},
+    domain::{EventTag, Seq, UserId},
     presence::Position,
     quota::ByteShare,
     view::frame::Frame,
@@ -187,6 +187,7 @@ impl Snapshots {
 fn frame(payload: &Arc<str>) -> Frame {
     Frame {
         seq: Seq::START,
+        tag: EventTag::UNKNOWN,
         payload: payload.clone(),
     }
 }

@@ -57,12 +57,15 @@ impl LogReader {
     /// See [`Reader::live_at`](crate::view::Reader::live_at).
     pub(in crate::view) fn live_at(&self) -> Option<Cursor> {
         let live = matches!(self.behind, Behind::No) && self.at.cursor >= self.at.gate.checked;
-        live.then(|| self.cursor(self.at.cursor))
+        live.then(|| self.at.view.source.room.cursor(self.at.cursor))
     }
 
-    /// The cursor of an event of this log.
-    pub(in crate::view) fn cursor(&self, seq: Seq) -> Cursor {
-        self.at.view.source.room.cursor(seq)
+    /// The cursor of a frame of this log.
+    pub(in crate::view) fn cursor_of(&self, frame: &Frame) -> Cursor {
+        Cursor {
+            tag: frame.tag,
+            ..self.at.view.source.room.cursor(frame.seq)
+        }
     }
 
     /// See [`Reader::poll_take`](crate::view::Reader::poll_take).

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Epoch, MessageText, RoomName, Seq, User, UserName};
+use crate::domain::{Epoch, EventTag, MessageText, RoomName, Seq, User, UserName};
 
 const NOW: Timestamp = Timestamp(10);
 const NAMES: [&str; 5] = ["ann", "moe", "bob", "eve", "ghost"];
@@ -43,6 +43,7 @@ fn world(visibility: Visibility) -> World {
             created_at: Timestamp(0),
             epoch: Epoch(1),
             head: Seq(6),
+            head_tag: EventTag::UNKNOWN,
             slow_mode_seconds: 0,
             deleted_at: None,
         },
@@ -66,7 +67,7 @@ impl World {
         let text = MessageText::new("hello").unwrap();
         Arc::new(Message {
             id: message_id(2),
-            cursor: self.room.cursor(Seq(2)),
+            cursor: self.room.cursor(Seq(2), EventTag::UNKNOWN),
             sender: Arc::new(User {
                 id: id("bob"),
                 name: UserName::new("bob").unwrap(),
