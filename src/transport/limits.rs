@@ -59,6 +59,14 @@ pub struct TransportLimits {
     /// Maximum bytes of answers that wait to be read from one reserved event stream.
     #[arg(long, default_value_t = 1024 * 1024)]
     pub reservation_bytes_max: usize,
+    /// Maximum bytes of request bodies and of answers that wait for their clients, on all
+    /// connections together.
+    #[arg(long, default_value_t = 512 * 1024 * 1024)]
+    pub waiting_bytes_max: usize,
+    /// Maximum bytes of request bodies and of answers that wait for their clients, on all
+    /// connections of one address.
+    #[arg(long, default_value_t = 64 * 1024 * 1024)]
+    pub waiting_bytes_per_address_max: usize,
     /// Interval between heartbeats on a multipart stream; 0 sends none.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub multipart_heartbeat_interval: Duration,
@@ -135,7 +143,7 @@ pub struct TransportLimits {
     /// Maximum bytes of the path and query of one HTTP request.
     #[arg(long, default_value_t = 8 * 1024)]
     pub uri_bytes_max: usize,
-    /// Time allowed for a client to send the body of one HTTP request.
+    /// Time allowed for a client to send the body of one HTTP request, or one WebSocket message.
     #[arg(long, default_value = "30s", value_parser = duration)]
     pub body_timeout: Duration,
     /// Time after which an HTTP connection without a request in progress is closed. On HTTP/1.1,

@@ -53,3 +53,4 @@ mod tls_certificates;
 mod tokens;
 mod tolerance;
 mod typing;
+mod waiting;

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{Version, request::Parts};
+use axum::{
+    body::Bytes,
+    http::{Version, request::Parts},
+};
 
 use super::address::Address;
 use crate::{
@@ -42,12 +45,44 @@ pub(crate) struct Admission {
     /// Requests, and messages on WebSockets.
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
+    /// Request bodies and answers that wait for their clients.
+    waiting: Arc<quota::Bytes<Address>>,
     /// WebSockets, streams and reservations.
     connections: Arc<Slots<Address>>,
     connections_by_user: Arc<Slots<UserId>>,
     /// Peers are trusted proxies. The proxies are not counted; their clients are.
     peers_are_proxies: bool,
 }
+
+/// Memory for bytes that wait for a client. Dropping it gives the memory back.
+pub(crate) type WaitingBytes = quota::ByteShare<Address>;
+
+/// Bytes that wait for a client. Their memory is counted until the last copy is dropped, wherever
+/// the HTTP library keeps it.
+struct Counted {
+    bytes: Vec<u8>,
+    _waiting: WaitingBytes,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Makes a body of bytes whose memory was counted.
+pub(crate) fn counted(bytes: Vec<u8>, waiting: WaitingBytes) -> Bytes {
+    if waiting.held() == 0 {
+        return bytes.into();
+    }
+    Bytes::from_owner(Counted {
+        bytes,
+        _waiting: waiting,
+    })
+}
+
+/// Bodies and answers of at most this length are not counted.
+const UNCOUNTED_BYTES: usize = 4 * 1024;
 
 /// A connection that was admitted.
 pub(crate) struct Inbound {
@@ -80,6 +115,10 @@ pub(crate) enum AdmissionError {
     AddressFull,
     /// `connections_per_user_max` is reached. Close another connection, then retry.
     UserFull,
+    /// `waiting_bytes_per_address_max` is reached. Read the answers that wait, then retry.
+    AddressWaiting,
+    /// `waiting_bytes_max` is reached. Retry later.
+    ServerWaiting,
     /// `connects_per_second_per_address_max` is exceeded. Retry after this time.
     ConnectRate(Duration),
 }
@@ -88,7 +127,7 @@ impl AdmissionError {
     /// The close of a WebSocket that is refused.
     pub(crate) fn close(self) -> Close {
         match self {
-            Self::ServerFull => Close::TryAgainLater,
+            Self::ServerFull | Self::ServerWaiting | Self::AddressWaiting => Close::TryAgainLater,
             Self::AddressFull | Self::UserFull | Self::ConnectRate(_) => Close::TooManyConnections,
         }
     }
@@ -110,6 +149,15 @@ impl AdmissionError {
                 "You have too many open connections.",
                 SLOT_RETRY_AFTER,
             ),
+            Self::AddressWaiting => Reply::rate_limited(
+                media,
+                "Too many bytes wait for your address: read the answers to earlier requests.",
+                SLOT_RETRY_AFTER,
+            ),
+            Self::ServerWaiting => {
+                let message = "Too many bytes wait for clients; try again.";
+                Reply::later(media, &[ApiError::new(Code::Unavailable, message).into()])
+            }
             Self::ConnectRate(wait) => {
                 Reply::rate_limited(media, "Your address connects too often.", wait)
             }
@@ -134,6 +182,10 @@ impl Admission {
             refusals: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
+            waiting: quota::Bytes::new(
+                limits.waiting_bytes_per_address_max,
+                limits.waiting_bytes_max,
+            ),
             connections: Slots::new(limits.connections_per_address_max, limits.connections_max),
             connections_by_user: Slots::new(limits.connections_per_user_max, 0),
             peers_are_proxies,
@@ -165,6 +217,28 @@ impl Admission {
         now: Instant,
     ) -> Result<(), Duration> {
         address.map_or(Ok(()), |address| self.requests.take(address, now))
+    }
+
+    /// Takes memory for a request body, or for an answer that waits for its client. Short ones are
+    /// not counted: the number of connections and streams bounds them.
+    pub(crate) fn take_waiting(
+        &self,
+        address: Option<Address>,
+        bytes: usize,
+    ) -> Result<WaitingBytes, AdmissionError> {
+        if bytes <= UNCOUNTED_BYTES {
+            return Ok(self.waiting.share());
+        }
+        let share = self.waiting.take(address, bytes);
+        share.map_err(|bound| match bound {
+            Exhausted::Key => AdmissionError::AddressWaiting,
+            Exhausted::All => AdmissionError::ServerWaiting,
+        })
+    }
+
+    /// Refuses new work of an address for which too much waits already.
+    pub(crate) fn check_waiting(&self, address: Option<Address>) -> Result<(), AdmissionError> {
+        self.take_waiting(address, UNCOUNTED_BYTES + 1).map(|_| ())
     }
 
     /// The guest sign-ins that an address has left.

@@ -52,7 +52,9 @@ pub(super) async fn run(shared: Arc<Shared>, call: HttpCall, entries: Vec<Value>
         Media::Json,
         format!("[{}]", answers.join(",")),
     );
-    cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context).into_response()
+    let reply = cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context);
+    // A batch may contain mutations.
+    call.respond(&shared, reply, true)
 }
 
 fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> {

@@ -128,6 +128,7 @@ fn refuse(shared: &Arc<Shared>, call: &HttpCall, errors: Vec<ServerError>) -> Re
 /// Executes a query or a mutation and responds with one JSON text.
 async fn answer(shared: &Shared, call: &HttpCall, prepared: Prepared, media: Media) -> Response {
     let context = shared.request_context(call.origin(shared).address);
+    let is_mutation = prepared.kind() == OperationType::Mutation;
     let answer = shared
         .schema
         .execute(prepared, call.caller, &context, None)
@@ -136,7 +137,8 @@ async fn answer(shared: &Shared, call: &HttpCall, prepared: Prepared, media: Med
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
-    cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context).into_response()
+    let reply = cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context);
+    call.respond(shared, reply, is_mutation)
 }
 
 /// Responds with a stream. A subscription is opened first, so that the status can say that the

@@ -18,7 +18,7 @@ use crate::{
         Shared,
         admission::{
             address::Address,
-            slots::{AdmissionError, ConnectionSlot, SlotRequest},
+            slots::{AdmissionError, ConnectionSlot, SlotRequest, counted},
         },
         browser::cookie,
         response::{
@@ -48,6 +48,10 @@ impl HttpCall {
         if accepts.is_empty() {
             return Err(not_acceptable(Media::Json, ACCEPTABLE).into_response());
         }
+        let address = Address::of(&parts.extensions, &parts.headers, shared.proxies_trusted);
+        if let Err(error) = shared.admission.check_waiting(address) {
+            return Err(error.reply(accepts.media()).into_response());
+        }
         match credentials(shared, &parts).await {
             Ok(caller) => Ok(Self {
                 parts,
@@ -68,6 +72,17 @@ impl HttpCall {
         CallOrigin {
             caller: self.caller,
             address: Address::of(extensions, headers, shared.proxies_trusted),
+        }
+    }
+
+    /// The response that a reply becomes. Its memory is counted until the client has taken it. If
+    /// too much waits for the client already, the reply is dropped, unless a mutation was executed.
+    pub(super) fn respond(&self, shared: &Shared, reply: Reply, is_mutation: bool) -> Response {
+        let address = self.origin(shared).address;
+        match shared.admission.take_waiting(address, reply.bytes()) {
+            Ok(waiting) => reply.into_response_with(|body| counted(body, waiting).into()),
+            Err(_) if is_mutation => reply.into_response(),
+            Err(error) => error.reply(self.accepts.media()).into_response(),
         }
     }
 
@@ -99,6 +114,16 @@ impl HttpCall {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Err(Reply::error(status, media, error));
         }
+        let length = self.parts.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let length = length.unwrap_or(shared.limits.body_bytes_max);
+        let _waiting = shared
+            .admission
+            .take_waiting(
+                self.origin(shared).address,
+                length.min(shared.limits.body_bytes_max),
+            )
+            .map_err(|error| error.reply(media))?;
         // The extractor finds the bound on the body in the request's extensions.
         let request = Request::from_parts(self.parts.clone(), body);
         let reading = Bytes::from_request(request, &());

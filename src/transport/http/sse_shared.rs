@@ -198,11 +198,12 @@ fn open(
     if !reservation.open() {
         return Err(conflict(call.accepts.media(), "Stream already open"));
     }
+    let address = call.origin(shared).address;
     let content = AllOperations {
         shared: shared.clone(),
         reservation,
     };
-    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval);
+    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval, address);
     Ok(sse::with_headers(body, call.parts.version))
 }
 
@@ -283,8 +284,9 @@ async fn start_pending(
     pending.starts_in(AbortOnDrop::new(task));
     let starting = start::start(shared.clone(), prepared, origin, None);
     let bytes_max = shared.limits.reservation_bytes_max;
+    let admission = shared.admission.clone();
     let running = shared.tasks.spawn(Abortable::new(
-        async move { pending.conclude(starting.await, bytes_max) },
+        async move { pending.conclude(starting.await, bytes_max, &admission) },
         registration,
     ));
     match running.await {

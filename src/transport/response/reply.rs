@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_graphql::{Response as GraphqlResponse, ServerError};
 use axum::{
+    body::Body,
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -91,17 +92,14 @@ impl Reply {
         )
     }
 
-    /// Adds a header.
-    #[must_use]
-    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.extra_headers.push((name, value));
-        self
+    /// The length of the body, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
     }
-}
 
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, self.body).into_response();
+    /// The response, with a body that `wrap` makes of its text.
+    pub(crate) fn into_response_with(self, wrap: impl FnOnce(Vec<u8>) -> Body) -> Response {
+        let mut response = (self.status, wrap(self.body.into_bytes())).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -113,6 +111,19 @@ impl IntoResponse for Reply {
         }
         headers.extend(self.extra_headers);
         response
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.extra_headers.push((name, value));
+        self
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        self.into_response_with(Body::from)
     }
 }
 

@@ -18,7 +18,10 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::transport::{
     Shared,
-    admission::slots::ConnectionSlot,
+    admission::{
+        address::Address,
+        slots::{ConnectionSlot, counted},
+    },
     operation::{Emitted, EventResult, OperationEnd, Running},
 };
 
@@ -65,10 +68,17 @@ pub(crate) struct StreamingBody<C> {
     drained: BoxFuture<'static, ()>,
     has_begun: bool,
     has_ended: bool,
+    shared: Arc<Shared>,
+    address: Option<Address>,
 }
 
 impl<C: Content> StreamingBody<C> {
-    pub(crate) fn start(shared: &Arc<Shared>, content: C, heartbeat_interval: Duration) -> Body {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        content: C,
+        heartbeat_interval: Duration,
+        address: Option<Address>,
+    ) -> Body {
         Body::from_stream(Self {
             content,
             flush_bytes_max: shared.limits.flush_bytes_max,
@@ -76,6 +86,8 @@ impl<C: Content> StreamingBody<C> {
             drained: drained(shared.clone()).boxed(),
             has_begun: false,
             has_ended: false,
+            shared: shared.clone(),
+            address,
         })
     }
 
@@ -100,8 +112,14 @@ impl<C: Content> Stream for StreamingBody<C> {
         }
         let mut out = Vec::new();
         self.fill(cx, &mut out);
+        let waiting = self.shared.admission.take_waiting(self.address, out.len());
+        let Ok(waiting) = waiting else {
+            // Without the end of the stream, so that the client comes back.
+            self.has_ended = true;
+            return Poll::Ready(None);
+        };
         match (out.is_empty(), self.has_ended) {
-            (false, _) => Poll::Ready(Some(Ok(out.into()))),
+            (false, _) => Poll::Ready(Some(Ok(counted(out, waiting)))),
             (true, true) => Poll::Ready(None),
             (true, false) => Poll::Pending,
         }

@@ -26,13 +26,14 @@ const CONTENT_TYPE: HeaderValue =
 
 /// A response that streams one operation.
 pub(crate) fn response(shared: &Arc<Shared>, running: Running, slot: ConnectionSlot) -> Response {
+    let address = slot.address();
     let content = OneOperation {
         framing: Parts,
         running,
         _slot: slot,
     };
     let interval = shared.limits.multipart_heartbeat_interval;
-    let body = StreamingBody::start(shared, content, interval);
+    let body = StreamingBody::start(shared, content, interval, address);
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);

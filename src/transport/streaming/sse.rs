@@ -63,12 +63,13 @@ pub(crate) fn response(
     slot: ConnectionSlot,
     version: Version,
 ) -> Response {
+    let address = slot.address();
     let content = OneOperation {
         framing: Events,
         running,
         _slot: slot,
     };
-    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval);
+    let body = StreamingBody::start(shared, content, shared.limits.heartbeat_interval, address);
     with_headers(body, version)
 }
 

@@ -39,6 +39,9 @@ use crate::{
 /// each.
 const TURNS_MAX: usize = 16;
 
+/// Unsent bytes from which on no other operation adds any.
+const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
+
 /// Bytes that are read and discarded at a time.
 const DISCARD_BYTES: usize = 4 * 1024;
 
@@ -206,13 +209,21 @@ impl Connection {
         }
         let message = match polled {
             Poll::Pending if self.socket.get_ref().has_ended() => return self.client_ended(),
-            Poll::Pending => return Ok(false),
+            Poll::Pending => {
+                self.watch_message(Instant::now());
+                return Ok(false);
+            }
             Poll::Ready(None) => return Err(ConnectionClosed),
             Poll::Ready(Some(Ok(message))) => message,
             Poll::Ready(Some(Err(error))) => return self.unreadable(&error),
         };
         let now = Instant::now();
         self.deadlines.message_received(now);
+        if matches!(message, Message::Text(_) | Message::Binary(_)) {
+            // A control frame may come in the middle of a message; this one is complete.
+            self.deadlines.message_completed();
+        }
+        self.watch_message(now);
         if !self.take_messages(1, now) && is_limited {
             self.close_unread(Close::TooManyMessages);
             return Ok(true);
@@ -226,6 +237,13 @@ impl Connection {
             Message::Pong(_) | Message::Frame(_) => {}
         }
         Ok(true)
+    }
+
+    /// Limits the time that one message may take, like that of a request's body.
+    fn watch_message(&mut self, now: Instant) {
+        let is_partial = self.socket.get_ref().is_in_message();
+        let timeout = self.shared.limits.body_timeout;
+        self.deadlines.message_is_partial(is_partial, now, timeout);
     }
 
     /// Whether the rate limits allow the client this many more frames.
@@ -412,14 +430,18 @@ impl Connection {
 
     // --- the operations ---
 
-    /// Polls each operation once (T2).
+    /// Polls each operation once (T2). Large answers go out one after the other: the operations
+    /// after one that filled the outbox come first in the next turn.
     fn poll_operations(&mut self, cx: &mut Context<'_>) -> bool {
         let (mut moved, mut at) = (false, 0);
-        while at < self.operations.len() {
+        while at < self.operations.len() && self.outbox.unsent_bytes() < OUTBOX_BYTES_MAX {
             let before = self.operations.len();
             moved |= self.poll_operation(at, cx);
             // If the operation has ended, the next one has moved to its index.
             at += usize::from(self.operations.len() == before);
+        }
+        if at < self.operations.len() {
+            self.operations.rotate_left(at);
         }
         moved
     }
@@ -463,6 +485,13 @@ impl Connection {
     fn end_operation(&mut self, at: usize, end: OperationEnd) {
         match end {
             OperationEnd::Answer { payload, renewed } => {
+                let address = self.slot.address();
+                match self.shared.admission.take_waiting(address, payload.len()) {
+                    Ok(waiting) if waiting.held() > 0 => self.outbox.hold(waiting),
+                    Ok(_) => {}
+                    // The client may retry when it has read what waits.
+                    Err(error) => return self.handle(Input::Leave(error.close())),
+                }
                 if let Some(viewer) = renewed {
                     if let Some(input) = self.credentials.renew(&self.shared, viewer) {
                         return self.handle(input);
@@ -491,12 +520,11 @@ impl Connection {
 
     /// When the server drains, each connection closes at its own moment within the window (R2).
     fn poll_drain(&mut self, cx: &mut Context<'_>) {
-        if self.deadlines.drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
+        if self.deadlines.rare().drain.is_some() || self.drain.poll_unpin(cx).is_pending() {
             return;
         }
         let at = Instant::now() + self.shared.drain_delay(rand::random());
-        self.deadlines.drain = Some(at);
-        self.deadlines.wake_at(at);
+        self.deadlines.drains_at(at);
     }
 
     fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Result<bool, ConnectionClosed> {
@@ -519,7 +547,7 @@ impl Connection {
             let input = self.credentials.end();
             self.handle(input);
         }
-        if self.deadlines.drain.is_some_and(|at| now >= at) {
+        if self.deadlines.rare().drain.is_some_and(|at| now >= at) {
             self.handle(Input::Leave(Close::ServiceRestart));
         }
         if self.phase.is_serving() && !self.deadlines.is_write_blocked() {

@@ -24,10 +24,19 @@ pub(super) struct Deadlines {
     pinged_at: Option<Instant>,
     /// Since when the client has taken none of the bytes that wait to be sent.
     blocked_since: Option<Instant>,
-    /// When the close was sent.
-    closed_at: Option<Instant>,
     /// When the next heartbeat is due, in the dialect that has heartbeats.
     pub(super) heartbeat: Option<Instant>,
+    /// In a box, because an idle connection has none of them.
+    rare: Option<Box<RareDeadlines>>,
+}
+
+/// Deadlines that few connections have at a time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct RareDeadlines {
+    /// When the message that the client is sending must be complete.
+    message_due: Option<Instant>,
+    /// When the close was sent.
+    closed_at: Option<Instant>,
     /// When to close because the server drains.
     pub(super) drain: Option<Instant>,
 }
@@ -42,14 +51,47 @@ impl Deadlines {
             received_at: now,
             pinged_at: None,
             blocked_since: None,
-            closed_at: None,
             heartbeat: None,
-            drain: None,
+            rare: None,
         }
+    }
+
+    /// The deadlines that few connections have.
+    pub(super) fn rare(&self) -> RareDeadlines {
+        self.rare.as_deref().copied().unwrap_or_default()
+    }
+
+    fn rare_mut(&mut self) -> &mut RareDeadlines {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The connection closes at this moment, because the server drains.
+    pub(super) fn drains_at(&mut self, at: Instant) {
+        self.rare_mut().drain = Some(at);
+        self.wake_at(at);
     }
 
     pub(super) fn message_received(&mut self, now: Instant) {
         (self.received_at, self.pinged_at) = (now, None);
+    }
+
+    /// The client has sent all of a message.
+    pub(super) fn message_completed(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.message_due = None;
+        }
+    }
+
+    /// The client has sent a part of a message, or no part. A message may take at most `timeout`;
+    /// zero is no limit.
+    pub(super) fn message_is_partial(&mut self, is_partial: bool, now: Instant, timeout: Duration) {
+        if !is_partial {
+            self.message_completed();
+        } else if self.rare().message_due.is_none() {
+            let due = now + unless_zero(timeout);
+            self.rare_mut().message_due = Some(due);
+            self.wake_at(due);
+        }
     }
 
     pub(super) fn ping_sent(&mut self, now: Instant) {
@@ -76,7 +118,7 @@ impl Deadlines {
     /// A close was sent or answered. The first one counts.
     pub(super) fn close_sent(&mut self) {
         let now = Instant::now();
-        self.closed_at.get_or_insert(now);
+        self.rare_mut().closed_at.get_or_insert(now);
         self.wake_at(now);
     }
 
@@ -96,14 +138,16 @@ impl Deadlines {
         self.timer.as_mut().poll(cx)
     }
 
-    /// Whether the client has missed a deadline: to answer a close, to answer a ping, or to take
-    /// the bytes that wait to be sent. In the last case no close frame would get through. The
-    /// client sees the connection break, and reconnects.
+    /// Whether the client has missed a deadline: to answer a close, to answer a ping, to complete a
+    /// message, or to take the bytes that wait to be sent. In the last case no close frame would
+    /// get through. The client sees the connection break, and reconnects.
     pub(super) fn client_is_dead(&self, now: Instant, limits: &TransportLimits) -> bool {
         let missed = |since: Option<Instant>, timeout| {
             since.is_some_and(|since| now >= since + unless_zero(timeout))
         };
-        missed(self.closed_at, CLOSE_TIMEOUT)
+        let rare = self.rare();
+        rare.message_due.is_some_and(|due| now >= due)
+            || missed(rare.closed_at, CLOSE_TIMEOUT)
             || missed(self.blocked_since, limits.write_timeout)
             || missed(self.pinged_at, limits.pong_timeout)
     }
@@ -150,10 +194,12 @@ impl Deadlines {
         let write = self
             .blocked_since
             .map(|since| since + unless_zero(limits.write_timeout));
-        let close = self.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT);
-        let drain = self.drain.filter(|at| *at > now);
+        let rare = self.rare();
+        let close = rare.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT);
+        let drain = rare.drain.filter(|at| *at > now);
         let expiry = token_left.map(|left| now + left);
-        let next = [init, heartbeat, write, close, drain, expiry]
+        let message = rare.message_due;
+        let next = [init, heartbeat, write, close, drain, expiry, message]
             .into_iter()
             .flatten()
             .fold(ping, Instant::min);

@@ -25,6 +25,8 @@ struct Scanner {
     payload_bytes: u64,
     /// Continuation frames since the count was last taken.
     fragments: usize,
+    /// A message has begun whose last frame was not read.
+    is_fragmented: bool,
 }
 
 impl Scanner {
@@ -42,6 +44,11 @@ impl Scanner {
             bytes = rest;
             if let Some(payload_bytes) = payload_bytes(&self.header[..self.header_bytes]) {
                 self.fragments += usize::from(self.header[0] & 0x0f == 0);
+                // Control frames may come between the frames of a message.
+                let is_control = self.header[0] & 0x08 != 0;
+                if !is_control {
+                    self.is_fragmented = self.header[0] & 0x80 == 0;
+                }
                 (self.header_bytes, self.payload_bytes) = (0, payload_bytes);
             }
         }
@@ -89,6 +96,17 @@ impl<S> FragmentCounter<S> {
             scanner: Scanner::default(),
             has_ended: false,
         }
+    }
+
+    /// Whether the client has sent a part of a message, and not all of it.
+    pub(super) fn is_in_message(&self) -> bool {
+        let Scanner {
+            header_bytes,
+            payload_bytes,
+            is_fragmented,
+            ..
+        } = self.scanner;
+        header_bytes > 0 || payload_bytes > 0 || is_fragmented
     }
 
     /// Whether the client has ended its side of the connection.

@@ -14,7 +14,7 @@ use futures::Sink;
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
 use super::upgrade::Socket;
-use crate::protocol::Close;
+use crate::{protocol::Close, transport::admission::slots::WaitingBytes};
 
 /// Messages that the queue keeps memory for after a burst.
 const CAPACITY_KEPT: usize = 4;
@@ -32,6 +32,10 @@ pub(super) struct Outbox {
     unflushed: bool,
     /// Bytes of pongs that the library made and that were not flushed.
     pong_bytes: usize,
+    /// The memory of large answers, until they were flushed. In a box, because few sockets have
+    /// any.
+    #[expect(clippy::box_collection, reason = "an idle socket stays small")]
+    waiting: Option<Box<Vec<WaitingBytes>>>,
 }
 
 /// The progress of one attempt to write.
@@ -58,6 +62,11 @@ impl Outbox {
         self.message_bytes + self.pong_bytes
     }
 
+    /// Keeps the memory of an answer counted until everything was flushed.
+    pub(super) fn hold(&mut self, waiting: WaitingBytes) {
+        self.waiting.get_or_insert_default().push(waiting);
+    }
+
     pub(super) fn push(&mut self, message: Message) {
         self.message_bytes += length(&message);
         self.messages.push_back(message);
@@ -78,6 +87,7 @@ impl Outbox {
     /// Drops every message. Only the library's answer to the client's close is left to flush.
     pub(super) fn keep_only_close_reply(&mut self) {
         (self.messages, self.message_bytes) = (VecDeque::new(), 0);
+        self.waiting = None;
         self.unflushed = true;
     }
 
@@ -109,6 +119,7 @@ impl Outbox {
                 return Ok(blocked(moved));
             }
             (self.unflushed, self.pong_bytes) = (false, 0);
+            self.waiting = None;
         }
         Ok(WriteProgress {
             moved,
