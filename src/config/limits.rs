@@ -92,6 +92,7 @@ impl LimitFlags {
             &mut transport.http_connections_per_address_max,
             &mut transport.handshakes_per_address_max,
             &mut transport.waiting_bytes_per_address_max,
+            &mut transport.queries_running_per_address_max,
             &mut hub.waits_per_viewer_max,
             &mut view.subscriptions_per_viewer_max,
             &mut view.plans_bytes_per_viewer_max,

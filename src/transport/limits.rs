@@ -67,6 +67,12 @@ pub struct TransportLimits {
     /// connections of one address.
     #[arg(long, default_value_t = 64 * 1024 * 1024)]
     pub waiting_bytes_per_address_max: usize,
+    /// Maximum queries that run at the same time. More wait.
+    #[arg(long, default_value_t = 64)]
+    pub queries_running_max: usize,
+    /// Maximum queries of one address that run at the same time. More wait.
+    #[arg(long, default_value_t = 16)]
+    pub queries_running_per_address_max: usize,
     /// Interval between heartbeats on a multipart stream; 0 sends none.
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub multipart_heartbeat_interval: Duration,

@@ -91,6 +91,7 @@ async fn run(
         return Ok(Running::reading(reader, token_end));
     }
     let context = shared.request_context(address);
+    let _permit = shared.admission.admit_execution(address, &prepared).await;
     match shared
         .schema
         .execute(prepared, caller, &context, None)

@@ -7,7 +7,9 @@ use std::sync::{
 
 use async_graphql::{
     Variables,
-    parser::types::{ExecutableDocument, OperationDefinition, OperationType},
+    parser::types::{
+        ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
 };
 
 use super::{operation::operation, plan::PlanDocument, shapes::Shapes};
@@ -44,6 +46,13 @@ impl Prepared {
     /// Whether this is a subscription.
     pub fn is_subscription(&self) -> bool {
         self.kind == OperationType::Subscription
+    }
+
+    /// Whether a field of this operation may wait for something to happen: it has `pollMessages`.
+    pub fn may_wait(&self) -> bool {
+        let mut fragments = self.document.fragments.values();
+        has_long_poll(&self.operation().selection_set.node)
+            || fragments.any(|fragment| has_long_poll(&fragment.node.selection_set.node))
     }
 
     /// The plan of this subscription.
@@ -89,6 +98,18 @@ impl Prepared {
     ) -> (Arc<ExecutableDocument>, Option<String>, Variables) {
         (self.document, self.operation_name, self.variables)
     }
+}
+
+/// The field that waits.
+const LONG_POLL: &str = "pollMessages";
+
+/// Whether a selection, without its fragment spreads, has the field that waits.
+fn has_long_poll(set: &SelectionSet) -> bool {
+    set.items.iter().any(|selection| match &selection.node {
+        Selection::Field(field) => field.node.name.node == LONG_POLL,
+        Selection::InlineFragment(inline) => has_long_poll(&inline.node.selection_set.node),
+        Selection::FragmentSpread(_) => false,
+    })
 }
 
 /// A parsed document with its chosen operation, and facts about it that hold for every request.

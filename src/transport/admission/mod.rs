@@ -2,4 +2,5 @@
 
 pub(super) mod activity;
 pub(super) mod address;
+pub(super) mod executions;
 pub(super) mod slots;

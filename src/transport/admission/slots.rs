@@ -10,17 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_graphql::parser::types::OperationType;
 use axum::{
     body::Bytes,
     http::{Version, request::Parts},
 };
 
-use super::address::Address;
+use super::{
+    address::Address,
+    executions::{ExecutionPermit, Executions},
+};
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
     quota::{self, AddressAllowance, Exhausted, Rates, Slots},
-    schema::{ApiError, Code},
+    schema::{ApiError, Code, Prepared},
     transport::{
         TransportLimits,
         admission::activity::ActivityGuard,
@@ -45,6 +49,8 @@ pub(crate) struct Admission {
     /// Requests, and messages on WebSockets.
     requests: Rates<Address>,
     sign_ins: Arc<Rates<IpAddr>>,
+    /// Queries that run.
+    executions: Executions,
     /// Request bodies and answers that wait for their clients.
     waiting: Arc<quota::Bytes<Address>>,
     /// WebSockets, streams and reservations.
@@ -182,6 +188,10 @@ impl Admission {
             refusals: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
             sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
+            executions: Executions::new(
+                limits.queries_running_per_address_max,
+                limits.queries_running_max,
+            ),
             waiting: quota::Bytes::new(
                 limits.waiting_bytes_per_address_max,
                 limits.waiting_bytes_max,
@@ -217,6 +227,20 @@ impl Admission {
         now: Instant,
     ) -> Result<(), Duration> {
         address.map_or(Ok(()), |address| self.requests.take(address, now))
+    }
+
+    /// Waits until an operation of this address may run. Mutations wait in the queue of the writer
+    /// instead, and long polls have a limit of their own.
+    pub(crate) async fn admit_execution(
+        &self,
+        address: Option<Address>,
+        prepared: &Prepared,
+    ) -> Option<ExecutionPermit> {
+        if prepared.kind() == OperationType::Query && !prepared.may_wait() {
+            Some(self.executions.admit(address).await)
+        } else {
+            None
+        }
     }
 
     /// Takes memory for a request body, or for an answer that waits for its client. Short ones are

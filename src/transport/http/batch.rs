@@ -11,7 +11,6 @@ use futures::future::join_all;
 use serde_json::Value;
 
 use crate::{
-    domain::Caller,
     protocol::Subscribe,
     schema::{Answer, CostMeter, RequestContext},
     transport::{
@@ -23,7 +22,7 @@ use crate::{
             negotiate::{Form, Media},
             reply::{Reply, bad_request},
         },
-        start,
+        start::{self, CallOrigin},
     },
 };
 
@@ -43,7 +42,7 @@ pub(super) async fn run(shared: Arc<Shared>, call: HttpCall, entries: Vec<Value>
     let answers = join_all(
         bodies
             .into_iter()
-            .map(|body| answer(&shared, body, call.caller, &context, &meter)),
+            .map(|body| answer(&shared, body, call.origin(&shared), &context, &meter)),
     )
     .await;
     // Plain JSON: an array is not a GraphQL response.
@@ -77,7 +76,7 @@ fn requests(entries: Vec<Value>, most: usize) -> Result<Vec<Subscribe>, String> 
 async fn answer(
     shared: &Shared,
     body: Subscribe,
-    caller: Caller,
+    CallOrigin { caller, address }: CallOrigin,
     context: &RequestContext,
     meter: &Arc<CostMeter>,
 ) -> String {
@@ -88,6 +87,7 @@ async fn answer(
     if prepared.kind() == OperationType::Subscription {
         return refused_json(&[bad_request("A batch cannot contain a subscription.").into()]);
     }
+    let _permit = shared.admission.admit_execution(address, &prepared).await;
     match shared
         .schema
         .execute(prepared, caller, context, Some(meter.clone()))

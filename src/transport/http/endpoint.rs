@@ -129,6 +129,8 @@ fn refuse(shared: &Arc<Shared>, call: &HttpCall, errors: Vec<ServerError>) -> Re
 async fn answer(shared: &Shared, call: &HttpCall, prepared: Prepared, media: Media) -> Response {
     let context = shared.request_context(call.origin(shared).address);
     let is_mutation = prepared.kind() == OperationType::Mutation;
+    let address = call.origin(shared).address;
+    let permit = shared.admission.admit_execution(address, &prepared).await;
     let answer = shared
         .schema
         .execute(prepared, call.caller, &context, None)
@@ -137,6 +139,7 @@ async fn answer(shared: &Shared, call: &HttpCall, prepared: Prepared, media: Med
         Answer::Executed(response) => Reply::executed(&response, media),
         Answer::Refused(errors) => Reply::refused(&errors, media),
     };
+    drop(permit);
     let reply = cookie::update(reply, &shared.site, (shared.clock)(), &call.parts, &context);
     call.respond(shared, reply, is_mutation)
 }
