@@ -53,6 +53,10 @@ impl EventResult<'_> {
     }
 }
 
+/// Something that gives memory back when it is dropped. Its type is not known here, because
+/// admission is above operations.
+pub(super) type CountedMemory = Box<dyn Send + Sync>;
+
 /// How an operation ended.
 pub(super) enum OperationEnd {
     /// A query or a mutation was executed.
@@ -61,6 +65,8 @@ pub(super) enum OperationEnd {
         payload: String,
         /// The viewer that a WebSocket continues as: the same user with a new token.
         renewed: Option<Viewer>,
+        /// The memory of a large payload, which is counted until this is dropped.
+        waiting: Option<CountedMemory>,
     },
     /// The request is wrong, or the caller may not read on. Holds at least one error.
     Refused(Vec<ServerError>),

@@ -18,7 +18,7 @@ use crate::{
     schema::{ApiError, Code, is_temporary},
     sync::Mutex,
     transport::{
-        admission::slots::{Admission, ConnectionSlot, WaitingBytes},
+        admission::slots::ConnectionSlot,
         operation::{Emitted, OperationEnd, Running, failed_json},
     },
 };
@@ -39,7 +39,7 @@ impl Reservations {
             token: token.clone(),
             owner: caller.user(),
             state: Mutex::default(),
-            slot,
+            _slot: slot,
         });
         self.lock().insert(token, reservation.clone());
         reservation
@@ -83,7 +83,7 @@ pub(crate) struct Reservation {
     /// The user that reserved it. None if the caller was anonymous.
     owner: Option<UserId>,
     state: Mutex<ReservationState>,
-    slot: ConnectionSlot,
+    _slot: ConnectionSlot,
 }
 
 #[derive(Default)]
@@ -119,11 +119,7 @@ enum OperationProgress {
     /// The operation has no result and does not read yet.
     Starting { _task: Option<AbortOnDrop> },
     /// The operation emits when the stream polls it.
-    Running {
-        running: Running,
-        /// The memory of its answer.
-        _waiting: WaitingBytes,
-    },
+    Running(Running),
 }
 
 impl ReservationState {
@@ -136,21 +132,17 @@ impl ReservationState {
         if fits || added == 0 || self.phase == ReservationPhase::Open && kept == 0 {
             return running;
         }
-        lost_answer(&format!(
-            "the answers that wait for this stream may have at most {bytes_max} bytes together. \
-             Open the stream first, or ask for less."
-        ))
+        let message = format!(
+            "The operation was executed, but its answer is lost: the answers that wait for this stream may have at most \
+             {bytes_max} bytes together. Open the stream first, or ask for less."
+        );
+        let error = ApiError::new(Code::TooComplex, message);
+        Running::ending(OperationEnd::Answer {
+            payload: failed_json(error),
+            renewed: None,
+            waiting: None,
+        })
     }
-}
-
-/// A short error in place of an answer.
-fn lost_answer(reason: &str) -> Running {
-    let message = format!("The operation was executed, but its answer is lost: {reason}");
-    let error = ApiError::new(Code::TooComplex, message);
-    Running::ending(OperationEnd::Answer {
-        payload: failed_json(error),
-        renewed: None,
-    })
 }
 
 impl SharedOperation {
@@ -158,7 +150,7 @@ impl SharedOperation {
     fn answer_bytes(&self) -> usize {
         match &self.progress {
             OperationProgress::Starting { .. } => 0,
-            OperationProgress::Running { running, .. } => running.answer_bytes(),
+            OperationProgress::Running(running) => running.answer_bytes(),
         }
     }
 }
@@ -287,7 +279,7 @@ impl Reservation {
         let first = state.turn;
         for at in (0..count).map(|step| (first + step) % count) {
             let SharedOperation { id, progress, .. } = &mut state.operations[at];
-            let OperationProgress::Running { running, .. } = progress else {
+            let OperationProgress::Running(running) = progress else {
                 continue;
             };
             let _ = running.poll_take(cx, bytes_max, |emitted| {
@@ -329,7 +321,6 @@ impl PendingOperation {
         self,
         started: Result<Running, Vec<ServerError>>,
         bytes_max: usize,
-        admission: &Admission,
     ) -> StartOutcome {
         let running = match started {
             Ok(running) => running,
@@ -337,24 +328,12 @@ impl PendingOperation {
             Err(errors) => return StartOutcome::Refused(errors),
         };
         let mut state = self.reservation.lock();
-        let mut running = state.bound_answer(running, bytes_max);
-        let address = self.reservation.slot.address();
-        let waiting = admission.take_waiting(address, running.answer_bytes());
-        let waiting = waiting.or_else(|_| {
-            running = lost_answer("too many bytes wait for your address. Read your streams first.");
-            admission.take_waiting(address, 0)
-        });
-        let Ok(waiting) = waiting else {
-            return StartOutcome::Stopped;
-        };
+        let running = state.bound_answer(running, bytes_max);
         let Some(operation) = self.find(&mut state) else {
             drop((state, running));
             return StartOutcome::Stopped;
         };
-        let running = OperationProgress::Running {
-            running,
-            _waiting: waiting,
-        };
+        let running = OperationProgress::Running(running);
         let starting = std::mem::replace(&mut operation.progress, running);
         let waker = state.waker.take();
         drop((state, starting));

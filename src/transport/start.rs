@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ServerError, Variables};
+use async_graphql::{ServerError, Variables, parser::types::OperationType};
 use futures::FutureExt;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     domain::Caller,
     protocol::Subscribe,
-    schema::{Answer, Prepared, Request},
+    schema::{Answer, ApiError, Prepared, Request},
     transport::{
         Shared,
-        admission::address::Address,
-        operation::{OperationEnd, Running, TokenEnd, response_json},
+        admission::{address::Address, slots::needs_permit},
+        operation::{CountedMemory, OperationEnd, Running, TokenEnd, response_json},
     },
 };
 
@@ -90,19 +91,47 @@ async fn run(
         };
         return Ok(Running::reading(reader, token_end));
     }
-    let context = shared.request_context(address);
+    if needs_permit(&prepared) {
+        // In a task of its own: an operation that its client does not read is not polled, and would
+        // keep its permit.
+        let executing = execute(shared.clone(), prepared, origin);
+        let task = AbortOnDropHandle::new(shared.tasks.spawn(executing));
+        return task
+            .await
+            .unwrap_or_else(|error| Err(vec![ApiError::internal(&error).into()]));
+    }
+    execute(shared.clone(), prepared, origin).await
+}
+
+/// Executes a query or a mutation. The memory of a large answer is counted. If too much waits for
+/// the address already, the answer of a query is dropped, and that of a mutation is not counted.
+async fn execute(
+    shared: Arc<Shared>,
+    prepared: Prepared,
+    CallOrigin { caller, address }: CallOrigin,
+) -> Result<Running, Vec<ServerError>> {
+    let is_mutation = prepared.kind() == OperationType::Mutation;
     let _permit = shared.admission.admit_execution(address, &prepared).await;
-    match shared
+    let context = shared.request_context(address);
+    let answer = shared
         .schema
         .execute(prepared, caller, &context, None)
-        .await
-    {
-        Answer::Refused(errors) => Err(errors),
-        Answer::Executed(response) => Ok(Running::ending(OperationEnd::Answer {
-            payload: response_json(&response),
-            renewed: context.take_effects().renewed,
-        })),
-    }
+        .await;
+    let payload = match answer {
+        Answer::Refused(errors) => return Err(errors),
+        Answer::Executed(response) => response_json(&response),
+    };
+    let waiting = match shared.admission.take_waiting(address, payload.len()) {
+        Ok(waiting) if waiting.held() > 0 => Some(Box::new(waiting) as CountedMemory),
+        Ok(_) => None,
+        Err(_) if is_mutation => None,
+        Err(error) => return Err(vec![error.error().into()]),
+    };
+    Ok(Running::ending(OperationEnd::Answer {
+        payload,
+        renewed: context.take_effects().renewed,
+        waiting,
+    }))
 }
 
 fn token_end(shared: &Shared, caller: Caller) -> Option<TokenEnd> {

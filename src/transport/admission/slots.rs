@@ -60,6 +60,11 @@ pub(crate) struct Admission {
     peers_are_proxies: bool,
 }
 
+/// Whether an operation waits for others before it runs.
+pub(crate) fn needs_permit(prepared: &Prepared) -> bool {
+    prepared.kind() == OperationType::Query && !prepared.may_wait()
+}
+
 /// Memory for bytes that wait for a client. Dropping it gives the memory back.
 pub(crate) type WaitingBytes = quota::ByteShare<Address>;
 
@@ -138,35 +143,35 @@ impl AdmissionError {
         }
     }
 
+    /// The sentence for the client. For a limit of the client's own, also the time to wait.
+    fn explanation(self) -> (&'static str, Option<Duration>) {
+        let soon = Some(SLOT_RETRY_AFTER);
+        match self {
+            Self::ServerFull => ("The server has too many open connections; try again.", None),
+            Self::AddressFull => ("Your address has too many open connections.", soon),
+            Self::UserFull => ("You have too many open connections.", soon),
+            Self::AddressWaiting => (
+                "Too many bytes wait for your address: read the answers to earlier requests.",
+                soon,
+            ),
+            Self::ServerWaiting => ("Too many bytes wait for clients; try again.", None),
+            Self::ConnectRate(wait) => ("Your address connects too often.", Some(wait)),
+        }
+    }
+
+    /// The error of an operation that is refused.
+    pub(crate) fn error(self) -> ApiError {
+        match self.explanation() {
+            (message, Some(wait)) => ApiError::rate_limited(message, wait),
+            (message, None) => ApiError::new(Code::Unavailable, message),
+        }
+    }
+
     /// The HTTP reply to a request that is refused.
     pub(crate) fn reply(self, media: Media) -> Reply {
-        match self {
-            Self::ServerFull => {
-                let message = "The server has too many open connections; try again.";
-                Reply::later(media, &[ApiError::new(Code::Unavailable, message).into()])
-            }
-            Self::AddressFull => Reply::rate_limited(
-                media,
-                "Your address has too many open connections.",
-                SLOT_RETRY_AFTER,
-            ),
-            Self::UserFull => Reply::rate_limited(
-                media,
-                "You have too many open connections.",
-                SLOT_RETRY_AFTER,
-            ),
-            Self::AddressWaiting => Reply::rate_limited(
-                media,
-                "Too many bytes wait for your address: read the answers to earlier requests.",
-                SLOT_RETRY_AFTER,
-            ),
-            Self::ServerWaiting => {
-                let message = "Too many bytes wait for clients; try again.";
-                Reply::later(media, &[ApiError::new(Code::Unavailable, message).into()])
-            }
-            Self::ConnectRate(wait) => {
-                Reply::rate_limited(media, "Your address connects too often.", wait)
-            }
+        match self.explanation() {
+            (message, Some(wait)) => Reply::rate_limited(media, message, wait),
+            (_, None) => Reply::later(media, &[self.error().into()]),
         }
     }
 }
@@ -236,7 +241,7 @@ impl Admission {
         address: Option<Address>,
         prepared: &Prepared,
     ) -> Option<ExecutionPermit> {
-        if prepared.kind() == OperationType::Query && !prepared.may_wait() {
+        if needs_permit(prepared) {
             Some(self.executions.admit(address).await)
         } else {
             None

@@ -284,9 +284,8 @@ async fn start_pending(
     pending.starts_in(AbortOnDrop::new(task));
     let starting = start::start(shared.clone(), prepared, origin, None);
     let bytes_max = shared.limits.reservation_bytes_max;
-    let admission = shared.admission.clone();
     let running = shared.tasks.spawn(Abortable::new(
-        async move { pending.conclude(starting.await, bytes_max, &admission) },
+        async move { pending.conclude(starting.await, bytes_max) },
         registration,
     ));
     match running.await {

@@ -484,13 +484,13 @@ impl Connection {
 
     fn end_operation(&mut self, at: usize, end: OperationEnd) {
         match end {
-            OperationEnd::Answer { payload, renewed } => {
-                let address = self.slot.address();
-                match self.shared.admission.take_waiting(address, payload.len()) {
-                    Ok(waiting) if waiting.held() > 0 => self.outbox.hold(waiting),
-                    Ok(_) => {}
-                    // The client may retry when it has read what waits.
-                    Err(error) => return self.handle(Input::Leave(error.close())),
+            OperationEnd::Answer {
+                payload,
+                renewed,
+                waiting,
+            } => {
+                if let Some(waiting) = waiting {
+                    self.outbox.hold(waiting);
                 }
                 if let Some(viewer) = renewed {
                     if let Some(input) = self.credentials.renew(&self.shared, viewer) {

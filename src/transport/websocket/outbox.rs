@@ -14,7 +14,7 @@ use futures::Sink;
 use tokio_tungstenite::tungstenite::{self, Message, protocol::CloseFrame};
 
 use super::upgrade::Socket;
-use crate::{protocol::Close, transport::admission::slots::WaitingBytes};
+use crate::{protocol::Close, transport::operation::CountedMemory};
 
 /// Messages that the queue keeps memory for after a burst.
 const CAPACITY_KEPT: usize = 4;
@@ -35,7 +35,7 @@ pub(super) struct Outbox {
     /// The memory of large answers, until they were flushed. In a box, because few sockets have
     /// any.
     #[expect(clippy::box_collection, reason = "an idle socket stays small")]
-    waiting: Option<Box<Vec<WaitingBytes>>>,
+    waiting: Option<Box<Vec<CountedMemory>>>,
 }
 
 /// The progress of one attempt to write.
@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// Keeps the memory of an answer counted until everything was flushed.
-    pub(super) fn hold(&mut self, waiting: WaitingBytes) {
+    pub(super) fn hold(&mut self, waiting: CountedMemory) {
         self.waiting.get_or_insert_default().push(waiting);
     }
 
