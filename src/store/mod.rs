@@ -124,6 +124,12 @@ impl WriteFault {
     }
 }
 
+impl From<WriteFault> for StoreError {
+    fn from(fault: WriteFault) -> Self {
+        Self::Unwritable(fault)
+    }
+}
+
 /// Why a command was not carried out. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {

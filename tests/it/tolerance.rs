@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::{
     app::TestApp,
     endpoint::Transport,
-    http::{Reply, exchange, get, post, request, request_text},
+    http::{Reply, UPGRADE, exchange, get, post, request, request_text},
     wait_for,
 };
 
@@ -311,14 +311,7 @@ fn text_frame(text: &str) -> Vec<u8> {
 async fn a_websocket_answers_what_runs_after_its_client_has_ended_its_side() {
     let app = TestApp::start().await;
     let mut stream = app.endpoint().connect().await.unwrap();
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("sec-websocket-protocol", "graphql-transport-ws"),
-    ];
-    let head = request_text(app.address(), "GET", "/graphql", &upgrade, "");
+    let head = request_text(app.address(), "GET", "/graphql", &UPGRADE, "");
     stream.write_all(head.as_bytes()).await.unwrap();
     let init = text_frame(r#"{"type":"connection_init"}"#);
     stream.write_all(&init).await.unwrap();

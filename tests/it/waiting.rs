@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::support::{
     app::TestApp,
-    http::{Reply, get, post, request_text},
+    http::{Reply, UPGRADE, get, post, request_text},
     stream::StreamedResponse,
     wait_for,
 };
@@ -126,14 +126,7 @@ async fn answers_that_wait_for_reserved_streams_are_bounded() {
 async fn half_a_websocket_message_has_a_deadline() {
     let app = TestApp::with_flags(&["--body-timeout", "200ms"]).await;
     let mut stream = app.endpoint().connect().await.unwrap();
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("sec-websocket-protocol", "graphql-transport-ws"),
-    ];
-    let head = request_text(app.address(), "GET", "/graphql", &upgrade, "");
+    let head = request_text(app.address(), "GET", "/graphql", &UPGRADE, "");
     stream.write_all(head.as_bytes()).await.unwrap();
     // The first frame of a message, and pings after it, but never its end.
     stream

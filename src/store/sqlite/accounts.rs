@@ -26,7 +26,7 @@ impl Accounts for Sqlite {
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(row.as_ref().map(rows::user).transpose()?)
     }
 
@@ -38,7 +38,7 @@ impl Accounts for Sqlite {
             .bind(rows::json(&ids))
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(found.iter().map(rows::user).collect::<Result<_, _>>()?)
     }
 
@@ -107,7 +107,7 @@ impl Accounts for Sqlite {
         Ok(found
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?
+            .map_err(|error| self.failed(error))?
             .is_some())
     }
 
@@ -117,7 +117,7 @@ impl Accounts for Sqlite {
             &head
                 .fetch_one(&self.readers)
                 .await
-                .map_err(|error| self.health.seen(error.into()))?,
+                .map_err(|error| self.failed(error))?,
         )?)
     }
 
@@ -131,7 +131,7 @@ impl Accounts for Sqlite {
             .bind(limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
     }
 }
@@ -150,9 +150,8 @@ impl Sqlite {
         let store = self.clone();
         let task = tokio::spawn(async move {
             let written = write(store.writing().await?).await;
-            let written = written.map_err(|error| store.health.seen(error.into()))?;
+            let written = written.map_err(|error| store.failed(error))?;
             store.health.check_after()?;
-            store.health.written();
             Ok(written)
         });
         task.await.expect("a write does not panic")

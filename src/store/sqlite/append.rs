@@ -34,13 +34,12 @@ impl Append for Sqlite {
         let unwritable = |fault| batch.iter().map(|_| Err(fault_error(fault))).collect();
         let mut writer = match self.writing().await {
             Ok(writer) => writer,
-            Err(StoreError::Unwritable(fault)) => return unwritable(fault),
-            Err(error) => return vec![Err(error.into())],
+            Err(fault) => return unwritable(fault),
         };
         let outcomes = match transaction(&mut writer, batch, now, &self.limits).await {
             Ok(outcomes) => outcomes,
             Err(StoreError::Unwritable(fault)) => {
-                self.health.seen(StoreError::Unwritable(fault));
+                self.health.record(fault);
                 return unwritable(fault);
             }
             Err(error) if batch.len() == 1 => vec![Err(error.into())],
@@ -54,11 +53,15 @@ impl Append for Sqlite {
                 outcomes
             }
         };
-        if let Err(StoreError::Unwritable(fault)) = self.health.check_after() {
+        for outcome in &outcomes {
+            if let Err(AppendError::Store(error)) = outcome {
+                self.health.seen(error);
+            }
+        }
+        if let Err(fault) = self.health.check_after() {
             // The batch went to a file that the next start does not find.
             return unwritable(fault);
         }
-        self.health.written();
         self.count_unindexed(&outcomes);
         outcomes
     }

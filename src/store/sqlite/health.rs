@@ -88,9 +88,9 @@ impl Health {
 
     /// Checks before a write that the files are those that this process has written last. A full
     /// disk may have space again, so it does not refuse the write.
-    pub(super) fn check_before(&self) -> Result<(), StoreError> {
+    pub(super) fn check_before(&self) -> Result<(), WriteFault> {
         if let Some(fault) = self.fault().filter(|fault| fault.is_final()) {
-            return Err(StoreError::Unwritable(fault));
+            return Err(fault);
         }
         let Some(files) = &self.files else {
             return Ok(());
@@ -105,7 +105,7 @@ impl Health {
     }
 
     /// Checks after a write, before it is acknowledged, that it went to the file at the path.
-    pub(super) fn check_after(&self) -> Result<(), StoreError> {
+    pub(super) fn check_after(&self) -> Result<(), WriteFault> {
         match &self.files {
             Some(files) => self.checked(files.check_identity().map(|_| ())),
             None => Ok(()),
@@ -122,7 +122,7 @@ impl Health {
         }
     }
 
-    /// Records that a write succeeded: a disk that was full is so no more.
+    /// Records that the probe was written: a disk that was full is so no more.
     pub(super) fn written(&self) {
         let mut fault = self.fault.lock();
         if fault.is_some_and(|fault| !fault.is_final()) {
@@ -131,12 +131,11 @@ impl Health {
         }
     }
 
-    /// Records a fault that an error names. Returns the error.
-    pub(super) fn seen(&self, error: StoreError) -> StoreError {
+    /// Records the fault that an error of the database names, if it names one.
+    pub(super) fn seen(&self, error: &StoreError) {
         if let StoreError::Unwritable(fault) = error {
-            self.record(fault);
+            self.record(*fault);
         }
-        error
     }
 
     /// The bytes of the write-ahead log.
@@ -145,12 +144,12 @@ impl Health {
         wal.and_then(Result::ok).map_or(0, |found| found.size())
     }
 
-    fn checked(&self, result: Result<(), WriteFault>) -> Result<(), StoreError> {
-        result.map_err(|fault| self.seen(StoreError::Unwritable(fault)))
+    fn checked(&self, result: Result<(), WriteFault>) -> Result<(), WriteFault> {
+        result.inspect_err(|fault| self.record(*fault))
     }
 
     /// Records a fault. The first final one stays.
-    fn record(&self, fault: WriteFault) {
+    pub(super) fn record(&self, fault: WriteFault) {
         let mut known = self.fault.lock();
         let is_new = *known != Some(fault) && known.is_none_or(|known| !known.is_final());
         if is_new {

@@ -161,7 +161,7 @@ impl Log for Sqlite {
             .bind(id.as_str())
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(row.as_ref().map(rows::room).transpose()?)
     }
 
@@ -179,7 +179,7 @@ impl Log for Sqlite {
             .bind(limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         each(&found, rows::room)
     }
 
@@ -197,7 +197,7 @@ impl Log for Sqlite {
             .bind(limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         let mut events = each(&found, |row| rows::event(row, id))?;
         for event in &mut events {
             self.name_members(event).await?;
@@ -218,7 +218,7 @@ impl Log for Sqlite {
             .bind(window.limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         if window.from_end {
             found.reverse();
         }
@@ -235,7 +235,7 @@ impl Log for Sqlite {
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         let decode = |row: &SqliteRow| rows::message(row, &rows::parsed(row, "room_id")?);
         Ok(row.as_ref().map(decode).transpose()?)
     }
@@ -252,7 +252,7 @@ impl Log for Sqlite {
         let row = query
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
@@ -263,7 +263,7 @@ impl Log for Sqlite {
             .bind(speak.to.map(|to| to.to_string()))
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         let facts = match &row {
             Some(row) => speaker_facts(row, speak)?,
             None => SpeakerFacts {
@@ -285,7 +285,7 @@ impl Log for Sqlite {
             .bind(id.to_string())
             .fetch_optional(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
@@ -307,7 +307,7 @@ impl Log for Sqlite {
             .bind(window.limit)
             .fetch_all(&self.readers)
             .await
-            .map_err(|error| self.health.seen(error.into()))?;
+            .map_err(|error| self.failed(error))?;
         if window.from_end {
             found.reverse();
         }
@@ -315,7 +315,8 @@ impl Log for Sqlite {
     }
 
     async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError> {
-        self.find(search, caller).await
+        let found = self.find(search, caller).await;
+        found.inspect_err(|error| self.health.seen(error))
     }
 }
 

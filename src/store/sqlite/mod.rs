@@ -167,34 +167,45 @@ impl Sqlite {
         }
     }
 
-    /// Writes a value that changes nothing, to see whether the database can be written. Then
+    /// The error of a statement. Records the fault that it names.
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        let error = StoreError::from(error);
+        self.health.seen(&error);
+        error
+    }
+
+    /// After a fault, writes a value to see whether the database can be written again. Then
     /// shortens the write-ahead log if it has grown: while something reads for long, SQLite cannot.
     async fn probe(&self) -> Result<(), StoreError> {
         if self.health.fault().is_some() {
             let mut writer = self.writing().await?;
-            let touch = "update meta set value = value where name = 'signing_key'";
+            // A value that changes: SQLite does not write a page whose content stays the same.
+            let touch = "insert into meta (name, value) values ('write_probe', randomblob(8))
+                         on conflict (name) do update set value = excluded.value";
             let written = sqlx::query(touch).execute(&mut *writer).await;
-            written.map_err(|error| self.health.seen(error.into()))?;
+            written.map_err(|error| self.failed(error))?;
             self.health.written();
         }
         if self.health.wal_bytes() > self.limits.wal_bytes_max {
             let mut writer = self.writing().await?;
             // It must not wait for readers: the writer waits for it.
-            sqlx::raw_sql("pragma busy_timeout = 0; pragma wal_checkpoint(truncate)")
-                .execute(&mut *writer)
-                .await?;
+            let shortened =
+                sqlx::raw_sql("pragma busy_timeout = 0; pragma wal_checkpoint(truncate)")
+                    .execute(&mut *writer)
+                    .await;
             let timeout = self.limits.database_busy_timeout.as_millis();
             let restore = format!("pragma busy_timeout = {timeout}");
             sqlx::raw_sql(AssertSqlSafe(restore).into_sql_str())
                 .execute(&mut *writer)
                 .await?;
+            shortened.map_err(|error| self.failed(error))?;
         }
         // Checks the files.
-        self.writing().await.map(|_| ())
+        Ok(self.writing().await.map(|_| ())?)
     }
 
     /// The connection that writes, if the database can be written.
-    async fn writing(&self) -> Result<Writing, StoreError> {
+    async fn writing(&self) -> Result<Writing, WriteFault> {
         let writer = self.writer.clone().lock_owned().await;
         self.health.check_before()?;
         Ok(Writing {

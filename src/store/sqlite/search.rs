@@ -200,7 +200,7 @@ impl Sqlite {
         let mut writer = self.writing().await?;
         let result = step(&mut writer)
             .await
-            .map_err(|error| self.health.seen(error));
+            .inspect_err(|error| self.health.seen(error));
         if result.is_err() {
             // SQLite may have rolled back by itself; no transaction is open either way.
             let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;

@@ -82,6 +82,15 @@ pub(crate) async fn post(
     request(endpoint, "POST", "/graphql", &headers, body).await
 }
 
+/// The headers that ask for a WebSocket with graphql-transport-ws.
+pub(crate) const UPGRADE: [(&str, &str); 5] = [
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-protocol", "graphql-transport-ws"),
+];
+
 /// The text of a request, ready to be sent.
 pub(crate) fn request_text(
     address: SocketAddr,
