@@ -179,11 +179,14 @@ impl Sqlite {
     async fn probe(&self) -> Result<(), StoreError> {
         if self.health.fault().is_some() {
             let mut writer = self.writing().await?;
-            // A value that changes: SQLite does not write a page whose content stays the same.
-            let touch = "insert into meta (name, value) values ('write_probe', randomblob(8))
+            // As much as a large message: a short one may still fit into the log.
+            let probe = "insert into meta (name, value) values ('write_probe', randomblob(65536))
                          on conflict (name) do update set value = excluded.value";
-            let written = sqlx::query(touch).execute(&mut *writer).await;
-            written.map_err(|error| self.failed(error))?;
+            let forget = "delete from meta where name = 'write_probe'";
+            for sql in [probe, forget] {
+                let written = sqlx::query(sql).execute(&mut *writer).await;
+                written.map_err(|error| self.failed(error))?;
+            }
             self.health.written();
         }
         if self.health.wal_bytes() > self.limits.wal_bytes_max {
