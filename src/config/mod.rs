@@ -51,6 +51,24 @@ pub enum CliCommand {
     Schema,
     /// Apply pending database migrations and exit
     Migrate(DatabaseFlags),
+    /// Copy the database to a new file, also while a server uses it
+    Backup {
+        /// The new file
+        file: PathBuf,
+        #[command(flatten)]
+        /// The database to copy.
+        database: DatabaseFlags,
+    },
+    /// Put a backup in the place of the database, which is moved aside
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        /// The database to replace.
+        database: DatabaseFlags,
+    },
+    /// Check the database, also while a server uses it: its files, and that no event is missing
+    Doctor(DatabaseFlags),
     /// Print a token for use in scripts, for a new guest. With --auth jwt, sign a token for the
     /// user that --user names
     #[command(after_help = TIME_FORMAT)]

@@ -26,6 +26,7 @@
 //! prove S3.
 
 mod command;
+mod copy;
 mod open;
 mod rules;
 mod search;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 pub use command::{
     ChangeRoom, Command, CommandOutcome, Committed, CreateRoom, Refusal, RoomChange, SendMessage,
 };
+pub use copy::{CopyError, Inspection};
 pub use open::Database;
 pub use search::{Hit, Search, SearchOutcome};
 
@@ -109,12 +111,12 @@ impl WriteFault {
                 "make the file system writable; the server then writes again by itself"
             }
             Self::Disk => {
-                "check the disk, stop the server, check the file with `sqlite3 FILE 'pragma \
-                 integrity_check'`, and start the server again"
+                "check the disk, stop the server, check the database with `switchboard doctor`, \
+                 and start the server again"
             }
             Self::Damaged => {
-                "stop the server, copy the files of the database, and recover the content with \
-                 `sqlite3 FILE .recover`, or restore a backup"
+                "stop the server and copy the files of the database; then follow Recovery in \
+                 docs/OPERATING.md"
             }
             Self::Missing | Self::Replaced | Self::Overwritten => {
                 "everything acknowledged until now is in the files that were here before; stop \

@@ -1,9 +1,12 @@
 //! The choice of a backend.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
-    Accounts, Append, Log, Maintenance, StoreError,
+    Accounts, Append, CopyError, Inspection, Log, Maintenance, StoreError,
     sqlite::{DatabaseLock, Sqlite, SqliteLimits},
 };
 
@@ -38,6 +41,30 @@ impl Database {
     /// Another server has it.
     pub fn lock(url: &str) -> Result<Option<DatabaseLock>, StoreError> {
         Sqlite::lock(url)
+    }
+
+    /// Checks whether the files of a database belong together, as opening it does.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub async fn check_files(url: &str) -> Result<(), StoreError> {
+        Sqlite::check_files(url).await
+    }
+
+    /// Checks the whole content of a database, also while a server uses it.
+    pub async fn inspect(url: &str) -> Inspection {
+        Sqlite::inspect(url).await
+    }
+
+    /// Writes a copy of a database to a new file, also while a server uses it.
+    pub async fn backup(url: &str, target: &Path) -> Result<(), CopyError> {
+        Sqlite::backup(url, target).await
+    }
+
+    /// Puts a copy of the database `source` in the place of a database that no server uses. The
+    /// caller holds the lock. Returns the new path of the old files, if there were any.
+    pub async fn restore(url: &str, source: &Path) -> Result<Option<PathBuf>, CopyError> {
+        Sqlite::restore(url, source).await
     }
 }
 

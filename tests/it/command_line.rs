@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::support::{Folder, app::TestApp, wait_for};
 
-async fn switchboard(arguments: &[&str]) -> Output {
+pub(crate) async fn switchboard(arguments: &[&str]) -> Output {
     switchboard_in(&[], arguments).await
 }
 
@@ -28,7 +28,7 @@ async fn switchboard_in(environment: &[(&str, &str)], arguments: &[&str]) -> Out
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Integration tests on SQLite: the schema, the readers of views, and the whole server over real
 //! sockets.
 
+mod backups;
 mod batches;
 mod browsers;
 mod checker;

@@ -34,7 +34,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["server"]),
     (
         "Uuid::now_v7",
-        &["client", "commands", "jwt", "mutation", "room_mutation"],
+        &["client", "jwt", "mutation", "room_mutation", "token"],
     ),
     ("tokio::spawn", &["accounts", "http2_stall", "server"]),
 ];

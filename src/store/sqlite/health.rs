@@ -9,10 +9,13 @@
 use std::{
     fs::{self, Metadata},
     io,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use super::{
+    file::{FileIdentity, FileState, with_suffix},
+    startup::WriteRecord,
+};
 use crate::{
     store::{StoreError, WriteFault},
     sync::Mutex,
@@ -31,50 +34,19 @@ pub(super) struct Health {
 struct Files {
     database: PathBuf,
     wal: PathBuf,
-    /// Of the database file, when it was opened.
-    identity: FileIdentity,
     /// Of the write-ahead log, when it was first seen.
     wal_identity: Mutex<Option<FileIdentity>>,
     /// The state of the database file after the last write of this process.
-    content: Mutex<FileVersion>,
-}
-
-/// Two paths with the same value are the same file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileIdentity {
-    device: u64,
-    inode: u64,
-}
-
-impl From<&Metadata> for FileIdentity {
-    fn from(found: &Metadata) -> Self {
-        Self {
-            device: found.dev(),
-            inode: found.ino(),
-        }
-    }
-}
-
-/// Changes with each write to a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileVersion {
-    bytes: u64,
-    modified: (i64, i64),
-}
-
-impl From<&Metadata> for FileVersion {
-    fn from(found: &Metadata) -> Self {
-        Self {
-            bytes: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-        }
-    }
+    state: Mutex<FileState>,
+    /// Where the state is recorded for the next start. None beside a server, which does it.
+    record: Option<WriteRecord>,
 }
 
 impl Health {
     /// The health of a database that was just opened. `path` is None for a database in memory.
-    pub(super) fn new(path: Option<&Path>) -> io::Result<Self> {
-        let files = path.map(Files::new).transpose()?;
+    /// `records` is whether the state of the file is recorded for the next start.
+    pub(super) fn new(path: Option<&Path>, records: bool) -> io::Result<Self> {
+        let files = path.map(|path| Files::new(path, records)).transpose()?;
         Ok(Self {
             files,
             fault: Mutex::new(None),
@@ -96,7 +68,7 @@ impl Health {
             return Ok(());
         };
         self.checked(files.check_identity().and_then(|found| {
-            if FileVersion::from(&found) == *files.content.lock() {
+            if FileState::from(&found) == *files.state.lock() {
                 Ok(())
             } else {
                 Err(WriteFault::Overwritten)
@@ -114,11 +86,11 @@ impl Health {
 
     /// Remembers the state of the database file. The caller holds the lock of the writer, and has
     /// just written.
-    pub(super) fn remember_content(&self) {
+    pub(super) fn remember_state(&self) {
         if let Some(files) = &self.files
             && let Ok(found) = files.check_identity()
         {
-            *files.content.lock() = FileVersion::from(&found);
+            files.remember(FileState::from(&found));
         }
     }
 
@@ -141,7 +113,7 @@ impl Health {
     /// The bytes of the write-ahead log.
     pub(super) fn wal_bytes(&self) -> u64 {
         let wal = self.files.as_ref().map(|files| fs::metadata(&files.wal));
-        wal.and_then(Result::ok).map_or(0, |found| found.size())
+        wal.and_then(Result::ok).map_or(0, |found| found.len())
     }
 
     fn checked(&self, result: Result<(), WriteFault>) -> Result<(), WriteFault> {
@@ -163,24 +135,36 @@ impl Health {
 }
 
 impl Files {
-    fn new(path: &Path) -> io::Result<Self> {
+    fn new(path: &Path, records: bool) -> io::Result<Self> {
         let database = fs::canonicalize(path)?;
-        let found = fs::metadata(&database)?;
-        let mut wal = database.clone().into_os_string();
-        wal.push("-wal");
+        let state = FileState::from(&fs::metadata(&database)?);
+        let record = records.then(|| WriteRecord::open(&database)).transpose()?;
+        if let Some(record) = &record {
+            record.set(&state);
+        }
         Ok(Self {
-            wal: wal.into(),
-            identity: FileIdentity::from(&found),
+            wal: with_suffix(&database, "-wal"),
             wal_identity: Mutex::new(None),
-            content: Mutex::new(FileVersion::from(&found)),
+            state: Mutex::new(state),
+            record,
             database,
         })
+    }
+
+    fn remember(&self, found: FileState) {
+        let mut state = self.state.lock();
+        if *state != found {
+            *state = found;
+            if let Some(record) = &self.record {
+                record.set(&found);
+            }
+        }
     }
 
     /// Whether the files at the paths are those that were opened. Returns the database's metadata.
     fn check_identity(&self) -> Result<Metadata, WriteFault> {
         let found = fs::metadata(&self.database).map_err(|_| WriteFault::Missing)?;
-        if FileIdentity::from(&found) != self.identity {
+        if FileIdentity::from(&found) != self.state.lock().identity {
             return Err(WriteFault::Replaced);
         }
         // SQLite creates the log with the first statement, and keeps it while it is open.

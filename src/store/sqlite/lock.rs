@@ -10,6 +10,11 @@ use std::{
     path::Path,
 };
 
+use super::file::{PRIVATE, with_suffix};
+
+/// The suffix of the lock file. The file also holds the record of [`super::startup`].
+pub(super) const LOCK: &str = "-lock";
+
 /// A lock on a database, until it is dropped or the process ends.
 ///
 /// The lock is on a file of its own, beside the database: closing a second handle to the database
@@ -20,14 +25,12 @@ pub struct DatabaseLock(#[expect(dead_code, reason = "held for its lock")] File)
 impl DatabaseLock {
     /// Takes the lock. None if another server has it.
     pub(super) fn take(database: &Path) -> io::Result<Option<Self>> {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-lock");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .mode(0o600)
-            .open(path)?;
+            .mode(PRIVATE)
+            .open(with_suffix(database, LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -7,24 +7,30 @@
 //!   decisions
 //! - `log`: reading; `search`: searching and the search index
 //! - `accounts`: users, the signing key and revoked tokens
-//! - `rows`: between rows and domain types; `file`: the permissions of the database file
+//! - `rows`: between rows and domain types
+//! - `file`: the permissions of the database file; `lock`: one server per file
+//! - `health`: faults under the running server; `startup`: files that a start refuses
+//! - `inspect`: checks the whole content; `copy`: backups
 //!
 //! **S3** The journal is a write-ahead log, and `synchronous = FULL` syncs it in each commit.
 
 mod accounts;
 mod append;
 mod changes;
+mod copy;
 mod file;
 mod health;
+mod inspect;
 mod limits;
 mod lock;
 mod log;
 mod rows;
 mod search;
 mod sends;
+mod startup;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, atomic::AtomicU64},
 };
@@ -43,7 +49,7 @@ pub use limits::SqliteLimits;
 use health::Health;
 pub use lock::DatabaseLock;
 
-use super::{AppendError, Maintenance, StoreError, WriteFault};
+use super::{AppendError, CopyError, Inspection, Maintenance, StoreError, WriteFault};
 use crate::domain::{folded, folding};
 
 /// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
@@ -103,6 +109,7 @@ impl Sqlite {
             .row_buffer_size(ROWS_AT_ONCE)
             // Under load many statements wait, and a warning for each would bury the log.
             .disable_statement_logging();
+        Self::check_files(url).await?;
         refuse_foreign(url).await?;
         file::keep_private(&options).map_err(|error| refused(&error))?;
         // V6: deleted content is overwritten with zeros, in the tables and in the search index.
@@ -131,7 +138,9 @@ impl Sqlite {
             .connect_with(reading)
             .await
             .map_err(|error| refused(&error))?;
-        let health = Health::new(file_of(url).as_deref()).map_err(|error| refused(&error))?;
+        let records = mode == OpenMode::Alone;
+        let health = Health::new(file_of(url).as_deref(), records);
+        let health = health.map_err(|error| refused(&error))?;
         Ok(Self {
             readers,
             searchers,
@@ -165,6 +174,37 @@ impl Sqlite {
             )),
             Err(error) => Err(refused(format!("it cannot be locked: {error}"))),
         }
+    }
+
+    /// Checks whether the files of a database belong together.
+    pub async fn check_files(url: &str) -> Result<(), StoreError> {
+        let Some(path) = file_of(url) else {
+            return Ok(());
+        };
+        let checked = startup::check_files(&path).await;
+        checked.map_err(|reason| StoreError::Open {
+            url: url.to_owned(),
+            reason,
+        })
+    }
+
+    /// Checks the whole content of a database, also while a server uses it.
+    pub async fn inspect(url: &str) -> Inspection {
+        match file_of(url) {
+            Some(path) => inspect::inspect(&path).await,
+            None => Inspection::default(),
+        }
+    }
+
+    /// Writes a copy of a database to a new file, also while a server uses it.
+    pub async fn backup(url: &str, target: &Path) -> Result<(), CopyError> {
+        copy::backup(&file_of(url).unwrap_or_default(), target).await
+    }
+
+    /// Puts a copy of the database `source` in the place of a database that no server uses. Returns
+    /// the new path of the old files, if there were any.
+    pub async fn restore(url: &str, source: &Path) -> Result<Option<PathBuf>, CopyError> {
+        copy::restore(source, &file_of(url).unwrap_or_default()).await
     }
 
     /// The error of a statement. Records the fault that it names.
@@ -241,7 +281,7 @@ impl std::ops::DerefMut for Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        self.health.remember_content();
+        self.health.remember_state();
     }
 }
 
