@@ -18,7 +18,7 @@ use crate::{
     domain::{Clock, RoomId, Seq, ShutsOut, Timestamp},
     hub::{Hub, ShutOutObserver},
     presence::{Instant, Presence},
-    schema::{Introspection, Schema, Services},
+    schema::{Introspection, Schema, SearchTurns, Services},
     store::{Database, StoreError, sqlite::DatabaseLock},
     transport::{
         self, ClientPolicy, OperationList, OperationListError, Origin, Shared, Site, Tls, TlsError,
@@ -255,6 +255,7 @@ impl Core {
             accounts,
             auth: auth.clone(),
             clock: clock.clone(),
+            searches: Arc::new(SearchTurns::new(&limits.schema)),
             limits: limits.schema,
         };
         let introspection = match flags.introspection {

@@ -73,6 +73,7 @@ impl LimitFlags {
             hub,
             presence,
             view,
+            schema,
             ..
         } = &mut self;
         for rate in [
@@ -86,6 +87,17 @@ impl LimitFlags {
         ] {
             *rate = 0;
         }
+        for daily in [
+            &mut transport.sign_ins_per_day_per_address_max,
+            &mut hub.rooms_per_day_per_user_max,
+            &mut hub.rooms_per_day_per_address_max,
+            &mut hub.memberships_per_day_per_user_max,
+            &mut hub.memberships_per_day_per_address_max,
+            &mut hub.stored_bytes_per_day_per_user_max,
+            &mut hub.stored_bytes_per_day_per_address_max,
+        ] {
+            *daily = 0;
+        }
         for limit in [
             &mut transport.connections_per_address_max,
             &mut transport.connections_per_user_max,
@@ -97,6 +109,8 @@ impl LimitFlags {
             &mut view.subscriptions_per_viewer_max,
             &mut view.plans_bytes_per_viewer_max,
             &mut view.plans_bytes_per_address_max,
+            &mut schema.searches_per_user_max,
+            &mut schema.searches_per_address_max,
         ] {
             *limit = 0;
         }

@@ -25,6 +25,24 @@ pub struct HubLimits {
     /// Maximum burst of mutations of rooms by one user (at least 1).
     #[arg(long, default_value_t = 5_000, value_parser = at_least::<u32>(1))]
     pub mutations_burst_max: u32,
+    /// Maximum rooms that one user creates per day.
+    #[arg(long, default_value_t = 1_000)]
+    pub rooms_per_day_per_user_max: u64,
+    /// Maximum rooms that all users at one address create per day.
+    #[arg(long, default_value_t = 5_000)]
+    pub rooms_per_day_per_address_max: u64,
+    /// Maximum memberships that one user begins per day, their own and those of users they add.
+    #[arg(long, default_value_t = 10_000)]
+    pub memberships_per_day_per_user_max: u64,
+    /// Maximum memberships that all users at one address begin per day.
+    #[arg(long, default_value_t = 100_000)]
+    pub memberships_per_day_per_address_max: u64,
+    /// Maximum bytes that one user stores per day. Each change counts as its text plus 512 bytes.
+    #[arg(long, default_value_t = 256 * 1024 * 1024)]
+    pub stored_bytes_per_day_per_user_max: u64,
+    /// Maximum bytes that all users at one address store per day.
+    #[arg(long, default_value_t = 2 * 1024 * 1024 * 1024)]
+    pub stored_bytes_per_day_per_address_max: u64,
     /// Maximum writes in one database transaction (at least 1).
     #[arg(long, default_value_t = 512, value_parser = at_least::<usize>(1))]
     pub append_batch_max: usize,
@@ -59,9 +77,9 @@ impl Default for HubLimits {
 impl HubLimits {
     /// Commands from one user. A command beyond it is refused before it waits.
     pub(super) fn commands_per_user(&self) -> Rate {
-        Rate {
-            per_second_max: self.mutations_per_second_per_user_max,
-            burst_max: self.mutations_burst_max,
-        }
+        Rate::per_second(
+            self.mutations_per_second_per_user_max,
+            self.mutations_burst_max,
+        )
     }
 }

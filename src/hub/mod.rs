@@ -24,12 +24,14 @@
 mod bell;
 mod limits;
 mod queue;
+mod quotas;
 mod room;
 mod tail;
 mod wait;
 mod writer;
 
 use std::{
+    net::IpAddr,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
@@ -40,6 +42,8 @@ use tokio_util::task::TaskTracker;
 pub use bell::{Bell, BellNumber, Listener};
 pub use limits::HubLimits;
 use queue::{Pending, Queue, QueueFull};
+pub use quotas::DailyQuota;
+use quotas::DailyQuotas;
 use room::LiveRooms;
 pub use room::{LiveRoom, LogReadError};
 use wait::Waits;
@@ -61,6 +65,10 @@ pub enum HubError {
     /// The user sends commands too often. This one may be sent again after the wait.
     #[error("the user makes too many changes in a short time")]
     TooOften(Duration),
+    /// The user, or their address, has used up a quota of the day. The command may be sent again
+    /// after the wait.
+    #[error("a quota of the day is used up")]
+    DailyQuota(DailyQuota, Duration),
     /// The store refused the command or failed.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -81,6 +89,7 @@ pub struct Hub {
     limits: HubLimits,
     waits: Waits,
     rates: Rates<UserId>,
+    quotas: DailyQuotas,
 }
 
 impl Hub {
@@ -112,15 +121,24 @@ impl Hub {
             limits,
             waits,
             rates,
+            quotas: DailyQuotas::new(&limits),
         })
     }
 
     /// Appends to a log, and returns when the outcome is durable. Dropping the future does not take
-    /// the command back.
-    pub async fn append(&self, command: Command) -> Result<CommandOutcome, HubError> {
+    /// the command back. The command counts towards the quotas of its user and of `address`.
+    pub async fn append(
+        &self,
+        command: Command,
+        address: Option<IpAddr>,
+    ) -> Result<CommandOutcome, HubError> {
+        let now = Instant::now();
         self.rates
-            .take(command.viewer(), Instant::now())
+            .take(command.viewer(), now)
             .map_err(HubError::TooOften)?;
+        self.quotas
+            .take(&command, address, now)
+            .map_err(|(quota, wait)| HubError::DailyQuota(quota, wait))?;
         let (answer, outcome) = oneshot::channel();
         self.queue.push(Pending { command, answer })?;
         Ok(outcome.await.map_err(|_| HubError::Unavailable)??)

@@ -70,9 +70,6 @@ impl Default for PresenceLimits {
 impl PresenceLimits {
     /// Signals and changes of the typing state from one user.
     pub(super) fn signals_per_user(&self) -> Rate {
-        Rate {
-            per_second_max: self.signals_per_second_per_user_max,
-            burst_max: self.signals_burst_max,
-        }
+        Rate::per_second(self.signals_per_second_per_user_max, self.signals_burst_max)
     }
 }

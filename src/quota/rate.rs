@@ -19,34 +19,59 @@ use crate::sync::Mutex;
 /// others are forgotten; the bound on all connections together still holds.
 const KEYS_MAX: usize = 100_000;
 
-/// N per second on average, and a burst after a pause.
+/// N per second or per day on average, and a burst after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How many per second. 0 is no limit.
-    pub per_second_max: u32,
+    /// The time after which one more is allowed. Zero is no limit.
+    interval: Duration,
     /// How many at once after a pause. At least 1.
-    pub burst_max: u32,
+    burst_max: u64,
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Rate {
     /// No limit.
     pub const UNLIMITED: Self = Self {
-        per_second_max: 0,
+        interval: Duration::ZERO,
         burst_max: 1,
     };
 
-    fn is_unlimited(self) -> bool {
-        self.per_second_max == 0
+    /// At most `max` per second, and `burst_max` at once after a pause. A `max` of 0 is no limit.
+    pub fn per_second(max: u32, burst_max: u32) -> Self {
+        Self::per(SECOND, max.into(), burst_max.into())
     }
 
-    /// The time after which one more is allowed.
-    fn interval(self) -> Duration {
-        (Duration::from_secs(1) / self.per_second_max.max(1)).max(Duration::from_nanos(1))
+    /// At most `max` per day, which may be used at once. 0 is no limit.
+    pub fn per_day(max: u64) -> Self {
+        Self::per(DAY, max, max)
+    }
+
+    fn per(period: Duration, max: u64, burst_max: u64) -> Self {
+        if max == 0 {
+            return Self::UNLIMITED;
+        }
+        let nanos = period.as_nanos() / u128::from(max);
+        Self {
+            interval: Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).max(1)),
+            burst_max: burst_max.max(1),
+        }
+    }
+
+    fn is_unlimited(self) -> bool {
+        self.interval.is_zero()
+    }
+
+    /// The pause after which this many more are allowed.
+    fn time_for(self, count: u64) -> Duration {
+        let nanos = self.interval.as_nanos().saturating_mul(count.into());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// The pause after which a whole burst is allowed again.
     fn refill(self) -> Duration {
-        self.interval().saturating_mul(self.burst_max.max(1))
+        self.time_for(self.burst_max)
     }
 }
 
@@ -60,17 +85,22 @@ pub struct Allowance {
 impl Allowance {
     /// Takes one, or returns how long to wait for it. A refused try costs nothing.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
+        self.take_many(rate, 1, now)
+    }
+
+    /// Takes this many, or returns how long to wait for them. A refused try costs nothing. More
+    /// than a burst are taken as a burst.
+    fn take_many(&mut self, rate: Rate, count: u64, now: Instant) -> Result<(), Duration> {
         if rate.is_unlimited() {
             return Ok(());
         }
-        let full_at = self.full_at.map_or(now, |at| at.max(now));
-        let wait = (full_at + rate.interval())
-            .duration_since(now)
-            .saturating_sub(rate.refill());
+        let needed = rate.time_for(count.min(rate.burst_max));
+        let full_at = self.full_at.map_or(now, |at| at.max(now)) + needed;
+        let wait = full_at.duration_since(now).saturating_sub(rate.refill());
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.full_at = Some(full_at + rate.interval());
+        self.full_at = Some(full_at);
         Ok(())
     }
 
@@ -115,6 +145,12 @@ impl<K: Hash + Eq> Rates<K> {
 
     /// Takes one from the allowance of this key, or returns how long to wait for it.
     pub fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
+        self.take_many(key, 1, now)
+    }
+
+    /// Takes this many from the allowance of this key, or returns how long to wait for them. More
+    /// than a burst are taken as a burst.
+    pub fn take_many(&self, key: K, count: u64, now: Instant) -> Result<(), Duration> {
         if self.rate.is_unlimited() {
             return Ok(());
         }
@@ -127,26 +163,27 @@ impl<K: Hash + Eq> Rates<K> {
             .allowances
             .entry(key)
             .or_default()
-            .take(self.rate, now)
+            .take_many(self.rate, count, now)
     }
 }
 
-/// The allowance of one address in a [`Rates`], for code that need not know the address. The
+/// The allowance of one address in several [`Rates`], for code that need not know the address. The
 /// default has no limit.
 #[derive(Clone, Debug, Default)]
-pub struct AddressAllowance(Option<(Arc<Rates<IpAddr>>, IpAddr)>);
+pub struct AddressAllowance(Option<(Arc<[Rates<IpAddr>]>, IpAddr)>);
 
 impl AddressAllowance {
     /// The allowance of this address.
-    pub fn of(rates: &Arc<Rates<IpAddr>>, address: IpAddr) -> Self {
+    pub fn of(rates: &Arc<[Rates<IpAddr>]>, address: IpAddr) -> Self {
         Self(Some((rates.clone(), address)))
     }
 
-    /// Takes one, or returns how long to wait for it.
+    /// Takes one of each rate, or returns how long to wait for it.
     pub fn take(&self, now: Instant) -> Result<(), Duration> {
-        self.0
-            .as_ref()
-            .map_or(Ok(()), |(rates, address)| rates.take(*address, now))
+        let Some((rates, address)) = &self.0 else {
+            return Ok(());
+        };
+        rates.iter().try_for_each(|rates| rates.take(*address, now))
     }
 }
 
@@ -165,11 +202,27 @@ impl<K: Hash + Eq> Buckets<K> {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_millis(100);
     const RATE: Rate = Rate {
-        per_second_max: 10,
+        interval: INTERVAL,
         burst_max: 3,
     };
-    const INTERVAL: Duration = Duration::from_millis(100);
+
+    #[test]
+    fn rates_are_per_second_or_per_day() {
+        assert_eq!(Rate::per_second(10, 3), RATE);
+        assert_eq!(Rate::per_second(0, 3), Rate::UNLIMITED);
+        assert_eq!(Rate::per_day(0), Rate::UNLIMITED);
+        let (daily, start) = (Rates::new(Rate::per_day(1000)), Instant::now());
+        assert_eq!(daily.take_many("a", 999, start), Ok(()));
+        let interval = DAY / 1000;
+        assert_eq!(daily.take_many("a", 2, start), Err(interval));
+        assert_eq!(daily.take_many("a", 2, start + interval), Ok(()));
+        assert_eq!(daily.take_many("a", 1, start + interval), Err(interval));
+        // More than a day's worth fits into a full allowance.
+        assert_eq!(daily.take_many("b", 5000, start), Ok(()));
+        assert_eq!(daily.take_many("b", 1, start), Err(interval));
+    }
 
     #[test]
     fn a_burst_is_allowed_and_then_one_in_each_interval() {
@@ -207,7 +260,7 @@ mod tests {
 
     #[test]
     fn copies_of_an_address_allowance_share_one_bucket() {
-        let (rates, now) = (Arc::new(Rates::new(RATE)), Instant::now());
+        let (rates, now): (Arc<[_]>, _) = ([Rates::new(RATE)].into(), Instant::now());
         let share = |last| AddressAllowance::of(&rates, IpAddr::from([192, 0, 2, last]));
         let allowed = |share: AddressAllowance| (0..2).filter(|_| share.take(now).is_ok()).count();
         assert_eq!(
@@ -215,6 +268,9 @@ mod tests {
             (2, 1, 2)
         );
         assert!((0..100).all(|_| AddressAllowance::default().take(now).is_ok()));
+        let both: Arc<[_]> = [Rates::new(Rate::UNLIMITED), Rates::new(RATE)].into();
+        let both = AddressAllowance::of(&both, IpAddr::from([192, 0, 2, 1]));
+        assert_eq!((0..9).filter(|_| both.take(now).is_ok()).count(), 3);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
     error::{ApiError, Code},
     limits::SchemaLimits,
     loader::loader,
+    search_turns::{SearchTurn, SearchTurns},
 };
 use crate::{
     auth::Auth,
@@ -38,6 +39,8 @@ pub struct Services {
     pub auth: Arc<Auth>,
     /// The time.
     pub clock: Clock,
+    /// The searches that run.
+    pub searches: Arc<SearchTurns>,
     /// Limits of lists, texts and responses.
     pub limits: SchemaLimits,
 }
@@ -163,6 +166,13 @@ pub(super) fn check_token(ctx: &Context<'_>) -> Result<(), ApiError> {
     }
 }
 
+/// Waits until a search of this caller may run.
+pub(super) async fn search_turn(ctx: &Context<'_>) -> SearchTurn {
+    let request = request_context(ctx);
+    let user = request.quota_key(caller(ctx));
+    services(ctx).searches.take(user, request.address).await
+}
+
 /// A room that the caller may read.
 ///
 /// # Errors
@@ -197,7 +207,8 @@ pub(super) async fn append(
     ctx: &Context<'_>,
     command: Command,
 ) -> Result<CommandOutcome, ApiError> {
-    let outcome = services(ctx).hub.append(command).await;
+    let address = request_context(ctx).address;
+    let outcome = services(ctx).hub.append(command, address).await;
     loader(ctx).clear();
     Ok(outcome?)
 }

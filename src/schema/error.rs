@@ -9,7 +9,7 @@ use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 use crate::{
     auth::{SessionError, TokenError},
     domain::TextError,
-    hub::{HubError, WaitError},
+    hub::{DailyQuota, HubError, WaitError},
     quota::retry_after_seconds,
     store::{AppendError, Refusal, StoreError},
 };
@@ -280,8 +280,19 @@ impl From<HubError> for ApiError {
                 "You make too many changes in a short time; try again in a moment.",
                 wait,
             ),
+            HubError::DailyQuota(quota, wait) => Self::rate_limited(too_much_today(quota), wait),
             HubError::Append(error) => error.into(),
         }
+    }
+}
+
+fn too_much_today(quota: DailyQuota) -> &'static str {
+    match quota {
+        DailyQuota::Rooms => "Too many rooms were created today, by you or from your address.",
+        DailyQuota::Memberships => {
+            "Too many users became members today, by you or from your address."
+        }
+        DailyQuota::Bytes => "Too much was stored today, by you or from your address.",
     }
 }
 

@@ -24,6 +24,12 @@ pub struct SchemaLimits {
     /// counts as a word, so four characters are three words.
     #[arg(long, default_value_t = 16, value_parser = at_least::<usize>(1))]
     pub search_words_max: usize,
+    /// Maximum searches of one user that run at the same time. More wait.
+    #[arg(long, default_value_t = 1)]
+    pub searches_per_user_max: usize,
+    /// Maximum searches of all callers at one address that run at the same time. More wait.
+    #[arg(long, default_value_t = 1)]
+    pub searches_per_address_max: usize,
     /// Maximum database reads for one query or mutation, or for a whole batch of them.
     #[arg(long, default_value_t = 1_000)]
     pub answer_reads_max: usize,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::{
-    context::{caller, readable_room, room_if_readable, services, viewer},
+    context::{caller, readable_room, room_if_readable, search_turn, services, viewer},
     error::{ApiError, Resolved},
     loader::loader,
     long_poll::{MessagePoll, poll},
@@ -129,9 +129,10 @@ impl Query {
     /// searches one room or, without `roomId`, the rooms that the caller may read. Without `roomId`
     /// it covers at most 500 rooms by default, first those that the viewer is a member of. If more
     /// than 1000 messages match (by default), only the newest 1000 are ranked, and the others are
-    /// not found. The answer does not show whether a room or a match was left out. Only whole words
-    /// match; case and accents are ignored. Words in quotes match as a phrase. There is no other
-    /// syntax. Use a cursor only with the query and the room that produced it.
+    /// not found. A search that takes longer than 250 ms (by default) looks for no older messages.
+    /// The answer does not show whether a room or a match was left out. Only whole words match;
+    /// case and accents are ignored. Words in quotes match as a phrase. There is no other syntax.
+    /// Use a cursor only with the query and the room that produced it.
     async fn search_messages(
         &self,
         ctx: &Context<'_>,
@@ -158,9 +159,16 @@ async fn rooms_page(
             "This is not a cursor of a list of rooms.",
         ));
     }
-    let rooms = services
-        .log
-        .rooms(caller(ctx), after, search, slice.rows_to_read());
+    let rooms = async {
+        let _turn = match search {
+            Some(_) => Some(search_turn(ctx).await),
+            None => None,
+        };
+        let read = services
+            .log
+            .rooms(caller(ctx), after, search, slice.rows_to_read());
+        read.await
+    };
     let rows = loader(ctx).read(rooms).await?;
     let cursor = |room: &Room| room.id.to_string();
     Ok(ListPage::new(slice, rows, after.is_some(), false, cursor))

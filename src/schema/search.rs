@@ -3,7 +3,7 @@
 use async_graphql::Context;
 
 use super::{
-    context::{caller, services},
+    context::{caller, search_turn, services},
     error::{ApiError, Code},
     loader::loader,
     objects::MessageObject,
@@ -52,7 +52,10 @@ pub(super) async fn search(
         after,
         limit: slice.rows_to_read(),
     };
-    let found = services.log.search(&search, caller(ctx));
+    let found = async {
+        let _turn = search_turn(ctx).await;
+        services.log.search(&search, caller(ctx)).await
+    };
     let hits = match loader(ctx).read(found).await? {
         SearchOutcome::Hits(hits) => hits,
         SearchOutcome::NoRoom => return Err(ApiError::no_such_room()),

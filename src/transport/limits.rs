@@ -112,6 +112,9 @@ pub struct TransportLimits {
     // A test suite, or everybody in an office building at nine o'clock.
     #[arg(long, default_value_t = 2_000, value_parser = at_least::<u32>(1))]
     pub sign_ins_burst_max: u32,
+    /// Maximum guest sign-ins per day from one address.
+    #[arg(long, default_value_t = 20_000)]
+    pub sign_ins_per_day_per_address_max: u64,
     /// Maximum bytes of the body of one HTTP request (at least 1).
     #[arg(long, default_value_t = 256 * 1024, value_parser = at_least::<usize>(1))]
     pub body_bytes_max: usize,
@@ -196,41 +199,40 @@ impl Default for TransportLimits {
 impl TransportLimits {
     /// New connections from one address.
     pub(super) fn connects_per_address(&self) -> Rate {
-        Rate {
-            per_second_max: self.connects_per_second_per_address_max,
-            burst_max: self.connects_burst_max,
-        }
+        Rate::per_second(
+            self.connects_per_second_per_address_max,
+            self.connects_burst_max,
+        )
     }
 
     /// Messages from a client on one WebSocket.
     pub(super) fn messages(&self) -> Rate {
-        Rate {
-            per_second_max: self.messages_per_second_max,
-            burst_max: self.messages_burst_max,
-        }
+        Rate::per_second(self.messages_per_second_max, self.messages_burst_max)
     }
 
     /// Requests from a client on one HTTP connection.
     pub(super) fn requests(&self) -> Rate {
-        Rate {
-            per_second_max: self.requests_per_second_max,
-            burst_max: self.requests_burst_max,
-        }
+        Rate::per_second(self.requests_per_second_max, self.requests_burst_max)
     }
 
     /// Requests and messages from one address, on all its connections together.
     pub(super) fn requests_per_address(&self) -> Rate {
-        Rate {
-            per_second_max: self.requests_per_second_per_address_max,
-            burst_max: self.requests_per_address_burst_max,
-        }
+        Rate::per_second(
+            self.requests_per_second_per_address_max,
+            self.requests_per_address_burst_max,
+        )
+    }
+
+    /// Guests that sign in from one address in one day.
+    pub(super) fn sign_ins_per_address_and_day(&self) -> Rate {
+        Rate::per_day(self.sign_ins_per_day_per_address_max)
     }
 
     /// Guests that sign in from one address.
     pub(super) fn sign_ins_per_address(&self) -> Rate {
-        Rate {
-            per_second_max: self.sign_ins_per_second_per_address_max,
-            burst_max: self.sign_ins_burst_max,
-        }
+        Rate::per_second(
+            self.sign_ins_per_second_per_address_max,
+            self.sign_ins_burst_max,
+        )
     }
 }

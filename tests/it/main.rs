@@ -34,6 +34,7 @@ mod numbers;
 mod poll;
 mod prepare;
 mod presence;
+mod quotas;
 mod readers;
 mod requests;
 mod reservation;

@@ -73,6 +73,7 @@ contract!(
     rooms: [
         a_new_database_has_room_1,
         rooms_are_listed_by_id,
+        a_page_of_rooms_mixes_public_rooms_and_the_viewers_own,
         g5_unknown_and_unreadable_rooms_look_alike,
         v5_a_room_made_private_shuts_out_all_but_its_members,
     ],

@@ -46,6 +46,55 @@ pub(crate) async fn rooms_are_listed_by_id(store: &impl Store) {
     assert_eq!(ids(None, Some("%"), 9).await, [""; 0]);
 }
 
+pub(crate) async fn a_page_of_rooms_mixes_public_rooms_and_the_viewers_own(store: &impl Store) {
+    let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
+    let made = [
+        (&ann, "a", Visibility::Private),
+        (&bob, "b", Visibility::Private),
+        (&bob, "c", Visibility::Public),
+        (&ann, "d", Visibility::Private),
+        (&ann, "e", Visibility::Public),
+        (&bob, "f", Visibility::Public),
+        (&bob, "g", Visibility::Private),
+        (&ann, "h", Visibility::Public),
+    ];
+    commit(
+        store,
+        &made.map(|(user, id, shown)| create(user, id, shown)),
+    )
+    .await;
+    commit(
+        store,
+        &[
+            change(&ann, "e", RoomChange::Delete),
+            add(&bob, "g", &ann, Role::Member),
+            show(&ann, "h", Visibility::Private),
+        ],
+    )
+    .await;
+    for (caller, expected) in [
+        (Caller::Anonymous, &["c", "f", "room-1"][..]),
+        (as_viewer(&ann), &["a", "c", "d", "f", "g", "h", "room-1"]),
+        (as_viewer(&bob), &["b", "c", "f", "g", "room-1"]),
+    ] {
+        for limit in 1..=8 {
+            for search in [None, Some("")] {
+                let (mut listed, mut after) = (Vec::new(), None);
+                loop {
+                    let page = store.rooms(caller, after.as_deref(), search, limit).await;
+                    let page = page.unwrap();
+                    after = page.last().map(|room| room.id.to_string());
+                    if page.is_empty() {
+                        break;
+                    }
+                    listed.extend(page.into_iter().map(|room| room.id.to_string()));
+                }
+                assert_eq!(listed, expected, "{limit}");
+            }
+        }
+    }
+}
+
 pub(crate) async fn g5_unknown_and_unreadable_rooms_look_alike(store: &impl Store) {
     let (ann, bob) = (user(store, "ann").await, user(store, "bob").await);
     let Command::SendMessage(secret) = send(&ann, "a", "psst") else {

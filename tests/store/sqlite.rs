@@ -1,12 +1,12 @@
 //! SQLite itself: its file, files of older versions, and its limits.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use sqlx::{Connection, Row, SqliteConnection};
 use switchboard::{
     domain::{Caller, Visibility},
     store::{
-        Append, Maintenance, RoomChange, Search, SearchOutcome,
+        Append, Log, Maintenance, RoomChange, Search, SearchOutcome,
         sqlite::{Sqlite, SqliteLimits},
     },
 };
@@ -15,7 +15,7 @@ use crate::{
     Folder,
     search::{asked, paged, sent_messages, settle, texts},
     sqlite_with,
-    support::{NOW, as_viewer, change, commit, create, room, send, user},
+    support::{NOW, as_viewer, change, commit, create, join, remove, room, send, user},
 };
 
 fn url(folder: &Folder) -> String {
@@ -107,6 +107,65 @@ async fn v6_nothing_of_a_deleted_text_is_left_in_the_files() {
 /// A number for each `n`, of sixteen hexadecimal digits. No two of them share a long part.
 fn scattered(n: u32) -> u64 {
     (u64::from(n) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 << 63
+}
+
+#[tokio::test]
+async fn s5_a_search_stops_looking_for_older_messages_after_its_time() {
+    let limits = |search_timeout| SqliteLimits {
+        search_timeout,
+        ..SqliteLimits::default()
+    };
+    let (store, folder) = sqlite_with(limits(Duration::ZERO)).await;
+    let ann = user(&store, "ann").await;
+    for n in 0..20 {
+        let text = |m| format!("alpha beta gamma {n} {m}");
+        let batch: Vec<_> = (0..100).map(|m| send(&ann, "room-1", &text(m))).collect();
+        commit(&store, &batch).await;
+    }
+    settle(&store, &ann).await;
+    let found = async |store: &Sqlite, query| {
+        let search = asked(query, Some("room-1"), 1000);
+        match store.search(&search, Caller::Anonymous).await.unwrap() {
+            SearchOutcome::Hits(hits) => hits.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let query = "\"alpha beta\" gamma";
+    assert_eq!(found(&store, query).await, 1000);
+    store.close().await;
+    let store = Sqlite::open(&url(&folder), limits(Duration::from_nanos(1))).await;
+    let store = store.unwrap();
+    for _ in 0..5 {
+        assert!(found(&store, query).await < 1000);
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn joins_and_departures_keep_the_number_of_members() {
+    let limits = SqliteLimits {
+        members_per_room_max: 3,
+        ..SqliteLimits::default()
+    };
+    let (store, _folder) = sqlite_with(limits).await;
+    let [ann, bob, cid, dan] = ["ann", "bob", "cid", "dan"].map(|name| user(&store, name));
+    let (ann, bob, cid, dan) = (ann.await, bob.await, cid.await, dan.await);
+    commit(&store, &[create(&ann, "a", Visibility::Public)]).await;
+    let full = "RoomFull";
+    for round in 0..3 {
+        let joined = commit(&store, &[join(&bob, "a"), join(&bob, "a"), join(&cid, "a")]).await;
+        assert!(
+            joined.iter().all(|outcome| outcome != full),
+            "{round}: {joined:?}"
+        );
+        assert_eq!(commit(&store, &[join(&dan, "a")]).await, [full], "{round}");
+        let left = [
+            change(&bob, "a", RoomChange::Leave),
+            remove(&ann, "a", &cid),
+        ];
+        commit(&store, &left).await;
+    }
+    store.close().await;
 }
 
 #[tokio::test]

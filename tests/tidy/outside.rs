@@ -24,6 +24,7 @@ const CALLS: &[(&str, &[&str])] = &[
             "mutation",
             "pump",
             "request_limits",
+            "search",
             "server",
             "slots",
             "subscription",

@@ -27,6 +27,10 @@ pub struct SqliteLimits {
     // They have connections of their own, so that other reads do not wait for them.
     #[arg(long, default_value_t = 2, value_parser = at_least::<u32>(1))]
     pub searches_max: u32,
+    /// Time after which one search looks for no older messages; 0 is no limit. It then ranks those
+    /// that it has found.
+    #[arg(long, default_value = "250ms", value_parser = duration)]
+    pub search_timeout: Duration,
     /// Maximum matches that one search ranks (at least 1). If more messages match, only the newest
     /// are ranked, and the others are not found.
     #[arg(long, default_value_t = 1000, value_parser = at_least::<u32>(1))]

@@ -40,14 +40,37 @@ const ROOM: &str = concat!(
     readable!()
 );
 
-const ROOMS: &str = concat!(
-    "select ",
-    room_columns!(),
-    " from rooms r where r.id > ?2
-     and (?3 is null or instr(r.id, ?3) or instr(r.folded_name, ?3)) and ",
-    readable!(),
-    " order by r.id limit ?4"
-);
+/// A page of the rooms that the caller may read: public rooms, and private rooms of the viewer. Each
+/// of the two parts is read in the order of ids from an index, so private rooms of others cost
+/// nothing. `$found` is a condition on the room `r`.
+macro_rules! rooms {
+    ($found:literal) => {
+        concat!(
+            "select ",
+            room_columns!(),
+            " from rooms r where r.id in (
+                select id from (
+                    select r.id from rooms r indexed by rooms_public_by_id
+                    where r.visibility = 0 and r.deleted_at is null and r.id > ?2 and ",
+            $found,
+            " order by r.id limit ?4)
+                union all
+                select id from (
+                    select r.id from members b indexed by members_by_user_and_room
+                    cross join rooms r on r.id = b.room_id
+                    where b.user_id = ?1 and b.room_id > ?2
+                    and r.visibility <> 0 and r.deleted_at is null and ",
+            $found,
+            " order by b.room_id limit ?4)
+              ) order by r.id limit ?4"
+        )
+    };
+}
+
+const ROOMS: &str = rooms!("?3 is null");
+
+/// The rooms with the text `?3` in their id or name. It may have to look at all rooms.
+const ROOMS_FOUND: &str = rooms!("(instr(r.id, ?3) or instr(r.folded_name, ?3))");
 
 const EVENTS: &str = concat!(
     "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role,
@@ -172,14 +195,23 @@ impl Log for Sqlite {
         search: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Room>, StoreError> {
-        let found = sqlx::query(ROOMS)
-            .bind(reader_id(caller))
-            .bind(after.unwrap_or_default())
-            .bind(search.map(folded))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let found = async {
+            let (sql, mut connection) = match search {
+                None => (ROOMS, self.readers.acquire().await?),
+                Some(_) => {
+                    let timeout = self.limits.database_busy_timeout;
+                    (ROOMS_FOUND, self.searcher(timeout).await?)
+                }
+            };
+            sqlx::query(sql)
+                .bind(reader_id(caller))
+                .bind(after.unwrap_or_default())
+                .bind(search.map(folded))
+                .bind(limit)
+                .fetch_all(&mut *connection)
+                .await
+        };
+        let found = found.await.map_err(|error| self.failed(error))?;
         each(&found, rows::room)
     }
 

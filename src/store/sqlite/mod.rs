@@ -412,12 +412,8 @@ fn migration(file_name: &str) -> Option<Migration> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(|database| database.code()?.parse::<u32>().ok());
-        // The low byte is the kind of an error; extended codes have the rest.
-        match code.map(|code| code & 0xff) {
-            Some(SQLITE_BUSY) => Self::Busy(error),
+        match kind_of(&error) {
+            Some(SQLITE_BUSY | SQLITE_INTERRUPT) => Self::Busy(error),
             Some(SQLITE_READONLY) => Self::Unwritable(WriteFault::ReadOnly),
             Some(SQLITE_IOERR) => Self::Unwritable(WriteFault::Disk),
             Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Unwritable(WriteFault::Damaged),
@@ -428,8 +424,20 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// The kind of an error of SQLite: the low byte of its code. Extended codes have more bytes.
+fn kind_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>();
+    code.ok().map(|code| code & 0xff)
+}
+
+/// Whether a statement was stopped because its time was over.
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    kind_of(error) == Some(SQLITE_INTERRUPT)
+}
+
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_READONLY: u32 = 8;
+const SQLITE_INTERRUPT: u32 = 9;
 const SQLITE_IOERR: u32 = 10;
 const SQLITE_CORRUPT: u32 = 11;
 const SQLITE_FULL: u32 = 13;

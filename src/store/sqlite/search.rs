@@ -10,19 +10,22 @@
 //! ```
 //!
 //! - A message is found as soon as it was acknowledged, because a search also reads the tail.
-//! - **S5** A search ranks a limited number of messages and reads a limited tail.
+//! - **S5** A search ranks a limited number of messages, reads a limited tail, and stops at a limited
+//!   time to look for older messages.
 //! - **V6** Deleting a message deletes its words from the index in the same transaction.
 
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use futures::{StreamExt, stream::BoxStream};
+use sqlx::{Connection, Row, SqliteConnection, pool::PoolConnection, sqlite::SqliteRow};
 
 use super::{
-    Sqlite,
+    Sqlite, is_interrupted,
     log::{readable, reader_id},
     rows::{self, message_columns},
 };
@@ -36,6 +39,10 @@ use crate::{
 
 /// Messages that one step puts into the index. A step is due when this many messages are not in it.
 const STEP_MESSAGES: u32 = 256;
+
+/// After how many instructions of SQLite a search checks whether its time is over: a few times per
+/// millisecond.
+const INSTRUCTIONS_PER_CHECK: i32 = 1000;
 
 /// The longest tail that a search reads. A longer tail means that the database is older than the
 /// index, and the index is still being built.
@@ -130,7 +137,8 @@ impl Sqlite {
         search: &Search,
         caller: Caller,
     ) -> Result<SearchOutcome, StoreError> {
-        let mut reader = self.searchers.begin().await?;
+        let mut connection = self.searcher(self.limits.search_timeout).await?;
+        let mut reader = connection.begin().await?;
         let rooms = self.rooms_of(&mut reader, search, caller).await?;
         if search.room.is_some() && rooms.is_empty() {
             return Ok(SearchOutcome::NoRoom);
@@ -158,15 +166,30 @@ impl Sqlite {
                 .bind(words)
                 .bind(range.oldest)
                 .bind(range.newest.min(upto))
-                .bind(left);
-            candidates(
-                &search.query,
-                indexed.fetch_all(&mut *reader).await?,
-                &mut found,
-            )?;
+                .bind(left)
+                .fetch(&mut *reader);
+            candidates(&search.query, until_interrupted(indexed).await?, &mut found)?;
         }
         reader.commit().await?;
         page(search, &range, found)
+    }
+
+    /// A connection whose statements are interrupted after a time. Zero is no limit.
+    pub(super) async fn searcher(
+        &self,
+        timeout: Duration,
+    ) -> Result<PoolConnection<sqlx::Sqlite>, sqlx::Error> {
+        let mut connection = self.searchers.acquire().await?;
+        // Each use of a connection sets its own time. So one that was cancelled leaves nothing.
+        let mut handle = connection.lock_handle().await?;
+        if timeout.is_zero() {
+            handle.remove_progress_handler();
+        } else {
+            let end = Instant::now() + timeout;
+            handle.set_progress_handler(INSTRUCTIONS_PER_CHECK, move || Instant::now() < end);
+        }
+        drop(handle);
+        Ok(connection)
     }
 
     /// The rooms to search, each with its number in the index, if it has one.
@@ -244,6 +267,21 @@ async fn range(
         newest: places[1],
         after: Some((mark.score, places[2])),
     }))
+}
+
+/// The rows until the end, or until the time of the search is over.
+async fn until_interrupted(
+    mut rows: BoxStream<'_, Result<SqliteRow, sqlx::Error>>,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().await {
+        match row {
+            Ok(row) => found.push(row),
+            Err(error) if is_interrupted(&error) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// The candidates of the tail.

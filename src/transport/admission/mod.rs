@@ -2,5 +2,4 @@
 
 pub(super) mod activity;
 pub(super) mod address;
-pub(super) mod executions;
 pub(super) mod slots;

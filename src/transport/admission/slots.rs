@@ -16,14 +16,11 @@ use axum::{
     http::{Version, request::Parts},
 };
 
-use super::{
-    address::Address,
-    executions::{ExecutionPermit, Executions},
-};
+use super::address::Address;
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
-    quota::{self, AddressAllowance, Exhausted, Rates, Slots},
+    quota::{self, AddressAllowance, Exhausted, Rates, Slots, Turn, Turns},
     schema::{ApiError, Code, Prepared},
     transport::{
         TransportLimits,
@@ -48,9 +45,10 @@ pub(crate) struct Admission {
     refusals: Rates<Address>,
     /// Requests, and messages on WebSockets.
     requests: Rates<Address>,
-    sign_ins: Arc<Rates<IpAddr>>,
+    /// Guest sign-ins, per second and per day.
+    sign_ins: Arc<[Rates<IpAddr>]>,
     /// Queries that run.
-    executions: Executions,
+    executions: Turns<Address>,
     /// Request bodies and answers that wait for their clients.
     waiting: Arc<quota::Bytes<Address>>,
     /// WebSockets, streams and reservations.
@@ -192,8 +190,12 @@ impl Admission {
             connects: Rates::new(limits.connects_per_address()),
             refusals: Rates::new(limits.connects_per_address()),
             requests: Rates::new(limits.requests_per_address()),
-            sign_ins: Arc::new(Rates::new(limits.sign_ins_per_address())),
-            executions: Executions::new(
+            sign_ins: [
+                Rates::new(limits.sign_ins_per_address()),
+                Rates::new(limits.sign_ins_per_address_and_day()),
+            ]
+            .into(),
+            executions: Turns::new(
                 limits.queries_running_per_address_max,
                 limits.queries_running_max,
             ),
@@ -240,9 +242,9 @@ impl Admission {
         &self,
         address: Option<Address>,
         prepared: &Prepared,
-    ) -> Option<ExecutionPermit> {
+    ) -> Option<Turn<Address>> {
         if needs_permit(prepared) {
-            Some(self.executions.admit(address).await)
+            Some(self.executions.take(address).await)
         } else {
             None
         }

@@ -11,7 +11,7 @@ use switchboard::{
     },
     hub::{Hub, HubLimits},
     presence::{Presence, PresenceLimits},
-    schema::{Introspection, PrepareLimits, Request, Schema, SchemaLimits, Services},
+    schema::{Introspection, PrepareLimits, Request, Schema, SchemaLimits, SearchTurns, Services},
     server::clock,
     store::{
         Accounts, ChangeRoom, Command, CreateRoom, Log, RoomChange, SendMessage,
@@ -121,6 +121,7 @@ impl Core {
             ),
             accounts,
             clock: clock(),
+            searches: Arc::new(SearchTurns::new(&SchemaLimits::default())),
             limits: SchemaLimits::default(),
         };
         let schema = Schema::new(services, PrepareLimits::default(), Introspection::Allowed);
@@ -149,7 +150,7 @@ impl Core {
             change,
         };
         self.hub
-            .append(Command::ChangeRoom(command))
+            .append(Command::ChangeRoom(command), None)
             .await
             .unwrap()
             .event()
@@ -167,7 +168,10 @@ impl Core {
             visibility,
             epoch: Epoch(1),
         };
-        self.hub.append(Command::CreateRoom(command)).await.unwrap();
+        self.hub
+            .append(Command::CreateRoom(command), None)
+            .await
+            .unwrap();
     }
 
     /// Adds a member to a room that Ann owns, and returns the Seq of the event.
@@ -196,7 +200,7 @@ impl Core {
             reply_to: reply_to.map(message_id),
         };
         self.hub
-            .append(Command::SendMessage(command))
+            .append(Command::SendMessage(command), None)
             .await
             .unwrap()
             .event()
