@@ -9,6 +9,8 @@ need node "install Node 20 or newer"
 
 packages=()
 if ! command -v chromium >/dev/null && [ -z "${CHROMIUM_BIN:-}" ]; then packages+=(chromium); fi
+# Debian has the part of Python that creates virtual environments in a package of its own.
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3-venv); fi
 # Debian installs nginx in /usr/sbin, which is in the PATH of root only.
 if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then packages+=(nginx-light); fi
 if [ "${#packages[@]}" -gt 0 ]; then
@@ -22,4 +24,13 @@ fi
 if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
     echo "setup: installing the web packages with npm"
     (cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
+fi
+
+python=web/interop/python
+# This file is written last. If it is newer than the list, all packages are installed.
+if [ ! "$python/.venv/installed" -nt "$python/requirements.txt" ]; then
+    echo "setup: installing the Python packages of the web tests with pip"
+    python3 -m venv --clear "$python/.venv"
+    "$python/.venv/bin/pip" install -q --disable-pip-version-check -r "$python/requirements.txt"
+    touch "$python/.venv/installed"
 fi

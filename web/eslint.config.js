@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["dist/", "e2e/out/", "interop/out/", "test-results/"]),
+  globalIgnores(["dist/", "e2e/out/", "interop/out/", "interop/python/", "test-results/"]),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 // The suites that use a server wait more than they compute; the nginx suite waits for a minute.
 const workersMax = 3;
-const concurrentTestsMax = 16;
+const concurrentTestsMax = 24;
 // These tests are slow because they wait. None of them should be reported as slow.
 const slowMs = 600_000;
 

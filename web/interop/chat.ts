@@ -68,11 +68,11 @@ export const newMessages = `subscription ($roomId: ID!, $after: Cursor) {
 }`;
 
 /** Subscribes after the cursor `after` and records each message; `stop` unsubscribes. */
-export function listen(client: TestClient, after: string, document = newMessages) {
+export function listen(client: TestClient, after: string, document = newMessages, room = roomId) {
   const recorder = new Recorder<Message>();
   const stop = client.subscribe(
     document,
-    { roomId, after },
+    { roomId: room, after },
     {
       next: (data) => {
         recorder.next((data as { newMessage: Message }).newMessage);

@@ -84,6 +84,24 @@ describe.each(named(libraries))("%s", (_name, { connect }) => {
     expect(stopped.recorder.seen.map(({ text }) => text)).toEqual(["first"]);
   });
 
+  test("a refused subscription ends, and the others go on", async () => {
+    const reader = client();
+    const ada = client({ token: await signIn(reader, "Ada") });
+    const start = await head(reader);
+    const other = listen(reader, start);
+    await send(ada, "first");
+    await other.recorder.until(saw("first"));
+
+    const refused = listen(reader, start, newMessages, "nowhere");
+    // graphql-sse with a single connection reports only the status of its request.
+    const reason = /no such room|responded with 400/;
+    await expect(refused.recorder.until(saw("first"))).rejects.toThrow(reason);
+    await send(ada, "second");
+    await other.recorder.until(saw("second"));
+
+    expect(other.recorder.seen.map(({ text }) => text)).toEqual(["first", "second"]);
+  });
+
   test("sending without a token is refused", async () => {
     await expect(send(client(), "anonymous")).rejects.toThrow();
   });

@@ -1,10 +1,14 @@
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from "@apollo/client";
-import { CombinedGraphQLErrors } from "@apollo/client/errors";
+import { CombinedGraphQLErrors, CombinedProtocolErrors } from "@apollo/client/errors";
 import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { OperationTypeNode } from "graphql";
+import WebSocket from "ws";
 import { authorization, type Connect, type TestClient } from "./client.ts";
 import { resubscribing } from "./resubscribe.ts";
 import { socketClient } from "./socket.ts";
+
+// `GraphQLWsLink` reads the global when an operation fails. Node 20 does not have it.
+if (!("WebSocket" in globalThis)) Object.assign(globalThis, { WebSocket });
 
 /** Apollo Client with subscriptions over a WebSocket, and the rest over HTTP. */
 export const connectApollo: Connect = (server, options) => {
@@ -47,7 +51,7 @@ export const connectApolloHttp: Connect = (server, options) => {
     const subscription = client
       .subscribe({ query: gql(query), variables: { ...variables } })
       .subscribe(({ data, error, extensions }) => {
-        if (CombinedGraphQLErrors.is(error)) next({ errors: error.errors });
+        if (isAnswer(error)) next({ errors: error.errors });
         else if (error) broken(error);
         else next({ data, extensions });
       });
@@ -65,6 +69,11 @@ export const connectApolloHttp: Connect = (server, options) => {
     },
   };
 };
+
+/** Distinguishes the errors that the server sent from a broken connection. */
+function isAnswer(error: unknown): error is CombinedGraphQLErrors | CombinedProtocolErrors {
+  return CombinedGraphQLErrors.is(error) || CombinedProtocolErrors.is(error);
+}
 
 function running(client: ApolloClient): TestClient["run"] {
   return async (document, variables = {}) => {

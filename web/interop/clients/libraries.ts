@@ -2,6 +2,11 @@ import { connectApollo, connectApolloHttp } from "./apollo.ts";
 import type { Connect } from "./client.ts";
 import { connectEventSource } from "./event-source.ts";
 import { connectGraphQLSse, connectGraphQLSseSingle } from "./graphql-sse.ts";
+import {
+  connectGraphQLWsExecutor,
+  connectHttpExecutor,
+  connectLegacyWsExecutor,
+} from "./graphql-tools.ts";
 import { connectGraphQLWs } from "./graphql-ws.ts";
 import { connectRelay } from "./relay.ts";
 import { connectSubscriptionsTransportWs as connectLegacy } from "./subscriptions-transport-ws.ts";
@@ -31,6 +36,9 @@ export const libraries: readonly Library[] = [
   library("graphql-sse, single connection", connectGraphQLSseSingle, "HTTP", "a variable"),
   library("EventSource", connectEventSource, "HTTP", "any document"),
   library("subscriptions-transport-ws", connectLegacy, "WebSocket", "a variable"),
+  library("GraphQL Tools over HTTP", connectHttpExecutor, "HTTP", "a variable"),
+  library("GraphQL Tools over graphql-ws", connectGraphQLWsExecutor, "WebSocket", "a variable"),
+  library("GraphQL Tools, legacy dialect", connectLegacyWsExecutor, "WebSocket", "a variable"),
 ];
 
 /** Rows for `test.each`, which prints the name only if it is a value of its own. */
