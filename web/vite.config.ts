@@ -6,7 +6,8 @@ const devServer = process.env["SWITCHBOARD_URL"] ?? "http://127.0.0.1:4000";
 
 export default defineConfig({
   plugins: [react()],
-  base: "/",
+  // Relative, because a proxy may serve the pages below a path.
+  base: "./",
   build: {
     outDir: "dist",
     assetsDir: "assets",

@@ -51,17 +51,18 @@ fn print_greeting(server: &Server, flags: &ServeFlags) {
         std::io::stdout(),
         "Switchboard {version}
 
-  playground  {http}://{address}/graphiql
-  endpoint    {http}://{address}/graphql  (subscriptions: {ws}://{address}/graphql)
+  playground  {http}://{address}{base}/graphiql
+  endpoint    {http}://{address}{base}/graphql  (subscriptions: {ws}://{address}{base}/graphql)
   database    {database}
   sign-in     {sign_in}
 
 Next, in two more terminals:
 
-  {program} tail room-1 --url {http}://{reached}/graphql
-  {program} send room-1 'Hello' --url {http}://{reached}/graphql{token}
+  {program} tail room-1 --url {http}://{reached}{base}/graphql
+  {program} send room-1 'Hello' --url {http}://{reached}{base}/graphql{token}
 ",
         program = std::env::args().next().as_deref().unwrap_or("switchboard"),
+        base = flags.edge.base_path,
         version = env!("CARGO_PKG_VERSION"),
         database = flags.database.database,
         sign_in = match flags.sign_in.auth {

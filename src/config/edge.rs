@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use crate::transport::{Host, Origin, RequestHeader, Site, TlsFiles};
+use crate::transport::{BasePath, Host, Origin, RequestHeader, Site, TlsFiles};
 
 /// Which web pages and host names may use the server, and TLS.
 #[derive(Args, Clone, Debug)]
@@ -39,6 +39,16 @@ pub struct EdgeFlags {
         value_name = "HOST"
     )]
     pub allow_host: Vec<Host>,
+    /// Path below which a proxy serves this server, for example /chat. The server then serves every
+    /// path with and without it: the proxy may keep it or remove it
+    #[arg(
+        long,
+        env = "SWITCHBOARD_BASE_PATH",
+        default_value_t,
+        hide_default_value = true,
+        value_name = "PATH"
+    )]
+    pub base_path: BasePath,
     /// Serve https and wss with this certificate (PEM, followed by its intermediate certificates).
     /// Reloaded on SIGHUP, and when a check finds it changed (see --tls-check-interval)
     #[arg(long, env = "SWITCHBOARD_TLS_CERT", value_name = "FILE")]
@@ -62,6 +72,7 @@ impl EdgeFlags {
             headers: self.allow_header.clone(),
             hosts,
             tls: self.tls_cert.is_some(),
+            base_path: self.base_path.clone(),
         }
     }
 

@@ -40,6 +40,7 @@ use axum::{
 };
 
 pub use axum::http::HeaderName as RequestHeader;
+pub use browser::base_path::{BasePath, BasePathError};
 pub use browser::hosts::{Host, HostError, Site};
 pub use browser::origin::{Origin, OriginError};
 pub use http::read_request::{ReadRequest, read_request};
@@ -58,6 +59,25 @@ use crate::transport::{
 
 /// All routes of the server, and the checks that every request passes.
 pub fn router(shared: Arc<Shared>) -> Router {
+    let base = &shared.site.base_path;
+    let routes = if base.is_given() {
+        // A proxy may keep the prefix or remove it.
+        let home = get(pages::home).options(pages::options);
+        let below = Router::new().route(&format!("{base}/"), home);
+        routes().merge(below).nest(&base.to_string(), routes())
+    } else {
+        routes()
+    };
+    routes
+        .layer(compression::requests())
+        .layer(compression::layer())
+        .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
+        .layer(from_fn_with_state(shared.clone(), request_limits::enforce))
+        .layer(from_fn_with_state(shared.site.clone(), guard::guard))
+        .with_state(shared)
+}
+
+fn routes() -> Router<Arc<Shared>> {
     let graphql = get(upgrade_or_query)
         .post(post)
         // The single connection mode of graphql-sse.
@@ -75,12 +95,6 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/", get(pages::home).options(pages::options))
         .route("/healthz", health)
         .route("/readyz", get(readiness).options(pages::options))
-        .layer(compression::requests())
-        .layer(compression::layer())
-        .layer(DefaultBodyLimit::max(shared.limits.body_bytes_max))
-        .layer(from_fn_with_state(shared.clone(), request_limits::enforce))
-        .layer(from_fn_with_state(shared.site.clone(), guard::guard))
-        .with_state(shared)
 }
 
 /// `GET /graphql`, or `CONNECT` over HTTP/2: a WebSocket if the client asks for one, else a query.

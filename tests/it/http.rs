@@ -278,7 +278,7 @@ async fn a_browser_is_sent_to_the_playground_which_loads_its_files() {
     .await;
     assert_eq!(
         (reply.status, reply.header("location")),
-        (307, Some("/graphiql"))
+        (307, Some("graphiql"))
     );
     let page = get(app.address(), "/graphiql", &[]).await;
     assert!(
@@ -299,6 +299,8 @@ async fn a_browser_is_sent_to_the_playground_which_loads_its_files() {
         .split('"')
         .next()
         .unwrap();
+    // Relative to the page.
+    let script = script.trim_start_matches('.');
     let file = get(app.address(), script, &[]).await;
     assert_eq!(outcome(&file), (200, "text/javascript"));
     assert!(file.header("cache-control").unwrap().contains("immutable"));
@@ -321,6 +323,43 @@ async fn a_browser_is_sent_to_the_playground_which_loads_its_files() {
             "{absent}"
         );
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn below_a_base_path_every_path_is_served_with_and_without_it() {
+    let app = TestApp::with_flags(&["--base-path", "/a/chat/"]).await;
+    let origin = format!("http://{}", app.address());
+    for base in ["", "/a/chat"] {
+        for (path, status) in [
+            ("/graphiql", 200),
+            ("/healthz", 200),
+            ("/readyz", 200),
+            ("/graphql?query=%7B__typename%7D", 200),
+            ("/graphql/?query=%7B__typename%7D", 200),
+            ("/assets/none.js", 404),
+            ("/", 200),
+        ] {
+            let reply = get(app.address(), &format!("{base}{path}"), &[]).await;
+            assert_eq!(reply.status, status, "{base}{path}");
+        }
+        for path in ["/", "/graphql", "/graphql/"] {
+            let html = [("accept", "text/html")];
+            let reply = get(app.address(), &format!("{base}{path}"), &html).await;
+            let location = reply.header("location");
+            assert_eq!((reply.status, location), (307, Some("/a/chat/graphiql")));
+        }
+        let body = json!({ "query": "mutation { signIn(name: \"ann\") { token } }" }).to_string();
+        let headers = [("origin", &*origin), ("content-type", "application/json")];
+        let path = format!("{base}/graphql");
+        let signed_in = request(app.address(), "POST", &path, &headers, &body).await;
+        let cookie = signed_in.header("set-cookie").unwrap();
+        assert!(cookie.contains("; Path=/a/chat/graphql; "), "{cookie}");
+    }
+    for path in ["/a/chat", "/a/chat/"] {
+        assert_eq!(get(app.address(), path, &[]).await.status, 200, "{path}");
+    }
+    assert_eq!(get(app.address(), "/a", &[]).await.status, 404);
     app.finish().await;
 }
 

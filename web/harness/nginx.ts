@@ -15,12 +15,15 @@ const readyLine = "event method";
  * the server, and buffers an answer until a buffer is full unless the answer forbids it.
  */
 const forWebSockets = `
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;`;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $connection_upgrade;`;
 
-/** `bare` is a `proxy_pass` without the settings for WebSockets. */
-export type Setup = "bare" | "for WebSockets";
+/**
+ * `bare` is a `proxy_pass` without the settings for WebSockets. `below a path` serves the server
+ * below `/chat` and passes the whole path on, and below `/cut` without this prefix.
+ */
+export type Setup = "bare" | "for WebSockets" | "below a path";
 
 /**
  * A real nginx in front of the server, with default settings: it buffers answers, and it closes a
@@ -134,12 +137,17 @@ http {
   }
   server {
     listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://127.0.0.1:${targetPort};
-      proxy_set_header Host $host;
-      proxy_read_timeout 60s;${setup === "bare" ? "" : forWebSockets}
-    }
+    proxy_set_header Host $http_host;
+    proxy_read_timeout 60s;${setup === "bare" ? "" : forWebSockets}
+    ${locations(`http://127.0.0.1:${targetPort}`, setup)}
   }
 }
 `;
+}
+
+function locations(target: string, setup: Setup): string {
+  if (setup !== "below a path") return `location / { proxy_pass ${target}; }`;
+  return `
+    location /chat/ { proxy_pass ${target}; }
+    location /cut/ { proxy_pass ${target}/; }`;
 }

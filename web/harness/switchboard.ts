@@ -9,7 +9,7 @@ import { type Endpoint, endpointAt } from "./endpoint.ts";
 const webFolder = resolve(import.meta.dirname, "..");
 const startWithinMs = 10_000;
 const stopWithinMs = 10_000;
-const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\/graphql/;
+const endpointLine = /http:\/\/(127\.0\.0\.1):(\d+)\S*\/graphql/;
 
 /**
  * The real executable with a temporary database. It can be stopped and started again with the same

@@ -76,7 +76,7 @@ fn new_cookie(
 ) -> Option<HeaderValue> {
     let side_effects = context.take_effects();
     if side_effects.signed_out {
-        return Some(clear());
+        return Some(clear(site));
     }
     let (token, expires_at) = side_effects.session?;
     if origin::is_cross_site(&parts.headers) {
@@ -85,18 +85,24 @@ fn new_cookie(
     let Sender::Own(page) = site.sender(&parts.headers, &parts.uri) else {
         return None;
     };
-    set(&token, seconds_between(now, expires_at), page.is_https())
+    set(
+        site,
+        &token,
+        seconds_between(now, expires_at),
+        page.is_https(),
+    )
 }
 
 /// Deletes the cookie. An invalid one would keep the browser from sending anonymous requests.
-pub(crate) fn clear() -> HeaderValue {
-    set("", 0, false).expect("plain text")
+pub(crate) fn clear(site: &Site) -> HeaderValue {
+    set(site, "", 0, false).expect("plain text")
 }
 
-fn set(token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
+fn set(site: &Site, token: &str, seconds: i64, secure: bool) -> Option<HeaderValue> {
     let secure = if secure { "; Secure" } else { "" };
+    let base = &site.base_path;
     let text = format!(
-        "{NAME}={token}; Path=/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+        "{NAME}={token}; Path={base}/graphql; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );
     HeaderValue::from_str(&text).ok()
 }

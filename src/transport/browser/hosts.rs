@@ -4,7 +4,10 @@ use std::{net::IpAddr, str::FromStr};
 
 use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
-use crate::transport::browser::origin::{self, Origin, Sender};
+use crate::transport::browser::{
+    base_path::BasePath,
+    origin::{self, Origin, Sender},
+};
 
 /// The names of the local machine. No page on the web can have one of them.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -80,6 +83,8 @@ pub struct Site {
     pub hosts: Option<Vec<Host>>,
     /// Whether the server itself serves TLS.
     pub tls: bool,
+    /// The path below which a proxy serves this server.
+    pub base_path: BasePath,
 }
 
 impl Site {
@@ -241,8 +246,7 @@ mod tests {
         let named = Site {
             tls: true,
             origins: vec!["http://chat.example".parse().unwrap()],
-            headers: Vec::new(),
-            hosts: None,
+            ..Site::default()
         };
         assert!(matches!(
             sender("http://chat.example", &named),

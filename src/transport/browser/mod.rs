@@ -1,5 +1,6 @@
 //! Protection of browsers, and the built-in pages: hosts, origins, CORS, cookies, security headers.
 
+pub(super) mod base_path;
 pub(super) mod cookie;
 pub(super) mod cors;
 pub(super) mod guard;

@@ -60,7 +60,8 @@ pub(crate) async fn post(State(shared): State<Arc<Shared>>, request: Request) ->
 pub(crate) async fn get(shared: Arc<Shared>, parts: Parts) -> Response {
     let query = parts.uri.query().unwrap_or_default().to_owned();
     if query.is_empty() && negotiate::wants_html(&parts.headers) {
-        return Redirect::temporary("/graphiql").into_response();
+        let playground = shared.site.base_path.playground(parts.uri.path());
+        return Redirect::temporary(&playground).into_response();
     }
     let call = match HttpCall::admit(&shared, parts).await {
         Ok(call) => call,

@@ -138,8 +138,8 @@ impl HttpCall {
 /// Why the credentials of a request are refused.
 pub(crate) struct CredentialsError {
     error: ApiError,
-    /// The token was in the cookie, which the response must delete.
-    by_cookie: bool,
+    /// Deletes the cookie, if the token was in it.
+    cleared_cookie: Option<HeaderValue>,
 }
 
 impl CredentialsError {
@@ -148,10 +148,9 @@ impl CredentialsError {
             return Reply::later(media, &[self.error.into()]);
         }
         let reply = Reply::error(StatusCode::UNAUTHORIZED, media, self.error);
-        if self.by_cookie {
-            reply.with(header::SET_COOKIE, cookie::clear())
-        } else {
-            reply
+        match self.cleared_cookie {
+            Some(cookie) => reply.with(header::SET_COOKIE, cookie),
+            None => reply,
         }
     }
 }
@@ -170,7 +169,7 @@ pub(crate) async fn credentials(
     let caller = shared.caller(token).await;
     caller.map_err(|error| CredentialsError {
         error: error.into(),
-        by_cookie,
+        cleared_cookie: by_cookie.then(|| cookie::clear(&shared.site)),
     })
 }
 
