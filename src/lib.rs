@@ -6,7 +6,7 @@
 //!
 //! `docs/ARCHITECTURE.md` explains the design. The modules, in a good order to read them:
 //!
-//! - [`sync`]: locks, and tables that do not keep their values alive.
+//! - [`sync`]: locks, tables that do not keep their values alive, and turns.
 //! - [`domain`]: the types that every module uses, such as rooms, events, cursors and rights. They
 //!   perform no IO and know no wire format.
 //! - [`quota`]: counts how often, how many and how many bytes, by user or by address.

@@ -1,9 +1,11 @@
-//! Locks whose `lock`, `read` and `write` return the guard itself, and a [`Registry`].
+//! Locks whose `lock`, `read` and `write` return the guard itself, a [`Registry`], and [`Turns`].
 //!
 //! The locks of [`std::sync`] return a `Result`, because a thread may panic while it holds one.
 //! In this crate no code panics under a lock: critical sections are a few statements long, call no
 //! foreign code and never await. A poisoned lock is therefore a bug, and the state behind it may be
 //! half changed, so these locks panic as well.
+
+mod turns;
 
 use std::{
     borrow::Borrow,
@@ -12,6 +14,8 @@ use std::{
     hash::Hash,
     sync::{self, Arc, MutexGuard, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
+
+pub use turns::{Turn, Turns};
 
 /// The message of the panic when a lock is poisoned.
 const POISONED: &str = "no thread panics while it holds a lock";

@@ -2,12 +2,12 @@
 //!
 //! | kit | limits | example |
 //! |---|---|---|
-//! | [`Rates`], [`Allowance`] | how often: N per second or day, and M at once | requests of an address |
+//! | [`Rates`], [`Allowance`] | how often: N per second or day | requests of an address |
 //! | [`Slots`] | how many at the same time | connections of a user |
-//! | [`Turns`] | how many at the same time, where others wait | queries of an address |
 //! | [`Bytes`] | how much memory at the same time | frames of all views |
 //!
-//! `Slots`, `Turns` and `Bytes` have two bounds each, one per key and one in all, where 0 is no limit. They hand out guards ([`Slot`], [`Turn`], [`ByteShare`]), which give back what they hold when they are dropped.
+//! `Slots` and `Bytes` have two bounds each, one per key and one in all, where 0 is no limit. They
+//! hand out guards ([`Slot`], [`ByteShare`]), which give back what they hold when they are dropped.
 //!
 //! There is no IO and no clock here: each moment is an argument.
 
@@ -15,10 +15,8 @@ mod bound;
 mod bytes;
 mod rate;
 mod slots;
-mod turns;
 
 pub use bound::Exhausted;
 pub use bytes::{ByteShare, Bytes};
 pub use rate::{AddressAllowance, Allowance, Rate, Rates, retry_after_seconds};
 pub use slots::{Slot, Slots};
-pub use turns::{Turn, Turns};

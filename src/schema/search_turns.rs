@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::limits::SchemaLimits;
 use crate::{
     domain::QuotaKey,
-    quota::{Turn, Turns},
+    sync::{Turn, Turns},
 };
 
 /// The searches that run. Others wait: those of one user for each other, and then those of one

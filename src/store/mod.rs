@@ -264,10 +264,10 @@ pub trait Log: Send + Sync + 'static {
     /// - A message that the caller may not read, or that was deleted, has no effect on the answer:
     ///   not on the hits, not on their order, not on where the answer ends.
     /// - A message is found as soon as it was acknowledged.
-    /// - The search is bounded (S5). Of the messages that match, only the newest ones are ranked, and
-    ///   after a time it looks for no older ones.
-    ///   Without a room it searches a limited number of rooms: first those that the viewer is a
-    ///   member of, the last joined first; then public rooms, the newest first.
+    /// - The search is bounded (S5). Of the messages that match, only the newest ones are ranked,
+    ///   and after a time it looks for no older ones. Without a room it searches a limited number
+    ///   of rooms: first those that the viewer is a member of, the last joined first; then public
+    ///   rooms, the newest first.
     async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError>;
 }
 

@@ -33,7 +33,7 @@ use std::sync::{Arc, atomic::Ordering};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
@@ -62,7 +62,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
     let base = &shared.site.base_path;
     let routes = if base.is_given() {
         // A proxy may keep the prefix or remove it.
-        let home = get(pages::home).options(pages::options);
+        let home = get(home).options(pages::options);
         let below = Router::new().route(&format!("{base}/"), home);
         routes().merge(below).nest(&base.to_string(), routes())
     } else {
@@ -92,9 +92,14 @@ fn routes() -> Router<Arc<Shared>> {
         .route("/graphql/", graphql)
         .route("/graphiql", get(pages::playground))
         .route("/assets/{*path}", get(pages::asset))
-        .route("/", get(pages::home).options(pages::options))
+        .route("/", get(home).options(pages::options))
         .route("/healthz", health)
         .route("/readyz", get(readiness).options(pages::options))
+}
+
+/// `GET /`.
+async fn home(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap) -> Response {
+    pages::home(&shared.site.base_path, &uri, &headers)
 }
 
 /// `GET /graphql`, or `CONNECT` over HTTP/2: a WebSocket if the client asks for one, else a query.

@@ -40,8 +40,8 @@ const ROOM: &str = concat!(
     readable!()
 );
 
-/// A page of the rooms that the caller may read: public rooms, and private rooms of the viewer. Each
-/// of the two parts is read in the order of ids from an index, so private rooms of others cost
+/// A page of the rooms that the caller may read: public rooms, and private rooms of the viewer.
+/// Each of the two parts is read in the order of ids from an index, so private rooms of others cost
 /// nothing. `$found` is a condition on the room `r`.
 macro_rules! rooms {
     ($found:literal) => {

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! - A message is found as soon as it was acknowledged, because a search also reads the tail.
-//! - **S5** A search ranks a limited number of messages, reads a limited tail, and stops at a limited
-//!   time to look for older messages.
+//! - **S5** A search ranks a limited number of messages, reads a limited tail, and stops at a
+//!   limited time to look for older messages.
 //! - **V6** Deleting a message deletes its words from the index in the same transaction.
 
 use std::{

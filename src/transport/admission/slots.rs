@@ -20,8 +20,9 @@ use super::address::Address;
 use crate::{
     domain::{Caller, UserId},
     protocol::Close,
-    quota::{self, AddressAllowance, Exhausted, Rates, Slots, Turn, Turns},
+    quota::{self, AddressAllowance, Exhausted, Rates, Slots},
     schema::{ApiError, Code, Prepared},
+    sync::{Turn, Turns},
     transport::{
         TransportLimits,
         admission::activity::ActivityGuard,

@@ -1,15 +1,13 @@
 //! The built-in pages, which are embedded in the binary.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{Path, State},
+    extract::Path,
     http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::transport::{Shared, response::negotiate::wants_html};
+use crate::transport::{browser::base_path::BasePath, response::negotiate::wants_html};
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
@@ -23,13 +21,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 
 /// `/`: redirects browsers to the playground. Load balancers ask for this path to see whether the
 /// server runs.
-pub(crate) async fn home(
-    State(shared): State<Arc<Shared>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let base = &shared.site.base_path;
-    if wants_html(&headers) {
+pub(crate) fn home(base: &BasePath, uri: &Uri, headers: &HeaderMap) -> Response {
+    if wants_html(headers) {
         Redirect::temporary(&base.playground(uri.path())).into_response()
     } else {
         format!("Switchboard serves GraphQL at {base}/graphql.\n").into_response()

@@ -4,7 +4,7 @@ use std::{hash::Hash, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::sync::{Registration, Registry};
+use super::{Registration, Registry};
 
 /// Counts turns, per key and in all.
 ///
