@@ -122,7 +122,11 @@ impl Server {
         let (listener, address) = bind(flags.listen).await?;
         let stop_listening = CancellationToken::new();
         tasks.spawn(catch_up(database.clone(), stop_listening.clone()));
-        tasks.spawn(tick(database.clone(), stop_listening.clone()));
+        tasks.spawn(tick(
+            database.clone(),
+            shared.clock.clone(),
+            stop_listening.clone(),
+        ));
         if let Some(tls) = &tls {
             let interval = shared.limits.tls_check_interval;
             tasks.spawn(tls.clone().watch(interval, stop_listening.clone()));
@@ -355,14 +359,24 @@ async fn catch_up(database: Database, stop: CancellationToken) {
     }
 }
 
-/// Lets the database do the work that is due every second.
-async fn tick(database: Database, stop: CancellationToken) {
+/// Lets the database do the work that is due every second, or when the clock was set back.
+async fn tick(database: Database, clock: Clock, stop: CancellationToken) {
+    let mut before = clock();
     while stop
         .run_until_cancelled(tokio::time::sleep(TICK_INTERVAL))
         .await
         .is_some()
     {
         database.maintenance.tick().await;
+        let now = clock();
+        if now < before {
+            let by = now.until(before);
+            tracing::warn!(?by, "the clock was set back");
+            if let Err(error) = database.maintenance.clock_was_set_back(before, by).await {
+                tracing::error!(%error, "mutes now last longer than they should");
+            }
+        }
+        before = now;
     }
 }
 

@@ -174,9 +174,10 @@ impl Auth {
         }
     }
 
-    /// Watches the token of a viewer for its revocation. It is cheap enough for every connection.
+    /// Watches the token of a viewer for its revocation, and for its expiry when the clock is set
+    /// forward. It is cheap enough for every connection.
     pub fn watch(&self, viewer: &Viewer) -> Watch {
-        self.revocations.watch(viewer.token)
+        self.revocations.watch(viewer.token, viewer.expires_at)
     }
 }
 

@@ -47,13 +47,28 @@ struct RevocationCache {
     /// up in the database. This stays true until the next start.
     is_partial: bool,
     /// The watches of each token.
-    watched: HashMap<TokenId, Vec<Arc<RevokedFlag>>>,
+    watched: HashMap<TokenId, Watched>,
 }
 
-/// The state that a [`Watch`] and the cache share: whether the token was revoked, and the task to
+/// The watches of one token.
+struct Watched {
+    expires_at: Timestamp,
+    flags: Vec<Arc<InvalidFlag>>,
+}
+
+impl Watched {
+    fn wake_all(&self) {
+        for flag in &self.flags {
+            flag.is_set.store(true, Ordering::Release);
+            flag.waker.wake();
+        }
+    }
+}
+
+/// The state that a [`Watch`] and the cache share: whether the token is invalid, and the task to
 /// wake.
 #[derive(Default)]
-struct RevokedFlag {
+struct InvalidFlag {
     is_set: AtomicBool,
     waker: AtomicWaker,
 }
@@ -103,13 +118,15 @@ impl Revocations {
         }
     }
 
-    /// Reads the log at each interval, until `end` is cancelled or the revocations are dropped.
+    /// Reads the log at each interval, until `end` is cancelled or the revocations are dropped. If
+    /// the clock was set forward meanwhile, it wakes the watches of tokens that have expired.
     pub(super) async fn follow(
         this: Weak<Self>,
         interval: Duration,
         clock: Clock,
         end: CancellationToken,
     ) {
+        let mut before = clock();
         while end
             .run_until_cancelled(tokio::time::sleep(interval))
             .await
@@ -118,7 +135,12 @@ impl Revocations {
             let Some(revocations) = this.upgrade() else {
                 return;
             };
-            if let Err(error) = revocations.read_on(clock()).await {
+            let now = clock();
+            if before.until(now) > interval.saturating_mul(2) {
+                revocations.cache().expire(now);
+            }
+            before = now;
+            if let Err(error) = revocations.read_on(now).await {
                 tracing::error!(%error, "the revocations of other processes could not be read");
             }
         }
@@ -159,12 +181,16 @@ impl Revocations {
     }
 
     /// Watches a token. If its revocation is in memory already, the watch is ready at once.
-    pub(super) fn watch(self: &Arc<Self>, token: TokenId) -> Watch {
-        let flag = Arc::new(RevokedFlag::default());
+    pub(super) fn watch(self: &Arc<Self>, token: TokenId, expires_at: Timestamp) -> Watch {
+        let flag = Arc::new(InvalidFlag::default());
         let mut cache = self.cache();
         flag.is_set
             .store(cache.revoked.contains_key(&token), Ordering::Release);
-        cache.watched.entry(token).or_default().push(flag.clone());
+        let watched = cache.watched.entry(token).or_insert_with(|| Watched {
+            expires_at,
+            flags: Vec::new(),
+        });
+        watched.flags.push(flag.clone());
         drop(cache);
         Watch {
             token,
@@ -187,10 +213,18 @@ impl RevocationCache {
             self.revoked.remove(&oldest);
             self.is_partial = true;
         }
-        for flag in self.watched.get(&token).into_iter().flatten() {
-            flag.is_set.store(true, Ordering::Release);
-            flag.waker.wake();
+        if let Some(watched) = self.watched.get(&token) {
+            watched.wake_all();
         }
+    }
+
+    /// Wakes the watches of tokens that have expired.
+    fn expire(&self, now: Timestamp) {
+        let expired = |watched: &&Watched| watched.expires_at <= now;
+        self.watched
+            .values()
+            .filter(expired)
+            .for_each(Watched::wake_all);
     }
 
     /// Drops tokens that have expired. They are refused because of their expiry.
@@ -201,17 +235,18 @@ impl RevocationCache {
     }
 }
 
-/// Watches one token for its revocation. It costs one entry in a table, which dropping it removes.
+/// Watches one token for its revocation, and for its expiry when the clock is set forward. It costs
+/// one entry in a table, which dropping it removes.
 pub struct Watch {
     token: TokenId,
-    flag: Arc<RevokedFlag>,
+    flag: Arc<InvalidFlag>,
     revocations: Arc<Revocations>,
 }
 
 impl Watch {
-    /// Ready from the moment at which the token is revoked. Only the task that polled last is
-    /// woken.
-    pub fn poll_revoked(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready from the moment at which the token is revoked, or is found to have expired. Only the
+    /// task that polled last is woken.
+    pub fn poll_invalid(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.flag.is_set.load(Ordering::Acquire) {
             self.flag.waker.register(cx.waker());
         }
@@ -223,18 +258,18 @@ impl Watch {
         }
     }
 
-    /// Waits until the token is revoked.
-    pub async fn revoked(&self) {
-        std::future::poll_fn(|cx| self.poll_revoked(cx)).await;
+    /// Waits until the token is revoked, or is found to have expired.
+    pub async fn invalid(&self) {
+        std::future::poll_fn(|cx| self.poll_invalid(cx)).await;
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut cache = self.revocations.cache();
-        if let Some(flags) = cache.watched.get_mut(&self.token) {
-            flags.retain(|flag| !Arc::ptr_eq(flag, &self.flag));
-            if flags.is_empty() {
+        if let Some(watched) = cache.watched.get_mut(&self.token) {
+            watched.flags.retain(|flag| !Arc::ptr_eq(flag, &self.flag));
+            if watched.flags.is_empty() {
                 cache.watched.remove(&self.token);
             }
         }

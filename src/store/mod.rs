@@ -32,7 +32,7 @@ mod rules;
 mod search;
 pub mod sqlite;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -348,6 +348,10 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Does the small work that is due every second: checks whether the database can be written,
     /// and shortens files that have grown. Must not be cancelled.
     async fn tick(&self);
+
+    /// Keeps the rest of each mute as long as it was: the clock was set back by `by`, and showed
+    /// `before` until then. Must not be cancelled.
+    async fn clock_was_set_back(&self, before: Timestamp, by: Duration) -> Result<(), StoreError>;
 
     /// Why the database cannot be written. None if it can.
     fn write_fault(&self) -> Option<WriteFault>;

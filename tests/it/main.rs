@@ -5,6 +5,7 @@ mod backups;
 mod batches;
 mod browsers;
 mod checker;
+mod clock;
 mod command_line;
 mod compression;
 mod connection_limits;

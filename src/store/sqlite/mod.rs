@@ -33,6 +33,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -50,7 +51,7 @@ use health::Health;
 pub use lock::DatabaseLock;
 
 use super::{AppendError, CopyError, Inspection, Maintenance, StoreError, WriteFault};
-use crate::domain::{folded, folding};
+use crate::domain::{Timestamp, folded, folding};
 
 /// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
 /// threads take turns for each further row, which is slow.
@@ -332,6 +333,18 @@ impl Maintenance for Sqlite {
         {
             tracing::debug!(%error, "the database cannot be written");
         }
+    }
+
+    async fn clock_was_set_back(&self, before: Timestamp, by: Duration) -> Result<(), StoreError> {
+        let mut writer = self.writing().await?;
+        let sql = "update restraints set muted_until = muted_until - ?2 where muted_until > ?1";
+        sqlx::query(sql)
+            .bind(before.0)
+            .bind(i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
+            .execute(&mut *writer)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(self.health.check_after()?)
     }
 
     fn write_fault(&self) -> Option<WriteFault> {

@@ -132,7 +132,7 @@ impl Credentials {
             });
         }
         match &self.auth {
-            ConnectionAuth::Viewer(_, watch) if watch.poll_revoked(cx).is_ready() => {
+            ConnectionAuth::Viewer(_, watch) if watch.poll_invalid(cx).is_ready() => {
                 Poll::Ready(Some(self.end()))
             }
             _ => Poll::Pending,
