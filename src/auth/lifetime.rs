@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::authenticator::Auth;
 use crate::domain::{Clock, Timestamp, Viewer};
 
-/// The expiry is compared with the clock at least this often. A clock that is set forward is noticed
-/// earlier, by the watches of tokens.
+/// The expiry is compared with the clock at least this often. A clock that is set forward is
+/// noticed earlier, by the watches of tokens.
 const EXPIRY_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// How long a caller may wait before it checks the token again: until the token expires, but at

@@ -198,8 +198,9 @@ pub trait Log: Send + Sync + 'static {
     /// read look alike: both are `None`.
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError>;
 
-    /// The rooms that the caller may read, ordered by id, starting after the id `after`. `search`
-    /// keeps only rooms with this text in their id or name; it ignores the case of ASCII letters.
+    /// The rooms that the caller may read, ordered by id, starting after the id `after`: public
+    /// rooms, and private rooms that the viewer is a member of. `search` keeps only rooms with this
+    /// text in their id or name; it ignores case, accents and width.
     async fn rooms(
         &self,
         caller: Caller,

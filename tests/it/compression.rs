@@ -32,6 +32,8 @@ async fn pages_and_long_responses_are_compressed_for_clients_that_accept_it() {
         .split('"')
         .next()
         .unwrap();
+    // Relative to the page.
+    let script = script.trim_start_matches('.');
     let file = StreamedResponse::get(app.address(), script, &[GZIP]).await;
     assert_eq!(encoding(&file), (200, Some("gzip")));
     // A compressed response has the same entity tag.

@@ -10,6 +10,7 @@ use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
 
 use super::{
     Sqlite,
+    interrupt::interrupt_after,
     rows::{self, message_columns, room_columns},
 };
 use crate::{
@@ -199,8 +200,10 @@ impl Log for Sqlite {
             let (sql, mut connection) = match search {
                 None => (ROOMS, self.readers.acquire().await?),
                 Some(_) => {
+                    let mut connection = self.searcher().await?;
                     let timeout = self.limits.database_busy_timeout;
-                    (ROOMS_FOUND, self.searcher(timeout).await?)
+                    interrupt_after(&mut connection, timeout).await?;
+                    (ROOMS_FOUND, connection)
                 }
             };
             sqlx::query(sql)

@@ -5,7 +5,7 @@
 //!
 //! - `append`: batches of commands; `sends` and `changes` load their facts and write their
 //!   decisions
-//! - `log`: reading; `search`: searching and the search index
+//! - `log`: reading; `search`: searching and the search index; `interrupt`: reads with a time limit
 //! - `accounts`: users, the signing key and revoked tokens
 //! - `rows`: between rows and domain types
 //! - `file`: the permissions of the database file; `lock`: one server per file
@@ -21,6 +21,7 @@ mod copy;
 mod file;
 mod health;
 mod inspect;
+mod interrupt;
 mod limits;
 mod lock;
 mod log;

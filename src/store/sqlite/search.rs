@@ -18,14 +18,14 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use futures::{StreamExt, stream::BoxStream};
-use sqlx::{Connection, Row, SqliteConnection, pool::PoolConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    Sqlite, is_interrupted,
+    Sqlite,
+    interrupt::{interrupt_after, until_interrupted},
     log::{readable, reader_id},
     rows::{self, message_columns},
 };
@@ -39,10 +39,6 @@ use crate::{
 
 /// Messages that one step puts into the index. A step is due when this many messages are not in it.
 const STEP_MESSAGES: u32 = 256;
-
-/// After how many instructions of SQLite a search checks whether its time is over: a few times per
-/// millisecond.
-const INSTRUCTIONS_PER_CHECK: i32 = 1000;
 
 /// The longest tail that a search reads. A longer tail means that the database is older than the
 /// index, and the index is still being built.
@@ -137,7 +133,7 @@ impl Sqlite {
         search: &Search,
         caller: Caller,
     ) -> Result<SearchOutcome, StoreError> {
-        let mut connection = self.searcher(self.limits.search_timeout).await?;
+        let mut connection = self.searcher().await?;
         let mut reader = connection.begin().await?;
         let rooms = self.rooms_of(&mut reader, search, caller).await?;
         if search.room.is_some() && rooms.is_empty() {
@@ -151,6 +147,7 @@ impl Sqlite {
         if last - upto > TAIL_MESSAGES_MAX {
             return Ok(SearchOutcome::NotYet);
         }
+        interrupt_after(&mut reader, self.limits.search_timeout).await?;
         let mut found = tail(
             &mut reader,
             search,
@@ -170,26 +167,9 @@ impl Sqlite {
                 .fetch(&mut *reader);
             candidates(&search.query, until_interrupted(indexed).await?, &mut found)?;
         }
+        interrupt_after(&mut reader, Duration::ZERO).await?;
         reader.commit().await?;
         page(search, &range, found)
-    }
-
-    /// A connection whose statements are interrupted after a time. Zero is no limit.
-    pub(super) async fn searcher(
-        &self,
-        timeout: Duration,
-    ) -> Result<PoolConnection<sqlx::Sqlite>, sqlx::Error> {
-        let mut connection = self.searchers.acquire().await?;
-        // Each use of a connection sets its own time. So one that was cancelled leaves nothing.
-        let mut handle = connection.lock_handle().await?;
-        if timeout.is_zero() {
-            handle.remove_progress_handler();
-        } else {
-            let end = Instant::now() + timeout;
-            handle.set_progress_handler(INSTRUCTIONS_PER_CHECK, move || Instant::now() < end);
-        }
-        drop(handle);
-        Ok(connection)
     }
 
     /// The rooms to search, each with its number in the index, if it has one.
@@ -269,21 +249,6 @@ async fn range(
     }))
 }
 
-/// The rows until the end, or until the time of the search is over.
-async fn until_interrupted(
-    mut rows: BoxStream<'_, Result<SqliteRow, sqlx::Error>>,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().await {
-        match row {
-            Ok(row) => found.push(row),
-            Err(error) if is_interrupted(&error) => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(found)
-}
-
 /// The candidates of the tail.
 async fn tail(
     reader: &mut SqliteConnection,
@@ -298,7 +263,8 @@ async fn tail(
             .bind(rows::json(&rooms))
             .bind(from)
             .bind(to);
-        candidates(&search.query, query.fetch_all(reader).await?, &mut found)?;
+        let rows = until_interrupted(query.fetch(reader)).await?;
+        candidates(&search.query, rows, &mut found)?;
     }
     Ok(found)
 }
