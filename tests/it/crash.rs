@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::{Folder, client::Client, http, wait_for};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_switchboard");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_switchboard");
 
 pub(crate) struct Process {
     child: Child,
@@ -33,7 +33,7 @@ impl Process {
     }
 
     /// Has this command run the server.
-    fn run(mut command: Command, folder: &Folder, flags: &[&str], log: Stdio) -> Self {
+    pub(crate) fn run(mut command: Command, folder: &Folder, flags: &[&str], log: Stdio) -> Self {
         let mut child = command
             .args(["serve", "--database", &folder.database()])
             .args(flags)

@@ -29,6 +29,7 @@ mod limits;
 mod lockdown;
 mod log_privacy;
 mod members;
+mod memory;
 mod model;
 mod multipart;
 mod numbers;
