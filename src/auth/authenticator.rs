@@ -110,14 +110,14 @@ impl Auth {
     /// invalid token is an error (A1).
     ///
     /// # Errors
-    /// As for [`Auth::viewer`]. The error in `token` is logged and returned.
+    /// As for [`Auth::viewer`], or the error in `token`. It is not logged.
     pub async fn caller(
         &self,
         token: Result<Option<&str>, TokenError>,
         now: Timestamp,
     ) -> Result<Caller, TokenError> {
-        match token.map_err(refused)? {
-            Some(token) => self.viewer(token, now).await.map(Caller::Viewer),
+        match token? {
+            Some(token) => self.check(token, now).await.map(Caller::Viewer),
             None => Ok(Caller::Anonymous),
         }
     }

@@ -55,6 +55,7 @@ fn print_greeting(server: &Server, flags: &ServeFlags) {
   endpoint    {http}://{address}{base}/graphql  (subscriptions: {ws}://{address}{base}/graphql)
   database    {database}
   sign-in     {sign_in}
+  web pages   {pages}
 
 Next, in two more terminals:
 
@@ -68,6 +69,13 @@ Next, in two more terminals:
         sign_in = match flags.sign_in.auth {
             AuthMode::Guest => "guest: anyone who reaches this address may sign in with a name",
             AuthMode::Jwt => "jwt: clients need a token from the identity provider",
+        },
+        pages = if flags.edge.allows_loopback_pages(address) {
+            "those of this machine (http://localhost:…); name other origins with --allow-origin"
+        } else if flags.edge.allow_origin.is_empty() {
+            "those of this server only; name other origins with --allow-origin"
+        } else {
+            "those of this server and of --allow-origin"
         },
         token = match flags.sign_in.auth {
             AuthMode::Guest => "",

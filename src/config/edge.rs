@@ -69,11 +69,18 @@ impl EdgeFlags {
         let hosts = checked.then(|| self.allow_host.iter().cloned().chain(listened).collect());
         Site {
             origins: self.allow_origin.clone(),
+            loopback_pages: self.allows_loopback_pages(listen),
             headers: self.allow_header.clone(),
             hosts,
             tls: self.tls_cert.is_some(),
             base_path: self.base_path.clone(),
         }
+    }
+
+    /// Whether pages of every origin on this machine may use a server that listens on `listen`: it
+    /// is reached from this machine only, and no origin is named.
+    pub fn allows_loopback_pages(&self, listen: SocketAddr) -> bool {
+        listen.ip().to_canonical().is_loopback() && self.allow_origin.is_empty()
     }
 
     /// The files of the certificate. None if the server does not speak TLS.

@@ -62,7 +62,7 @@ pub struct SideEffects {
 pub struct RequestContext {
     effects: Arc<Mutex<SideEffects>>,
     sign_ins: AddressAllowance,
-    address: Option<IpAddr>,
+    pub(super) address: Option<IpAddr>,
 }
 
 impl RequestContext {

@@ -157,11 +157,21 @@ impl Shared {
         RequestContext::new(address.map(IpAddr::from), self.admission.sign_ins(address))
     }
 
-    /// The caller by the token that was given.
+    /// The caller by the token that was given. A refusal is logged, without the token (A3). A
+    /// temporary failure was logged where it happened.
     pub(super) async fn caller(
         &self,
         token: Result<Option<&str>, TokenError>,
+        address: Option<Address>,
     ) -> Result<Caller, TokenError> {
-        self.auth.caller(token, (self.clock)()).await
+        let caller = self.auth.caller(token, (self.clock)()).await;
+        if let Err(reason) = caller
+            && !reason.is_temporary()
+        {
+            let address = address.map(|address| IpAddr::from(address).to_string());
+            let address = address.unwrap_or_default();
+            tracing::info!(%reason, %address, "a token was refused");
+        }
+        caller
     }
 }

@@ -15,6 +15,7 @@ use axum::{
 use crate::{
     schema::{ApiError, Code},
     transport::{
+        admission::address::Peer,
         browser::{
             cors,
             hosts::Site,
@@ -37,6 +38,9 @@ const AMBIGUOUS: &str = "The request has two Origin or two Sec-Fetch-Site header
 /// Refuses a request, or passes it on. Adds CORS and security headers to the response.
 pub(crate) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let sender = site.sender(request.headers(), request.uri());
+    if sender == Sender::Foreign {
+        log_foreign(&request);
+    }
     let sends_hsts = site.sends_hsts(request.headers(), request.uri());
     let mut response = match refusal(&site, &request, &sender) {
         Some(response) => response,
@@ -79,6 +83,22 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
         );
     }
     None
+}
+
+/// Tells the operator why a page cannot use the server.
+fn log_foreign(request: &Request) {
+    let address = request.extensions().get().map(|Peer(peer)| *peer);
+    let address = address
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    let origin = request.headers().get(header::ORIGIN);
+    // Escapes what is no plain text.
+    let origin = origin.map(|origin| origin.as_bytes().escape_ascii().to_string());
+    let origin = origin.unwrap_or_default();
+    tracing::info!(
+        %origin, %address,
+        "a page of this origin may not use the server; --allow-origin would allow it"
+    );
 }
 
 /// Whether a method may change something. GET changes nothing. CONNECT opens a WebSocket over

@@ -6,11 +6,8 @@ use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
 use crate::transport::browser::{
     base_path::BasePath,
-    origin::{self, Origin, Sender},
+    origin::{self, LOOPBACK, Origin, Sender},
 };
-
-/// The names of the local machine. No page on the web can have one of them.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// A malformed host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +74,8 @@ impl Host {
 pub struct Site {
     /// Other origins whose pages may do everything that this server's own pages may.
     pub origins: Vec<Origin>,
+    /// Whether pages of every origin on this machine are allowed too, for development.
+    pub loopback_pages: bool,
     /// Request headers that pages of allowed origins may set, beside the usual ones.
     pub headers: Vec<HeaderName>,
     /// The hosts that requests may name, beside those of the local machine. None if any is allowed.
@@ -115,6 +114,10 @@ impl Site {
             {
                 true => Sender::Allowed(page),
                 false => Sender::Foreign,
+            },
+            Sender::Foreign if self.loopback_pages => match origin::origin(headers) {
+                Some(page) if page.is_loopback() => Sender::Allowed(page),
+                _ => Sender::Foreign,
             },
             sender => sender,
         }

@@ -17,6 +17,9 @@ pub enum OriginError {
     Malformed,
 }
 
+/// The names of the local machine. No page on the web can have one of them.
+pub(super) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 /// The origin that browsers send for pages without an origin of their own.
 const NULL: &str = "null";
 
@@ -80,6 +83,23 @@ impl Origin {
         self.scheme.is_empty()
     }
 
+    /// Whether the page was loaded from this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        let host = self
+            .authority
+            .rsplit_once(':')
+            .map_or(&*self.authority, |(host, port)| {
+                // The colons of an IPv6 address are in brackets.
+                if port.ends_with(']') {
+                    &self.authority
+                } else {
+                    host
+                }
+            });
+        let is_web = matches!(&*self.scheme, "http" | "https");
+        is_web && (LOOPBACK.contains(&host) || host.ends_with(".localhost"))
+    }
+
     /// Whether the page was loaded over TLS.
     pub(super) fn is_https(&self) -> bool {
         self.scheme == "https"
@@ -116,14 +136,10 @@ impl Sender {
 /// Only host and port decide whether it is the server's own: behind a proxy that terminates TLS the
 /// server does not know its scheme.
 pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Sender {
-    let Some(value) = headers.get(header::ORIGIN) else {
+    if !headers.contains_key(header::ORIGIN) {
         return Sender::Unknown;
-    };
-    let Some(origin) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse::<Origin>().ok())
-    else {
+    }
+    let Some(origin) = origin(headers) else {
         return Sender::Foreign;
     };
     let host = headers
@@ -139,6 +155,11 @@ pub(crate) fn sender(headers: &HeaderMap, uri: &Uri, allowed: &[Origin]) -> Send
         _ if allowed.contains(&origin) => Sender::Allowed(origin),
         _ => Sender::Foreign,
     }
+}
+
+/// The origin that a request names, if it can be read.
+pub(super) fn origin(headers: &HeaderMap) -> Option<Origin> {
+    headers.get(header::ORIGIN)?.to_str().ok()?.parse().ok()
 }
 
 /// The header by which browsers say whether a page of another site has caused the request.

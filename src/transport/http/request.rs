@@ -166,7 +166,8 @@ pub(crate) async fn credentials(
     if by_cookie {
         token = cookie::token(&parts.headers);
     }
-    let caller = shared.caller(token).await;
+    let address = Address::of(&parts.extensions, &parts.headers, shared.proxies_trusted);
+    let caller = shared.caller(token, address).await;
     caller.map_err(|error| CredentialsError {
         error: error.into(),
         cleared_cookie: by_cookie.then(|| cookie::clear(&shared.site)),

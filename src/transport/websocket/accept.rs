@@ -56,7 +56,7 @@ async fn serve(shared: Arc<Shared>, upgrade: Upgrade, parts: Parts) {
         return refuse(socket, &Close::SubprotocolNotAcceptable).await;
     };
     let token = shared.token_header.token(&parts.headers);
-    let offered = shared.caller(token).await.map_err(refusal);
+    let offered = shared.caller(token, slot.address()).await.map_err(refusal);
     let tasks = shared.tasks.clone();
     // A task of its own, so that the memory that the upgrade needed is freed.
     tasks.spawn(Connection::new(socket, subprotocol, shared, offered, slot).run());

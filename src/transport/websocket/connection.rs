@@ -127,7 +127,7 @@ impl Connection {
             phase: SocketPhase::Serving,
             operations: Vec::new(),
             outbox: Outbox::default(),
-            credentials: Credentials::new(offered),
+            credentials: Credentials::new(offered, slot.address()),
             deadlines: Deadlines::new(),
             message_allowance: Allowance::default(),
             slot,

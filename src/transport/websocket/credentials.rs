@@ -18,12 +18,14 @@ use crate::{
     domain::{Caller, Timestamp, Viewer},
     protocol::{Close, Input, MessagePayload},
     schema::ApiError,
-    transport::Shared,
+    transport::{Shared, admission::address::Address},
 };
 
 /// The credentials of a connection, and the check of new ones.
 pub(super) struct Credentials {
     auth: ConnectionAuth,
+    /// For the log.
+    address: Option<Address>,
     checking: Option<BoxFuture<'static, TokenCheck>>,
 }
 
@@ -56,15 +58,20 @@ pub(super) fn refusal(error: impl Into<ApiError>) -> Close {
 async fn check(
     shared: Arc<Shared>,
     token: Result<Option<String>, TokenError>,
+    address: Option<Address>,
 ) -> Result<Caller, TokenError> {
     shared
-        .caller(token.as_ref().map(Option::as_deref).map_err(|error| *error))
+        .caller(
+            token.as_ref().map(Option::as_deref).map_err(|error| *error),
+            address,
+        )
         .await
 }
 
 impl Credentials {
-    pub(super) fn new(offered: Result<Caller, Close>) -> Self {
+    pub(super) fn new(offered: Result<Caller, Close>, address: Option<Address>) -> Self {
         Self {
+            address,
             auth: ConnectionAuth::Offered(offered),
             checking: None,
         }
@@ -95,7 +102,11 @@ impl Credentials {
             self.checking = Some(ready(TokenCheck::Initial(caller)).boxed());
             return;
         }
-        let checking = check(shared.clone(), token.map(|token| token.map(str::to_owned)));
+        let checking = check(
+            shared.clone(),
+            token.map(|token| token.map(str::to_owned)),
+            self.address,
+        );
         let checked = checking.map(|caller| TokenCheck::Initial(caller.map_err(refusal)));
         self.checking = Some(checked.boxed());
     }
@@ -106,7 +117,11 @@ impl Credentials {
         if token == Ok(None) {
             return;
         }
-        let checking = check(shared.clone(), token.map(|token| token.map(str::to_owned)));
+        let checking = check(
+            shared.clone(),
+            token.map(|token| token.map(str::to_owned)),
+            self.address,
+        );
         self.checking = Some(checking.map(TokenCheck::Renewal).boxed());
     }
 
