@@ -4,23 +4,21 @@
 use futures::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
-use tracing::Level;
 
 use crate::support::{
     app::TestApp,
     http::{self, get, post},
-    logs::Logs,
     stream::StreamedResponse,
     wait_for,
 };
 
-const FRIEND: &str = "https://friend.example";
-const QUERY: &str = r#"{"query":"{ __typename }"}"#;
+pub(crate) const FRIEND: &str = "https://friend.example";
+pub(crate) const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const BY_GET: &str = "/graphql?query=%7B__typename%7D";
 
 /// The first message on a WebSocket after `connection_init`, or the code and the reason of the
 /// close.
-async fn first_message(
+pub(crate) async fn first_message(
     app: &TestApp,
     subprotocol: &str,
     headers: &[(&str, &str)],
@@ -545,61 +543,4 @@ async fn get_bytes(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Strin
         .unwrap()
         .to_owned()
         + "\r\n"
-}
-
-#[tokio::test]
-async fn pages_of_this_machine_may_use_a_server_on_loopback_until_an_origin_is_named() {
-    let open = TestApp::start().await;
-    let named = TestApp::with_flags(&["--allow-origin", FRIEND]).await;
-    let ack = Ok(r#"{"type":"connection_ack"}"#.to_owned());
-    let forbidden = Err((4403, "Forbidden".to_owned()));
-    for (origin, is_local) in [
-        ("http://localhost:5173", true),
-        ("http://127.0.0.1:3000", true),
-        ("https://app.localhost", true),
-        ("http://[::1]:8080", true),
-        ("http://localhost", true),
-        ("http://localhost.evil.example", false),
-        ("http://127.0.0.1.evil.example:80", false),
-        ("http://evil.example:5173", false),
-        ("app://localhost", false),
-        ("null", false),
-    ] {
-        let page = [("origin", origin), ("sec-fetch-site", "cross-site")];
-        let reply = post(open.address(), QUERY, &page).await;
-        let expected = if is_local {
-            (200, Some(origin))
-        } else {
-            (403, None)
-        };
-        let allowed = reply.header("access-control-allow-origin");
-        assert_eq!((reply.status, allowed), expected, "{origin}");
-        let socket = first_message(&open, "graphql-transport-ws", &page).await;
-        assert_eq!(
-            socket,
-            if is_local {
-                ack.clone()
-            } else {
-                forbidden.clone()
-            }
-        );
-        assert_eq!(post(named.address(), QUERY, &page).await.status, 403);
-    }
-    open.finish().await;
-    named.finish().await;
-}
-
-#[tokio::test]
-async fn a_refused_origin_is_logged_with_the_flag_that_allows_it() {
-    let logs = Logs::capture(Level::INFO);
-    let app = TestApp::start().await;
-    logs.take();
-    let origin = ("origin", "https://app.example");
-    assert_eq!(post(app.address(), QUERY, &[origin]).await.status, 403);
-    let log = logs.take();
-    assert_eq!(log.lines().count(), 1, "{log}");
-    for part in ["https://app.example", "--allow-origin", "127.0.0.1"] {
-        assert!(log.contains(part), "{log}");
-    }
-    app.finish().await;
 }

@@ -26,6 +26,7 @@ mod jwks;
 mod jwt;
 mod jwt_claims;
 mod limits;
+mod local_pages;
 mod lockdown;
 mod log_privacy;
 mod members;
