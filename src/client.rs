@@ -10,6 +10,8 @@ use tokio_tungstenite::{
     tungstenite::{self, ClientRequestBuilder, Message, protocol::CloseFrame},
 };
 
+mod guests;
+
 use crate::{
     config::{Secret, ServerFlags},
     protocol::Subprotocol,
@@ -156,27 +158,22 @@ fn refused(errors: &Value) -> ClientError {
 }
 
 /// `switchboard send`: sends one message and prints its cursor. Without a token it signs in as a
-/// new guest.
-pub async fn send(server: &ServerFlags, room: &str, text: &str) -> ExitCode {
-    finish(try_send(server, room, text).await)
+/// guest, and remembers the guest's token for the next time.
+pub async fn send(server: &ServerFlags, room: &str, text: &str, nonce: Option<String>) -> ExitCode {
+    finish(try_send(server, room, text, nonce).await)
 }
 
-async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), ClientError> {
-    let token = match &server.token {
-        Some(token) => token.reveal().to_owned(),
-        None => {
-            let session = Client::connect(&server.url, None)
-                .await?
-                .execute(SIGN_IN, json!({ "name": server.name }))
-                .await?;
-            session["signIn"]["token"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        }
+async fn try_send(
+    server: &ServerFlags,
+    room: &str,
+    text: &str,
+    nonce: Option<String>,
+) -> Result<(), ClientError> {
+    let mut client = match &server.token {
+        Some(token) => Client::connect(&server.url, Some(token.reveal())).await?,
+        None => as_guest(server).await?,
     };
-    let mut client = Client::connect(&server.url, Some(&token)).await?;
-    let nonce = uuid::Uuid::now_v7().to_string();
+    let nonce = nonce.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let sent = client
         .execute(SEND, json!({ "room": room, "text": text, "nonce": nonce }))
         .await?;
@@ -187,13 +184,45 @@ async fn try_send(server: &ServerFlags, room: &str, text: &str) -> Result<(), Cl
     Ok(())
 }
 
+/// A connection of the guest that this user has been at this server before, or of a new one.
+async fn as_guest(server: &ServerFlags) -> Result<Client, ClientError> {
+    let remembered = guests::token(&server.url, &server.name);
+    if let Some(token) = remembered {
+        match Client::connect(&server.url, Some(&token)).await {
+            // The token has expired, or the server has another database.
+            Err(ClientError::Refused(_)) => {}
+            result => return result,
+        }
+    }
+    let session = Client::connect(&server.url, None)
+        .await?
+        .execute(SIGN_IN, json!({ "name": server.name }))
+        .await?;
+    let token = session["signIn"]["token"].as_str().unwrap_or_default();
+    if let Err(error) = guests::remember(&server.url, &server.name, token) {
+        eprintln!("switchboard: the guest is not remembered: {error}");
+    }
+    Client::connect(&server.url, Some(token)).await
+}
+
 /// `switchboard tail`: prints the messages of a room until it is interrupted. After a broken
 /// connection it reconnects and resumes after the last message, so it misses none.
-pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> ExitCode {
-    let (mut cursor, mut wait, mut ever_connected) = (after, BACKOFF_MIN, false);
+pub async fn tail(
+    server: &ServerFlags,
+    room: &str,
+    after: Option<String>,
+    prints_cursors: bool,
+) -> ExitCode {
+    let (mut wait, mut ever_connected) = (BACKOFF_MIN, false);
+    let mut follower = TailCommand {
+        server,
+        room,
+        cursor: after,
+        prints_cursors,
+    };
     loop {
         let mut connected = false;
-        let followed = follow(server, room, &mut cursor, &mut connected).await;
+        let followed = follower.follow(&mut connected).await;
         ever_connected |= connected;
         if connected {
             wait = BACKOFF_MIN;
@@ -216,43 +245,60 @@ pub async fn tail(server: &ServerFlags, room: &str, after: Option<String>) -> Ex
     }
 }
 
-/// Connects and prints messages until the connection breaks. `cursor` follows the printed messages;
-/// `connected` is set once there is a connection.
-async fn follow(
-    server: &ServerFlags,
-    room: &str,
-    cursor: &mut Option<String>,
-    connected: &mut bool,
-) -> Result<(), ClientError> {
-    let mut client =
-        Client::connect(&server.url, server.token.as_ref().map(Secret::reveal)).await?;
-    *connected = true;
-    if cursor.is_none() {
-        // Without a cursor, a break before the first message would lose messages. So the present
-        // head becomes the cursor.
-        let room = client.execute(HEAD, json!({ "room": room })).await?;
-        *cursor = room["room"]["head"].as_str().map(str::to_owned);
+/// The state of `switchboard tail`.
+struct TailCommand<'a> {
+    server: &'a ServerFlags,
+    room: &'a str,
+    /// The position after the messages that were printed.
+    cursor: Option<String>,
+    prints_cursors: bool,
+}
+
+impl TailCommand<'_> {
+    /// Connects and prints messages until the connection breaks. `connected` is set once there is a
+    /// connection.
+    async fn follow(&mut self, connected: &mut bool) -> Result<(), ClientError> {
+        let server = self.server;
+        let token = server.token.as_ref().map(Secret::reveal);
+        let mut client = Client::connect(&server.url, token).await?;
+        *connected = true;
+        if self.cursor.is_none() {
+            // Without a cursor, a break before the first message would lose messages. So the
+            // present head becomes the cursor.
+            let room = client.execute(HEAD, json!({ "room": self.room })).await?;
+            self.cursor = room["room"]["head"].as_str().map(str::to_owned);
+        }
+        client
+            .subscribe(TAIL, json!({ "room": self.room, "after": self.cursor }))
+            .await?;
+        eprintln!("connected to {}; following {}", server.url, self.room);
+        while let Some(payload) = client.result().await? {
+            self.print(&payload)?;
+        }
+        Ok(())
     }
-    client
-        .subscribe(TAIL, json!({ "room": room, "after": cursor }))
-        .await?;
-    while let Some(payload) = client.result().await? {
+
+    /// Prints a result, and moves the cursor after it.
+    fn print(&mut self, payload: &Value) -> Result<(), ClientError> {
         let message = &payload["data"]["newMessage"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (at, name) = (
-            text(&message["createdAt"]),
-            text(&message["sender"]["name"]),
-        );
+        let cursor = text(&payload["extensions"]["cursor"]);
+        let begin = if self.prints_cursors {
+            format!("{cursor}  ")
+        } else {
+            String::new()
+        };
         let line = writeln!(
             std::io::stdout(),
-            "{at}  {}: {}",
-            printable(&name),
+            "{begin}{}  {}: {}",
+            text(&message["createdAt"]),
+            printable(&text(&message["sender"]["name"])),
             printable(&text(&message["text"]))
         );
         line.map_err(|error| ClientError::Refused(format!("standard output is closed: {error}")))?;
-        *cursor = payload["extensions"]["cursor"].as_str().map(str::to_owned);
+        self.cursor = Some(cursor);
+        Ok(())
     }
-    Ok(())
 }
 
 /// Escapes control characters and changes of the text direction. The text comes from other users,

@@ -24,6 +24,7 @@
 //! - [`transport`]: HTTP, WebSockets, event streams and TLS. It is the only module that knows axum.
 //! - [`config`]: flags and environment variables in, a valid configuration out.
 //! - [`telemetry`]: the log that the server writes about itself.
+//! - [`temporary`]: a folder that is removed when the server ends.
 //! - [`server`]: the wiring: it starts and stops everything in the right order.
 //! - [`client`]: the commands `send` and `tail`, which talk to a running server.
 //! - [`commands`]: the commands of the binary.
@@ -58,6 +59,8 @@ pub mod transport;
 pub mod config;
 
 pub mod telemetry;
+
+pub mod temporary;
 
 pub mod server;
 

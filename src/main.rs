@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use switchboard::{commands, config::CommandLine};
 
 // It allocates for SQLite too. The allocator of the C library would reserve 64 MiB of address space
@@ -12,5 +11,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    commands::run(CommandLine::parse()).await
+    commands::run(CommandLine::read()).await
 }

@@ -20,6 +20,7 @@ use crate::{
     presence::{Instant, Presence},
     schema::{Introspection, Schema, SearchTurns, Services},
     store::{Database, StoreError, sqlite::DatabaseLock},
+    temporary::TemporaryFolder,
     transport::{
         self, ClientPolicy, OperationList, OperationListError, Origin, Shared, Site, Tls, TlsError,
     },
@@ -53,14 +54,35 @@ pub enum StartError {
     /// The list of persisted operations cannot be used.
     #[error("--persisted-operations: {0}")]
     Operations(#[from] OperationListError),
+    /// The folder of a temporary database cannot be created.
+    #[error("cannot create a temporary folder: {0}")]
+    Folder(io::Error),
     /// The address is in use or not allowed.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", way_out(error))]
     Listen {
         /// The address of `--listen`.
         address: SocketAddr,
         /// The cause.
         error: io::Error,
     },
+}
+
+/// What to do about an address that cannot be used.
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; stop the program that uses it, or choose another port, for example --listen 4001"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need special rights",
+        _ => "",
+    }
+}
+
+/// What is held for as long as the database is open.
+struct HeldWithDatabase {
+    _lock: Option<DatabaseLock>,
+    /// The folder of a database that is removed at the end.
+    _folder: Option<TemporaryFolder>,
 }
 
 /// A running server.
@@ -71,8 +93,7 @@ pub struct Server {
     hub: Arc<Hub>,
     presence: Arc<Presence>,
     database: Database,
-    /// Held for as long as the database is open.
-    _lock: Option<DatabaseLock>,
+    _held: HeldWithDatabase,
     tls: Option<Arc<Tls>>,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
@@ -104,8 +125,7 @@ impl Server {
         let (limits, tasks) = (flags.limits(), TaskTracker::new());
         let mut policy = client_policy(flags, &limits)?;
 
-        let lock = Database::lock(&flags.database.database)?;
-        let database = Database::open(&flags.database.database, limits.sqlite).await?;
+        let (database, held) = open_database(flags, &limits).await?;
         let maintenance = database.maintenance.clone();
         policy.write_fault = Arc::new(move || maintenance.write_fault().map(|f| f.to_string()));
         let core = Core::start(flags, &limits, &database, sign_in, &clock, &tasks).await?;
@@ -145,7 +165,7 @@ impl Server {
             hub: core.hub,
             presence: core.presence,
             database,
-            _lock: lock,
+            _held: held,
             tls,
             stop_listening,
             listening,
@@ -300,6 +320,23 @@ pub struct InUse {
     pub rooms: usize,
     /// Lobbies: rooms with ephemeral state, or with subscriptions to it.
     pub lobbies: usize,
+}
+
+async fn open_database(
+    flags: &ServeFlags,
+    limits: &LimitFlags,
+) -> Result<(Database, HeldWithDatabase), StartError> {
+    let folder = flags.is_ephemeral().then(TemporaryFolder::new).transpose();
+    let folder = folder.map_err(StartError::Folder)?;
+    let url = folder.as_ref().map(TemporaryFolder::database);
+    let url = url.as_ref().unwrap_or(&flags.database.database);
+    let lock = Database::lock(url)?;
+    let database = Database::open(url, limits.sqlite).await?;
+    let held = HeldWithDatabase {
+        _lock: lock,
+        _folder: folder,
+    };
+    Ok((database, held))
 }
 
 fn open_certificate(flags: &ServeFlags, clock: &Clock) -> Result<Option<Arc<Tls>>, StartError> {

@@ -79,6 +79,9 @@ pub enum SessionError {
     /// The server does not sign in guests; an identity provider signs the tokens.
     #[error("this server does not sign in guests; get a token from its identity provider")]
     NoGuests,
+    /// No user has the given id.
+    #[error("there is no user with this id")]
+    NoUser,
     /// The given token was refused.
     #[error(transparent)]
     Token(#[from] TokenError),

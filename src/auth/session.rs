@@ -62,6 +62,29 @@ impl Auth {
         })
     }
 
+    /// Signs a token for a guest that exists.
+    ///
+    /// # Errors
+    /// [`SessionError::NoGuests`] if an identity provider signs the tokens,
+    /// [`SessionError::NoUser`] if there is no such user, or a failure of the store.
+    pub async fn token_of(
+        &self,
+        id: UserId,
+        token_id: Uuid,
+        now: Timestamp,
+    ) -> Result<Session, SessionError> {
+        let TokenIssuer::Guests(guests) = &self.issuer else {
+            return Err(SessionError::NoGuests);
+        };
+        let user = self.accounts.user(&id).await?.ok_or(SessionError::NoUser)?;
+        let (token, expires_at) = guests.token(id, token_id, now);
+        Ok(Session {
+            token,
+            expires_at,
+            user,
+        })
+    }
+
     /// Continues as the same user with another token. If this server signs tokens, it signs a new
     /// one; otherwise the given token becomes the token of the session.
     ///

@@ -8,10 +8,14 @@ use std::{
 };
 
 use super::CommandError;
-use crate::store::{Database, WriteFault, sqlite::SqliteLimits};
+use crate::{
+    config::DatabaseFlags,
+    store::{Database, WriteFault, sqlite::SqliteLimits},
+};
 
 /// `switchboard migrate`: opening a database updates its schema.
-pub(super) async fn migrate(database: &str) -> Result<(), CommandError> {
+pub(super) async fn migrate(flags: &DatabaseFlags) -> Result<(), CommandError> {
+    let database = flags.file().map_err(CommandError::Flags)?;
     let _lock = Database::lock(database)?;
     let opened = Database::open(database, SqliteLimits::default()).await?;
     opened.maintenance.close().await;
@@ -20,14 +24,16 @@ pub(super) async fn migrate(database: &str) -> Result<(), CommandError> {
 }
 
 /// `switchboard backup`: copies a database, also while a server uses it.
-pub(super) async fn backup(database: &str, file: &Path) -> Result<(), CommandError> {
+pub(super) async fn backup(flags: &DatabaseFlags, file: &Path) -> Result<(), CommandError> {
+    let database = flags.file().map_err(CommandError::Flags)?;
     Database::backup(database, file).await?;
     println!("{} is a backup of {database}.", file.display());
     Ok(())
 }
 
 /// `switchboard restore`: puts a backup in the place of a database.
-pub(super) async fn restore(database: &str, file: &Path) -> Result<(), CommandError> {
+pub(super) async fn restore(flags: &DatabaseFlags, file: &Path) -> Result<(), CommandError> {
+    let database = flags.file().map_err(CommandError::Flags)?;
     let _lock = Database::lock(database)?;
     let moved = Database::restore(database, file).await?;
     println!("{database} is now a copy of {}.", file.display());
@@ -39,7 +45,11 @@ pub(super) async fn restore(database: &str, file: &Path) -> Result<(), CommandEr
 
 /// `switchboard doctor`: checks a database, and prints one line for each check. A problem is
 /// followed by advice. It changes nothing.
-pub(super) async fn doctor(database: &str) -> ExitCode {
+pub(super) async fn doctor(flags: &DatabaseFlags) -> ExitCode {
+    let database = match flags.file() {
+        Ok(database) => database,
+        Err(error) => return super::exit_code(Err(CommandError::Flags(error))),
+    };
     let path = PathBuf::from(database.trim_start_matches("sqlite://"));
     let mut healthy = true;
     let mut report = |found: Finding| match found {

@@ -42,6 +42,8 @@ enum CommandError {
     User(#[from] TextError),
     #[error("--jwt-private-key and --jwt-key-id are for --auth jwt")]
     SigningFlags,
+    #[error("--user-id is for --auth guest; with jwt, --user is the user's id")]
+    UserId,
     /// Flags that contradict each other, or a file that cannot be used.
     #[error("{0}")]
     Flags(String),
@@ -62,21 +64,27 @@ pub async fn run(line: CommandLine) -> ExitCode {
                 ExitCode::FAILURE
             }
         }
-        CliCommand::Migrate(flags) => exit_code(database::migrate(&flags.database).await),
+        CliCommand::Migrate(flags) => exit_code(database::migrate(&flags).await),
         CliCommand::Backup { file, database } => {
-            exit_code(database::backup(&database.database, &file).await)
+            exit_code(database::backup(&database, &file).await)
         }
         CliCommand::Restore { file, database } => {
-            exit_code(database::restore(&database.database, &file).await)
+            exit_code(database::restore(&database, &file).await)
         }
-        CliCommand::Doctor(flags) => database::doctor(&flags.database).await,
+        CliCommand::Doctor(flags) => database::doctor(&flags).await,
         CliCommand::Token(flags) => exit_code(token::token(&flags).await),
-        CliCommand::Send { room, text, server } => client::send(&server, &room, &text).await,
+        CliCommand::Send {
+            room,
+            text,
+            nonce,
+            server,
+        } => client::send(&server, &room, &text, nonce).await,
         CliCommand::Tail {
             room,
             after,
+            cursors,
             server,
-        } => client::tail(&server, &room, after).await,
+        } => client::tail(&server, &room, after, cursors).await,
     }
 }
 

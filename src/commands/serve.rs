@@ -17,10 +17,14 @@ pub(super) async fn serve(flags: &ServeFlags) -> Result<(), CommandError> {
         filter: flags.log.clone(),
         error,
     })?;
-    let has_certificate = flags.edge.tls_cert.is_some();
-    let mut signals = ProcessSignals::new(has_certificate).map_err(CommandError::Signals)?;
+    let mut signals = ProcessSignals::new().map_err(CommandError::Signals)?;
     let server = Server::start(flags).await?;
-    print_greeting(&server, flags);
+    log_start(&server, flags);
+    if flags.print_json {
+        print_json(&server, flags);
+    } else {
+        print_greeting(&server, flags);
+    }
     while signals.next().await == SignalAction::Reload {
         server.reload_certificate().await;
     }
@@ -30,6 +34,47 @@ pub(super) async fn serve(flags: &ServeFlags) -> Result<(), CommandError> {
         () = signals.wait_for_stop() => tracing::warn!("stopped by a second signal"),
     }
     Ok(())
+}
+
+/// Logs the configuration that matters when something does not work.
+fn log_start(server: &Server, flags: &ServeFlags) {
+    let origins: Vec<String> = flags
+        .edge
+        .allow_origin
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = %server.address(),
+        database = database_name(flags),
+        sign_in = ?flags.sign_in.auth,
+        tls = server.has_tls(),
+        allow_origin = origins.join(","),
+        "ready"
+    );
+}
+
+fn database_name(flags: &ServeFlags) -> &str {
+    if flags.is_ephemeral() {
+        "temporary, removed at the end"
+    } else {
+        &flags.database.database
+    }
+}
+
+/// Prints one line of JSON for programs that start a server.
+fn print_json(server: &Server, flags: &ServeFlags) {
+    let (address, base) = (server.address(), &flags.edge.base_path);
+    let tls = if server.has_tls() { "s" } else { "" };
+    let ready = serde_json::json!({
+        "address": address.to_string(),
+        "url": format!("http{tls}://{address}{base}/graphql"),
+        "webSocketUrl": format!("ws{tls}://{address}{base}/graphql"),
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    let _ = writeln!(std::io::stdout(), "{ready}");
 }
 
 /// Prints the addresses of the server, and two commands to try next.
@@ -65,7 +110,7 @@ Next, in two more terminals:
         program = std::env::args().next().as_deref().unwrap_or("switchboard"),
         base = flags.edge.base_path,
         version = env!("CARGO_PKG_VERSION"),
-        database = flags.database.database,
+        database = database_name(flags),
         sign_in = match flags.sign_in.auth {
             AuthMode::Guest => "guest: anyone who reaches this address may sign in with a name",
             AuthMode::Jwt => "jwt: clients need a token from the identity provider",
@@ -91,37 +136,28 @@ enum SignalAction {
     Reload,
 }
 
-/// The signals of this process. SIGINT and SIGTERM stop the server. SIGHUP reloads the certificate;
-/// on a server without one it is not handled, so it ends the process.
+/// The signals of this process. SIGINT and SIGTERM stop the server. SIGHUP reloads the certificate,
+/// if there is one. It never ends the server: a terminal that closes sends it too.
 struct ProcessSignals {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Option<Signal>,
+    hangup: Signal,
 }
 
 impl ProcessSignals {
-    fn new(handles_hangup: bool) -> std::io::Result<Self> {
-        let hangup = handles_hangup
-            .then(|| signal(SignalKind::hangup()))
-            .transpose()?;
+    fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
     async fn next(&mut self) -> SignalAction {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             _ = self.interrupt.recv() => SignalAction::Stop,
             _ = self.terminate.recv() => SignalAction::Stop,
-            _ = hangup => SignalAction::Reload,
+            _ = self.hangup.recv() => SignalAction::Reload,
         }
     }
 

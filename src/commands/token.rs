@@ -13,29 +13,39 @@ use crate::{
 
 /// `switchboard token`: prints a token.
 pub(super) async fn token(flags: &TokenFlags) -> Result<(), CommandError> {
-    let name = UserName::new(&flags.user)?;
-    let token = match flags.sign_in.auth {
-        AuthMode::Guest if flags.signing.are_given() => return Err(CommandError::SigningFlags),
-        AuthMode::Guest => guest_token(flags, name).await?,
-        AuthMode::Jwt => jwt(flags, &name)?,
+    let name = flags.user.as_deref().map(UserName::new).transpose()?;
+    let token = match (flags.sign_in.auth, name) {
+        (AuthMode::Guest, _) if flags.signing.are_given() => {
+            return Err(CommandError::SigningFlags);
+        }
+        (AuthMode::Guest, name) => guest_token(flags, name).await?,
+        (AuthMode::Jwt, Some(name)) => jwt(flags, &name)?,
+        (AuthMode::Jwt, None) => return Err(CommandError::UserId),
     };
     println!("{token}");
     Ok(())
 }
 
-/// Creates a guest and signs their token with the key in the database.
-async fn guest_token(flags: &TokenFlags, name: UserName) -> Result<String, CommandError> {
+/// Signs the token of a guest with the key in the database. The guest is new, or has the given id.
+async fn guest_token(flags: &TokenFlags, name: Option<UserName>) -> Result<String, CommandError> {
     flags
         .sign_in
         .choice(flags.lifetime)
         .map_err(CommandError::Flags)?;
-    let url = &flags.database.database;
+    let url = flags.database.file().map_err(CommandError::Flags)?;
     let database = Database::open_beside_server(url, SqliteLimits::default()).await?;
     let auth = Auth::guests(database.accounts.clone(), flags.lifetime).await?;
-    let user = UserId::from_uuid(Uuid::now_v7());
-    let session = auth.sign_in(user, name, Uuid::new_v4(), clock()()).await?;
+    let (token_id, now) = (Uuid::new_v4(), clock()());
+    let session = match (flags.user_id, name) {
+        (Some(user), _) => auth.token_of(user, token_id, now).await,
+        (None, Some(name)) => {
+            let user = UserId::from_uuid(Uuid::now_v7());
+            auth.sign_in(user, name, token_id, now).await
+        }
+        (None, None) => unreachable!("the command line requires one of the two"),
+    };
     database.maintenance.close().await;
-    Ok(session.token)
+    Ok(session?.token)
 }
 
 /// Signs a token as an identity provider would.

@@ -5,7 +5,7 @@
 
 use std::{any::TypeId, time::Duration};
 
-use clap::{Arg, Args};
+use clap::{Arg, Args, Command, builder::StyledStr};
 
 use crate::{
     auth::AuthLimits,
@@ -61,7 +61,26 @@ fn complete(arg: Arg) -> Arg {
     let is_time = arg.get_value_parser().type_id() == TypeId::of::<Duration>();
     arg.env(variable)
         .hide_env(true)
+        // There are more than a hundred limits; `--help limits` shows them.
+        .hide(true)
         .value_name(if is_time { "TIME" } else { "N" })
+}
+
+/// The help of the limits, and of nothing else: `switchboard --help limits`.
+pub(super) fn help_of_limits(command: Command) -> StyledStr {
+    command
+        .about("The limits of the server")
+        .long_about(None)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .mut_args(|arg| {
+            let is_limit = arg.get_help_heading() == Some(HEADING);
+            arg.hide(!is_limit)
+        })
+        .mut_subcommands(|command| command.hide(true))
+        .disable_help_subcommand(true)
+        .override_usage("switchboard [OPTIONS]")
+        .render_long_help()
 }
 
 impl LimitFlags {

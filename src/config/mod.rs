@@ -1,22 +1,29 @@
 //! The command line: flags and environment variables in, a checked configuration out.
 
+mod address;
 mod edge;
 mod limits;
 mod sign_in;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use edge::EdgeFlags;
 pub use limits::LimitFlags;
 pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
-use crate::{auth::SignIn, limit::duration, telemetry::LogFormat};
+use address::{EPHEMERAL, database, default_listen, listen};
+
+use crate::{auth::SignIn, domain::UserId, limit::duration, telemetry::LogFormat};
 
 /// How to write a time, in the help of commands that have such flags.
 const TIME_FORMAT: &str = "TIME is a number with a unit: 100ms, 30s, 5m (minutes), 2h or 30days. \
                            Only 0 needs no unit.";
+
+/// Where the help of the limits is, in the help.
+const LIMITS: &str =
+    "`switchboard --help limits` lists the limits of the server, which are flags too.";
 
 /// The exit codes, in the help.
 const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure; 2 invalid command line or \
@@ -30,7 +37,7 @@ const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure; 2 invalid command li
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = format!("{TIME_FORMAT}\n\n{EXIT_CODES}")
+    after_help = format!("{LIMITS}\n\n{TIME_FORMAT}\n\n{EXIT_CODES}")
 )]
 pub struct CommandLine {
     /// The command. None means `serve`.
@@ -41,11 +48,25 @@ pub struct CommandLine {
     pub serve: ServeFlags,
 }
 
+impl CommandLine {
+    /// Reads the command line of this process. Ends the process if it is invalid, or asks for help.
+    pub fn read() -> Self {
+        let words: Vec<_> = std::env::args_os().skip(1).collect();
+        if words == ["--help", "limits"] || words == ["help", "limits"] {
+            let help = limits::help_of_limits(Self::command());
+            // A pipe that is closed early is no failure.
+            let _ = write!(std::io::stdout(), "{help}");
+            std::process::exit(0);
+        }
+        Self::parse()
+    }
+}
+
 /// The commands of the binary.
 #[derive(Debug, Subcommand)]
 pub enum CliCommand {
     /// Run the server (the default)
-    #[command(after_help = TIME_FORMAT)]
+    #[command(after_help = format!("{LIMITS}\n\n{TIME_FORMAT}"))]
     Serve(Box<ServeFlags>),
     /// Print the GraphQL schema
     Schema,
@@ -79,6 +100,9 @@ pub enum CliCommand {
         room: String,
         /// The message's text
         text: String,
+        /// The name of this message: sending it again with the same nonce stores nothing new
+        #[arg(long)]
+        nonce: Option<String>,
         #[command(flatten)]
         /// The server to send to.
         server: ServerFlags,
@@ -90,6 +114,9 @@ pub enum CliCommand {
         /// Begin after this cursor instead of with the next message
         #[arg(long, value_name = "CURSOR")]
         after: Option<String>,
+        /// Print the cursor of each message at the begin of its line
+        #[arg(long)]
+        cursors: bool,
         #[command(flatten)]
         /// The server to read from.
         server: ServerFlags,
@@ -99,9 +126,12 @@ pub enum CliCommand {
 /// The flags of `token`.
 #[derive(Args, Clone, Debug)]
 pub struct TokenFlags {
-    /// The user's name; with jwt also the user's id, the token's `sub`
-    #[arg(long, value_name = "NAME")]
-    pub user: String,
+    /// The name of a new user; with jwt also the user's id, the token's `sub`
+    #[arg(long, value_name = "NAME", required_unless_present = "user_id")]
+    pub user: Option<String>,
+    /// The id of a user that exists, instead of --user; not with jwt
+    #[arg(long, value_name = "ID", conflicts_with = "user")]
+    pub user_id: Option<UserId>,
     /// How long the token stays valid
     #[arg(long, default_value = SESSION_LIFETIME, value_parser = duration, value_name = "TIME")]
     pub lifetime: Duration,
@@ -119,7 +149,8 @@ pub struct TokenFlags {
 /// Which database to use.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseFlags {
-    /// The database as sqlite://PATH; the file is created if it is missing
+    /// The database as a path or sqlite://PATH; the file is created if it is missing. With
+    /// :memory:, the server removes its database at the end
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -142,7 +173,7 @@ pub struct ServerFlags {
         value_parser = endpoint
     )]
     pub url: String,
-    /// The user's token; without it, `send` signs in as a new guest
+    /// The user's token; without it, `send` signs in as a guest, and remembers the guest's token
     #[arg(
         long,
         env = "SWITCHBOARD_TOKEN",
@@ -150,7 +181,7 @@ pub struct ServerFlags {
         value_name = "TOKEN"
     )]
     pub token: Option<Secret>,
-    /// The name of the new guest
+    /// The name of the guest
     #[arg(long, env = "USER", default_value = "guest", value_name = "NAME")]
     pub name: String,
 }
@@ -158,17 +189,26 @@ pub struct ServerFlags {
 /// The flags of `serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeFlags {
-    /// The address to listen on; port 0 picks a free port
+    /// The address to listen on: 127.0.0.1:4000, or only a port, which is then on loopback. Port 0
+    /// picks a free port. The variable PORT changes the default
     #[arg(
         long,
         env = "SWITCHBOARD_LISTEN",
-        default_value = "127.0.0.1:4000",
+        default_value = default_listen(),
+        value_parser = listen,
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
     /// The database to serve.
     #[command(flatten)]
     pub database: DatabaseFlags,
+    /// Use a new database, and remove it when the server ends; for tests
+    #[arg(long, env = "SWITCHBOARD_EPHEMERAL")]
+    pub ephemeral: bool,
+    /// Print one line of JSON when the server is ready, with its addresses, its process id and its
+    /// version
+    #[arg(long, env = "SWITCHBOARD_PRINT_JSON")]
+    pub print_json: bool,
     /// Number of trusted proxies in front of the server. With N of 1 or more, a client's address is
     /// the Nth entry of X-Forwarded-For from the right; with 0, it is the address of the connection
     #[arg(
@@ -239,7 +279,30 @@ pub struct ServeFlags {
     pub limits: LimitFlags,
 }
 
+impl DatabaseFlags {
+    /// Whether the database is removed when the server ends.
+    pub fn is_ephemeral(&self) -> bool {
+        self.database == EPHEMERAL
+    }
+
+    /// The URL of a database file.
+    ///
+    /// # Errors
+    /// One line for the operator, if the database is one that only `serve` can use.
+    pub fn file(&self) -> Result<&str, String> {
+        if self.is_ephemeral() {
+            return Err("--database: this command needs a file: sqlite://PATH".to_owned());
+        }
+        Ok(&self.database)
+    }
+}
+
 impl ServeFlags {
+    /// Whether the database is removed when the server ends.
+    pub fn is_ephemeral(&self) -> bool {
+        self.ephemeral || self.database.is_ephemeral()
+    }
+
     /// How users sign in. Reads the files that the flags name. The error is one line for the
     /// operator.
     pub fn sign_in(&self) -> Result<SignIn, String> {
@@ -310,14 +373,6 @@ const LIFETIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The maximum nesting of a document. The parser recurses, and its stack is bounded.
 const NESTING_MAX: usize = 200;
 
-fn database(url: &str) -> Result<String, String> {
-    match url.strip_prefix("sqlite://") {
-        Some("") => Err("the path is missing: sqlite://PATH".to_owned()),
-        Some(_) => Ok(url.to_owned()),
-        None => Err("this version stores its data in SQLite: sqlite://PATH".to_owned()),
-    }
-}
-
 /// A server's endpoint as a WebSocket URL.
 fn endpoint(url: &str) -> Result<String, String> {
     match url.split_once("://") {
@@ -338,8 +393,6 @@ pub enum Switch {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -341,7 +341,7 @@ impl From<TokenError> for ApiError {
 impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
         match error {
-            SessionError::NoGuests | SessionError::OtherUser => {
+            SessionError::NoGuests | SessionError::OtherUser | SessionError::NoUser => {
                 Self::new(Code::Forbidden, error.to_string())
             }
             SessionError::Token(error) => error.into(),

@@ -16,10 +16,13 @@ pub(crate) async fn switchboard(arguments: &[&str]) -> Output {
 }
 
 async fn switchboard_in(environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let state = Folder::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
     command
         .args(arguments)
         .env_remove("DATABASE_URL")
+        .env_remove("PORT")
+        .env("XDG_STATE_HOME", state.path())
         .env("USER", "ann")
         .envs(environment.iter().copied())
         .kill_on_drop(true);
@@ -331,7 +334,7 @@ fn limits_of_the_documentation() -> BTreeMap<String, Documented> {
 
 #[tokio::test]
 async fn the_documentation_lists_exactly_the_limits_of_the_help_with_their_defaults() {
-    let output = switchboard(&["--help"]).await;
+    let output = switchboard(&["--help", "limits"]).await;
     let (help, documented) = (
         limits_of_the_help(text(&output.stdout)),
         limits_of_the_documentation(),
@@ -386,6 +389,7 @@ async fn every_flag_in_the_documentation_exists() {
     let mut known = String::new();
     for command in [
         &["--help"][..],
+        &["--help", "limits"],
         &["token", "--help"],
         &["send", "--help"],
         &["tail", "--help"],

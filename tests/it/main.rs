@@ -7,6 +7,7 @@ mod browsers;
 mod checker;
 mod clock;
 mod command_line;
+mod commands;
 mod compression;
 mod connection_limits;
 mod cookies;

@@ -41,7 +41,7 @@ use async_trait::async_trait;
 use rust_embed::RustEmbed;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Row, SqlSafeStr, SqliteConnection, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -57,6 +57,10 @@ use crate::domain::{Timestamp, folded, folding};
 /// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
 /// threads take turns for each further row, which is slow.
 const ROWS_AT_ONCE: usize = 512;
+
+/// Why a database is refused whose tables a later version has changed.
+const NEWER: &str = "a newer version of Switchboard has used it; use that version, or restore a \
+                     backup that is older";
 
 /// Who else may have the database open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,10 +124,9 @@ impl Sqlite {
             writing = writing.pragma("wal_autocheckpoint", "0");
         }
         let mut writer = writing.connect().await.map_err(|error| refused(&error))?;
-        migrator()
-            .run(&mut writer)
+        migrate(&mut writer)
             .await
-            .map_err(|error| refused(&error))?;
+            .map_err(|reason| refused(&reason))?;
         fold_room_names(&mut writer).await?;
         let unindexed = search::check_index(&mut writer).await?;
         let reading = options.pragma("query_only", "on");
@@ -367,6 +370,14 @@ impl Maintenance for Sqlite {
             tracing::warn!(%error, "the write-ahead log was not moved into the database file");
         }
     }
+}
+
+/// Runs the migrations that the database lacks. The error is a reason for the operator.
+async fn migrate(writer: &mut SqliteConnection) -> Result<(), String> {
+    migrator().run(writer).await.map_err(|error| match error {
+        MigrateError::VersionMissing(_) => NEWER.to_owned(),
+        error => error.to_string(),
+    })
 }
 
 /// Refuses a database that holds the tables of another program, and leaves it unchanged.
