@@ -116,7 +116,7 @@ Next, in two more terminals:
             AuthMode::Jwt => "jwt: clients need a token from the identity provider",
         },
         pages = if flags.edge.allows_loopback_pages(address) {
-            "those of this machine (http://localhost:…); name other origins with --allow-origin"
+            "those of this machine, such as localhost:5173; name others with --allow-origin"
         } else if flags.edge.allow_origin.is_empty() {
             "those of this server only; name other origins with --allow-origin"
         } else {
