@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Cursor, Epoch, EventTag, MemberId, MessageId, MessageText, Role, RoomId, RoomName, Seq,
-    ShutsOut, Timestamp, UserId, UserName, Visibility,
+    Change, Cursor, Epoch, EventTag, MemberId, MessageId, MessageText, Nonce, Role, RoomId,
+    RoomName, Seq, ShutsOut, Timestamp, UserId, UserName, Visibility,
 };
 
 /// A user: a guest, or a person whom an identity provider named.
@@ -37,6 +37,8 @@ pub struct Room {
     pub head_tag: EventTag,
     /// How long a member waits between two messages, in seconds; 0 if there is no slow mode.
     pub slow_mode_seconds: u32,
+    /// The number of members.
+    pub member_count: u32,
     /// When the room was deleted. Only views read a deleted room, to send its last events.
     pub deleted_at: Option<Timestamp>,
 }
@@ -78,6 +80,8 @@ pub struct Message {
     pub created_at: Timestamp,
     /// The message of the same room that this one replies to.
     pub reply_to: Option<MessageId>,
+    /// The name that the sender gave to the message, so that it can be sent again safely.
+    pub nonce: Option<Nonce>,
 }
 
 impl Message {

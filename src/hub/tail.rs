@@ -108,6 +108,7 @@ mod tests {
             body: Body::Text(MessageText::new("hi").unwrap()),
             created_at: Timestamp(0),
             reply_to: None,
+            nonce: None,
         })))
     }
 

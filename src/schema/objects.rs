@@ -14,7 +14,10 @@ use super::{
     scalar::{CursorScalar, DateTime},
     users::{PresenceObject, UserObject, present},
 };
-use crate::domain::{self, Body, Caller, EventTag, Member, Message, Room, RoomId, Seq};
+use crate::{
+    domain::{self, Body, Caller, EventTag, Member, Message, Room, RoomId, Seq},
+    store::Window,
+};
 
 /// An object with an id. Ids of users begin with `usr_`, of messages with `msg_`, of members with
 /// `mbr_`. Ids of rooms match `[a-z0-9][a-z0-9-]{0,63}`.
@@ -169,6 +172,26 @@ impl RoomObject {
         self.current(ctx).slow_mode_seconds
     }
 
+    /// The number of members.
+    async fn member_count(&self, ctx: &Context<'_>) -> u32 {
+        self.current(ctx).member_count
+    }
+
+    /// The newest message up to `head`; null if there is none. If it was deleted, its text is
+    /// empty.
+    async fn last_message(&self, ctx: &Context<'_>) -> Resolved<Option<MessageObject>> {
+        let window = Window {
+            after: Seq::START,
+            before: Some(self.head.0.next()),
+            from_end: true,
+            limit: 1,
+        };
+        let read = services(ctx).log.messages(&self.room.id, window);
+        let message = loader(ctx).read(read).await?.pop();
+        let room = Some(self.room.clone());
+        Ok(message.map(|message| MessageObject { message, room }))
+    }
+
     /// The viewer's own membership; null if the viewer is not a member.
     async fn viewer_membership(&self, ctx: &Context<'_>) -> Resolved<Option<MemberObject>> {
         let Some(viewer) = viewer(ctx)? else {
@@ -244,6 +267,14 @@ impl MessageObject {
 
     async fn created_at(&self) -> DateTime {
         DateTime(self.message.created_at)
+    }
+
+    /// The `nonce` with which the viewer sent the message; null if it is the message of another
+    /// user. A client can match it with a message that it shows before the server has answered.
+    async fn viewer_nonce(&self, ctx: &Context<'_>) -> Resolved<Option<String>> {
+        let is_own = viewer(ctx)?.is_some_and(|viewer| viewer.user == self.message.sender.id);
+        let nonce = self.message.nonce.as_ref().filter(|_| is_own);
+        Ok(nonce.map(|nonce| nonce.as_str().to_owned()))
     }
 
     /// When the message was deleted; null if it was not.

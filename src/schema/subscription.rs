@@ -25,15 +25,17 @@ pub(super) struct Subscription;
 impl Subscription {
     /// A room's messages. Without `after`, only new ones; with `after`, all messages after that
     /// cursor and then new ones. `extensions.cursor` of each result is the cursor of its message.
+    /// With `present: false`, the viewer follows the room without being present in it.
     async fn new_message(
         &self,
         ctx: &Context<'_>,
         room_id: ID,
         after: Option<CursorScalar>,
+        #[graphql(default = true)] present: bool,
     ) -> async_graphql::Result<ResponseStream<MessageObject>> {
         if let Mode::Open { slot, resume } = mode(ctx) {
             let after = resume.clone().map(CursorScalar).or(after);
-            return Ok(report(slot, open_log(ctx, &room_id, after).await?));
+            return Ok(report(slot, open_log(ctx, &room_id, after, present).await?));
         }
         Ok(feed(ctx, new_message)?)
     }
@@ -116,9 +118,14 @@ async fn open_log(
     ctx: &Context<'_>,
     room_id: &str,
     after: Option<CursorScalar>,
+    present: bool,
 ) -> Result<OpenedSubscription, ApiError> {
     // The lobby is entered before the right to read is checked (E4).
-    let lobby = lobby_of_viewer(ctx, room_id)?;
+    let lobby = if present {
+        lobby_of_viewer(ctx, room_id)?
+    } else {
+        None
+    };
     let (source, checked) = match live_public_log(ctx, room_id, after.as_ref()).await {
         Some(log) => log,
         None => stored_log(ctx, room_id, after).await?,

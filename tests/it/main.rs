@@ -49,6 +49,7 @@ mod rooms;
 mod schema;
 mod search;
 mod shared_plans;
+mod sidebar;
 mod sign_in_flags;
 mod signals;
 mod sse;

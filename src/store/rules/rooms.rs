@@ -35,6 +35,7 @@ pub(in crate::store) fn create_room(
         head: Seq::START,
         head_tag: EventTag::UNKNOWN,
         slow_mode_seconds: 0,
+        member_count: 1,
         deleted_at: None,
     };
     let owner = NewMember {

@@ -168,6 +168,7 @@ impl SendRun {
             body: Body::Text(send.text.clone()),
             created_at: self.now,
             reply_to: send.reply_to,
+            nonce: send.nonce.clone(),
         });
         if let Some(nonce) = &send.nonce {
             let key = (send.viewer, nonce.clone());
@@ -285,6 +286,7 @@ mod tests {
             body,
             created_at: Timestamp(0),
             reply_to: None,
+            nonce: None,
         };
         SendTarget {
             prior: Some(Arc::new(prior)),

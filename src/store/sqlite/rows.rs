@@ -9,7 +9,7 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use crate::{
     domain::{
         Body, Change, ChangeKind, ChangeRecord, Cursor, Epoch, Event, EventTag, Member, Message,
-        MessageText, Role, Room, RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName,
+        MessageText, Nonce, Role, Room, RoomId, RoomName, Seq, ShutsOut, Timestamp, User, UserName,
         Visibility,
     },
     store::rules::Rights,
@@ -19,6 +19,7 @@ use crate::{
 macro_rules! room_columns {
     () => {
         "r.id, r.name, r.visibility, r.created_at, r.epoch, r.head, r.slow_mode_seconds,
+         r.member_count,
          r.deleted_at,
          (select h.at from events h where h.room_id = r.id and h.seq = r.head) as head_at"
     };
@@ -27,7 +28,7 @@ macro_rules! room_columns {
 /// The columns of [`message`], of the tables `m` (messages), `r` (rooms) and `u` (users).
 macro_rules! message_columns {
     () => {
-        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, r.epoch,
+        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, m.nonce, r.epoch,
          u.id as user_id, u.name as user_name, u.created_at as user_created_at"
     };
 }
@@ -155,6 +156,7 @@ pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
         head: seq(row, "head")?,
         head_tag: optional_timestamp(row, "head_at")?.map_or(EventTag::UNKNOWN, EventTag::of),
         slow_mode_seconds: row.try_get("slow_mode_seconds")?,
+        member_count: row.try_get("member_count")?,
         deleted_at: optional_timestamp(row, "deleted_at")?,
     })
 }
@@ -173,6 +175,7 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
         body: body(row)?,
         created_at: timestamp(row, "created_at")?,
         reply_to: optional(row, "reply_to")?,
+        nonce: row.try_get::<Option<&str>, _>("nonce")?.map(Nonce::stored),
     }))
 }
 

@@ -490,6 +490,7 @@ mod tests {
             body: Body::Text(MessageText::new(text).unwrap()),
             created_at: Timestamp(0),
             reply_to: None,
+            nonce: None,
         }
     }
 

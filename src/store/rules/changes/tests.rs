@@ -45,6 +45,7 @@ fn world(visibility: Visibility) -> World {
             head: Seq(6),
             head_tag: EventTag::UNKNOWN,
             slow_mode_seconds: 0,
+            member_count: 3,
             deleted_at: None,
         },
         roles: vec![
@@ -79,6 +80,7 @@ impl World {
             },
             created_at: Timestamp(0),
             reply_to: None,
+            nonce: None,
         })
     }
 
