@@ -34,4 +34,4 @@ web: setup ## build the pages into web/dist
 
 bench: ## measure the server and the baselines, and print a table; needs two cores, taskset
 	cargo build --release --workspace
-	target/release/switchboard-bench run
+	cargo run --release --package switchboard-bench -- run

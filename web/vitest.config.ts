@@ -8,6 +8,8 @@ const slowMs = 600_000;
 
 export default defineConfig({
   test: {
+    // The identity provider of the tests warns that it is not set up for production.
+    onConsoleLog: (log) => !log.includes("oidc-provider "),
     maxWorkers: workersMax,
     slowTestThreshold: slowMs,
     projects: [

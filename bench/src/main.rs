@@ -58,9 +58,15 @@ pub(crate) struct RunFlags {
     /// How long each scenario publishes, in seconds
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
-    /// The Switchboard binary to measure
-    #[arg(long, default_value = "target/release/switchboard")]
+    /// The Switchboard binary to measure; by default the one beside this program
+    #[arg(long, default_value = beside_this_program().into_os_string())]
     switchboard: PathBuf,
+}
+
+/// The binary that cargo builds into the same folder.
+fn beside_this_program() -> PathBuf {
+    let this = std::env::current_exe().unwrap_or_default();
+    this.with_file_name("switchboard")
 }
 
 fn main() -> ExitCode {

@@ -123,9 +123,14 @@ export class Switchboard implements Endpoint {
   }
 }
 
-/** The path of the executable. `SWITCHBOARD_BIN` is relative to `web/`, where npm runs scripts. */
+/**
+ * The path of the executable. `SWITCHBOARD_BIN` is relative to `web/`, where npm runs scripts.
+ * Without it, cargo's folder counts; `CARGO_TARGET_DIR` is relative to the repository.
+ */
 function executable(): string {
-  const path = resolve(webFolder, process.env["SWITCHBOARD_BIN"] ?? "../target/debug/switchboard");
+  const target = resolve(webFolder, "..", process.env["CARGO_TARGET_DIR"] ?? "target");
+  const built = join(target, "debug/switchboard");
+  const path = resolve(webFolder, process.env["SWITCHBOARD_BIN"] ?? built);
   if (existsSync(path)) return path;
   throw new Error(`There is no server at ${path}: run \`cargo build\`, or set SWITCHBOARD_BIN.`);
 }
