@@ -25,6 +25,7 @@
 //! - [`config`]: flags and environment variables in, a valid configuration out.
 //! - [`telemetry`]: the log that the server writes about itself.
 //! - [`temporary`]: a folder that is removed when the server ends.
+//! - [`seed`]: the data that a server begins with, from a file.
 //! - [`server`]: the wiring: it starts and stops everything in the right order.
 //! - [`client`]: the commands `send` and `tail`, which talk to a running server.
 //! - [`commands`]: the commands of the binary.
@@ -61,6 +62,8 @@ pub mod config;
 pub mod telemetry;
 
 pub mod temporary;
+
+pub mod seed;
 
 pub mod server;
 

@@ -19,6 +19,7 @@ use crate::{
     hub::{Hub, ShutOutObserver},
     presence::{Instant, Presence},
     schema::{Introspection, Schema, SearchTurns, Services},
+    seed::{self, SeedError},
     store::{Database, StoreError, sqlite::DatabaseLock},
     temporary::TemporaryFolder,
     transport::{
@@ -54,6 +55,9 @@ pub enum StartError {
     /// The list of persisted operations cannot be used.
     #[error("--persisted-operations: {0}")]
     Operations(#[from] OperationListError),
+    /// The file of `--seed` cannot be used.
+    #[error("--seed: {0}")]
+    Seed(#[from] SeedError),
     /// The folder of a temporary database cannot be created.
     #[error("cannot create a temporary folder: {0}")]
     Folder(io::Error),
@@ -259,10 +263,14 @@ impl Core {
         sign_in: SignIn,
         clock: &Clock,
         tasks: &TaskTracker,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
         let (log, accounts) = (database.log.clone(), database.accounts.clone());
-        let auth = Auth::start(sign_in, accounts.clone(), limits.auth, tasks, clock.clone());
-        let auth = Arc::new(auth.await?);
+        let mut auth =
+            Auth::start(sign_in, accounts.clone(), limits.auth, tasks, clock.clone()).await?;
+        if let Some(file) = &flags.seed {
+            auth.accept(seed::apply(file, database, clock()).await?);
+        }
+        let auth = Arc::new(auth);
         let presence = Presence::new(limits.presence, limits.hub.shut_outs_kept_max);
         let hub = Hub::start(
             log.clone(),

@@ -205,6 +205,10 @@ pub struct ServeFlags {
     /// Use a new database, and remove it when the server ends; for tests
     #[arg(long, env = "SWITCHBOARD_EPHEMERAL")]
     pub ephemeral: bool,
+    /// Store the users, rooms and messages of this JSON file at the start, unless they are there
+    /// already; for tests, and on loopback only
+    #[arg(long, env = "SWITCHBOARD_SEED", value_name = "FILE")]
+    pub seed: Option<PathBuf>,
     /// Print one line of JSON when the server is ready, with its addresses, its process id and its
     /// version
     #[arg(long, env = "SWITCHBOARD_PRINT_JSON")]
@@ -327,6 +331,12 @@ impl ServeFlags {
             return Err(format!(
                 "--listen {}: guests sign in without a password, so this address is refused beyond \
                  loopback; add --allow-remote-guests to allow it",
+                self.listen
+            ));
+        }
+        if self.seed.is_some() && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "--listen {}: with --seed only loopback is allowed, because the file can hold tokens",
                 self.listen
             ));
         }

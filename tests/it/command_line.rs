@@ -402,6 +402,7 @@ async fn every_flag_in_the_documentation_exists() {
         ("README.md", include_str!("../../README.md")),
         ("docs/OPERATING.md", include_str!("../../docs/OPERATING.md")),
         ("docs/PROTOCOL.md", include_str!("../../docs/PROTOCOL.md")),
+        ("docs/TESTING.md", include_str!("../../docs/TESTING.md")),
     ] {
         // Flags in longer code are examples that may belong to other programs.
         let ours = document.split('`').filter(|code| code.starts_with("--"));

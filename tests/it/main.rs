@@ -48,6 +48,7 @@ mod rights;
 mod rooms;
 mod schema;
 mod search;
+mod seed;
 mod shared_plans;
 mod sidebar;
 mod sign_in_flags;

@@ -127,7 +127,7 @@ export class Switchboard implements Endpoint {
  * The path of the executable. `SWITCHBOARD_BIN` is relative to `web/`, where npm runs scripts.
  * Without it, cargo's folder counts; `CARGO_TARGET_DIR` is relative to the repository.
  */
-function executable(): string {
+export function executable(): string {
   const target = resolve(webFolder, "..", process.env["CARGO_TARGET_DIR"] ?? "target");
   const built = join(target, "debug/switchboard");
   const path = resolve(webFolder, process.env["SWITCHBOARD_BIN"] ?? built);
