@@ -25,16 +25,21 @@ pub struct DatabaseLock(#[expect(dead_code, reason = "held for its lock")] File)
 impl DatabaseLock {
     /// Takes the lock. None if another server has it.
     pub(super) fn take(database: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(PRIVATE)
-            .open(with_suffix(database, LOCK))?;
+        let file = open(database)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Opens the lock file of a database. Creates it if it is missing.
+pub(super) fn open(database: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(PRIVATE)
+        .open(with_suffix(database, LOCK))
 }

@@ -7,17 +7,17 @@
 //! can be missing after a power loss, or when the server was killed in the middle of a write.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::FileExt,
     path::Path,
 };
 
 use super::{
     copy::RESTORING,
-    file::{FileState, PRIVATE, with_suffix},
+    file::{FileState, with_suffix},
     inspect::inspect,
-    lock::LOCK,
+    lock::{self, LOCK},
 };
 
 /// The file that holds the record.
@@ -27,13 +27,7 @@ pub(super) struct WriteRecord(File);
 impl WriteRecord {
     /// Opens the record of a database. `path` is the database file.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(PRIVATE)
-            .open(with_suffix(path, LOCK))?;
-        Ok(Self(file))
+        Ok(Self(lock::open(path)?))
     }
 
     /// Records the state after a write. It is not synced: without it, a start only takes longer.
