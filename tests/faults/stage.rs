@@ -1,0 +1,129 @@
+//! A server under load, to which a scenario does something.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::{
+    Failure, Outcome,
+    site::{Server, Site},
+    socket::Socket,
+    traffic::Traffic,
+};
+
+/// The subscribers of a scenario.
+const SUBSCRIBERS: usize = 2;
+
+/// The characters of a short text.
+const SHORT: usize = 100;
+
+pub(crate) struct Stage {
+    pub(crate) site: Site,
+    /// None while no server runs.
+    server: Option<Server>,
+    pub(crate) traffic: Traffic,
+    /// The longest recovery.
+    recovered: Option<Duration>,
+}
+
+impl Stage {
+    /// Starts a server and its load. Returns when messages flow.
+    pub(crate) async fn open(mut site: Site) -> Result<Self, Failure> {
+        let server = site.start().await?;
+        let traffic = Traffic::start(site.address, SUBSCRIBERS, SHORT).await?;
+        Self::with(site, server, traffic).await
+    }
+
+    /// Takes a server and its load. Returns when messages flow.
+    pub(crate) async fn with(
+        site: Site,
+        server: Server,
+        traffic: Traffic,
+    ) -> Result<Self, Failure> {
+        traffic.acknowledges(50).await?;
+        Ok(Self {
+            site,
+            server: Some(server),
+            traffic,
+            recovered: None,
+        })
+    }
+
+    /// The running server.
+    pub(crate) fn server(&mut self) -> &mut Server {
+        self.server.as_mut().expect("a scenario stops it only once")
+    }
+
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
+        match self.server.take() {
+            Some(server) => server.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the server with SIGTERM.
+    pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
+        match self.server.take() {
+            Some(server) => server.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a server again. The fault ends with the start.
+    pub(crate) async fn start(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        self.server = Some(self.site.start().await?);
+        self.recovers(now).await
+    }
+
+    /// Checks that no server starts, and that the reason contains this text.
+    pub(crate) async fn start_is_refused(&mut self, reason: &str) -> Result<(), Failure> {
+        match self.site.start().await {
+            Ok(_) => Err("the server started".to_owned().into()),
+            Err(Failure::Failed(text)) if text.contains(reason) => Ok(()),
+            Err(failure) => Err(failure.with(&format!("instead of: {reason}"))),
+        }
+    }
+
+    /// Waits for the first acknowledged write after the end of a fault.
+    pub(crate) async fn recovers(&mut self, since: Instant) -> Result<(), Failure> {
+        let after = self.traffic.recovers(since).await?;
+        self.recovered = self.recovered.max(Some(after));
+        Ok(())
+    }
+
+    /// Checks that the server serves reads.
+    pub(crate) async fn serves_reads(&self) -> Result<(), Failure> {
+        let client = Socket::connect(self.site.address, None, None).await?;
+        let query = "{ room(id: \"room-1\") { head }
+            messages(roomId: \"room-1\", first: 5) { nodes { text } } }";
+        let result = client.patient().execute(query, json!({})).await?;
+        let nodes = result["data"]["messages"]["nodes"].as_array();
+        match nodes.is_some_and(|nodes| nodes.len() == 5) {
+            true => Ok(()),
+            false => Err(format!("a read during the fault: {result}").into()),
+        }
+    }
+
+    /// Checks that the server refuses all writes, gives this reason, and serves reads.
+    pub(crate) async fn refuses_all(&self, reason: &str) -> Result<(), Failure> {
+        self.site.unready(reason).await?;
+        self.traffic.refuses_all().await?;
+        self.site.unready(reason).await?;
+        self.serves_reads().await
+    }
+
+    /// Sends the last message and compares the records. `tried` tells how often the fault was
+    /// tried.
+    pub(crate) async fn finish(mut self, tried: &str) -> Result<Outcome, Failure> {
+        let tally = self.traffic.finish(self.site.address).await?;
+        if let Some(ended) = self.server.as_mut().and_then(Server::ended) {
+            return Err(format!("the server ended with {ended}").into());
+        }
+        Ok(Outcome {
+            tried: tried.to_owned(),
+            tally,
+            recovered: self.recovered,
+        })
+    }
+}
