@@ -33,7 +33,9 @@ fn parts(number: &str) -> Option<(u64, u64)> {
 /// was acknowledged, so its messages must have the same order in the log.
 pub(crate) fn log_against(acknowledged: &[String], log: &[String]) -> Tally {
     let in_log: HashSet<&String> = log.iter().collect();
-    let lost = acknowledged.iter().filter(|number| !in_log.contains(number));
+    let lost = acknowledged
+        .iter()
+        .filter(|number| !in_log.contains(number));
     let (mut newest, mut out_of_order) = (HashMap::new(), 0);
     for (writer, count) in log.iter().filter_map(|number| parts(number)) {
         let before = newest.insert(writer, count);

@@ -38,6 +38,9 @@ pub(crate) struct Scenario {
     fault: &'static str,
     /// Whether `cargo test` runs it.
     quick: bool,
+    /// A fault of the server that is known, and that the scenario shows. Then the scenario must
+    /// fail.
+    known: Option<&'static str>,
     run: fn(Rounds) -> BoxFuture<'static, Result<Outcome, Failure>>,
 }
 
@@ -119,6 +122,21 @@ async fn verdict(scenario: &Scenario, rounds: Rounds) -> Verdict {
     }
 }
 
+/// The verdict on a scenario that shows a known fault of the server.
+fn with_known(verdict: Verdict, known: Option<&'static str>) -> Verdict {
+    match (verdict, known) {
+        (Verdict::Failed(reason), Some(known)) => Verdict::Known { known, reason },
+        (Verdict::Unclean(outcome), Some(known)) => Verdict::Known {
+            known,
+            reason: format!("{:?}", outcome.tally),
+        },
+        (Verdict::Passed(_), Some(_)) => {
+            Verdict::Failed("it has passed: its fault is not `known` any more".to_owned())
+        }
+        (verdict, _) => verdict,
+    }
+}
+
 fn main() -> ExitCode {
     judge::check_itself();
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -142,7 +160,12 @@ fn main() -> ExitCode {
     for scenario in &selected {
         let began = std::time::Instant::now();
         let verdict = runtime.block_on(verdict(scenario, arguments.rounds()));
-        println!("test {} ... {verdict} ({:.1?})", scenario.name, began.elapsed());
+        let verdict = with_known(verdict, scenario.known);
+        println!(
+            "test {} ... {verdict} ({:.1?})",
+            scenario.name,
+            began.elapsed()
+        );
         verdicts.push((*scenario, verdict));
     }
     report::conclude(&arguments, &verdicts, all.len() - selected.len())

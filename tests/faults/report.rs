@@ -33,6 +33,11 @@ pub(crate) enum Verdict {
     Unclean(Outcome),
     Failed(String),
     Skipped(String),
+    /// The scenario has failed in the way that is known.
+    Known {
+        known: &'static str,
+        reason: String,
+    },
 }
 
 impl Arguments {
@@ -86,6 +91,9 @@ impl Display for Verdict {
             Self::Unclean(outcome) => write!(f, "FAILED: {:?}", outcome.tally),
             Self::Failed(reason) => write!(f, "FAILED: {reason}"),
             Self::Skipped(reason) => write!(f, "ignored, SKIPPED: {reason}"),
+            Self::Known { known, reason } => {
+                write!(f, "ignored, KNOWN FAULT: {known} ({reason})")
+            }
         }
     }
 }
@@ -126,6 +134,7 @@ fn row((scenario, verdict): &(&Scenario, Verdict)) -> String {
         }
         Verdict::Failed(reason) => format!("| {fault} | failed: {reason} | | | | |\n"),
         Verdict::Skipped(reason) => format!("| {fault} | skipped: {reason} | | | | |\n"),
+        Verdict::Known { known, .. } => format!("| {fault} | **known fault**: {known} | | | | |\n"),
     }
 }
 
@@ -150,7 +159,8 @@ pub(crate) fn conclude(
     let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|(_, one)| is(one)).count();
     let passed = count(|verdict| matches!(verdict, Verdict::Passed(_)));
     let skipped = count(|verdict| matches!(verdict, Verdict::Skipped(_)));
-    let mut failed = verdicts.len() - passed - skipped;
+    let known = count(|verdict| matches!(verdict, Verdict::Known { .. }));
+    let mut failed = verdicts.len() - passed - skipped - known;
     if arguments.write
         && failed == 0
         && let Err(reason) = write(&table)
@@ -158,9 +168,10 @@ pub(crate) fn conclude(
         println!("{reason}");
         failed = 1;
     }
+    let ignored = skipped + known;
     let result = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "test result: {result}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; \
+        "test result: {result}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; \
          {filtered_out} filtered out"
     );
     ExitCode::from(u8::from(failed > 0))

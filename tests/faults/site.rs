@@ -115,9 +115,7 @@ impl Site {
             None => {
                 let log = fs::read_to_string(&log).unwrap_or_default();
                 let last = log.lines().last().unwrap_or_default();
-                Err(Failure::Failed(format!(
-                    "the server did not start: {last}"
-                )))
+                Err(Failure::Failed(format!("the server did not start: {last}")))
             }
         }
     }
@@ -199,19 +197,20 @@ impl Site {
     }
 
     async fn readiness_is(&self, status: u16, text: &str) -> Result<(), Failure> {
-        let mut last = None;
         let polling = async {
             loop {
-                last = self.readiness().await;
-                if last.as_ref() == Some(&(status, text.to_owned())) {
-                    return;
+                match self.readiness().await {
+                    Some((found, reason)) if found == status => return reason,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let what = format!("/readyz to answer {status} {text}");
-        let result = wait_for(&what, polling).await;
-        result.map_err(|failure| failure.with(&format!("the last answer was {last:?}")))
+        let what = format!("/readyz to answer {status}");
+        let reason = wait_for(&what, polling).await?;
+        if reason == text {
+            return Ok(());
+        }
+        Err(format!("/readyz answered {status} {reason:?} instead of {text:?}").into())
     }
 }
 

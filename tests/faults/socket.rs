@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{ClientRequestBuilder, Message},
+    tungstenite::{ClientRequestBuilder, Message, protocol::frame::coding::CloseCode},
 };
 
 /// How long a client waits for an answer before it connects again.
@@ -19,12 +19,21 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// How long a client waits that compares the records when the load has ended.
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// Pause between attempts to connect while the server is down.
+/// Pause before a client connects again, and before it repeats a refused write.
 pub(crate) const AWAY: Duration = Duration::from_millis(10);
 
-/// The connection broke, or an answer did not arrive in time.
-#[derive(Debug)]
-pub(crate) struct Broken;
+/// Pause after a server has announced its restart (1012). Clients have such a pause so that they do
+/// not connect to the same server again.
+const RESTART: Duration = Duration::from_millis(200);
+
+/// Why a client has to connect again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// The connection broke, or an answer did not arrive in time.
+    Lost,
+    /// The server restarts.
+    Restarts,
+}
 
 /// A client that has been acknowledged.
 pub(crate) struct Socket {
@@ -33,9 +42,9 @@ pub(crate) struct Socket {
     answer_max: Duration,
 }
 
-/// Maps an error of any kind to [`Broken`].
+/// Maps an error of any kind.
 fn broken<E>(_: E) -> Broken {
-    Broken
+    Broken::Lost
 }
 
 impl Socket {
@@ -67,10 +76,23 @@ impl Socket {
             client.send(&init).await?;
             match client.receive().await?["type"].as_str() {
                 Some("connection_ack") => Ok(client),
-                _ => Err(Broken),
+                _ => Err(Broken::Lost),
             }
         };
         timeout(ANSWER_MAX, connecting).await.map_err(broken)?
+    }
+
+    /// Connects again after a pause, and tries again until the server answers.
+    pub(crate) async fn reconnect(
+        address: SocketAddr,
+        token: Option<&str>,
+        broken: Broken,
+    ) -> Self {
+        match broken {
+            Broken::Lost => tokio::time::sleep(AWAY).await,
+            Broken::Restarts => tokio::time::sleep(RESTART).await,
+        }
+        Self::connect_at_last(address, token).await
     }
 
     /// Connects, and tries again until the server answers.
@@ -78,7 +100,8 @@ impl Socket {
         loop {
             match Self::connect(address, token, None).await {
                 Ok(client) => return client,
-                Err(Broken) => tokio::time::sleep(AWAY).await,
+                Err(Broken::Lost) => tokio::time::sleep(AWAY).await,
+                Err(Broken::Restarts) => tokio::time::sleep(RESTART).await,
             }
         }
     }
@@ -104,7 +127,10 @@ impl Socket {
                 Some(Ok(Message::Text(text))) => {
                     return serde_json::from_str(&text).map_err(broken);
                 }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Broken),
+                Some(Ok(Message::Close(Some(frame)))) if frame.code == CloseCode::Restart => {
+                    return Err(Broken::Restarts);
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Broken::Lost),
                 Some(Ok(_)) => {}
             }
         }
@@ -145,7 +171,7 @@ impl Socket {
                     (Some("next"), None) => result = Some(message["payload"].clone()),
                     (Some("complete"), Some(result)) => return Ok(result),
                     (Some("error"), None) => return Ok(json!({ "errors": message["payload"] })),
-                    _ => return Err(Broken),
+                    _ => return Err(Broken::Lost),
                 }
             }
         };

@@ -23,7 +23,8 @@ const SEND: &str = "mutation ($text: String!, $nonce: String!) {
     sendMessage(roomId: \"room-1\", text: $text, nonce: $nonce) { id } }";
 pub(crate) const SUBSCRIBE: &str = "subscription ($after: Cursor) {
     newMessage(roomId: \"room-1\", after: $after) { text } }";
-const PAGE: &str = "query ($after: Cursor) { messages(roomId: \"room-1\", first: 100, after: $after) {
+const PAGE: &str =
+    "query ($after: Cursor) { messages(roomId: \"room-1\", first: 100, after: $after) {
     nodes { text cursor } pageInfo { hasNextPage } } }";
 
 /// Writers that send at the same time, so that the server commits several messages at once.
@@ -185,11 +186,6 @@ impl Traffic {
     /// How many messages were acknowledged.
     pub(crate) fn acknowledged(&self) -> usize {
         self.board.answers().acknowledged.len()
-    }
-
-    /// How many answers had this error code.
-    pub(crate) fn answers_with(&self, code: &str) -> usize {
-        self.board.answers().codes.get(code).copied().unwrap_or(0)
     }
 
     /// Waits until this many more messages were acknowledged.
@@ -415,9 +411,12 @@ async fn write(
         let text = format!("{number:bytes$} .");
         loop {
             let variables = json!({ "text": text, "nonce": number });
-            let Ok(result) = client.execute(SEND, variables).await else {
-                client = Socket::connect_at_last(address, Some(&token)).await;
-                continue;
+            let result = match client.execute(SEND, variables).await {
+                Ok(result) => result,
+                Err(broken) => {
+                    client = Socket::reconnect(address, Some(&token), broken).await;
+                    continue;
+                }
             };
             if result["data"]["sendMessage"]["id"].is_string() {
                 board.change(|answers| answers.acknowledged.push((number, Instant::now())));
@@ -437,21 +436,19 @@ async fn write(
 /// Reads until the task is aborted. Connects again after each break, and resumes at the last
 /// cursor.
 async fn subscribe(address: SocketAddr, record: SharedRecord) {
+    let mut client = Socket::connect_at_last(address, None).await;
     loop {
-        let mut client = Socket::connect_at_last(address, None).await;
         let after = record.borrow().cursor.clone();
-        if client
-            .start(SUBSCRIBE, json!({ "after": after }))
-            .await
-            .is_err()
-        {
-            continue;
-        }
-        while let Ok(message) = client.receive_alive().await {
-            if !take(&message, &record) {
-                return;
+        let started = client.start(SUBSCRIBE, json!({ "after": after })).await;
+        let mut broken = started.err();
+        while broken.is_none() {
+            match client.receive_alive().await {
+                Ok(message) if take(&message, &record) => {}
+                Ok(_) => return,
+                Err(found) => broken = Some(found),
             }
         }
+        client = Socket::reconnect(address, None, broken.unwrap_or(Broken::Lost)).await;
     }
 }
 

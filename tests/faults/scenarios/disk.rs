@@ -13,7 +13,19 @@ use crate::{
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(true, full_disk, "writes fail: the disk is full (ENOSPC)"),
-        scenario!(true, failing_disk, "writes fail: an error of the disk (EIO)"),
+        scenario!(
+            true,
+            failing_disk,
+            "writes fail: an error of the disk (EIO)"
+        ),
+        Scenario {
+            known: Some("the server says `the disk has failed`, and writes only after a restart"),
+            ..scenario!(
+                true,
+                read_only_errors,
+                "writes fail: the file system is read-only (EROFS)"
+            )
+        },
         scenario!(
             true,
             failing_sync,
@@ -45,7 +57,26 @@ async fn full_disk(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.site.ready().await?;
         stage.traffic.acknowledges(50).await?;
     }
-    stage.finish(&format!("{times} times, goes on by itself")).await
+    stage
+        .finish(&format!("{times} times, goes on by itself"))
+        .await
+}
+
+async fn read_only_errors(rounds: Rounds) -> Result<Outcome, Failure> {
+    let (mut stage, shim) = open().await?;
+    let times = rounds.of(2, 10);
+    for _ in 0..times {
+        shim.fail_writes(Some(WriteError::ReadOnly));
+        stage.refuses_all("the database is read-only").await?;
+        let now = Instant::now();
+        shim.fail_writes(None);
+        stage.recovers(now).await?;
+        stage.site.ready().await?;
+        stage.traffic.acknowledges(50).await?;
+    }
+    stage
+        .finish(&format!("{times} times, goes on by itself"))
+        .await
 }
 
 async fn failing_disk(rounds: Rounds) -> Result<Outcome, Failure> {
@@ -61,7 +92,9 @@ async fn failing_disk(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.start().await?;
         stage.traffic.acknowledges(50).await?;
     }
-    stage.finish(&format!("{times} times, goes on after a restart")).await
+    stage
+        .finish(&format!("{times} times, goes on after a restart"))
+        .await
 }
 
 /// Has syncs fail. Then kills the server, and leaves only that on disk which was synced.
@@ -81,7 +114,9 @@ async fn fail_syncs(rounds: Rounds, fail: fn(&Shim)) -> Result<Outcome, Failure>
     if shim.failures() < times {
         return Err("the shim has let no sync fail".into());
     }
-    stage.finish(&format!("{times} times, goes on after a restart")).await
+    stage
+        .finish(&format!("{times} times, goes on after a restart"))
+        .await
 }
 
 async fn failing_sync(rounds: Rounds) -> Result<Outcome, Failure> {

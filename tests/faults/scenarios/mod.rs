@@ -37,6 +37,7 @@ macro_rules! scenario {
             name: stringify!($name),
             fault: $fault,
             quick: $quick,
+            known: None,
             run: |rounds| Box::pin($name(rounds)),
         }
     };

@@ -18,7 +18,11 @@ use crate::{
 pub(super) fn all() -> Vec<Scenario> {
     vec![
         scenario!(true, cut_connections, "all connections are cut"),
-        scenario!(true, silent_network, "the network passes on nothing for seconds"),
+        scenario!(
+            true,
+            silent_network,
+            "the network passes on nothing for seconds"
+        ),
         scenario!(
             true,
             slow_reader,
@@ -90,7 +94,9 @@ async fn slow_reader(rounds: Rounds) -> Result<Outcome, Failure> {
         while let Ok(message) = slow.receive_alive().await {
             take(&message, &subscriber);
         }
-        stage.traffic.resume_subscriber(stage.site.address, subscriber);
+        stage
+            .traffic
+            .resume_subscriber(stage.site.address, subscriber);
     }
     stage.finish(&format!("{stalls} stalls")).await
 }

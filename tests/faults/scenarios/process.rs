@@ -49,9 +49,7 @@ async fn sigstop(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.server().signal("CONT").await?;
         stage.recovers(now).await?;
     }
-    stage
-        .finish(&format!("{stops} stops of {seconds} s"))
-        .await
+    stage.finish(&format!("{stops} stops of {seconds} s")).await
 }
 
 async fn second_server(rounds: Rounds) -> Result<Outcome, Failure> {
