@@ -5,7 +5,8 @@
 //!
 //! - `--all` runs all scenarios, with more rounds.
 //! - `--write` runs all, and writes the table of the document.
-//! - A text selects the scenarios whose names contain it, also those that are not quick.
+//! - `--ignored` runs only the scenarios that are not quick.
+//! - A text selects the scenarios whose names contain it.
 //!
 //! A scenario that needs a missing program or right is skipped. If the environment variable CI is
 //! set, it fails instead.
@@ -96,6 +97,15 @@ impl From<String> for Failure {
 impl From<&str> for Failure {
     fn from(text: &str) -> Self {
         Self::Failed(text.to_owned())
+    }
+}
+
+/// A number of times, in words.
+pub(crate) fn times(count: usize) -> String {
+    match count {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        count => format!("{count} times"),
     }
 }
 

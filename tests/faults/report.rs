@@ -19,6 +19,7 @@ const HEAD: &str = "| fault | tried | lost | repeated | out of order | recovered
 #[derive(Default)]
 pub(crate) struct Arguments {
     all: bool,
+    ignored: bool,
     write: bool,
     exact: bool,
     pub(crate) list: bool,
@@ -49,6 +50,7 @@ impl Arguments {
             match argument.as_str() {
                 "--all" | "--include-ignored" => parsed.all = true,
                 "--write" => (parsed.all, parsed.write) = (true, true),
+                "--ignored" => parsed.ignored = true,
                 "--exact" => parsed.exact = true,
                 "--list" => parsed.list = true,
                 "--skip" => parsed.skips.extend(arguments.next()),
@@ -75,8 +77,9 @@ impl Arguments {
                 scenario.name.contains(filter.as_str())
             }
         };
-        let default = self.filters.is_empty() && (self.all || scenario.quick);
-        (default || self.filters.iter().any(matches)) && !self.skips.iter().any(matches)
+        let runs = self.all || scenario.quick != self.ignored;
+        let named = self.filters.is_empty() || self.filters.iter().any(matches);
+        runs && named && !self.skips.iter().any(matches)
     }
 
     pub(crate) fn rounds(&self) -> Rounds {

@@ -128,6 +128,8 @@ impl Socket {
                     return serde_json::from_str(&text).map_err(broken);
                 }
                 Some(Ok(Message::Close(Some(frame)))) if frame.code == CloseCode::Restart => {
+                    // Answers the close, and waits until the server has ended its side.
+                    let _ = timeout(ANSWER_MAX, self.stream.next()).await;
                     return Err(Broken::Restarts);
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Broken::Lost),

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Failure, Outcome,
@@ -73,7 +74,33 @@ impl Stage {
     pub(crate) async fn start(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         self.server = Some(self.site.start().await?);
+        let oldest = self.read("first: 1").await?;
+        if oldest["nodes"][0].is_null() {
+            return Err("after the restart the log is empty: all messages are lost".into());
+        }
         self.recovers(now).await
+    }
+
+    /// Reads messages of the room: their texts and times.
+    async fn read(&self, range: &str) -> Result<Value, Failure> {
+        let query = format!(
+            "{{ room(id: \"room-1\") {{ head }}
+               messages(roomId: \"room-1\", {range}) {{ nodes {{ text createdAt }} }} }}"
+        );
+        let client = Socket::connect(self.site.address, None, None).await?;
+        let result = client.patient().execute(&query, json!({})).await?;
+        let page = &result["data"]["messages"];
+        match page["nodes"].is_array() {
+            true => Ok(page.clone()),
+            false => Err(format!("a read: {result}").into()),
+        }
+    }
+
+    /// The time of the newest message.
+    pub(crate) async fn newest_time(&self) -> Result<OffsetDateTime, Failure> {
+        let newest = self.read("last: 1").await?;
+        let time = newest["nodes"][0]["createdAt"].as_str().unwrap_or_default();
+        OffsetDateTime::parse(time, &Rfc3339).map_err(|error| error.to_string().into())
     }
 
     /// Checks that no server starts, and that the reason contains this text.
@@ -92,25 +119,30 @@ impl Stage {
         Ok(())
     }
 
-    /// Checks that the server serves reads.
+    /// Checks that the server serves reads, more at the same time than it has connections to the
+    /// database.
     pub(crate) async fn serves_reads(&self) -> Result<(), Failure> {
-        let client = Socket::connect(self.site.address, None, None).await?;
-        let query = "{ room(id: \"room-1\") { head }
-            messages(roomId: \"room-1\", first: 5) { nodes { text } } }";
-        let result = client.patient().execute(query, json!({})).await?;
-        let nodes = result["data"]["messages"]["nodes"].as_array();
-        match nodes.is_some_and(|nodes| nodes.len() == 5) {
-            true => Ok(()),
-            false => Err(format!("a read during the fault: {result}").into()),
+        let reads = (0..16).map(|_| self.read("first: 5"));
+        for page in futures::future::join_all(reads).await {
+            let page = page?;
+            if page["nodes"].as_array().map_or(0, Vec::len) != 5 {
+                return Err(format!("a read during the fault: {page}").into());
+            }
         }
+        Ok(())
     }
 
     /// Checks that the server refuses all writes, gives this reason, and serves reads.
     pub(crate) async fn refuses_all(&self, reason: &str) -> Result<(), Failure> {
+        self.refuses_writes(reason).await?;
+        self.serves_reads().await
+    }
+
+    /// Checks that the server refuses all writes, and gives this reason.
+    pub(crate) async fn refuses_writes(&self, reason: &str) -> Result<(), Failure> {
         self.site.unready(reason).await?;
         self.traffic.refuses_all().await?;
-        self.site.unready(reason).await?;
-        self.serves_reads().await
+        self.site.unready(reason).await
     }
 
     /// Sends the last message and compares the records. `tried` tells how often the fault was

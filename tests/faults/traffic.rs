@@ -383,6 +383,17 @@ fn number(text: &Value) -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// The code of a refusal. If the code or the hint to try again is missing, the whole answer.
+fn refusal(result: &Value) -> String {
+    let error = &result["errors"][0];
+    let message = error["message"].as_str().unwrap_or_default();
+    match error["extensions"]["code"].as_str() {
+        Some("UNAVAILABLE") if !message.contains("try again later") => result.to_string(),
+        Some(code) => code.to_owned(),
+        None => result.to_string(),
+    }
+}
+
 /// Sends the messages of one writer. A message without a clear answer is sent again with the same
 /// nonce, until it is acknowledged.
 async fn write(
@@ -414,6 +425,7 @@ async fn write(
             let result = match client.execute(SEND, variables).await {
                 Ok(result) => result,
                 Err(broken) => {
+                    drop(client);
                     client = Socket::reconnect(address, Some(&token), broken).await;
                     continue;
                 }
@@ -422,8 +434,7 @@ async fn write(
                 board.change(|answers| answers.acknowledged.push((number, Instant::now())));
                 break;
             }
-            let code = result["errors"][0]["extensions"]["code"].as_str();
-            let code = code.map_or_else(|| result.to_string(), str::to_owned);
+            let code = refusal(&result);
             board.change(|answers| {
                 answers.unavailable[writer] += usize::from(code == "UNAVAILABLE");
                 *answers.codes.entry(code).or_default() += 1;
@@ -448,6 +459,7 @@ async fn subscribe(address: SocketAddr, record: SharedRecord) {
                 Err(found) => broken = Some(found),
             }
         }
+        drop(client);
         client = Socket::reconnect(address, None, broken.unwrap_or(Broken::Lost)).await;
     }
 }

@@ -1,5 +1,7 @@
 //! The wall clock jumps, by the shim.
 
+use time::OffsetDateTime;
+
 use super::scenario;
 use crate::{Failure, Outcome, Rounds, Scenario, site::Site, stage::Stage};
 
@@ -23,6 +25,10 @@ async fn clock_jumps(rounds: Rounds) -> Result<Outcome, Failure> {
         for seconds in jumps {
             shim.set_clock(seconds);
             stage.traffic.acknowledges(50).await?;
+            let jump = stage.newest_time().await? - OffsetDateTime::now_utc();
+            if (jump.whole_seconds() - seconds).abs() > HOUR / 2 {
+                return Err(format!("the clock has jumped by {jump}, not by {seconds} s").into());
+            }
         }
         // A server that starts at the wrong time.
         shim.set_clock(-HOUR);

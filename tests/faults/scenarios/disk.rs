@@ -58,7 +58,7 @@ async fn full_disk(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.traffic.acknowledges(50).await?;
     }
     stage
-        .finish(&format!("{times} times, goes on by itself"))
+        .finish(&format!("{}, goes on by itself", crate::times(times)))
         .await
 }
 
@@ -75,7 +75,7 @@ async fn read_only_errors(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.traffic.acknowledges(50).await?;
     }
     stage
-        .finish(&format!("{times} times, goes on by itself"))
+        .finish(&format!("{}, goes on by itself", crate::times(times)))
         .await
 }
 
@@ -93,7 +93,7 @@ async fn failing_disk(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.traffic.acknowledges(50).await?;
     }
     stage
-        .finish(&format!("{times} times, goes on after a restart"))
+        .finish(&format!("{}, goes on after a restart", crate::times(times)))
         .await
 }
 
@@ -111,11 +111,11 @@ async fn fail_syncs(rounds: Rounds, fail: fn(&Shim)) -> Result<Outcome, Failure>
         stage.site.ready().await?;
         stage.traffic.acknowledges(50).await?;
     }
-    if shim.failures() < times {
+    if shim.failures() < times as i64 {
         return Err("the shim has let no sync fail".into());
     }
     stage
-        .finish(&format!("{times} times, goes on after a restart"))
+        .finish(&format!("{}, goes on after a restart", crate::times(times)))
         .await
 }
 

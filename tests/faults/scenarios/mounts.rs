@@ -80,7 +80,7 @@ async fn full_tmpfs(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.site.ready().await?;
         stage.traffic.acknowledges(50).await?;
     }
-    let tried = format!("{times} times, goes on by itself");
+    let tried = format!("{}, goes on by itself", crate::times(times));
     let outcome = stage.finish(&tried).await;
     drop(mount);
     outcome
@@ -110,7 +110,10 @@ async fn read_only(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.site.ready().await?;
         stage.traffic.acknowledges(50).await?;
     }
-    let tried = format!("{times} times, goes on after it was mounted again");
+    let tried = format!(
+        "{}, goes on after it was mounted again",
+        crate::times(times)
+    );
     let outcome = stage.finish(&tried).await;
     drop(mount);
     outcome

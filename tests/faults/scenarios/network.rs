@@ -68,7 +68,9 @@ async fn silent_network(rounds: Rounds) -> Result<Outcome, Failure> {
         proxy.open();
         stage.recovers(now).await?;
     }
-    stage.finish(&format!("{silences} times 1 s")).await
+    stage
+        .finish(&format!("{}, 1 s", crate::times(silences)))
+        .await
 }
 
 async fn slow_reader(rounds: Rounds) -> Result<Outcome, Failure> {

@@ -32,7 +32,7 @@ async fn cut(rounds: Rounds, survives: fn() -> bool) -> Result<Outcome, Failure>
         shim.cut_power(survives);
         stage.start().await?;
     }
-    if shim.syncs() < cuts {
+    if shim.syncs() < i64::from(cuts) {
         return Err("the shim has seen no syncs".into());
     }
     stage.finish(&format!("{cuts} cuts")).await

@@ -61,6 +61,6 @@ async fn second_server(rounds: Rounds) -> Result<Outcome, Failure> {
             .await?;
         stage.traffic.acknowledges(50).await?;
     }
-    let tried = format!("{tries} times: it does not start");
+    let tried = format!("{}: it does not start", crate::times(tries));
     stage.finish(&tried).await
 }
