@@ -152,6 +152,7 @@ impl Stage {
         if let Some(ended) = self.server.as_mut().and_then(Server::ended) {
             return Err(format!("the server ended with {ended}").into());
         }
+        self.kill().await?;
         Ok(Outcome {
             tried: tried.to_owned(),
             tally,

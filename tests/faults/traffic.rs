@@ -264,7 +264,7 @@ impl Traffic {
     }
 
     /// Sends a last message, waits until every subscriber has it, and compares the records.
-    pub(crate) async fn finish(mut self, address: SocketAddr) -> Result<Tally, Failure> {
+    pub(crate) async fn finish(&mut self, address: SocketAddr) -> Result<Tally, Failure> {
         self.mode.send_replace(Mode::Stop);
         for writer in std::mem::take(&mut self.writers) {
             let ended = wait_for("the writers to end", writer).await?;
@@ -388,7 +388,7 @@ fn refusal(result: &Value) -> String {
     let error = &result["errors"][0];
     let message = error["message"].as_str().unwrap_or_default();
     match error["extensions"]["code"].as_str() {
-        Some("UNAVAILABLE") if !message.contains("try again later") => result.to_string(),
+        Some("UNAVAILABLE") if !message.contains("try again") => result.to_string(),
         Some(code) => code.to_owned(),
         None => result.to_string(),
     }

@@ -101,7 +101,10 @@ async fn read_only(rounds: Rounds) -> Result<Outcome, Failure> {
     for _ in 0..times {
         // The kernel does the same after an error of the disk. A remount to `ro` would be refused,
         // because files are open for writing. It has to be mounted again to be writable.
+        // No message is under way: in this moment, ext4 can acknowledge a sync and lose the data.
+        stage.traffic.pause().await?;
         run("mount", &["-o", "remount,abort", folder.to_str().unwrap()]).await?;
+        stage.traffic.resume();
         stage.refuses_all("the disk has failed").await?;
         stage.kill().await?;
         drop(mount);

@@ -69,7 +69,7 @@ async fn silent_network(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.recovers(now).await?;
     }
     stage
-        .finish(&format!("{}, 1 s", crate::times(silences)))
+        .finish(&format!("{}, 1 s each", crate::times(silences)))
         .await
 }
 
