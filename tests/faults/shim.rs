@@ -21,9 +21,10 @@ enum Control {
     WriteError,
     Syncs,
     Failures,
+    SparesLog,
 }
 
-const CONTROLS: usize = 5;
+const CONTROLS: usize = 6;
 
 /// An error of a write.
 #[derive(Clone, Copy)]
@@ -106,6 +107,12 @@ impl Shim {
     /// Has all syncs fail with EIO, or none.
     pub(crate) fn fail_syncs(&self, fails: bool) {
         self.set(Control::FailingSyncs, if fails { -1 } else { 0 });
+    }
+
+    /// Has all syncs of the database file fail with EIO, and none of its write-ahead log.
+    pub(crate) fn fail_checkpoints(&self) {
+        self.set(Control::SparesLog, 1);
+        self.fail_syncs(true);
     }
 
     /// Has the next sync fail with EIO.

@@ -15,8 +15,9 @@ use crate::{
 /// The subscribers of a scenario.
 const SUBSCRIBERS: usize = 2;
 
-/// The characters of a short text.
+/// The characters of a short text, and of one that soon fills the write-ahead log.
 const SHORT: usize = 100;
+const LONG: usize = 8000;
 
 pub(crate) struct Stage {
     pub(crate) site: Site,
@@ -32,6 +33,13 @@ impl Stage {
     pub(crate) async fn open(mut site: Site) -> Result<Self, Failure> {
         let server = site.start().await?;
         let traffic = Traffic::start(site.address, SUBSCRIBERS, SHORT).await?;
+        Self::with(site, server, traffic).await
+    }
+
+    /// Starts a server whose log is moved into the database file often.
+    pub(crate) async fn open_long(mut site: Site) -> Result<Self, Failure> {
+        let server = site.start().await?;
+        let traffic = Traffic::start(site.address, SUBSCRIBERS, LONG).await?;
         Self::with(site, server, traffic).await
     }
 

@@ -36,6 +36,11 @@ pub(super) fn all() -> Vec<Scenario> {
             one_failing_sync,
             "one sync fails (EIO), and unsynced writes are lost"
         ),
+        scenario!(
+            true,
+            failing_checkpoint,
+            "syncs of the database file fail (EIO), and unsynced writes are lost"
+        ),
     ]
 }
 
@@ -117,6 +122,27 @@ async fn fail_syncs(rounds: Rounds, fail: fn(&Shim)) -> Result<Outcome, Failure>
     stage
         .finish(&format!("{}, goes on after a restart", crate::times(times)))
         .await
+}
+
+async fn failing_checkpoint(rounds: Rounds) -> Result<Outcome, Failure> {
+    let (site, shim) = Site::new(&[]).with_shim()?;
+    let mut stage = Stage::open_long(site).await?;
+    let times = rounds.of(1, 10);
+    for _ in 0..times {
+        let before = shim.failures();
+        shim.fail_checkpoints();
+        // The messages are in the write-ahead log, so the server goes on.
+        while shim.failures() < before + 2 {
+            stage.traffic.acknowledges(20).await?;
+        }
+        stage.traffic.acknowledges(20).await?;
+        stage.kill().await?;
+        shim.fail_syncs(false);
+        shim.cut_power(|| false);
+        stage.start().await?;
+        stage.traffic.acknowledges(50).await?;
+    }
+    stage.finish(&crate::times(times)).await
 }
 
 async fn failing_sync(rounds: Rounds) -> Result<Outcome, Failure> {

@@ -23,7 +23,7 @@ pub(super) fn all() -> Vec<Scenario> {
 /// Cuts the power at random moments. Of the blocks that were not synced, `survives` decides.
 async fn cut(rounds: Rounds, survives: fn() -> bool) -> Result<Outcome, Failure> {
     let (site, shim) = Site::new(&[]).with_shim()?;
-    let mut stage = Stage::open(site).await?;
+    let mut stage = Stage::open_long(site).await?;
     let cuts = rounds.of(4, 50);
     for _ in 0..cuts {
         stage.traffic.acknowledges(20).await?;
