@@ -40,7 +40,10 @@ async fn unread_memory(rounds: Rounds) -> Result<Outcome, Failure> {
     // More than the buffers of the system hold for one subscriber.
     for _ in 0..rounds.of(10, 30) {
         stage.traffic.acknowledges(100).await?;
+        // The writers pause, because they can be faster than the subscribers for long.
+        stage.traffic.pause().await?;
         stage.traffic.seen_by_all().await?;
+        stage.traffic.resume();
         if let Some(ended) = stage.server().ended() {
             return Err(format!("the server ended with {ended}").into());
         }
