@@ -1,4 +1,4 @@
-.PHONY: help run test test-rust test-web lint setup audit schema web bench
+.PHONY: help run test test-rust test-web faults lint setup audit schema web bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -15,6 +15,9 @@ test-rust: ## run the Rust tests
 test-web: setup ## run the web tests: unit, interop and browser
 	cargo build
 	cd web && npm test && npm run interop && npm run e2e
+
+faults: ## run all fault scenarios, and print a table; needs a C compiler, and root for mounts
+	cargo test --test faults -- --all
 
 lint: setup ## check formatting, lints, documentation, types and generated files
 	scripts/lint.sh
