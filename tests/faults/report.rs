@@ -124,7 +124,7 @@ fn row((scenario, verdict): &(&Scenario, Verdict)) -> String {
             let messages = rounded(tally.messages as u128 + 1) / 1000 * 1000;
             let messages = match messages {
                 0 => "under 1000 messages".to_owned(),
-                messages => format!("about {messages} messages"),
+                messages => format!("at most {messages} messages"),
             };
             format!(
                 "| {fault} | {}, {messages} | {} | {} | {} | {} |\n",

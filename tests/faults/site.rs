@@ -222,6 +222,16 @@ impl Drop for Site {
     }
 }
 
+impl Drop for Server {
+    /// The folder is deleted next, so the process must have ended.
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl Server {
     /// Kills the process like `kill -9`.
     pub(crate) async fn kill(mut self) -> Result<(), Failure> {

@@ -20,9 +20,9 @@ const SHORT: usize = 100;
 const LONG: usize = 8000;
 
 pub(crate) struct Stage {
-    pub(crate) site: Site,
-    /// None while no server runs.
+    /// None while no server runs. It is dropped before its folder.
     server: Option<Server>,
+    pub(crate) site: Site,
     pub(crate) traffic: Traffic,
     /// The longest recovery.
     recovered: Option<Duration>,
