@@ -17,6 +17,9 @@ use crate::{
 /// The result type of resolvers.
 pub(super) type Resolved<T> = async_graphql::Result<T>;
 
+/// `retryAfter` while the database cannot be written. An operator has to act.
+const WRITE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 /// `retryAfter` for a caller with too many long polls. After this time, one of them has probably
 /// ended.
 const LONG_POLL_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -215,7 +218,8 @@ impl From<StoreError> for ApiError {
             StoreError::Unwritable(_) => Self::new(
                 Code::Unavailable,
                 "The server cannot store anything at the moment; try again later.",
-            ),
+            )
+            .with("retryAfter", retry_after_seconds(WRITE_RETRY_AFTER)),
             StoreError::Failed(_) | StoreError::Open { .. } => Self::internal(&error),
         }
     }

@@ -33,7 +33,7 @@ use std::sync::{Arc, atomic::Ordering};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
@@ -140,14 +140,22 @@ async fn single_connection(shared: &Arc<Shared>, request: Request) -> Result<Res
 }
 
 /// `GET /readyz`: whether a load balancer may send new clients here.
-async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
+async fn readiness(State(shared): State<Arc<Shared>>) -> Response {
     let reason = if shared.ready.load(Ordering::Acquire) {
         (shared.write_fault)()
     } else {
         Some("draining".to_owned())
     };
     match reason {
-        None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        None => "ready\n".into_response(),
+        Some(reason) => {
+            let retry = [(header::RETRY_AFTER, "1")];
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                retry,
+                format!("{reason}\n"),
+            )
+                .into_response()
+        }
     }
 }

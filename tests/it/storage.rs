@@ -43,9 +43,14 @@ async fn assert_refuses_writes(break_files: impl FnOnce(&std::path::Path), reaso
     assert_eq!(send(&mut ann, "after").await, "UNAVAILABLE", "{reason}");
     let reply = get(app.address(), "/readyz", &[]).await;
     assert_eq!((reply.status, reply.body.trim()), (503, reason));
+    assert_eq!(reply.header("retry-after"), Some("1"));
     let sign_in = "mutation { signIn(name: \"bob\") { token } }";
     let refused = ann.execute(sign_in, json!({})).await;
-    assert_eq!(refused["errors"][0]["extensions"]["code"], "UNAVAILABLE");
+    let extensions = &refused["errors"][0]["extensions"];
+    assert_eq!(
+        *extensions,
+        json!({ "code": "UNAVAILABLE", "retryAfter": 5 })
+    );
     let read = ann.execute("{ room(id: \"room-1\") { id } }", json!({}));
     assert_eq!(read.await["data"]["room"]["id"], "room-1");
     drop(ann);

@@ -122,6 +122,7 @@ impl Health {
 
     /// Records a fault. The first final one stays.
     pub(super) fn record(&self, fault: WriteFault) {
+        let fault = self.refined(fault);
         let mut known = self.fault.lock();
         let is_new = *known != Some(fault) && known.is_none_or(|known| !known.is_final());
         if is_new {
@@ -130,6 +131,27 @@ impl Health {
             let file = file.map(|file| file.to_string()).unwrap_or_default();
             let (advice, error) = (fault.advice(), fault);
             tracing::error!(%file, %error, advice, "the database cannot be written");
+        }
+    }
+}
+
+impl Health {
+    /// SQLite reports a file system that has become read-only as a failure of the disk. A write of
+    /// our own tells the two apart.
+    fn refined(&self, fault: WriteFault) -> WriteFault {
+        // A write that failed at the end of that fault has the same cause.
+        if (self.fault(), fault) == (Some(WriteFault::ReadOnly), WriteFault::Disk) {
+            return WriteFault::ReadOnly;
+        }
+        let record = self.files.as_ref().and_then(|files| files.record.as_ref());
+        let written = record
+            .filter(|_| fault == WriteFault::Disk)
+            .map(WriteRecord::rewrite);
+        match written {
+            Some(Err(error)) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                WriteFault::ReadOnly
+            }
+            _ => fault,
         }
     }
 }

@@ -129,20 +129,11 @@ impl Sqlite {
             .map_err(|reason| refused(&reason))?;
         fold_room_names(&mut writer).await?;
         let unindexed = search::check_index(&mut writer).await?;
-        let reading = options.pragma("query_only", "on");
-        let pool = |most| {
-            let pool = SqlitePoolOptions::new()
-                .max_connections(most)
-                .acquire_timeout(limits.database_busy_timeout);
-            // A slow wait is never logged by the pool. A wait that fails is an error, which is
-            // logged.
-            pool.acquire_slow_threshold(limits.database_busy_timeout)
-        };
-        let searchers = pool(limits.searches_max).connect_lazy_with(reading.clone());
-        let readers = pool(limits.database_readers_max)
-            .connect_with(reading)
-            .await
-            .map_err(|error| refused(&error))?;
+        let pool = |most| open_readers(options.clone(), most, limits.database_busy_timeout);
+        let searchers = pool(limits.searches_max).await;
+        let searchers = searchers.map_err(|error| refused(&error))?;
+        let readers = pool(limits.database_readers_max).await;
+        let readers = readers.map_err(|error| refused(&error))?;
         let records = mode == OpenMode::Alone;
         let health = Health::new(file_of(url).as_deref(), records);
         let health = health.map_err(|error| refused(&error))?;
@@ -261,6 +252,28 @@ impl Sqlite {
             health: self.health.clone(),
         })
     }
+}
+
+/// Opens connections that read.
+///
+/// A connection that is opened later would open whatever file is at the path by then. SQLite
+/// creates a missing one, and deletes the write-ahead log beside it. So all connections are opened
+/// now, they stay, and they cannot write.
+async fn open_readers(
+    options: SqliteConnectOptions,
+    connections: u32,
+    busy_timeout: Duration,
+) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(busy_timeout)
+        // The pool logs no slow wait. A wait that fails is an error, which is logged.
+        .acquire_slow_threshold(busy_timeout)
+        .connect_with(options.read_only(true))
+        .await
 }
 
 /// The writing connection while it is used. When it is dropped, the state of the file is

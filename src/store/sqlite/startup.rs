@@ -30,6 +30,13 @@ impl WriteRecord {
         Ok(Self(lock::open(path)?))
     }
 
+    /// Writes nothing new, to see whether the file system accepts writes.
+    pub(super) fn rewrite(&self) -> io::Result<()> {
+        let length = self.0.metadata()?.len();
+        // A byte behind the record, which the next record removes.
+        self.0.write_all_at(b"\n", length)
+    }
+
     /// Records the state after a write. It is not synced: without it, a start only takes longer.
     pub(super) fn set(&self, state: &FileState) {
         let text = line(state);
@@ -69,7 +76,7 @@ pub(super) async fn check_files(path: &Path) -> Result<(), String> {
         ));
     };
     let recorded = fs::read_to_string(with_suffix(&path, LOCK)).unwrap_or_default();
-    if recorded == line(&FileState::from(&database)) {
+    if recorded.lines().next() == line(&FileState::from(&database)).lines().next() {
         return Ok(());
     }
     tracing::info!(

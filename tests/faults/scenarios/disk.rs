@@ -18,14 +18,11 @@ pub(super) fn all() -> Vec<Scenario> {
             failing_disk,
             "writes fail: an error of the disk (EIO)"
         ),
-        Scenario {
-            known: Some("the server says `the disk has failed`, and writes only after a restart"),
-            ..scenario!(
-                true,
-                read_only_errors,
-                "writes fail: the file system is read-only (EROFS)"
-            )
-        },
+        scenario!(
+            true,
+            read_only_errors,
+            "writes fail: the file system is read-only (EROFS)"
+        ),
         scenario!(
             true,
             failing_sync,

@@ -16,23 +16,13 @@ use super::scenario;
 use crate::{Failure, Outcome, Rounds, Scenario, site::Site, stage::Stage, wait_for};
 
 pub(super) fn all() -> Vec<Scenario> {
-    let log_is_lost = Some(
-        "a read that opens a new connection to the database uses the wrong file, and the \
-         write-ahead log is lost with all that it held",
-    );
     vec![
-        Scenario {
-            known: log_is_lost,
-            ..scenario!(true, deleted, "the database file is deleted, and put back")
-        },
-        Scenario {
-            known: log_is_lost,
-            ..scenario!(
-                true,
-                replaced,
-                "the database file is replaced by `mv`, and put back"
-            )
-        },
+        scenario!(true, deleted, "the database file is deleted, and put back"),
+        scenario!(
+            true,
+            replaced,
+            "the database file is replaced by `mv`, and put back"
+        ),
         scenario!(
             true,
             overwritten,

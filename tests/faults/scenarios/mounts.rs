@@ -105,7 +105,7 @@ async fn read_only(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.traffic.pause().await?;
         run("mount", &["-o", "remount,abort", folder.to_str().unwrap()]).await?;
         stage.traffic.resume();
-        stage.refuses_all("the disk has failed").await?;
+        stage.refuses_all("the database is read-only").await?;
         stage.kill().await?;
         drop(mount);
         mount = Mount::new(&["-o", "loop", &image], &folder).await?;
@@ -114,7 +114,7 @@ async fn read_only(rounds: Rounds) -> Result<Outcome, Failure> {
         stage.traffic.acknowledges(50).await?;
     }
     let tried = format!(
-        "{}, goes on after it was mounted again",
+        "{}, goes on after it was mounted again, and a restart",
         crate::times(times)
     );
     let outcome = stage.finish(&tried).await;
