@@ -13,9 +13,12 @@ export interface RoomMessage {
 }
 
 export interface FollowOptions<Message = RoomMessage> {
-  /** How many of the newest messages to begin with. The server accepts up to 100. */
+  /** How many of the newest messages to begin with; 50 by default. The server accepts up to 100. */
   readonly last?: number;
-  /** How many messages the list holds at most. Older ones are dropped from its beginning. */
+  /**
+   * How many messages the list holds at most; 1,000 by default. Older ones are dropped from its
+   * beginning, from `added` too.
+   */
   readonly keep?: number;
   /** The fields of a message. The default is the fields of `RoomMessage`. */
   readonly selection?: string;
