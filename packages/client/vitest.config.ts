@@ -10,7 +10,7 @@ export default defineConfig({
     maxWorkers: workersMax,
     slowTestThreshold: slowMs,
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["test/**/*.test.ts"] } },
       {
         resolve: { alias: clientAlias },
         test: {
