@@ -35,7 +35,7 @@ web: setup ## build the pages into web/dist
 	cd web && npm run build
 
 client: setup ## build the client package into packages/client/*.tgz
-	cd packages/client && npm run build && npm pack
+	cd packages/client && npm pack
 
 bench: ## measure the server and the baselines, and print a table; needs two cores, taskset
 	cargo build --release --workspace

@@ -110,7 +110,7 @@ export class Connection implements StreamOwner {
     if (this.#closedBy && this.#streams.size === 0) return { status: "closed", ...this.#closedBy };
     const statuses = new Set([...this.#streams].map(({ status }) => status));
     const transport = this.#options.fallback.current.name;
-    const isDown = statuses.has("waiting") || statuses.has("starting");
+    const isDown = (["waiting", "deciding", "starting"] as const).some((one) => statuses.has(one));
     if (isDown && !this.#options.environment.isOnline()) {
       return { status: "offline", reason: this.#reason };
     }

@@ -39,8 +39,9 @@ export interface StreamOptions {
 
 /** A subscription over all its attempts. It remembers the position of its last result. */
 export class Stream implements Receiver {
-  /** `waiting` and `paused` streams have no attempt. */
-  status: "waiting" | "paused" | "starting" | "catching-up" | "live" | "ended" = "waiting";
+  /** A stream that waits, is paused, or waits for a decision about a gap has no attempt. */
+  status: "waiting" | "paused" | "deciding" | "starting" | "catching-up" | "live" | "ended" =
+    "waiting";
   readonly #options: StreamOptions;
   readonly #owner: StreamOwner;
   #position: string | null | undefined;
@@ -135,13 +136,16 @@ export class Stream implements Receiver {
     this.#halt("waiting");
     if (failure.kind === "broken") this.#owner.broken(this, failure);
     else if (failure.kind === "refused") this.#owner.refused(this, failure);
-    else if (failure.error.code === "CURSOR_EXPIRED") void this.#gap(failure.error);
-    else this.end(failure.error);
+    else if (failure.error.code !== "CURSOR_EXPIRED") this.end(failure.error);
+    else {
+      this.#become("deciding");
+      void this.#gap(failure.error);
+    }
   }
 
   async #gap(error: SwitchboardError): Promise<void> {
     const decision = this.#isAfterGap ? "stop" : await this.#decide(error);
-    if (this.status !== "waiting") return;
+    if (this.status !== "deciding") return;
     const isLost = decision === "from-oldest" && error.oldest === undefined;
     if (decision === "stop" || isLost) {
       this.end(error);

@@ -172,6 +172,28 @@ test("a reconnect starts after the position of the server's ping, and after the 
   expect(after()).toContain('after: \\"c1\\"');
 });
 
+test("a subscription does not start while the application decides about a gap", async () => {
+  let decide: (decision: "from-oldest") => void = () => undefined;
+  const onGap = vi.fn(() => new Promise<"from-oldest">((resolve) => (decide = resolve)));
+  client.subscribe(document, undefined, { next: vi.fn(), error: vi.fn() }, { onGap });
+  await connected();
+  const extensions = { code: "CURSOR_EXPIRED", oldest: "c-oldest" };
+  const errors = [{ message: "expired", extensions }];
+  FakeSocket.last.receive({ type: "error", id: "1", payload: errors });
+  expect(onGap.mock.lastCall).toMatchObject([{ roomId: "r", oldest: "c-oldest" }]);
+  FakeSocket.last.closeBy(1006);
+  await vi.advanceTimersByTimeAsync(1_000);
+  FakeSocket.last.acknowledge();
+  const subscribed = () => FakeSocket.last.sent.filter(({ type }) => type === "subscribe");
+  expect(subscribed()).toHaveLength(1);
+  decide("from-oldest");
+  await settle();
+  expect(JSON.stringify(subscribed().at(-1)?.payload)).toContain("c-oldest");
+  // A second gap at once would be an endless loop.
+  FakeSocket.last.receive({ type: "error", id: "2", payload: errors });
+  expect(onGap).toHaveBeenCalledOnce();
+});
+
 test("subscriptions share a socket, which closes after the last one", async () => {
   const first = await connected();
   const second = listen();
