@@ -45,7 +45,7 @@ test("the tarball holds the modules, their declarations and the README", async (
     expect(files).toContain(`dist/${name}.js`);
     expect(files).toContain(`dist/${name}.d.ts`);
   }
-  expect(files).toContain("README.md");
+  for (const name of ["README.md", "LICENSE-APACHE", "LICENSE-MIT"]) expect(files).toContain(name);
   expect(files.filter((file) => /test|integration|\.tgz|(?<!\.d)\.ts$/.test(file))).toEqual([]);
 });
 

@@ -1,6 +1,6 @@
-// Writes dist/: the modules without types, and their declarations.
+// Writes dist/: the modules without types, and their declarations. Copies the licences beside it.
 import { execFileSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { copyFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 
@@ -12,3 +12,7 @@ execFileSync(process.execPath, [join(typescript, "bin/tsc"), "-p", "tsconfig.bui
   cwd: folder,
   stdio: "inherit",
 });
+
+for (const name of ["LICENSE-APACHE", "LICENSE-MIT"]) {
+  copyFileSync(join(folder, "../..", name), join(folder, name));
+}
