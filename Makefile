@@ -1,4 +1,4 @@
-.PHONY: help run test test-rust test-web faults lint setup audit schema web bench
+.PHONY: help run test test-rust test-web faults lint setup audit schema web client bench
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -12,9 +12,11 @@ test: ## run everything that CI runs; installs what the tests need and prints it
 test-rust: ## run the Rust tests
 	cargo test
 
-test-web: setup ## run the web tests: unit, interop and browser
+test-web: setup ## run the web tests: unit, interop and browser, and those of the client package
 	cargo build
-	cd web && npm test && npm run interop && npm run e2e
+	cd web && npm test
+	cd packages/client && npm test && npm run integration
+	cd web && npm run interop && npm run e2e
 
 faults: ## run all fault scenarios, and print a table; needs a C compiler, and root for mounts
 	cargo test --test faults -- --all
@@ -34,6 +36,9 @@ schema: ## write schema.graphql
 
 web: setup ## build the pages into web/dist
 	cd web && npm run build
+
+client: setup ## build the client package into packages/client/*.tgz
+	cd packages/client && npm pack
 
 bench: ## measure the server and the baselines, and print a table; needs two cores, taskset
 	cargo build --release --workspace

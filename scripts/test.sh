@@ -21,6 +21,12 @@ cargo build
 export NO_COLOR=1
 (cd web && npm test) 2>&1 | tee -a "$log"
 
+step "the client package: unit tests"
+(cd packages/client && npm test) 2>&1 | tee -a "$log"
+
+step "the client package, against the real binary"
+(cd packages/client && npm run integration) 2>&1 | tee -a "$log"
+
 step "web: clients in Node, against the real binary"
 (cd web && npm run interop) 2>&1 | tee -a "$log"
 

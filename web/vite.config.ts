@@ -1,11 +1,13 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { clientAlias } from "./client-alias.ts";
 
 /** The running server that `npm run dev` uses. The built pages use their own origin. */
 const devServer = process.env["SWITCHBOARD_URL"] ?? "http://127.0.0.1:4000";
 
 export default defineConfig({
   plugins: [react()],
+  resolve: { alias: clientAlias },
   // Relative, because a proxy may serve the pages below a path.
   base: "./",
   build: {

@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { clientAlias } from "./client-alias.ts";
 
 // The suites that use a server wait more than they compute; the nginx suite waits for a minute.
 const workersMax = 3;
@@ -13,8 +14,12 @@ export default defineConfig({
     maxWorkers: workersMax,
     slowTestThreshold: slowMs,
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"] } },
       {
+        resolve: { alias: clientAlias },
+        test: { name: "unit", include: ["src/**/*.test.ts"] },
+      },
+      {
+        resolve: { alias: clientAlias },
         test: {
           name: "interop",
           maxConcurrency: concurrentTestsMax,

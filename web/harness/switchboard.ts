@@ -54,13 +54,18 @@ export class Switchboard implements Endpoint {
     return endpointAt(this.host).webSocket;
   }
 
+  /** The path of the database file. */
+  get database(): string {
+    return join(this.#folder, "test.db");
+  }
+
   async startAgain(): Promise<void> {
     const child = spawn(
       executable(),
       [
         "serve",
         ...["--listen", `127.0.0.1:${this.#port}`],
-        ...["--database", `sqlite://${join(this.#folder, "test.db")}`],
+        ...["--database", `sqlite://${this.database}`],
         "--no-rate-limits",
         ...this.#flags,
       ],
@@ -84,6 +89,16 @@ export class Switchboard implements Endpoint {
       child.kill("SIGKILL");
       throw new Error(`The server did not stop within ${stopWithinMs} ms.\n${this.#log}`);
     }
+  }
+
+  /** Sends SIGKILL to the server's process, as `kill -9` does, and waits for its end. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || hasExited(child)) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
   }
 
   async destroy(): Promise<void> {

@@ -10,6 +10,7 @@ import {
 import { connectGraphQLWs } from "./graphql-ws.ts";
 import { connectRelay } from "./relay.ts";
 import { connectSubscriptionsTransportWs as connectLegacy } from "./subscriptions-transport-ws.ts";
+import { connectSwitchboard, connectSwitchboardSse } from "./switchboard.ts";
 import { connectUrql, connectUrqlHttp } from "./urql.ts";
 
 /** A client library with one of its transports. */
@@ -39,6 +40,8 @@ export const libraries: readonly Library[] = [
   library("GraphQL Tools over HTTP", connectHttpExecutor, "HTTP", "a variable"),
   library("GraphQL Tools over graphql-ws", connectGraphQLWsExecutor, "WebSocket", "a variable"),
   library("GraphQL Tools, legacy dialect", connectLegacyWsExecutor, "WebSocket", "a variable"),
+  library("the client package over WebSocket", connectSwitchboard, "WebSocket", "any document"),
+  library("the client package over event streams", connectSwitchboardSse, "HTTP", "any document"),
 ];
 
 /** Rows for `test.each`, which prints the name only if it is a value of its own. */

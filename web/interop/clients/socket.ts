@@ -1,7 +1,7 @@
 import { type Client, createClient } from "graphql-ws";
 import WebSocket from "ws";
 import type { Endpoint } from "../../harness/endpoint.ts";
-import { resuming } from "../../src/resume.ts";
+import { resuming } from "@switchboard/client/graphql-ws";
 import { authorization, type ConnectOptions } from "./client.ts";
 
 /** A client that reconnects after any failure and resumes its subscriptions. */

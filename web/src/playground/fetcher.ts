@@ -1,7 +1,7 @@
 import type { Fetcher, FetcherParams, Observable } from "@graphiql/toolkit";
 import { type ExecutionResult, OperationTypeNode } from "graphql";
 import { type Client, type ClientOptions, createClient, type SubscribePayload } from "graphql-ws";
-import { resuming } from "../resume.ts";
+import { resuming } from "@switchboard/client/graphql-ws";
 import type { Endpoints } from "./endpoints.ts";
 import { type Headers, usableHeaders } from "./headers.ts";
 import { chosenOperation } from "./operation.ts";

@@ -1,16 +1,6 @@
-import {
-  type ArgumentNode,
-  type ConstArgumentNode,
-  type DocumentNode,
-  type FieldNode,
-  getOperationAST,
-  Kind,
-  OperationTypeNode,
-  parse,
-  print,
-  visit,
-} from "graphql";
+import { parse, print } from "graphql";
 import type { Client, SubscribePayload } from "graphql-ws";
+import { moved, subscriptionOf } from "./document.ts";
 
 /**
  * Wraps a graphql-ws client so that its subscriptions resume after a broken connection, without
@@ -54,14 +44,11 @@ export function resuming(client: Client): Client {
 
 /** A copy of `payload` that starts after `cursor`, or `payload` itself if no field takes one. */
 export function resumeAfter(payload: SubscribePayload, cursor: string): SubscribePayload {
-  const document = parse(payload.query);
-  const field = subscribedField(document, payload.operationName);
-  if (!field) return payload;
-  const after = field.arguments?.find(isAfter);
-  if (after?.value.kind === Kind.VARIABLE) {
-    return { ...payload, variables: { ...payload.variables, [after.value.name.value]: cursor } };
-  }
-  return { ...payload, query: print(withAfter(document, field, cursor)) };
+  const subscription = subscriptionOf(parse(payload.query), payload.operationName);
+  if (!subscription?.field) return payload;
+  const { document, variables } = moved(subscription, payload.variables ?? undefined, cursor);
+  const query = document === subscription.document ? payload.query : print(document);
+  return { ...payload, query, ...(variables && { variables }) };
 }
 
 function cursorOf(extensions: unknown): string | undefined {
@@ -69,26 +56,4 @@ function cursorOf(extensions: unknown): string | undefined {
   return "cursor" in extensions && typeof extensions.cursor === "string"
     ? extensions.cursor
     : undefined;
-}
-
-function subscribedField(document: DocumentNode, operationName?: string | null) {
-  const operation = getOperationAST(document, operationName);
-  if (operation?.operation !== OperationTypeNode.SUBSCRIPTION) return undefined;
-  return operation.selectionSet.selections.find((selection) => selection.kind === Kind.FIELD);
-}
-
-function isAfter(argument: ArgumentNode): boolean {
-  return argument.name.value === "after";
-}
-
-function withAfter(document: DocumentNode, field: FieldNode, cursor: string): DocumentNode {
-  const after: ConstArgumentNode = {
-    kind: Kind.ARGUMENT,
-    name: { kind: Kind.NAME, value: "after" },
-    value: { kind: Kind.STRING, value: cursor },
-  };
-  const others = field.arguments?.filter((argument) => !isAfter(argument)) ?? [];
-  return visit(document, {
-    Field: (node) => (node === field ? { ...node, arguments: [...others, after] } : undefined),
-  });
 }

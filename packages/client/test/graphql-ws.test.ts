@@ -1,7 +1,7 @@
 import { parse, print } from "graphql";
 import type { Client, Sink, SubscribePayload } from "graphql-ws";
 import { describe, expect, test, vi } from "vitest";
-import { resumeAfter, resuming } from "./resume.ts";
+import { resumeAfter, resuming } from "../src/graphql-ws.ts";
 
 function normal(query: string): string {
   return print(parse(query));
