@@ -50,7 +50,8 @@ pub(super) async fn doctor(flags: &DatabaseFlags) -> ExitCode {
         Ok(database) => database,
         Err(error) => return super::exit_code(Err(CommandError::Flags(error))),
     };
-    let path = PathBuf::from(database.trim_start_matches("sqlite://"));
+    let path = database.trim_start_matches("sqlite://");
+    let path = PathBuf::from(path.split('?').next().unwrap_or(path));
     let mut healthy = true;
     let mut report = |found: Finding| match found {
         Ok(text) => println!("ok       {text}"),

@@ -15,7 +15,10 @@ use super::{
     search::{MessageSearchConnection, search},
     users::UserObject,
 };
-use crate::domain::{MemberId, MessageId, Room, RoomId, UserId};
+use crate::{
+    domain::{MemberId, MessageId, Room, RoomId, UserId},
+    store::RoomWindow,
+};
 
 connection! {
     /// A page of rooms, ordered by id.
@@ -69,16 +72,23 @@ impl Query {
     }
 
     /// The rooms that the caller may read, ordered by id. If `search` is given, only rooms whose id
-    /// or name contains it. The server accepts a `first` of at most 100, unless it is configured
-    /// otherwise.
+    /// or name contains it. `first` and `last` work as in `messages`.
     async fn rooms(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 50)] first: i32,
+        first: Option<i32>,
         after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
         search: Option<String>,
     ) -> Resolved<RoomConnection> {
-        let page = rooms_page(ctx, PageArgs::forwards(first, after), search.as_deref()).await?;
+        let args = PageArgs {
+            first,
+            after,
+            last,
+            before,
+        };
+        let page = rooms_page(ctx, args, search.as_deref()).await?;
         Ok(RoomConnection::new(page, |room| {
             (room.id.to_string(), RoomObject::from(room))
         }))
@@ -153,23 +163,29 @@ async fn rooms_page(
 ) -> Result<ListPage<Room>, ApiError> {
     let services = services(ctx);
     let slice = args.slice(services.limits.page_max)?;
-    let after = args.after.as_deref();
-    if after.is_some_and(|after| after.parse::<RoomId>().is_err()) {
-        return Err(ApiError::bad_user_input(
-            "This is not a cursor of a list of rooms.",
-        ));
+    for cursor in [&args.after, &args.before].into_iter().flatten() {
+        if cursor.parse::<RoomId>().is_err() {
+            let message = "This is not a cursor of a list of rooms.";
+            return Err(ApiError::bad_user_input(message));
+        }
     }
+    let window = RoomWindow {
+        after: args.after.as_deref(),
+        before: args.before.as_deref(),
+        from_end: slice.from_end,
+        search,
+        limit: slice.rows_to_read(),
+    };
     let rooms = async {
         let _turn = match search {
             Some(_) => Some(search_turn(ctx).await),
             None => None,
         };
-        let read = services
-            .log
-            .rooms(caller(ctx), after, search, slice.rows_to_read());
+        let read = services.log.rooms(caller(ctx), window);
         read.await
     };
     let rows = loader(ctx).read(rooms).await?;
     let cursor = |room: &Room| room.id.to_string();
-    Ok(ListPage::new(slice, rows, after.is_some(), false, cursor))
+    let (is_after, is_before) = (args.after.is_some(), args.before.is_some());
+    Ok(ListPage::new(slice, rows, is_after, is_before, cursor))
 }

@@ -171,6 +171,21 @@ pub struct MemberWindow {
     pub limit: u32,
 }
 
+/// A range of rooms: those strictly between two ids, read from one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomWindow<'a> {
+    /// Return only rooms after this id, if it is given.
+    pub after: Option<&'a str>,
+    /// Return only rooms before this id, if it is given.
+    pub before: Option<&'a str>,
+    /// Return the last rooms of the range instead of the first. The order is ascending either way.
+    pub from_end: bool,
+    /// Return only rooms with this text in their id or name; case, accents and width do not matter.
+    pub search: Option<&'a str>,
+    /// The largest number of rooms to return (S5).
+    pub limit: u32,
+}
+
 /// A user who wants to show that they are typing, or to send a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speak<'a> {
@@ -198,16 +213,9 @@ pub trait Log: Send + Sync + 'static {
     /// read look alike: both are `None`.
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError>;
 
-    /// The rooms that the caller may read, ordered by id, starting after the id `after`: public
-    /// rooms, and private rooms that the viewer is a member of. `search` keeps only rooms with this
-    /// text in their id or name; it ignores case, accents and width.
-    async fn rooms(
-        &self,
-        caller: Caller,
-        after: Option<&str>,
-        search: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Room>, StoreError>;
+    /// The rooms of a window, ordered by id, that the caller may read: public rooms, and private
+    /// rooms that the viewer is a member of.
+    async fn rooms(&self, caller: Caller, window: RoomWindow<'_>) -> Result<Vec<Room>, StoreError>;
 
     /// The events with a Seq after `after` and not after `upto`, ascending, at most `limit`.
     async fn events(

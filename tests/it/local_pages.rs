@@ -4,7 +4,11 @@ use tracing::Level;
 
 use crate::{
     browsers::{FRIEND, QUERY, first_message},
-    support::{app::TestApp, http::post, logs::Logs},
+    support::{
+        app::TestApp,
+        http::{exchange, post},
+        logs::Logs,
+    },
 };
 
 #[tokio::test]
@@ -61,5 +65,36 @@ async fn a_refused_origin_is_logged_with_the_flag_that_allows_it() {
     for part in ["https://app.example", "--allow-origin", "127.0.0.1"] {
         assert!(log.contains(part), "{log}");
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_proxy_of_a_development_server_works_in_both_forms() {
+    let app = TestApp::start().await;
+    let (page, server) = ("localhost:5173", app.address().to_string());
+    // Vite passes on the host of the page, or with `changeOrigin` names the server's own.
+    for host in [page, &server] {
+        let headers = [
+            ("host", host),
+            ("origin", "http://localhost:5173"),
+            ("sec-fetch-site", "same-origin"),
+            ("content-type", "application/json"),
+            ("content-length", "26"),
+            ("connection", "close"),
+        ];
+        let head: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let text = format!("POST /graphql HTTP/1.1\r\n{head}\r\n{QUERY}");
+        let reply = exchange(app.address(), &text).await;
+        assert_eq!(reply.status, 200, "{host}: {}", reply.body);
+    }
+    let socket = [("origin", "http://localhost:5173")];
+    let ack = Ok(r#"{"type":"connection_ack"}"#.to_owned());
+    assert_eq!(
+        first_message(&app, "graphql-transport-ws", &socket).await,
+        ack
+    );
     app.finish().await;
 }

@@ -360,6 +360,29 @@ async fn rooms_are_listed_in_pages_and_found_by_name() {
     let rest = ids(json!({ "after": first[1] })).await;
     let all: Vec<_> = first.into_iter().chain(rest.0).collect();
     assert!(all.is_sorted() && all.len() == 5 && !rest.1, "{all:?}");
+    let backwards = "query ($last: Int, $before: String) { rooms(last: $last, before: $before) {
+        nodes { id } pageInfo { hasPreviousPage hasNextPage startCursor } } }";
+    let mut page = async |variables: Value| {
+        let mut result = ann.execute(backwards, variables).await;
+        let rooms = result["data"]["rooms"].take();
+        let nodes = rooms["nodes"].as_array().unwrap().iter();
+        let ids: Vec<_> = nodes
+            .map(|room| room["id"].as_str().unwrap().to_owned())
+            .collect();
+        (ids, rooms["pageInfo"].clone())
+    };
+    let (end, info) = page(json!({ "last": 2 })).await;
+    assert_eq!(end, all[3..]);
+    assert_eq!(
+        (&info["hasPreviousPage"], &info["hasNextPage"]),
+        (&json!(true), &json!(false))
+    );
+    let (begin, info) = page(json!({ "before": info["startCursor"] })).await;
+    assert_eq!(begin, all[..3]);
+    assert_eq!(
+        (&info["hasPreviousPage"], &info["hasNextPage"]),
+        (&json!(false), &json!(true))
+    );
     drop(ann);
     app.finish().await;
 }

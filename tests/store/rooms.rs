@@ -2,7 +2,7 @@
 
 use switchboard::{
     domain::{Caller, Epoch, Role, Seq, ShutsOut, Visibility},
-    store::{AppendError, Command, Refusal, RoomChange},
+    store::{AppendError, Command, Refusal, RoomChange, RoomWindow},
 };
 
 use crate::support::{
@@ -31,10 +31,14 @@ pub(crate) async fn rooms_are_listed_by_id(store: &impl Store) {
     )
     .await;
     let ids = async |after: Option<&str>, search: Option<&str>, limit| {
-        let rooms = store
-            .rooms(Caller::Anonymous, after, search, limit)
-            .await
-            .unwrap();
+        let window = RoomWindow {
+            after,
+            before: None,
+            from_end: false,
+            search,
+            limit,
+        };
+        let rooms = store.rooms(Caller::Anonymous, window).await.unwrap();
         rooms
             .iter()
             .map(|room| room.id.to_string())
@@ -44,6 +48,48 @@ pub(crate) async fn rooms_are_listed_by_id(store: &impl Store) {
     assert_eq!(ids(Some("a"), None, 2).await, ["b", "c"]);
     assert_eq!(ids(None, Some("GENER"), 9).await, ["room-1"]);
     assert_eq!(ids(None, Some("%"), 9).await, [""; 0]);
+}
+
+const ALL_ROOMS: RoomWindow<'_> = RoomWindow {
+    after: None,
+    before: None,
+    from_end: false,
+    search: None,
+    limit: 9,
+};
+
+/// The ids of all rooms, read page by page from one end, in ascending order.
+async fn paged(store: &impl Store, caller: Caller, window: RoomWindow<'_>) -> Vec<String> {
+    let (mut pages, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let window = match window.from_end {
+            false => RoomWindow {
+                after: cursor.as_deref(),
+                ..window
+            },
+            true => RoomWindow {
+                before: cursor.as_deref(),
+                ..window
+            },
+        };
+        let page = store.rooms(caller, window).await.unwrap();
+        let ids: Vec<_> = page.iter().map(|room| room.id.to_string()).collect();
+        assert!(ids.len() <= window.limit as usize);
+        let end = if window.from_end {
+            ids.first()
+        } else {
+            ids.last()
+        };
+        let Some(end) = end.cloned() else {
+            break;
+        };
+        cursor = Some(end);
+        pages.push(ids);
+    }
+    if window.from_end {
+        pages.reverse();
+    }
+    pages.concat()
 }
 
 pub(crate) async fn a_page_of_rooms_mixes_public_rooms_and_the_viewers_own(store: &impl Store) {
@@ -79,17 +125,15 @@ pub(crate) async fn a_page_of_rooms_mixes_public_rooms_and_the_viewers_own(store
     ] {
         for limit in 1..=8 {
             for search in [None, Some("")] {
-                let (mut listed, mut after) = (Vec::new(), None);
-                loop {
-                    let page = store.rooms(caller, after.as_deref(), search, limit).await;
-                    let page = page.unwrap();
-                    after = page.last().map(|room| room.id.to_string());
-                    if page.is_empty() {
-                        break;
-                    }
-                    listed.extend(page.into_iter().map(|room| room.id.to_string()));
+                for from_end in [false, true] {
+                    let window = RoomWindow {
+                        from_end,
+                        search,
+                        limit,
+                        ..ALL_ROOMS
+                    };
+                    assert_eq!(paged(store, caller, window).await, expected, "{window:?}");
                 }
-                assert_eq!(listed, expected, "{limit}");
             }
         }
     }
@@ -124,7 +168,7 @@ pub(crate) async fn g5_unknown_and_unreadable_rooms_look_alike(store: &impl Stor
             sees,
             "{caller:?}"
         );
-        let listed = store.rooms(caller, None, None, 9).await.unwrap();
+        let listed = store.rooms(caller, ALL_ROOMS).await.unwrap();
         // A shared caller reads every room that it is asked for, and has none of its own.
         let own = usize::from(sees && caller != Caller::Shared);
         assert_eq!(listed.len(), 1 + own, "{caller:?}");

@@ -10,6 +10,7 @@ const FOLDERS: &[&str] = &[
     "tests",
     "docs",
     "web",
+    "packages",
     "scripts",
     "fuzz",
     "bench",

@@ -19,7 +19,8 @@ use crate::{
         Timestamp, UserId, folded,
     },
     store::{
-        AppendError, Log, MemberWindow, Search, SearchOutcome, Speak, Speaker, StoreError, Window,
+        AppendError, Log, MemberWindow, RoomWindow, Search, SearchOutcome, Speak, Speaker,
+        StoreError, Window,
         rules::{self, Recipient, SpeakerFacts, SpeakerRoom},
     },
 };
@@ -45,33 +46,49 @@ const ROOM: &str = concat!(
 /// Each of the two parts is read in the order of ids from an index, so private rooms of others cost
 /// nothing. `$found` is a condition on the room `r`.
 macro_rules! rooms {
-    ($found:literal) => {
+    ($found:literal, $order:literal) => {
         concat!(
             "select ",
             room_columns!(),
             " from rooms r where r.id in (
                 select id from (
                     select r.id from rooms r indexed by rooms_public_by_id
-                    where r.visibility = 0 and r.deleted_at is null and r.id > ?2 and ",
+                    where r.visibility = 0 and r.deleted_at is null and r.id > ?2 and r.id < ?5
+                    and ",
             $found,
-            " order by r.id limit ?4)
+            " order by r.id ",
+            $order,
+            " limit ?4)
                 union all
                 select id from (
                     select r.id from members b indexed by members_by_user_and_room
                     cross join rooms r on r.id = b.room_id
-                    where b.user_id = ?1 and b.room_id > ?2
+                    where b.user_id = ?1 and b.room_id > ?2 and b.room_id < ?5
                     and r.visibility <> 0 and r.deleted_at is null and ",
             $found,
-            " order by b.room_id limit ?4)
-              ) order by r.id limit ?4"
+            " order by b.room_id ",
+            $order,
+            " limit ?4)
+              ) order by r.id ",
+            $order,
+            " limit ?4"
         )
     };
 }
 
-const ROOMS: &str = rooms!("?3 is null");
+/// A page of all rooms, or of those with the text `?3` in their id or name, for which SQLite may
+/// have to look at all rooms.
+fn rooms_sql(window: &RoomWindow<'_>) -> &'static str {
+    match (window.search.is_some(), window.from_end) {
+        (false, false) => rooms!("?3 is null", "asc"),
+        (false, true) => rooms!("?3 is null", "desc"),
+        (true, false) => rooms!("(instr(r.id, ?3) or instr(r.folded_name, ?3))", "asc"),
+        (true, true) => rooms!("(instr(r.id, ?3) or instr(r.folded_name, ?3))", "desc"),
+    }
+}
 
-/// The rooms with the text `?3` in their id or name. It may have to look at all rooms.
-const ROOMS_FOUND: &str = rooms!("(instr(r.id, ?3) or instr(r.folded_name, ?3))");
+/// A text after every id of a room.
+const AFTER_ALL_ROOMS: &str = "~";
 
 const EVENTS: &str = concat!(
     "select e.kind, e.seq as event_seq, e.at, e.actor_id, e.user_id as subject_id, e.role,
@@ -189,32 +206,30 @@ impl Log for Sqlite {
         Ok(row.as_ref().map(rows::room).transpose()?)
     }
 
-    async fn rooms(
-        &self,
-        caller: Caller,
-        after: Option<&str>,
-        search: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Room>, StoreError> {
+    async fn rooms(&self, caller: Caller, window: RoomWindow<'_>) -> Result<Vec<Room>, StoreError> {
         let found = async {
-            let (sql, mut connection) = match search {
-                None => (ROOMS, self.readers.acquire().await?),
+            let mut connection = match window.search {
+                None => self.readers.acquire().await?,
                 Some(_) => {
                     let mut connection = self.searcher().await?;
                     let timeout = self.limits.database_busy_timeout;
                     interrupt_after(&mut connection, timeout).await?;
-                    (ROOMS_FOUND, connection)
+                    connection
                 }
             };
-            sqlx::query(sql)
+            sqlx::query(rooms_sql(&window))
                 .bind(reader_id(caller))
-                .bind(after.unwrap_or_default())
-                .bind(search.map(folded))
-                .bind(limit)
+                .bind(window.after.unwrap_or_default())
+                .bind(window.search.map(folded))
+                .bind(window.limit)
+                .bind(window.before.unwrap_or(AFTER_ALL_ROOMS))
                 .fetch_all(&mut *connection)
                 .await
         };
-        let found = found.await.map_err(|error| self.failed(error))?;
+        let mut found = found.await.map_err(|error| self.failed(error))?;
+        if window.from_end {
+            found.reverse();
+        }
         each(&found, rows::room)
     }
 

@@ -11,7 +11,8 @@ use switchboard::{
         Caller, Event, Member, MemberId, Message, MessageId, Room, RoomId, Seq, Timestamp, UserId,
     },
     store::{
-        AppendError, Log, MemberWindow, Search, SearchOutcome, Speak, Speaker, StoreError, Window,
+        AppendError, Log, MemberWindow, RoomWindow, Search, SearchOutcome, Speak, Speaker,
+        StoreError, Window,
     },
 };
 
@@ -91,15 +92,9 @@ impl Log for FaultyLog {
         self.inner.room(id, caller).await
     }
 
-    async fn rooms(
-        &self,
-        caller: Caller,
-        after: Option<&str>,
-        search: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Room>, StoreError> {
+    async fn rooms(&self, caller: Caller, window: RoomWindow<'_>) -> Result<Vec<Room>, StoreError> {
         self.attempt()?;
-        self.inner.rooms(caller, after, search, limit).await
+        self.inner.rooms(caller, window).await
     }
 
     async fn events(
