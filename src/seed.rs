@@ -1,8 +1,8 @@
 //! The data that a server begins with, from a JSON file (`--seed`). It is for tests and
 //! demonstrations.
 //!
-//! Seeding is repeatable: users, rooms and messages that are there already are left as they are. A
-//! user without an id gets one that follows from the name.
+//! Seeding is repeatable: it leaves users, rooms and messages that exist already as they are. If a
+//! user has no id in the file, the server computes the id from the name.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -243,7 +243,7 @@ impl RoomSeeding<'_> {
         self.commit(Command::SendMessage(send), at).await
     }
 
-    /// Commits a command. What is there already is no error.
+    /// Commits a command. A room or a membership that exists already is not an error.
     async fn commit(&self, command: Command, at: &str) -> Result<(), SeedError> {
         let outcome = self
             .database

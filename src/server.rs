@@ -82,7 +82,7 @@ fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is held for as long as the database is open.
+/// The lock and the folder of the database. The server keeps them until it has closed the database.
 struct HeldWithDatabase {
     _lock: Option<DatabaseLock>,
     /// The folder of a database that is removed at the end.

@@ -17,7 +17,7 @@ use super::{
     limits::AuthLimits,
     revocation::{Revocations, Watch},
     settings::SignIn,
-    token::{Claims, Head, TokenRules},
+    token::{Claims, Head, TokenRules, id_of},
 };
 use crate::{
     domain::{Caller, Clock, Timestamp, TokenId, UserId, Viewer},
@@ -175,8 +175,7 @@ impl Auth {
     }
 
     async fn fixed_viewer(&self, token: &str, user: UserId) -> Result<Viewer, TokenError> {
-        let hash = Sha256::digest(token);
-        let token = TokenId(*hash.first_chunk().expect("32 bytes hold 16"));
+        let token = id_of(Sha256::new_with_prefix(token));
         self.check_not_revoked(token).await?;
         Ok(Viewer {
             user,

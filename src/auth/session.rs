@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     authenticator::{Auth, TokenIssuer},
     error::{SessionError, TokenError},
+    guest::Guests,
 };
 use crate::{
     domain::{Timestamp, User, UserId, UserName, Viewer},
@@ -21,6 +22,16 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// The user of the token.
     pub user: User,
+}
+
+impl Session {
+    fn of(user: User, (token, expires_at): (String, Timestamp)) -> Self {
+        Self {
+            token,
+            expires_at,
+            user,
+        }
+    }
 }
 
 impl fmt::Debug for Session {
@@ -45,21 +56,14 @@ impl Auth {
         token_id: Uuid,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let TokenIssuer::Guests(guests) = &self.issuer else {
-            return Err(SessionError::NoGuests);
-        };
+        let guests = self.guest_issuer()?;
         let user = User {
             id,
             name,
             created_at: now,
         };
         self.accounts.create_user(&user).await?;
-        let (token, expires_at) = guests.token(id, token_id, now);
-        Ok(Session {
-            token,
-            expires_at,
-            user,
-        })
+        Ok(Session::of(user, guests.token(id, token_id, now)))
     }
 
     /// Signs a token for a guest that exists.
@@ -73,16 +77,16 @@ impl Auth {
         token_id: Uuid,
         now: Timestamp,
     ) -> Result<Session, SessionError> {
-        let TokenIssuer::Guests(guests) = &self.issuer else {
-            return Err(SessionError::NoGuests);
-        };
+        let guests = self.guest_issuer()?;
         let user = self.accounts.user(&id).await?.ok_or(SessionError::NoUser)?;
-        let (token, expires_at) = guests.token(id, token_id, now);
-        Ok(Session {
-            token,
-            expires_at,
-            user,
-        })
+        Ok(Session::of(user, guests.token(id, token_id, now)))
+    }
+
+    fn guest_issuer(&self) -> Result<&Guests, SessionError> {
+        match &self.issuer {
+            TokenIssuer::Guests(guests) => Ok(guests),
+            TokenIssuer::Jwt(_) => Err(SessionError::NoGuests),
+        }
     }
 
     /// Continues as the same user with another token. If this server signs tokens, it signs a new
@@ -120,12 +124,7 @@ impl Auth {
                 (given.to_owned(), expires_at, own)
             }
         };
-        let session = Session {
-            token,
-            expires_at,
-            user,
-        };
-        Ok((session, viewer))
+        Ok((Session::of(user, (token, expires_at)), viewer))
     }
 
     /// Revokes the viewer's token. When this returns, the revocation is durable (A4).

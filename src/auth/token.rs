@@ -126,8 +126,7 @@ impl Claims {
             }
             None => hash.update(signed),
         }
-        let hash = <[u8; 32]>::from(hash.finalize());
-        Ok(TokenId(*hash.first_chunk().expect("32 bytes hold 16")))
+        Ok(id_of(hash))
     }
 
     /// Whether `aud` allows this server. A token without an audience is for every server.
@@ -150,6 +149,12 @@ impl Claims {
             None => named.is_empty(),
         })
     }
+}
+
+/// The id of a token with this hash: the first half of the hash.
+pub(super) fn id_of(hash: Sha256) -> TokenId {
+    let hash = <[u8; 32]>::from(hash.finalize());
+    TokenId(*hash.first_chunk().expect("32 bytes hold 16"))
 }
 
 /// The rules that the claims must follow.

@@ -1,11 +1,6 @@
 //! The commands that work on a database as a whole: `migrate`, `backup`, `restore` and `doctor`.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode};
 
 use super::CommandError;
 use crate::{
@@ -50,8 +45,7 @@ pub(super) async fn doctor(flags: &DatabaseFlags) -> ExitCode {
         Ok(database) => database,
         Err(error) => return super::exit_code(Err(CommandError::Flags(error))),
     };
-    let path = database.trim_start_matches("sqlite://");
-    let path = PathBuf::from(path.split('?').next().unwrap_or(path));
+    let path = Database::file(database).unwrap_or_default();
     let mut healthy = true;
     let mut report = |found: Finding| match found {
         Ok(text) => println!("ok       {text}"),

@@ -63,14 +63,23 @@ fn database_name(flags: &ServeFlags) -> &str {
     }
 }
 
+/// The schemes of the server's URLs, over HTTP and over a WebSocket.
+fn schemes(server: &Server) -> (&'static str, &'static str) {
+    if server.has_tls() {
+        ("https", "wss")
+    } else {
+        ("http", "ws")
+    }
+}
+
 /// Prints one line of JSON for programs that start a server.
 fn print_json(server: &Server, flags: &ServeFlags) {
     let (address, base) = (server.address(), &flags.edge.base_path);
-    let tls = if server.has_tls() { "s" } else { "" };
+    let (http, ws) = schemes(server);
     let ready = serde_json::json!({
         "address": address.to_string(),
-        "url": format!("http{tls}://{address}{base}/graphql"),
-        "webSocketUrl": format!("ws{tls}://{address}{base}/graphql"),
+        "url": format!("{http}://{address}{base}/graphql"),
+        "webSocketUrl": format!("{ws}://{address}{base}/graphql"),
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
     });
@@ -80,11 +89,7 @@ fn print_json(server: &Server, flags: &ServeFlags) {
 /// Prints the addresses of the server, and two commands to try next.
 fn print_greeting(server: &Server, flags: &ServeFlags) {
     let address = server.address();
-    let (http, ws) = if server.has_tls() {
-        ("https", "wss")
-    } else {
-        ("http", "ws")
-    };
+    let (http, ws) = schemes(server);
     // A certificate is usually for a name and not for an address.
     let reached = if server.has_tls() {
         format!("NAME:{}", address.port())

@@ -292,7 +292,7 @@ impl DatabaseFlags {
     /// The URL of a database file.
     ///
     /// # Errors
-    /// One line for the operator, if the database is one that only `serve` can use.
+    /// The database is in memory. The error is one line for the operator.
     pub fn file(&self) -> Result<&str, String> {
         if self.is_ephemeral() {
             return Err("--database: this command needs a file: sqlite://PATH".to_owned());

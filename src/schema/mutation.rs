@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Instant};
 
 use async_graphql::{Context, ID, Object, SimpleObject};
+use tracing::field::display;
 use uuid::Uuid;
 
 use super::{
@@ -64,11 +65,8 @@ impl Mutation {
             .sign_in(id, name, Uuid::new_v4(), (services.clock)())
             .await;
         let session = session.map_err(ApiError::from)?;
-        let address = request_context(ctx)
-            .address
-            .map(|address| address.to_string());
-        let address = address.unwrap_or_default();
-        tracing::info!(user = %id, %address, "a guest signed in");
+        let address = request_context(ctx).address.map(display);
+        tracing::info!(user = %id, address, "a guest signed in");
         request_context(ctx).record(|effects| {
             effects.session = Some((session.token.clone(), session.expires_at));
         });

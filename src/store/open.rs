@@ -35,6 +35,11 @@ impl Database {
         Ok(Sqlite::open_beside_server(url, limits).await?.into())
     }
 
+    /// The file of a database. None if it is in memory.
+    pub fn file(url: &str) -> Option<PathBuf> {
+        Sqlite::file(url)
+    }
+
     /// Takes the lock that one server has on the database. None if it needs no lock.
     ///
     /// # Errors

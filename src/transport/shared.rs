@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::field::display;
 
 use crate::{
     auth::{Auth, TokenError},
@@ -168,9 +169,8 @@ impl Shared {
         if let Err(reason) = caller
             && !reason.is_temporary()
         {
-            let address = address.map(|address| IpAddr::from(address).to_string());
-            let address = address.unwrap_or_default();
-            tracing::info!(%reason, %address, "a token was refused");
+            let address = address.map(|address| display(IpAddr::from(address)));
+            tracing::info!(%reason, address, "a token was refused");
         }
         caller
     }

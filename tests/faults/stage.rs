@@ -15,7 +15,7 @@ use crate::{
 /// The subscribers of a scenario.
 const SUBSCRIBERS: usize = 2;
 
-/// The characters of a short text, and of one that soon fills the write-ahead log.
+/// The length of a short text, and of a long one, which takes several pages of the write-ahead log.
 const SHORT: usize = 100;
 const LONG: usize = 8000;
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { examples } from "../harness/examples.ts";
 import { executable } from "../harness/switchboard.ts";
 
 // Runs the examples of docs/TESTING.md unchanged. They find the executable in the PATH.
@@ -29,7 +30,8 @@ describe("docs/TESTING.md", () => {
     ["testing-node", process.execPath, "example.mjs"],
     ["testing-python", "python3", "example.py"],
   ])("%s", async (name, program, file) => {
-    await writeFile(join(folder, file), example(name));
+    const code = examples(document, name).map(([, text]) => text);
+    await writeFile(join(folder, file), code.join("\n"));
     const { stdout } = await run(program, [file], {
       cwd: folder,
       env: { ...process.env, PATH: `${folder}${delimiter}${process.env["PATH"] ?? ""}` },
@@ -38,11 +40,3 @@ describe("docs/TESTING.md", () => {
     expect(stdout).toBe("passed\n");
   });
 });
-
-/** The code block that the comment `<!-- run: NAME -->` precedes. */
-function example(name: string): string {
-  const marked = new RegExp(`<!-- run: ${name} -->\\s*\`\`\`\\w*\\n([\\s\\S]*?)\\n\`\`\``);
-  const [, code] = marked.exec(document) ?? [];
-  if (code === undefined) throw new Error(`${documentPath} has no example "run: ${name}".`);
-  return code;
-}

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sqlx::SqliteConnection;
+
 use super::{
     file::{PRIVATE, with_suffix},
     inspect::{inspect, open_read_only},
@@ -65,40 +67,45 @@ pub(super) async fn restore(source: &Path, path: &Path) -> Result<Option<PathBuf
 
 /// Writes a synced and checked copy to `target`, in place of what an interrupted copy has left.
 async fn copy(source: &Path, target: &Path) -> Result<(), CopyError> {
-    let source_failed = |error: &dyn std::fmt::Display| CopyError::Source {
-        path: source.to_owned(),
-        reason: error.to_string(),
-    };
     let opened = open_read_only(source).await;
-    let mut reader = opened.map_err(|error| source_failed(&error))?;
+    let mut reader = opened.map_err(|error| unreadable(source, &error))?;
     remove(target)?;
+    let copied = write_copy(source, &mut reader, target).await;
+    if copied.is_err() {
+        remove(target)?;
+    }
+    copied
+}
+
+async fn write_copy(
+    source: &Path,
+    reader: &mut SqliteConnection,
+    target: &Path,
+) -> Result<(), CopyError> {
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(PRIVATE)
-        .open(target);
-    let file = file.map_err(|error| failed(target, error))?;
-    let written = sqlx::query("vacuum into ?1")
+        .open(target)
+        .map_err(|error| failed(target, error))?;
+    sqlx::query("vacuum into ?1")
         .bind(target.to_string_lossy().into_owned())
-        .execute(&mut reader)
-        .await;
-    let result = match written {
-        Err(error) => Err(source_failed(&error)),
-        Ok(_) => file.sync_all().map_err(|error| failed(target, error)),
-    };
+        .execute(reader)
+        .await
+        .map_err(|error| unreadable(source, &error))?;
+    file.sync_all().map_err(|error| failed(target, error))?;
     drop(file);
-    let problems = match result {
-        Ok(()) => inspect(target).await.problems,
-        Err(error) => {
-            remove(target)?;
-            return Err(error);
-        }
-    };
-    if let Some(problem) = problems.first() {
-        remove(target)?;
-        return Err(source_failed(problem));
+    match inspect(target).await.problems.first() {
+        None => Ok(()),
+        Some(problem) => Err(unreadable(source, problem)),
     }
-    Ok(())
+}
+
+fn unreadable(source: &Path, reason: &dyn std::fmt::Display) -> CopyError {
+    CopyError::Source {
+        path: source.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 /// A name beside the database under which no file exists.

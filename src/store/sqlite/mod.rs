@@ -135,7 +135,7 @@ impl Sqlite {
         let readers = pool(limits.database_readers_max).await;
         let readers = readers.map_err(|error| refused(&error))?;
         let records = mode == OpenMode::Alone;
-        let health = Health::new(file_of(url).as_deref(), records);
+        let health = Health::new(Self::file(url).as_deref(), records);
         let health = health.map_err(|error| refused(&error))?;
         Ok(Self {
             readers,
@@ -150,13 +150,20 @@ impl Sqlite {
 }
 
 impl Sqlite {
+    /// The file of a database, unless it is in memory.
+    pub fn file(url: &str) -> Option<PathBuf> {
+        let options = SqliteConnectOptions::from_str(url).ok()?;
+        let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+        (!in_memory).then(|| options.get_filename().to_owned())
+    }
+
     /// Takes the lock that one server has on the database. None for a database in memory.
     pub fn lock(url: &str) -> Result<Option<DatabaseLock>, StoreError> {
         let refused = |reason: String| StoreError::Open {
             url: url.to_owned(),
             reason,
         };
-        let Some(path) = file_of(url) else {
+        let Some(path) = Self::file(url) else {
             return Ok(None);
         };
         // A link to the database leads to the same lock.
@@ -174,7 +181,7 @@ impl Sqlite {
 
     /// Checks whether the files of a database belong together.
     pub async fn check_files(url: &str) -> Result<(), StoreError> {
-        let Some(path) = file_of(url) else {
+        let Some(path) = Self::file(url) else {
             return Ok(());
         };
         let checked = startup::check_files(&path).await;
@@ -186,7 +193,7 @@ impl Sqlite {
 
     /// Checks the whole content of a database, also while a server uses it.
     pub async fn inspect(url: &str) -> Inspection {
-        match file_of(url) {
+        match Self::file(url) {
             Some(path) => inspect::inspect(&path).await,
             None => Inspection::default(),
         }
@@ -194,13 +201,13 @@ impl Sqlite {
 
     /// Writes a copy of a database to a new file, also while a server uses it.
     pub async fn backup(url: &str, target: &Path) -> Result<(), CopyError> {
-        copy::backup(&file_of(url).unwrap_or_default(), target).await
+        copy::backup(&Self::file(url).unwrap_or_default(), target).await
     }
 
     /// Puts a copy of the database `source` in the place of a database that no server uses. Returns
     /// the new path of the old files, if there were any.
     pub async fn restore(url: &str, source: &Path) -> Result<Option<PathBuf>, CopyError> {
-        copy::restore(source, &file_of(url).unwrap_or_default()).await
+        copy::restore(source, &Self::file(url).unwrap_or_default()).await
     }
 
     /// The error of a statement. Records the fault that it names.
@@ -301,13 +308,6 @@ impl Drop for Writing {
     fn drop(&mut self) {
         self.health.remember_state();
     }
-}
-
-/// The file of a database, unless it is in memory.
-fn file_of(url: &str) -> Option<PathBuf> {
-    let options = SqliteConnectOptions::from_str(url).ok()?;
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    (!in_memory).then(|| options.get_filename().to_owned())
 }
 
 /// Folds the names of all rooms again if they were folded by other rules, or not at all.

@@ -39,7 +39,7 @@ impl WriteRecord {
 
     /// Records the state after a write. It is not synced: without it, a start only takes longer.
     pub(super) fn set(&self, state: &FileState) {
-        let text = line(state);
+        let text = text(state);
         let written = self.0.write_all_at(text.as_bytes(), 0);
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
         if let Err(error) = written.and_then(|()| self.0.set_len(length)) {
@@ -48,8 +48,8 @@ impl WriteRecord {
     }
 }
 
-fn line(state: &FileState) -> String {
-    format!("{state:?}\n")
+fn text(state: &FileState) -> String {
+    format!("{state:?}")
 }
 
 /// Checks the files of a database before they are opened. The error is one line for the operator.
@@ -76,7 +76,7 @@ pub(super) async fn check_files(path: &Path) -> Result<(), String> {
         ));
     };
     let recorded = fs::read_to_string(with_suffix(&path, LOCK)).unwrap_or_default();
-    if recorded.lines().next() == line(&FileState::from(&database)).lines().next() {
+    if recorded.trim_end() == text(&FileState::from(&database)) {
         return Ok(());
     }
     tracing::info!(

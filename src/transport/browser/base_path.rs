@@ -19,8 +19,7 @@ impl FromStr for BasePath {
         if path.is_empty() {
             return Ok(Self::default());
         }
-        let segments = path.strip_prefix('/').ok_or(BasePathError)?.split('/');
-        let mut segments = segments.peekable();
+        let mut segments = path.strip_prefix('/').ok_or(BasePathError)?.split('/');
         // The other characters would mean something to a cookie, a route or a URL.
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         let is_segment =

@@ -12,6 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use tracing::field::display;
+
 use crate::{
     schema::{ApiError, Code},
     transport::{
@@ -87,16 +89,13 @@ fn refusal(site: &Site, request: &Request, sender: &Sender) -> Option<Response> 
 
 /// Tells the operator why a page cannot use the server.
 fn log_foreign(request: &Request) {
-    let address = request.extensions().get().map(|Peer(peer)| *peer);
-    let address = address
-        .map(|address| address.to_string())
-        .unwrap_or_default();
+    let address = request.extensions().get().map(|Peer(peer)| display(*peer));
     let origin = request.headers().get(header::ORIGIN);
     // Escapes what is no plain text.
     let origin = origin.map(|origin| origin.as_bytes().escape_ascii().to_string());
     let origin = origin.unwrap_or_default();
     tracing::info!(
-        %origin, %address,
+        %origin, address,
         "a page of this origin may not use the server; --allow-origin would allow it"
     );
 }

@@ -6,8 +6,11 @@ use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
 use crate::transport::browser::{
     base_path::BasePath,
-    origin::{self, LOOPBACK, Origin, Sender},
+    origin::{self, Origin, Sender},
 };
+
+/// The names of the local machine. No page on the web can have one of them.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// A malformed host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +70,13 @@ impl Host {
     fn is_loopback(&self) -> bool {
         LOOPBACK.contains(&self.0.as_str())
     }
+
+    /// Whether a page of this origin was loaded from the local machine.
+    fn is_loopback_page(page: &Origin) -> bool {
+        let host = page.web_authority().and_then(Self::of_authority);
+        // Browsers resolve these names to the local machine too.
+        host.is_some_and(|host| host.is_loopback() || host.0.ends_with(".localhost"))
+    }
 }
 
 /// The identity of this server towards browsers: its hosts, and the origins that it allows.
@@ -116,7 +126,7 @@ impl Site {
                 false => Sender::Foreign,
             },
             Sender::Foreign if self.loopback_pages => match origin::origin(headers) {
-                Some(page) if page.is_loopback() => Sender::Allowed(page),
+                Some(page) if Host::is_loopback_page(&page) => Sender::Allowed(page),
                 _ => Sender::Foreign,
             },
             sender => sender,

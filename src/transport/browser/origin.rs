@@ -17,9 +17,6 @@ pub enum OriginError {
     Malformed,
 }
 
-/// The names of the local machine. No page on the web can have one of them.
-pub(super) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-
 /// The origin that browsers send for pages without an origin of their own.
 const NULL: &str = "null";
 
@@ -83,21 +80,9 @@ impl Origin {
         self.scheme.is_empty()
     }
 
-    /// Whether the page was loaded from this machine.
-    pub(super) fn is_loopback(&self) -> bool {
-        let host = self
-            .authority
-            .rsplit_once(':')
-            .map_or(&*self.authority, |(host, port)| {
-                // The colons of an IPv6 address are in brackets.
-                if port.ends_with(']') {
-                    &self.authority
-                } else {
-                    host
-                }
-            });
-        let is_web = matches!(&*self.scheme, "http" | "https");
-        is_web && (LOOPBACK.contains(&host) || host.ends_with(".localhost"))
+    /// The host and the port of the page, if it was loaded from a web server.
+    pub(super) fn web_authority(&self) -> Option<&str> {
+        matches!(&*self.scheme, "http" | "https").then_some(&self.authority)
     }
 
     /// Whether the page was loaded over TLS.

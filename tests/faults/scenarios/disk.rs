@@ -48,28 +48,24 @@ async fn open() -> Result<(Stage, Shim), Failure> {
 }
 
 async fn full_disk(rounds: Rounds) -> Result<Outcome, Failure> {
-    let (mut stage, shim) = open().await?;
-    let times = rounds.of(2, 10);
-    for _ in 0..times {
-        shim.fail_writes(Some(WriteError::Full));
-        stage.refuses_all("the disk is full").await?;
-        let now = Instant::now();
-        shim.fail_writes(None);
-        stage.recovers(now).await?;
-        stage.site.ready().await?;
-        stage.traffic.acknowledges(50).await?;
-    }
-    stage
-        .finish(&format!("{}, goes on by itself", crate::times(times)))
-        .await
+    fail_for_a_while(rounds, WriteError::Full, "the disk is full").await
 }
 
 async fn read_only_errors(rounds: Rounds) -> Result<Outcome, Failure> {
+    fail_for_a_while(rounds, WriteError::ReadOnly, "the database is read-only").await
+}
+
+/// Has writes fail with an error after which the server goes on by itself.
+async fn fail_for_a_while(
+    rounds: Rounds,
+    error: WriteError,
+    reason: &str,
+) -> Result<Outcome, Failure> {
     let (mut stage, shim) = open().await?;
     let times = rounds.of(2, 10);
     for _ in 0..times {
-        shim.fail_writes(Some(WriteError::ReadOnly));
-        stage.refuses_all("the database is read-only").await?;
+        shim.fail_writes(Some(error));
+        stage.refuses_all(reason).await?;
         let now = Instant::now();
         shim.fail_writes(None);
         stage.recovers(now).await?;
