@@ -24,9 +24,11 @@
 //! - [`transport`]: HTTP, WebSockets, event streams and TLS. It is the only module that knows axum.
 //! - [`config`]: flags and environment variables in, a valid configuration out.
 //! - [`telemetry`]: the log that the server writes about itself.
+//! - [`test_clock`]: a clock that tests can set.
 //! - [`temporary`]: a folder that is removed when the server ends.
 //! - [`seed`]: the data that a server begins with, from a file.
 //! - [`server`]: the wiring: it starts and stops everything in the right order.
+//! - [`testing`]: a server for the tests of an application in Rust.
 //! - [`client`]: the commands `send` and `tail`, which talk to a running server.
 //! - [`commands`]: the commands of the binary.
 //!
@@ -61,11 +63,15 @@ pub mod config;
 
 pub mod telemetry;
 
+pub mod test_clock;
+
 pub mod temporary;
 
 pub mod seed;
 
 pub mod server;
+
+pub mod testing;
 
 pub mod client;
 

@@ -7,38 +7,24 @@
 //!   once.
 //! - **R3** The soft limit on open files is raised to the hard limit.
 
+mod engine;
+mod replace;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{Auth, SignIn},
-    config::{LimitFlags, ServeFlags, Switch},
-    domain::{Clock, RoomId, Seq, ShutsOut, Timestamp},
-    hub::{Hub, ShutOutObserver},
-    presence::{Instant, Presence},
-    schema::{Introspection, Schema, SearchTurns, Services},
-    seed::{self, SeedError},
-    store::{Database, StoreError, sqlite::DatabaseLock},
-    temporary::TemporaryFolder,
-    transport::{
-        self, ClientPolicy, OperationList, OperationListError, Origin, Shared, Site, Tls, TlsError,
-    },
-    view::Views,
+    config::ServeFlags,
+    domain::{Clock, Timestamp},
+    seed::SeedError,
+    store::StoreError,
+    test_clock::TestClock,
+    transport::{self, Gatekeeper, OperationListError, TestRoutes, Tls, TlsError},
 };
-
-/// Time for connections, and then for tasks, to end after the drain window.
-const STOP_GRACE: Duration = Duration::from_secs(4);
-
-/// Time for clients to answer the closes of their sockets, after the drain window.
-const CLOSES_GRACE: Duration = Duration::from_secs(2);
-
-/// How often the database does its regular work.
-const TICK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often a drain checks whether all sockets have closed.
-const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+use engine::{Engine, site};
+use replace::ReplaceableEngine;
 
 /// Why the server does not start. Each text is one line for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +44,9 @@ pub enum StartError {
     /// The file of `--seed` cannot be used.
     #[error("--seed: {0}")]
     Seed(#[from] SeedError),
+    /// The server was stopped while its state was replaced.
+    #[error("the server is stopping")]
+    Stopped,
     /// The folder of a temporary database cannot be created.
     #[error("cannot create a temporary folder: {0}")]
     Folder(io::Error),
@@ -82,23 +71,14 @@ fn way_out(error: &io::Error) -> &'static str {
     }
 }
 
-/// The lock and the folder of the database. The server keeps them until it has closed the database.
-struct HeldWithDatabase {
-    _lock: Option<DatabaseLock>,
-    /// The folder of a database that is removed at the end.
-    _folder: Option<TemporaryFolder>,
-}
-
 /// A running server.
 pub struct Server {
     address: SocketAddr,
-    shared: Arc<Shared>,
-    views: Arc<Views>,
-    hub: Arc<Hub>,
-    presence: Arc<Presence>,
-    database: Database,
-    _held: HeldWithDatabase,
+    engine: Arc<ReplaceableEngine>,
+    gatekeeper: Gatekeeper,
     tls: Option<Arc<Tls>>,
+    /// Time for requests to end, after the drain.
+    stop_grace: Duration,
     stop_listening: CancellationToken,
     listening: JoinHandle<()>,
     tasks: TaskTracker,
@@ -123,54 +103,48 @@ impl Server {
     /// Starts a server with the given clock. When this returns, it serves clients.
     pub async fn start_at(flags: &ServeFlags, clock: Clock) -> Result<Self, StartError> {
         flags.check().map_err(StartError::Flags)?;
-        let sign_in = flags.sign_in().map_err(StartError::Flags)?;
         let tls = open_certificate(flags, &clock)?;
         raise_file_limit();
-        let (limits, tasks) = (flags.limits(), TaskTracker::new());
-        let mut policy = client_policy(flags, &limits)?;
-
-        let (database, held) = open_database(flags, &limits).await?;
-        let maintenance = database.maintenance.clone();
-        policy.write_fault = Arc::new(move || maintenance.write_fault().map(|f| f.to_string()));
-        let core = Core::start(flags, &limits, &database, sign_in, &clock, &tasks).await?;
-        let shared = Shared::new(
-            core.schema,
-            core.views.clone(),
-            core.auth,
-            clock,
-            policy,
-            site(flags),
-            tasks.clone(),
-        );
+        let test_clock = flags
+            .test_clock
+            .then(|| Arc::new(TestClock::new(clock.clone())));
+        let clock = test_clock.clone().map_or(clock, |test_clock| -> Clock {
+            Arc::new(move || test_clock.now())
+        });
+        let first = Engine::start(flags, clock.clone()).await?;
+        let (gatekeeper, stop_grace) = (first.shared().gatekeeper(), first.stop_grace());
+        let engine = ReplaceableEngine::new(first, flags, clock, test_clock.clone());
+        let app = engine.app.clone();
+        let reset = flags.can_be_reset().then(|| engine.clone().reset_handle());
+        let app = if test_clock.is_some() || reset.is_some() {
+            let routes = TestRoutes {
+                clock: test_clock,
+                reset,
+            };
+            app.with_test_routes(routes, site(flags))
+        } else {
+            app.fixed()
+        };
 
         let (listener, address) = bind(flags.listen).await?;
-        let stop_listening = CancellationToken::new();
-        tasks.spawn(catch_up(database.clone(), stop_listening.clone()));
-        tasks.spawn(tick(
-            database.clone(),
-            shared.clock.clone(),
-            stop_listening.clone(),
-        ));
+        let (stop_listening, tasks) = (CancellationToken::new(), TaskTracker::new());
         if let Some(tls) = &tls {
-            let interval = shared.limits.tls_check_interval;
+            let interval = flags.limits().transport.tls_check_interval;
             tasks.spawn(tls.clone().watch(interval, stop_listening.clone()));
         }
         let listening = tokio::spawn(transport::serve(
             listener,
             tls.clone(),
-            transport::router(shared.clone()),
-            shared.clone(),
+            app,
+            gatekeeper.clone(),
             stop_listening.clone(),
         ));
         Ok(Self {
             address,
-            shared,
-            views: core.views,
-            hub: core.hub,
-            presence: core.presence,
-            database,
-            _held: held,
+            engine,
+            gatekeeper,
             tls,
+            stop_grace,
             stop_listening,
             listening,
             tasks,
@@ -195,119 +169,46 @@ impl Server {
         }
     }
 
+    /// The clock that tests can set, with `--test-clock`.
+    pub fn test_clock(&self) -> Option<&Arc<TestClock>> {
+        self.engine.test_clock.as_ref()
+    }
+
+    /// Replaces all data by those of a new database, and closes the connections of clients. Only
+    /// for a server whose database is temporary.
+    ///
+    /// # Errors
+    /// The new database cannot be made or seeded. The server then serves the old one.
+    pub async fn reset(&self) -> Result<(), StartError> {
+        self.engine.reset().await
+    }
+
     /// The resources in use now. Tests compare them with zero to find leaks.
     pub fn in_use(&self) -> InUse {
         InUse {
-            connections: self.shared.connections_open(),
-            http_connections: self.shared.http_connections_open(),
-            handshakes: self.shared.handshakes_open(),
-            slots: self.shared.slots_charged(),
-            plans: self.views.plans_live(),
-            rooms: self.hub.rooms_live(),
-            lobbies: self.presence.rooms_live(Instant::now()),
+            http_connections: self.gatekeeper.http_connections_open(),
+            handshakes: self.gatekeeper.handshakes_open(),
+            ..self.engine.in_use()
         }
     }
 
     /// Drains and stops the server (R2). Each accepted operation is finished, or its client is
     /// asked to reconnect.
     pub async fn stop(self) {
-        let grace = self.shared.limits.drain_window + STOP_GRACE;
-        self.shared.drain();
-        self.hub.end_waits();
         // The server still accepts connections while sockets close, so that /readyz can report the
         // drain.
-        let drained = async {
-            while self.shared.connections_open() > 0 {
-                tokio::time::sleep(DRAIN_CHECK_INTERVAL).await;
+        let stop_listening = async {
+            self.stop_listening.cancel();
+            if tokio::time::timeout(self.stop_grace, self.listening)
+                .await
+                .is_err()
+            {
+                tracing::warn!("some requests did not end in time");
             }
         };
-        let _ = tokio::time::timeout(self.shared.limits.drain_window + CLOSES_GRACE, drained).await;
-        self.stop_listening.cancel();
-        if tokio::time::timeout(grace, self.listening).await.is_err() {
-            tracing::warn!("some requests did not end in time");
-        }
-        // The writer ends when its last sender is dropped. These three hold the last senders.
-        drop((self.shared, self.views, self.hub));
+        self.engine.stop(stop_listening).await;
         self.tasks.close();
-        if tokio::time::timeout(grace, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(tasks = self.tasks.len(), "some tasks did not end in time");
-        }
-        self.database.maintenance.close().await;
-    }
-}
-
-/// The parts of a server between its store and its transport.
-struct Core {
-    auth: Arc<Auth>,
-    presence: Arc<Presence>,
-    hub: Arc<Hub>,
-    schema: Schema,
-    views: Arc<Views>,
-}
-
-/// Lobbies learn from the hub which users lose the right to read (E4).
-impl ShutOutObserver for Presence {
-    fn shut_out(&self, room: &RoomId, at: Seq, shuts_out: &ShutsOut) {
-        Presence::shut_out(self, room, at, shuts_out);
-    }
-}
-
-impl Core {
-    async fn start(
-        flags: &ServeFlags,
-        limits: &LimitFlags,
-        database: &Database,
-        sign_in: SignIn,
-        clock: &Clock,
-        tasks: &TaskTracker,
-    ) -> Result<Self, StartError> {
-        let (log, accounts) = (database.log.clone(), database.accounts.clone());
-        let mut auth =
-            Auth::start(sign_in, accounts.clone(), limits.auth, tasks, clock.clone()).await?;
-        if let Some(file) = &flags.seed {
-            auth.accept(seed::apply(file, database, clock()).await?);
-        }
-        let auth = Arc::new(auth);
-        let presence = Presence::new(limits.presence, limits.hub.shut_outs_kept_max);
-        let hub = Hub::start(
-            log.clone(),
-            database.append.clone(),
-            presence.clone(),
-            clock.clone(),
-            limits.hub,
-            tasks,
-        );
-        let services = Services {
-            log,
-            hub: hub.clone(),
-            presence: presence.clone(),
-            accounts,
-            auth: auth.clone(),
-            clock: clock.clone(),
-            searches: Arc::new(SearchTurns::new(&limits.schema)),
-            limits: limits.schema,
-        };
-        let introspection = match flags.introspection {
-            Switch::On => Introspection::Allowed,
-            Switch::Off => Introspection::Refused,
-        };
-        let schema = Schema::new(services, limits.prepare, introspection);
-        let views = Arc::new(Views::new(
-            schema.clone(),
-            hub.clone(),
-            limits.view,
-            tasks.clone(),
-        ));
-        Ok(Self {
-            auth,
-            presence,
-            hub,
-            schema,
-            views,
-        })
+        self.tasks.wait().await;
     }
 }
 
@@ -330,54 +231,10 @@ pub struct InUse {
     pub lobbies: usize,
 }
 
-async fn open_database(
-    flags: &ServeFlags,
-    limits: &LimitFlags,
-) -> Result<(Database, HeldWithDatabase), StartError> {
-    let folder = flags.is_ephemeral().then(TemporaryFolder::new).transpose();
-    let folder = folder.map_err(StartError::Folder)?;
-    let url = folder.as_ref().map(TemporaryFolder::database);
-    let url = url.as_ref().unwrap_or(&flags.database.database);
-    let lock = Database::lock(url)?;
-    let database = Database::open(url, limits.sqlite).await?;
-    let held = HeldWithDatabase {
-        _lock: lock,
-        _folder: folder,
-    };
-    Ok((database, held))
-}
-
 fn open_certificate(flags: &ServeFlags, clock: &Clock) -> Result<Option<Arc<Tls>>, StartError> {
     let files = flags.edge.tls().map_err(StartError::Flags)?;
     let tls = files.map(|files| Tls::open(files, clock.clone()));
     Ok(tls.transpose()?.map(Arc::new))
-}
-
-/// The hosts of the server, and the pages that may use it.
-fn site(flags: &ServeFlags) -> Site {
-    let mut site = flags.edge.site(flags.listen);
-    site.headers.push(flags.sign_in.auth_header.name().clone());
-    if site.origins.iter().any(Origin::is_null) {
-        tracing::warn!(
-            "--allow-origin null lets a sandboxed frame of any page on the web use this server"
-        );
-    }
-    site
-}
-
-fn client_policy(flags: &ServeFlags, limits: &LimitFlags) -> Result<ClientPolicy, StartError> {
-    let operations = flags
-        .persisted_operations
-        .as_deref()
-        .map(OperationList::read)
-        .transpose()?;
-    Ok(ClientPolicy {
-        limits: limits.transport,
-        proxies_trusted: flags.trust_proxy,
-        token_header: flags.sign_in.auth_header.clone(),
-        operations,
-        write_fault: Arc::new(|| None),
-    })
 }
 
 /// Binds the address. Returns the listener and its address, which has a real port if the given one
@@ -387,42 +244,6 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-/// Does the work that an older version of the program left in the database, such as indexing its
-/// messages, while the server serves.
-async fn catch_up(database: Database, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match database.maintenance.catch_up().await {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => {
-                tracing::warn!(%error, "older messages cannot be searched before the next start");
-                return;
-            }
-        }
-    }
-}
-
-/// Lets the database do the work that is due every second, or when the clock was set back.
-async fn tick(database: Database, clock: Clock, stop: CancellationToken) {
-    let mut before = clock();
-    while stop
-        .run_until_cancelled(tokio::time::sleep(TICK_INTERVAL))
-        .await
-        .is_some()
-    {
-        database.maintenance.tick().await;
-        let now = clock();
-        if now < before {
-            let by = now.until(before);
-            tracing::warn!(?by, "the clock was set back");
-            if let Err(error) = database.maintenance.clock_was_set_back(before, by).await {
-                tracing::error!(%error, "mutes now last longer than they should");
-            }
-        }
-        before = now;
-    }
 }
 
 /// Raises the limit on open files (R3).

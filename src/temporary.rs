@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// A folder that only its owner can read. Dropping it removes it with all that it contains.
@@ -18,6 +18,11 @@ impl TemporaryFolder {
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
+    }
+
+    /// The path of the folder.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// The URL of the database in this folder.

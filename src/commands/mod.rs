@@ -1,5 +1,6 @@
 //! The commands of the binary.
 
+mod admin;
 mod database;
 mod serve;
 mod token;
@@ -38,6 +39,8 @@ enum CommandError {
     Copy(#[from] CopyError),
     #[error(transparent)]
     Session(#[from] SessionError),
+    #[error("{0}")]
+    Refused(String),
     #[error("--user: {0}")]
     User(#[from] TextError),
     #[error("--jwt-private-key and --jwt-key-id are for --auth jwt")]
@@ -72,6 +75,7 @@ pub async fn run(line: CommandLine) -> ExitCode {
             exit_code(database::restore(&database, &file).await)
         }
         CliCommand::Doctor(flags) => database::doctor(&flags).await,
+        CliCommand::Admin(command) => exit_code(admin::admin(command).await),
         CliCommand::Token(flags) => exit_code(token::token(&flags).await),
         CliCommand::Send {
             room,

@@ -15,7 +15,12 @@ pub use sign_in::{AuthMode, Secret, SignInFlags, SigningFlags};
 
 use address::{EPHEMERAL, database, default_listen, listen};
 
-use crate::{auth::SignIn, domain::UserId, limit::duration, telemetry::LogFormat};
+use crate::{
+    auth::SignIn,
+    domain::{RoomId, UserId},
+    limit::duration,
+    telemetry::LogFormat,
+};
 
 /// How to write a time, in the help of commands that have such flags.
 const TIME_FORMAT: &str = "TIME is a number with a unit: 100ms, 30s, 5m (minutes), 2h or 30days. \
@@ -90,6 +95,9 @@ pub enum CliCommand {
     },
     /// Check the database, also while a server uses it: its files, and that no event is missing
     Doctor(DatabaseFlags),
+    /// Change a database as its operator, while no server uses it
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Print a token for use in scripts, for a new guest. With --auth jwt, sign a token for the
     /// user that --user names
     #[command(after_help = TIME_FORMAT)]
@@ -120,6 +128,21 @@ pub enum CliCommand {
         #[command(flatten)]
         /// The server to read from.
         server: ServerFlags,
+    },
+}
+
+/// The commands of `admin`.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make a user an owner of a room, for example of room-1, which has none at first
+    Adopt {
+        /// The room's id
+        room: RoomId,
+        /// The user's id, which the query `{ viewer { id } }` returns
+        user: UserId,
+        #[command(flatten)]
+        /// The database of the room.
+        database: DatabaseFlags,
     },
 }
 
@@ -202,13 +225,17 @@ pub struct ServeFlags {
     /// The database to serve.
     #[command(flatten)]
     pub database: DatabaseFlags,
-    /// Use a new database, and remove it when the server ends; for tests
+    /// Use a new database, and remove it when the server ends; for tests. On loopback, POST
+    /// /test/reset begins with a new one
     #[arg(long, env = "SWITCHBOARD_EPHEMERAL")]
     pub ephemeral: bool,
     /// Store the users, rooms and messages of this JSON file at the start, unless they are there
     /// already; for tests, and on loopback only
     #[arg(long, env = "SWITCHBOARD_SEED", value_name = "FILE")]
     pub seed: Option<PathBuf>,
+    /// Serve /test/clock, where tests set the time of messages, tokens and mutes; on loopback only
+    #[arg(long, env = "SWITCHBOARD_TEST_CLOCK")]
+    pub test_clock: bool,
     /// Print one line of JSON when the server is ready, with its addresses, its process id and its
     /// version
     #[arg(long, env = "SWITCHBOARD_PRINT_JSON")]
@@ -307,6 +334,16 @@ impl ServeFlags {
         self.ephemeral || self.database.is_ephemeral()
     }
 
+    /// Whether only this machine can reach the server.
+    fn is_on_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// Whether `/test/reset` is served: nothing is lost that would stay after the end.
+    pub fn can_be_reset(&self) -> bool {
+        self.is_ephemeral() && self.is_on_loopback()
+    }
+
     /// How users sign in. Reads the files that the flags name. The error is one line for the
     /// operator.
     pub fn sign_in(&self) -> Result<SignIn, String> {
@@ -327,16 +364,23 @@ impl ServeFlags {
     /// these. The error is one line for the operator.
     pub fn check(&self) -> Result<(), String> {
         let guests = self.sign_in.auth == AuthMode::Guest;
-        if guests && !self.listen.ip().is_loopback() && !self.allow_remote_guests {
+        if guests && !self.is_on_loopback() && !self.allow_remote_guests {
             return Err(format!(
                 "--listen {}: guests sign in without a password, so this address is refused beyond \
                  loopback; add --allow-remote-guests to allow it",
                 self.listen
             ));
         }
-        if self.seed.is_some() && !self.listen.ip().is_loopback() {
+        if self.seed.is_some() && !self.is_on_loopback() {
             return Err(format!(
                 "--listen {}: with --seed only loopback is allowed, because the file can hold tokens",
+                self.listen
+            ));
+        }
+        if self.test_clock && !self.is_on_loopback() {
+            return Err(format!(
+                "--listen {}: with --test-clock only loopback is allowed, because every caller can \
+                 set the clock",
                 self.listen
             ));
         }

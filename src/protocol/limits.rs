@@ -37,8 +37,9 @@ impl MachineLimits {
     pub(super) fn too_many(&self, running: usize) -> Option<Value> {
         let limit = self.operations_max;
         let message = format!(
-            "This connection runs {limit} operations already, which is the limit; complete one first."
+            "This connection runs {limit} operations already, which is the limit; \
+             complete one first, or open another connection."
         );
-        (limit != 0 && running >= limit).then(|| graphql_error(&message, "TOO_COMPLEX"))
+        (limit != 0 && running >= limit).then(|| graphql_error(&message, "TOO_MANY_OPERATIONS"))
     }
 }

@@ -43,6 +43,8 @@ pub enum Code {
     CursorExpired,
     /// The document or its result exceeds a limit.
     TooComplex,
+    /// The connection or the user runs the maximum of operations. End one first.
+    TooManyOperations,
     /// A temporary failure. Retry later.
     Unavailable,
     /// The server failed. Its log has the cause.
@@ -69,6 +71,7 @@ impl Code {
             Self::RateLimited => "RATE_LIMITED",
             Self::CursorExpired => "CURSOR_EXPIRED",
             Self::TooComplex => "TOO_COMPLEX",
+            Self::TooManyOperations => "TOO_MANY_OPERATIONS",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
             Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",

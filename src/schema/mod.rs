@@ -49,5 +49,6 @@ pub use feed::{Feed, FeedError, ItemResponse};
 pub use limits::SchemaLimits;
 pub use modes::{FeedItem, OpenedSubscription, ReadTarget};
 pub use prepare::{Introspection, PlanDocument, Prepare, PrepareLimits, Prepared, Request};
+pub use scalar::{format_time, parse_time};
 pub use search_turns::SearchTurns;
 pub use syntax::{SyntaxError, parse_document};

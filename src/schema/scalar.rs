@@ -41,16 +41,24 @@ impl ScalarType for DateTime {
         let Value::String(text) = &value else {
             return Err(InputValueError::expected_type(value));
         };
-        let moment = OffsetDateTime::parse(text, &Rfc3339)
-            .map_err(|_| InputValueError::expected_type(value.clone()))?;
-        Timestamp::from_nanoseconds(moment.unix_timestamp_nanos())
+        parse_time(text)
             .map(Self)
             .ok_or_else(|| InputValueError::expected_type(value))
     }
 
     fn to_value(&self) -> Value {
-        let moment = OffsetDateTime::from_unix_timestamp_nanos(self.0.nanoseconds());
-        let text = moment.ok().and_then(|moment| moment.format(&Rfc3339).ok());
-        text.map_or(Value::Null, Value::String)
+        format_time(self.0).map_or(Value::Null, Value::String)
     }
+}
+
+/// Reads a time in RFC 3339 format.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Timestamp::from_nanoseconds(moment.unix_timestamp_nanos())
+}
+
+/// A time in RFC 3339 format, in UTC. None before the year 0 and after the year 9999.
+pub fn format_time(time: Timestamp) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(time.nanoseconds());
+    moment.ok()?.format(&Rfc3339).ok()
 }

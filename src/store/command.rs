@@ -136,6 +136,9 @@ pub enum RoomChange {
     },
     /// Delete the room. Its id stays taken.
     Delete,
+    /// Make the viewer an owner, whatever their rights. Only the operator does this, with a command
+    /// beside the database. If the viewer is not a member, the membership gets this id.
+    Adopt(MemberId),
 }
 
 /// The outcome of a command.

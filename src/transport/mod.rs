@@ -25,6 +25,7 @@ mod response;
 mod shared;
 mod start;
 mod streaming;
+mod test_routes;
 mod token_header;
 mod websocket;
 
@@ -48,7 +49,8 @@ pub use limits::TransportLimits;
 pub use listen::listener::serve;
 pub use listen::tls::{Tls, TlsError, TlsFiles};
 pub use persisted::{OperationList, OperationListError};
-pub use shared::{ClientPolicy, Shared, WriteFaultProbe};
+pub use shared::{ClientPolicy, Gatekeeper, Shared, WriteFaultProbe};
+pub use test_routes::{CurrentApp, Reset, TestRoutes};
 pub use token_header::{TokenHeader, TokenHeaderError};
 
 use crate::transport::{
@@ -58,7 +60,7 @@ use crate::transport::{
 };
 
 /// All routes of the server, and the checks that every request passes.
-pub fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<Shared>) -> Router {
     let base = &shared.site.base_path;
     let routes = if base.is_given() {
         // A proxy may keep the prefix or remove it.

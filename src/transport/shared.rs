@@ -43,6 +43,25 @@ pub struct ClientPolicy {
 /// Returns why the database cannot be written, as one sentence. None if it can.
 pub type WriteFaultProbe = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
+/// Admits connections for the listener. It does not keep the [`Shared`] state alive.
+#[derive(Clone)]
+pub struct Gatekeeper {
+    pub(super) limits: TransportLimits,
+    pub(super) admission: Arc<Admission>,
+}
+
+impl Gatekeeper {
+    /// The number of open HTTP connections.
+    pub fn http_connections_open(&self) -> usize {
+        self.admission.http_connections()
+    }
+
+    /// The number of connections that have not sent a request yet.
+    pub fn handshakes_open(&self) -> usize {
+        self.admission.handshakes()
+    }
+}
+
 /// The state that all transports share.
 pub struct Shared {
     /// The schema.
@@ -138,14 +157,12 @@ impl Shared {
         self.admission.connections()
     }
 
-    /// The number of open HTTP connections.
-    pub fn http_connections_open(&self) -> usize {
-        self.admission.http_connections()
-    }
-
-    /// The number of connections that have not sent a request yet.
-    pub fn handshakes_open(&self) -> usize {
-        self.admission.handshakes()
+    /// What the listener needs to admit connections.
+    pub fn gatekeeper(&self) -> Gatekeeper {
+        Gatekeeper {
+            limits: self.limits,
+            admission: self.admission.clone(),
+        }
     }
 
     /// The number of slots that are charged to users.

@@ -173,8 +173,10 @@ impl Views {
     fn slot(&self, caller: Caller) -> Result<Slot<UserId>, ApiError> {
         let most = self.limits.subscriptions_per_viewer_max;
         self.subscriptions.take(caller.user()).map_err(|_| {
-            let message = format!("You have {most} subscriptions already, which is the maximum.");
-            ApiError::new(Code::TooComplex, message)
+            let message = format!(
+                "You have {most} subscriptions already, which is the maximum; end one first."
+            );
+            ApiError::new(Code::TooManyOperations, message)
         })
     }
 
@@ -207,7 +209,7 @@ impl From<PlanRefused> for ApiError {
     fn from(reason: PlanRefused) -> Self {
         match reason {
             PlanRefused::Own => Self::new(
-                Code::TooComplex,
+                Code::TooManyOperations,
                 "You subscribe with too many different documents. \
                  End some, or put their differences into variables.",
             ),

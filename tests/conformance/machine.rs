@@ -195,7 +195,7 @@ fn p4_operations_and_the_length_of_an_id_are_bounded() {
         assert!(matches!(started[..], [Act::Start { .. }]));
     }
     let refused = acts_for(&mut machine, &subscribe("one more"));
-    assert!(matches!(&refused[..], [Act::Send(text)] if text.contains("TOO_COMPLEX")));
+    assert!(matches!(&refused[..], [Act::Send(text)] if text.contains("TOO_MANY_OPERATIONS")));
     acts_for(&mut machine, r#"{"type":"complete","id":"0"}"#);
     let longest = "i".repeat(LIMITS.operation_id_bytes_max);
     let started = acts_for(&mut machine, &subscribe(&longest));

@@ -237,3 +237,53 @@ async fn send_keeps_its_guest_and_tail_says_that_it_is_connected() {
     drop(tail);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn the_operator_makes_a_user_an_owner_while_no_server_runs() {
+    let app = TestApp::start().await;
+    let ann = app.sign_in("ann").await;
+    let mut client = app.client(Some(&ann)).await;
+    let viewer = client.execute("{ viewer { id } }", json!({})).await;
+    let user = viewer["data"]["viewer"]["id"].as_str().unwrap().to_owned();
+    let rename = r#"mutation { updateRoom(id: "room-1", name: "Ours") { name } }"#;
+    let refused = client.execute(rename, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    drop(client);
+    let path = app.folder.path().join("test.db");
+    let path = path.to_str().unwrap().to_owned();
+    let adopt = async |room: &str, user: &str| {
+        let line = ["admin", "adopt", room, user, "--database", &path];
+        let output = switchboard(&line).await;
+        (
+            output.status.code(),
+            format!("{}{}", text(&output.stdout), text(&output.stderr)),
+        )
+    };
+    let (code, running) = adopt("room-1", &user).await;
+    assert_eq!(code, Some(2));
+    assert!(running.contains("stop that server"), "{running}");
+
+    let folder = app.finish().await;
+    let owner = format!("{user} is an owner of room-1 now.\n");
+    assert_eq!(adopt("room-1", &user).await, (Some(0), owner));
+    let already = format!("{user} owns room-1 already.\n");
+    assert_eq!(adopt("room-1", &user).await, (Some(0), already));
+    let ghost = "usr_00000000000000000000000000000000";
+    let (code, unknown) = adopt("room-1", ghost).await;
+    assert_eq!(
+        (code, unknown.trim()),
+        (Some(2), &*format!("switchboard: there is no user {ghost}"))
+    );
+    let (code, unknown) = adopt("room-2", &user).await;
+    assert_eq!(
+        (code, unknown.trim()),
+        (Some(2), "switchboard: there is no room room-2")
+    );
+
+    let app = TestApp::in_folder(folder, &[]).await;
+    let mut client = app.client(Some(&ann)).await;
+    let renamed = client.execute(rename, json!({})).await;
+    assert_eq!(renamed["data"]["updateRoom"]["name"], "Ours", "{renamed}");
+    drop(client);
+    app.finish().await;
+}

@@ -146,7 +146,7 @@ async fn a_flood_of_subscriptions_delays_no_other_client(transport: Transport) {
         match flood.try_receive().await {
             Ok(message) if message["type"] == "error" => {
                 assert_eq!(
-                    message["payload"][0]["extensions"]["code"], "TOO_COMPLEX",
+                    message["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS",
                     "{message}"
                 );
                 refused += 1;

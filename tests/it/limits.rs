@@ -220,7 +220,7 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
     let refused = anonymous
         .execute_refused(&document("cursor"), Value::Null)
         .await;
-    assert_eq!(refused[0]["extensions"]["code"], "TOO_COMPLEX");
+    assert_eq!(refused[0]["extensions"]["code"], "TOO_MANY_OPERATIONS");
     let body = json!({ "query": document("cursor") }).to_string();
     assert_eq!(
         StreamedResponse::post(app.address(), &body, &[SSE])
@@ -242,7 +242,7 @@ async fn plans_of_one_viewer_are_bounded_and_leave_room_for_others() {
         bob_client
             .execute_refused(&document("createdAt"), Value::Null)
             .await[0]["extensions"]["code"],
-        "TOO_COMPLEX"
+        "TOO_MANY_OPERATIONS"
     );
     bob_client.send_message("room-1", "hello").await;
     for (client, subscriptions) in [(&mut anonymous, 3), (&mut ann_client, 1)] {

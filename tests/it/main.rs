@@ -56,6 +56,7 @@ mod signals;
 mod sse;
 mod storage;
 mod support;
+mod test_routes;
 mod tls;
 mod tls_certificates;
 mod tokens;

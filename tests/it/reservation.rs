@@ -400,7 +400,7 @@ async fn operations_of_a_reservation_are_bounded() {
     let reply = operate(&app, &token, "c", "{ __typename }").await;
     assert_eq!(
         (reply.status, reply.error_code().as_str()),
-        (400, "TOO_COMPLEX")
+        (400, "TOO_MANY_OPERATIONS")
     );
     let reply = operate(&app, &token, "12345", "{ __typename }").await;
     assert_eq!(

@@ -144,7 +144,7 @@ async fn v3_plans_and_subscriptions_are_bounded_and_freed() {
     );
     assert_eq!(
         subscribe("id", ann).await.err().as_deref(),
-        Some("\"TOO_COMPLEX\"")
+        Some("\"TOO_MANY_OPERATIONS\"")
     );
     subscribe("id", Caller::Anonymous).await.unwrap();
     drop(first);

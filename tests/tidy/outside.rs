@@ -15,6 +15,7 @@ const CALLS: &[(&str, &[&str])] = &[
             "connection",
             "body",
             "deadlines",
+            "engine",
             "ephemeral",
             "http2_stall",
             "hub",
@@ -25,7 +26,6 @@ const CALLS: &[(&str, &[&str])] = &[
             "mutation",
             "pump",
             "request_limits",
-            "server",
             "slots",
             "subscription",
             "users",
@@ -35,7 +35,14 @@ const CALLS: &[(&str, &[&str])] = &[
     ("SystemTime::now", &["server"]),
     (
         "Uuid::now_v7",
-        &["client", "jwt", "mutation", "room_mutation", "token"],
+        &[
+            "admin",
+            "client",
+            "jwt",
+            "mutation",
+            "room_mutation",
+            "token",
+        ],
     ),
     ("tokio::spawn", &["accounts", "http2_stall", "server"]),
 ];

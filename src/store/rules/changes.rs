@@ -85,7 +85,10 @@ pub(in crate::store) fn change_room(
         visibility: room.visibility,
         role: facts.role,
     };
-    rights.require(Action::Read)?;
+    let is_adopted = matches!(command.change, RoomChange::Adopt(_));
+    if !is_adopted {
+        rights.require(Action::Read)?;
+    }
     let rule = Rule {
         actor: command.viewer,
         room,
@@ -116,6 +119,7 @@ pub(in crate::store) fn change_room(
             slow_mode_seconds: slow_mode_seconds.unwrap_or(room.slow_mode_seconds),
         }),
         RoomChange::Delete => rule.delete_room(),
+        RoomChange::Adopt(id) => rule.adopt(*id),
     }
 }
 
@@ -220,6 +224,18 @@ impl Rule<'_> {
         self.keep_an_owner(target)?;
         let kind = ChangeKind::MemberRoleChanged { user, role };
         Ok(self.append(kind, ShutsOut::Nobody, Write::SetRole(user, role)))
+    }
+
+    fn adopt(&self, id: MemberId) -> Result<Decision, Stop> {
+        let (user, role) = (self.actor, Role::Owner);
+        match self.rights.role {
+            Some(Role::Owner) => Ok(Decision::Nothing),
+            Some(_) => {
+                let kind = ChangeKind::MemberRoleChanged { user, role };
+                Ok(self.append(kind, ShutsOut::Nobody, Write::SetRole(user, role)))
+            }
+            None => self.admit(NewMember { id, user, role }),
+        }
     }
 
     /// A mute is not part of the log. Users cannot mute themselves.

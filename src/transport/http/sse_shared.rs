@@ -265,8 +265,11 @@ fn take_id(
             TakeIdError::Ended => not_found(media, "The stream has ended."),
             TakeIdError::TooMany => {
                 let limit = limits.operations_max;
-                let message = format!("This stream runs {limit} operations already, which is the limit; stop one first.");
-                let error = ApiError::new(Code::TooComplex, message);
+                let message = format!(
+                    "This stream runs {limit} operations already, which is the limit; \
+                     stop one first, or reserve another stream."
+                );
+                let error = ApiError::new(Code::TooManyOperations, message);
                 Reply::error(StatusCode::BAD_REQUEST, media, error)
             }
         })

@@ -5,9 +5,7 @@ use pkcs8::der::{
     asn1::{GeneralizedTime, UtcTime},
 };
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, schema::format_time};
 
 /// Days before the expiry at which warnings begin. Certificates are renewed weeks before they
 /// expire, so by then the renewal has failed.
@@ -76,12 +74,8 @@ impl Validity {
     }
 }
 
-fn date(Timestamp(micros): Timestamp) -> String {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000);
-    moment
-        .ok()
-        .and_then(|moment| moment.format(&Rfc3339).ok())
-        .unwrap_or_default()
+fn date(time: Timestamp) -> String {
+    format_time(time).unwrap_or_default()
 }
 
 /// Reads down to `TBSCertificate`: version, serial number, signature, issuer, validity (RFC 5280,

@@ -31,7 +31,7 @@ use crate::{
     quota::{self, Allowance, Rate},
     sync::Mutex,
     transport::{
-        Shared, TransportLimits,
+        Gatekeeper, TransportLimits,
         admission::{
             activity::Activity,
             address::{Address, Peer},
@@ -71,16 +71,16 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     app: Router,
-    shared: Arc<Shared>,
+    gatekeeper: Gatekeeper,
     stop: CancellationToken,
 ) {
-    let limits = shared.limits;
+    let limits = gatekeeper.limits;
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
                 // A connection that is not admitted is closed here, at almost no cost.
-                let Some(inbound) = shared.admission.admit(peer.ip(), Instant::now()) else {
+                let Some(inbound) = gatekeeper.admission.admit(peer.ip(), Instant::now()) else {
                     continue;
                 };
                 if let Err(error) = stream.set_nodelay(true) {

@@ -511,7 +511,7 @@ fn bounds() -> Vec<Scenario> {
             [
                 together([start("a", NEW_MESSAGE), start("b", NEW_MESSAGE)]),
                 start("c", TYPENAME),
-                receive([refused("c", "TOO_COMPLEX")]),
+                receive([refused("c", "TOO_MANY_OPERATIONS")]),
                 publish("still"),
                 receive([event("a", "still"), event("b", "still")]),
             ],
@@ -530,7 +530,7 @@ fn bounds() -> Vec<Scenario> {
             "waiting operations count for the limit",
             [
                 together([start("a", ROOM_1), start("b", ROOM_1), start("c", TYPENAME)]),
-                receive([refused("c", "TOO_COMPLEX")]),
+                receive([refused("c", "TOO_MANY_OPERATIONS")]),
                 init(),
                 receive([ack()]),
                 Step::Silence,

@@ -171,7 +171,7 @@ fn operations_max() -> Vec<Scenario> {
     let beyond_the_limit = || {
         [
             subscribe("c", TYPENAME),
-            receive([refused("c", "TOO_COMPLEX")]),
+            receive([refused("c", "TOO_MANY_OPERATIONS")]),
             Step::Silence,
         ]
     };

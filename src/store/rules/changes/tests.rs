@@ -438,6 +438,17 @@ fn owners_delete_rooms() {
     check(&public(), "eve", RoomChange::Delete, "Forbidden");
 }
 
+#[test]
+fn the_operator_can_make_every_user_an_owner() {
+    let adopt = || RoomChange::Adopt(member_id());
+    check(&public(), "ann", adopt(), "nothing");
+    let changed = "bob becomes Owner";
+    check(&public(), "bob", adopt(), changed);
+    check(&private(), "bob", adopt(), changed);
+    check(&private(), "eve", adopt(), "eve joins as Owner");
+    check(&private(), "ghost", adopt(), "UnknownViewer");
+}
+
 /// A fact that takes a scan of the members is loaded only for a command that may succeed.
 #[test]
 fn expensive_facts_are_loaded_last() {
