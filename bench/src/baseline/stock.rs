@@ -8,8 +8,10 @@ use async_graphql_axum::{GraphQL, GraphQLSubscription};
 use axum::{Router, routing::get_service};
 use futures::{Stream, StreamExt};
 use sqlx::{
-    SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    Row, SqlitePool,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
 };
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -32,12 +34,60 @@ struct Message {
     room: String,
 }
 
+/// A page of messages, in the shape of Switchboard's.
+#[derive(SimpleObject)]
+struct Page {
+    nodes: Vec<Message>,
+}
+
+#[derive(SimpleObject)]
+struct Room {
+    id: ID,
+    name: String,
+    head: String,
+}
+
 struct Query;
 
 #[Object]
 impl Query {
-    async fn ready(&self) -> bool {
-        true
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        room_id: ID,
+        last: i32,
+    ) -> async_graphql::Result<Page> {
+        let sql = "select m.id, m.text, u.id as sender_id, u.name from messages m
+            join users u on u.id = m.sender where m.room = ?1 order by m.seq desc limit ?2";
+        let rows = sqlx::query(sql)
+            .bind(room_id.as_str())
+            .bind(last)
+            .fetch_all(ctx.data_unchecked::<SqlitePool>())
+            .await?;
+        let message = |row: &SqliteRow| Message {
+            id: row.get::<String, _>("id").into(),
+            text: row.get("text"),
+            created_at: AT.to_owned(),
+            sender: User {
+                id: row.get::<String, _>("sender_id").into(),
+                name: row.get("name"),
+            },
+            room: room_id.to_string(),
+        };
+        let nodes = rows.iter().rev().map(message).collect();
+        Ok(Page { nodes })
+    }
+
+    async fn room(&self, ctx: &Context<'_>, id: ID) -> async_graphql::Result<Option<Room>> {
+        let row = sqlx::query("select id, name, head from rooms where id = ?1")
+            .bind(id.as_str())
+            .fetch_optional(ctx.data_unchecked::<SqlitePool>())
+            .await?;
+        Ok(row.map(|row| Room {
+            id: row.get::<String, _>("id").into(),
+            name: row.get("name"),
+            head: row.get::<i64, _>("head").to_string(),
+        }))
     }
 }
 
@@ -52,10 +102,11 @@ impl Mutation {
         text: String,
     ) -> async_graphql::Result<Message> {
         let id = format!("msg_{}", uuid::Uuid::now_v7().as_simple());
-        sqlx::query("insert into messages (id, room, text) values (?1, ?2, ?3)")
+        sqlx::query("insert into messages (id, room, text, sender) values (?1, ?2, ?3, ?4)")
             .bind(&id)
             .bind(room_id.as_str())
             .bind(&text)
+            .bind(SENDER)
             .execute(ctx.data_unchecked::<SqlitePool>())
             .await?;
         let sender = User {
@@ -103,8 +154,18 @@ pub(super) async fn router(folder: &Path) -> Router {
         .connect_with(options)
         .await
         .expect("a database");
-    let table = "create table messages (seq integer primary key, id text not null unique, room text not null, text text not null) strict";
-    sqlx::raw_sql(table).execute(&pool).await.expect("a table");
+    let tables = "create table messages (seq integer primary key, id text not null unique,
+            room text not null, text text not null, sender text not null) strict;
+        create index messages_by_room on messages (room, seq);
+        create table users (id text primary key, name text not null) strict;
+        create table rooms (id text primary key, name text not null, head integer not null) strict;
+        insert into rooms values ('room-1', 'General', 0)";
+    sqlx::raw_sql(tables).execute(&pool).await.expect("tables");
+    sqlx::query("insert into users values (?1, 'bench')")
+        .bind(SENDER)
+        .execute(&pool)
+        .await
+        .expect("a user");
     let schema = Schema::build(Query, Mutation, Subscriptions)
         .data(pool)
         .data(broadcast::channel::<Message>(4096).0)

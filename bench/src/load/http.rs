@@ -37,6 +37,12 @@ impl Http {
     /// Sends a request and waits for the response.
     pub(crate) async fn ask(&mut self, query: &str, variables: Value) -> io::Result<Value> {
         let body = json!({ "query": query, "variables": variables }).to_string();
+        let answer = self.exchange(&body).await?;
+        Ok(serde_json::from_slice(answer).expect("JSON"))
+    }
+
+    /// Sends a body and waits for the body of the response.
+    pub(crate) async fn exchange(&mut self, body: &str) -> io::Result<&[u8]> {
         let request = format!("{}content-length: {}\r\n\r\n{body}", self.head, body.len());
         self.stream.write_all(request.as_bytes()).await?;
         self.buffer.clear();
@@ -60,7 +66,7 @@ impl Http {
             while self.buffer.len() < end + 4 + length {
                 self.stream.read_buf(&mut self.buffer).await?;
             }
-            return Ok(serde_json::from_slice(&self.buffer[end + 4..]).expect("JSON"));
+            return Ok(&self.buffer[end + 4..]);
         }
     }
 

@@ -8,7 +8,7 @@ mod wire;
 pub(crate) use flood::{Flood, flood};
 pub(crate) use http::Http;
 pub(crate) use subscriber::{Crowd, Seen, Subscription, subscribe, subscribe_all};
-use wire::Socket;
+pub(crate) use wire::Socket;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

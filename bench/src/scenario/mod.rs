@@ -4,6 +4,7 @@ mod connect;
 mod fan_out;
 mod floods;
 mod memory;
+mod requests;
 mod resume;
 mod stuck;
 mod writes;
@@ -89,6 +90,8 @@ async fn scenarios(flags: &RunFlags, servers: &[Kind], report: &mut Report) {
     each!("rooms", fan_out::rooms);
     each!("memory", memory::memory);
     each!("writes", writes::writes);
+    each!("requests", requests::requests);
+    each!("sends", requests::sends);
     each!("connect", connect::connect);
     each!("resume", resume::storm);
     each!("stuck", stuck::stuck);
