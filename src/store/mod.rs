@@ -48,18 +48,21 @@ use crate::domain::{
     Subject, Timestamp, TokenId, User, UserId,
 };
 
+/// The error of the database's library.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// The store failed. A [`Refusal`] is not a failure: it is an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database did not answer in time: the caller may retry.
     #[error("the database is busy: {0}")]
-    Busy(#[source] sqlx::Error),
+    Busy(#[source] Cause),
     /// Nothing can be written at the moment, or until an operator has acted. Nothing was written.
     #[error("the database cannot be written: {0}")]
     Unwritable(WriteFault),
     /// The database failed, or holds damaged data: log the error and answer INTERNAL.
     #[error("the database failed: {0}")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Cause),
     /// The database cannot be opened: show the error to the operator and stop.
     #[error("cannot open the database {url}: {reason}")]
     Open {

@@ -1,9 +1,12 @@
 //! Users, the key that signs guest tokens, and revoked tokens.
 
 use async_trait::async_trait;
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row, SqliteConnection};
 
-use super::{Sqlite, Writing, rows};
+use super::{
+    Sqlite, Writing,
+    rows::{self, Columns, Damaged},
+};
 use crate::{
     domain::{Identity, Revocation, Subject, Timestamp, TokenId, User, UserId, UserName},
     store::{Accounts, StoreError},
@@ -22,24 +25,18 @@ impl Accounts for Sqlite {
     async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
         let sql = "select id as user_id, name as user_name, created_at as user_created_at
                    from users where id = ?1";
-        let row = sqlx::query(sql)
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        let id = id.to_string();
+        self.read(move |reader| reader.optional(sql, [id], |row| rows::user(row)))
             .await
-            .map_err(|error| self.failed(error))?;
-        Ok(row.as_ref().map(rows::user).transpose()?)
     }
 
     async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
         let sql = "select u.id as user_id, u.name as user_name, u.created_at as user_created_at
                    from users u where u.id in (select value from json_each(?1))";
         let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-        let found = sqlx::query(sql)
-            .bind(rows::json(&ids))
-            .fetch_all(&self.readers)
+        let ids = rows::json(&ids);
+        self.read(move |reader| reader.all(sql, [ids], |row| rows::user(row)))
             .await
-            .map_err(|error| self.failed(error))?;
-        Ok(found.iter().map(rows::user).collect::<Result<_, _>>()?)
     }
 
     async fn signing_key(&self, candidate: [u8; 32]) -> Result<[u8; 32], StoreError> {
@@ -55,9 +52,7 @@ impl Accounts for Sqlite {
             .await?;
         let kept: &[u8] = row.try_get("value")?;
         kept.try_into().map_err(|_| {
-            StoreError::Failed(sqlx::Error::Decode(
-                "the signing key in the database is not 32 bytes long".into(),
-            ))
+            StoreError::Failed("the signing key in the database is not 32 bytes long".into())
         })
     }
 
@@ -102,23 +97,15 @@ impl Accounts for Sqlite {
     }
 
     async fn is_revoked(&self, token: TokenId) -> Result<bool, StoreError> {
-        let found =
-            sqlx::query("select 1 from revocations where token = ?1").bind(token.0.as_slice());
-        Ok(found
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?
-            .is_some())
+        let sql = "select 1 from revocations where token = ?1";
+        let found = self.read(move |reader| reader.optional(sql, [token.0], |_| Ok(())));
+        Ok(found.await?.is_some())
     }
 
     async fn revocations_head(&self) -> Result<u64, StoreError> {
-        let head = sqlx::query("select coalesce(max(number), 0) as number from revocations");
-        Ok(rows::number(
-            &head
-                .fetch_one(&self.readers)
-                .await
-                .map_err(|error| self.failed(error))?,
-        )?)
+        let sql = "select coalesce(max(number), 0) as number from revocations";
+        let head = self.read(move |reader| reader.optional(sql, [], |row| rows::number(row)));
+        Ok(head.await?.unwrap_or_default())
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
@@ -126,13 +113,8 @@ impl Accounts for Sqlite {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let sql = "select number, token, expires_at from revocations where number > ?1
                    order by number limit ?2";
-        let found = sqlx::query(sql)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(&self.readers)
+        self.read(move |reader| reader.all(sql, (after, limit), |row| revocation(row)))
             .await
-            .map_err(|error| self.failed(error))?;
-        Ok(found.iter().map(revocation).collect::<Result<_, _>>()?)
     }
 }
 
@@ -237,11 +219,11 @@ async fn find_subject(
     }))
 }
 
-fn revocation(row: &SqliteRow) -> Result<Revocation, sqlx::Error> {
-    let id: &[u8] = row.try_get("token")?;
-    let id = id.try_into().map_err(|_| {
-        sqlx::Error::Decode("the id of a revoked token is not 16 bytes long".into())
-    })?;
+fn revocation(row: &impl Columns) -> Result<Revocation, Damaged> {
+    let id = row.bytes("token")?.unwrap_or_default();
+    let id = id
+        .try_into()
+        .map_err(|_| Damaged::new("token", "not 16 bytes long"))?;
     let (number, expires_at) = (rows::number(row)?, rows::timestamp(row, "expires_at")?);
     Ok(Revocation {
         number,

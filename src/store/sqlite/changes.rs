@@ -163,7 +163,7 @@ async fn message(
         .await?;
     match row {
         Some(row) if row.try_get::<&str, _>("room_id")? == room.id.as_str() => {
-            rows::message(&row, &room.id).map(Some)
+            Ok(Some(rows::message(&row, &room.id)?))
         }
         _ => Ok(None),
     }

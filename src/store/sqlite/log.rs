@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::{Row, SqliteExecutor, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 
 use super::{
     Sqlite,
-    interrupt::interrupt_after,
-    rows::{self, message_columns, room_columns},
+    readers::{ReadConnection, ReadError},
+    rows::{self, Columns, Damaged, message_columns, room_columns},
+    search::find,
 };
 use crate::{
     domain::{
@@ -187,50 +188,36 @@ fn number(seq: Seq) -> i64 {
     i64::try_from(seq.0).unwrap_or(i64::MAX)
 }
 
-fn each<T>(
-    rows: &[SqliteRow],
-    decode: impl Fn(&SqliteRow) -> Result<T, sqlx::Error>,
-) -> Result<Vec<T>, StoreError> {
-    Ok(rows.iter().map(decode).collect::<Result<_, _>>()?)
-}
-
 #[async_trait]
 impl Log for Sqlite {
     async fn room(&self, id: &RoomId, caller: Caller) -> Result<Option<Room>, StoreError> {
-        let row = sqlx::query(ROOM)
-            .bind(reader_id(caller))
-            .bind(id.as_str())
-            .fetch_optional(&self.readers)
+        let (caller, id) = (reader_id(caller), id.clone());
+        self.read(move |reader| reader.optional(ROOM, (caller, id.as_str()), |row| rows::room(row)))
             .await
-            .map_err(|error| self.failed(error))?;
-        Ok(row.as_ref().map(rows::room).transpose()?)
     }
 
     async fn rooms(&self, caller: Caller, window: RoomWindow<'_>) -> Result<Vec<Room>, StoreError> {
-        let found = async {
-            let mut connection = match window.search {
-                None => self.readers.acquire().await?,
-                Some(_) => {
-                    let mut connection = self.searcher().await?;
-                    let timeout = self.limits.database_busy_timeout;
-                    interrupt_after(&mut connection, timeout).await?;
-                    connection
-                }
-            };
-            sqlx::query(rooms_sql(&window))
-                .bind(reader_id(caller))
-                .bind(window.after.unwrap_or_default())
-                .bind(window.search.map(folded))
-                .bind(window.limit)
-                .bind(window.before.unwrap_or(AFTER_ALL_ROOMS))
-                .fetch_all(&mut *connection)
-                .await
+        let arguments = (
+            reader_id(caller),
+            window.after.unwrap_or_default().to_owned(),
+            window.search.map(folded),
+            window.limit,
+            window.before.unwrap_or(AFTER_ALL_ROOMS).to_owned(),
+        );
+        let sql = rooms_sql(&window);
+        let read = move |reader: &ReadConnection| reader.all(sql, arguments, |row| rows::room(row));
+        let mut found = match window.search {
+            None => self.read(read).await?,
+            Some(_) => {
+                let timeout = self.limits.database_busy_timeout;
+                let limited = move |reader: &ReadConnection| reader.within(timeout, read);
+                self.read_long(limited).await?
+            }
         };
-        let mut found = found.await.map_err(|error| self.failed(error))?;
         if window.from_end {
             found.reverse();
         }
-        each(&found, rows::room)
+        Ok(found)
     }
 
     async fn events(
@@ -240,19 +227,16 @@ impl Log for Sqlite {
         upto: Seq,
         limit: u32,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let found = sqlx::query(EVENTS)
-            .bind(id.as_str())
-            .bind(number(after))
-            .bind(number(upto))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let mut events = each(&found, |row| rows::event(row, id))?;
-        for event in &mut events {
-            self.name_members(event).await?;
-        }
-        Ok(events.into_iter().map(Arc::new).collect())
+        let id = id.clone();
+        self.read(move |reader| {
+            let arguments = (id.as_str(), number(after), number(upto), limit);
+            let mut events = reader.all(EVENTS, arguments, |row| rows::event(row, &id))?;
+            for event in &mut events {
+                name_members(reader, event)?;
+            }
+            Ok::<_, ReadError>(events.into_iter().map(Arc::new).collect())
+        })
+        .await
     }
 
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError> {
@@ -261,18 +245,17 @@ impl Log for Sqlite {
         } else {
             messages!("asc")
         };
-        let mut found = sqlx::query(sql)
-            .bind(id.as_str())
-            .bind(number(window.after))
-            .bind(window.before.map_or(i64::MAX, number))
-            .bind(window.limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let id = id.clone();
+        let read = self.read(move |reader| {
+            let before = window.before.map_or(i64::MAX, number);
+            let arguments = (id.as_str(), number(window.after), before, window.limit);
+            reader.all(sql, arguments, |row| rows::message(row, &id))
+        });
+        let mut found = read.await?;
         if window.from_end {
             found.reverse();
         }
-        each(&found, |row| rows::message(row, id))
+        Ok(found)
     }
 
     async fn message(
@@ -280,14 +263,13 @@ impl Log for Sqlite {
         id: &MessageId,
         caller: Caller,
     ) -> Result<Option<Arc<Message>>, StoreError> {
-        let row = sqlx::query(MESSAGE)
-            .bind(reader_id(caller))
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let decode = |row: &SqliteRow| rows::message(row, &rows::parsed(row, "room_id")?);
-        Ok(row.as_ref().map(decode).transpose()?)
+        let arguments = (reader_id(caller), id.to_string());
+        self.read(move |reader| {
+            reader.optional(MESSAGE, arguments, |row| {
+                rows::message(row, &rows::parsed(row, "room_id")?)
+            })
+        })
+        .await
     }
 
     async fn membership(
@@ -296,31 +278,26 @@ impl Log for Sqlite {
         user: UserId,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
-        let query = sqlx::query(MEMBERSHIP)
-            .bind(room.as_str())
-            .bind(user.to_string());
-        let row = query
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
+        let arguments = (room.as_str().to_owned(), user.to_string());
+        self.read(move |reader| {
+            reader.optional(MEMBERSHIP, arguments, |row| rows::member(row, now))
+        })
+        .await
     }
 
     async fn speaker(&self, speak: Speak<'_>, now: Timestamp) -> Result<Speaker, AppendError> {
-        let row = sqlx::query(SPEAKER)
-            .bind(speak.viewer.to_string())
-            .bind(speak.room.as_str())
-            .bind(speak.to.map(|to| to.to_string()))
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
-        let facts = match &row {
-            Some(row) => speaker_facts(row, speak)?,
-            None => SpeakerFacts {
-                user: None,
-                room: None,
-            },
-        };
+        let to = speak.to.map(|to| to.to_string());
+        let asks_for_recipient = to.is_some();
+        let arguments = (speak.viewer.to_string(), speak.room.as_str().to_owned(), to);
+        let read = self.read(move |reader| {
+            reader.optional(SPEAKER, arguments, |row| {
+                speaker_facts(row, asks_for_recipient)
+            })
+        });
+        let facts = read.await?.unwrap_or(SpeakerFacts {
+            user: None,
+            room: None,
+        });
         Ok(rules::speaker(facts, now)?)
     }
 
@@ -330,13 +307,9 @@ impl Log for Sqlite {
         caller: Caller,
         now: Timestamp,
     ) -> Result<Option<Member>, StoreError> {
-        let row = sqlx::query(MEMBER)
-            .bind(reader_id(caller))
-            .bind(id.to_string())
-            .fetch_optional(&self.readers)
+        let arguments = (reader_id(caller), id.to_string());
+        self.read(move |reader| reader.optional(MEMBER, arguments, |row| rows::member(row, now)))
             .await
-            .map_err(|error| self.failed(error))?;
-        Ok(row.as_ref().map(|row| rows::member(row, now)).transpose()?)
     }
 
     async fn members(
@@ -350,37 +323,40 @@ impl Log for Sqlite {
         } else {
             members!("asc")
         };
-        let mut found = sqlx::query(sql)
-            .bind(room.as_str())
-            .bind(window.after.map(|id| id.to_string()))
-            .bind(window.before.map(|id| id.to_string()))
-            .bind(window.limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(|error| self.failed(error))?;
+        let arguments = (
+            room.as_str().to_owned(),
+            window.after.map(|id| id.to_string()),
+            window.before.map(|id| id.to_string()),
+            window.limit,
+        );
+        let read =
+            self.read(move |reader| reader.all(sql, arguments, |row| rows::member(row, now)));
+        let mut found = read.await?;
         if window.from_end {
             found.reverse();
         }
-        each(&found, |row| rows::member(row, now))
+        Ok(found)
     }
 
     async fn search(&self, search: &Search, caller: Caller) -> Result<SearchOutcome, StoreError> {
-        let found = self.find(search, caller).await;
-        found.inspect_err(|error| self.health.seen(error))
+        let (search, limits) = (search.clone(), self.limits);
+        self.read_long(move |reader| find(reader, &search, caller, &limits))
+            .await
     }
 }
 
-fn speaker_facts(row: &SqliteRow, speak: Speak<'_>) -> Result<SpeakerFacts, sqlx::Error> {
+fn speaker_facts(row: &impl Columns, asks_for_recipient: bool) -> Result<SpeakerFacts, Damaged> {
     let user = Some(Arc::new(rows::user(row)?));
-    if row.try_get::<Option<i64>, _>("head")?.is_none() {
+    if row.integer("head")?.is_none() {
         return Ok(SpeakerFacts { user, room: None });
     }
-    let recipient = match speak.to {
-        Some(_) => Some(Recipient {
-            known: row.try_get("recipient_known")?,
+    let recipient = if asks_for_recipient {
+        Some(Recipient {
+            known: rows::integer(row, "recipient_known")? != 0,
             role: rows::role(row, "recipient_role")?,
-        }),
-        None => None,
+        })
+    } else {
+        None
     };
     let room = SpeakerRoom {
         rights: rows::rights(row)?,
@@ -395,29 +371,58 @@ fn speaker_facts(row: &SqliteRow, speak: Speak<'_>) -> Result<SpeakerFacts, sqlx
 }
 
 impl Sqlite {
-    /// Adds the members to an event that shuts out all others.
-    async fn name_members(&self, event: &mut Event) -> Result<(), StoreError> {
-        let Event::Changed(change) = event else {
-            return Ok(());
-        };
-        if matches!(change.shuts_out, ShutsOut::AllBut(_)) {
-            let members = members_at(&self.readers, &change.cursor.room, change.cursor.seq).await?;
-            Arc::make_mut(change).shuts_out = ShutsOut::AllBut(members);
-        }
-        Ok(())
+    /// Runs a short read.
+    pub(super) async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&ReadConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: Into<StoreError> + Send + 'static,
+    {
+        let result = self.readers.read(read).await;
+        result.inspect_err(|error| self.health.seen(error))
+    }
+
+    /// Runs a read that may take long. It must end by itself after a time.
+    async fn read_long<T, E>(
+        &self,
+        read: impl FnOnce(&ReadConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        E: Into<StoreError> + Send + 'static,
+    {
+        let result = self.searchers.read(read).await;
+        result.inspect_err(|error| self.health.seen(error))
     }
 }
 
-/// The members of a room at an event, in ascending order.
-pub(super) async fn members_at<'c>(
-    reader: impl SqliteExecutor<'c>,
+/// Adds the members to an event that shuts out all others.
+fn name_members(reader: &ReadConnection, event: &mut Event) -> Result<(), ReadError> {
+    let Event::Changed(change) = event else {
+        return Ok(());
+    };
+    if matches!(change.shuts_out, ShutsOut::AllBut(_)) {
+        let arguments = (change.cursor.room.as_str(), number(change.cursor.seq));
+        let mut members: Vec<UserId> =
+            reader.all(MEMBERS_AT, arguments, |row| rows::parsed(row, "user_id"))?;
+        members.sort_unstable();
+        Arc::make_mut(change).shuts_out = ShutsOut::AllBut(members.into());
+    }
+    Ok(())
+}
+
+/// The members of a room at an event, in ascending order, for the connection that writes.
+pub(super) async fn members_at(
+    writer: &mut SqliteConnection,
     room: &RoomId,
     seq: Seq,
 ) -> Result<Arc<[UserId]>, sqlx::Error> {
     let found = sqlx::query(MEMBERS_AT)
         .bind(room.as_str())
         .bind(number(seq))
-        .fetch_all(reader)
+        .fetch_all(writer)
         .await?;
     let members = found.iter().map(|row| rows::parsed(row, "user_id"));
     let mut members: Vec<UserId> = members.collect::<Result<_, _>>()?;

@@ -5,7 +5,7 @@
 //!
 //! - `append`: batches of commands; `sends` and `changes` load their facts and write their
 //!   decisions
-//! - `log`: reading; `search`: searching and the search index; `interrupt`: reads with a time limit
+//! - `readers`: the connections that read; `log`: reading; `search`: searching and the search index
 //! - `accounts`: users, the signing key and revoked tokens
 //! - `rows`: between rows and domain types
 //! - `file`: the permissions of the database file; `lock`: one server per file
@@ -21,10 +21,10 @@ mod copy;
 mod file;
 mod health;
 mod inspect;
-mod interrupt;
 mod limits;
 mod lock;
 mod log;
+mod readers;
 mod rows;
 mod search;
 mod sends;
@@ -40,9 +40,9 @@ use std::{
 use async_trait::async_trait;
 use rust_embed::RustEmbed;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Row, SqlSafeStr, SqliteConnection, SqlitePool,
+    AssertSqlSafe, ConnectOptions, Row, SqlSafeStr, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -50,12 +50,13 @@ pub use limits::SqliteLimits;
 
 use health::Health;
 pub use lock::DatabaseLock;
+use readers::{ReadError, Readers};
 
-use super::{AppendError, CopyError, Inspection, Maintenance, StoreError, WriteFault};
+use super::{AppendError, Cause, CopyError, Inspection, Maintenance, StoreError, WriteFault};
 use crate::domain::{Timestamp, folded, folding};
 
-/// Rows that the thread of a connection reads ahead. If a read returns more rows than this, the two
-/// threads take turns for each further row, which is slow.
+/// Rows that the thread of the writing connection reads ahead. If a statement returns more rows than
+/// this, the two threads take turns for each further row, which is slow.
 const ROWS_AT_ONCE: usize = 512;
 
 /// Why a database is refused whose tables a later version has changed.
@@ -74,8 +75,9 @@ type Writer = OwnedMutexGuard<SqliteConnection>;
 /// An open database file.
 #[derive(Clone)]
 pub struct Sqlite {
-    readers: SqlitePool,
-    searchers: SqlitePool,
+    readers: Arc<Readers>,
+    /// For reads that may take long, so that the others do not wait for them.
+    searchers: Arc<Readers>,
     /// The only connection that writes, because SQLite allows one writer at a time. Only tasks that
     /// are never cancelled lock it: cancelling one would leave a statement or a transaction open.
     writer: Arc<Mutex<SqliteConnection>>,
@@ -129,11 +131,10 @@ impl Sqlite {
             .map_err(|reason| refused(&reason))?;
         fold_room_names(&mut writer).await?;
         let unindexed = search::check_index(&mut writer).await?;
-        let pool = |most| open_readers(options.clone(), most, limits.database_busy_timeout);
-        let searchers = pool(limits.searches_max).await;
-        let searchers = searchers.map_err(|error| refused(&error))?;
-        let readers = pool(limits.database_readers_max).await;
-        let readers = readers.map_err(|error| refused(&error))?;
+        let timeout = limits.database_busy_timeout;
+        let open = |most| Readers::open(options.get_filename(), most, timeout).map(Arc::new);
+        let searchers = open(limits.searches_max).map_err(|error| refused(&error))?;
+        let readers = open(limits.database_readers_max).map_err(|error| refused(&error))?;
         let records = mode == OpenMode::Alone;
         let health = Health::new(Self::file(url).as_deref(), records);
         let health = health.map_err(|error| refused(&error))?;
@@ -211,8 +212,8 @@ impl Sqlite {
     }
 
     /// The error of a statement. Records the fault that it names.
-    fn failed(&self, error: sqlx::Error) -> StoreError {
-        let error = StoreError::from(error);
+    fn failed(&self, error: impl Into<StoreError>) -> StoreError {
+        let error = error.into();
         self.health.seen(&error);
         error
     }
@@ -259,28 +260,6 @@ impl Sqlite {
             health: self.health.clone(),
         })
     }
-}
-
-/// Opens connections that read.
-///
-/// A connection that is opened later would open whatever file is at the path by then. SQLite
-/// creates a missing one, and deletes the write-ahead log beside it. So all connections are opened
-/// now, they stay, and they cannot write.
-async fn open_readers(
-    options: SqliteConnectOptions,
-    connections: u32,
-    busy_timeout: Duration,
-) -> Result<SqlitePool, sqlx::Error> {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .min_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(busy_timeout)
-        // The pool logs no slow wait. A wait that fails is an error, which is logged.
-        .acquire_slow_threshold(busy_timeout)
-        .connect_with(options.read_only(true))
-        .await
 }
 
 /// The writing connection while it is used. When it is dropped, the state of the file is
@@ -448,29 +427,35 @@ fn migration(file_name: &str) -> Option<Migration> {
     ))
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match kind_of(&error) {
-            Some(SQLITE_BUSY | SQLITE_INTERRUPT) => Self::Busy(error),
-            Some(SQLITE_READONLY) => Self::Unwritable(WriteFault::ReadOnly),
-            Some(SQLITE_IOERR) => Self::Unwritable(WriteFault::Disk),
-            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Unwritable(WriteFault::Damaged),
-            Some(SQLITE_FULL) => Self::Unwritable(WriteFault::Full),
-            _ if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy(error),
-            _ => Self::Failed(error),
-        }
+/// An error of SQLite by its code, of which the low byte is the kind. `None` is an error of the
+/// library.
+fn classified(code: Option<u32>, error: Cause) -> StoreError {
+    match code.map(|code| code & 0xff) {
+        Some(SQLITE_BUSY | SQLITE_INTERRUPT) => StoreError::Busy(error),
+        Some(SQLITE_READONLY) => StoreError::Unwritable(WriteFault::ReadOnly),
+        Some(SQLITE_IOERR) => StoreError::Unwritable(WriteFault::Disk),
+        Some(SQLITE_CORRUPT | SQLITE_NOTADB) => StoreError::Unwritable(WriteFault::Damaged),
+        Some(SQLITE_FULL) => StoreError::Unwritable(WriteFault::Full),
+        _ => StoreError::Failed(error),
     }
 }
 
-/// The kind of an error of SQLite: the low byte of its code. Extended codes have more bytes.
-fn kind_of(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?.parse::<u32>();
-    code.ok().map(|code| code & 0xff)
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        let code = code.and_then(|code| code.parse().ok());
+        classified(code, error.into())
+    }
 }
 
-/// Whether a statement was stopped because its time was over.
-fn is_interrupted(error: &sqlx::Error) -> bool {
-    kind_of(error) == Some(SQLITE_INTERRUPT)
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        let code = match &error {
+            ReadError::Sqlite(error) => error.sqlite_error().map(|error| error.extended_code),
+            ReadError::Damaged(_) => None,
+        };
+        classified(code.map(i32::cast_unsigned), error.into())
+    }
 }
 
 const SQLITE_BUSY: u32 = 5;

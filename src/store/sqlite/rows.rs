@@ -41,67 +41,126 @@ const SHUTS_OUT_USER: i64 = 1;
 const SHUTS_OUT_ALL_BUT: i64 = 2;
 const SHUTS_OUT_EVERYBODY: i64 = 3;
 
-type Decoded<T> = Result<T, sqlx::Error>;
+/// The columns of a row, by name. Rows that are read and rows that are written come from different
+/// libraries.
+pub(super) trait Columns {
+    /// An integer, or None for null.
+    fn integer(&self, column: &str) -> Decoded<Option<i64>>;
 
-fn damaged(column: &str, error: impl std::fmt::Display) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: error.to_string().into(),
+    /// A text, or None for null.
+    fn text(&self, column: &str) -> Decoded<Option<&str>>;
+
+    /// A blob, or None for null.
+    fn bytes(&self, column: &str) -> Decoded<Option<&[u8]>>;
+}
+
+impl Columns for SqliteRow {
+    fn integer(&self, column: &str) -> Decoded<Option<i64>> {
+        self.try_get(column)
+            .map_err(|error| Damaged::new(column, error))
+    }
+
+    fn text(&self, column: &str) -> Decoded<Option<&str>> {
+        self.try_get(column)
+            .map_err(|error| Damaged::new(column, error))
+    }
+
+    fn bytes(&self, column: &str) -> Decoded<Option<&[u8]>> {
+        self.try_get(column)
+            .map_err(|error| Damaged::new(column, error))
     }
 }
 
-pub(super) fn parsed<T>(row: &SqliteRow, column: &str) -> Decoded<T>
+/// A column holds a value that it must not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("the column {column} is damaged: {reason}")]
+pub(super) struct Damaged {
+    column: String,
+    reason: String,
+}
+
+impl Damaged {
+    pub(super) fn new(column: &str, reason: impl std::fmt::Display) -> Self {
+        Self {
+            column: column.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl From<Damaged> for sqlx::Error {
+    fn from(damaged: Damaged) -> Self {
+        Self::Decode(damaged.into())
+    }
+}
+
+type Decoded<T> = Result<T, Damaged>;
+
+fn text<'r>(row: &'r impl Columns, column: &str) -> Decoded<&'r str> {
+    required(column, row.text(column)?)
+}
+
+pub(super) fn integer(row: &impl Columns, column: &str) -> Decoded<i64> {
+    required(column, row.integer(column)?)
+}
+
+fn small(row: &impl Columns, column: &str) -> Decoded<u32> {
+    let value = u32::try_from(integer(row, column)?);
+    value.map_err(|error| Damaged::new(column, error))
+}
+
+pub(super) fn parsed<T>(row: &impl Columns, column: &str) -> Decoded<T>
 where
     T: FromStr<Err: std::fmt::Display>,
 {
-    row.try_get::<&str, _>(column)?
+    text(row, column)?
         .parse()
-        .map_err(|error| damaged(column, error))
+        .map_err(|error| Damaged::new(column, error))
 }
 
-pub(super) fn seq(row: &SqliteRow, column: &str) -> Decoded<Seq> {
-    Ok(Seq(row.try_get::<i64, _>(column)?.cast_unsigned()))
+pub(super) fn seq(row: &impl Columns, column: &str) -> Decoded<Seq> {
+    Ok(Seq(integer(row, column)?.cast_unsigned()))
 }
 
-pub(super) fn number(row: &SqliteRow) -> Decoded<u64> {
-    Ok(row.try_get::<i64, _>("number")?.cast_unsigned())
+pub(super) fn number(row: &impl Columns) -> Decoded<u64> {
+    Ok(integer(row, "number")?.cast_unsigned())
 }
 
-pub(super) fn epoch(row: &SqliteRow) -> Decoded<Epoch> {
-    Ok(Epoch(row.try_get::<i64, _>("epoch")?.cast_unsigned()))
+pub(super) fn epoch(row: &impl Columns) -> Decoded<Epoch> {
+    Ok(Epoch(integer(row, "epoch")?.cast_unsigned()))
 }
 
-pub(super) fn timestamp(row: &SqliteRow, column: &str) -> Decoded<Timestamp> {
-    row.try_get(column).map(Timestamp)
+pub(super) fn timestamp(row: &impl Columns, column: &str) -> Decoded<Timestamp> {
+    integer(row, column).map(Timestamp)
 }
 
-pub(super) fn optional_timestamp(row: &SqliteRow, column: &str) -> Decoded<Option<Timestamp>> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+pub(super) fn optional_timestamp(row: &impl Columns, column: &str) -> Decoded<Option<Timestamp>> {
+    Ok(row.integer(column)?.map(Timestamp))
 }
 
-fn body(row: &SqliteRow) -> Decoded<Body> {
+fn body(row: &impl Columns) -> Decoded<Body> {
     if let Some(deleted_at) = optional_timestamp(row, "deleted_at")? {
         return Ok(Body::Deleted(deleted_at));
     }
     // The limit was checked when the message was sent. A lower limit today keeps old messages.
-    let text = MessageText::stored(row.try_get("text")?);
+    let text = MessageText::stored(text(row, "text")?);
     Ok(Body::Text(text))
 }
 
-fn optional<T>(row: &SqliteRow, column: &str) -> Decoded<Option<T>>
+fn optional<T>(row: &impl Columns, column: &str) -> Decoded<Option<T>>
 where
     T: FromStr<Err: std::fmt::Display>,
 {
-    let text = row.try_get::<Option<&str>, _>(column)?;
-    text.map(|text| text.parse().map_err(|error| damaged(column, error)))
+    let text = row.text(column)?;
+    text.map(|text| text.parse().map_err(|error| Damaged::new(column, error)))
         .transpose()
 }
 
-pub(super) fn visibility(row: &SqliteRow) -> Decoded<Visibility> {
-    match row.try_get("visibility")? {
+pub(super) fn visibility(row: &impl Columns) -> Decoded<Visibility> {
+    match integer(row, "visibility")? {
         0 => Ok(Visibility::Public),
         1 => Ok(Visibility::Private),
-        other => Err(damaged("visibility", format_args!("{other}"))),
+        other => Err(Damaged::new("visibility", format_args!("{other}"))),
     }
 }
 
@@ -112,13 +171,13 @@ pub(super) fn visibility_code(visibility: Visibility) -> i64 {
     }
 }
 
-pub(super) fn role(row: &SqliteRow, column: &str) -> Decoded<Option<Role>> {
-    match row.try_get::<Option<i64>, _>(column)? {
+pub(super) fn role(row: &impl Columns, column: &str) -> Decoded<Option<Role>> {
+    match row.integer(column)? {
         None => Ok(None),
         Some(0) => Ok(Some(Role::Owner)),
         Some(1) => Ok(Some(Role::Moderator)),
         Some(2) => Ok(Some(Role::Member)),
-        Some(other) => Err(damaged(column, format_args!("{other}"))),
+        Some(other) => Err(Damaged::new(column, format_args!("{other}"))),
     }
 }
 
@@ -131,38 +190,38 @@ pub(super) fn role_code(role: Role) -> i64 {
 }
 
 /// The rights of a user in a room, from the columns `visibility` and `role`.
-pub(super) fn rights(row: &SqliteRow) -> Decoded<Rights> {
+pub(super) fn rights(row: &impl Columns) -> Decoded<Rights> {
     Ok(Rights {
         visibility: visibility(row)?,
         role: role(row, "role")?,
     })
 }
 
-pub(super) fn user(row: &SqliteRow) -> Decoded<User> {
+pub(super) fn user(row: &impl Columns) -> Decoded<User> {
     Ok(User {
         id: parsed(row, "user_id")?,
-        name: UserName::stored(row.try_get("user_name")?),
+        name: UserName::stored(text(row, "user_name")?),
         created_at: timestamp(row, "user_created_at")?,
     })
 }
 
-pub(super) fn room(row: &SqliteRow) -> Decoded<Room> {
+pub(super) fn room(row: &impl Columns) -> Decoded<Room> {
     Ok(Room {
         id: parsed(row, "id")?,
-        name: RoomName::stored(row.try_get("name")?),
+        name: RoomName::stored(text(row, "name")?),
         visibility: visibility(row)?,
         created_at: timestamp(row, "created_at")?,
         epoch: epoch(row)?,
         head: seq(row, "head")?,
         head_tag: optional_timestamp(row, "head_at")?.map_or(EventTag::UNKNOWN, EventTag::of),
-        slow_mode_seconds: row.try_get("slow_mode_seconds")?,
-        member_count: row.try_get("member_count")?,
+        slow_mode_seconds: small(row, "slow_mode_seconds")?,
+        member_count: small(row, "member_count")?,
         deleted_at: optional_timestamp(row, "deleted_at")?,
     })
 }
 
 /// A message and its sender. The caller passes the id of the room, so that messages share it.
-pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
+pub(super) fn message(row: &impl Columns, room: &RoomId) -> Decoded<Arc<Message>> {
     Ok(Arc::new(Message {
         id: parsed(row, "id")?,
         cursor: Cursor {
@@ -175,7 +234,7 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
         body: body(row)?,
         created_at: timestamp(row, "created_at")?,
         reply_to: optional(row, "reply_to")?,
-        nonce: row.try_get::<Option<&str>, _>("nonce")?.map(Nonce::stored),
+        nonce: row.text("nonce")?.map(Nonce::stored),
     }))
 }
 
@@ -183,7 +242,7 @@ pub(super) fn message(row: &SqliteRow, room: &RoomId) -> Decoded<Arc<Message>> {
 pub(super) async fn update_message(
     writer: &mut SqliteConnection,
     message: &Message,
-) -> Decoded<()> {
+) -> Result<(), sqlx::Error> {
     let deleted_at = match message.body {
         Body::Text(_) => None,
         Body::Deleted(at) => Some(at.0),
@@ -198,7 +257,7 @@ pub(super) async fn update_message(
 }
 
 /// A member. A mute that has ended is left out.
-pub(super) fn member(row: &SqliteRow, now: Timestamp) -> Decoded<Member> {
+pub(super) fn member(row: &impl Columns, now: Timestamp) -> Decoded<Member> {
     let muted_until = optional_timestamp(row, "muted_until")?;
     Ok(Member {
         id: parsed(row, "id")?,
@@ -212,16 +271,16 @@ pub(super) fn member(row: &SqliteRow, now: Timestamp) -> Decoded<Member> {
 
 /// A value that must not be null.
 pub(super) fn required<T>(column: &str, value: Option<T>) -> Decoded<T> {
-    value.ok_or_else(|| damaged(column, "null"))
+    value.ok_or_else(|| Damaged::new(column, "null"))
 }
 
 /// An event. [`ShutsOut::AllBut`] comes without its members: the caller adds them.
-pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
-    let kind = row.try_get("kind")?;
+pub(super) fn event(row: &impl Columns, room: &RoomId) -> Decoded<Event> {
+    let kind = integer(row, "kind")?;
     if kind == ChangeRecord::MESSAGE_SENT {
         return Ok(Event::MessageSent(message(row, room)?));
     }
-    let sent = row.try_get::<Option<i64>, _>("seq")?;
+    let sent = row.integer("seq")?;
     let record = ChangeRecord {
         kind,
         message: optional(row, "id")?,
@@ -230,13 +289,13 @@ pub(super) fn event(row: &SqliteRow, room: &RoomId) -> Decoded<Event> {
         role: role(row, "role")?,
     };
     let kind = ChangeKind::from_record(&record)
-        .ok_or_else(|| damaged("kind", format_args!("{record:?}")))?;
-    let shuts_out = match row.try_get::<i64, _>("shuts_out")? {
+        .ok_or_else(|| Damaged::new("kind", format_args!("{record:?}")))?;
+    let shuts_out = match integer(row, "shuts_out")? {
         SHUTS_OUT_NOBODY => ShutsOut::Nobody,
         SHUTS_OUT_USER => ShutsOut::User(parsed(row, "subject_id")?),
         SHUTS_OUT_ALL_BUT => ShutsOut::AllBut(Arc::default()),
         SHUTS_OUT_EVERYBODY => ShutsOut::Everybody,
-        other => return Err(damaged("shuts_out", format_args!("{other}"))),
+        other => return Err(Damaged::new("shuts_out", format_args!("{other}"))),
     };
     let at = timestamp(row, "at")?;
     let cursor = Cursor {

@@ -17,17 +17,16 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::atomic::Ordering,
 };
 
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection};
 
 use super::{
-    Sqlite,
-    interrupt::{interrupt_after, until_interrupted},
+    Sqlite, SqliteLimits,
     log::{readable, reader_id},
-    rows::{self, message_columns},
+    readers::{ReadConnection, ReadError, ReadRow},
+    rows::{self, Columns, Damaged, message_columns},
 };
 use crate::{
     domain::{
@@ -111,12 +110,20 @@ macro_rules! next_messages {
     };
 }
 
+/// The message at a row id.
+const AT_PLACE: &str = concat!(
+    "select ",
+    message_columns!(),
+    " from messages m join rooms r on r.id = m.room_id join users u on u.id = m.sender_id
+      where m.rowid = ?1"
+);
+
 /// A message that matches, and may be on the page.
 struct Candidate {
     score: Score,
     /// The row id of the message. Row ids are 1, 2, 3 in the order of arrival.
     place: i64,
-    row: SqliteRow,
+    id: MessageId,
 }
 
 /// The messages that the answer ranks, by their row ids, and the hit that the page begins after.
@@ -126,78 +133,96 @@ struct RankedRange {
     after: Option<(Score, i64)>,
 }
 
-impl Sqlite {
-    /// Searches. The rights and the hits are read in one transaction.
-    pub(super) async fn find(
-        &self,
-        search: &Search,
-        caller: Caller,
-    ) -> Result<SearchOutcome, StoreError> {
-        let mut connection = self.searcher().await?;
-        let mut reader = connection.begin().await?;
-        let rooms = self.rooms_of(&mut reader, search, caller).await?;
+/// The rooms to search, each with its number in the index, if it has one.
+type SearchedRooms = Vec<(RoomId, Option<i64>)>;
+
+/// Searches. The rights and the hits are read in one transaction.
+pub(super) fn find(
+    reader: &ReadConnection,
+    search: &Search,
+    caller: Caller,
+    limits: &SqliteLimits,
+) -> Result<SearchOutcome, ReadError> {
+    reader.in_transaction(|reader| {
+        let rooms = rooms_of(reader, search, caller, limits)?;
         if search.room.is_some() && rooms.is_empty() {
             return Ok(SearchOutcome::NoRoom);
         }
-        let Some(range) = range(&mut reader, search.after).await? else {
+        let Some(range) = range(reader, search.after)? else {
             return Ok(SearchOutcome::NoMark);
         };
-        let state = sqlx::query(STATE).fetch_one(&mut *reader).await?;
-        let (upto, last): (i64, i64) = (state.try_get("upto")?, state.try_get("last")?);
+        let state =
+            |row: &ReadRow<'_>| Ok((rows::integer(row, "upto")?, rows::integer(row, "last")?));
+        let (upto, last) = reader.optional(STATE, [], state)?.unwrap_or_default();
         if last - upto > TAIL_MESSAGES_MAX {
             return Ok(SearchOutcome::NotYet);
         }
-        interrupt_after(&mut reader, self.limits.search_timeout).await?;
-        let mut found = tail(
-            &mut reader,
-            search,
-            &rooms,
-            (range.oldest.max(upto + 1), range.newest.min(last)),
-        )
-        .await?;
-        found.truncate(self.limits.search_candidates_max as usize);
-        let left =
-            self.limits.search_candidates_max - u32::try_from(found.len()).unwrap_or(u32::MAX);
-        if let Some(words) = index_query(&search.query, &rooms) {
-            let indexed = sqlx::query(INDEXED)
-                .bind(words)
-                .bind(range.oldest)
-                .bind(range.newest.min(upto))
-                .bind(left)
-                .fetch(&mut *reader);
-            candidates(&search.query, until_interrupted(indexed).await?, &mut found)?;
-        }
-        interrupt_after(&mut reader, Duration::ZERO).await?;
-        reader.commit().await?;
-        page(search, &range, found)
-    }
+        let found = reader.within(limits.search_timeout, |reader| {
+            ranked(reader, search, &rooms, &range, (upto, last), limits)
+        })?;
+        page(reader, search, &range, found)
+    })
+}
 
-    /// The rooms to search, each with its number in the index, if it has one.
-    async fn rooms_of(
-        &self,
-        reader: &mut SqliteConnection,
-        search: &Search,
-        caller: Caller,
-    ) -> Result<Vec<(RoomId, Option<i64>)>, StoreError> {
-        let found = match &search.room {
-            Some(room) => {
-                sqlx::query(ROOM)
-                    .bind(reader_id(caller))
-                    .bind(room.as_str())
-                    .fetch_all(reader)
-                    .await?
-            }
-            None => {
-                let query = sqlx::query(ROOMS)
-                    .bind(reader_id(caller))
-                    .bind(self.limits.search_rooms_max);
-                query.fetch_all(reader).await?
-            }
-        };
-        let room = |row: &SqliteRow| Ok((rows::parsed(row, "id")?, row.try_get("number")?));
-        Ok(found.iter().map(room).collect::<Result<_, sqlx::Error>>()?)
+/// The candidates of the tail and of the index, newest first, as far as the time suffices.
+fn ranked(
+    reader: &ReadConnection,
+    search: &Search,
+    rooms: &SearchedRooms,
+    range: &RankedRange,
+    (upto, last): (i64, i64),
+    limits: &SqliteLimits,
+) -> Result<Vec<Candidate>, ReadError> {
+    let mut found = Vec::new();
+    let (from, to) = (range.oldest.max(upto + 1), range.newest.min(last));
+    if from <= to {
+        let rooms: Vec<&str> = rooms.iter().map(|(room, _)| room.as_str()).collect();
+        let arguments = (rows::json(&rooms), from, to);
+        reader.until_interrupted(TAIL, arguments, |row| {
+            add_match(row, &search.query, &mut found)
+        })?;
     }
+    found.truncate(limits.search_candidates_max as usize);
+    let left = limits.search_candidates_max - u32::try_from(found.len()).unwrap_or(u32::MAX);
+    if let Some(words) = index_query(&search.query, rooms) {
+        let arguments = (words, range.oldest, range.newest.min(upto), left);
+        reader.until_interrupted(INDEXED, arguments, |row| {
+            add_match(row, &search.query, &mut found)
+        })?;
+    }
+    Ok(found)
+}
 
+/// Adds a row if it matches the query.
+fn add_match(
+    row: &ReadRow<'_>,
+    query: &SearchQuery,
+    found: &mut Vec<Candidate>,
+) -> Result<(), Damaged> {
+    if let Some(score) = query.score(row.text("text")?.unwrap_or_default()) {
+        found.push(Candidate {
+            score,
+            place: rows::integer(row, "place")?,
+            id: rows::parsed(row, "id")?,
+        });
+    }
+    Ok(())
+}
+
+fn rooms_of(
+    reader: &ReadConnection,
+    search: &Search,
+    caller: Caller,
+    limits: &SqliteLimits,
+) -> Result<SearchedRooms, ReadError> {
+    let room = |row: &ReadRow<'_>| Ok((rows::parsed(row, "id")?, row.integer("number")?));
+    match &search.room {
+        Some(id) => reader.all(ROOM, (reader_id(caller), id.as_str()), room),
+        None => reader.all(ROOMS, (reader_id(caller), limits.search_rooms_max), room),
+    }
+}
+
+impl Sqlite {
     /// Puts the next messages into the index. Returns whether more are left. Must not be cancelled.
     pub(super) async fn index_step(&self) -> Result<bool, StoreError> {
         let mut writer = self.writing().await?;
@@ -220,10 +245,10 @@ impl Sqlite {
 }
 
 /// The range that the answer ranks; `None` if the mark names a message that does not exist.
-async fn range(
-    reader: &mut SqliteConnection,
+fn range(
+    reader: &ReadConnection,
     after: Option<SearchMark>,
-) -> Result<Option<RankedRange>, StoreError> {
+) -> Result<Option<RankedRange>, ReadError> {
     let Some(mark) = after else {
         return Ok(Some(RankedRange {
             oldest: 1,
@@ -233,14 +258,11 @@ async fn range(
     };
     let mut places = Vec::with_capacity(3);
     for id in [mark.oldest, mark.newest, mark.message] {
-        let Some(row) = sqlx::query(PLACE)
-            .bind(id.to_string())
-            .fetch_optional(&mut *reader)
-            .await?
-        else {
+        let place = |row: &ReadRow<'_>| rows::integer(row, "place");
+        let Some(place) = reader.optional(PLACE, [id.to_string()], place)? else {
             return Ok(None);
         };
-        places.push(row.try_get("place")?);
+        places.push(place);
     }
     Ok(Some(RankedRange {
         oldest: places[0],
@@ -249,65 +271,21 @@ async fn range(
     }))
 }
 
-/// The candidates of the tail.
-async fn tail(
-    reader: &mut SqliteConnection,
-    search: &Search,
-    rooms: &[(RoomId, Option<i64>)],
-    (from, to): (i64, i64),
-) -> Result<Vec<Candidate>, StoreError> {
-    let mut found = Vec::new();
-    if from <= to {
-        let rooms: Vec<&str> = rooms.iter().map(|(room, _)| room.as_str()).collect();
-        let query = sqlx::query(TAIL)
-            .bind(rows::json(&rooms))
-            .bind(from)
-            .bind(to);
-        let rows = until_interrupted(query.fetch(reader)).await?;
-        candidates(&search.query, rows, &mut found)?;
-    }
-    Ok(found)
-}
-
-/// Adds the rows that match the query.
-fn candidates(
-    query: &SearchQuery,
-    rows: Vec<SqliteRow>,
-    into: &mut Vec<Candidate>,
-) -> Result<(), sqlx::Error> {
-    for row in rows {
-        if let Some(score) = query.score(row.try_get("text")?) {
-            into.push(Candidate {
-                score,
-                place: row.try_get("place")?,
-                row,
-            });
-        }
-    }
-    Ok(())
-}
-
 /// The best hits after the mark, of equally good ones the newer first. `found` comes newest first.
 fn page(
+    reader: &ReadConnection,
     search: &Search,
     range: &RankedRange,
     mut found: Vec<Candidate>,
-) -> Result<SearchOutcome, StoreError> {
-    let id = |candidate: Option<&Candidate>| {
-        candidate
-            .map(|found| rows::parsed(&found.row, "id"))
-            .transpose()
-    };
-    let newest: Option<MessageId> = id(found.first())?;
-    let oldest: Option<MessageId> = id(found.last())?;
-    let (Some(newest), Some(oldest)) = (newest, oldest) else {
+) -> Result<SearchOutcome, ReadError> {
+    let (Some(newest), Some(oldest)) = (found.first(), found.last()) else {
         return Ok(SearchOutcome::Hits(Vec::new()));
     };
     // Later pages rank the same messages as the first page, even if the messages at its ends were
     // deleted.
     let (oldest, newest) = search
         .after
-        .map_or((oldest, newest), |mark| (mark.oldest, mark.newest));
+        .map_or((oldest.id, newest.id), |mark| (mark.oldest, mark.newest));
     found.sort_unstable_by_key(|candidate| Reverse((candidate.score, candidate.place)));
     if let Some(after) = range.after {
         found.retain(|candidate| (candidate.score, candidate.place) < after);
@@ -315,10 +293,14 @@ fn page(
     found.truncate(search.limit as usize);
     let mut rooms: HashMap<String, RoomId> = HashMap::new();
     let mut hits = Vec::with_capacity(found.len());
-    for Candidate { score, row, .. } in found {
-        let room: RoomId = rows::parsed(&row, "room_id")?;
-        let room = rooms.entry(room.to_string()).or_insert(room);
-        let message: Arc<Message> = rows::message(&row, room)?;
+    for Candidate { score, place, .. } in found {
+        let message = reader.optional(AT_PLACE, [place], |row| {
+            let room: RoomId = rows::parsed(row, "room_id")?;
+            let room = rooms.entry(room.to_string()).or_insert(room);
+            rows::message(row, room)
+        })?;
+        // It is there: the whole search reads one state of the database.
+        let Some(message) = message else { continue };
         let mark = SearchMark {
             oldest,
             newest,
