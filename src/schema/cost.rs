@@ -189,6 +189,16 @@ impl ResponseCost {
         }
     }
 
+    /// Charges a value and all values in it, which were not charged before.
+    pub(super) async fn charge_whole(&self, value: &Value) {
+        let (bytes, values) = whole(value);
+        self.meter.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.meter.values.fetch_add(values, Ordering::Relaxed);
+        if before / VALUES_PER_YIELD != (before + values) / VALUES_PER_YIELD {
+            yield_now().await;
+        }
+    }
+
     /// Refuses the result of the root field above `place`.
     pub(super) fn refuse_result(&self, place: &QueryPathNode<'_>) {
         self.refuse(place, Refused::Result);
@@ -274,6 +284,21 @@ fn json_bytes(value: &Value) -> usize {
         Value::List(items) => 2 + items.len(),
         _ => SCALAR_BYTES,
     }
+}
+
+/// JSON bytes of a value with its members, and the number of values.
+fn whole(value: &Value) -> (usize, usize) {
+    let mut sum = (json_bytes(value), 1);
+    let mut add = |member: &Value| {
+        let (bytes, values) = whole(member);
+        sum = (sum.0 + bytes, sum.1 + values);
+    };
+    match value {
+        Value::Object(fields) => fields.values().for_each(&mut add),
+        Value::List(items) => items.iter().for_each(&mut add),
+        _ => {}
+    }
+    sum
 }
 
 /// JSON bytes of a string, escapes and quotes included.

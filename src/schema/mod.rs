@@ -32,6 +32,7 @@ mod pagination;
 mod prepare;
 mod presence;
 mod query;
+mod ready;
 mod room_mutation;
 mod room_pages;
 mod scalar;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Interface, Object};
+use async_graphql::{
+    Context, Enum, ID, Interface, Object, ScalarType, Value, parser::types::Field,
+};
 
 use super::{
     context::{caller, readable_room, services, viewer},
@@ -10,6 +12,7 @@ use super::{
     loader::loader,
     modes::{in_frame, record_as_of},
     pagination::{PageArgs, connection},
+    ready::{Fragments, MakeValue, ReadyFields, ReadyObject},
     room_pages::{members_page, messages_page},
     scalar::{CursorScalar, DateTime},
     users::{PresenceObject, UserObject, present},
@@ -205,6 +208,19 @@ impl RoomObject {
     }
 }
 
+impl ReadyObject for RoomObject {
+    const TYPES: &'static [&'static str] = &["Room", "Node"];
+
+    /// The other fields record the position of their read, or read.
+    fn ready(field: &Field, _: &Fragments) -> Option<MakeValue<Self>> {
+        Some(match field.name.node.as_str() {
+            "id" => Box::new(|object| Value::String(object.room.id.to_string())),
+            "createdAt" => Box::new(|object| DateTime(object.room.created_at).to_value()),
+            _ => return None,
+        })
+    }
+}
+
 impl RoomObject {
     /// The room as loaded. Fields that can change use this, which records the position of the read.
     fn current(&self, ctx: &Context<'_>) -> &Room {
@@ -299,6 +315,28 @@ impl MessageObject {
     }
 }
 
+impl ReadyObject for MessageObject {
+    const TYPES: &'static [&'static str] = &["Message", "Node"];
+
+    fn ready(field: &Field, fragments: &Fragments) -> Option<MakeValue<Self>> {
+        Some(match field.name.node.as_str() {
+            "id" => Box::new(|object| Value::String(object.message.id.to_string())),
+            "text" => Box::new(|object| Value::String(object.message.text().to_owned())),
+            "cursor" => Box::new(|object| Value::String(object.message.cursor.to_string())),
+            "createdAt" => Box::new(|object| DateTime(object.message.created_at).to_value()),
+            "deletedAt" => Box::new(|object| match object.message.body {
+                Body::Text(_) => Value::Null,
+                Body::Deleted(at) => DateTime(at).to_value(),
+            }),
+            "sender" => {
+                let fields = ReadyFields::below(field, fragments)?;
+                Box::new(move |object| fields.value(&UserObject(object.message.sender.clone())))
+            }
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Clone)]
 pub(super) struct MemberObject(Arc<Member>);
 
@@ -334,6 +372,22 @@ impl MemberObject {
     /// When the mute ends; null if the member is not muted.
     async fn muted_until(&self) -> Option<DateTime> {
         self.0.muted_until.map(DateTime)
+    }
+}
+
+impl ReadyObject for MemberObject {
+    const TYPES: &'static [&'static str] = &["Member", "Node"];
+
+    fn ready(field: &Field, fragments: &Fragments) -> Option<MakeValue<Self>> {
+        Some(match field.name.node.as_str() {
+            "id" => Box::new(|object| Value::String(object.0.id.to_string())),
+            "joinedAt" => Box::new(|object| DateTime(object.0.joined_at).to_value()),
+            "user" => {
+                let fields = ReadyFields::below(field, fragments)?;
+                Box::new(move |object| fields.value(&UserObject(object.0.user.clone())))
+            }
+            _ => return None,
+        })
     }
 }
 

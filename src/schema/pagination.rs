@@ -129,9 +129,28 @@ macro_rules! connection {
         $(#[$connection_doc])*
         #[derive(async_graphql::SimpleObject)]
         pub(super) struct $connection {
-            edges: Vec<$edge>,
-            nodes: Vec<$node>,
+            edges: $crate::schema::ready::ReadyList<$edge>,
+            nodes: $crate::schema::ready::ReadyList<$node>,
             page_info: $crate::schema::pagination::PageInfo,
+        }
+
+        impl $crate::schema::ready::ReadyObject for $edge {
+            const TYPES: &'static [&'static str] = &[stringify!($edge)];
+
+            fn ready(
+                field: &async_graphql::parser::types::Field,
+                fragments: &$crate::schema::ready::Fragments,
+            ) -> Option<$crate::schema::ready::MakeValue<Self>> {
+                use $crate::schema::ready::ReadyFields;
+                Some(match field.name.node.as_str() {
+                    "cursor" => Box::new(|edge| async_graphql::ScalarType::to_value(&edge.cursor)),
+                    "node" => {
+                        let fields = ReadyFields::below(field, fragments)?;
+                        Box::new(move |edge| fields.value(&edge.node))
+                    }
+                    _ => return None,
+                })
+            }
         }
 
         impl $connection {
@@ -140,6 +159,7 @@ macro_rules! connection {
                 page: $crate::schema::pagination::ListPage<T>,
                 edge: impl Fn(T) -> ($cursor, $node),
             ) -> Self {
+                use $crate::schema::ready::ReadyList;
                 let edges: Vec<_> = page
                     .rows
                     .into_iter()
@@ -149,8 +169,8 @@ macro_rules! connection {
                     })
                     .collect();
                 Self {
-                    nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-                    edges,
+                    nodes: ReadyList(edges.iter().map(|edge| edge.node.clone()).collect()),
+                    edges: ReadyList(edges),
                     page_info: page.info,
                 }
             }

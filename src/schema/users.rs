@@ -2,9 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, ScalarType, SimpleObject, Value, parser::types::Field};
 
-use super::{context::services, error::ApiError, loader::loader, scalar::DateTime};
+use super::{
+    context::services,
+    error::ApiError,
+    loader::loader,
+    ready::{Fragments, MakeValue, ReadyObject},
+    scalar::DateTime,
+};
 use crate::{
     domain::{RoomId, User, UserId},
     presence::{Instant, Person, Position},
@@ -26,6 +32,19 @@ impl UserObject {
 
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
+    }
+}
+
+impl ReadyObject for UserObject {
+    const TYPES: &'static [&'static str] = &["User", "Node"];
+
+    fn ready(field: &Field, _: &Fragments) -> Option<MakeValue<Self>> {
+        Some(match field.name.node.as_str() {
+            "id" => Box::new(|user| Value::String(user.0.id.to_string())),
+            "name" => Box::new(|user| Value::String(user.0.name.as_str().to_owned())),
+            "createdAt" => Box::new(|user| DateTime(user.0.created_at).to_value()),
+            _ => return None,
+        })
     }
 }
 
