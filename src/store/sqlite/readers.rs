@@ -12,7 +12,9 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Params, Row, Statement, types::ValueRef};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, Params, Row, Statement, config::DbConfig, types::ValueRef,
+};
 use tokio::sync::oneshot;
 
 use super::rows::{Columns, Damaged};
@@ -135,6 +137,8 @@ impl ReadConnection {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(PathBuf::from(path), flags)?;
         connection.busy_timeout(timeout)?;
+        // Otherwise a statement is prepared again when another value is bound to it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Opens the file now.
         connection.query_row("select count(*) from sqlite_master", [], |_| Ok(()))?;
