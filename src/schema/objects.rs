@@ -1,19 +1,20 @@
 //! The node types that refer to each other: rooms, messages and members.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{
-    Context, Enum, ID, Interface, Object, ScalarType, Value, parser::types::Field,
+    Context, ContextSelectionSet, Enum, ID, Interface, Object, OutputType, Positioned, ScalarType,
+    ServerResult, Value, parser::types::Field, registry::Registry,
 };
 
 use super::{
-    context::{caller, readable_room, services, viewer},
+    context::{caller, readable_room, room_id, services, viewer},
     error::{ApiError, Resolved},
     loader::loader,
     modes::{in_frame, record_as_of},
-    pagination::{PageArgs, connection},
+    pagination::{CursorValue, ListPage, PageArgs, connection},
     ready::{Fragments, MakeValue, ReadyFields, ReadyObject},
-    room_pages::{members_page, messages_page},
+    room_pages::{end_page, members_page, messages_page},
     scalar::{CursorScalar, DateTime},
     users::{PresenceObject, UserObject, present},
 };
@@ -60,7 +61,7 @@ connection! {
     /// A page of messages, oldest first.
     MessageConnection,
     /// A message and its cursor.
-    MessageEdge { cursor: CursorScalar, node: MessageObject }
+    MessageEdge { cursor: MessageCursor, node: MessageObject }
 }
 
 connection! {
@@ -68,6 +69,33 @@ connection! {
     MemberConnection,
     /// A member and their cursor in the list of members.
     MemberEdge { cursor: String, node: MemberObject }
+}
+
+/// The position of a message, as text only if it is selected.
+pub(super) struct MessageCursor(Arc<Message>);
+
+impl CursorValue for MessageCursor {
+    fn value(&self) -> Value {
+        Value::String(self.0.cursor.to_string())
+    }
+}
+
+impl OutputType for MessageCursor {
+    fn type_name() -> Cow<'static, str> {
+        <CursorScalar as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <CursorScalar as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        _: &ContextSelectionSet<'_>,
+        _: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        Ok(self.value())
+    }
 }
 
 #[derive(Clone)]
@@ -391,6 +419,29 @@ impl ReadyObject for MemberObject {
     }
 }
 
+/// The connection of the messages of a room that the caller may read.
+pub(super) async fn messages_of_room(
+    ctx: &Context<'_>,
+    room: &str,
+    args: PageArgs<CursorScalar>,
+) -> Result<MessageConnection, ApiError> {
+    if args.after.is_some() || args.before.is_some() {
+        // The cursors are checked against the room before the page is read.
+        let room = readable_room(ctx, room).await?;
+        return messages(ctx, &room, room.head, args).await;
+    }
+    let (room, page) = end_page(ctx, &room_id(room)?, &args).await?;
+    Ok(message_connection(&Arc::new(room), page))
+}
+
+fn message_connection(room: &Arc<Room>, page: ListPage<Arc<Message>>) -> MessageConnection {
+    MessageConnection::new(page, |message| {
+        let cursor = MessageCursor(message.clone());
+        let room = Some(room.clone());
+        (cursor, MessageObject { message, room })
+    })
+}
+
 /// The connection of a room's messages as of the position `head` of its log.
 pub(super) async fn messages(
     ctx: &Context<'_>,
@@ -399,11 +450,7 @@ pub(super) async fn messages(
     args: PageArgs<CursorScalar>,
 ) -> Result<MessageConnection, ApiError> {
     let page = messages_page(ctx, room, head, args).await?;
-    Ok(MessageConnection::new(page, |message| {
-        let cursor = CursorScalar::from(&message.cursor);
-        let room = Some(room.clone());
-        (cursor, MessageObject { message, room })
-    }))
+    Ok(message_connection(room, page))
 }
 
 /// The room of an object that the caller may read. In a query the right is checked again: a caller

@@ -1,7 +1,7 @@
 //! Relay-style pagination: the arguments of a connection field, and a page of rows with its
 //! `PageInfo`.
 
-use async_graphql::SimpleObject;
+use async_graphql::{SimpleObject, Value};
 
 use super::error::ApiError;
 
@@ -113,6 +113,17 @@ impl<T> ListPage<T> {
     }
 }
 
+/// The cursor of an edge, as a value of the schema.
+pub(super) trait CursorValue {
+    fn value(&self) -> Value;
+}
+
+impl CursorValue for String {
+    fn value(&self) -> Value {
+        Value::String(self.clone())
+    }
+}
+
 /// Defines the connection type of a node type and its edge type.
 macro_rules! connection {
     (
@@ -143,7 +154,7 @@ macro_rules! connection {
             ) -> Option<$crate::schema::ready::MakeValue<Self>> {
                 use $crate::schema::ready::ReadyFields;
                 Some(match field.name.node.as_str() {
-                    "cursor" => Box::new(|edge| async_graphql::ScalarType::to_value(&edge.cursor)),
+                    "cursor" => Box::new(|edge| $crate::schema::pagination::CursorValue::value(&edge.cursor)),
                     "node" => {
                         let fields = ReadyFields::below(field, fragments)?;
                         Box::new(move |edge| fields.value(&edge.node))

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::{
-    context::{caller, readable_room, room_if_readable, search_turn, services, viewer},
+    context::{caller, room_if_readable, search_turn, services, viewer},
     error::{ApiError, Resolved},
     loader::loader,
     long_poll::{MessagePoll, poll},
-    objects::{MessageConnection, MessageObject, Node, RoomObject, messages},
+    objects::{MessageConnection, MessageObject, Node, RoomObject, messages_of_room},
     pagination::{ListPage, PageArgs, connection},
     scalar::CursorScalar,
     search::{MessageSearchConnection, search},
@@ -109,14 +109,13 @@ impl Query {
         last: Option<i32>,
         before: Option<CursorScalar>,
     ) -> Resolved<MessageConnection> {
-        let room = readable_room(ctx, &room_id).await?;
         let args = PageArgs {
             first,
             after,
             last,
             before,
         };
-        Ok(messages(ctx, &room, room.head, args).await?)
+        Ok(messages_of_room(ctx, &room_id, args).await?)
     }
 
     /// Long polling, for clients that can use neither WebSockets nor event streams. Returns as soon

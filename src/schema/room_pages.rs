@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::Context;
 
 use super::{
-    context::{position, services},
+    context::{caller, position, services},
     error::ApiError,
     loader::loader,
     pagination::{ListPage, PageArgs},
     scalar::CursorScalar,
 };
 use crate::{
-    domain::{Member, MemberId, Message, Room, Seq},
+    domain::{Member, MemberId, Message, Room, RoomId, Seq},
     store::{MemberWindow, Window},
 };
 
@@ -53,6 +53,28 @@ pub(super) async fn messages_page(
         is_before,
         cursor,
     ))
+}
+
+/// A page at the begin or at the end of the messages of a room that the caller may read, and the
+/// room. Both are read together.
+pub(super) async fn end_page(
+    ctx: &Context<'_>,
+    room: &RoomId,
+    args: &PageArgs<CursorScalar>,
+) -> Result<(Room, ListPage<Arc<Message>>), ApiError> {
+    let services = services(ctx);
+    let slice = args.slice(services.limits.page_max)?;
+    let window = Window {
+        after: Seq::START,
+        before: None,
+        from_end: slice.from_end,
+        limit: slice.rows_to_read(),
+    };
+    let read = services.log.room_with_messages(room, caller(ctx), window);
+    let found = loader(ctx).read(read).await?;
+    let (room, rows) = found.ok_or_else(ApiError::no_such_room)?;
+    let cursor = |message: &Arc<Message>| message.cursor.to_string();
+    Ok((room, ListPage::new(slice, rows, false, false, cursor)))
 }
 
 /// A page of a room's members, in the order in which they joined.

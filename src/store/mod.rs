@@ -232,6 +232,27 @@ pub trait Log: Send + Sync + 'static {
     /// The messages of a window of a room, ascending. Deleted messages are included, without text.
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError>;
 
+    /// A room that the caller may read, and the messages of a window of it, as of the head of the
+    /// returned room.
+    async fn room_with_messages(
+        &self,
+        id: &RoomId,
+        caller: Caller,
+        window: Window,
+    ) -> Result<Option<(Room, Vec<Arc<Message>>)>, StoreError> {
+        let Some(room) = self.room(id, caller).await? else {
+            return Ok(None);
+        };
+        let end = room.head.next();
+        let before = window.before.map_or(end, |before| before.min(end));
+        let window = Window {
+            before: Some(before),
+            ..window
+        };
+        let messages = self.messages(id, window).await?;
+        Ok(Some((room, messages)))
+    }
+
     /// A message, if it is in a room that the caller may read.
     async fn message(
         &self,

@@ -240,22 +240,26 @@ impl Log for Sqlite {
     }
 
     async fn messages(&self, id: &RoomId, window: Window) -> Result<Vec<Arc<Message>>, StoreError> {
-        let sql = if window.from_end {
-            messages!("desc")
-        } else {
-            messages!("asc")
-        };
         let id = id.clone();
-        let read = self.read(move |reader| {
-            let before = window.before.map_or(i64::MAX, number);
-            let arguments = (id.as_str(), number(window.after), before, window.limit);
-            reader.all(sql, arguments, |row| rows::message(row, &id))
-        });
-        let mut found = read.await?;
-        if window.from_end {
-            found.reverse();
-        }
-        Ok(found)
+        self.read(move |reader| messages(reader, &id, window)).await
+    }
+
+    async fn room_with_messages(
+        &self,
+        id: &RoomId,
+        caller: Caller,
+        window: Window,
+    ) -> Result<Option<(Room, Vec<Arc<Message>>)>, StoreError> {
+        let (caller, id) = (reader_id(caller), id.clone());
+        self.read(move |reader| {
+            // So that the room and the messages have the same head.
+            reader.in_transaction(|reader| {
+                let room = reader.optional(ROOM, (caller, id.as_str()), |row| rows::room(row))?;
+                let with_messages = |room: Room| Ok((room, messages(reader, &id, window)?));
+                room.map(with_messages).transpose()
+            })
+        })
+        .await
     }
 
     async fn message(
@@ -396,6 +400,25 @@ impl Sqlite {
         let result = self.searchers.read(read).await;
         result.inspect_err(|error| self.health.seen(error))
     }
+}
+
+fn messages(
+    reader: &ReadConnection,
+    room: &RoomId,
+    window: Window,
+) -> Result<Vec<Arc<Message>>, ReadError> {
+    let sql = if window.from_end {
+        messages!("desc")
+    } else {
+        messages!("asc")
+    };
+    let before = window.before.map_or(i64::MAX, number);
+    let arguments = (room.as_str(), number(window.after), before, window.limit);
+    let mut found = reader.all(sql, arguments, |row| rows::message(row, room))?;
+    if window.from_end {
+        found.reverse();
+    }
+    Ok(found)
 }
 
 /// Adds the members to an event that shuts out all others.

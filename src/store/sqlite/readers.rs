@@ -5,6 +5,7 @@
 //! whatever the number of its rows.
 
 use std::{
+    cell::Cell,
     io,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
@@ -157,7 +158,7 @@ impl ReadConnection {
         let mut rows = statement.query(arguments)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(decode(&ReadRow { row, names: &names })?);
+            found.push(decode(&ReadRow::new(row, &names))?);
         }
         Ok(found)
     }
@@ -175,7 +176,7 @@ impl ReadConnection {
         let mut rows = statement.query(arguments)?;
         loop {
             match rows.next() {
-                Ok(Some(row)) => each(&ReadRow { row, names: &names })?,
+                Ok(Some(row)) => each(&ReadRow::new(row, &names))?,
                 Ok(None) => return Ok(()),
                 Err(error) if is_interrupted(&error) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -221,7 +222,7 @@ impl ReadConnection {
         let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        Ok(Some(decode(&ReadRow { row, names: &names })?))
+        Ok(Some(decode(&ReadRow::new(row, &names))?))
     }
 }
 
@@ -243,13 +244,29 @@ fn names(statement: &Statement<'_>) -> Vec<String> {
 pub(super) struct ReadRow<'a> {
     row: &'a Row<'a>,
     names: &'a [String],
+    /// The column after the last one that was read. Most columns are read in their order.
+    next: Cell<usize>,
 }
 
-impl ReadRow<'_> {
+impl<'a> ReadRow<'a> {
+    fn new(row: &'a Row<'a>, names: &'a [String]) -> Self {
+        Self {
+            row,
+            names,
+            next: Cell::new(0),
+        }
+    }
+
     fn value(&self, column: &str) -> Result<ValueRef<'_>, Damaged> {
-        let index = self.names.iter().position(|name| name == column);
-        let value = index.map(|index| self.row.get_ref(index));
-        let value = value.ok_or_else(|| Damaged::new(column, "no such column"))?;
+        let (before, after) = self.names.split_at(self.next.get().min(self.names.len()));
+        let is_wanted = |name: &String| name == column;
+        let index = match after.iter().position(is_wanted) {
+            Some(index) => Some(before.len() + index),
+            None => before.iter().position(is_wanted),
+        };
+        let index = index.ok_or_else(|| Damaged::new(column, "no such column"))?;
+        self.next.set(index + 1);
+        let value = self.row.get_ref(index);
         value.map_err(|error| Damaged::new(column, error))
     }
 }

@@ -25,11 +25,12 @@ macro_rules! room_columns {
     };
 }
 
-/// The columns of [`message`], of the tables `m` (messages), `r` (rooms) and `u` (users).
+/// The columns of [`message`], in the order in which it reads them, of the tables `m` (messages), `r` (rooms) and `u` (users).
 macro_rules! message_columns {
     () => {
-        "m.id, m.room_id, m.seq, m.text, m.created_at, m.deleted_at, m.reply_to, m.nonce, r.epoch,
-         u.id as user_id, u.name as user_name, u.created_at as user_created_at"
+        "m.id, r.epoch, m.seq, m.created_at,
+         u.id as user_id, u.name as user_name, u.created_at as user_created_at,
+         m.deleted_at, m.text, m.reply_to, m.nonce, m.room_id"
     };
 }
 
@@ -222,17 +223,19 @@ pub(super) fn room(row: &impl Columns) -> Decoded<Room> {
 
 /// A message and its sender. The caller passes the id of the room, so that messages share it.
 pub(super) fn message(row: &impl Columns, room: &RoomId) -> Decoded<Arc<Message>> {
+    let id = parsed(row, "id")?;
+    let (epoch, seq, created_at) = (epoch(row)?, seq(row, "seq")?, timestamp(row, "created_at")?);
     Ok(Arc::new(Message {
-        id: parsed(row, "id")?,
+        id,
         cursor: Cursor {
             room: room.clone(),
-            epoch: epoch(row)?,
-            seq: seq(row, "seq")?,
-            tag: EventTag::of(timestamp(row, "created_at")?),
+            epoch,
+            seq,
+            tag: EventTag::of(created_at),
         },
         sender: Arc::new(user(row)?),
         body: body(row)?,
-        created_at: timestamp(row, "created_at")?,
+        created_at,
         reply_to: optional(row, "reply_to")?,
         nonce: row.text("nonce")?.map(Nonce::stored),
     }))
