@@ -13,7 +13,7 @@ use super::{
     loader::loader,
     modes::{in_frame, record_as_of},
     pagination::{CursorValue, ListPage, PageArgs, connection},
-    ready::{Fragments, MakeValue, ReadyFields, ReadyObject},
+    ready::{DocumentFragments, MakeValue, ReadyFields, ReadyObject},
     room_pages::{end_page, members_page, messages_page},
     scalar::{CursorScalar, DateTime},
     users::{PresenceObject, UserObject, present},
@@ -240,7 +240,7 @@ impl ReadyObject for RoomObject {
     const TYPES: &'static [&'static str] = &["Room", "Node"];
 
     /// The other fields record the position of their read, or read.
-    fn ready(field: &Field, _: &Fragments) -> Option<MakeValue<Self>> {
+    fn ready(field: &Field, _: &DocumentFragments) -> Option<MakeValue<Self>> {
         Some(match field.name.node.as_str() {
             "id" => Box::new(|object| Value::String(object.room.id.to_string())),
             "createdAt" => Box::new(|object| DateTime(object.room.created_at).to_value()),
@@ -346,7 +346,7 @@ impl MessageObject {
 impl ReadyObject for MessageObject {
     const TYPES: &'static [&'static str] = &["Message", "Node"];
 
-    fn ready(field: &Field, fragments: &Fragments) -> Option<MakeValue<Self>> {
+    fn ready(field: &Field, fragments: &DocumentFragments) -> Option<MakeValue<Self>> {
         Some(match field.name.node.as_str() {
             "id" => Box::new(|object| Value::String(object.message.id.to_string())),
             "text" => Box::new(|object| Value::String(object.message.text().to_owned())),
@@ -406,7 +406,7 @@ impl MemberObject {
 impl ReadyObject for MemberObject {
     const TYPES: &'static [&'static str] = &["Member", "Node"];
 
-    fn ready(field: &Field, fragments: &Fragments) -> Option<MakeValue<Self>> {
+    fn ready(field: &Field, fragments: &DocumentFragments) -> Option<MakeValue<Self>> {
         Some(match field.name.node.as_str() {
             "id" => Box::new(|object| Value::String(object.0.id.to_string())),
             "joinedAt" => Box::new(|object| DateTime(object.0.joined_at).to_value()),

@@ -150,7 +150,7 @@ macro_rules! connection {
 
             fn ready(
                 field: &async_graphql::parser::types::Field,
-                fragments: &$crate::schema::ready::Fragments,
+                fragments: &$crate::schema::ready::DocumentFragments,
             ) -> Option<$crate::schema::ready::MakeValue<Self>> {
                 use $crate::schema::ready::ReadyFields;
                 Some(match field.name.node.as_str() {

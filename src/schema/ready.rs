@@ -23,7 +23,7 @@ use super::cost::ResponseCost;
 pub(super) type MakeValue<T> = Box<dyn Fn(&T) -> Value + Send + Sync>;
 
 /// The fragments of a document, by name.
-pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+pub(super) type DocumentFragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// An object with ready fields.
 pub(super) trait ReadyObject: OutputType {
@@ -31,25 +31,25 @@ pub(super) trait ReadyObject: OutputType {
     const TYPES: &'static [&'static str];
 
     /// How the value of a field is made. None if the field is not ready.
-    fn ready(field: &Field, fragments: &Fragments) -> Option<MakeValue<Self>>;
+    fn ready(field: &Field, fragments: &DocumentFragments) -> Option<MakeValue<Self>>;
 }
 
 /// The selected fields of an object, if all are ready.
 pub(super) struct ReadyFields<T: ReadyObject>(Vec<(Name, MakeValue<T>)>);
 
 impl<T: ReadyObject> ReadyFields<T> {
-    fn of(selected: &SelectionSet, fragments: &Fragments) -> Option<Self> {
+    fn of(selected: &SelectionSet, fragments: &DocumentFragments) -> Option<Self> {
         let mut fields = Self(Vec::with_capacity(selected.items.len()));
         fields.add(selected, fragments)?;
         Some(fields)
     }
 
     /// The fields of an object that is a field itself, for [`ReadyObject::ready`].
-    pub(super) fn below(field: &Field, fragments: &Fragments) -> Option<Self> {
+    pub(super) fn below(field: &Field, fragments: &DocumentFragments) -> Option<Self> {
         Self::of(&field.selection_set.node, fragments)
     }
 
-    fn add(&mut self, selected: &SelectionSet, fragments: &Fragments) -> Option<()> {
+    fn add(&mut self, selected: &SelectionSet, fragments: &DocumentFragments) -> Option<()> {
         for selection in &selected.items {
             if !selection.node.directives().is_empty() {
                 return None;
@@ -76,7 +76,7 @@ impl<T: ReadyObject> ReadyFields<T> {
         Some(())
     }
 
-    fn add_field(&mut self, field: &Field, fragments: &Fragments) -> Option<()> {
+    fn add_field(&mut self, field: &Field, fragments: &DocumentFragments) -> Option<()> {
         let key = &field.response_key().node;
         if self.0.iter().any(|(known, _)| known == key) {
             // The same leaf twice is one value. The parts of an object would have to be merged.

@@ -8,7 +8,7 @@ use super::{
     context::services,
     error::ApiError,
     loader::loader,
-    ready::{Fragments, MakeValue, ReadyObject},
+    ready::{DocumentFragments, MakeValue, ReadyObject},
     scalar::DateTime,
 };
 use crate::{
@@ -38,7 +38,7 @@ impl UserObject {
 impl ReadyObject for UserObject {
     const TYPES: &'static [&'static str] = &["User", "Node"];
 
-    fn ready(field: &Field, _: &Fragments) -> Option<MakeValue<Self>> {
+    fn ready(field: &Field, _: &DocumentFragments) -> Option<MakeValue<Self>> {
         Some(match field.name.node.as_str() {
             "id" => Box::new(|user| Value::String(user.0.id.to_string())),
             "name" => Box::new(|user| Value::String(user.0.name.as_str().to_owned())),

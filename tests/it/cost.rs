@@ -64,19 +64,19 @@ fn only_error(answer: &Value, path: &str) -> String {
     errors[0]["message"].as_str().unwrap().to_owned()
 }
 
-/// A server that allows twelve reads per answer, and twelve messages that each reply to the one
+/// A server that allows twelve reads per answer, and thirteen messages that each reply to the one
 /// before.
-async fn app_with_twelve_messages() -> (TestApp, Client, String) {
+async fn app_with_thirteen_messages() -> (TestApp, Client, String) {
     let app = TestApp::with_flags(&["--answer-reads-max", "12", "--frame-reads-max", "12"]).await;
     let mut ann = app.client(Some(&app.sign_in("ann").await)).await;
-    let last = send_replies(&mut ann, 12, None).await;
+    let last = send_replies(&mut ann, 13, None).await;
     (app, ann, last)
 }
 
 #[tokio::test]
 async fn an_answer_beyond_its_reads_fails_with_one_error() {
-    let (app, ann, _) = app_with_twelve_messages().await;
-    let nodes = ask(&app, &body(ANSWERED, 10)).await.json()["data"]["messages"]["nodes"].clone();
+    let (app, ann, _) = app_with_thirteen_messages().await;
+    let nodes = ask(&app, &body(ANSWERED, 11)).await.json()["data"]["messages"]["nodes"].clone();
     assert!(
         nodes
             .as_array()
@@ -85,7 +85,7 @@ async fn an_answer_beyond_its_reads_fails_with_one_error() {
             .all(|node| node["replyTo"]["id"].is_string()),
         "{nodes}"
     );
-    let answer = ask(&app, &body(ANSWERED, 11)).await.json();
+    let answer = ask(&app, &body(ANSWERED, 12)).await.json();
     assert_eq!(answer["data"], Value::Null);
     assert_eq!(
         only_error(&answer, "messages"),
@@ -199,14 +199,14 @@ async fn a_full_page_of_the_longest_texts_in_their_longest_json_is_answered() {
 
 #[tokio::test]
 async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
-    let (app, ann, _) = app_with_twelve_messages().await;
+    let (app, ann, _) = app_with_thirteen_messages().await;
     let batch = |lasts: [u32; 2]| json!(lasts.map(|last| body(ANSWERED, last)));
-    let answers = ask(&app, &batch([4, 4])).await.json();
+    let answers = ask(&app, &batch([5, 5])).await.json();
     assert!(
         (0..2).all(|at| answers[at]["data"]["messages"]["nodes"].is_array()),
         "{answers}"
     );
-    let answers = ask(&app, &batch([4, 5])).await.json();
+    let answers = ask(&app, &batch([5, 6])).await.json();
     let failed = answers
         .as_array()
         .unwrap()
@@ -226,7 +226,7 @@ async fn the_requests_of_a_batch_share_the_cost_limit_of_one_answer() {
 
 #[tokio::test]
 async fn a_mutation_whose_answer_costs_too_much_is_done_and_the_next_one_is_not_started() {
-    let (app, mut ann, _) = app_with_twelve_messages().await;
+    let (app, mut ann, _) = app_with_thirteen_messages().await;
     let mutation = "mutation { a: sendMessage(roomId: \"room-1\", text: \"made\") {
             room { messages(last: 12) { nodes { replyTo { id } } } } }
         b: sendMessage(roomId: \"room-1\", text: \"not made\") { id } }";
@@ -319,7 +319,7 @@ async fn results(
 
 #[tokio::test]
 async fn the_reads_of_each_event_are_bounded_live_and_in_history() {
-    let (app, mut ann, last) = app_with_twelve_messages().await;
+    let (app, mut ann, last) = app_with_thirteen_messages().await;
     let start = ann.head("room-1").await;
     for history in [false, true] {
         let mut bob = app.client(None).await;

@@ -10,7 +10,8 @@ use sqlx::SqliteConnection;
 
 use super::{
     Sqlite,
-    readers::{ReadConnection, ReadError},
+    readable::{readable, reader_id},
+    readers::{ReadConnection, SqliteReadError},
     rows::{self, Columns, Damaged, message_columns, room_columns},
     search::find,
 };
@@ -25,16 +26,6 @@ use crate::{
         rules::{self, Recipient, SpeakerFacts, SpeakerRoom},
     },
 };
-
-/// Whether [`reader_id`] `?1` may read the room `r`: the row `Read` of the table of rights in SQL,
-/// so that every query filters in the same way (G5). `*` reads every room, even a deleted one,
-/// because a view goes on until its readers have received the event that deletes the room.
-macro_rules! readable {
-    () => {
-        "(?1 = '*' or (r.deleted_at is null and (r.visibility = 0
-            or exists (select 1 from members b where b.room_id = r.id and b.user_id = ?1))))"
-    };
-}
 
 const ROOM: &str = concat!(
     "select ",
@@ -99,8 +90,6 @@ const EVENTS: &str = concat!(
       left join messages m on m.id = e.message_id left join users u on u.id = m.sender_id
       where e.room_id = ?1 and e.seq > ?2 and e.seq <= ?3 order by e.seq limit ?4"
 );
-
-pub(super) use readable;
 
 macro_rules! messages {
     ($order:literal) => {
@@ -173,15 +162,6 @@ const MEMBERS_AT: &str = "select user_id from members where room_id = ?1 and joi
     where room_id = ?1 and seq > ?2 and kind = 3 and joined_seq <= ?2
     order by user_id";
 
-/// The caller as `?1` of [`readable`]: a user's id, `*` for all readers of a view, or null.
-pub(super) fn reader_id(caller: Caller) -> Option<String> {
-    match caller {
-        Caller::Anonymous => None,
-        Caller::Viewer(viewer) => Some(viewer.user.to_string()),
-        Caller::Shared => Some("*".to_owned()),
-    }
-}
-
 /// A Seq as an SQLite integer. A larger Seq becomes the largest integer, which is after every
 /// event.
 fn number(seq: Seq) -> i64 {
@@ -234,7 +214,7 @@ impl Log for Sqlite {
             for event in &mut events {
                 name_members(reader, event)?;
             }
-            Ok::<_, ReadError>(events.into_iter().map(Arc::new).collect())
+            Ok::<_, SqliteReadError>(events.into_iter().map(Arc::new).collect())
         })
         .await
     }
@@ -406,7 +386,7 @@ fn messages(
     reader: &ReadConnection,
     room: &RoomId,
     window: Window,
-) -> Result<Vec<Arc<Message>>, ReadError> {
+) -> Result<Vec<Arc<Message>>, SqliteReadError> {
     let sql = if window.from_end {
         messages!("desc")
     } else {
@@ -422,7 +402,7 @@ fn messages(
 }
 
 /// Adds the members to an event that shuts out all others.
-fn name_members(reader: &ReadConnection, event: &mut Event) -> Result<(), ReadError> {
+fn name_members(reader: &ReadConnection, event: &mut Event) -> Result<(), SqliteReadError> {
     let Event::Changed(change) = event else {
         return Ok(());
     };

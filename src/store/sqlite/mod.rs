@@ -5,7 +5,8 @@
 //!
 //! - `append`: batches of commands; `sends` and `changes` load their facts and write their
 //!   decisions
-//! - `readers`: the connections that read; `log`: reading; `search`: searching and the search index
+//! - `readers`: the connections that read; `log`: reading; `readable`: the right to read
+//! - `search`: searching and the search index
 //! - `accounts`: users, the signing key and revoked tokens
 //! - `rows`: between rows and domain types
 //! - `file`: the permissions of the database file; `lock`: one server per file
@@ -24,6 +25,7 @@ mod inspect;
 mod limits;
 mod lock;
 mod log;
+mod readable;
 mod readers;
 mod rows;
 mod search;
@@ -50,13 +52,13 @@ pub use limits::SqliteLimits;
 
 use health::Health;
 pub use lock::DatabaseLock;
-use readers::{ReadError, Readers};
+use readers::{Readers, SqliteReadError};
 
 use super::{AppendError, Cause, CopyError, Inspection, Maintenance, StoreError, WriteFault};
 use crate::domain::{Timestamp, folded, folding};
 
-/// Rows that the thread of the writing connection reads ahead. If a statement returns more rows than
-/// this, the two threads take turns for each further row, which is slow.
+/// Rows that the thread of the writing connection reads ahead. If a statement returns more rows
+/// than this, the two threads take turns for each further row, which is slow.
 const ROWS_AT_ONCE: usize = 512;
 
 /// Why a database is refused whose tables a later version has changed.
@@ -448,11 +450,11 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-impl From<ReadError> for StoreError {
-    fn from(error: ReadError) -> Self {
+impl From<SqliteReadError> for StoreError {
+    fn from(error: SqliteReadError) -> Self {
         let code = match &error {
-            ReadError::Sqlite(error) => error.sqlite_error().map(|error| error.extended_code),
-            ReadError::Damaged(_) => None,
+            SqliteReadError::Sqlite(error) => error.sqlite_error().map(|error| error.extended_code),
+            SqliteReadError::Damaged(_) => None,
         };
         classified(code.map(i32::cast_unsigned), error.into())
     }

@@ -24,8 +24,8 @@ use crate::{store::StoreError, sync::Mutex};
 /// Statements that each connection keeps prepared. There are fewer.
 const STATEMENTS_KEPT: usize = 64;
 
-/// After how many instructions of SQLite a read with a time limit checks whether its time is over: a
-/// few times per millisecond.
+/// After how many instructions of SQLite a read with a time limit checks whether its time is over:
+/// a few times per millisecond.
 const INSTRUCTIONS_PER_CHECK: i32 = 1000;
 
 type Read = Box<dyn FnOnce(&ReadConnection) + Send>;
@@ -123,7 +123,7 @@ pub(super) struct ReadConnection(Connection);
 
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub(super) enum SqliteReadError {
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -152,7 +152,7 @@ impl ReadConnection {
         sql: &'static str,
         arguments: impl Params,
         mut decode: impl FnMut(&ReadRow<'_>) -> Result<T, Damaged>,
-    ) -> Result<Vec<T>, ReadError> {
+    ) -> Result<Vec<T>, SqliteReadError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let names = names(&statement);
         let mut rows = statement.query(arguments)?;
@@ -170,7 +170,7 @@ impl ReadConnection {
         sql: &'static str,
         arguments: impl Params,
         mut each: impl FnMut(&ReadRow<'_>) -> Result<(), Damaged>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), SqliteReadError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let names = names(&statement);
         let mut rows = statement.query(arguments)?;
@@ -188,8 +188,8 @@ impl ReadConnection {
     pub(super) fn within<T>(
         &self,
         timeout: Duration,
-        read: impl FnOnce(&Self) -> Result<T, ReadError>,
-    ) -> Result<T, ReadError> {
+        read: impl FnOnce(&Self) -> Result<T, SqliteReadError>,
+    ) -> Result<T, SqliteReadError> {
         let end = Instant::now() + timeout;
         let is_over = (!timeout.is_zero()).then_some(move || Instant::now() >= end);
         self.0.progress_handler(INSTRUCTIONS_PER_CHECK, is_over)?;
@@ -201,8 +201,8 @@ impl ReadConnection {
     /// Lets all statements of `read` see one state of the database.
     pub(super) fn in_transaction<T>(
         &self,
-        read: impl FnOnce(&Self) -> Result<T, ReadError>,
-    ) -> Result<T, ReadError> {
+        read: impl FnOnce(&Self) -> Result<T, SqliteReadError>,
+    ) -> Result<T, SqliteReadError> {
         let transaction = self.0.unchecked_transaction()?;
         let result = read(self);
         transaction.commit()?;
@@ -215,7 +215,7 @@ impl ReadConnection {
         sql: &'static str,
         arguments: impl Params,
         decode: impl FnOnce(&ReadRow<'_>) -> Result<T, Damaged>,
-    ) -> Result<Option<T>, ReadError> {
+    ) -> Result<Option<T>, SqliteReadError> {
         let mut statement = self.0.prepare_cached(sql)?;
         let names = names(&statement);
         let mut rows = statement.query(arguments)?;

@@ -25,7 +25,8 @@ macro_rules! room_columns {
     };
 }
 
-/// The columns of [`message`], in the order in which it reads them, of the tables `m` (messages), `r` (rooms) and `u` (users).
+/// The columns of [`message`], in the order in which it reads them. The tables are `m` (messages),
+/// `r` (rooms) and `u` (users).
 macro_rules! message_columns {
     () => {
         "m.id, r.epoch, m.seq, m.created_at,

@@ -24,8 +24,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::{
     Sqlite, SqliteLimits,
-    log::{readable, reader_id},
-    readers::{ReadConnection, ReadError, ReadRow},
+    readable::{readable, reader_id},
+    readers::{ReadConnection, ReadRow, SqliteReadError},
     rows::{self, Columns, Damaged, message_columns},
 };
 use crate::{
@@ -142,7 +142,7 @@ pub(super) fn find(
     search: &Search,
     caller: Caller,
     limits: &SqliteLimits,
-) -> Result<SearchOutcome, ReadError> {
+) -> Result<SearchOutcome, SqliteReadError> {
     reader.in_transaction(|reader| {
         let rooms = rooms_of(reader, search, caller, limits)?;
         if search.room.is_some() && rooms.is_empty() {
@@ -172,7 +172,7 @@ fn ranked(
     range: &RankedRange,
     (upto, last): (i64, i64),
     limits: &SqliteLimits,
-) -> Result<Vec<Candidate>, ReadError> {
+) -> Result<Vec<Candidate>, SqliteReadError> {
     let mut found = Vec::new();
     let (from, to) = (range.oldest.max(upto + 1), range.newest.min(last));
     if from <= to {
@@ -214,7 +214,7 @@ fn rooms_of(
     search: &Search,
     caller: Caller,
     limits: &SqliteLimits,
-) -> Result<SearchedRooms, ReadError> {
+) -> Result<SearchedRooms, SqliteReadError> {
     let room = |row: &ReadRow<'_>| Ok((rows::parsed(row, "id")?, row.integer("number")?));
     match &search.room {
         Some(id) => reader.all(ROOM, (reader_id(caller), id.as_str()), room),
@@ -248,7 +248,7 @@ impl Sqlite {
 fn range(
     reader: &ReadConnection,
     after: Option<SearchMark>,
-) -> Result<Option<RankedRange>, ReadError> {
+) -> Result<Option<RankedRange>, SqliteReadError> {
     let Some(mark) = after else {
         return Ok(Some(RankedRange {
             oldest: 1,
@@ -277,7 +277,7 @@ fn page(
     search: &Search,
     range: &RankedRange,
     mut found: Vec<Candidate>,
-) -> Result<SearchOutcome, ReadError> {
+) -> Result<SearchOutcome, SqliteReadError> {
     let (Some(newest), Some(oldest)) = (found.first(), found.last()) else {
         return Ok(SearchOutcome::Hits(Vec::new()));
     };
@@ -442,6 +442,8 @@ pub(super) async fn check_index(writer: &mut SqliteConnection) -> Result<u64, St
 #[cfg(test)]
 mod tests {
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+
+    use std::sync::Arc;
 
     use super::*;
     use crate::domain::{
