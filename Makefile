@@ -12,10 +12,11 @@ test: ## run everything that CI runs; installs what the tests need and prints it
 test-rust: ## run the Rust tests
 	cargo test
 
-test-web: setup ## run the web tests: unit, interop and browser, and those of the client package
+test-web: setup ## run the web tests: unit, interop and browser, and those of the packages
 	cargo build
 	cd web && npm test
 	cd packages/client && npm test && npm run integration
+	cd packages/testing && npm test
 	cd web && npm run interop && npm run e2e
 
 faults: ## run all fault scenarios, and print a table; needs a C compiler, and root for mounts
@@ -37,8 +38,9 @@ schema: ## write schema.graphql
 web: setup ## build the pages into web/dist
 	cd web && npm run build
 
-client: setup ## build the client package into packages/client/*.tgz
+client: setup ## build the packages for applications and for their tests, into packages/*/*.tgz
 	cd packages/client && npm pack
+	cd packages/testing && npm pack
 
 bench: ## measure the server and the baselines, and print a table; needs two cores, taskset
 	cargo build --release --workspace

@@ -26,8 +26,10 @@ if [ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]; then
     (cd web && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 fi
 
-# The client package uses the tools and the peer dependencies of web/, so it installs nothing.
-ln -sfn ../../web/node_modules packages/client/node_modules
+# The packages use the tools and the peer dependencies of web/, so they install nothing.
+for package in packages/*/; do
+    ln -sfn ../../web/node_modules "${package}node_modules"
+done
 
 python=web/interop/python
 # This file is written last. If it is newer than the list, all packages are installed.

@@ -24,6 +24,9 @@ export NO_COLOR=1
 step "the client package: unit tests"
 (cd packages/client && npm test) 2>&1 | tee -a "$log"
 
+step "the testing package, against the real binary"
+(cd packages/testing && npm test) 2>&1 | tee -a "$log"
+
 step "the client package, against the real binary"
 (cd packages/client && npm run integration) 2>&1 | tee -a "$log"
 

@@ -46,6 +46,7 @@ mod retryable;
 mod revocation;
 mod rights;
 mod rooms;
+mod rust_example;
 mod schema;
 mod search;
 mod seed;

@@ -7,6 +7,7 @@
 
 mod arrows;
 mod cycles;
+mod examples;
 mod files;
 mod graph;
 mod invariants;

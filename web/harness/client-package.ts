@@ -1,15 +1,15 @@
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-const packageFolder = resolve(import.meta.dirname, "../../packages/client");
+const packagesFolder = resolve(import.meta.dirname, "../../packages");
 const installedFolder = resolve(import.meta.dirname, "../node_modules");
 const run = promisify(execFile);
 
 /**
- * A new project in a temporary folder, with the client package from its tarball. Nothing is
+ * A new project in a temporary folder, with our packages from their tarballs. Nothing is
  * downloaded: the other packages are links to those of `web/`.
  */
 export class Project {
@@ -20,22 +20,19 @@ export class Project {
     this.folder = folder;
   }
 
-  static async create(others: readonly string[]): Promise<Project> {
+  /** Installs the packages `ours` of `packages/`, and the packages `others`. */
+  static async create(
+    others: readonly string[],
+    ours: readonly string[] = ["client"],
+  ): Promise<Project> {
     const project = new Project(await mkdtemp(join(tmpdir(), "switchboard-project-")));
     await project.write("package.json", '{ "type": "module", "private": true }');
-    await project.#pack();
-    await run(
-      "npm",
-      [
-        "install",
-        "--offline",
-        "--legacy-peer-deps",
-        "--no-audit",
-        "--no-fund",
-        `./${project.tarballName}`,
-      ],
-      { cwd: project.folder },
-    );
+    for (const name of ours) await project.#pack(name);
+    const tarballs = (await readdir(project.folder)).filter((name) => name.endsWith(".tgz"));
+    const flags = ["--offline", "--legacy-peer-deps", "--no-audit", "--no-fund"];
+    await run("npm", ["install", ...flags, ...tarballs.map((name) => `./${name}`)], {
+      cwd: project.folder,
+    });
     for (const name of others) await project.#link(name);
     return project;
   }
@@ -43,6 +40,7 @@ export class Project {
   /** Writes a file and returns its path. */
   async write(name: string, text: string): Promise<string> {
     const path = join(this.folder, name);
+    await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text);
     return path;
   }
@@ -59,12 +57,11 @@ export class Project {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Builds the package and packs it into the project's folder. */
-  async #pack(): Promise<void> {
-    await run("npm", ["pack", "--pack-destination", this.folder], { cwd: packageFolder });
-    const tarball = (await readdir(this.folder)).find((name) => name.endsWith(".tgz"));
-    if (tarball === undefined) throw new Error("npm pack wrote no tarball.");
-    this.tarballName = tarball;
+  /** Builds a package and packs it into the project's folder. */
+  async #pack(name: string): Promise<void> {
+    const cwd = join(packagesFolder, name);
+    const { stdout } = await run("npm", ["pack", "--pack-destination", this.folder], { cwd });
+    this.tarballName = stdout.trim().split("\n").at(-1) ?? "";
   }
 
   async #link(name: string): Promise<void> {

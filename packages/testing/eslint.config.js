@@ -1,0 +1,3 @@
+import { strict } from "../../web/eslint.strict.js";
+
+export default strict(import.meta.dirname, ["dist/"]);
