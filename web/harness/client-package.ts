@@ -24,12 +24,19 @@ export class Project {
   static async create(
     others: readonly string[],
     ours: readonly string[] = ["client"],
+    parent = tmpdir(),
   ): Promise<Project> {
-    const project = new Project(await mkdtemp(join(tmpdir(), "switchboard-project-")));
+    const project = new Project(await mkdtemp(join(parent, "switchboard-project-")));
     await project.write("package.json", '{ "type": "module", "private": true }');
     for (const name of ours) await project.#pack(name);
     const tarballs = (await readdir(project.folder)).filter((name) => name.endsWith(".tgz"));
-    const flags = ["--offline", "--legacy-peer-deps", "--no-audit", "--no-fund"];
+    const flags = [
+      "--offline",
+      "--legacy-peer-deps",
+      "--no-audit",
+      "--no-fund",
+      "--no-package-lock",
+    ];
     await run("npm", ["install", ...flags, ...tarballs.map((name) => `./${name}`)], {
       cwd: project.folder,
     });
