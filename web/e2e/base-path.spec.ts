@@ -36,7 +36,7 @@ for (const { path, flags, passes } of setups) {
     await listener.run();
     await subscribed;
     const sender = await Playground.open(await context.newPage(), `${origin}${path}`);
-    await sender.signInAndSend();
+    await sender.send();
     await listener.page.bringToFront();
     await expect(listener.response).toContainText(sentText);
     expect(complaints).toEqual([]);

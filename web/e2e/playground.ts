@@ -49,15 +49,19 @@ export class Playground {
   async typeHeaders(headers: Record<string, string>): Promise<void> {
     await this.page.getByRole("button", { name: "Headers", exact: true }).click();
     await this.page.getByRole("region", { name: "Headers" }).locator(".view-lines:visible").click();
+    await this.page.keyboard.press("ControlOrMeta+A");
+    await this.page.keyboard.press("Delete");
     await this.page.keyboard.insertText(JSON.stringify(headers));
   }
 
-  /** Signs in with the second tab and sends with the third, as their comments explain. */
-  async signInAndSend(): Promise<void> {
-    await this.chooseTab("SignIn");
-    const { signIn } = (await this.runForData()) as { signIn: { token: string } };
+  /** Sends with the tab for it. The page has signed a guest in. */
+  async send(): Promise<void> {
     await this.chooseTab("SendMessage");
-    await this.typeHeaders({ Authorization: `Bearer ${signIn.token}` });
     await this.runForData();
+  }
+
+  /** What the page says about the connection. */
+  get status(): Locator {
+    return this.page.getByRole("status");
   }
 }

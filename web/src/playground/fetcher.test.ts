@@ -3,6 +3,7 @@ import type { ExecutionResult } from "graphql";
 import type { Client, ClientOptions, Sink, SubscribePayload } from "graphql-ws";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createFetcher } from "./fetcher.ts";
+import { ConnectionStatus } from "./status.ts";
 
 const endpoints = { http: "http://sb.test/graphql", webSocket: "ws://sb.test/graphql" };
 const subscription = `subscription { newMessage(roomId: "room-1") { id } }`;
@@ -14,7 +15,8 @@ const unsubscribe = vi.fn<() => void>();
 const subscribe = vi.fn<Subscribe>(() => unsubscribe);
 const connect = vi.fn((options: ClientOptions) => ({ options, subscribe }) as unknown as Client);
 const httpFetch = vi.fn<typeof fetch>();
-const fetcher = createFetcher(endpoints, connect);
+const status = new ConnectionStatus();
+const fetcher = createFetcher(endpoints, status, connect);
 
 beforeEach(() => {
   httpFetch.mockResolvedValue(Response.json({ data: { viewer: null } }));
@@ -93,10 +95,32 @@ describe("subscriptions", () => {
     inner?.next({ data: { newMessage: { id: "msg_1" } } });
     inner?.error({ code: 4403, reason: "Forbidden" });
     inner?.complete();
-    expect(sink.next).toHaveBeenCalledWith({ data: { newMessage: { id: "msg_1" } } });
+    expect(sink.next).toHaveBeenCalledWith({
+      received: 1,
+      newestFirst: [{ data: { newMessage: { id: "msg_1" } } }],
+    });
     expect(sink.error).toHaveBeenCalledWith(new Error("The connection was closed: 4403 Forbidden"));
     expect(sink.complete).toHaveBeenCalledOnce();
     started.unsubscribe();
     expect(unsubscribe).toHaveBeenCalledOnce();
+    expect(status.getSnapshot()).toBe("Stopped");
+  });
+
+  test("the state of the connection is shown", async () => {
+    listen();
+    expect(status.getSnapshot()).toBe("Connecting …");
+    const options = connect.mock.lastCall?.[0];
+    options?.on?.connected?.({}, undefined, false);
+    expect(status.getSnapshot()).toBe("Connected");
+    options?.on?.closed?.({ code: 1012, reason: "Service Restart" });
+    expect(status.getSnapshot()).toBe("Closed with 1012 Service Restart");
+    vi.useFakeTimers();
+    const waited = options?.retryWait?.(1);
+    expect(status.getSnapshot()).toBe("Reconnecting in 0.5 s (attempt 2)");
+    vi.runAllTimers();
+    vi.useRealTimers();
+    await waited;
+    options?.on?.closed?.({ code: 4403, reason: "Forbidden" });
+    expect(status.getSnapshot()).toContain("put a valid token into the Headers");
   });
 });

@@ -5,7 +5,9 @@ import { resuming } from "@switchboard/client/graphql-ws";
 import type { Endpoints } from "./endpoints.ts";
 import { type Headers, usableHeaders } from "./headers.ts";
 import { chosenOperation } from "./operation.ts";
-import { readableError, reconnectForever } from "./reconnect.ts";
+import { closeText, readableError, reconnecting } from "./reconnect.ts";
+import { collector } from "./results.ts";
+import { ConnectionStatus } from "./status.ts";
 
 /**
  * Sends queries and mutations over HTTP and subscriptions over a WebSocket, both with the headers
@@ -13,6 +15,7 @@ import { readableError, reconnectForever } from "./reconnect.ts";
  */
 export function createFetcher(
   endpoints: Endpoints,
+  status: ConnectionStatus,
   connect: (options: ClientOptions) => Client = createClient,
 ): Fetcher {
   return (params, options) => {
@@ -20,7 +23,7 @@ export function createFetcher(
     const operation = chosenOperation(params.query, params.operationName);
     const payload = payloadOf(params, operation?.name?.value);
     return operation?.operation === OperationTypeNode.SUBSCRIPTION
-      ? subscription(() => connect(clientOptions(endpoints, headers)), payload)
+      ? subscription(status, payload, (show) => connect(clientOptions(endpoints, headers, show)))
       : post(endpoints.http, payload, headers);
   };
 }
@@ -30,8 +33,24 @@ function payloadOf(params: FetcherParams, operationName: string | undefined): Su
   return { query: params.query, variables, operationName };
 }
 
-function clientOptions(endpoints: Endpoints, connectionParams: Headers): ClientOptions {
-  return { url: endpoints.webSocket, connectionParams, lazy: true, ...reconnectForever };
+/** Shows the state of the connection to the user. */
+type Show = (text: string) => void;
+
+function clientOptions(endpoints: Endpoints, connectionParams: Headers, show: Show): ClientOptions {
+  return {
+    url: endpoints.webSocket,
+    connectionParams,
+    lazy: true,
+    ...reconnecting(show),
+    on: {
+      connected: () => {
+        show("Connected");
+      },
+      closed: (event) => {
+        show(closeText(event));
+      },
+    },
+  };
 }
 
 interface Sink {
@@ -45,23 +64,32 @@ interface Sink {
  * and the headers may have changed since the last run. It closes with its only subscription.
  */
 function subscription(
-  connect: () => Client,
+  status: ConnectionStatus,
   payload: SubscribePayload,
+  connect: (show: Show) => Client,
 ): Observable<ExecutionResult> {
   const subscribe = (sink: Sink) => {
-    const unsubscribe = resuming(connect()).subscribe(payload, {
+    const [show, collect] = [status.begin(), collector()];
+    show("Connecting …");
+    const unsubscribe = resuming(connect(show)).subscribe(payload, {
       next: (result) => {
-        // The types differ only in `errors: undefined`, which JSON cannot contain.
-        sink.next(result as ExecutionResult);
+        // The types differ only in `errors: undefined`, which JSON cannot contain. GraphiQL shows
+        // whatever it gets as JSON.
+        sink.next(collect(result as ExecutionResult) as ExecutionResult);
       },
       error: (error) => {
         sink.error(readableError(error));
       },
       complete: () => {
+        show("The subscription has ended");
         sink.complete();
       },
     });
-    return { unsubscribe };
+    const stop = () => {
+      unsubscribe();
+      show("Stopped");
+    };
+    return { unsubscribe: stop };
   };
   // GraphiQL always passes a whole sink; the type also allows separate callbacks.
   return { subscribe } as Observable<ExecutionResult>;

@@ -23,11 +23,26 @@ export function readableError(error: unknown): unknown {
   return error;
 }
 
-export const reconnectForever = {
-  retryAttempts: Infinity,
-  shouldRetry: isWorthRetrying,
-  retryWait: (retries) => new Promise((resolve) => setTimeout(resolve, reconnectWaitMs(retries))),
-} satisfies Partial<ClientOptions>;
+/** Options that reconnect until it succeeds. Each wait is shown. */
+export function reconnecting(show: (text: string) => void) {
+  return {
+    retryAttempts: Infinity,
+    shouldRetry: isWorthRetrying,
+    retryWait: (retries) => {
+      const ms = reconnectWaitMs(retries);
+      show(`Reconnecting in ${ms / 1_000} s (attempt ${retries + 1})`);
+      return new Promise((resolve) => setTimeout(resolve, ms));
+    },
+  } satisfies Partial<ClientOptions>;
+}
+
+/** What a close means, in one sentence. */
+export function closeText(event: unknown): string {
+  const close = closeOf(event);
+  if (!close) return "The connection was lost";
+  if (close.code === forbidden) return "Closed with 4403: put a valid token into the Headers";
+  return `Closed with ${close.code} ${close.reason}`.trim();
+}
 
 function closeOf(event: unknown): { code: number; reason: string } | undefined {
   if (typeof event !== "object" || event === null) return undefined;

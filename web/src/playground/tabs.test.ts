@@ -1,27 +1,32 @@
-import { getOperationAST, Kind, parse, print } from "graphql";
+import { getOperationAST, Kind, parse } from "graphql";
 import { expect, test } from "vitest";
-import { defaultTabs } from "./tabs.ts";
+import type { SignIn } from "./guest.ts";
+import { defaultHeaders, defaultTabs } from "./tabs.ts";
 
-const documents = defaultTabs.map(({ query }) => parse(query ?? ""));
+const guest: SignIn = { kind: "guest", headers: { Authorization: "Bearer t" } };
+const kinds: SignIn[] = [guest, { kind: "provider" }, { kind: "unknown" }];
 
-test("the first tab is a subscription that runs unchanged", () => {
-  const promised = `subscription { newMessage(roomId: "room-1") { id text sender { name } } }`;
-  expect(documents[0] && print(documents[0])).toBe(print(parse(promised)));
-});
-
-test("the next tabs sign in and send", () => {
-  const roots = documents.map((document) => {
-    const operation = getOperationAST(document);
+test.each(kinds)("the tabs follow, send and read, and have names: $kind", (signIn) => {
+  const roots = defaultTabs(signIn).map(({ query }) => {
+    const operation = getOperationAST(parse(query ?? ""));
     const [field] = operation?.selectionSet.selections ?? [];
-    return [operation?.operation, field?.kind === Kind.FIELD ? field.name.value : undefined];
+    return [operation?.name?.value, field?.kind === Kind.FIELD ? field.name.value : undefined];
   });
   expect(roots).toEqual([
-    ["subscription", "newMessage"],
-    ["mutation", "signIn"],
-    ["mutation", "sendMessage"],
+    ["NewMessages", "newMessage"],
+    ["SendMessage", "sendMessage"],
+    ["LastMessages", "room"],
   ]);
 });
 
-test("the sending tab explains where the token goes", () => {
-  expect(defaultTabs[2]?.query).toContain(`{"Authorization": "Bearer <token>"} into Headers`);
+test.each(kinds)("every line fits the editor on a phone: $kind", (signIn) => {
+  const lines = defaultTabs(signIn).flatMap(({ query }) => query?.split("\n") ?? []);
+  expect(lines.filter((line) => line.length > 42)).toEqual([]);
+});
+
+test("a guest's token is the default of all tabs, and a provider's token is asked for", () => {
+  expect(JSON.parse(defaultHeaders(guest))).toEqual({ Authorization: "Bearer t" });
+  const provider: SignIn = { kind: "provider" };
+  expect(defaultHeaders(provider)).toBe("");
+  expect(defaultTabs(provider)[1]?.query).toContain('{"Authorization": "Bearer TOKEN"}');
 });
