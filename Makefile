@@ -35,10 +35,12 @@ audit: setup ## check licences, advisories and sources of dependencies; needs ca
 schema: ## write schema.graphql
 	cargo run --quiet -- schema > schema.graphql
 
-web: setup ## build the pages into web/dist
+web: ## build the pages into web/dist
+	scripts/setup.sh packages
 	cd web && npm run build
 
-client: setup ## build the packages for applications and for their tests, into packages/*/*.tgz
+client: ## build the packages for applications and for their tests, into packages/*/*.tgz
+	scripts/setup.sh packages
 	cd packages/client && npm pack
 	cd packages/testing && npm pack
 

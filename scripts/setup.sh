@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs and packages that the tests need and that are missing on this machine.
+# Installs the programs and packages that the tests need and that are missing on this machine. With
+# the argument `packages`, only what is needed to build the packages and the pages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,12 +8,15 @@ need() { command -v "$1" >/dev/null || { echo "setup: $1 is missing; $2" >&2; ex
 need cargo "install Rust"
 need node "install Node 20 or newer"
 
+what=${1:-all}
+
 packages=()
-if ! command -v chromium >/dev/null && [ -z "${CHROMIUM_BIN:-}" ]; then packages+=(chromium); fi
+need_package() { if [ "$what" = all ] && ! eval "$2"; then packages+=("$1"); fi; }
+need_package chromium '[ -n "${CHROMIUM_BIN:-}" ] || command -v chromium >/dev/null'
 # Debian has the part of Python that creates virtual environments in a package of its own.
-if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3-venv); fi
+need_package python3-venv 'python3 -c "import ensurepip, venv" 2>/dev/null'
 # Debian installs nginx in /usr/sbin, which is in the PATH of root only.
-if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then packages+=(nginx-light); fi
+need_package nginx-light 'PATH="$PATH:/usr/sbin" command -v nginx >/dev/null'
 if [ "${#packages[@]}" -gt 0 ]; then
     echo "setup: installing ${packages[*]} with apt-get, for the web tests"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -30,6 +34,8 @@ fi
 for package in packages/*/; do
     ln -sfn ../../web/node_modules "${package}node_modules"
 done
+
+if [ "$what" = packages ]; then exit; fi
 
 python=web/interop/python
 # This file is written last. If it is newer than the list, all packages are installed.
