@@ -18,6 +18,7 @@ use super::{
     revocation::{Revocations, Watch},
     settings::SignIn,
     token::{Claims, Head, TokenRules, id_of},
+    verified::{VerifiedToken, VerifiedTokens},
 };
 use crate::{
     domain::{Caller, Clock, Timestamp, TokenId, UserId, Viewer},
@@ -38,6 +39,7 @@ pub struct Auth {
     pub(super) issuer: TokenIssuer,
     pub(super) revocations: Arc<Revocations>,
     limits: AuthLimits,
+    verified_tokens: VerifiedTokens,
     /// Texts that are accepted as tokens of users, for tests.
     fixed_tokens: HashMap<String, UserId>,
     /// Dropping it ends the task that reads the revocations of other processes.
@@ -106,6 +108,7 @@ impl Auth {
             issuer,
             revocations,
             limits,
+            verified_tokens: VerifiedTokens::new(limits.verified_tokens_bytes_max),
             fixed_tokens: HashMap::new(),
             _following: end.drop_guard(),
         })
@@ -149,21 +152,45 @@ impl Auth {
         if let Some(user) = self.fixed_tokens.get(token) {
             return self.fixed_viewer(token, *user).await;
         }
-        let head = Head::read(token)?;
-        let key = self.key(&head, now).await?;
-        let claims = Claims::verify(token, &head, &key)?;
-        let expires_at = self.rules().check(&claims, now)?;
-        let id = claims.token_id(token)?;
-        self.check_not_revoked(id).await?;
+        let verified = self.verified(token, now).await?;
+        let claims = &verified.claims;
+        let expires_at = self.rules().check(claims, now)?;
+        self.check_not_revoked(verified.id).await?;
         let user = match &self.issuer {
-            TokenIssuer::Guests(_) => Guests::user(&claims)?,
-            TokenIssuer::Jwt(jwt) => jwt.user(&claims, now).await?,
+            TokenIssuer::Guests(_) => Guests::user(claims)?,
+            TokenIssuer::Jwt(jwt) => jwt.user(claims, now).await?,
         };
         Ok(Viewer {
             user,
             expires_at,
-            token: id,
+            token: verified.id,
         })
+    }
+
+    /// Verifies the signature of a token, unless the same key has verified it before.
+    async fn verified(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<VerifiedToken>, TokenError> {
+        let hash = VerifiedTokens::hash(token);
+        if let Some(known) = self.verified_tokens.get(&hash)
+            && Arc::ptr_eq(&known.key, &self.key(&known.head, now).await?)
+        {
+            return Ok(known);
+        }
+        let head = Head::read(token)?;
+        let key = self.key(&head, now).await?;
+        let claims = Claims::verify(token, &head, &key)?;
+        let verified = Arc::new(VerifiedToken {
+            id: claims.token_id(token)?,
+            head,
+            key,
+            claims,
+            bytes: token.len(),
+        });
+        self.verified_tokens.keep(hash, verified.clone());
+        Ok(verified)
     }
 
     async fn check_not_revoked(&self, id: TokenId) -> Result<(), TokenError> {

@@ -12,6 +12,10 @@ pub struct AuthLimits {
     /// Maximum bytes of a token (at least 1).
     #[arg(long, default_value_t = 8192, value_parser = at_least::<usize>(1))]
     pub token_bytes_max: usize,
+    /// Memory for tokens whose signature was verified, which is not repeated for them; with 0, it
+    /// is verified each time.
+    #[arg(long, default_value_t = 16 * 1024 * 1024)]
+    pub verified_tokens_bytes_max: u64,
     /// Users of the identity provider kept in memory; others are looked up in the database (at
     /// least 1).
     #[arg(long, default_value_t = 10_000, value_parser = at_least::<u64>(1))]

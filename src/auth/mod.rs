@@ -31,6 +31,7 @@ mod session;
 mod settings;
 mod signer;
 mod token;
+mod verified;
 
 pub use authenticator::Auth;
 pub use error::{SessionError, TokenError};
