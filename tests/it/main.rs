@@ -40,6 +40,7 @@ mod prepare;
 mod presence;
 mod quotas;
 mod readers;
+mod ready;
 mod requests;
 mod reservation;
 mod retryable;
