@@ -8,6 +8,10 @@ use std::{
     cell::Cell,
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -40,7 +44,10 @@ pub(super) struct Readers {
     /// None after the close.
     reads: Mutex<Option<Sender<Read>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// How long a read waits for its answer.
+    /// How many reads run or wait.
+    pending: Arc<AtomicUsize>,
+    connections: usize,
+    /// How long a read waits for a connection; zero does not wait.
     timeout: Duration,
 }
 
@@ -62,11 +69,14 @@ impl Readers {
         Ok(Self {
             reads: Mutex::new(Some(reads)),
             threads: Mutex::new(threads),
+            pending: Arc::default(),
+            connections: connections as usize,
             timeout,
         })
     }
 
-    /// Runs a read. If the future is dropped before the read begins, it does not run.
+    /// Runs a read. If the future is dropped before the read begins, it does not run. A read that
+    /// has begun is waited for, however long it takes.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if all connections are busy for too long.
@@ -78,21 +88,37 @@ impl Readers {
         T: Send + 'static,
         E: Into<StoreError> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let pending = Pending::one_more(&self.pending);
+        if self.timeout.is_zero() && pending.others >= self.connections {
+            return Err(busy());
+        }
+        let (answer, mut answered) = oneshot::channel();
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begun = has_begun.clone();
         let read: Read = Box::new(move |connection| {
+            begun.store(true, Ordering::Release);
             if !answer.is_closed() {
-                let _ = answer.send(read(connection));
+                let result = read(connection);
+                // First, so that the caller finds the connection free.
+                drop(pending);
+                let _ = answer.send(result);
             }
         });
         let sent = self.reads.lock().as_ref().map(|reads| reads.send(read));
         if !matches!(sent, Some(Ok(()))) {
             return Err(StoreError::Busy("the database is closed".into()));
         }
-        match tokio::time::timeout(self.timeout, answered).await {
-            Ok(Ok(result)) => result.map_err(Into::into),
-            Ok(Err(_)) => Err(StoreError::Failed("a read panicked".into())),
-            Err(_) => Err(StoreError::Busy("all connections are busy".into())),
-        }
+        let result = if self.timeout.is_zero() {
+            answered.await
+        } else {
+            match tokio::time::timeout(self.timeout, &mut answered).await {
+                Ok(result) => result,
+                Err(_) if has_begun.load(Ordering::Acquire) => answered.await,
+                Err(_) => return Err(busy()),
+            }
+        };
+        let result = result.map_err(|_| StoreError::Failed("a read panicked".into()))?;
+        result.map_err(Into::into)
     }
 
     /// Ends the threads and closes their connections, after the reads that have begun.
@@ -102,6 +128,32 @@ impl Readers {
         let join = move || threads.into_iter().for_each(|thread| drop(thread.join()));
         let _ = tokio::task::spawn_blocking(join).await;
     }
+}
+
+/// Counts one read that runs or waits, until it is dropped.
+struct Pending {
+    count: Arc<AtomicUsize>,
+    /// The reads that ran or waited before this one.
+    others: usize,
+}
+
+impl Pending {
+    fn one_more(count: &Arc<AtomicUsize>) -> Self {
+        Self {
+            others: count.fetch_add(1, Ordering::AcqRel),
+            count: count.clone(),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn busy() -> StoreError {
+    StoreError::Busy("all connections that read are in use".into())
 }
 
 /// Runs reads on a thread until the last sender is gone.
@@ -285,5 +337,83 @@ impl Columns for ReadRow<'_> {
     fn bytes(&self, column: &str) -> Result<Option<&[u8]>, Damaged> {
         let value = self.value(column)?.as_blob_or_null();
         value.map_err(|error| Damaged::new(column, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::temporary::TemporaryFolder;
+
+    /// One connection to an empty database.
+    fn readers(timeout: Duration) -> (Arc<Readers>, TemporaryFolder) {
+        let folder = TemporaryFolder::new().unwrap();
+        let path = folder.path().join("test.db");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("create table t (n integer)")
+            .unwrap();
+        let readers = Readers::open(&path, 1, timeout).unwrap();
+        (Arc::new(readers), folder)
+    }
+
+    /// Occupies the only connection. The returned sender frees it.
+    async fn occupy(readers: &Arc<Readers>) -> std::sync::mpsc::Sender<()> {
+        let (free, until) = std::sync::mpsc::channel();
+        let (started, has_started) = oneshot::channel();
+        let readers = readers.clone();
+        let read = move |_: &ReadConnection| {
+            let _ = started.send(());
+            let _ = until.recv();
+            Ok::<_, StoreError>(())
+        };
+        tokio::spawn(async move { readers.read(read).await });
+        has_started.await.unwrap();
+        free
+    }
+
+    async fn count(readers: &Readers) -> Result<Option<i64>, StoreError> {
+        let sql = "select count(*) as n from t";
+        let number = |row: &ReadRow<'_>| super::super::rows::integer(row, "n");
+        readers
+            .read(move |reader| reader.optional(sql, [], number))
+            .await
+    }
+
+    #[tokio::test]
+    async fn without_a_time_a_read_does_not_wait_for_a_connection() {
+        let (readers, _folder) = readers(Duration::ZERO);
+        assert_eq!(count(&readers).await.unwrap(), Some(0));
+        let free = occupy(&readers).await;
+        assert!(matches!(count(&readers).await, Err(StoreError::Busy(_))));
+        drop(free);
+        readers.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_a_connection_for_a_time_and_a_running_one_is_never_cut() {
+        let (readers, _folder) = readers(Duration::from_millis(20));
+        let free = occupy(&readers).await;
+        assert!(matches!(count(&readers).await, Err(StoreError::Busy(_))));
+        drop(free);
+        let slow = |_: &ReadConnection| {
+            thread::sleep(Duration::from_millis(60));
+            Ok::<_, StoreError>("read")
+        };
+        assert_eq!(readers.read(slow).await.unwrap(), "read");
+        readers.close().await;
+        assert!(count(&readers).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_read_that_panics_fails_alone() {
+        let (readers, _folder) = readers(Duration::from_secs(5));
+        let panic = |_: &ReadConnection| -> Result<(), StoreError> { panic!("as the test wants") };
+        assert!(matches!(
+            readers.read(panic).await,
+            Err(StoreError::Failed(_))
+        ));
+        assert_eq!(count(&readers).await.unwrap(), Some(0));
+        readers.close().await;
     }
 }
