@@ -140,6 +140,11 @@ impl Server {
         }
     }
 
+    /// The database file of Switchboard.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.join("switchboard.db")
+    }
+
     fn process(&self) -> u32 {
         self.child.id().expect("it runs")
     }

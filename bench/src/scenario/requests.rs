@@ -88,6 +88,37 @@ pub(super) async fn requests(mut context: Context<'_>) {
         let p99 = percentile_ms(&mut waits, 0.99);
         context.add(&format!("p99 of {}", asked.name), "ms", p99);
     }
+    if context.kind == Kind::Switchboard {
+        for length in [20, 100] {
+            let raw = raw_page_us(&server, length, context.time() / 4);
+            context.add(&format!("raw read of a page of {length}"), "us", raw);
+        }
+    }
+}
+
+/// The statement of a page, without the conditions of rights.
+const RAW_PAGE: &str = "select m.id, m.text, m.created_at, u.id, u.name from messages m
+    join users u on u.id = m.sender_id where m.room_id = ?1 order by m.seq desc limit ?2";
+
+/// The time of a read of a page from SQLite alone, by this process, in microseconds: the floor of
+/// what a page costs. The load's core is idle otherwise.
+fn raw_page_us(server: &Server, length: u32, time: Duration) -> f64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = rusqlite::Connection::open_with_flags(server.database(), flags);
+    let database = database.expect("the database of the server");
+    let mut page = database.prepare(RAW_PAGE).expect("a statement");
+    let (start, mut reads) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        let text = |row: &rusqlite::Row<'_>| {
+            let [id, text, sender, name] = [0, 1, 3, 4].map(|column| row.get::<_, String>(column));
+            Ok((id?, text?, row.get::<_, i64>(2)?, sender?, name?))
+        };
+        let rows = page.query_map(("room-1", length), text).expect("rows");
+        let rows: Vec<_> = rows.collect::<Result<_, _>>().expect("rows");
+        assert_eq!(rows.len(), length as usize);
+        reads += 1;
+    }
+    per(start.elapsed(), reads)
 }
 
 /// Lets all clients ask for this long. Returns the number of answers, and how long each took.

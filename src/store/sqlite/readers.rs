@@ -88,7 +88,7 @@ impl Readers {
         T: Send + 'static,
         E: Into<StoreError> + Send + 'static,
     {
-        let pending = Pending::one_more(&self.pending);
+        let pending = PendingRead::one_more(&self.pending);
         if self.timeout.is_zero() && pending.others >= self.connections {
             return Err(busy());
         }
@@ -131,13 +131,13 @@ impl Readers {
 }
 
 /// Counts one read that runs or waits, until it is dropped.
-struct Pending {
+struct PendingRead {
     count: Arc<AtomicUsize>,
     /// The reads that ran or waited before this one.
     others: usize,
 }
 
-impl Pending {
+impl PendingRead {
     fn one_more(count: &Arc<AtomicUsize>) -> Self {
         Self {
             others: count.fetch_add(1, Ordering::AcqRel),
@@ -146,7 +146,7 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingRead {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::AcqRel);
     }
