@@ -135,9 +135,11 @@ int fdatasync(int fd) {
 /* Whether this write must fail. Sets errno. */
 static int write_fails(int fd) {
     char path[PATH_MAX];
-    if (!control || !control->write_error || inside) return 0;
+    /* Read once: the scenario may end the fault at any moment. */
+    int64_t wanted = control && !inside ? control->write_error : 0;
+    if (!wanted) return 0;
     int error = errno, fails = name_of(fd, path) != NULL;
-    errno = fails ? (int)control->write_error : error;
+    errno = fails ? (int)wanted : error;
     if (fails) __sync_fetch_and_add(&control->failures, 1);
     return fails;
 }

@@ -122,7 +122,13 @@ impl Stage {
 
     /// Waits for the first acknowledged write after the end of a fault.
     pub(crate) async fn recovers(&mut self, since: Instant) -> Result<(), Failure> {
-        let after = self.traffic.recovers(since).await?;
+        let after = match self.traffic.recovers(since).await {
+            Ok(after) => after,
+            Err(failure) => {
+                let readiness = self.site.readiness().await;
+                return Err(failure.with(&format!("/readyz: {readiness:?}")));
+            }
+        };
         self.recovered = self.recovered.max(Some(after));
         Ok(())
     }
