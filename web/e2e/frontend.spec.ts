@@ -177,6 +177,7 @@ test("Vite, React and Apollo Client: two pages, three kills, and a restored back
   await ann.shows([...all.slice(0, 2), ...after]);
   await bob.shows(await log());
   expect(await log()).toEqual([...all.slice(0, 2), ...after]);
+  for (const page of [ann, bob]) await expect(page.waiting).toHaveCount(0);
 });
 
 test("Vite's proxy: the page uses its own origin", async ({ page }) => {
