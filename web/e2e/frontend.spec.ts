@@ -14,6 +14,8 @@ const run = promisify(execFile);
 const viteTemplate = resolve(import.meta.dirname, "../node_modules/create-vite/template-react");
 const scratchFolder = resolve(import.meta.dirname, "out");
 const packages = ["react", "react-dom", "graphql", "@apollo/client", "rxjs"];
+/** The configuration that create-next-app writes. */
+const nextConfiguration = "export default { cacheComponents: true, partialPrefetching: true };";
 const vite = ["--port", "0", "--host", "localhost"];
 
 let server: Switchboard;
@@ -75,11 +77,38 @@ async function chat(page: ChatPage): Promise<void> {
   await page.shows(["from another", "from the page"]);
   await server.kill();
   await page.reaches("reconnecting");
+  await page.send("while the server is away");
   await server.startAgain();
-  await send("after the kill");
-  await page.shows(["from another", "from the page", "after the kill"]);
   await page.reaches("live");
+  await page.shows(["from another", "from the page", "while the server is away"]);
+  await send("after the kill");
+  await page.shows(await log());
+  await expect(page.notice).toHaveCount(0);
 }
+
+/** The server begins again with a backup: the page says what is gone, and shows the log again. */
+async function restore(pages: readonly ChatPage[], file: string, gone: string[]): Promise<void> {
+  await server.stop();
+  await run(executable(), ["restore", file, "--database", `sqlite://${server.database}`]);
+  await server.startAgain();
+  for (const page of pages) {
+    await expect(page.notice).toContainText("restored from a backup", { timeout: 30_000 });
+    await expect(page.notice).toContainText(`had shown ${gone.length} of them`);
+    await expect(page.gone).toHaveText(gone);
+    await page.shows(await log());
+    await page.reaches("live");
+  }
+}
+
+async function backUp(): Promise<string> {
+  const file = join(project.folder, "backup.db");
+  await run(executable(), ["backup", file, "--database", `sqlite://${server.database}`]);
+  return file;
+}
+
+const byNumber = new Intl.Collator("en", { numeric: true }).compare;
+const otherPerKill = 12;
+const pagePerKill = 3;
 
 test("Vite, React and Apollo Client: two pages, three kills, and a restored backup", async ({
   browser,
@@ -89,41 +118,66 @@ test("Vite, React and Apollo Client: two pages, three kills, and a restored back
   pages = await DevServer.start("vite", vite, project.folder);
   const { origin } = pages;
   const open = async () => ChatPage.open(await (await browser.newContext()).newPage(), origin);
-  const [ann, bob] = [await open(), await open()];
+  const ann = await open();
   const send = await otherUser();
   await send("before the backup");
-  const backup = join(project.folder, "backup.db");
-  await run(executable(), ["backup", backup, "--database", `sqlite://${server.database}`]);
+  await ann.send("ann before the backup");
+  await ann.shows(["before the backup", "ann before the backup"]);
+  const backup = await backUp();
+  // The backup has no guest for this page. After the restore, the page must sign in again.
+  const bob = await open();
+  await bob.send("bob after the backup");
 
   for (let kill = 1; kill <= 3; kill += 1) {
-    const sent = [send(`other ${kill}a`)];
+    const sendAll = async (
+      from: (text: string) => Promise<unknown>,
+      who: string,
+      count: number,
+    ) => {
+      for (let number = 1; number <= count; number += 1) await from(`${who} ${kill}.${number}`);
+    };
+    const typed = Promise.all([
+      sendAll((text) => ann.send(text), "ann", pagePerKill),
+      sendAll((text) => bob.send(text), "bob", pagePerKill),
+    ]);
+    const sent = sendAll(send, "other", otherPerKill);
     // The kill hits these messages on their way, before or after they are stored.
-    await Promise.all([ann.send(`ann ${kill}`), bob.send(`bob ${kill}`)]);
+    await expect.poll(async () => (await log()).join()).toContain(`other ${kill}.2`);
     await server.kill();
-    sent.push(send(`other ${kill}b`));
-    await ann.send(`ann ${kill} while the server is away`);
+    await typed;
+    const away = `ann ${kill} while the server is away`;
+    await ann.send(away);
+    await expect(ann.waiting.last()).toHaveText(away);
     await server.startAgain();
-    await Promise.all(sent);
+    await sent;
     // Each page sends what it was given, after the server is back.
-    await expect.poll(async () => (await log()).length, { timeout: 30_000 }).toBe(1 + 5 * kill);
+    const count = 3 + (2 * pagePerKill + otherPerKill + 1) * kill;
+    await expect.poll(async () => (await log()).length, { timeout: 30_000 }).toBe(count);
   }
   const all = await log();
   expect(new Set(all).size).toBe(all.length);
+  // Each sender's messages are in the order in which they were sent.
+  for (const who of ["ann", "bob", "other"]) {
+    const numbered = all.filter((text) => new RegExp(`^${who} \\d\\.`).test(text));
+    expect(numbered).toEqual(numbered.toSorted(byNumber));
+  }
   await ann.shows(all);
   await bob.shows(all);
-  await expect(ann.notice).toHaveCount(0);
-
-  await server.stop();
-  await run(executable(), ["restore", backup, "--database", `sqlite://${server.database}`]);
-  await server.startAgain();
   for (const page of [ann, bob]) {
-    await expect(page.notice).toContainText("restored from a backup", { timeout: 30_000 });
-    await page.shows(["before the backup"]);
+    await expect(page.notice).toHaveCount(0);
+    await expect(page.waiting).toHaveCount(0);
   }
-  await ann.send("after the restore");
-  await ann.shows(["before the backup", "after the restore"]);
-  await bob.shows(["before the backup", "after the restore"]);
-  expect(await log()).toEqual(["before the backup", "after the restore"]);
+
+  await restore([ann, bob], backup, all.slice(2));
+  const after = ["other after the restore", "ann after the restore", "bob after the restore"];
+  await send("other after the restore");
+  await ann.send("ann after the restore");
+  await bob.shows([...all.slice(0, 2), ...after.slice(0, 2)]);
+  await bob.send("bob after the restore");
+  await ann.shows([...all.slice(0, 2), ...after]);
+  await bob.shows(await log());
+  expect(await log()).toEqual([...all.slice(0, 2), ...after]);
+  for (const page of [ann, bob]) await expect(page.waiting).toHaveCount(0);
 });
 
 test("Vite's proxy: the page uses its own origin", async ({ page }) => {
@@ -133,7 +187,7 @@ test("Vite's proxy: the page uses its own origin", async ({ page }) => {
   const code = await readFile(file, "utf8");
   await writeFile(file, code.replace(`"${server.http}"`, '"/graphql"'));
   pages = await DevServer.start("vite", vite, project.folder);
-  await chat(await ChatPage.open(page, pages.origin));
+  await chat(await ChatPage.open(page, pages.origin, "an invalid token"));
 });
 
 test("Next.js", async ({ page }) => {
@@ -142,12 +196,14 @@ test("Next.js", async ({ page }) => {
   await mkdir(scratchFolder, { recursive: true });
   project = await Project.create([], ["client"], scratchFolder);
   await writeExample(project, "next", server.host);
-  const layout = `export default function RootLayout({ children }) {
-    return <html lang="en"><body>{children}</body></html>;
-  }`;
-  await project.write("app/layout.js", layout);
+  await project.write("next.config.mjs", nextConfiguration);
   pages = await DevServer.start("next", ["dev", "--port", "0"], project.folder);
-  await chat(await ChatPage.open(page, pages.origin));
+  const chatPage = await ChatPage.open(page, pages.origin, "an invalid token");
+  const backup = await backUp();
+  await chat(chatPage);
+  await restore([chatPage], backup, await log());
+  await chatPage.send("after the restore");
+  await chatPage.shows(["after the restore"]);
 });
 
 test("plain HTML", async ({ page }) => {
@@ -158,5 +214,18 @@ test("plain HTML", async ({ page }) => {
     ["-m", "http.server", "0", "--bind", "127.0.0.1"],
     project.folder,
   );
-  await chat(await ChatPage.open(page, `${pages.origin}/chat.html`));
+  const chatPage = await ChatPage.open(page, `${pages.origin}/chat.html`, "an invalid token");
+  const backup = await backUp();
+  await chat(chatPage);
+  // A proxy answers in place of the server. An EventSource takes this as final.
+  await page.route("**/graphql?*", (route) => route.fulfill({ status: 502 }), { times: 1 });
+  await server.kill();
+  await chatPage.reaches("reconnecting");
+  await server.startAgain();
+  const send = await otherUser();
+  await send("behind a proxy");
+  await chatPage.shows(await log());
+  await restore([chatPage], backup, await log());
+  await chatPage.send("after the restore");
+  await chatPage.shows(["after the restore"]);
 });

@@ -9,6 +9,7 @@ import { exampleHost, filesOf } from "../harness/examples.ts";
 const documentPath = resolve(import.meta.dirname, "../../docs/FRONTEND.md");
 const binFolder = resolve(import.meta.dirname, "../node_modules/.bin");
 const startWithinMs = 60_000;
+const showWithinMs = 30_000;
 const addressLine = /http:\/\/(?:localhost|127\.0\.0\.1):(\d+)/;
 
 /** Writes the files of a folder of docs/FRONTEND.md. Only the server's address is replaced. */
@@ -72,11 +73,29 @@ function originFrom(child: ChildProcess): Promise<string> {
   });
 }
 
+/** Runs in the page: notes each text that the list shows twice at one moment. */
+function watchForRepeats(): void {
+  const repeated: string[] = [];
+  Object.assign(window, { repeated });
+  new MutationObserver(() => {
+    const spans = [...document.querySelectorAll("main > ul > li > span")];
+    const texts = spans.map((span) => span.textContent);
+    repeated.push(...texts.filter((text, index) => texts.indexOf(text) !== index));
+  }).observe(document, { childList: true, subtree: true, characterData: true });
+}
+
 /** A page of the examples: a status, a list of messages and a form. */
 export class ChatPage {
   private constructor(readonly page: Page) {}
 
-  static async open(page: Page, url: string): Promise<ChatPage> {
+  /** Opens the page. A token that is invalid makes it sign a new guest in. */
+  static async open(page: Page, url: string, token?: string): Promise<ChatPage> {
+    await page.addInitScript(watchForRepeats);
+    if (token !== undefined) {
+      await page.addInitScript((kept) => {
+        if (!localStorage.getItem("token")) localStorage.setItem("token", kept);
+      }, token);
+    }
     await page.goto(url);
     const chat = new ChatPage(page);
     await chat.reaches("live");
@@ -84,27 +103,38 @@ export class ChatPage {
   }
 
   async reaches(status: string): Promise<void> {
-    await expect(this.page.getByRole("status")).toHaveText(status, { timeout: 30_000 });
+    await expect(this.page.getByRole("status")).toHaveText(status, { timeout: showWithinMs });
   }
 
   async send(text: string): Promise<void> {
     await this.page.getByLabel("Message").fill(text);
-    await this.page.getByRole("button", { name: "Send" }).click();
+    await this.page.getByRole("button", { name: "Send", exact: true }).click();
   }
 
-  /** The texts of the messages on the page, in their order. */
+  /** The texts of the messages in the room, in their order. */
   async texts(): Promise<string[]> {
-    const items = await this.page.locator("main li").allInnerTexts();
-    return items.map((item) => item.replace(/^\S+:? /, ""));
+    return this.page.locator("main > ul > li:not(.waiting) > span").allInnerTexts();
   }
 
-  /** Waits until the page shows exactly these messages. */
+  /** The texts that the server has not stored yet. */
+  get waiting() {
+    return this.page.locator("main > ul > li.waiting > span");
+  }
+
+  /** The texts that the page showed, and that the server no longer has. */
+  get gone() {
+    return this.notice.locator("del");
+  }
+
+  /** Waits until the page shows exactly these messages, and checks that it never repeated one. */
   async shows(expected: readonly string[]): Promise<void> {
-    await expect.poll(() => this.texts(), { timeout: 30_000 }).toEqual(expected);
+    await expect.poll(() => this.texts(), { timeout: showWithinMs }).toEqual(expected);
+    expect(await this.page.evaluate("repeated")).toEqual([]);
   }
 
   /** What the page says about something that is missing. */
   get notice() {
-    return this.page.getByRole("alert");
+    // Next.js has an alert of its own outside `main`.
+    return this.page.getByRole("main").getByRole("alert");
   }
 }

@@ -74,7 +74,7 @@ export function createSwitchboard(given: SwitchboardOptions): Switchboard {
     retryFirstMs: options.retryWebSocketMs,
   });
   const connection = new Connection({ fallback, tokens, backoff, environment, random });
-  const runner = new Runner({ http, tokens, backoff, random });
+  const runner = new Runner({ http, tokens, backoff, random, onRenewed: connection.reconnect });
   const { onState } = given;
   if (onState) {
     connection.state.subscribe(() => {

@@ -56,6 +56,15 @@ export class Connection implements StreamOwner {
     this.changed();
   }
 
+  /** Moves the streams that run to a new connection, with the current token. */
+  readonly reconnect = (): void => {
+    const { current } = this.#options.fallback;
+    const running = [...this.#streams].filter(({ isRunning }) => isRunning);
+    current.close?.();
+    for (const stream of running) stream.start(current);
+    this.changed();
+  };
+
   restart(stream: Stream): void {
     stream.status = "waiting";
     // A stream that is added during a wait starts with the others.

@@ -3,7 +3,14 @@ import { type Failure, responseFailure } from "./failure.ts";
 import type { TokenSource } from "./token.ts";
 import type { Request, Result } from "./types.ts";
 
-export type Answer = { readonly kind: "result"; readonly result: Result } | Failure;
+export type Answer = Answered | Failure;
+
+export interface Answered {
+  readonly kind: "result";
+  readonly result: Result;
+  /** The token of the request. */
+  readonly token: string | null;
+}
 
 const json = "application/graphql-response+json, application/json;q=0.9";
 
@@ -60,7 +67,7 @@ export class Http {
 export async function answerOf(response: Response, token: string | null): Promise<Answer> {
   const body = parseJson(await response.text());
   const errors = body?.errors;
-  if (body && "data" in body) return { kind: "result", result: body };
+  if (body && "data" in body) return { kind: "result", result: body, token };
   // The media type of older clients has the status 200 for errors too.
   return responseFailure(response, errors, token);
 }

@@ -49,7 +49,7 @@ export interface RoomFollower<Message> extends AsyncIterable<RoomState<Message>>
 }
 
 const defaultSelection = "id text cursor createdAt sender { id name }";
-const lastDefault = 50;
+export const lastDefault = 50;
 const keepDefault = 1_000;
 
 /**

@@ -1,8 +1,8 @@
 import { type DocumentNode, getOperationAST, Kind, OperationTypeNode, print } from "graphql";
 import { type Backoff, waitMs } from "./backoff.ts";
-import { SwitchboardError } from "./errors.ts";
-import type { Failure } from "./failure.ts";
-import { type Http, messageOf } from "./http.ts";
+import { answerError, SwitchboardError } from "./errors.ts";
+import type { Failure, Refused } from "./failure.ts";
+import { type Answered, type Http, messageOf } from "./http.ts";
 import type { TokenSource } from "./token.ts";
 import type { Result, Variables } from "./types.ts";
 
@@ -18,6 +18,8 @@ export interface RunOptions {
 export interface RunnerOptions {
   readonly http: Http;
   readonly tokens: TokenSource;
+  /** Called when a request has renewed a token with which the streams may still run. */
+  readonly onRenewed: () => void;
   readonly backoff: Backoff;
   readonly random: () => number;
 }
@@ -43,13 +45,21 @@ export class Runner {
     const { variables, operationName, signal } = options;
     const request = { query: print(document), variables, operationName };
     const isSafe = isRepeatable(document, options);
+    let isRenewed = false;
     const endAt = Date.now() + (options.retryForMs ?? retryForMs);
     for (let attempt = 1; ; attempt += 1) {
       const limit = AbortSignal.timeout(answerMs);
       const within = signal ? AbortSignal.any([signal, limit]) : limit;
       const answer = await this.#options.http.execute(request, within);
       signal?.throwIfAborted();
-      if (answer.kind === "result") return answer.result;
+      if (answer.kind === "result") {
+        // A mutation that cannot be repeated may have refused another token: that of its argument.
+        const refused = isSafe && !isRenewed ? refusal(answer) : undefined;
+        if (!refused || (await this.#options.tokens.renew(refused))) return answer.result;
+        isRenewed = true;
+        this.#options.onRenewed();
+        continue;
+      }
       const waitedMs = await this.#waitAfter(answer, isSafe, attempt);
       if (Date.now() + waitedMs > endAt) throw connectionError(answer);
       await pause(waitedMs, signal);
@@ -68,6 +78,14 @@ export class Runner {
     if (!isSafe && !failure.notExecuted) throw connectionError(failure);
     return waitMs(attempt, backoff, failure.retryAfterMs, random);
   }
+}
+
+/** Whether the server knows the token but not its user, as after the restore of a backup. */
+function refusal({ result: { data, errors = [] }, token }: Answered): Refused | undefined {
+  const { code, message } = answerError(errors);
+  const isExecuted = Object.values(data ?? {}).some((field) => field !== null);
+  if (code !== "UNAUTHENTICATED" || isExecuted || token === null) return undefined;
+  return { kind: "refused", reason: message, token };
 }
 
 function connectionError(failure: Failure): SwitchboardError {

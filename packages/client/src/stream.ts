@@ -66,7 +66,7 @@ export class Stream implements Receiver {
     this.#startedAt = undefined;
     const stop = transport.start({ subscription, variables, position: this.#position }, this);
     // The attempt may have failed already.
-    if (this.#isRunning) this.#stopAttempt = stop;
+    if (this.isRunning) this.#stopAttempt = stop;
   }
 
   /** Stops receiving. The next start continues after the last result. */
@@ -170,7 +170,7 @@ export class Stream implements Receiver {
     }
   }
 
-  get #isRunning(): boolean {
+  get isRunning(): boolean {
     return ["starting", "catching-up", "live"].includes(this.status);
   }
 

@@ -103,3 +103,69 @@ test("`run` rejects on any error, with the partial data; `execute` returns both"
   fetch.mockImplementationOnce(() => Promise.resolve(Response.json(partial)));
   await expect(client.execute(plain)).resolves.toEqual(partial);
 });
+
+describe("a request that the server refuses because it does not know the user of the token", () => {
+  const refusal = {
+    data: { sendMessage: null },
+    errors: [{ message: "unknown user", extensions: { code: "UNAUTHENTICATED" } }],
+  };
+
+  /** A client whose server refuses the tokens in `unknown`. Collects the tokens of its requests. */
+  function refusing(
+    unknown: readonly string[],
+    tokens: (string | null)[],
+    first: object = refusal,
+  ) {
+    const sent: (string | null)[] = [];
+    const fetch = vi.fn<typeof globalThis.fetch>((_url, init) => {
+      const token = new Headers(init?.headers).get("authorization")?.slice("Bearer ".length);
+      sent.push(token ?? null);
+      const isRefused = token === undefined || unknown.includes(token);
+      return Promise.resolve(Response.json(isRefused ? first : answer));
+    });
+    let current = tokens.shift() ?? null;
+    const client = createSwitchboard({
+      url: "http://sb.test/graphql",
+      fetch,
+      transports: ["sse"],
+      token: ({ reason }) => {
+        if (reason === "refused") current = tokens.shift() ?? null;
+        return current;
+      },
+    });
+    return { client, sent };
+  }
+
+  const refused = { code: "UNAUTHENTICATED" };
+
+  test("is sent again with a new token", async () => {
+    const { client, sent } = refusing(["old"], ["old", "new"]);
+    await expect(client.run(withNonce)).resolves.toEqual(answer.data);
+    expect(sent).toEqual(["old", "new"]);
+  });
+
+  test("is an error if there is no new token", async () => {
+    const { client, sent } = refusing(["old"], ["old"]);
+    await expect(client.run(withNonce)).rejects.toMatchObject(refused);
+    expect(sent).toEqual(["old"]);
+  });
+
+  test("is an error if the new token is refused too", async () => {
+    const { client, sent } = refusing(["old", "new"], ["old", "new", "newer"]);
+    await expect(client.run(withNonce)).rejects.toMatchObject(refused);
+    expect(sent).toEqual(["old", "new"]);
+  });
+
+  test("is an error if it cannot be repeated, had no token, or was executed in part", async () => {
+    const partial = { ...refusal, data: { one: { id: "1" }, two: null } };
+    for (const [document, tokens, result] of [
+      [plain, ["old", "new"], refusal],
+      [withNonce, [], refusal],
+      [withNonce, ["old", "new"], partial],
+    ] as const) {
+      const { client, sent } = refusing(["old"], [...tokens], result);
+      await expect(client.run(document)).rejects.toMatchObject(refused);
+      expect(sent).toHaveLength(1);
+    }
+  });
+});
