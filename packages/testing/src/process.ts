@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { onEnd } from "./ending.ts";
+
+const stopTimeoutMs = 10_000;
 
 /** The line that the server prints when it is ready. */
 export interface Ready {
@@ -15,14 +18,15 @@ export interface Ready {
 export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
-  readonly #end = (): void => void this.#child.kill("SIGKILL");
+  readonly #release: () => void;
   #log = "";
 
   constructor(executable: string, flags: readonly string[], env: NodeJS.ProcessEnv) {
     this.#child = spawn(executable, flags, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#log += text));
-    this.#exited = once(this.#child, "exit").catch(() => undefined);
-    process.once("exit", this.#end);
+    // Unlike "exit", "close" comes after the last line of the log.
+    this.#exited = once(this.#child, "close").catch(() => undefined);
+    this.#release = onEnd(() => void this.#child.kill("SIGKILL"));
   }
 
   /** What the server has logged. */
@@ -55,10 +59,18 @@ export class ServerProcess {
     }
   }
 
+  /** Sends SIGTERM, and SIGKILL if the server is still there after `stopTimeoutMs`. */
   async stop(): Promise<void> {
-    process.removeListener("exit", this.#end);
+    const late = setTimeout(() => this.#child.kill("SIGKILL"), stopTimeoutMs);
+    await this.end("SIGTERM");
+    clearTimeout(late);
+  }
+
+  /** Sends a signal and waits for the server's end. */
+  async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    this.#release();
     if (this.#child.pid === undefined) return;
-    this.#child.kill("SIGTERM");
+    this.#child.kill(signal);
     await this.#exited;
   }
 }

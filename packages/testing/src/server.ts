@@ -1,8 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { clockAt, type TestClock } from "./clock.ts";
-import { type Ready, ServerProcess } from "./process.ts";
+import { Launcher } from "./launch.ts";
+import { request, type RequestOptions } from "./request.ts";
 import type { Seed } from "./seed.ts";
 
 export interface StartOptions {
@@ -12,14 +10,20 @@ export interface StartOptions {
   readonly flags?: readonly string[];
   /** The path of the executable; else `SWITCHBOARD_BIN`, else `switchboard` in the PATH. */
   readonly executable?: string;
+  /** Whether tests can set the server's clock; true unless it is given. */
+  readonly testClock?: boolean;
+  /**
+   * Whether the database is a file that stays until `stop()`; false unless it is given. A server
+   * with a file has `restart()`, and no `reset()`.
+   */
+  readonly persistent?: boolean;
+  /**
+   * Further environment variables of the server. It gets those of this process, without
+   * `DATABASE_URL` and all `SWITCHBOARD_…`.
+   */
+  readonly env?: Readonly<Record<string, string>>;
   /** How long the server may take to start; 10 seconds unless it is given. */
   readonly startTimeoutMs?: number;
-}
-
-export interface RequestOptions {
-  /** The token of the caller; without it, the caller is anonymous. */
-  readonly token?: string;
-  readonly variables?: Record<string, unknown>;
 }
 
 /** A server on a free port of this machine, with a database that ends with it. */
@@ -29,11 +33,14 @@ export interface TestServer extends AsyncDisposable {
   /** The endpoint for WebSockets. */
   readonly webSocketUrl: string;
   readonly address: string;
+  /** The process id. It changes with `restart()`. */
   readonly pid: number;
   readonly version: string;
   readonly clock: TestClock;
   /** What the server has logged. */
   readonly log: string;
+  /** The token that the seed gives to a user. Throws if it gives none. */
+  token(user: string): string;
   /**
    * Runs a query or a mutation over HTTP and returns its `data`. Rejects if the answer has errors;
    * the error's `cause` is then the whole answer.
@@ -44,67 +51,57 @@ export interface TestServer extends AsyncDisposable {
    * from before are refused.
    */
   reset(): Promise<void>;
+  /** Ends the server's process as a crash does, with SIGKILL. */
+  kill(): Promise<void>;
+  /**
+   * Starts the server again, on the same port and with the same data. A server that still runs is
+   * stopped first. The clock shows the time of the system. Rejects without `persistent`.
+   */
+  restart(): Promise<void>;
   /** Stops the server and removes its database. */
   stop(): Promise<void>;
 }
 
-const startTimeoutMs = 10_000;
-
 /** Starts a server. It ends with `stop()`, or with this process. */
 export async function startSwitchboard(options: StartOptions = {}): Promise<TestServer> {
-  const executable = options.executable ?? process.env["SWITCHBOARD_BIN"] ?? "switchboard";
-  const folder = await mkdtemp(join(tmpdir(), "switchboard-seed-"));
-  const remove = () => rm(folder, { recursive: true, force: true });
-  const seed = join(folder, "seed.json");
-  await writeFile(seed, JSON.stringify(options.seed ?? {}));
-  const flags = ["serve", "--ephemeral", "--listen", "0", "--print-json", "--no-rate-limits"];
-  flags.push("--test-clock", "--seed", seed, ...(options.flags ?? []));
-  const server = new ServerProcess(executable, flags, process.env);
-  try {
-    const ready = await server.ready(executable, options.startTimeoutMs ?? startTimeoutMs);
-    const stop = async () => {
-      await server.stop();
-      await remove();
-    };
-    return testServer(server, ready, stop);
-  } catch (error) {
-    await remove();
-    throw error;
-  }
-}
-
-function testServer(server: ServerProcess, ready: Ready, stop: () => Promise<void>): TestServer {
-  const base = ready.url.slice(0, -"/graphql".length);
+  const launcher = await Launcher.start(options);
+  const { url, webSocketUrl, address, version } = launcher.ready;
+  const base = url.slice(0, -"/graphql".length);
+  const stop = async () => {
+    await launcher.end("SIGTERM");
+    await launcher.remove();
+  };
   return {
-    ...ready,
+    ...{ url, webSocketUrl, address, version },
     clock: clockAt(`${base}/test/clock`),
-    get log() {
-      return server.log;
+    get pid() {
+      return launcher.ready.pid;
     },
-    request: (query, options = {}) => request(ready.url, query, options),
-    reset: async () => {
-      const response = await fetch(`${base}/test/reset`, { method: "POST" });
-      if (!response.ok) throw new Error(`The reset failed: ${(await response.text()).trim()}`);
+    get log() {
+      return launcher.log;
+    },
+    token: (user) => tokenOf(options.seed, user),
+    request: (query, given) => request(url, query, given),
+    reset: () => reset(base, options),
+    kill: () => launcher.end("SIGKILL"),
+    restart: async () => {
+      if (!options.persistent) throw new Error("Only a server with persistent: true can restart.");
+      await launcher.end("SIGTERM");
+      await launcher.launch();
     },
     stop,
     [Symbol.asyncDispose]: stop,
   };
 }
 
-interface Answer<T> {
-  readonly data?: T | null;
-  readonly errors?: readonly { readonly message: string }[];
+function tokenOf(seed: Seed | undefined, user: string): string {
+  const found = seed?.users?.find(({ name, id }) => name === user || id === user);
+  if (found?.token === undefined) throw new Error(`The seed has no token for the user ${user}.`);
+  return found.token;
 }
 
-async function request<T>(url: string, query: string, options: RequestOptions): Promise<T> {
-  const headers: Record<string, string> = { "content-type": "application/json" };
-  if (options.token !== undefined) headers["authorization"] = `Bearer ${options.token}`;
-  const body = JSON.stringify({ query, variables: options.variables });
-  const response = await fetch(url, { method: "POST", headers, body });
-  const answer = (await response.json()) as Answer<T>;
-  if (answer.errors || !answer.data) {
-    const messages = answer.errors?.map(({ message }) => message) ?? ["no data"];
-    throw new Error(messages.join("; "), { cause: answer });
-  }
-  return answer.data;
+async function reset(base: string, { persistent }: StartOptions): Promise<void> {
+  if (persistent) throw new Error("A server with persistent: true has no reset.");
+  const response = await fetch(`${base}/test/reset`, { method: "POST" });
+  if (!response.ok) throw new Error(`The reset failed: ${(await response.text()).trim()}`);
 }

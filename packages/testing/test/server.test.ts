@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { startSwitchboard, type TestServer } from "../src/index.ts";
@@ -40,7 +42,7 @@ async function texts(): Promise<string[]> {
 
 test.each(["first", "second"])("each test begins with the seed: the %s", async (text) => {
   expect(await texts()).toEqual([]);
-  await server.request(send, { token: "ada", variables: { text } });
+  await server.request(send, { token: server.token("Ada"), variables: { text } });
   expect(await texts()).toEqual([text]);
 });
 
@@ -65,6 +67,51 @@ test("the clock decides when a message was sent, and a reset sets it right", asy
   await server.reset();
   expect(Math.abs((await server.clock.now()).getTime() - Date.now())).toBeLessThan(10_000);
   await expect(server.clock.advance(-1)).rejects.toThrow("advanceSeconds");
+});
+
+test("the seed has the tokens of its users", () => {
+  expect(server.token("Bob")).toBe("bob");
+  expect(() => server.token("Eve")).toThrow("no token for the user Eve");
+});
+
+test("a persistent server keeps its messages through a kill, on the same port", async () => {
+  await using other = await startSwitchboard({ seed, executable, persistent: true });
+  const options = { token: other.token("Ada"), variables: { text: "kept" } };
+  await other.request(send, options);
+  const { pid } = other;
+  await other.kill();
+  expect(existsSync(`/proc/${pid}`)).toBe(false);
+  await other.restart();
+  expect(other.pid).not.toBe(pid);
+  const query = '{ messages(roomId: "team") { nodes { text } } }';
+  expect(await other.request(query)).toEqual({ messages: { nodes: [{ text: "kept" }] } });
+  await expect(other.reset()).rejects.toThrow("persistent");
+  await expect(server.restart()).rejects.toThrow("persistent");
+});
+
+test("nothing is left of a server that was killed and stopped", async () => {
+  const before = await readdir(tmpdir());
+  const other = await startSwitchboard({ executable });
+  await other.kill();
+  await other.stop();
+  const left = (await readdir(tmpdir())).filter((name) => !before.includes(name));
+  expect(left.filter((name) => name.startsWith("switchboard-test-"))).toEqual([]);
+});
+
+test("a server gets the variables of env, and no settings of the developer", async () => {
+  process.env["SWITCHBOARD_PAGE_MAX"] = "many";
+  try {
+    await (await startSwitchboard({ executable })).stop();
+    const started = startSwitchboard({ executable, env: { SWITCHBOARD_PAGE_MAX: "none" } });
+    await expect(started).rejects.toThrow("'none'");
+  } finally {
+    delete process.env["SWITCHBOARD_PAGE_MAX"];
+  }
+});
+
+test("without a test clock, the clock cannot be set", async () => {
+  await using other = await startSwitchboard({ executable, testClock: false });
+  await expect(other.clock.advance(1)).rejects.toThrow("The clock was not changed");
 });
 
 test("a stopped server has ended", async () => {
